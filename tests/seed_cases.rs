@@ -1,8 +1,8 @@
-//! The seed system's behaviour, case by case, each a test with a name of its own.
+//! The seed system's behaviour, with a separate test for each case.
 //!
-//! The cases are those of `tests/fixtures/seed_cases.json` and `tests/fixtures/seed_cases_more.json`, or of the file that
-//! the environment variable `SEED_CASES` names. A case says whether the seed does it (`conformance: seed`) or ought to
-//! (`better`). A case that this crate has no counterpart of is ignored, and its name says why.
+//! The cases are in `tests/fixtures/seed_cases.json` and `tests/fixtures/seed_cases_more.json`, or in the file that the
+//! environment variable `SEED_CASES` names. A case states whether the seed behaves so (`conformance: seed`) or should
+//! (`better`). A case without a counterpart in this crate is ignored, with the reason in its name.
 
 #![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
@@ -18,7 +18,7 @@ use seed_cases_by_area::{Case, Checked, check, no_counterpart};
 
 const OWN: &str = include_str!("fixtures/seed_cases.json");
 const MORE: &str = include_str!("fixtures/seed_cases_more.json");
-/// Cases without a counterpart are few: at most one in twenty of our own.
+/// The maximal share of cases without a counterpart, in percent.
 const NO_COUNTERPART_PER_CENT: usize = 5;
 
 fn read(text: &str) -> Vec<Case> {
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     };
     assert!(!cases.is_empty(), "no case at all");
     let cases = Arc::new(cases);
-    // Data sets that cases refer to may be defined in another file.
+    // Data sets of cases may be defined in another file.
     let data = Arc::new(read(OWN));
     let mut trials = Vec::new();
     let mut names: BTreeMap<String, usize> = BTreeMap::new();

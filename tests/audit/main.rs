@@ -1,4 +1,4 @@
-//! Proofs, seals and shredding, also by readers that share no code with the ledger.
+//! Proofs, seals and shredding, also checked by programs that share no code with the ledger.
 
 #![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 

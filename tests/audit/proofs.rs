@@ -1,5 +1,5 @@
-//! What a ledger alone cannot show, an earlier checkpoint that was kept elsewhere does: a history that is sound in
-//! itself, and another one.
+//! Checkpoints from elsewhere reveal what a ledger alone cannot: a history that is consistent in itself, but not the
+//! original one.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 const NAME: &str = "usage-ledger.example/alice";
 
-/// Records one call at an hour of a day, as it happened.
+/// Records one call at an hour of a day, with its own time.
 fn record(cli: &TestCli, hour: u32, occurred: &str, input: u32) {
     let (input, key) = (input.to_string(), format!("k{input}-{hour}"));
     let call = ["record", "--provider", "anthropic", "--model", "m", "--input", &input, "--key", &key];
@@ -20,7 +20,7 @@ fn record(cli: &TestCli, hour: u32, occurred: &str, input: u32) {
     cli.at(&now, &[&call[..], &["--occurred-at", occurred]].concat());
 }
 
-/// Twelve calls, one an hour.
+/// Twelve calls, one per hour.
 fn recorded() -> TestCli {
     let cli = TestCli::new();
     (0..12).for_each(|hour| record(&cli, hour, &format!("2026-06-01T{hour:02}:00:00Z"), hour + 1));
@@ -28,12 +28,12 @@ fn recorded() -> TestCli {
     cli
 }
 
-/// Keeps a checkpoint under a name.
+/// Saves a checkpoint under a name.
 fn keep(cli: &TestCli, name: &str) {
     cli.ok(&["checkpoint", "--out", cli.dir().join(name).to_str().unwrap()]);
 }
 
-/// Verifies against kept checkpoints; the ledger alone must be sound. Gives the answer and the exit code.
+/// Verifies against saved checkpoints; the ledger alone must be valid. Returns the answer and the exit code.
 fn verify(cli: &TestCli, names: &[&str]) -> (Value, i32) {
     assert_eq!(cli.json(&["verify"])["ok"], true, "the ledger is not even sound alone");
     let key = cli.ok(&["key", "show"]);
@@ -50,7 +50,7 @@ fn verify(cli: &TestCli, names: &[&str]) -> (Value, i32) {
     (answer, code)
 }
 
-/// That the only finding is at a position and says this.
+/// Checks that the only finding is at a position and contains these words.
 fn finds(cli: &TestCli, names: &[&str], position: u64, words: &str) {
     let (answer, code) = verify(cli, names);
     let findings = answer["findings"].as_array().unwrap();
@@ -59,7 +59,7 @@ fn finds(cli: &TestCli, names: &[&str], position: u64, words: &str) {
     assert!(findings[0]["what"].as_str().unwrap().contains(words), "{answer}");
 }
 
-/// Puts the ledger of another cli in the place of this one's, whole and with all its hashes.
+/// Replaces the ledger with another one, including all its hashes.
 fn replace(cli: &TestCli, other: &TestCli) {
     for suffix in ["-wal", "-shm"] {
         let _ = fs::remove_file(cli.dir().join(format!("usage.db{suffix}")));
@@ -76,7 +76,7 @@ fn replace(cli: &TestCli, other: &TestCli) {
 fn a_ledger_that_only_grew_agrees_with_every_checkpoint() {
     let cli = recorded();
     keep(&cli, "first");
-    // A late arrival is told when it comes, whenever it happened: that is no back-dating.
+    // An event with an earlier time is recorded late, which is not back-dating.
     record(&cli, 13, "2026-05-01T00:00:00Z", 99);
     keep(&cli, "second");
     cli.ok(&["void", "2", "--reason", "a test"]);
@@ -106,7 +106,7 @@ fn checkpoints_reveal_a_truncated_tail_and_an_older_copy() {
     fs::write(&log, older.1).unwrap();
     let _ = fs::remove_file(cli.dir().join("usage.db-shm"));
     finds(&cli, &["kept"], 13, "the ledger ends at position 12");
-    // Filling up the place of what was cut does not help.
+    // Appending a replacement for the truncated events does not help.
     record(&cli, 13, "2026-06-01T13:00:00Z", 2);
     record(&cli, 14, "2026-06-01T14:00:00Z", 2);
     finds(&cli, &["kept"], 14, "the first 14 events are not those");
@@ -120,13 +120,13 @@ fn checkpoints_reveal_a_replaced_history() {
     (0..15).for_each(|hour| record(&other, hour, &format!("2026-06-01T{hour:02}:00:00Z"), 1));
     replace(&cli, &other);
     finds(&cli, &["kept"], 12, "the first 12 events are not those that usage-ledger.example/alice signed");
-    // Nor does the command sign over what it signed before.
+    // The command also does not sign a state that contradicts an earlier checkpoint.
     let kept = cli.dir().join("kept");
     let before = fs::read(&kept).unwrap();
     let said = cli.fails(1, &["checkpoint", "--out", kept.to_str().unwrap()]);
     assert!(said.contains("not proven: the first 12 events"), "{said}");
     assert_eq!(fs::read(&kept).unwrap(), before);
-    // Whoever signs both tells two histories, and whoever has both can show it.
+    // Two signed checkpoints of different histories prove that there are two.
     keep(&cli, "fork-of-15");
     let (answer, _) = verify(&cli, &["fork-of-15"]);
     assert_eq!(answer["ok"], true);
@@ -146,7 +146,7 @@ fn checkpoints_of_equal_size_and_different_roots_are_a_finding() {
         answer["findings"].as_array().unwrap().iter().map(|one| one["what"].as_str().unwrap()).collect();
     assert!(found.iter().any(|what| what.contains("two checkpoints of 12 events")), "{found:?}");
     assert!(answer["findings"].as_array().unwrap().iter().all(|one| one["position"] == 12), "{answer}");
-    // The one that fits vouches for all twelve: no event of them is in doubt, the other checkpoint is.
+    // The valid checkpoint covers all twelve events, so the finding concerns the other checkpoint.
     let (answer, _) = verify(&cli, &["told-to-bob", "kept"]);
     assert!(answer.to_string().contains("another checkpoint of as many events fits"), "{answer}");
     assert!(!answer.to_string().contains("13 to 12"), "{answer}");
@@ -154,7 +154,7 @@ fn checkpoints_of_equal_size_and_different_roots_are_a_finding() {
 
 #[test]
 fn a_back_dated_event_is_reported_with_the_position_it_follows() {
-    // The same calls, and one more among them that pretends to have been there.
+    // The same calls with an additional one among them.
     let cli = TestCli::new();
     let forged = TestCli::new();
     for hour in 0..12 {
@@ -202,7 +202,7 @@ fn verification_against_a_checkpoint_reports_a_damaged_tree() {
     let done = cli.command().args(args).assert().code(1);
     let said = String::from_utf8_lossy(&done.get_output().stdout).into_owned();
     assert!(said.contains("cannot be checked") && said.contains("position 1: "), "{said}");
-    // The event is shown all the same, and what would sign or prove says that it cannot.
+    // The event is still shown, but signing and proving fail.
     assert!(cli.ok(&["show", "3"]).contains("proof    none: the tree is damaged"));
     assert_eq!(cli.json(&["show", "3"])["proof"], Value::Null);
     cli.fails(3, &["checkpoint"]);

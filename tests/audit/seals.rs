@@ -1,4 +1,4 @@
-//! A closed period: a signed statement of its own, and late events as a restatement.
+//! Sealing a period: a signed statement, and late events as a restatement.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -115,13 +115,13 @@ fn an_event_moved_within_a_period_is_a_restatement_even_with_equal_sums() {
         assert!(said.contains(told), "{changed:?}: {said}");
         let answer = cli.json(&["--now", at, "report", "--sealed"]);
         assert_eq!(answer["sealed"]["restatement"]["events"], json!([5]), "{changed:?}");
-        // Taken back, the sums are what they were, and both events are named.
+        // After a void the sums are equal again, and both events are listed.
         cli.at(at, &["void", "5", "--reason", "it was not"]);
         let answer = cli.json(&["--now", at, "report", "--sealed"]);
         assert_eq!(answer["sealed"]["restatement"]["events"], json!([5, 6]), "{changed:?}");
         assert_eq!(answer["sealed"]["restatement"]["requests"], 0);
     }
-    // What is about another time is none.
+    // An event of another time is not a restatement.
     let cli = cli();
     seal(&cli);
     cli.at(at, &["amend", "3", "--model", "other", "--reason", "it was another"]);

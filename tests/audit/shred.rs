@@ -1,4 +1,4 @@
-//! What is shredded is in no file any more; numbers, proofs and the past stay as they were.
+//! Shredded names are in no file; numbers, proofs and past states stay the same.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -17,7 +17,7 @@ use usage_ledger::{
     TokenRecord,
 };
 
-/// What must go; each is as it stands in the file.
+/// The names to shred, as they are written in the file.
 const NAMES: [&str; 6] = ["acme-secret", "conversation-77", "mission-x", "msg_777", "raw-detail", "conversation-77/9"];
 
 fn now() -> Timestamp {
@@ -34,7 +34,7 @@ fn named(n: u64) -> TokenRecord {
     record.account("team").agent("claude-code")
 }
 
-/// A ledger with a project that must go, others that stay, and corrections on both.
+/// A ledger with a project to shred, other projects, and corrections of both.
 fn fill(ledger: &Ledger) {
     let key = |n| named(n).key(format!("msg_777{n}")).key(format!("conversation-77/9{n}"));
     for n in 1..=40 {
@@ -68,7 +68,7 @@ fn shred() -> Shred {
     Shred::because("the customer asked").author("me").project("acme-secret")
 }
 
-/// The store's files as they are on the disk.
+/// The store's files on the disk.
 fn files(path: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let beside = |end: &str| PathBuf::from(format!("{}{end}", path.display()));
     ["", "-wal", "-shm"].map(beside).into_iter().filter_map(|file| Some((file.clone(), fs::read(file).ok()?))).collect()
@@ -86,7 +86,7 @@ fn keys() -> [Report; 3] {
     ]
 }
 
-/// What does not depend on the names.
+/// Everything that does not depend on the names.
 fn numbers(snapshot: &Snapshot<'_>) -> Vec<(Vec<ReportRow>, Usage)> {
     let tables = keys().map(|report| snapshot.report(&report).unwrap());
     tables.into_iter().map(|table| (table.rows, table.total)).collect()
@@ -117,7 +117,7 @@ fn shredding_removes_every_name_from_every_file() {
 
     let done = ledger.shred(&shred(), now().plus(7_200_000)).unwrap();
     assert!(done.erased && done.unerased.is_none() && done.still.is_empty(), "{done:?}");
-    // Forty records, the three corrections that are of them, and the import; the others are as they were.
+    // Forty records, their three corrections, and the import.
     assert_eq!(done.events.len(), 40 + 3 + 1, "{:?}", done.events);
     for (file, bytes) in files(&path) {
         for name in NAMES {
@@ -143,7 +143,7 @@ fn shredding_removes_every_name_from_every_file() {
     let projects = ledger.report(&Report::by(ReportKey::Project)).unwrap();
     let names: Vec<_> = projects.rows.iter().map(|row| row.keys[0].as_deref()).collect();
     assert_eq!(names, [None, Some("another"), Some("other")]);
-    // A ledger opened anew says the same, and folding from the beginning changes nothing.
+    // The reopened ledger is equal, and a rebuild changes nothing.
     let again = Ledger::open(&path).unwrap();
     again.rebuild().unwrap();
     assert!(again.verify().unwrap().ok);
@@ -168,9 +168,9 @@ fn a_ledger_in_memory_can_be_shredded() {
         })
         .unwrap();
     assert!(ledger.verify().unwrap().ok);
-    // A second time there is nothing left to do.
+    // A second shredding finds nothing.
     let done = ledger.shred(&shred(), now()).unwrap();
-    // What the import said of the other log is said again, where it can go as well.
+    // The import data about the other log are appended again, so that they can be shredded separately.
     assert!(done.events.is_empty() && ledger.head().unwrap().position.get() == 85 + 44 + 1, "{done:?}");
 }
 
@@ -182,7 +182,7 @@ fn each_natural_key_still_finds_a_shredded_call() {
     let _ = ledger.shred(&shred(), now()).unwrap();
     let known = Outcome::Existing { position: 1.into(), id: first.id() };
     assert_eq!(ledger.record(record(5), now()).unwrap(), known);
-    // Of what went nothing can be compared, of what stays everything.
+    // Shredded content cannot be compared; everything else is.
     assert_eq!(ledger.record(record(5).project("guess"), now()).unwrap(), known);
     assert!(matches!(ledger.record(record(6), now()), Err(Error::Conflict { .. })));
     assert_eq!(ledger.record(named(5).key("req_1"), now()).unwrap(), known);
@@ -295,7 +295,7 @@ fn corrections_before_and_after_a_shredding_both_apply() {
     let ledger = Ledger::in_memory().unwrap();
     ledger.record(named(10), now()).unwrap();
     let id = ledger.event(1).unwrap().id;
-    // A void that is there before its void, and an amend of an event that never came.
+    // A void that precedes its target, and an amendment of an event that never arrives.
     let lost =
         TokensAmended { target: EventId::from_key("a", "b"), reason: "?".into(), at: None, replacement: named(3) };
     ledger.append([NewEvent::new(lost, now())], now()).unwrap();
@@ -304,7 +304,7 @@ fn corrections_before_and_after_a_shredding_both_apply() {
     assert_eq!(team(&ledger, now().plus(1)).tokens.total(), 21);
     ledger.void(id, "it was none", now().plus(2)).unwrap();
     assert_eq!(team(&ledger, now().plus(2)).requests, 0);
-    // The late texts can go as well, and what they withdraw stays withdrawn.
+    // The later texts can be shredded too, and their effects stay.
     let _ = ledger.shred(&Shred::because("asked").event(id), now().plus(3)).unwrap();
     assert_eq!(team(&ledger, now().plus(3)).requests, 0);
     let Payload::EventVoided(EventVoided { reason, .. }) = ledger.event(6).unwrap().payload else { panic!() };
@@ -324,11 +324,11 @@ fn shredding_names_a_reader_that_still_holds_the_old_bytes() {
     let why = done.unerased.unwrap();
     assert!(why.is_store() && why.to_string().contains("erase again"), "{why}");
     assert!(matches!(ledger.erase(), Err(Error::NotErased { .. })));
-    // Asked for the same again it tries to finish, and says as much.
+    // Repeating the request tries to finish the erasure, and reports it.
     let again = ledger.shred(&shred(), now()).unwrap();
     assert!(again.events.is_empty() && !again.erased && again.unerased.is_some(), "{again:?}");
     assert!(files(&path).iter().any(|(_, bytes)| holds(bytes, "acme-secret")));
-    // The reader sees what it saw, and once it is gone so are the bytes.
+    // The reader still sees its snapshot. After it ends, the bytes are erased.
     assert!(reading.event(1.into()).unwrap().to_line().unwrap().contains("acme-secret"));
     drop(reading);
     let last = ledger.shred(&shred(), now()).unwrap();
@@ -337,7 +337,8 @@ fn shredding_names_a_reader_that_still_holds_the_old_bytes() {
     assert!(ledger.verify().unwrap().ok);
 }
 
-/// A ledger file with a shredded event at position 1, by position 2, and a sound one at 3.
+/// A ledger file with a shredded event at position 1, its `event_shredded` at position 2, and an unchanged event at
+/// position 3.
 fn shredded(path: &Path) -> Connection {
     let ledger = Ledger::open(path).unwrap();
     ledger.record(named(1), now()).unwrap();
@@ -379,7 +380,7 @@ fn triggers_allow_only_the_change_that_shredding_makes() {
     ] {
         assert!(file.execute(sql, [value]).is_err(), "{sql} {value}");
     }
-    // What says that it is shredded, in the way it says it.
+    // The trigger allows exactly the tombstone that the event names.
     assert_eq!(file.execute("UPDATE events SET body = ? WHERE position = 1", [&tombstone]).unwrap(), 1);
     assert!(findings(&path).is_empty());
 }
@@ -396,13 +397,13 @@ fn a_tombstone_without_an_event_shredded_is_a_finding() {
     let leaf = |at: u64| Ledger::open(&path).unwrap().snapshot().unwrap().leaf(at.into()).unwrap().to_string();
     let (tombstone, word, sound) = (body(1), body(2), body(3));
     let cases = [
-        // A body taken away without a word, its hash and all that counts of it left.
+        // A tombstone without an `event_shredded`, with all hashes and counters unchanged.
         (3, format!(r#"{{"shredded":3,"leaf":"{}","by":2,"kept":{sound}}}"#, leaf(3)), 3, "no event_shredded names it"),
-        // Other numbers than those that are said to stay.
+        // Other numbers than those that should remain.
         (1, tombstone.replace("\"input\":1", "\"input\":2"), 1, "differ from those in position 2"),
         (1, tombstone.replace("\"by\":2", "\"by\":3"), 1, "differ from those in position 2"),
         (1, tombstone.replace("\"kept\":", "\"kept\": "), 1, "differ from those in position 2"),
-        // Another hash.
+        // Another leaf hash.
         (1, tombstone.replace(&leaf(1), &leaf(3)), 1, "does not have the hash"),
         (1, tombstone.replace(&leaf(1), &leaf(3)), 2, "is another"),
         (1, tombstone.replace(&leaf(1), "none"), 1, "does not have the hash"),
@@ -410,7 +411,7 @@ fn a_tombstone_without_an_event_shredded_is_a_finding() {
         (2, word.replace("\"position\":1", "\"position\":3"), 2, "but that body exists"),
         (2, word.replace("\"position\":1", "\"position\":9"), 2, "exists or never existed"),
         (2, word.replacen("\"target\":\"0", "\"target\":\"1", 1), 2, "is not the event that it names"),
-        // The body is back, or something that was never there.
+        // The body is restored, or replaced by another one.
         (1, sound.clone(), 2, "but that body exists"),
         (1, tombstone.replace("\"shredded\":1", "\"shredded\":2"), 1, "is that of position 2"),
         (1, r#"{"shredded":1,"leaf":"ab"}"#.to_owned(), 1, "unreadable"),

@@ -1,4 +1,4 @@
-//! A program that shares nothing with this crate checks what the command hands out, and refuses what was touched.
+//! A program that shares no code with this crate verifies exports, and refuses altered ones.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -11,7 +11,7 @@ use std::process::Command;
 use cli_support::TestCli;
 use rusqlite::Connection;
 
-/// A ledger of 21 events with its export, a checkpoint and a key, as somebody would be given them.
+/// A ledger of 21 events with its export, a checkpoint and a key, as a third party receives them.
 struct Given {
     cli: TestCli,
     key: String,
@@ -44,11 +44,11 @@ impl Given {
         fs::read_to_string(self.file("events.jsonl")).unwrap().lines().map(|line| format!("{line}\n")).collect()
     }
 
-    /// Runs the other program on files of these names; says whether it accepts, and its words.
+    /// Runs the other program on these files. Returns whether it accepts, and its output.
     fn judge(&self, events: &str, checkpoint: &str, key: &str, proof: Option<&str>) -> (bool, String) {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/verify.py");
         let mut python = Command::new("python3");
-        // Isolated: what this machine has installed for Python is not there.
+        // Isolated from the Python packages of this machine.
         python.args(["-I", script]).args([self.file(events), self.file(checkpoint)]).arg(key);
         python.args(proof.map(|proof| self.file(proof)));
         let done = python.output().unwrap_or_else(|error| panic!("python3 must be there, it checks: {error}"));
@@ -58,7 +58,7 @@ impl Given {
         (done.status.success(), words)
     }
 
-    /// That the lines are refused, with these words.
+    /// Checks that the lines are refused with these words.
     fn refuses(&self, lines: &[String], words: &str) {
         fs::write(self.file("touched.jsonl"), lines.concat()).unwrap();
         let (accepted, said) = self.judge("touched.jsonl", "checkpoint", &self.key, None);
@@ -79,7 +79,7 @@ fn an_unchanged_export_is_accepted() {
         let (accepted, said) = given.judge("events.jsonl", "checkpoint", &given.key, Some("proof"));
         assert!(accepted && said.contains(&format!("the event at position {position} is one of 21")), "{said}");
     }
-    // The ledger goes on: the old checkpoint still holds for its part.
+    // The ledger grows: the old checkpoint is still valid for its part.
     given.cli.ok(&["switch", "ollama"]);
     given.cli.ok(&["export", "--output", &given.path("longer.jsonl")]);
     let (accepted, said) = given.judge("longer.jsonl", "checkpoint", &given.key, None);
@@ -155,7 +155,7 @@ fn a_shredded_line_is_accepted_only_if_an_event_shredded_names_it() {
     let mut events = given.events();
     events[4] = format!("{{\"shredded\":5,\"leaf\":\"{leaf}\"}}\n");
     given.refuses(&events, "position 5 is left out, and no event_shredded says why");
-    // Behind the checkpoint stands the event that names it.
+    // The event that names it is after the checkpoint.
     let kind = "{\"v\":1,\"kind\":\"event_shredded\",\"data\":{\"position\":5,\"leaf\":\"";
     events.push(format!("{kind}{leaf}\",\"reason\":\"a name in it\"}}}}\n"));
     fs::write(given.file("shredded.jsonl"), events.concat()).unwrap();
@@ -179,7 +179,7 @@ fn an_export_of_an_earlier_state_reports_a_later_shredding() {
     assert!(given.judge("whole.jsonl", "checkpoint", &given.key, None).0);
 }
 
-/// A ledger that an early build wrote, with two events whose indented usage objects put line breaks into their lines.
+/// A ledger of an early build, with two events whose indented usage objects contain line breaks.
 fn early_ledger() -> Given {
     let cli = TestCli::new();
     let dump = include_str!("../fixtures/ledgers/indented.sql");
@@ -218,7 +218,7 @@ fn events_with_line_breaks_of_early_builds_export_as_one_line_each_and_verify() 
         let check = ["prove", "check", &given.path("proof"), "--line", &given.path("line"), "--verifier", &given.key];
         cli.ok(&check);
     }
-    // An escaped line that was touched is refused like any other.
+    // An altered escaped line is refused.
     let touch = |from: &str, to: &str| {
         let mut touched = events.clone();
         touched[1] = touched[1].replacen(from, to, 1);
@@ -249,11 +249,11 @@ fn every_surface_prints_an_event_with_line_breaks_on_one_line() {
     }
     let shown = cli.ok(&["--json", "show", "2"]);
     assert_eq!(shown.trim_end().lines().count(), 1, "{shown}");
-    // The same response again is the same event, though it is written on one line now.
+    // The same response is the same event, although it is now minified.
     let again = r#"{"id":"msg_1","model":"claude-opus-4-5","usage":{"input_tokens":25,"note":"two  spaces: \"quoted\"\n","output_tokens":15}}"#;
     let said = cli.ok_with_input(again, &["record", "--format", "anthropic", "--project", "acme"]);
     assert!(said.contains("position 2") && said.contains("already"), "{said}");
-    // An amendment that repeats the stored usage object, and a shredding, add lines without breaks.
+    // An amendment with the stored usage object, and a shredding, append lines without line breaks.
     cli.ok(&["amend", "2", "--project", "other", "--reason", "moved"]);
     cli.ok(&["shred", "3", "--reason", "a name in it"]);
     assert_eq!(cli.json(&["verify"])["ok"], true);

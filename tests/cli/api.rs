@@ -23,7 +23,7 @@ struct Serving {
     address: SocketAddr,
 }
 
-/// What is answered.
+/// A response.
 #[derive(Debug)]
 struct Reply {
     status: u16,
@@ -40,7 +40,7 @@ impl Reply {
         self.head.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")))
     }
 
-    /// The kind of the problem and the remedy.
+    /// The kind of the problem and its remedy.
     fn problem(&self) -> (String, String) {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
         let told = self.json();
@@ -227,7 +227,7 @@ fn problem_documents_name_the_remedy() {
     }
     let batch = json!({"records": [{"provider": "openai", "input": 1}, {"provider": "openai", "input": -1}]});
     assert_eq!(server.post("records", &batch).json()["record"], 2);
-    // Nothing of what was refused is in the ledger: four events and one reservation.
+    // Refused requests write nothing: the ledger has four events and one reservation.
     assert_eq!(server.get("events").json()["head"], 5);
 }
 
@@ -248,7 +248,7 @@ fn the_api_is_behind_the_same_guards_as_the_pages() {
     }
     let huge = format!("{{\"provider\":\"openai\",\"model\":\"{}\"}}", "m".repeat(17 << 20));
     assert_eq!(server.send("POST /api/v1/record", &[JSON], &huge).status, 413);
-    // No GET writes, whatever it carries.
+    // No GET request writes.
     for operation in ["record", "records", "switch", "reserve", "settle", "release"] {
         let refused = server.send(&format!("GET /api/v1/{operation}?provider=openai&input=1"), &[JSON], &record);
         assert_eq!((refused.status, refused.header("allow")), (405, Some("POST")), "{operation}");
@@ -293,7 +293,7 @@ fn a_gate_answer_that_depends_on_the_time_is_never_304() {
     let shut = server.get("gate?provider=anthropic");
     assert_eq!(shut.json()["gated"], true);
     let tag = shut.header("etag").unwrap();
-    // Nothing is appended; the pause ends by itself.
+    // Nothing is appended; the pause expires.
     loop {
         let now = server.send("GET /api/v1/gate?provider=anthropic", &[("if-none-match", tag)], "");
         if now.status == 200 && now.json()["gated"] == false {
@@ -339,7 +339,7 @@ fn an_event_stream_resumes_after_the_last_event_id() {
     assert_eq!(follow(&mut seen, 2), [(3, "provider_switched".to_owned()), (4, "tokens_recorded".to_owned())]);
     let mut switches = stream("?after=0&kind=provider_switched", &[]);
     assert_eq!(follow(&mut switches, 1), [(3, "provider_switched".to_owned())]);
-    // Another program writes, and so does the API.
+    // Another program and the API both write.
     cli.ok(&["record", "--provider", "openai", "--input", "1"]);
     assert_eq!(follow(&mut seen, 1), [(5, "tokens_recorded".to_owned())]);
     server.post("switch", &json!({"provider": "anthropic"}));

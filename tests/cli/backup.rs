@@ -1,4 +1,4 @@
-//! Backups, restoring from them, and repairs.
+//! Backup, restore and repair.
 
 use std::fs;
 use std::path::Path;
@@ -27,7 +27,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// What is in a directory besides the ledger and what SQLite keeps beside it.
+/// The files of a directory other than the ledger's.
 fn others(cli: &TestCli) -> Vec<String> {
     let entries =
         fs::read_dir(cli.dir()).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
@@ -129,12 +129,12 @@ fn restore_replaces_a_ledger_only_with_the_flag_and_keeps_the_old_one() {
     assert_eq!((&done["size"], cli.ok(&["export"])), (&5.into(), then));
     cli.ok(&["record", "--provider", "openai", "--input", "10"]);
     cli.ok(&["verify"]);
-    // What was replaced is still a ledger, with all of its events.
+    // The replaced ledger still has all of its events.
     let former = done["former"].as_str().unwrap();
     assert_eq!(cli.ok(&["--ledger", former, "export"]), later);
     cli.ok(&["--ledger", former, "record", "--provider", "openai", "--input", "11"]);
     cli.ok(&["--ledger", former, "verify"]);
-    // Where nothing is, nothing has to be replaced.
+    // A free path needs no replacement.
     let place = cli.dir().join("new/place/usage.db");
     cli.ok(&["--ledger", text(&place), "restore", text(&file)]);
     cli.ok(&["--ledger", text(&place), "verify"]);
@@ -215,7 +215,7 @@ fn a_repair_rebuilds_derived_rows_and_refuses_lost_events() {
     cli.ok(&["verify"]);
     assert_eq!((cli.ok(&["export"]), cli.json(&["report"])["total"]["requests"].clone()), (export, 40.into()));
     assert!(cli.ok(&["doctor", "--repair"]).starts_with("nothing to repair"));
-    // A leaf hash, and a projection beside it: nothing is touched.
+    // With a damaged leaf hash nothing is repaired, not even a projection.
     sql("DELETE FROM accounts; UPDATE tree SET value = zeroblob(length(value)) WHERE key = x'000000000000000001'");
     let before = cli.bytes();
     let done = cli.command().args(["--json", "doctor", "--repair"]).assert().code(1);
@@ -229,11 +229,11 @@ fn a_repair_rebuilds_derived_rows_and_refuses_lost_events() {
 fn a_ledger_that_a_killed_restore_named_twice_opens() {
     let cli = crate::cli_support::TestCli::new();
     cli.ok(&["record", "--provider", "ollama", "--input", "1"]);
-    // A restore names the former ledger before it replaces it.
+    // A restore links the former ledger to a second name before it replaces it.
     std::fs::hard_link(cli.ledger(), cli.dir().join("usage.db.replaced-20260610T100000.000")).unwrap();
     cli.ok(&["record", "--provider", "ollama", "--input", "2"]);
     assert_eq!(cli.json(&["report"])["total"]["requests"], 2);
-    // Any other second name is refused, as before.
+    // Any other second name is refused.
     std::fs::hard_link(cli.ledger(), cli.dir().join("other.db")).unwrap();
     let error = cli.fails(3, &["report"]);
     assert!(error.contains("hard links"), "{error}");

@@ -1,4 +1,4 @@
-//! Every wrong input says what is wrong and what would be right, and leaves the ledger as it was to the byte.
+//! Invalid input causes an error with a remedy, and does not change the ledger.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -12,7 +12,7 @@ fn recorded() -> TestCli {
     cli
 }
 
-/// Fails with the code, says these words, and changes nothing.
+/// Checks the exit code and the message, and that nothing changes.
 fn refused(cli: &TestCli, code: i32, args: &[&str], says: &str) {
     let before = cli.bytes();
     let said = cli.fails(code, args);

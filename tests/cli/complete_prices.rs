@@ -1,4 +1,4 @@
-//! What a call costs besides its text: regions, searches, sounds, and models under other spellings.
+//! Prices besides text: regions, searches, audio, and models under other spellings.
 
 use crate::cli_support;
 
@@ -44,18 +44,18 @@ fn a_response_is_charged_for_every_item_with_a_list_price() {
         ("anthropic", geo("not_available", ""), Some("0.75")),
         ("anthropic", geo("us", ""), Some("0.825")),
         ("anthropic", geo("us", r#","service_tier":"batch""#), Some("0.4125")),
-        // Nobody publishes what another region costs.
+        // No price of another region is published.
         ("anthropic", geo("eu", ""), None),
-        // $10 for a thousand searches, which the region does not make dearer; a fetch costs its tokens alone.
+        // $10 per thousand searches, which the region does not change; a fetch costs only its tokens.
         ("anthropic", geo("global", searches), Some("0.78")),
         ("anthropic", geo("us", searches), Some("0.855")),
         ("anthropic", geo("global", r#","server_tool_use":{"unheard_of_requests":1}"#), None),
-        // 100 of text in, 900 of sound in, 100 of text out, 400 of sound out.
+        // 100 text and 900 audio tokens in, 100 text and 400 audio tokens out.
         ("openai-chat", audio("gpt-audio-mini"), Some("0.0173")),
-        // The table has no price of sounds for this one: that of text is not it.
+        // The table has no audio price for this model, and its text price does not apply.
         ("openai-chat", audio("gpt-4o-audio-preview"), None),
         ("openai-chat", audio("gpt-4o-audio-preview").replace("900", "0").replace("400", "0"), Some("0.0075")),
-        // Of Gemini's models some have a price for sounds, the others one for all.
+        // Some Gemini models have an audio price, others one price for everything.
         ("gemini", gemini("gemini-2.5-flash", "AUDIO"), Some("0.00093")),
         ("gemini", gemini("gemini-2.5-flash", "IMAGE"), Some("0.0003")),
         ("gemini", gemini("gemini-2.5-pro", "AUDIO"), Some("0.00125")),
@@ -81,7 +81,7 @@ fn models_are_priced_under_other_spellings_of_their_names() {
         ("anthropic", "claude-4-5-haiku-20251001", Some("0.15")),
         ("openai", "openai/gpt-5.5", Some("0.8")),
         ("google", "google/gemini-2.5-pro", Some("0.225")),
-        // What a gateway charges is not what the maker does.
+        // A gateway's price may differ from the maker's.
         ("my-gateway", "anthropic/claude-sonnet-4.5", None),
         ("anthropic", "anthropic/no-such-model", None),
     ] {
@@ -118,7 +118,7 @@ fn a_result_of_several_models_is_a_record_of_each() {
     };
     let split = recorded("agent-output", &["--key", "run-1"], result);
     assert_eq!(rows(&split), ["claude-haiku-4-5 16 \"0.01\"", "claude-opus-4-5 49 \"0.24\""]);
-    // The older rule keeps a name of its own.
+    // The earlier rule has another name.
     let total = recorded("agent-output-total", &["--key", "run-1"], result);
     assert_eq!(total["rows"].as_array().unwrap().len(), 1);
     assert_eq!(total["rows"][0]["model"], "claude-opus-4-5");

@@ -1,4 +1,4 @@
-//! `amend`, `void` and `show`: the original stays, and what counts is told.
+//! `amend`, `void` and `show`: the original stays, and the current content is shown.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -31,9 +31,9 @@ fn an_amendment_changes_only_the_given_fields() {
     assert_eq!(now["record"]["labels"], serde_json::json!({"a": "1", "b": "2"}));
     assert_eq!(now["record"]["keys"], serde_json::json!(["r1"]));
     assert_eq!((&shown["amended"], &shown["void"]), (&true.into(), &false.into()));
-    // The line itself is as it was.
+    // The line itself is unchanged.
     assert_eq!(shown["event"]["data"]["tokens"]["input"], 100);
-    // An amend built upon another keeps the time that one gave.
+    // An amendment of an amendment keeps its time.
     cli.at("2026-06-01T12:00:00Z", &["amend", "1", "--output", "8", "--reason", "again"]);
     let shown = cli.json(&["show", "1"]);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! The pages of the documentation: printed answers are those of this build, and every command line parses.
+//! Checks that printed answers in the documentation are those of this build, and that every command line parses.
 //!
 //! `UPDATE_DOCS=1 cargo test --test cli documentation` writes the answers of this build into the pages.
 
@@ -10,7 +10,7 @@ use std::process::Command;
 
 use crate::cli_support::TestCli;
 
-/// The moment at which the pages ask.
+/// The time of the commands in the pages.
 const NOW: &str = "2026-06-12T16:20:00Z";
 
 fn pages() -> Vec<PathBuf> {
@@ -25,7 +25,7 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// The ledger of the pictures: six days of calls, a limit, two switches.
+/// The ledger of the examples: six days of calls, a limit, two switches.
 fn example() -> TestCli {
     let cli = TestCli::new();
     let calls = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/pictures/calls.jsonl");
@@ -45,7 +45,7 @@ fn example() -> TestCli {
     cli
 }
 
-/// What a shell prints for a line, both streams in order.
+/// The output of a command line, both streams in order.
 fn run(cli: &TestCli, line: &str) -> String {
     let program = assert_cmd::cargo::cargo_bin("usage-ledger");
     let mut path = std::ffi::OsString::from(program.parent().unwrap());
@@ -61,7 +61,7 @@ fn run(cli: &TestCli, line: &str) -> String {
     String::from_utf8(done.stdout).unwrap()
 }
 
-/// Hashes depend on random ids, so that each run has its own.
+/// Hashes depend on random ids, so they differ in each run.
 fn without_hashes(text: &str) -> String {
     let mut out = String::new();
     let mut word = String::new();
@@ -77,7 +77,7 @@ fn without_hashes(text: &str) -> String {
     out
 }
 
-/// Whether the printed answer is the real one; a line `…` ends an answer that is longer.
+/// Whether the printed answer equals the real one. A line `…` truncates a longer answer.
 fn agrees(printed: &str, real: &str) -> bool {
     let (printed, real) = (without_hashes(printed.trim_end()), without_hashes(real.trim_end()));
     match printed.trim_end().strip_suffix("…") {
@@ -86,7 +86,7 @@ fn agrees(printed: &str, real: &str) -> bool {
     }
 }
 
-/// A page with the answers of this build, and what was wrong with it.
+/// A page with the answers of this build, and its errors.
 fn checked(page: &Path, cli: &TestCli) -> (String, Vec<String>) {
     let text = std::fs::read_to_string(page).unwrap();
     let (mut out, mut faults) = (String::new(), Vec::new());
@@ -127,7 +127,7 @@ fn checked(page: &Path, cli: &TestCli) -> (String, Vec<String>) {
     (out, faults)
 }
 
-/// The real answer, cut where the printed one was cut.
+/// The real answer, truncated like the printed one.
 fn shortened(printed: &str, real: &str) -> String {
     match printed.trim_end().strip_suffix('…') {
         Some(beginning) => {
@@ -138,9 +138,9 @@ fn shortened(printed: &str, real: &str) -> String {
     }
 }
 
-/// Why the program does not understand a command line of its own, if it does not. Nothing runs.
+/// The parser's error for a command line, if any. Nothing runs.
 fn parses(line: &str) -> Option<String> {
-    // An id that a script keeps in a variable.
+    // An id that a script has in a variable.
     let line = line.replace("$id", "018c3f6e-0000-7000-8000-000000000000");
     let mut words = shlex::split(&line).unwrap().into_iter().skip_while(|word| !word.ends_with("usage-ledger"));
     words.next()?;

@@ -1,4 +1,4 @@
-//! 0 done, 1 a finding, 2 bad usage or input, 3 the store; and where things are when nothing is said.
+//! Exit codes: 0 done, 1 a finding, 2 bad usage or input, 3 the store; and default paths.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -35,7 +35,7 @@ fn queries_of_a_missing_ledger_answer_without_creating_it() {
     let said = cli.command().arg("export").assert().success();
     let note = String::from_utf8_lossy(&said.get_output().stderr).into_owned();
     assert!(note.contains("answering for an empty ledger"), "{note}");
-    // A file that nothing was written to yet is as good as none.
+    // An empty file counts as missing.
     std::fs::write(cli.ledger(), "").unwrap();
     cli.ok(&["status"]);
     assert!(cli.bytes().is_empty());
@@ -60,7 +60,7 @@ fn proofs_of_a_missing_ledger_are_refused() {
     for args in proofs {
         assert!(cli.fails(2, args).contains("there is no ledger at"), "{args:?}");
     }
-    // One without events is a ledger, and sound; there is nothing in it to seal.
+    // A ledger without events is valid, but there is nothing to seal.
     usage_ledger::Ledger::open(cli.ledger()).unwrap();
     cli.ok(&["verify"]);
     cli.ok(&["checkpoint"]);
@@ -156,7 +156,7 @@ fn an_unreachable_ledger_exits_3() {
     for command in [&["status"][..], &["record", "--provider", "openai", "--input", "1"]] {
         cli.fails(3, &[&["--ledger", beneath.to_str().unwrap()], command].concat());
     }
-    // Input that is not there is the caller's affair.
+    // Missing input is an error of the caller.
     cli.fails(2, &["record", "--jsonl", "/nonexistent"]);
     cli.fails(2, &["record", "--format", "anthropic", "/nonexistent"]);
     cli.ok(&["switch", "openai"]);

@@ -1,4 +1,5 @@
-//! Long-running commands beside other programs, and above files that are taken away: every acknowledged event counts.
+//! Long-running commands next to other programs, and while their file is moved or deleted: no acknowledged event is
+//! lost.
 
 #![cfg(all(feature = "web", feature = "tui", unix))]
 
@@ -30,7 +31,7 @@ pub fn assert_whole(cli: &TestCli, events: u64) {
     assert_eq!((&verified["ok"], verified["size"].as_u64()), (&Value::Bool(true), Some(events)), "{verified}");
 }
 
-/// Counts the calls, and lets another program's SQLite open and close the file meanwhile.
+/// Counts the calls, while another program's SQLite opens and closes the file.
 fn requests(cli: &TestCli) -> u64 {
     count_elsewhere(&cli.ledger());
     cli.json(&["report"])["total"]["requests"].as_u64().unwrap()
@@ -40,7 +41,7 @@ pub fn record(cli: &TestCli, key: &str) {
     cli.ok(&["record", "--provider", "openai", "--input", "1", "--key", key]);
 }
 
-/// The paths of the ledger while it is away, and of another one that takes its place.
+/// Paths next to the ledger, to move files to.
 fn beside(cli: &TestCli, end: &str) -> PathBuf {
     cli.dir().join(format!("usage.db{end}"))
 }
@@ -73,7 +74,7 @@ impl Serving {
         Self { child, address: told["listening"].as_str().unwrap().trim_start_matches("http://").to_owned() }
     }
 
-    /// Sends one call, and what it is answered with.
+    /// Sends one call and returns the status of the response.
     fn post(&self, number: u32) -> u16 {
         let text = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
         let record = json!({
@@ -136,14 +137,14 @@ fn serve_acknowledges_nothing_that_is_not_in_the_file_at_the_path() {
     let cli = TestCli::new();
     let serving = Serving::start(&cli);
     assert_eq!(serving.post(0), 200);
-    // Moved away, and back.
+    // Moved away and back.
     fs::rename(cli.ledger(), beside(&cli, ".away")).unwrap();
     assert_eq!([serving.post(1), serving.post(2)], [503, 503]);
     assert!(!cli.ledger().exists(), "an empty ledger was made in its place");
     fs::rename(beside(&cli, ".away"), cli.ledger()).unwrap();
     assert_eq!(serving.post(3), 200);
     assert_eq!(requests(&cli), 2);
-    // Another one in its place: the sender is asked to send again, and then it is in that one.
+    // A ledger in its place: the sender is asked to retry, and the call is then in that ledger.
     let other = TestCli::new();
     record(&other, "other");
     for end in ["-wal", "-shm"] {
@@ -153,7 +154,7 @@ fn serve_acknowledges_nothing_that_is_not_in_the_file_at_the_path() {
     let answers: Vec<u16> = (4..7).map(|number| serving.post(number)).collect();
     assert_eq!(answers, [503, 200, 200]);
     assert_eq!(requests(&cli), 3);
-    // Deleted with all that is beside it.
+    // Deleted with its other files.
     for end in ["", "-wal", "-shm"] {
         let _ = fs::remove_file(beside(&cli, end));
     }
@@ -162,7 +163,7 @@ fn serve_acknowledges_nothing_that_is_not_in_the_file_at_the_path() {
     serving.end();
 }
 
-/// The numbers of the sessions in a ledger and in the former files beside it.
+/// The sessions in a ledger and in the replaced files next to it.
 fn sessions(ledger: &Path) -> Vec<String> {
     let read = Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
         .args(["--json", "report", "--by", "conversation", "--ledger"])
@@ -190,7 +191,7 @@ fn restore_replaces_no_ledger_that_serve_has_open_and_no_request_is_lost() {
     let answers: Vec<u16> = std::thread::scope(|scope| {
         let posting = scope.spawn(|| {
             let mut answers = Vec::new();
-            // Requests come before, during and after the attempts.
+            // Requests arrive before, during and after the attempts.
             while answers.len() < REQUESTS as usize || !restored.load(std::sync::atomic::Ordering::Acquire) {
                 answers.push(serving.post(u32::try_from(answers.len()).unwrap() + 1));
             }
@@ -210,7 +211,7 @@ fn restore_replaces_no_ledger_that_serve_has_open_and_no_request_is_lost() {
     for (number, _) in (1..).zip(&answers).filter(|(_, answer)| **answer == 200) {
         assert!(present.contains(&format!("s{number}")), "request {number} was answered with 200 and is lost");
     }
-    // When the server has ended, the restore goes through, and the next server writes to the restored file.
+    // After the server has ended, restore succeeds, and the next server writes to the restored file.
     serving.end();
     let former = cli.json(&["restore", &path, "--replace"])["former"].as_str().unwrap().to_owned();
     assert_eq!(sessions(&cli.ledger()), ["s0"]);
@@ -249,14 +250,14 @@ fn import_watch_waits_for_its_ledger_and_loses_nothing() {
     count_elsewhere(&cli.ledger());
     say(2);
     wait_for(2);
-    // What is written while the ledger is away is imported when it is back.
+    // Lines written while the ledger is away are imported when it is back.
     fs::rename(cli.ledger(), beside(&cli, ".away")).unwrap();
     say(3);
     std::thread::sleep(Duration::from_millis(300));
     assert!(!cli.ledger().exists());
     fs::rename(beside(&cli, ".away"), cli.ledger()).unwrap();
     wait_for(3);
-    // One that knows nothing is given everything.
+    // An empty ledger receives everything.
     for end in ["-wal", "-shm"] {
         let _ = fs::remove_file(beside(&cli, end));
     }
@@ -265,7 +266,7 @@ fn import_watch_waits_for_its_ledger_and_loses_nothing() {
     fs::rename(other.ledger(), cli.ledger()).unwrap();
     say(4);
     wait_for(5);
-    // Deleted: nothing is made in its place, and the next one is given everything.
+    // Deleted: nothing is created in its place, and the next ledger receives everything.
     for end in ["", "-wal", "-shm"] {
         let _ = fs::remove_file(beside(&cli, end));
     }

@@ -1,4 +1,4 @@
-//! `import --watch`: what agents write is in the ledger soon after they wrote it. `doctor`: what of it is safe.
+//! `import --watch` imports what agents write; `doctor` reports what is imported.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use cli_support::TestCli;
 use serde_json::Value;
 
-/// Far more than it takes, for a machine that has much else to do.
+/// A generous timeout for busy machines.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running `import --watch`, which ends with the test.
@@ -23,12 +23,12 @@ struct Following {
 }
 
 impl Following {
-    /// Starts and waits until all that was there is imported.
+    /// Starts, and waits until all existing logs are imported.
     fn start(cli: &TestCli) -> Self {
         Self::start_in(cli, &home(cli))
     }
 
-    /// The same in a home that is named so, seen from the ledger's directory.
+    /// The same with a relative path to the home.
     fn start_in(cli: &TestCli, home: &Path) -> Self {
         let mut child = Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
             .args(["--json", "import", "--watch", "--home"])
@@ -45,7 +45,7 @@ impl Following {
         following
     }
 
-    /// What it says of the next import.
+    /// The report of the next import.
     fn next(&mut self) -> Value {
         let mut line = String::new();
         self.said.read_line(&mut line).unwrap();
@@ -78,7 +78,7 @@ fn append(path: &Path, text: &str) {
     OpenOptions::new().create(true).append(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
 }
 
-/// Waits until a report counts so many requests.
+/// Waits until a report counts a number of requests.
 fn wait_for(cli: &TestCli, requests: u64) {
     let since = Instant::now();
     loop {
@@ -104,17 +104,17 @@ fn lines_are_imported_while_the_agent_writes_them() {
     let told = following.next();
     assert_eq!((&told["sources"][0]["source"], &told["sources"][0]["recorded"]), (&"claude-code".into(), &1.into()));
     wait_for(&cli, 2);
-    // A line that is half written is read when it is whole.
+    // A partial line is read when it is complete.
     let third = answer(3);
     let (begin, end) = third.split_at(80);
     append(&log, begin);
     std::thread::sleep(Duration::from_millis(100));
     append(&log, &format!("{end}\n"));
     wait_for(&cli, 3);
-    // Until then there is nothing to say of it.
+    // It is not reported before.
     let told = following.next();
     assert_eq!((&told["sources"][0]["recorded"], &told["sources"][0]["skipped"]), (&1.into(), &Value::Array(vec![])));
-    // So is a new log, in a directory that was made for it.
+    // A new log in a new directory is read.
     let other = logs.join("s1/subagents");
     fs::create_dir_all(&other).unwrap();
     append(&other.join("agent-1.jsonl"), &format!("{}\n", answer(4)));
@@ -149,7 +149,7 @@ fn an_agent_installed_while_following_is_detected() {
     wait_for(&cli, 2);
 }
 
-/// Following goes on when what it follows is replaced: by another directory of the name, or by a copy of itself.
+/// Following continues when a directory is replaced by another one, or by a copy.
 #[test]
 fn replaced_directories_are_still_followed() {
     let cli = TestCli::new();
@@ -164,7 +164,7 @@ fn replaced_directories_are_still_followed() {
     wait_for(&cli, 2);
     append(&claude(&cli).join("s2.jsonl"), &format!("{}\n", answer(3)));
     wait_for(&cli, 3);
-    // Away and, as other files, back.
+    // Moved away, and restored as other files.
     let away = cli.dir().join("away");
     fs::rename(&agent, &away).unwrap();
     fs::create_dir_all(claude(&cli)).unwrap();
@@ -173,7 +173,7 @@ fn replaced_directories_are_still_followed() {
     wait_for(&cli, 4);
     append(&claude(&cli).join("s2.jsonl"), &format!("{}\n", answer(5)));
     wait_for(&cli, 5);
-    // A directory that is moved to where logs are.
+    // A directory that is moved to a place of logs.
     let moved = cli.dir().join("moved");
     fs::create_dir_all(&moved).unwrap();
     append(&moved.join("s3.jsonl"), &format!("{}\n", answer(6)));
@@ -183,7 +183,7 @@ fn replaced_directories_are_still_followed() {
     wait_for(&cli, 7);
 }
 
-/// Directories are looked for every two seconds; one that comes is told of before that.
+/// Directories are polled every two seconds; a notification reports a new one earlier.
 #[test]
 fn an_agent_installed_while_following_is_detected_by_notification() {
     use usage_ledger::import::{Follower, ImportOptions};
@@ -218,7 +218,7 @@ fn a_replaced_document_is_read_again() {
     assert_eq!(following.next()["sources"][0]["source"], "amp");
 }
 
-/// A home with two logs of Claude Code, one of which goes in three days, and what `doctor` says of it.
+/// A home with two logs of Claude Code, one of which expires in three days, and the report of `doctor`.
 fn doctored(cli: &TestCli, now: &str) -> (Value, i32) {
     let home = home(cli);
     let mut command = cli.command();
@@ -261,7 +261,7 @@ fn doctor_reports_logs_that_expire_soon_and_whether_they_are_imported() {
     assert_eq!((&agent["unread"], &agent["going"][0]["safe"]), (&0.into(), &true.into()));
     assert_eq!((&agent["skipped"], &agent["skipped_in"][0]), (&1.into(), &old.to_str().unwrap().into()));
     assert_eq!(found["findings"], Value::Array(vec![]));
-    // A log that was only touched says nothing new; one that went on does; and one that is gone is safe.
+    // A touched log has nothing new, a grown one has, and a deleted one is safe.
     age(&old, 26);
     assert_eq!(doctored(&cli, now).0["logs"][0]["going"][0]["safe"], true);
     append(&old, &format!("{}\n", answer(3)));
@@ -270,7 +270,7 @@ fn doctor_reports_logs_that_expire_soon_and_whether_they_are_imported() {
     fs::remove_file(&old).unwrap();
     let agent = &doctored(&cli, now).0["logs"][0];
     assert_eq!((&agent["files"], &agent["gone"]), (&1.into(), &1.into()));
-    // The agent's own setting counts.
+    // The agent's own setting applies.
     fs::write(home(&cli).join(".claude/settings.json"), r#"{"cleanupPeriodDays": 5}"#).unwrap();
     let agent = &doctored(&cli, now).0["logs"][0];
     assert_eq!((&agent["deleted_after_days"], &agent["going"][0]["safe"]), (&5.into(), &true.into()));
@@ -288,7 +288,7 @@ fn doctor_reports_unreadable_documents() {
     fs::write(&torn, r#"{"id":"T-1","messages":["#).unwrap();
     fs::write(&cut, "no frame of it").unwrap();
     fs::write(threads.join("T-2.json"), r#"{"id":"T-2","messages":[]}"#).unwrap();
-    // An import takes nothing of them, and does not forget that.
+    // An import reads none of these lines, and keeps reporting them.
     for _ in 0..2 {
         let (found, _) = doctored(&cli, "2026-06-01T00:00:00Z");
         let mut unreadable: Vec<_> = found["logs"]
@@ -309,7 +309,7 @@ fn doctor_reports_unreadable_documents() {
 fn doctor_reports_unreadable_logs() {
     let cli = TestCli::new();
     fs::create_dir_all(claude(&cli)).unwrap();
-    // A link to itself can be read by nobody, not even by root.
+    // A link to itself is unreadable, even for root.
     let log = claude(&cli).join("s1.jsonl");
     std::os::unix::fs::symlink(&log, &log).unwrap();
     let (found, code) = doctored(&cli, "2026-06-01T00:00:00Z");
@@ -345,7 +345,7 @@ fn doctor_reports_skip_reasons_and_replies_without_usage() {
     let done = cli.command().args(["--now", now, "doctor", "--home", home(&cli).to_str().unwrap()]).output().unwrap();
     let text = String::from_utf8_lossy(&done.stdout).into_owned();
     assert!(text.contains("s1.jsonl line 2: ") && !text.contains("--kind imported"), "{text}");
-    // Counts that come take it back.
+    // Counts that arrive later withdraw the report.
     let usage = r#"{"input_tokens":100,"cached_input_tokens":60,"output_tokens":10,"total_tokens":110}"#;
     let info = format!(r#"{{"total_token_usage":{usage},"last_token_usage":{usage}}}"#);
     let told = line("event_msg", &format!(r#"{{"type":"token_count","info":{info}}}"#));

@@ -1,4 +1,4 @@
-//! Foreign text in answers: it steers no terminal, hides nothing, and runs in no spreadsheet.
+//! Foreign text in answers cannot control a terminal, hide, or run in a spreadsheet.
 
 use serde_json::{Value, json};
 
@@ -47,10 +47,10 @@ fn no_answer_shows_a_hidden_character() {
         assert!(!said.is_empty(), "{args:?}");
         assert_eq!(hidden(&said), None, "{args:?} said {said:?}");
     }
-    // JSON keeps the value; what stands for it is JSON's own escape.
+    // JSON keeps the value, with JSON's own escape.
     let report: Value = cli.json(&["report", "--by", "model"]);
     assert_eq!(report["rows"][0]["model"], HOSTILE);
-    // An export is for programs, to the byte.
+    // An export is for programs and keeps every byte.
     assert!(cli.ok(&["export"]).contains('\u{202e}'));
 }
 
@@ -96,7 +96,7 @@ fn no_csv_cell_is_a_formula_and_values_round_trip() {
         }
         for text in texts {
             let is_there = values.iter().any(|value| value == text);
-            // FOCUS has no column of a model alone.
+            // FOCUS has no column for the model alone.
             assert!(is_there || args.contains(&"focus"), "{args:?}: {text:?} is not among {values:?}");
         }
     }

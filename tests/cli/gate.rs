@@ -1,4 +1,4 @@
-//! `gate` and what moves it: exit codes, words, and the story behind a decision.
+//! `gate`: exit codes, messages, and explanations of decisions.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -54,7 +54,7 @@ fn gate_accepts_a_required_mode() {
     assert_eq!(gate(&cli, NOON, &["anthropic"]).1, 0);
     for need in ["implement", "deep"] {
         let (verdict, code) = gate(&cli, NOON, &["anthropic", "--need", need]);
-        // What the exit code says, the answer says too.
+        // The exit code and the answer agree.
         assert_eq!((&verdict["mode"], &verdict["gated"], code), (&json!("review"), &json!(true), 75));
         let reason = verdict["reason"].as_str().unwrap();
         assert!(reason.starts_with(&format!("{need} is needed and review is the most")), "{reason}");
@@ -96,20 +96,20 @@ fn each_threshold_is_the_percentage_at_which_its_mode_begins() {
     };
     let modes = [50, 51, 60, 61, 76, 84, 85].map(mode);
     assert_eq!(modes, ["deep", "implement", "implement", "review", "review", "review", "wait"]);
-    // Where waiting begins is stated, so the cost of a run does not move it.
+    // The threshold is explicit, so the cost of a run does not move it.
     cli.at(NOON, &["limit", "set", "openai", "--session", "100", "--stop", "85"]);
     cli.at(NOON, &["record", "--provider", "openai", "--input", "84"]);
     let (verdict, _) = gate(&cli, NOON, &["openai"]);
     assert_eq!((&verdict["mode"], &verdict["run_cost"]), (&json!("review"), &json!(84)));
     assert!(verdict["trail"].to_string().contains("cost lowers to review at most"), "{verdict}");
-    // What a person says of the window is not what the runs of this ledger cost.
+    // An override says nothing about the cost of recorded runs.
     cli.at(NOON, &["limit", "set", "xai", "--session", "100"]);
     cli.at(NOON, &["record", "--provider", "xai", "--input", "2"]);
     cli.at(NOON, &["override", "xai", "--used", "65"]);
     assert_eq!(gate(&cli, NOON, &["xai"]).0["mode"], "review");
     let shown = cli.json(&["--now", NOON, "limit", "show", "openai"]);
     assert_eq!(shown["limits"][0]["begins"], json!({"implement": 51, "review": 61, "wait": 85}));
-    // A lower stop takes the warning with it.
+    // A lower stop also lowers the warning.
     cli.at(NOON, &["limit", "set", "openai", "--stop", "40"]);
     let shown = cli.json(&["--now", NOON, "limit", "show", "openai"]);
     assert_eq!(
@@ -128,7 +128,7 @@ fn gate_refuses_an_unknown_provider() {
     cli.fails(2, &["--now", NOON, "gate", "antropic", "--feed", "claude-statusline=/dev/null"]);
     assert_eq!(cli.bytes(), before);
     assert_eq!(gate(&cli, NOON, &["my-gateway", "--allow-undeclared"]).1, 0);
-    // A declaration, and any event that names it, make it known.
+    // A declaration, or any event that names it, makes it known.
     cli.at(NOON, &["provider", "declare", "my-gateway", "--metered"]);
     assert_eq!(gate(&cli, NOON, &["my-gateway"]).1, 0);
     cli.at(NOON, &["switch", "other-gateway"]);

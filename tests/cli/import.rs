@@ -1,4 +1,4 @@
-//! `import`: what it took in, and that a second time takes in nothing.
+//! `import`: its report, and that a second run records nothing.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 

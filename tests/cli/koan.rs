@@ -1,4 +1,4 @@
-//! An instance of Koan by the command: in, asked about, and out again.
+//! A Koan instance with the command: import, queries and export.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -9,7 +9,7 @@ use std::fs;
 use cli_support::TestCli;
 use serde_json::{Value, json};
 
-/// A data set of the seed system's cases, as an instance: rows, how sessions ended, counters.
+/// A data set of the seed system's cases as an instance: rows, outcomes, counters.
 fn instance() -> TestCli {
     let cases: Value = serde_json::from_str(include_str!("../fixtures/seed_cases.json")).unwrap();
     let data = cases.as_array().unwrap().iter().find(|case| case["name"] == "dataset_DS1").unwrap();
@@ -127,7 +127,7 @@ fn windows_in_days_and_custom_prices_are_supported() {
     // The seven days up to a week ago: 2 to 8 June.
     assert_eq!(report(&["week", "--back", "1"])["total"]["requests"], 3);
     let prices = cli.dir().join("prices.json");
-    // As Koan prices them: what a cache holds costs nothing.
+    // With Koan's prices, cached tokens are free.
     let list = r#"{"opus":{"input":15,"output":75,"cache_read":0,"cache_write_5m":0},
         "sonnet":{"input":3.0,"output":15.0,"cache_read":0,"cache_write_5m":0},
         "haiku":{"input":0.8,"output":4,"cache_read":0,"cache_write_5m":0}}"#;

@@ -1,4 +1,4 @@
-//! Koan's own counters beside its rows: the rows count, and a counter stands in only where there are none.
+//! Koan's own counters next to its rows: rows count, and a counter only replaces missing rows.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -13,7 +13,7 @@ use usage_ledger::Timestamp;
 
 const NOW: &str = "2026-06-10T12:00:00Z";
 
-/// An instance of Koan on its way: rows that are appended, and a state file that is written over.
+/// A Koan instance: appended rows, and a state file that is overwritten.
 struct Instance(TestCli);
 
 impl Instance {
@@ -32,7 +32,7 @@ impl Instance {
         fs::write(file, format!("{before}{row}\n")).unwrap();
     }
 
-    /// Writes the counters, as of a time of the day.
+    /// Writes the counters with a time of the day.
     fn counters(&self, written: &str, provider: &str, start: &str, (session, weekly): (u64, u64), runs: u64) {
         let path = self.0.dir().join("instance/usage_state.json");
         let start = format!("2026-06-10T{start}");
@@ -50,7 +50,7 @@ impl Instance {
         serde_json::from_str::<Value>(&report).unwrap()["sources"][0].clone()
     }
 
-    /// Tokens and percent of the session, percent of the week, and what the gate says to `claude`.
+    /// Tokens and percentage of the session, percentage of the week, and the gate's answer to `claude`.
     fn claude(&self) -> (u64, Value, Value, String) {
         let status: Value = serde_json::from_str(&self.0.at(NOW, &["--json", "status"])).unwrap();
         let of = provider(&status, "anthropic");
@@ -77,7 +77,7 @@ fn a_counter_reset_by_a_switch_overrides_no_row() {
 fn a_resume_in_koan_resets_nothing() {
     let instance = Instance::new();
     instance.row("11:00:00", "claude", 400_000);
-    // Every resume sets the counters to zero; the row of the run after it is not written yet.
+    // Every resume resets the counters; the row of the next run is not written yet.
     instance.counters("11:30:00", "claude", "11:20:00", (1_000, 401_000), 1);
     instance.import();
     assert_eq!(instance.claude(), (400_000, json!(80), json!(8), "wait".to_owned()));
@@ -105,7 +105,7 @@ fn a_counter_replaces_a_deleted_row() {
     instance.counters("11:30:00", "claude", "11:00:00", (400_000, 400_000), 4);
     assert_eq!(instance.import()["observed"], 2);
     assert_eq!(instance.claude(), (0, json!(80), json!(8), "wait".to_owned()));
-    // The rows turn up after all, and with them one that the counter was set to zero before.
+    // The rows arrive later, including one from before a reset.
     instance.row("10:00:00", "claude", 50_000);
     instance.row("11:10:00", "claude", 400_000);
     instance.import();

@@ -41,7 +41,7 @@ const COMMANDS: &[&[&str]] = &[
     &["serve", "--otlp", "--listen", "127.0.0.1:0", "--token-file", "FILE"],
 ];
 
-/// The calls of `open` and the paths that they were given, of one command.
+/// The calls of `open` by one command, with their paths.
 fn opened(cli: &TestCli, args: &[String]) -> Option<String> {
     let log = cli.dir().join("strace.log");
     let traced = Command::new("strace")
@@ -87,7 +87,7 @@ fn a_command_never_reads_or_writes_the_ledger_as_another_file() {
     let link = cli.dir().join("link");
     #[cfg(unix)]
     std::os::unix::fs::symlink(cli.ledger(), &link).unwrap();
-    // A write-ahead log lies beside the ledger while another program has it open.
+    // A write-ahead log exists while another program has the ledger open.
     let _open = usage_ledger::Ledger::open(cli.ledger()).unwrap();
     for end in ["", "-wal", "-shm", "link"] {
         let file = if end == "link" { link.clone() } else { cli.dir().join(format!("usage.db{end}")) };
@@ -127,7 +127,7 @@ fn an_import_refuses_a_log_that_is_the_ledger() {
     assert_eq!(cli.json(&["verify"])["ok"], true);
 }
 
-/// Every file of the surfaces that opens files refuses the ledger. A new one is noticed here.
+/// Checks every source file of the surfaces that opens files, including new ones.
 #[test]
 fn each_source_that_opens_files_refuses_the_ledger() {
     for layer in ["cli", "app", "present"] {

@@ -1,4 +1,4 @@
-//! `log` and its filters, on a ledger longer than what one part of the log holds.
+//! `log` and its filters, on a ledger with several blocks.
 
 use std::fmt::Write;
 

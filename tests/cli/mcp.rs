@@ -1,4 +1,4 @@
-//! `mcp`: tools for agents, asked by the client of the protocol's own library.
+//! `mcp`: tools for agents, called by the client of the protocol's own library.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;

@@ -35,7 +35,7 @@ fn the_first_run_imports_and_reports() {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
-    // The second run has nothing to import and says nothing about it.
+    // The second run has nothing to import and prints nothing about it.
     assert!(!cli.at(NOW, &[]).contains("imported"));
 }
 
@@ -91,7 +91,7 @@ fn it_does_not_import_with_the_option_or_as_of_the_past() {
 fn a_log_that_cannot_be_read_is_a_finding() {
     let cli = TestCli::new();
     log_call(&cli, "today", "2026-06-10T09:00:00.000Z");
-    // A directory in the place of a log is no log, so a loop of links stands for an unreadable file.
+    // A loop of links stands for an unreadable file.
     let logs = cli.dir().join(".codex/sessions");
     std::fs::create_dir_all(logs.parent().unwrap()).unwrap();
     #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! No value that a source may state makes the ledger useless: it is kept, counted, and named.
+//! No value of a source makes the ledger unusable: it is stored, counted, and reported.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -12,7 +12,7 @@ use cli_support::{TestCli, provider};
 const MOST: u64 = 9_007_199_254_740_991;
 const NOW: &str = "2026-06-01T10:00:00Z";
 
-/// A ledger with so many records of the largest counts in every class, and the largest cost.
+/// A ledger with records of the largest counts in every class, and the largest cost.
 fn poisoned(records: u32) -> TestCli {
     let cli = TestCli::new();
     let classes = ["input", "cache_read", "cache_write", "cache_write_5m", "cache_write_1h", "output", "reasoning"];
@@ -62,7 +62,7 @@ fn sums_beyond_64_bits_leave_every_command_working() {
     at(&["key", "generate", "--name", "a.example/log"]);
     cli.at("2026-06-02T10:00:00Z", &["seal", "--until", "2026-06-02T00:00:00Z"]);
     assert_eq!(cli.json(&["--now", "2026-06-02T10:00:00Z", "verify"])["ok"], true);
-    // Work goes on: a record, a correction, a reservation elsewhere, a shredding.
+    // Everything continues to work: a record, a correction, a reservation elsewhere, a shredding.
     cli.at("2026-06-02T11:00:00Z", &["record", "--provider", "anthropic", "--input", "3"]);
     cli.at("2026-06-02T11:00:00Z", &["void", "7", "--reason", "implausible"]);
     cli.at("2026-06-02T11:00:00Z", &["shred", "8", "--reason", "a name"]);
@@ -132,9 +132,9 @@ fn a_clock_that_jumped_ahead_is_reported_and_past_queries_still_work() {
         let table: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
         (table["total"]["tokens"]["total"].as_u64().unwrap(), String::from_utf8(done.stderr).unwrap())
     };
-    // Before the jump every time names its state, silently.
+    // Times before the jump have a definite state and no warning.
     assert_eq!(asked("2026-06-01T12:00:00Z"), (1, String::new()));
-    // Behind it the answer says what it cannot know.
+    // Times after it have a warning.
     let (total, said) = asked("2026-06-04T12:00:00Z");
     assert_eq!(total, 11);
     assert!(
@@ -152,7 +152,7 @@ fn a_clock_that_jumped_ahead_is_reported_and_past_queries_still_work() {
     let doctor: serde_json::Value = serde_json::from_slice(&doctor.stdout).unwrap();
     let finding = doctor["findings"].as_array().unwrap().iter().find(|one| one["event"] == 3).unwrap();
     assert!(finding["what"].as_str().unwrap().contains("ahead of the clock"), "{finding}");
-    // A clock that is right again has nothing to say.
+    // After the clock is correct again there is no warning.
     assert!(cli.json(&["--now", "2099-01-02T00:00:00Z", "status"])["recorded_ahead"].is_null());
 }
 

@@ -1,4 +1,4 @@
-//! `key`, `checkpoint`, `prove` and what `show` says of the tree.
+//! `key`, `checkpoint`, `prove`, and the proof in `show`.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -61,7 +61,7 @@ fn the_ledger_contains_no_part_of_a_key() {
     cli.ok(&["checkpoint"]);
     cli.ok(&["prove", "inclusion", "2"]);
     let verifier = verifier.to_string();
-    // Base64 has plus signs of its own.
+    // Base64 may contain plus signs.
     let public = verifier.splitn(3, '+').nth(2).unwrap();
     let bytes = cli.bytes();
     for text in ["PRIVATE+KEY", "usage-ledger.example/alice", public] {
@@ -80,10 +80,10 @@ fn signing_without_a_key_fails_with_a_remedy() {
         cli.fails(2, &["key", "generate", "--name", name]);
     }
     assert!(!cli.dir().join(".config").exists());
-    // Unnamed, it is named after its user.
+    // The default name of a key is that of its user.
     let key = cli.command().env("USER", "ada lovelace").args(["key", "generate"]).output().unwrap();
     assert!(key.stdout.starts_with(b"usage-ledger/adalovelace+"), "{key:?}");
-    // Beside the ledger it is a risk, and that is said.
+    // A key next to the ledger causes a warning.
     let beside = cli.dir().join("key");
     let told = cli.command().args(["key", "generate"]).arg(&beside).assert().success();
     assert!(String::from_utf8_lossy(&told.get_output().stderr).contains("in the directory of the ledger"));
@@ -103,7 +103,7 @@ fn a_checkpoint_signs_the_size_and_root_that_verify_reports() {
     let then: Note = cli.ok(&["--as-of", "7", "checkpoint"]).parse().unwrap();
     assert_eq!(Checkpoint::open(&then, &verifier).unwrap().size(), 7);
 
-    // A newer one takes the place of an older one; nothing else is written over.
+    // A newer checkpoint replaces an older one; no other file is overwritten.
     let file = cli.dir().join("kept");
     fs::write(&file, then.to_string()).unwrap();
     cli.ok(&["checkpoint", "--out", file.to_str().unwrap()]);
@@ -250,7 +250,7 @@ fn a_verifier_is_a_public_key_or_a_file() {
     for key in [&verifier.to_string(), public_path] {
         cli.ok(&["verify", "--checkpoint", kept_path, "--verifier", key]);
     }
-    // Alone it is held against the seals in the ledger.
+    // A verifier alone checks the seals in the ledger.
     cli.ok(&["verify", "--verifier", public_path]);
     for args in [
         &["verify", "--checkpoint", kept_path][..],
@@ -287,7 +287,7 @@ fn signatures_of_a_replaced_key_are_checked_with_its_verifier() {
     assert_eq!(one.status.code(), Some(1));
     assert!(told.contains("position 21: the seal proves nothing"), "{told}");
     cli.fails(1, &["prove", "check", &continued, "--old", &first, "--verifier", new]);
-    // A file that is no such proof is named.
+    // A file that is not such a proof is named.
     assert!(cli.fails(2, &["prove", "check", &first, "--old", &first, "--verifier", &old]).contains(&first));
 }
 

@@ -1,4 +1,4 @@
-//! `quota observe`: what a provider says of its windows reaches the ledger once, and junk does not.
+//! `quota observe`: readings are recorded once, and malformed documents are refused.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -151,7 +151,7 @@ fn a_feed_that_repeats_itself_adds_only_changes() {
     assert_eq!(at("01", "42.5"), (0, 3));
     assert_eq!(at("02", "43"), (1, 2));
     assert_eq!(at("03", "43"), (0, 3));
-    // A reset that moves by seconds is the same window; the same value is confirmed after five minutes.
+    // A reset that varies by seconds is the same window; an equal value is confirmed after five minutes.
     assert_eq!(at("05", "43"), (2, 1));
     assert_eq!(cli.ok(&["export"]).lines().count(), 6);
     let text = STATUSLINE.replace("42.5", "43").replace("1795474800", "1795474805");

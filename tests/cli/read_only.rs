@@ -1,5 +1,4 @@
-//! A ledger that cannot be written to: questions are answered, nothing is left beside it, and commands that write say
-//! what is missing.
+//! A read-only ledger: queries work, no file is left next to it, and writing commands state what is missing.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +12,7 @@ use usage_ledger::{Ledger, Timestamp, TokenRecord};
 
 const NOW: &str = "2026-06-01T12:00:00Z";
 
-/// What asks and writes nothing.
+/// Commands that only read.
 const QUESTIONS: [&[&str]; 16] = [
     &["status"],
     &["--json", "status"],
@@ -33,7 +32,7 @@ const QUESTIONS: [&[&str]; 16] = [
     &["--json", "--as-of", "2", "status"],
 ];
 
-/// Something of everything that is asked about.
+/// A ledger with data for each query.
 fn cli() -> TestCli {
     let cli = TestCli::new();
     for args in [
@@ -50,7 +49,7 @@ fn mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// Asks as a user whom modes of files hold back, which root is not; `None` where that cannot be.
+/// Runs the command as a user with restricted permissions, unlike root; `None` where that is impossible.
 fn ask(cli: &TestCli, ledger: &Path, args: &[&str]) -> Option<Output> {
     let is_root = is_root();
     let mut command = Command::new(if is_root { "setpriv" } else { "env" });
@@ -60,7 +59,7 @@ fn ask(cli: &TestCli, ledger: &Path, args: &[&str]) -> Option<Output> {
     command.arg(env!("CARGO_BIN_EXE_usage-ledger")).args(["--now", NOW]).args(args);
     command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", cli.dir()).env("TZ", "UTC");
     match command.env("USAGE_LEDGER", ledger).output() {
-        // Others may not enter the build directory, or there is no such tool.
+        // Other users may not enter the build directory, or the tool is missing.
         Ok(done) if is_root && done.status.code().is_none_or(|code| code >= 126) => None,
         Err(_) if is_root => None,
         done => Some(done.unwrap()),
@@ -72,7 +71,7 @@ fn is_root() -> bool {
     std::os::unix::fs::MetadataExt::uid(&own.as_file().metadata().unwrap()) == 0
 }
 
-/// Moves what is in the write-ahead log into the file, so that the file alone is the ledger.
+/// Moves the write-ahead log into the file.
 fn empty_log(cli: &TestCli) {
     let connection = rusqlite::Connection::open(cli.ledger()).unwrap();
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)).unwrap();
@@ -128,7 +127,7 @@ fn queries_of_a_read_only_ledger_include_its_write_ahead_log() {
     let writer = Ledger::open(cli.ledger()).unwrap();
     let now: Timestamp = "2026-06-01T11:30:00Z".parse().unwrap();
     writer.record(TokenRecord::new("anthropic", "m").input(70), now).unwrap();
-    // As a killed program leaves it: the last commit is in the log, and nobody has its index.
+    // The state after a kill: the last commit is in the log, and there is no index.
     for end in ["", "-wal"] {
         let name = format!("usage.db{end}");
         fs::copy(cli.dir().join(&name), place.join(&name)).unwrap();
@@ -178,7 +177,7 @@ fn a_decision_uses_a_feed_that_cannot_be_recorded() {
     empty_log(&cli);
     fs::copy(cli.ledger(), &ledger).unwrap();
     let feed = cli.dir().join("feed.json");
-    // The session is used up until long after the moment of the question.
+    // The session is full until long after the time of the query.
     fs::write(&feed, r#"{"rate_limits":{"five_hour":{"used_percentage":99,"resets_at":1780325000}}}"#).unwrap();
     mode(&ledger, 0o444);
     mode(&place, 0o555);
@@ -245,7 +244,7 @@ fn proofs_checkpoints_and_the_doctor_answer_from_a_read_only_ledger() {
     mode(&place, 0o755);
 }
 
-/// A refusal that a ledger cannot keep is still an answer.
+/// A scan that cannot be recorded is still answered.
 #[test]
 fn a_scan_answers_though_its_finding_cannot_be_recorded() {
     let cli = cli();
@@ -271,7 +270,7 @@ fn a_scan_answers_though_its_finding_cannot_be_recorded() {
     mode(&place, 0o755);
 }
 
-/// Runs a script as root of a name space of its own, where it can mount; false where that is not permitted.
+/// Runs a script as root of a separate mount name space; `None` where that is not permitted.
 fn in_own_mounts(script: &str, arguments: &[&Path]) -> Option<Output> {
     let permitted = Command::new("unshare").args(["-rm", "true"]).output().is_ok_and(|done| done.status.success());
     if !permitted {

@@ -1,4 +1,4 @@
-//! `record`: one call, a response, many lines; the same again adds nothing.
+//! `record`: one call, a response, several lines; repeating adds nothing.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -98,7 +98,7 @@ fn the_usage_of_a_response_is_recorded() {
     let response = r#"{"id":"chatcmpl-1","model":"gpt-5","choices":[{"message":{"content":"secret"}}],"usage":{"prompt_tokens":100,"completion_tokens":20,"total_tokens":120,"prompt_tokens_details":{"cached_tokens":80}}}"#;
     let done = cli.ok_with_input(response, &["record", "--format", "openai-chat", "--project", "acme", "--json"]);
     assert!(done.contains(r#""recorded":1"#));
-    // The response's id is the key: the same response adds nothing.
+    // The response's id is the key, so the same response adds nothing.
     assert!(
         cli.ok_with_input(response, &["record", "--format", "openai-chat", "--project", "acme", "-"])
             .contains("already")
@@ -133,7 +133,7 @@ fn jsonl_lines_are_recorded_in_one_batch() {
     assert!(export.contains("018c3f6e-0000-7000-8000-000000000000"));
     let shown = cli.json(&["show", "--provider", "anthropic", "a"]);
     assert_eq!(shown["event"]["occurred_at"], "2026-06-01T00:00:00.000Z");
-    // What has a key or an id is known; the other line is another call.
+    // Lines with a key or an id are known; the other line is a new call.
     let again = cli.ok_with_input(lines, &["record", "--jsonl", "-", "--json"]);
     assert_eq!(again, "{\"schema\":1,\"recorded\":1,\"duplicates\":2}\n");
 }

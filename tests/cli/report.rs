@@ -1,4 +1,4 @@
-//! `report`, `log` and `export`: rows, filters, zones and forms.
+//! `report`, `log` and `export`: rows, filters, zones and formats.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -186,7 +186,7 @@ fn a_filter_without_matches_suggests_near_names() {
     };
     let (_, error) = note(&["--provider", "antropic"]);
     assert!(error.contains("no call has the provider `antropic`: did you mean `anthropic`?"), "{error}");
-    // A unique last component of a path, and a model without its date, are enough.
+    // A unique last component of a path, and a model without its date, suffice.
     let (table, error) = note(&["--by", "project", "--project", "acme"]);
     assert!(table.contains("/home/me/acme") && error.contains("`acme` is taken for `/home/me/acme`"), "{table}{error}");
     let (table, error) = note(&["--by", "model", "--model", "claude-opus-4-5"]);
@@ -197,7 +197,7 @@ fn a_filter_without_matches_suggests_near_names() {
     assert!(error.contains("`usage-ledger report --by project` lists all"), "{error}");
     let (_, error) = note(&["--label", "team=a"]);
     assert!(error.contains("no call has any label:team"), "{error}");
-    // A filter that fits calls outside the range is right, and nothing is said about it.
+    // A filter that matches calls outside the range is valid, and causes no hint.
     let (_, error) = note(&["--provider", "anthropic", "--since", "2026-06-11"]);
     assert!(error.is_empty(), "{error}");
 }

@@ -143,7 +143,7 @@ fn a_repeated_change_returns_the_existing_event() {
     assert_eq!(session.result("records", &batch), json!({"schema": 1, "recorded": 1, "duplicates": 1}));
     let listed = session.result("events", &json!({"kind": ["tokens_recorded"], "limit": 1}));
     assert_eq!(listed["events"][0]["event"]["source"], "rpc");
-    // Another process sees what was answered.
+    // Another process sees the events.
     assert_eq!(cli.json(&["verify"])["ok"], true);
     assert_eq!(cli.json(&["report"])["total"]["requests"], 3);
 }
@@ -177,7 +177,7 @@ fn an_error_names_the_remedy() {
     session.result("record", &json!({"provider": "openai", "input": 1, "key": "k"}));
     let taken = session.error("record", &json!({"provider": "openai", "input": 2, "key": "k"}));
     assert_eq!((taken.0, &taken.1["position"]), (-32_003, &json!(2)));
-    // Nothing of what was refused is in the ledger.
+    // Refused requests write nothing.
     assert_eq!(session.result("events", &json!({}))["head"], 2);
 }
 
@@ -201,11 +201,11 @@ fn a_malformed_request_is_answered_and_the_next_one_is_read() {
         let answer = session.line();
         assert_eq!((refused(&answer).0, &answer["id"]), (code, &id), "{line}: {answer}");
     }
-    // An over-long line is skipped as a whole.
+    // An overlong line is skipped.
     let long = format!("{{\"jsonrpc\":\"2.0\",\"id\":4,\"method\":\"{}\"}}", "m".repeat(17 << 20));
     session.send(&long);
     assert_eq!(refused(&session.line()).0, -32_600);
-    // A request without an id is carried out and not answered; blank lines are nothing.
+    // A request without an id is executed but not answered; blank lines are ignored.
     session.send("\n{\"jsonrpc\":\"2.0\",\"method\":\"record\",\"params\":{\"provider\":\"openai\",\"input\":1}}");
     session.send(
         "[{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":\"version\"},{\"jsonrpc\":\"2.0\",\"method\":\"version\"},\

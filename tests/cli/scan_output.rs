@@ -1,4 +1,4 @@
-//! `scan-output`: an exhausted quota is told, noted once, and with `--wait` means exit code 75.
+//! `scan-output`: a refusal is reported, recorded once, and with `--wait` exits 75.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 const NOW: &str = "2026-02-04T08:00:00Z";
 const REFUSED: &str = "thinking …\nYou've hit your session limit · resets 3pm (UTC)\n";
 
-/// The code and the answer of a scan.
+/// The exit code and the answer of a scan.
 fn scan(cli: &TestCli, now: &str, text: impl Into<Vec<u8>>, args: &[&str]) -> (i32, String) {
     let done = cli.command().args(["--now", now, "scan-output", "--wait"]).args(args).write_stdin(text).assert();
     let output = done.get_output();
@@ -162,7 +162,7 @@ fn both_output_streams_can_be_read_from_files() {
     std::fs::write(&err, "").unwrap();
     let scan = |args: &[&str]| cli.ok(&[&["scan-output", "codex", "--dry-run"], args].concat());
     assert!(scan(&["--stdout", &out, "--stderr", &err]).contains("codex-usage-limit"));
-    // The output of a run that succeeded is the model's own words.
+    // The output of a successful run is the model's text.
     assert!(scan(&["--stdout", &out, "--stderr", &err, "--exit-code", "0"]).contains("no sign of an exhausted quota"));
     assert!(scan(&["--stdout", &out, "--stderr", &gone]).contains("codex-usage-limit"));
     let said = cli.fails(2, &["scan-output", "codex", "--stdout", &gone, "--stderr", &gone]);

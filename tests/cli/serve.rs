@@ -1,4 +1,4 @@
-//! `serve` against hostile and careless clients: foreign pages, slow senders, floods, and an end in time.
+//! `serve` with hostile and careless clients: foreign pages, slow senders, floods, and shutdown.
 
 #![cfg(all(feature = "web", unix))]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
@@ -56,7 +56,7 @@ impl Serving {
         stream
     }
 
-    /// Sends a request with these headers, and what is answered: status, head and body.
+    /// Sends a request with these headers and returns status, head and body of the response.
     fn send(&self, request: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, String, String) {
         let mut stream = self.connect();
         let mut head = format!("{request} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
@@ -78,7 +78,7 @@ impl Serving {
         serde_json::from_str(&self.send("GET /", &[("host", "localhost")], b"").2).unwrap()
     }
 
-    /// Asks the process to end, and how long that takes.
+    /// Sends a signal and returns the time until the process ends.
     fn end(&mut self, signal: &str) -> Duration {
         let asked = Instant::now();
         assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
@@ -97,7 +97,7 @@ impl Drop for Serving {
 fn answer(stream: &mut TcpStream) -> (u16, String, String) {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4_096];
-    // A server that closes before it read everything resets the connection behind its answer.
+    // A server that closes before it read everything resets the connection after its response.
     while let Ok(read @ 1..) = stream.read(&mut buffer) {
         bytes.extend_from_slice(&buffer[..read]);
     }
@@ -118,7 +118,7 @@ fn a_page_cannot_record_through_the_browser() {
     let own = format!("127.0.0.1:{port}");
     let send = |headers: &[(&str, &str)]| serving.send("POST /v1/logs", headers, CLAUDE.as_bytes());
     let kind = ("content-type", "application/json");
-    // A page whose name was pointed at this machine.
+    // A page whose host name resolves to this machine.
     let rebound = format!("rebind.evil.example:{port}");
     let origin = format!("http://{rebound}");
     for headers in [
@@ -137,14 +137,14 @@ fn a_page_cannot_record_through_the_browser() {
     assert_eq!(serving.send("GET http://evil.example/", &[("host", &own)], b"").0, 400);
     assert_eq!(send(&[kind]).0, 400); // no Host
     assert_eq!(send(&[("host", &own), ("host", "localhost"), kind]).0, 400);
-    // What a form can send without asking is no content type of telemetry.
+    // The content types that a form can send without a preflight are refused.
     for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
         assert_eq!(send(&[("host", &own), ("content-type", kind)]).0, 415);
     }
     let (status, head, _) = serving.send("OPTIONS /v1/logs", &[("host", &own), ("origin", "http://evil.example")], b"");
     assert!(status == 403 && !head.contains("access-control"), "{head}");
     assert_eq!(recorded(&cli), 0);
-    // Programs, and pages of the server itself.
+    // Requests of programs, and of the server's own pages.
     let origin = format!("http://{own}");
     assert_eq!(send(&[("host", &own), ("origin", &origin), kind]).0, 200);
     assert_eq!(recorded(&cli), 2);
@@ -161,7 +161,7 @@ fn requests_on_other_addresses_than_loopback_need_the_token() {
     let cli = TestCli::new();
     let listen = ["--listen", "0.0.0.0:0"];
     let bearer = |token: &str| format!("Bearer {token}");
-    // Without one given, a new one is made and printed once.
+    // Without a given token, a new one is made and printed once.
     let mut serving = Serving::with(&cli, &listen, &[]);
     let mut line = String::new();
     serving.stderr.read_line(&mut line).unwrap();
@@ -175,10 +175,10 @@ fn requests_on_other_addresses_than_loopback_need_the_token() {
     assert_eq!(recorded(&cli), 0);
     assert_eq!(serving.post(&[("authorization", &bearer(&made))], CLAUDE.as_bytes()).0, 200);
     assert_eq!(recorded(&cli), 2);
-    // A page that was pointed here is not even asked for the token.
+    // A page under a foreign host name is refused before the token is checked.
     assert_eq!(serving.send("GET /", &[("host", "evil.example")], b"").0, 403);
     serving.end("-TERM");
-    // From a file, or the environment, also on loopback. Nothing prints it.
+    // The token from a file or the environment is also needed on loopback, and never printed.
     let file = cli.dir().join("token");
     std::fs::write(&file, format!("{TOKEN}\n")).unwrap();
     let file = ["--token-file", file.to_str().unwrap()];
@@ -221,7 +221,7 @@ fn the_server_ends_in_time_whatever_clients_do() {
             half(&format!("{head}transfer-encoding: chunked\r\n\r\n5\r\nab")),
             half("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"),
         ];
-        // The requests above are with the server once a later one is answered.
+        // The server has received these requests once it answers a later one.
         serving.post(&[], CLAUDE.as_bytes());
         let took = serving.end(signal);
         assert!(took < Duration::from_secs(5), "{signal} took {took:?}");
@@ -243,7 +243,7 @@ fn the_server_ends_in_time_while_another_process_writes() {
         let head = "POST /v1/logs HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
         stream.write_all(format!("{head}content-length: {length}\r\n\r\n{CLAUDE}").as_bytes()).unwrap();
     }
-    // Questions are answered meanwhile.
+    // Queries are answered meanwhile.
     assert_eq!(serving.received()["recorded"], 0);
     let took = serving.end("-TERM");
     assert!(took < Duration::from_secs(5), "{took:?}");
@@ -328,7 +328,7 @@ fn connections_and_bytes_in_flight_are_bounded() {
     let (status, head, why) = answer(&mut serving.connect());
     assert!(status == 503 && head.contains("retry-after") && why.contains("256"), "{head} {why}");
     idle.clear();
-    // The server learns that they are closed in its own time.
+    // The server notices closed connections with a delay.
     let patience = Instant::now();
     while serving.post(&[], CLAUDE.as_bytes()).0 != 200 {
         assert!(patience.elapsed() < Duration::from_secs(20));
@@ -341,7 +341,7 @@ fn connections_and_bytes_in_flight_are_bounded() {
             let (mut stream, head) = (serving.connect(), head.clone());
             thread::spawn(move || {
                 stream.write_all(head.as_bytes()).unwrap();
-                // Refused senders are cut off.
+                // Refused senders are disconnected.
                 let sent = stream.write_all(&vec![b' '; large]);
                 stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
                 let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! `status` and `switch`: a switch is a marker, and the past stays what it was.
+//! `status` and `switch`: a switch is a marker, and past states do not change.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -7,7 +7,7 @@ use crate::cli_support;
 use cli_support::{TestCli, provider};
 use serde_json::Value;
 
-/// 400,000 tokens of a limit of 500,000; away and back; 1,000 more.
+/// 400,000 tokens of a limit of 500,000; a switch away and back; 1,000 more.
 fn switched() -> TestCli {
     let cli = TestCli::new();
     cli.at("2026-06-10T08:00:00Z", &["limit", "set", "anthropic", "--session", "500000"]);
@@ -61,7 +61,7 @@ fn a_past_status_uses_only_events_of_that_time() {
             found.map(|one| one["session"]["tokens"]["total"].as_u64().unwrap())
         };
         assert_eq!((total("anthropic"), total("ollama")), (anthropic, ollama), "as of {position}");
-        // Before anything was used no provider was worked with.
+        // Before any usage there is no active provider.
         let expected = active.filter(|_| position > 1);
         assert_eq!(status["active_provider"].as_str(), expected, "as of {position}");
         assert_eq!(provider(&status, "anthropic")["session"]["percent"].as_u64(), percent, "as of {position}");
@@ -73,7 +73,7 @@ fn a_past_status_uses_only_events_of_that_time() {
     assert_eq!(by_time["now"], "2026-06-10T09:25:00.000Z");
     let empty = cli.json(&["--as-of", "0", "status"]);
     assert_eq!(empty["providers"], serde_json::json!([]));
-    // The clock of the surroundings is not the moment that is asked for; --now is.
+    // `--now` takes precedence over the clock of the environment.
     let mut later = cli.command();
     later.env("USAGE_LEDGER_NOW", "2027-01-01T00:00:00Z").args(["--as-of", "4", "--json", "status"]);
     let later: Value = serde_json::from_slice(&later.assert().success().get_output().stdout).unwrap();

@@ -1,4 +1,4 @@
-//! `statusline`: one line, quickly, whatever happens.
+//! `statusline` prints one line quickly in all circumstances.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use cli_support::TestCli;
 
-/// What Claude Code writes, as far as it matters here: 42 % of the session, which ends in two hours and ten minutes.
+/// The relevant part of Claude Code's document: 42 % of the session, which ends in two hours and ten minutes.
 const DOCUMENT: &str = r#"{"model":{"display_name":"Opus"},"rate_limits":{
     "five_hour":{"used_percentage":42,"resets_at":1781093400},
     "seven_day":{"used_percentage":61.5,"resets_at":1781352000}}}"#;
@@ -56,7 +56,7 @@ fn the_document_is_recorded_only_when_it_changes() {
     assert_eq!(show(NOW, DOCUMENT), "anthropic 5h 42% ▕███░░░░░▏ 2h10m · 7d 61.5% · implement · 250k tok today\n");
     assert_eq!(events(&cli), 4);
     show("2026-06-10T10:00:05Z", DOCUMENT);
-    // A reset jitters by a second.
+    // A reset varies by a second.
     show("2026-06-10T10:00:10Z", &DOCUMENT.replace("1781093400", "1781093401"));
     assert_eq!(events(&cli), 4);
     show("2026-06-10T10:00:15Z", &DOCUMENT.replace("42", "43"));
@@ -66,7 +66,7 @@ fn the_document_is_recorded_only_when_it_changes() {
     cli.ok_with_input(DOCUMENT.replace("42", "44"), &["--now", "2026-06-10T10:00:20Z", "statusline", "--no-record"]);
     cli.ok_with_input(DOCUMENT.replace("42", "45"), &["--as-of", "5", "statusline"]);
     assert_eq!(events(&cli), 5);
-    // The first document makes the ledger.
+    // The first document creates the ledger.
     let fresh = TestCli::new();
     let line = fresh.ok_with_input(DOCUMENT, &["--now", NOW, "statusline", "--no-color"]);
     assert_eq!(line, "anthropic 5h 42% ▕███░░░░░▏ 2h10m · 7d 61.5% · deep · 0 tok today\n");
@@ -118,7 +118,7 @@ fn statusline_never_waits() {
     let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"));
     command.env("USAGE_LEDGER", cli.ledger()).args(["--now", NOW, "--tz", "UTC", "statusline", "--no-color"]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    // Its stdin stays open, and nothing is ever written to it.
+    // Its stdin stays open without any input.
     let open = child.stdin.take();
     let done = child.wait_with_output().unwrap();
     drop(open);

@@ -1,4 +1,4 @@
-//! `watch` where there is no terminal; what it draws is tested beside it.
+//! `watch` without a terminal; unit tests cover its screen.
 
 #![cfg(feature = "tui")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]

@@ -1,4 +1,4 @@
-//! `watch` on a terminal, beside other programs and above files that are taken away or read-only.
+//! `watch` on a terminal, next to other programs, and with files that are removed or read-only.
 
 #![cfg(all(feature = "web", feature = "tui", unix))]
 
@@ -10,7 +10,7 @@ use std::process::Command;
 use crate::cli_support::TestCli;
 use crate::file_identity::{assert_whole, record};
 
-/// Drives `watch` on a terminal: keys, other programs and damage, in turn. It prints what the dashboard showed last.
+/// Drives `watch` on a terminal with keys, other programs and damage, and prints the last screen.
 const WATCH: &str = r"
 import os, pty, select, sqlite3, subprocess, sys, time
 binary, ledger = sys.argv[1:3]
@@ -54,7 +54,7 @@ fn watch(cli: &TestCli, script: &str) {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
-/// Python with a script that drives `watch`.
+/// Runs a Python script that drives `watch`.
 fn watching(ledger: &Path, script: &str) -> Command {
     let script =
         format!("{WATCH}{script}\nos.write(tty, b'q')\nwhile os.waitpid(pid, os.WNOHANG)[0] == 0:\n    drain(0.05)\n");
@@ -141,13 +141,13 @@ fn watch_marks_a_read_only_ledger() {
                   until('the reason', lambda: b'permission' in seen)\n";
     let mut command = watching(&ledger, script);
     if is_root {
-        // Modes of files do not hold root back.
+        // File modes do not restrict root.
         command.arg("nobody");
     }
     let done = command.env("HOME", cli.dir()).output().unwrap();
     mode(&place, 0o755);
     let said = String::from_utf8_lossy(&done.stderr);
-    // Others may not enter the build directory everywhere.
+    // Other users may not enter the build directory everywhere.
     assert!(done.status.success() || is_root && said.contains("PermissionError"), "{said}");
     let mut left: Vec<_> = fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.retain(|name| name != "usage.db");

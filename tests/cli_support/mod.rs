@@ -1,4 +1,4 @@
-//! A ledger in a directory of its own, and the command to ask it.
+//! Runs the command on a ledger in a temporary directory.
 
 #![allow(dead_code)] // each test file uses the part it needs
 
@@ -8,7 +8,7 @@ use assert_cmd::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A place with a ledger that is not there yet.
+/// A temporary directory with a ledger, which does not exist at first.
 pub struct TestCli {
     dir: TempDir,
 }
@@ -31,36 +31,36 @@ impl TestCli {
         std::fs::read(self.ledger()).unwrap()
     }
 
-    /// The command in an environment that nothing leaks into.
+    /// The command with an empty environment.
     pub fn command(&self) -> Command {
         let mut command = Command::cargo_bin("usage-ledger").unwrap();
         command.env_clear().env("HOME", self.dir()).env("TZ", "UTC").env("USAGE_LEDGER", self.ledger());
         command
     }
 
-    /// What a command that succeeds prints.
+    /// The output of a command that succeeds.
     pub fn ok(&self, args: &[&str]) -> String {
         let done = self.command().args(args).assert().success();
         String::from_utf8(done.get_output().stdout.clone()).unwrap()
     }
 
-    /// The same at a time.
+    /// The same at a given time.
     pub fn at(&self, now: &str, args: &[&str]) -> String {
         self.ok(&[&["--now", now], args].concat())
     }
 
-    /// What a command answers in JSON.
+    /// The JSON answer of a command.
     pub fn json(&self, args: &[&str]) -> Value {
         serde_json::from_str(&self.ok(&[&["--json"], args].concat())).unwrap()
     }
 
-    /// What a command that is fed on stdin prints.
+    /// The output of a command with this standard input.
     pub fn ok_with_input(&self, input: impl Into<Vec<u8>>, args: &[&str]) -> String {
         let done = self.command().args(args).write_stdin(input).assert().success();
         String::from_utf8(done.get_output().stdout.clone()).unwrap()
     }
 
-    /// What a command that fails with a code says on stderr; on stdout it says nothing.
+    /// The message of a command that fails with this exit code; its standard output must be empty.
     pub fn fails(&self, code: i32, args: &[&str]) -> String {
         self.fails_with_input(code, "", args)
     }

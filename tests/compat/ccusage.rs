@@ -1,4 +1,4 @@
-//! `report --format ccusage`: the same answers as ccusage's own, which stand in `fixtures/ccusage`.
+//! `report --format ccusage` equals the answers of ccusage in `fixtures/ccusage`.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -10,17 +10,17 @@ use serde_json::Value;
 
 use cli_support::TestCli;
 
-/// ccusage's reports, and what they are by here.
+/// The reports of ccusage, and the corresponding keys.
 const REPORTS: [(&str, &str); 5] =
     [("daily", "day"), ("weekly", "week"), ("monthly", "month"), ("session", "conversation"), ("blocks", "window")];
 
-/// The commands of one agent, and the agent as the ledger calls it.
+/// The commands for one agent, and the agent's name in the ledger.
 const OF_ONE: [(&str, &str, &[&str]); 2] = [
     ("claude", "claude-code", &["daily", "weekly", "monthly", "session"]),
     ("codex", "codex", &["daily", "monthly", "session"]), // it has no weekly
 ];
 
-/// A home with ccusage's answers, and a ledger of its logs.
+/// A home with ccusage's answers, and a ledger with its logs.
 struct Case {
     dir: PathBuf,
     cli: TestCli,
@@ -54,7 +54,7 @@ impl Case {
     }
 }
 
-/// Every field that differs: costs by more than 1e-6, anything else at all.
+/// Every differing field: costs by more than 1e-6, all others at all.
 fn differences(ours: &Value, theirs: &Value, path: &str, found: &mut Vec<String>) {
     match (ours, theirs) {
         (Value::Object(a), Value::Object(b)) => {
@@ -90,18 +90,18 @@ fn compared(ours: &Value, theirs: &str) -> Vec<String> {
     found
 }
 
-/// The names of all fields in the order in which they stand.
+/// The names of all fields in order.
 fn fields(text: &str) -> Vec<&str> {
     text.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\":").map(|(name, _)| name)).collect()
 }
 
-/// Holds an answer against ccusage's: the fields, their order and what they say.
+/// Compares an answer with ccusage's: the fields, their order and their values.
 fn agrees(ours: &str, theirs: &str, what: &str) {
     assert_eq!(fields(ours), fields(theirs), "{what}");
     assert_eq!(compared(&serde_json::from_str(ours).unwrap(), theirs), Vec::<String>::new(), "{what}");
 }
 
-/// All homes: of a real corpus' shape, of many models, of streamed responses, and of such at the borders of days and blocks.
+/// All homes: realistic logs, many models, streamed responses, and calls at the borders of days and blocks.
 const CASES: [&str; 4] = ["models", "corpus", "streamed", "borders"];
 
 #[test]
@@ -142,10 +142,11 @@ fn the_comparison_detects_a_difference() {
 
 #[test]
 fn a_range_selects_by_the_time_of_the_counts() {
-    // `ccusage daily --since 2026-03-08 --until 2026-03-08` and so on: one response came in at midnight, one went out.
+    // `ccusage daily --since 2026-03-08 --until 2026-03-08` and so on: one response enters the day at midnight, one
+    // leaves it.
     let case = Case::new("borders");
     let range = ["--since", "2026-03-08", "--until", "2026-03-09"];
-    // Of all agents it takes sessions as wholes.
+    // Sessions of all agents are selected as a whole.
     for (report, by) in REPORTS.into_iter().filter(|(report, _)| *report != "session") {
         agrees(&case.ours(by, &range), &case.theirs(&format!("day/{report}")), report);
     }
@@ -216,13 +217,13 @@ fn filters_and_ranges_apply() {
     let range = ["--since", "2026-03-10", "--until", "2026-03-11"];
     let blocks = case.json("window", &range);
     let ids: Vec<_> = blocks["blocks"].as_array().unwrap().iter().map(|block| block["id"].clone()).collect();
-    // As `ccusage blocks --since 2026-03-10 --until 2026-03-10`: what begins in the range, whole.
+    // Like `ccusage blocks --since 2026-03-10 --until 2026-03-10`: whole blocks that begin in the range.
     assert_eq!(ids, ["2026-03-10T08:00:00.000Z", "2026-03-10T18:00:00.000Z", "2026-03-10T23:00:00.000Z"]);
     assert_eq!(case.json("day", &range)["daily"].as_array().unwrap().len(), 1);
     let session = &case.json("conversation", &range)["session"];
     assert_eq!(session[0]["metadata"]["lastActivity"], "2026-03-10T23:00:00.001Z");
 
-    // Blocks are of Claude Code, as ccusage's are, unless another agent is asked for.
+    // Blocks default to Claude Code, as in ccusage.
     let of_codex = case.json("window", &["--agent", "codex"]);
     assert_eq!(of_codex["blocks"][0]["models"], serde_json::json!(["gpt-5-codex", "gpt-5", "mystery-z"]));
 }
@@ -268,7 +269,7 @@ fn reports_of_the_past_work() {
     assert_eq!((&none["session"], &none["totals"]["totalCost"]), (&serde_json::json!([]), &0.into()));
 }
 
-/// A row of the sessions of agents that each used 1 input, 20 output and 300 reasoning tokens of no known price.
+/// Session rows of agents with 1 input, 20 output and 300 reasoning tokens each, without a price.
 fn sessions(agents: [&str; 3]) -> Vec<Value> {
     let cli = TestCli::new();
     for (agent, name) in agents.into_iter().zip(["b", "a", "c"]) {

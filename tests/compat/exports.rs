@@ -1,4 +1,4 @@
-//! Exports for other programs, each read by a reader that is not ours.
+//! Exports for other programs, each read by an independent reader.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::float_cmp)]
 
@@ -17,7 +17,7 @@ const ROWS: &str = r#"{"provider":"anthropic","model":"claude-sonnet-4-5","input
 {"provider":"anthropic","model":"claude-sonnet-4-5","input":1,"key":"e","occurred_at":"2026-06-08T13:00:00Z"}
 "#;
 
-/// Records, one of them withdrawn, a limit and a switch.
+/// Records, one of them voided, a limit and a switch.
 fn cli() -> TestCli {
     let cli = TestCli::new();
     cli.ok_with_input(ROWS, &["--now", "2026-07-01T12:00:00Z", "record", "--jsonl", "-"]);
@@ -31,7 +31,7 @@ fn export(cli: &TestCli, format: &str) -> String {
     cli.at("2026-07-01T12:00:04Z", &["export", "--format", format])
 }
 
-/// What Python's standard library makes of it.
+/// The result of Python's standard library.
 fn python(cli: &TestCli, args: &[&str]) -> std::process::Output {
     Command::new("python3").args(args).current_dir(cli.dir()).output().unwrap()
 }
@@ -95,7 +95,7 @@ fn parquet_has_the_rows_of_the_csv_with_types() {
     assert_eq!(rows, told);
 }
 
-/// What a check against the specification's columns says of an export.
+/// Checks an export against the columns of the specification.
 fn focus(cli: &TestCli, file: &str) -> (bool, String) {
     let root = env!("CARGO_MANIFEST_DIR");
     let (script, columns) = (format!("{root}/tests/focus.py"), format!("{root}/tests/fixtures/focus/columns-1.4.csv"));
@@ -112,7 +112,7 @@ fn focus_has_the_columns_types_and_values_of_the_specification() {
     let cost = cli.json(&["report"])["total"]["cost"]["usd"].as_str().unwrap().to_owned();
     assert_eq!(check("focus.csv"), (true, format!("8 rows, {cost} USD\n")));
     assert!(text.lines().any(|line| line.contains("qwen3") && line.contains(",false,")), "{text}");
-    // And the check can fail.
+    // The check can also fail.
     std::fs::write(cli.dir().join("bad.csv"), text.replacen("AI and Machine Learning", "Magic", 1)).unwrap();
     assert!(!check("bad.csv").0);
 }
@@ -123,14 +123,14 @@ fn focus_adds_up_to_the_report_and_names_each_price() {
     let call = |model: &str, more: &str| format!("{{\"provider\":{model},{more}}}\n");
     let opus = r#""anthropic","model":"claude-opus-4-6""#;
     let rows = [
-        // A price for each request besides.
+        // With an additional price per request.
         call(r#""perplexity","model":"sonar""#, r#""input":100,"output":10,"occurred_at":"2026-06-08T10:00:00Z""#),
-        // One class has no price: the call has none.
+        // A call with an unpriced class has no price.
         call(
             r#""openai","model":"text-embedding-3-small""#,
             r#""input":1000,"output":1,"occurred_at":"2026-06-08T10:00:00Z""#,
         ),
-        // Short and long prompts before prices became flat, and after.
+        // Short and long prompts, before and after prices became flat.
         call(opus, r#""input":1000,"output":10,"occurred_at":"2026-03-01T10:00:00Z","project":"acme","agent":"bot""#),
         call(opus, r#""input":300000,"output":10,"occurred_at":"2026-03-01T10:00:00Z","labels":{"team":"blue"}"#),
         call(opus, r#""input":300000,"output":10,"occurred_at":"2026-03-20T10:00:00Z""#),
@@ -138,7 +138,7 @@ fn focus_adds_up_to_the_report_and_names_each_price() {
             opus,
             r#""input":300000,"output":10,"occurred_at":"2026-11-01T10:00:00Z","labels":{"service_tier":"batch"}"#,
         ),
-        // Of another price in the same hour of another day.
+        // Another price in the same hour of another day.
         call(r#""deepseek","model":"deepseek-chat""#, r#""input":1000000,"occurred_at":"2026-06-08T10:00:00Z""#),
         call(r#""deepseek","model":"deepseek-chat""#, r#""input":1000000,"occurred_at":"2026-06-08T20:00:00Z""#),
         call(r#""mine","model":"m""#, r#""input":5,"occurred_at":"2026-06-08T10:00:00Z""#),
@@ -208,7 +208,7 @@ fn prometheus_reads_the_counters() {
         samples["usage_ledger_reported_cost_usd_total account= model=claude-sonnet-4-5 provider=anthropic"],
         0.01
     );
-    // What is reported and what is computed is never one metric, and what nobody reported is no sample.
+    // Reported and computed costs are separate metrics, and an unreported cost has no sample.
     assert!(
         samples
             .contains_key("usage_ledger_computed_cost_usd_total account= model=claude-sonnet-4-5 provider=anthropic")

@@ -1,4 +1,4 @@
-//! The journal adds up, for readers that share no code with the ledger.
+//! The journal adds up according to readers that share no code with the ledger.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -27,7 +27,7 @@ fn cli() -> TestCli {
     cli
 }
 
-/// Adds a journal up and says which line first asserts another balance than there is.
+/// Sums a journal and returns the first line with a wrong balance assertion.
 fn first_wrong(journal: &str) -> Option<usize> {
     let mut balances: BTreeMap<(String, String), f64> = BTreeMap::new();
     for (number, line) in journal.lines().enumerate().filter(|(_, line)| line.starts_with("    ")) {
@@ -60,7 +60,7 @@ fn every_asserted_balance_is_the_sum_so_far() {
 #[test]
 fn hledger_accepts_the_journal_and_refuses_one_that_is_off_by_one() {
     if Command::new("hledger").arg("--version").output().is_err() {
-        // CI has it installed and asks for it; a newcomer's machine need not.
+        // CI installs hledger and requires it; other machines may lack it.
         assert!(std::env::var_os("REQUIRE_HLEDGER").is_none(), "hledger is not installed");
         return;
     }

@@ -1,4 +1,4 @@
-//! A clock that jumps does not take the ledger's order with it.
+//! A clock that jumps does not break the order of the ledger.
 #![allow(clippy::unwrap_used)]
 
 use usage_ledger::{AsOf, Ledger, Timestamp, TokenRecord};
@@ -22,7 +22,7 @@ fn recorded_at_never_decreases_and_occurred_at_is_unchanged() {
     assert_eq!(ledger.event(2_u64).unwrap().occurred_at, at("2026-06-01T11:00:00Z"));
     assert!(ledger.verify().unwrap().ok);
 
-    // As of a time is answered by what was recorded up to it, jumps or not.
+    // A time of the past selects the events recorded up to it, whatever the clock did.
     let then = ledger.as_of(AsOf::Time(at("2026-06-01T12:00:00Z"))).unwrap();
     assert_eq!(then.head().unwrap().position.get(), 2);
 }

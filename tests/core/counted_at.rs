@@ -1,4 +1,4 @@
-//! When the counts of a call were told, where that was later than the call: kept beside it, and nothing else goes by it.
+//! `counted_at`, the time of a call's counts if it is later than the call, affects nothing else.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -25,7 +25,7 @@ fn now() -> Timestamp {
 const MADE: &str = "2026-06-01T23:59:58Z";
 const TOLD: &str = "2026-06-02T00:00:01.500Z";
 
-/// A call that was under way at midnight.
+/// A call that runs over midnight.
 fn call(output: u64) -> TokenRecord {
     let mut record = TokenRecord::new("anthropic", "claude-opus-4-6").output(output).agent("claude-code").key("msg_1");
     record = record.conversation("s1").project("acme");
@@ -47,7 +47,7 @@ fn record_of(ledger: &Ledger, position: u64) -> TokenRecord {
     }
 }
 
-/// What ccusage's report by day says: output by day.
+/// Output by day in ccusage's daily report.
 fn days(ledger: &Ledger, report: &Report) -> BTreeMap<String, u64> {
     let mut out = Vec::new();
     export::ccusage(&ledger.snapshot().unwrap(), report, CcusageOptions::at(now()), &mut out).unwrap();
@@ -100,7 +100,7 @@ fn reports_date_by_the_call_and_ccusage_reports_by_its_counts() {
         let expected = if agent == Some("codex") { BTreeMap::new() } else { one("2026-06-02", 7) };
         assert_eq!(days(&ledger, &of(Report::by(ReportKey::Day).since(second))), expected, "{agent:?}");
         assert_eq!(days(&ledger, &of(Report::by(ReportKey::Day).until(second))), BTreeMap::new());
-        // Where no projection can cut, the records tell.
+        // Where projections cannot be cut, single records answer.
         assert_eq!(days(&ledger, &of(Report::by(ReportKey::Day).since(second.plus(1)))), expected);
     }
 }
@@ -115,7 +115,7 @@ fn counted_at_does_not_distinguish_calls() {
         assert!(!outcomes[0].is_new());
     }
     assert!(ledger.append([NewEvent::new(call(8), at(MADE))], now()).is_err());
-    // Shredded, it is still the same.
+    // Shredding does not change it.
     assert_eq!(ledger.shred(&Shred::because("asked").project("acme"), now()).unwrap().events.len(), 1);
     let mut again = call(7);
     again.counted_at = None;
@@ -141,7 +141,7 @@ fn counted_at_survives_corrections_shredding_and_past_queries() {
         assert_eq!(record_of(&ledger, 1).counted_at, Some(at(TOLD)));
         assert_eq!(by_day(&ledger), one("2026-06-02", 70));
         assert!(ledger.replay().unwrap().ok && ledger.verify().unwrap().ok);
-        // Somebody who says when the call really was knows better than the log.
+        // A corrected time takes precedence over the log.
         ledger.revise(id, "a wrong clock", now(), |made, _| *made = at("2026-05-03T10:00:00Z")).unwrap();
         assert_eq!(by_day(&ledger), one("2026-05-03", 70));
         ledger.void(id, "a test call", now().plus(MINUTE)).unwrap();
@@ -184,7 +184,7 @@ fn a_growing_log_gives_the_time_of_its_largest_counts() {
     assert_eq!(told(&ledger), (at("2026-06-01T10:00:01Z"), None));
     assert_eq!(changed(&import(&ledger, home.path(), &lines[..3])), (0, 1));
     assert_eq!(told(&ledger), (at("2026-06-01T10:00:01Z"), Some(at("2026-06-01T10:00:04Z"))));
-    // Another line of the same counts is no news.
+    // Another line with the same counts changes nothing.
     assert_eq!(changed(&import(&ledger, home.path(), &lines)), (0, 0));
     let mut whole = Ledger::in_memory().unwrap();
     assert_eq!(changed(&import(&whole, home.path(), &lines)), (1, 0));
@@ -207,7 +207,7 @@ fn a_record_without_counted_at_is_not_amended_for_it() {
     assert_eq!(record_of(&old, last).counted_at, Some(at("2026-06-01T10:00:07Z")));
 }
 
-/// Calls in two days: when each was made and its counts were told, and what became of it.
+/// Calls on two days: when each was made and counted, and what happened to it.
 fn calls() -> impl Strategy<Value = Vec<(i64, i64, u64, u8)>> {
     let later = prop_oneof![Just(0), 0..20_000_i64, 0..3 * HOUR];
     prop::collection::vec((0..48 * HOUR, later, 1_u64..100, 0_u8..6), 1..12)
@@ -227,7 +227,7 @@ proptest! {
             let mut told = made.plus(later);
             let mut output = output;
             let key = format!("msg_{number}");
-            // One in two has no price.
+            // Every second call has no price.
             let model = ["claude-opus-4-6", "nobody-s"][number % 2];
             let mut record = TokenRecord::new("anthropic", model).output(output).agent("claude-code").key(&*key);
             record.counted_at = (told > made).then_some(told);

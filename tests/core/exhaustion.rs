@@ -15,7 +15,7 @@ struct Line {
     provider: String,
     stream: String,
     text: String,
-    /// When it is read, on a host in UTC.
+    /// The time of reading, on a host in UTC.
     now: Timestamp,
     rule: Option<String>,
     resets_at: Option<Timestamp>,
@@ -94,12 +94,12 @@ struct Entry {
     rule: String,
     /// When the message was seen.
     seen: String,
-    /// Where.
+    /// The source.
     source: String,
     provider: String,
     stream: String,
     message: String,
-    /// A text that looks like it and is no refusal.
+    /// A similar text that is not a refusal.
     near: String,
 }
 
@@ -131,12 +131,12 @@ fn every_rule_has_three_near_misses() {
         let Entry { provider, message, near, .. } = &entry;
         let miss = detect(provider, stream(&entry.stream), near);
         assert_eq!(miss, None, "{}: {near}", entry.rule);
-        // A model that writes about the message, in a run that ended well.
+        // A model that writes about the message, in a successful run.
         let prose = format!("I wrote a test for this message: {} It passes now.", message.replace('\n', " "));
         for on in [Stream::StdoutOk, Stream::Transcript] {
             assert_eq!(detect(provider, on, &prose), None, "{prose}");
         }
-        // A model that writes the message itself, in events of its own.
+        // A model that writes the message itself, in its own events.
         let answer = serde_json::json!({"type": "assistant", "message": {"role": "assistant", "model": "claude-opus-4-8",
             "content": [{"type": "text", "text": message}]}});
         let item = serde_json::json!({"type": "item.completed", "item": {"type": "agent_message", "text": message}});
@@ -152,7 +152,7 @@ fn every_rule_has_three_near_misses() {
     }
 }
 
-/// What streams of agents say, by how the run went.
+/// Streams of agents, by the result of the run.
 #[test]
 fn messages_of_the_client_are_separated_from_model_text_in_every_stream() {
     let model = r#"{"type":"assistant","message":{"role":"assistant","content":[{"type":"text","text":"The line is: You've hit your session limit · resets 10:20pm"}]}}"#;
@@ -160,12 +160,12 @@ fn messages_of_the_client_are_separated_from_model_text_in_every_stream() {
     let lines = |lines: &[&str]| lines.join("\n");
     let gemini_error = r#"{"type":"result","status":"error","error":{"type":"Error","message":"You have exhausted your capacity on this model. Your quota will reset after 4h28m20s."}}"#;
     for (provider, on, text, wanted) in [
-        // The run ended for its number of turns, or well.
+        // The run ended at its limit of turns, or successfully.
         ("claude", Stream::StdoutFailed, lines(&[model, r#"{"type":"result","subtype":"error_max_turns","is_error":true}"#]), None),
         ("claude", Stream::StdoutFailed, lines(&[refused, r#"{"type":"result","subtype":"success","is_error":false,"result":"x"}"#]), None),
         ("claude", Stream::StdoutFailed, "You've hit your session limit\nError: Reached max turns (5)".to_owned(), None),
         ("claude", Stream::StdoutOk, lines(&[model, r#"{"type":"result","subtype":"success","is_error":false,"result":"You've hit your limit · resets 3pm"}"#]), None),
-        // A refusal that ends the run, whatever the exit code.
+        // A refusal that ends the run with any exit code.
         ("claude", Stream::StdoutOk, lines(&[model, refused]), Some("window-limit")),
         ("claude", Stream::StdoutOk, r#"{"type":"result","subtype":"success","is_error":true,"result":"You've hit your limit · resets 6pm (UTC)"}"#.to_owned(), Some("own-limit")),
         ("claude", Stream::StdoutFailed, lines(&[model, r#"{"type":"result","subtype":"success","is_error":true,"result":"API Error: 429 rate limit exc"#]), Some("http-429")),
@@ -173,23 +173,23 @@ fn messages_of_the_client_are_separated_from_model_text_in_every_stream() {
         ("claude", Stream::StdoutOk, "I added the docs.\n\nYou've hit your session limit · resets 3pm (UTC)\n".to_owned(), None),
         ("claude", Stream::StdoutOk, "```\nYou've hit your session limit · resets 3pm (UTC)\n```\n".to_owned(), None),
         ("claude", Stream::StdoutOk, "I saw this:\n{\"type\":\"rate_limit_event\",\"rate_limit_info\":{\"status\":\"rejected\"}}\nin the log.\n".to_owned(), None),
-        // One document instead of lines.
+        // One document in place of lines.
         ("claude", Stream::StdoutOk, format!("[{model},{refused}]"), Some("window-limit")),
         ("gemini", Stream::StdoutFailed, "{\n  \"response\": \"Error: quota exceeded\",\n  \"stats\": {}\n}".to_owned(), None),
         ("gemini", Stream::StdoutFailed, "{\n  \"session_id\": \"s\",\n  \"error\": {\"message\": \"RESOURCE_EXHAUSTED\", \"code\": 429}\n}".to_owned(), Some("resource-exhausted")),
         ("gemini", Stream::StdoutOk, gemini_error.to_owned(), Some("resource-exhausted")),
-        // A transcript, in which a later answer shows that the quota is back.
+        // A transcript, in which a later reply shows that the quota has reset.
         ("claude", Stream::Transcript, lines(&[model, refused]), Some("window-limit")),
         ("claude", Stream::Transcript, lines(&[refused, model]), None),
         ("claude", Stream::Transcript, lines(&["The line is", "You've hit your session limit · resets 3pm", "and I added it."]), None),
-        // Codex connects again, then goes on.
+        // Codex reconnects, then continues.
         ("codex", Stream::StdoutOk, lines(&[r#"{"type":"error","message":"Reconnecting... 1/5 (429 Too Many Requests)"}"#, r#"{"type":"turn.completed","usage":{}}"#]), None),
         ("codex", Stream::StdoutOk, r#"{"type":"turn.failed","error":{"message":"You've hit your usage limit. Try again at 3:0"#.to_owned(), Some("codex-error-event")),
         ("codex", Stream::Transcript, r#"{"type":"event_msg","payload":{"type":"error","message":"You've hit your usage limit."}}"#.to_owned(), Some("codex-error-event")),
         ("cline", Stream::StdoutOk, r#"{"type":"ask","ask":"api_req_failed","text":"{\"code\":\"insufficient_credits\",\"message\":\"Not enough credits available\"}"}"#.to_owned(), Some("insufficient-credits")),
         ("copilot", Stream::StdoutOk, r#"{"type":"session.error","data":{"errorType":"quota","message":"402 You have no quota"}}"#.to_owned(), Some("copilot-no-quota")),
         ("zai", Stream::StdoutOk, r#"{"type":"error","error":{"name":"APIError","data":{"message":"Weekly/Monthly Limit Exhausted. Your limit will reset at 2026-07-14 07:49:08","statusCode":429}}}"#.to_owned(), Some("zai-limit-words")),
-        // A server's load, and a warning.
+        // Server overload, and a warning.
         ("claude", Stream::Stderr, "API Error: Server is temporarily limiting requests (not your usage limit) · Rate limited".to_owned(), None),
         ("claude", Stream::Stderr, r#"API Error: 529 {"type":"error","error":{"type":"overloaded_error","message":"Overloaded, rate limit"}}"#.to_owned(), None),
         ("copilot", Stream::Stderr, "You've used 80% of your weekly rate limit".to_owned(), None),
@@ -225,7 +225,7 @@ fn a_time_without_a_zone_is_in_the_zone_of_the_provider() {
     assert_eq!(reset.at, Some("2026-07-13T12:00:00Z".parse().unwrap()), "beside a refusal the header is the reset");
 }
 
-/// Texts made of the words that the grammars know, so that they get far into them.
+/// Texts of words from the grammars, which reach most of their branches.
 fn wordy() -> impl Strategy<Value = String> {
     let words = [
         "resets",

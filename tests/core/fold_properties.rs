@@ -1,7 +1,7 @@
-//! Folds: any order of arrival, any batches, replay, the past, and a model that works everything out from scratch.
+//! Properties of folds: any order of arrival, any batches, replay, past states, and agreement with a naive model.
 //!
-//! `USAGE_LEDGER_SEED` replays a run, `PROPTEST_CASES` makes runs longer; what failed once is kept by proptest in
-//! `fold_properties.proptest-regressions` and tried again first.
+//! `USAGE_LEDGER_SEED` replays a run, `PROPTEST_CASES` makes runs longer. Proptest stores failures in
+//! `fold_properties.proptest-regressions` and repeats them first.
 
 #![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
@@ -23,10 +23,10 @@ use usage_ledger::store::{EventStore, GO_ON, MemoryStore, Order, SqliteStore, Ta
 use usage_ledger::{AsOf, EventId, Ledger, Position, Report, ReportKey, Shred, Snapshot, Timestamp, TokenRecord};
 use uuid::Uuid;
 
-/// When the events of a ledger are recorded, in steps of a second.
+/// When the events are recorded, in steps of a second.
 const RECORDED: i64 = 1_790_000_000_000;
 
-/// Runs a property. A run can be had again by its seed.
+/// Checks a property, with a seed that can be replayed.
 fn check<S: Strategy>(cases: u32, strategy: S, property: impl Fn(S::Value) -> Result<(), TestCaseError>) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seed = number("USAGE_LEDGER_SEED").unwrap_or_else(|| std::hash::RandomState::new().build_hasher().finish());
@@ -46,7 +46,7 @@ fn check<S: Strategy>(cases: u32, strategy: S, property: impl Fn(S::Value) -> Re
     }
 }
 
-/// Fails with the lines in which two answers differ: whole ones are pages long.
+/// Fails with the differing lines, because whole answers are very long.
 fn same<T: Debug + PartialEq>(left: &T, right: &T, about: impl Display) -> Result<(), TestCaseError> {
     if left == right {
         return Ok(());
@@ -63,14 +63,14 @@ fn recorded(batch: usize) -> Timestamp {
     Timestamp::from_millis(RECORDED + 1_000 * i64::try_from(batch).unwrap())
 }
 
-/// Where batches of a list of events end.
+/// The ends of batches of a list of events.
 fn ends_of(places: &[Index], events: &[NewEvent]) -> Vec<usize> {
     let mut ends: Vec<usize> = places.iter().map(|place| place.index(events.len() + 1)).collect();
     ends.sort_unstable();
     ends
 }
 
-/// A ledger of events appended in batches that end at the given places and at the end.
+/// A ledger of events that are appended in batches with the given ends.
 fn ledger(store: &MemoryStore, events: &[NewEvent], ends: &[usize]) -> Ledger {
     let ledger = Ledger::with_store(Box::new(store.clone()));
     append(&ledger, events, ends);
@@ -88,7 +88,7 @@ fn append(ledger: &Ledger, events: &[NewEvent], ends: &[usize]) {
     }
 }
 
-/// What is asked in every property: two reports, a status at two times, and every account.
+/// The queries of every property: two reports, a status at two times, and every account.
 #[derive(Clone, Debug)]
 struct Questions {
     reports: Vec<Asked>,
@@ -123,7 +123,7 @@ fn dump(store: &dyn EventStore, spaces: &[Table]) -> Vec<(Table, Vec<u8>, Vec<u8
     rows
 }
 
-/// The spaces that hold no position: equal sets of events are equal bytes in them.
+/// Tables without positions: equal sets of events have equal bytes there.
 const COUNTERS: [Table; 6] =
     [Table::ByModel, Table::ByProject, Table::ByConversation, Table::Uses, Table::Openings, Table::Accounts];
 
@@ -194,7 +194,7 @@ fn a_past_state_equals_a_ledger_of_the_first_events() {
     });
 }
 
-/// Long prefixes are kept as snapshots; what they answer is what the first events answer, the second time too.
+/// Long prefixes are cached; cached answers equal those of the first events, also on repetition.
 #[test]
 fn a_cached_state_answers_like_its_events() {
     let call = |n: i64| {
@@ -206,7 +206,7 @@ fn a_cached_state_answers_like_its_events() {
         let void = EventVoided { target: id(n), reason: "a test".into() };
         NewEvent::new(void, recorded(1)).id(id(1_000_000 + n))
     };
-    // Corrections lie in front of, within and behind the snapshots, and of events on both sides of them.
+    // Corrections are before, within and after the cached prefixes, with targets on both sides.
     let mut events: Vec<NewEvent> = (0..50_160).map(call).collect();
     for (at, target) in [(50_150, 40_000), (50_050, 50_080), (49_000, 3), (200, 50_020)] {
         events.insert(at, void(target));
@@ -261,7 +261,7 @@ fn answers_equal_those_of_the_naive_model() {
     });
 }
 
-/// What is asked to be shredded: events by their places, and names.
+/// The shredding to request: events by index, and names.
 #[derive(Clone, Debug)]
 struct Asks {
     places: Vec<Index>,
@@ -283,7 +283,7 @@ impl Asks {
             || self.label && record.labels.get("mission").is_some_and(|mission| mission == "m0")
     }
 
-    /// The call, and the events that it is of: those named or found, their corrections, and what an amend is of.
+    /// The request, and the affected events: those named or selected, their corrections, and the targets of amendments.
     fn resolve(&self, events: &[NewEvent]) -> (Shred, BTreeSet<EventId>) {
         let mut shred = Shred::because("asked");
         let mut ids = BTreeSet::new();
@@ -328,7 +328,7 @@ impl Asks {
     }
 }
 
-/// An event without what can go of it.
+/// An event without its erasable content.
 fn withdrawn(event: &NewEvent) -> NewEvent {
     let strip = |record: &mut TokenRecord| {
         record.project = None;
@@ -367,7 +367,7 @@ fn shredding_changes_names_and_no_number() {
             .map(|n| numbers(&ledger.as_of(AsOf::Position(Position::new(n as u64))).unwrap()))
             .collect();
 
-        // What is there now: each shredding finds what the ones before have left.
+        // Each shredding finds what the previous ones left.
         let mut left = first.to_vec();
         for asks in &asks {
             let (shred, ids) = asks.resolve(&left);
@@ -384,7 +384,7 @@ fn shredding_changes_names_and_no_number() {
                 }
             }
         }
-        // The past has lost its names as well, and kept its numbers.
+        // Past states have lost the names too, and kept their numbers.
         for (n, before) in before.iter().enumerate() {
             let past = ledger.as_of(AsOf::Position(Position::new(n as u64))).unwrap();
             same(&numbers(&past), before, format!("numbers as of {n}"))?;
@@ -394,7 +394,7 @@ fn shredding_changes_names_and_no_number() {
                 same(&answers::report(&past, &question), &model.report(&question), format!("as of {n}: {question:?}"))?;
             }
         }
-        // The ledger goes on, with corrections of what is shredded among what comes.
+        // The ledger grows, including corrections of shredded events.
         ledger.append(rest.to_vec(), recorded(9)).unwrap();
         left.extend_from_slice(rest);
         let without_positions = |(reports, times): Answers| {
@@ -414,7 +414,7 @@ fn shredding_changes_names_and_no_number() {
         prop_assert!(replayed.ok && verified.ok, "{:?} {:?}", replayed.findings, verified.findings);
         ledger.rebuild().unwrap();
         same(&dump(&store, &Table::ALL[1..]), &state, "rows after a rebuild")?;
-        // Told again, all of it is known.
+        // Appended again, all of it exists already.
         let again = ledger.append(events.clone(), recorded(10)).unwrap();
         prop_assert!(again.iter().all(|outcome| !outcome.is_new()));
         Ok(())
@@ -459,7 +459,7 @@ fn appending_everything_again_changes_nothing() {
     });
 }
 
-/// A record of one call under some of the names it is known by, or an amend that tells another name.
+/// A record of one call with some of its keys, or an amendment with another key.
 fn told() -> impl Strategy<Value = (bool, bool, usize, Vec<&'static str>)> {
     let names = subsequence(vec!["message", "request", "response"], 0..=2);
     (prop::bool::weighted(0.2), any::<bool>(), 0..6_usize, names)
@@ -474,7 +474,7 @@ fn a_repeated_call_is_detected_across_and_within_batches() {
             let mut record = TokenRecord::new("openai", "m").input(7);
             record.keys = names.iter().map(|name| (*name).to_owned()).collect();
             if *amends && number > 0 {
-                // Of an event in front of it: before its record is there, an amend names no call.
+                // Of an earlier event: before its record arrives, an amendment affects no call.
                 let amend = TokensAmended {
                     target: id(*target % number),
                     reason: "a name".into(),
@@ -486,7 +486,7 @@ fn a_repeated_call_is_detected_across_and_within_batches() {
             if *own_id {
                 return NewEvent::new(record, at).id(id(number));
             }
-            // The first key makes the id, and one id with two contents is a conflict, not the same call.
+            // The first key makes the id, and two contents of one id are a conflict, not the same call.
             record.keys.insert(0, format!("own-{number}"));
             NewEvent::new(record, at)
         };
@@ -531,7 +531,7 @@ fn every_policy_and_time_is_answered_quickly() {
 #[test]
 #[ignore = "a time that a clock change jumps over is looked for in steps of a quarter of an hour"]
 fn a_week_that_opens_in_a_skipped_minute_opens_at_the_next_one() {
-    // Clocks of Lord Howe go from 02:00 to 02:30 on Sunday 4 October 2026, at 15:30 UTC of the day before.
+    // Clocks on Lord Howe Island go from 02:00 to 02:30 on Sunday 4 October 2026, at 15:30 UTC of the previous day.
     let now: Timestamp = "2026-10-05T00:00:00Z".parse().unwrap();
     let ledger = Ledger::in_memory().unwrap();
     let mut limit = LimitSet::new("openai").unwrap();

@@ -1,4 +1,4 @@
-//! Decisions: who is gated, on what knowledge, and that they can be made again later.
+//! Decisions of the gate: their inputs, and that they can be repeated later.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -175,7 +175,7 @@ fn a_stale_reading_is_the_lower_bound_of_the_estimate() {
     assert_eq!(ledger.provider("anthropic", later).unwrap().session.percent, Some(percent("10")));
     assert_eq!(stale.mode, Mode::Wait, "use does not shrink within a window: {stale:?}");
     assert!(stale.warnings[0].contains("15 min old"), "{stale:?}");
-    // The window is over: nothing of it counts any more.
+    // After the window ends, its usage no longer counts.
     assert_eq!(gate(&ledger, "anthropic", NOW.plus(3 * HOUR)).mode, Mode::Deep);
 }
 
@@ -216,7 +216,7 @@ fn a_refusal_holds_until_its_reset_or_an_override() {
     assert_eq!((verdict.gated, verdict.resumes_at), (true, Some(NOW.plus(HOUR + 10 * MINUTE))));
     assert!(verdict.reason.contains("session-limit") && positions(&verdict).contains(&2), "{verdict:?}");
     assert!(!gate(&ledger, "anthropic", NOW.plus(HOUR + 10 * MINUTE)).gated);
-    // Going on after lunch says nothing about the provider …
+    // A resume does not end a refusal …
     ledger.pause(Paused { reason: "manual".into(), until: None, note: None }, NOW.plus(MINUTE)).unwrap();
     ledger.resume("back from lunch", NOW.plus(2 * MINUTE)).unwrap();
     assert!(gate(&ledger, "anthropic", NOW.plus(3 * MINUTE)).gated);
@@ -313,7 +313,7 @@ fn a_refusal_of_one_model_closes_the_gate_for_that_model_in_every_budget_mode() 
         let any = gate(ledger, "anthropic", NOW.plus(1));
         assert!(!any.gated && any.warnings.iter().any(|warning| warning.contains("opus is refused")), "{any:?}");
     });
-    // Sonnet goes on until the shared window is used up.
+    // Sonnet continues until the shared window is full.
     refuse_model(&ledger, None, HOUR, NOW.plus(2));
     in_every_budget_mode(&ledger, |ledger, mode| {
         assert!(shut(ledger, "claude-sonnet-5", NOW.plus(3)), "{mode:?}");
@@ -562,7 +562,7 @@ fn an_override_uses_the_window_of_the_provider() {
     let session = ledger.provider("anthropic", NOW.plus(2 * MINUTE)).unwrap().session;
     assert_eq!((session.percent, session.resets_at), (Some(percent("62")), Some(reset)));
     assert_eq!(ledger.provider("anthropic", reset).unwrap().session.percent, Some(percent("0")));
-    // What a later word of the provider leaves of an override's window is no window.
+    // The rest of an overridden window after a later reading is not a window.
     let ledger = limited("anthropic");
     ledger.override_usage("anthropic", WindowKind::Session, percent("50"), "me", "", NOW).unwrap();
     observe(&ledger, 300, "60", HOUR, NOW.plus(HOUR));
@@ -594,7 +594,7 @@ fn a_reading_without_a_reset_applies_to_its_own_window() {
 #[test]
 fn calibration_fits_the_hidden_limit_and_the_class_weights() {
     let ledger = Ledger::in_memory().unwrap();
-    // A limit of 1 000 000 input tokens, in which an output token counts five; the page shows whole percent.
+    // A limit of 1,000,000 input tokens with output weight five; the provider reports whole percent.
     let (mut used, mut at) = (0_u64, NOW);
     for step in 0..40_u64 {
         let (input, output) = (9_000 + 1_700 * (step % 5), 900 + 700 * (step % 3));

@@ -1,4 +1,4 @@
-//! Every API's usage objects become disjoint classes, and what cannot be so read is refused or flagged.
+//! Every API's usage object becomes disjoint classes; anything else is refused or flagged.
 
 #![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
@@ -52,14 +52,14 @@ fn each_api_is_normalised_by_its_rules() {
             r#"{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":0}"#,
             "0 0 - - 0 0 -",
         ),
-        // No split, and a split that leaves nothing over.
+        // No split, and a complete split.
         ("anthropic", r#"{"input_tokens":1,"cache_creation_input_tokens":9,"output_tokens":2}"#, "1 - - - 9 2 -"),
         (
             "anthropic",
             r#"{"input_tokens":1,"cache_creation_input_tokens":9,"cache_creation":{"ephemeral_5m_input_tokens":9,"ephemeral_1h_input_tokens":0},"output_tokens":2}"#,
             "1 - 9 0 - 2 -",
         ),
-        // The totals leave compaction out.
+        // The totals exclude compaction.
         (
             "anthropic",
             r#"{"input_tokens":23000,"output_tokens":1000,"iterations":[
@@ -96,7 +96,7 @@ fn each_api_is_normalised_by_its_rules() {
             "430 600 - - - 50 200",
         ),
         ("gemini", r#"{"promptTokenCount":8,"thoughtsTokenCount":5,"totalTokenCount":13}"#, "8 - - - - - 5"),
-        // Ollama: what is missing is unknown.
+        // Ollama: missing counts are unknown.
         ("ollama", r#"{"prompt_eval_count":26,"eval_count":298,"eval_duration":4799921000}"#, "26 - - - - 298 -"),
         ("ollama", r#"{"prompt_eval_count":26,"prompt_eval_cached_count":20,"eval_count":298}"#, "6 20 - - - 298 -"),
         ("ollama", r#"{"eval_count":298,"total_duration":10706818083}"#, "- - - - - 298 -"),
@@ -167,13 +167,13 @@ fn each_api_is_normalised_by_its_rules() {
                 "reasoning_output_tokens":78,"total_tokens":13736}"#,
             "2088 10829 - - 600 141 78",
         ),
-        // Gemini CLI: Gemini's habits, tools' input on top.
+        // Gemini CLI: Gemini's conventions, with tool input on top.
         (
             "gemini-cli",
             r#"{"input":15040,"output":110,"cached":5827,"thoughts":221,"tool":30,"total":15401}"#,
             "9243 5827 - - - 110 221",
         ),
-        // Qwen Code: reasoning inside the candidates, and the same in the older client's words.
+        // Qwen Code: reasoning inside the candidates, also in the older client's format.
         (
             "qwen-code",
             r#"{"promptTokenCount":100,"candidatesTokenCount":50,"cachedContentTokenCount":40,"thoughtsTokenCount":20,"totalTokenCount":150}"#,
@@ -184,7 +184,7 @@ fn each_api_is_normalised_by_its_rules() {
             r#"{"input":100,"output":50,"cached":40,"thoughts":20,"tool":0,"total":150}"#,
             "60 40 - - - 30 20",
         ),
-        // OpenCode: all beside each other where a total is stated; what is larger than the output is not in it.
+        // OpenCode: everything is beside if a total is stated; reasoning larger than the output is not inside it.
         (
             "opencode",
             r#"{"total":15767,"input":868,"output":185,"reasoning":43,"cache":{"write":0,"read":14671}}"#,
@@ -192,7 +192,7 @@ fn each_api_is_normalised_by_its_rules() {
         ),
         ("opencode", r#"{"input":10,"output":5,"reasoning":0,"cache":{"read":7,"write":3}}"#, "10 7 - - 3 5 0"),
         ("opencode", r#"{"input":10,"output":5,"reasoning":9}"#, "10 - - - - 5 9"),
-        // A total that leaves the cache out says nothing of it.
+        // A total that excludes the cache is no evidence about it.
         ("opencode", r#"{"total":15,"input":10,"output":5,"cache":{"read":7,"write":3}}"#, "10 7 - - 3 5 -"),
     ];
     for (format, json, expected) in cases {
@@ -206,7 +206,7 @@ fn each_api_is_normalised_by_its_rules() {
 #[test]
 fn an_alternative_interpretation_needs_a_matching_total_and_is_flagged() {
     let cases = [
-        // Reasoning beside the completion behind an OpenAI-shaped door, and inside at xAI.
+        // Reasoning beside the completion behind an OpenAI-compatible server, and inside at xAI.
         (
             "openai-chat",
             r#"{"prompt_tokens":10120,"completion_tokens":1499,"total_tokens":14428,"completion_tokens_details":{"reasoning_tokens":2809}}"#,
@@ -233,7 +233,7 @@ fn an_alternative_interpretation_needs_a_matching_total_and_is_flagged() {
             "10 - - - - 30 20",
             "took reasoning as inside `output`",
         ),
-        // Cache beside the input behind an OpenAI-shaped door.
+        // Cache beside the input behind an OpenAI-compatible server.
         (
             "openai-chat",
             r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":95,"prompt_tokens_details":{"cached_tokens":80}}"#,
@@ -247,7 +247,7 @@ fn an_alternative_interpretation_needs_a_matching_total_and_is_flagged() {
             "100 1000 - - 100 20 -",
             "took the cached input as inside `inputTokens`",
         ),
-        // xAI is known for it, so that no total is needed.
+        // xAI's convention is known, so no total is needed.
         (
             "xai",
             r#"{"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":80}}"#,
@@ -260,7 +260,7 @@ fn an_alternative_interpretation_needs_a_matching_total_and_is_flagged() {
             "10 80 - - - 5 -",
             "total 15 but parts sum to 95",
         ),
-        // No reading fits: the API's own habit stands.
+        // If no interpretation fits, the API's own convention applies.
         (
             "openai-responses",
             r#"{"input_tokens":100,"output_tokens":18,"total_tokens":120}"#,
@@ -279,7 +279,7 @@ fn an_alternative_interpretation_needs_a_matching_total_and_is_flagged() {
             "10 700 - - - 20 -",
             "total 30 but parts sum to 730",
         ),
-        // Two others fit: that is no evidence for either.
+        // Two alternative interpretations fit, which is no evidence for either.
         (
             "openai-chat",
             r#"{"prompt_tokens":100,"completion_tokens":90,"total_tokens":230,"prompt_tokens_details":{"cached_tokens":40},
@@ -287,7 +287,7 @@ fn an_alternative_interpretation_needs_a_matching_total_and_is_flagged() {
             "60 40 - - - 50 40",
             "total 230 but parts sum to 190",
         ),
-        // Hit and miss are disjoint by their names, whatever the totals say.
+        // Hit and miss are disjoint by definition, whatever the totals are.
         (
             "deepseek",
             r#"{"prompt_tokens":160,"completion_tokens":5,"total_tokens":165,"prompt_cache_hit_tokens":60,"prompt_cache_miss_tokens":40}"#,

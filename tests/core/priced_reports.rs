@@ -1,4 +1,4 @@
-//! Costs of reports: exact, dated, by tier and tariff, the same from every projection and from the records.
+//! Costs of reports: exact, by date, tier and tariff, and equal from every projection and from single records.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use usage_ledger::event::PriceSet;
@@ -29,14 +29,14 @@ fn sonnet() -> TokenRecord {
 fn long_prompts_and_batches_have_separate_prices_in_every_report() {
     let ledger = Ledger::in_memory().unwrap();
     let day = at("2026-11-23T10:00:00Z");
-    // 3 a million below 200 000 tokens of prompt, 6 above; of output 15 and 22.5; half of it in a batch.
+    // $3 per million below 200,000 prompt tokens, $6 above; $15 and $22.50 for output; half of it in a batch.
     let calls = [
         sonnet().input(100_000).output(10_000).project("a"),
         sonnet().input(150_000).cache_read(50_000).output(10_000).project("a"),
         sonnet().input(150_000).cache_read(50_001).output(10_000).project("b").conversation("c"),
         sonnet().input(100_000).output(10_000).label(SERVICE_TIER, "batch"),
         sonnet().input(100_000).output(10_000).label(SERVICE_TIER, "standard"),
-        // Nobody says what this one costs.
+        // No price of this call is published.
         sonnet().input(100_000).output(10_000).label(SERVICE_TIER, "priority"),
     ];
     let prices = Prices::list();
@@ -59,7 +59,7 @@ fn long_prompts_and_batches_have_separate_prices_in_every_report() {
         let cost = total(&ledger, &Report::by_all(keys.clone()));
         assert_eq!((cost.usd, cost.unpriced_requests), (Some(sum), 1), "{keys:?}");
     }
-    // Cut within a quarter of an hour, so that the records answer: without the first call.
+    // Cut within a quarter of an hour, so that single records answer: without the first call.
     let cost = total(&ledger, &Report::by(ReportKey::Day).since(day.plus(1)));
     assert_eq!(cost.usd, usd("2.4450006"));
 }
@@ -84,7 +84,7 @@ fn a_price_applies_from_its_date() {
     assert_eq!(costs, [usd("1"), usd("12")]);
     assert_eq!(by_day.prices.custom, [1.into(), 2.into()]);
     assert_eq!(by_day.prices.sha256.unwrap().len(), 64);
-    // Between quarters it cannot begin: the rollups could not tell.
+    // A price cannot begin between quarters, because the rollups could not separate it.
     assert!(ledger.set_price(price("3", Some("2026-07-01T12:01:00Z")), now).is_err());
 }
 
@@ -99,7 +99,7 @@ fn custom_prices_are_chosen_by_fragment_then_prompt_length_then_recency() {
     };
     set("", "1", None, None);
     let opus = set("opus", "2", None, None);
-    // At a length that no rollup knows: the records have to tell.
+    // With a threshold that no rollup has, single records answer.
     set("opus", "4", Some(1_500_000), None);
     set("opus", "8", None, Some("batch"));
     let last = set("claude-opus-4-5", "16", None, None);
@@ -120,7 +120,7 @@ fn custom_prices_are_chosen_by_fragment_then_prompt_length_then_recency() {
     }
     assert_eq!(total(&ledger, &Report::by(ReportKey::Day)).usd, usd("35"));
     assert_eq!(prices.quote("anthropic", "opus", now, None, 0).unwrap().position, Some(opus));
-    // Taken back, the shorter fragment holds again; as of then it still did not.
+    // After a void the shorter fragment applies again; in the past state it does not.
     let id = ledger.event(last).unwrap().id;
     ledger.void(id, "a typing mistake", now).unwrap();
     assert_eq!(total(&ledger, &Report::by(ReportKey::Day)).usd, usd("21"));
@@ -181,7 +181,7 @@ fn regions_sounds_and_tools_cost_the_same_in_every_report_and_after_shredding() 
         audio().modality("input_audio", 900).modality("output_audio", 400),
         audio().modality("input_audio", 900).modality("output_audio", 400).project("b"),
         audio().modality("input_audio", 1),
-        // Nobody says what these cost.
+        // No price of these calls is published.
         opus().server_tool("a_new_tool", 1),
         opus().label(INFERENCE_GEO, "eu"),
         audio().modality("input_audio", 1_001),
@@ -230,9 +230,9 @@ fn a_custom_text_price_does_not_apply_to_audio() {
         let call = TokenRecord::new(provider, model).input(1_000_000).modality("input_audio", 500_000);
         prices.cost(&call, now).unwrap()
     };
-    // Half of it at one's own price, half at the table's 10.
+    // Half of it at the custom price, half at the table's 10.
     assert_eq!(cost("openai", "gpt-audio-mini"), usd("5.5"));
     assert_eq!(cost("openai", "house-model"), None);
-    // Where everything is free, so are sounds.
+    // If everything is free, audio is free too.
     assert_eq!(cost("ollama", "qwen3-omni"), usd("0"));
 }

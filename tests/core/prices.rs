@@ -1,4 +1,4 @@
-//! Every price of the table against the arithmetic of those who publish it.
+//! Compares every price of the table with the computation of its publishers' crate.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use std::time::{Duration, UNIX_EPOCH};
@@ -8,11 +8,11 @@ use usage_ledger::event::SERVICE_TIER;
 use usage_ledger::price::Prices;
 use usage_ledger::{Timestamp, TokenClass, TokenRecord};
 
-/// Providers whose ids are the same in the table and in the catalogue, and those that are not.
+/// The ids in the table of providers whose ids differ in the catalogue.
 const OTHERS: [(&str, &str); 4] =
     [("aws", "aws-bedrock"), ("azure", "azure-openai"), ("moonshotai", "moonshot"), ("x-ai", "xai")];
 
-/// Times before, between and after what the table dates, and within the hours that it tells apart.
+/// Times before, between and after the dates of the table, and within its daily periods.
 const TIMES: [&str; 5] = [
     "2025-03-01T12:00:00Z",
     "2026-03-20T00:10:00Z",
@@ -21,7 +21,7 @@ const TIMES: [&str; 5] = [
     "2027-06-01T16:30:00Z",
 ];
 
-/// Counts of each class; the longer prompts are above every border of the table.
+/// Counts of each class; the longer prompts exceed every threshold of the table.
 fn calls() -> Vec<[u64; 6]> {
     vec![
         [1_000, 200, 300, 50, 400, 0],
@@ -61,7 +61,7 @@ fn ours(model: &str, provider: &str, at: Timestamp, counts: [u64; 6], tier: Opti
     Prices::list().cost(&record, at).unwrap().map(|usd| usd.to_string().parse().unwrap())
 }
 
-/// Every model of the table by its id, with the provider it stands under.
+/// Every model of the table with its provider.
 fn models() -> Vec<(String, String, serde_json::Value)> {
     let table = include_str!("../../src/readers/price/genai-prices/prices.json");
     let providers: Vec<serde_json::Value> = serde_json::from_str(table).unwrap();
@@ -75,7 +75,7 @@ fn models() -> Vec<(String, String, serde_json::Value)> {
     models
 }
 
-/// Prices per second, picture, page or search are not tokens': their models are left out.
+/// Models with prices per second, image, page or search are excluded.
 fn is_of_tokens(model: &serde_json::Value) -> bool {
     let text = model["prices"].to_string();
     !["audio", "image", "video", "document", "mchars", "messages"].iter().any(|unit| text.contains(unit))

@@ -1,7 +1,7 @@
-//! What providers say about their windows is read as it was meant; junk is a warning or an error, never a number.
+//! Parses providers' documents about quota windows; malformed ones are warnings or errors, never wrong numbers.
 //!
-//! The cases are in `tests/fixtures/observe/<format>/*.json`. An observation is written there as
-//! `minutes | scope | used per cent | resets at | status`, with `-` for what is not told.
+//! The cases are in `tests/fixtures/observe/<format>/*.json`. An observation is written as `minutes | scope | used
+//! percent | resets at | status`, with `-` for a missing value.
 
 #![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
@@ -18,7 +18,7 @@ fn now() -> Timestamp {
     "2026-11-23T20:00:00Z".parse().unwrap()
 }
 
-/// Every case of a format: its name, its text, when it was received, and what ought to come of it.
+/// Every case of a format: its name, its text, the time of its receipt, and the expected result.
 fn cases(format: QuotaFormat) -> Vec<(String, String, Timestamp, Value)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/observe").join(format.name());
     let mut found = Vec::new();
@@ -154,7 +154,7 @@ fn format_names_round_trip_and_near_misses_get_a_hint() {
     assert!(!"xml".parse::<QuotaFormat>().unwrap_err().to_string().contains("did you mean"));
 }
 
-/// Any JSON, with the keys and values that the formats look for strewn in.
+/// Any JSON, with keys and values of the formats mixed in.
 fn json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -218,7 +218,7 @@ fn json() -> impl Strategy<Value = Value> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// Whatever is handed in, nothing panics, and what is observed can be recorded and read back.
+    /// No input panics, and observations can be recorded and read back.
     #[test]
     fn no_document_makes_the_parser_panic(document in json(), at in any::<i64>(), cut in any::<prop::sample::Index>()) {
         let (text, at) = (document.to_string(), Timestamp::from_millis(at));
@@ -237,7 +237,7 @@ proptest! {
         }
     }
 
-    /// Two decimals come through exactly, in per cent as in fractions.
+    /// Two decimals are exact, in percentages and fractions.
     #[test]
     fn hundredths_are_never_off_by_one(hundredths in 0_u32..20_000) {
         let percent = Percent::from_hundredths(hundredths);
@@ -251,7 +251,7 @@ proptest! {
     }
 }
 
-/// A ledger that is given readings of one window: minutes since nine o'clock, per cent used, minutes to the reset.
+/// A ledger with readings of one window: minutes since nine o'clock, used percent, minutes to the reset.
 fn week(readings: &[(i64, &str, i64)]) -> Ledger {
     let ledger = Ledger::in_memory().unwrap();
     let nine: Timestamp = "2026-09-23T09:00:00Z".parse().unwrap();
@@ -281,11 +281,11 @@ fn a_reset_that_the_provider_announces_starts_a_window_within_the_week() {
     let ten_thousand = 7 * 24 * 60;
     let reset = [(0, "88", 3_000), (10, "2", 10 + ten_thousand)];
     assert_eq!(weekly_used(&week(&reset), 11), "2");
-    // Another terminal goes on showing the week that was replaced.
+    // Another terminal still shows the replaced week.
     let idle = [(0, "88", 3_000), (10, "2", 10 + ten_thousand), (12, "88", 3_000), (13, "100", 3_001)];
     assert_eq!(weekly_used(&week(&idle), 14), "2");
     assert!(!week(&idle).budget("anthropic", "2026-09-23T09:14:00Z".parse::<Timestamp>().unwrap()).unwrap().gated);
-    // A reset that lies further off than a week is none, so it does not hide what follows.
+    // A reset further away than a week is invalid, so it does not hide later readings.
     let odd = [(0, "7", 3 * ten_thousand), (1, "50", 3_000)];
     assert_eq!(weekly_used(&week(&odd), 2), "50");
 }

@@ -1,4 +1,4 @@
-//! Callers that ask at once never pass a limit together, and the dead give back what they held.
+//! Concurrent callers never exceed a limit together, and reservations of dead callers expire.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 

@@ -1,4 +1,4 @@
-//! What a ledger says, in the form in which the truth is told.
+//! Compares a ledger with the truth of a corpus.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use usage_ledger::{Ledger, Report, ReportKey, Timestamp, TokenClass};
 
 use super::truth::{Counts, Rows, Truth};
 
-/// Every name and the day: what all other groups are sums of.
+/// Every name and the day; all other groups are sums of these.
 pub const FINEST: &[ReportKey] = &[
     ReportKey::Agent,
     ReportKey::Provider,
@@ -17,7 +17,7 @@ pub const FINEST: &[ReportKey] = &[
     ReportKey::Project,
 ];
 
-/// The clock of imports. It is later than all logs.
+/// The clock of imports, later than all logs.
 pub fn now() -> Timestamp {
     "2026-11-23T20:00:00Z".parse().unwrap()
 }
@@ -32,7 +32,7 @@ pub fn import(ledger: &Ledger, home: &Path) -> Vec<SourceReport> {
     sources
 }
 
-/// A report as the truth tells it.
+/// A report in the form of the truth.
 pub fn rows(ledger: &Ledger, keys: &[ReportKey]) -> Rows {
     let table = ledger.report(&Report::by_all(keys.to_vec()).and(ReportKey::Label("sidechain".to_owned()))).unwrap();
     let mut rows = Rows::new();
@@ -62,7 +62,7 @@ pub fn rows(ledger: &Ledger, keys: &[ReportKey]) -> Rows {
     rows
 }
 
-/// Fails, naming the rows, when a ledger says anything but the truth.
+/// Fails with the differing rows.
 pub fn assert_rows(what: &str, said: &Rows, truth: &Rows) {
     let wrong: Vec<String> = truth
         .keys()
@@ -79,7 +79,7 @@ pub fn assert_rows(what: &str, said: &Rows, truth: &Rows) {
     );
 }
 
-/// Fails when the ledger differs from the truth in any row of the finest table.
+/// Fails if any row of the finest report differs from the truth.
 pub fn assert_truth(what: &str, ledger: &Ledger, truth: &Truth) {
     let mut keys = FINEST.to_vec();
     keys.push(ReportKey::Label("sidechain".to_owned()));

@@ -1,4 +1,4 @@
-//! Claude Code's logs.
+//! Generates Claude Code's logs.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use super::truth::Call;
 const MODELS: &[&str] =
     &["claude-sonnet-4-5-20250929", "claude-opus-4-5-20251101", "claude-haiku-4-5-20251001", "claude-opus-4-6"];
 const TOOLS: &[&str] = &["Read", "Bash", "Edit", "Grep", "mcp__jira__search"];
-/// The first wrote costs, the last a longer usage object.
+/// The first version wrote costs, the last a longer usage object.
 const VERSIONS: &[&str] = &["1.0.8", "2.0.14", "2.0.76", "2.1.50", "2.1.197"];
 
 pub(super) fn write(home: &mut Home, files: usize, bytes: u64) {
@@ -25,7 +25,7 @@ pub(super) fn write(home: &mut Home, files: usize, bytes: u64) {
     }
 }
 
-/// A session and, in at most `left` files altogether, what came of it.
+/// A session and its related logs, in at most `left` files.
 fn family(home: &mut Home, project: &str, size: usize, left: usize) {
     let mut sessions = vec![Session::begin(home, project, size)];
     let mut files = 1;
@@ -48,13 +48,13 @@ fn family(home: &mut Home, project: &str, size: usize, left: usize) {
     }
 }
 
-/// A line that stands in a log.
+/// A line of a log.
 #[derive(Clone, Copy)]
 struct Mark {
     start: usize,
     end: usize,
     lines: u64,
-    /// How many of the session's calls stand in the log up to here.
+    /// How many of the session's calls precede the end of this line.
     calls: usize,
 }
 
@@ -63,7 +63,7 @@ struct Session {
     id: String,
     project: String,
     version: &'static str,
-    /// The subagent that writes, if one does.
+    /// The writing subagent, if any.
     agent: Option<String>,
     model: &'static str,
     at: i64,
@@ -71,9 +71,9 @@ struct Session {
     one_hour: bool,
     parent: String,
     log: Log,
-    /// Every line of an answer.
+    /// Every line of a reply.
     marks: Vec<Mark>,
-    /// Where in the truth each answer is, copied ones included.
+    /// The index of each reply in the truth, including copies.
     calls: Vec<usize>,
 }
 
@@ -132,7 +132,7 @@ impl Session {
         self.log.finish(home, path, &last);
     }
 
-    /// What begins every line of a message.
+    /// The beginning of every line of a message.
     fn head(&self) -> String {
         let agent = self.agent.as_ref().map(|agent| format!(r#","agentId":"{agent}""#)).unwrap_or_default();
         format!(
@@ -145,7 +145,7 @@ impl Session {
         )
     }
 
-    /// A person asks, the model answers and uses tools, until the log is as long as wanted.
+    /// A person prompts, the model replies and uses tools, until the log has its size.
     fn talk(&mut self, home: &mut Home, size: usize) {
         let size = self.log.text.len() + size;
         while self.log.text.len() < size {
@@ -172,7 +172,7 @@ impl Session {
         self.parent = format!(r#""{uuid}""#);
         let torn = self.marks.last().copied().filter(|_| home.trap(3));
         let Some(mark) = torn else { return self.log.line(&line) };
-        // An answer that stands there whole is begun again and cut.
+        // A complete reply is started again and truncated.
         let answer = self.log.text[mark.start..mark.end].to_owned();
         if home.rng.chance(500) {
             self.log.torn(&cut(&mut home.rng, &answer, 1), "");
@@ -183,7 +183,7 @@ impl Session {
         }
     }
 
-    /// One answer: a line for each of its blocks, of which only the last knows the whole output.
+    /// One reply: a line for each of its blocks, of which only the last has the final output count.
     fn answer(&mut self, home: &mut Home) {
         self.at += home.rng.millis(2_000, 40_000);
         if self.agent.is_none() && home.rng.chance(20) {
@@ -249,7 +249,7 @@ impl Session {
             blocks.push(format!(r#"{{"type":"text","text":"{}"}}"#, home.text(400)));
         }
         let input = match home.rng.index(3) {
-            // What a client that reads a log loosely takes for the message's own id.
+            // An object that a careless reader takes for the message's id.
             _ if home.trap(4) => format!(r#"{{"id":null,"query":"{}","usage":{{"input_tokens":77}}}}"#, home.text(40)),
             0 => format!(r#"{{"file_path":"{}/src/{}.rs"}}"#, self.cwd(), word(&mut home.rng)),
             1 => format!(r#"{{"command":"{}","description":"{}"}}"#, home.text(80), word(&mut home.rng)),
@@ -272,13 +272,13 @@ impl Session {
         )
     }
 
-    /// What the tool said, twice: for the model and for the client.
+    /// The tool's result, twice: for the model and for the client.
     fn result(&mut self, home: &mut Home, tool: &str) {
         self.at += home.rng.millis(100, 15_000);
         let body = home.text(3_500);
         let content = format!(r#"[{{"tool_use_id":"{tool}","type":"tool_result","content":"{body}"}}]"#);
         let shown = match home.rng.between(0, 99) {
-            // A subagent's usage, which its own log holds too.
+            // A subagent's usage, which is also in its own log.
             _ if home.trap(10) => format!(
                 r#"{{"status":"completed","agentId":"a0","content":[{{"type":"text","text":"{}"}}],"totalTokens":22210,"usage":{{"input_tokens":4,"cache_creation_input_tokens":900,"cache_read_input_tokens":21000,"output_tokens":306}}}}"#,
                 home.text(400)
@@ -289,7 +289,7 @@ impl Session {
         self.user(home, &content, &format!(r#","toolUseResult":{shown}"#));
     }
 
-    /// Lines that repeat an answer or look like one.
+    /// Lines that repeat a reply or look like one.
     fn odd_lines(&mut self, home: &mut Home) {
         let last = self.marks[self.marks.len() - 1];
         let (head, time, uuid) = (self.head(), self.time(), home.rng.uuid());
@@ -306,7 +306,7 @@ impl Session {
         }
     }
 
-    /// A file of its own, within the session.
+    /// A separate file within the session.
     fn subagent(&self, home: &mut Home, size: usize) {
         let agent = format!("a{:07x}", home.rng.between(0, 0xfff_ffff));
         let mut side = Self { agent: Some(agent.clone()), log: Log::default(), marks: Vec::new(), ..self.clone() };
@@ -317,7 +317,7 @@ impl Session {
         side.finish(home, self.subagent_path(&agent));
     }
 
-    /// A session that goes on from some line of this one, whose lines it copies under its own name.
+    /// A session that continues from some line of this one, whose lines it copies under its own name.
     fn fork(&self, home: &mut Home, size: usize) -> Self {
         let mut fork = Self { id: home.rng.uuid(), log: Log::default(), marks: Vec::new(), ..self.clone() };
         let cut = self.marks[home.rng.index(self.marks.len())];
@@ -327,7 +327,7 @@ impl Session {
         let mut began = home.began[&self.id];
         let whole = &self.log.text[..=cut.end];
         match home.rng.index(3) {
-            // Only the answers, as some clients do.
+            // Only the replies, as some clients do.
             0 => {
                 began = home.truth.calls[self.calls[0]].at.millis();
                 for mark in copied {
@@ -337,7 +337,7 @@ impl Session {
                     fork.marks.push(Mark { start, end, lines: fork.log.lines, calls: mark.calls });
                 }
             }
-            // All lines, so that both logs begin at the same moment; or with an earlier line of its own.
+            // All lines, so that both logs begin at the same moment; or with an earlier line.
             kind => {
                 if kind == 2 {
                     began = fork.at;
@@ -370,7 +370,7 @@ impl Session {
         fork
     }
 
-    /// A subagent's log that repeats answers of the main one, as answers to other requests.
+    /// A subagent's log that repeats replies of the main log, as replies to other requests.
     fn replay(&self, home: &mut Home) {
         let agent = format!("a{:07x}", home.rng.between(0, 0xfff_ffff));
         let mut log = Log::default();

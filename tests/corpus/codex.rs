@@ -1,4 +1,4 @@
-//! Codex' rollouts.
+//! Generates Codex' rollouts.
 
 use usage_ledger::Timestamp;
 
@@ -21,7 +21,7 @@ pub(super) fn write(home: &mut Home, files: usize, bytes: u64) {
             }
             _ => Thread::begin(home),
         };
-        // A few are enough to fork from.
+        // A few suffice to fork from.
         threads.truncate(7);
         threads.insert(0, thread.talk(home, size));
     }
@@ -30,18 +30,18 @@ pub(super) fn write(home: &mut Home, files: usize, bytes: u64) {
 /// A usage object's counts: input, cached input, output, reasoning output, total.
 type Vector = [u64; 5];
 
-/// A call as a fork repeats it.
+/// A call in the form that a fork repeats.
 #[derive(Clone)]
 struct Shown {
     at: i64,
     model: &'static str,
-    /// The thread whose call it is.
+    /// The thread of the call.
     thread: String,
     response: String,
     used: Vector,
-    /// The thread's own sum, of which the counter may miss some.
+    /// The thread's sum, of which the counter may miss some.
     sum: Vector,
-    /// The counter, if the call moved it.
+    /// The counter, if the call changed it.
     counter: Option<Vector>,
 }
 
@@ -52,9 +52,9 @@ struct Thread {
     project: String,
     at: i64,
     model: &'static str,
-    /// Whether the client records each call besides showing the counter.
+    /// Whether the client records each call besides the counter.
     records: bool,
-    /// The `session_meta` lines at the head: its own, then those of its parents.
+    /// The `session_meta` lines at the beginning: its own, then those of its parents.
     metas: Vec<String>,
     counter: Vector,
     sum: Vector,
@@ -109,7 +109,7 @@ impl Thread {
         self.log.line(&format!(r#"{{"timestamp":"{time}","type":"{kind}","payload":{payload}}}"#));
     }
 
-    /// A thread that begins by repeating calls of another one.
+    /// A thread that begins with repeated calls of another one.
     fn fork(home: &mut Home, parent: &Self) -> Self {
         let at = parent.calls.last().map_or(parent.at, |call| call.at) + home.rng.millis(1_000, 90_000_000);
         let spawned = home.rng.chance(500);
@@ -128,7 +128,7 @@ impl Thread {
                 thread.metas.push(meta);
             }
         }
-        // A spawned thread stamps what it repeats with the moment at which it does; a fork may keep the times.
+        // A spawned thread dates repeated lines with its own time; a fork may keep the times.
         let keeps_times = !spawned && home.rng.chance(500);
         let model = thread.model;
         for call in &repeated {
@@ -205,7 +205,7 @@ impl Thread {
         if self.context > 220_000 {
             self.context = home.rng.between(9_000, 20_000);
         }
-        // What shortens the context is recorded, but the counter does not show it.
+        // Compaction is recorded, but does not change the counter.
         let shortens = self.records && home.trap(10);
         self.used(home, used, !shortens);
         if shortens {
@@ -214,7 +214,7 @@ impl Thread {
         }
     }
 
-    /// Writes down a call, and says so in the truth.
+    /// Writes a call, and adds it to the truth.
     fn used(&mut self, home: &mut Home, used: Vector, counts: bool) {
         let add = |sum: &mut Vector| sum.iter_mut().zip(used).for_each(|(sum, more)| *sum += more);
         add(&mut self.sum);
@@ -260,13 +260,13 @@ impl Thread {
         self.line("token_usage_record", &payload);
     }
 
-    /// Shows the counter and what the last call used, or only the rate limits.
+    /// Writes the counter and the usage of the last call, or only the rate limits.
     fn count(&mut self, home: &mut Home, shown: Option<(Vector, Vector)>) {
         let info = shown.map_or("null".to_owned(), |(total, last)| {
             let [total, last] = [usage(total), usage(last)];
             format!(r#"{{"total_token_usage":{total},"last_token_usage":{last},"model_context_window":258400}}"#)
         });
-        // The account's window goes on at the same pace for all threads; each answer works its reset out anew.
+        // The account's window advances at the same pace for all threads; each reply recomputes its reset.
         let length = 5 * 3_600_000;
         let percent = self.at.rem_euclid(length) * 90 / length;
         let resets = (self.at.div_euclid(length) + 1) * length / 1_000 + i64::from(home.rng.between(0, 1) == 1);
@@ -280,7 +280,7 @@ impl Thread {
         }
     }
 
-    /// Lines that show the counter again, or what is none.
+    /// Lines that repeat the counter, or are not counters.
     fn odd_lines(&mut self, home: &mut Home) {
         let Some(last) = self.calls.last().filter(|last| last.counter.is_some()).cloned() else { return };
         self.at += home.rng.millis(200, 900);
@@ -288,12 +288,12 @@ impl Thread {
             self.count(home, Some((self.counter, last.used)));
         }
         if home.trap(2) {
-            // The context outgrew the window: the client sets its counter to the size of that.
+            // The context exceeded the window: the client sets its counter to that size.
             self.counter = [0, 0, 0, 0, 258_400 + self.counter[4]];
             self.count(home, Some((self.counter, [0, 0, 0, 0, 77])));
         }
         if home.trap(2) {
-            // The client began its counter anew.
+            // The client reset its counter.
             self.counter = [0; 5];
         }
         if home.trap(4) {

@@ -11,7 +11,7 @@ use usage_ledger::import::SourceReport;
 use super::truth::Truth;
 use super::{Options, check};
 
-/// A corpus with its truth, and a home in which as much of it stands as a test has put there.
+/// A corpus with its truth, and a home with the parts of it that a test has written.
 pub struct Live {
     whole: TempDir,
     home: TempDir,
@@ -32,12 +32,12 @@ impl Live {
         self.home.path()
     }
 
-    /// What a file of the corpus holds in the end.
+    /// The final content of a file of the corpus.
     pub fn text(&self, file: &Path) -> Vec<u8> {
         fs::read(self.whole.path().join(file)).unwrap()
     }
 
-    /// Puts this into a file. Its time is always another one, whatever the file system's clock can tell apart.
+    /// Writes this into a file, with a new modification time even on file systems with coarse clocks.
     pub fn put(&mut self, file: &Path, text: &[u8]) {
         let path = self.home.path().join(file);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -51,7 +51,7 @@ impl Live {
         File::options().write(true).open(self.home.path().join(file)).unwrap().set_modified(time).unwrap();
     }
 
-    /// Puts the whole of every file that the list names.
+    /// Writes the final content of every listed file.
     pub fn put_all(&mut self, files: &[PathBuf]) {
         for file in files {
             let text = self.text(file);
@@ -67,7 +67,7 @@ impl Live {
         check::import(&self.ledger, self.home.path())
     }
 
-    /// Imports, and fails when that changes anything.
+    /// Imports, and fails if that changes anything.
     pub fn import_nothing(&mut self, what: &str) {
         let before = self.ledger.head().unwrap();
         for source in self.import() {
@@ -77,7 +77,7 @@ impl Live {
         assert_eq!(self.ledger.head().unwrap(), before, "{what}: an import of nothing new appends nothing");
     }
 
-    /// Fails when the ledger says anything but the truth about the whole corpus.
+    /// Fails if the ledger differs from the truth of the whole corpus.
     pub fn assert_truth(&mut self, what: &str) {
         check::assert_truth(what, &self.ledger, &self.truth);
     }

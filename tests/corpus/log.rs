@@ -1,4 +1,4 @@
-//! One log file in the making.
+//! Builds one log file.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use super::rng::Rng;
 pub struct Log {
     pub text: String,
     pub lines: u64,
-    /// Lines that were cut.
+    /// Truncated lines.
     pub torn: Vec<u64>,
 }
 
@@ -21,13 +21,13 @@ impl Log {
         self.lines += 1;
     }
 
-    /// A line of which only the first part was written: alone, or with the next line glued to it.
+    /// A truncated line: alone, or directly followed by the next line.
     pub fn torn(&mut self, line: &str, next: &str) {
         self.line(&format!("{line}{next}"));
         self.torn.push(self.lines);
     }
 
-    /// Writes the file, and maybe the beginning of a line that was never finished.
+    /// Writes the file, possibly with an unfinished last line.
     pub fn finish(mut self, home: &mut Home, path: PathBuf, last: &str) {
         for line in &self.torn {
             home.truth.torn.insert((path.clone(), *line));
@@ -44,7 +44,7 @@ impl Log {
     }
 }
 
-/// The first part of a line, at least `least` bytes, that cannot be taken for a whole one.
+/// The beginning of a line, at least `least` bytes, which is not itself a valid line.
 pub fn cut<'l>(rng: &mut Rng, line: &'l str, least: usize) -> std::borrow::Cow<'l, str> {
     let mut end = least + rng.index(line.len().saturating_sub(least + 120).max(1));
     while !line.is_char_boundary(end) {

@@ -1,8 +1,8 @@
-//! Logs as Claude Code and Codex write them, made from a seed, and the truth about them.
+//! Generates logs of Claude Code and Codex from a seed, together with the truth about them.
 //!
-//! The proportions are those of real logs: most bytes are texts and tool output, a call is a line of some kilobytes
-//! of which its counts are a hundredth. The traps are what real logs are known to hold: repeated, nested, copied,
-//! cut and empty counts.
+//! The proportions are those of real logs: most bytes are texts and tool output, and a call is a line of several
+//! kilobytes with a small usage object. The traps occur in real logs: repeated, nested, copied, truncated and empty
+//! counts.
 
 #![allow(dead_code, clippy::unwrap_used, clippy::indexing_slicing, clippy::similar_names, clippy::assigning_clones)]
 
@@ -22,19 +22,19 @@ use rng::Rng;
 use text::Pool;
 use truth::Truth;
 
-/// Which corpus to make.
+/// The size and content of a corpus.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     pub seed: u64,
     /// Log files.
     pub files: usize,
-    /// How many of them are Codex'.
+    /// How many of them are Codex logs.
     pub codex: usize,
-    /// All files together, roughly.
+    /// The approximate size of all files in bytes.
     pub bytes: u64,
-    /// Length of texts in percent of what is usual; with less there are more calls in as many bytes.
+    /// The length of texts in percent of the usual; shorter texts give more calls.
     pub text: u64,
-    /// How many times as often as in real logs traps are laid; 0 for never.
+    /// The frequency of traps relative to real logs; 0 for none.
     pub traps: u64,
 }
 
@@ -44,7 +44,7 @@ impl Options {
         Self { seed, files: 32, codex: 10, bytes: 1_000_000, text: 25, traps: 10 }
     }
 
-    /// A corpus of this many megabytes with as many traps as real logs have.
+    /// A corpus of this many megabytes with the usual frequency of traps.
     pub const fn usual(seed: u64, megabytes: u64) -> Self {
         let files = 2 * megabytes as usize;
         Self { seed, files, codex: files / 6, bytes: megabytes * 1_000_000, text: 100, traps: 1 }
@@ -77,24 +77,24 @@ struct Home {
 }
 
 impl Home {
-    /// Whether to lay a trap that stands in so many of a thousand places.
+    /// Whether to set a trap that occurs in this many of a thousand places.
     const fn trap(&mut self, per_mille: u64) -> bool {
         self.rng.chance(per_mille * self.traps)
     }
 
-    /// A text whose length is about `mean` in a corpus of usual texts.
+    /// A text with a mean length in a corpus of usual texts.
     fn text(&mut self, mean: u64) -> String {
         let length = self.rng.tailed(mean * self.text / 100);
         self.pool.piece(&mut self.rng, usize::try_from(length).unwrap()).to_owned()
     }
 
-    /// Some moment of the hundred days that the corpus is about.
+    /// A moment in the hundred days of the corpus.
     fn moment(&mut self) -> i64 {
         const FIRST: i64 = 1_780_272_000_000; // 2026-06-01
         FIRST + self.rng.millis(0, 100 * 86_400_000)
     }
 
-    /// How many bytes the next of `left` files gets, of those that `bytes` leaves.
+    /// The size of the next of `left` files, given the remaining bytes.
     fn share(&mut self, bytes: u64, written: u64, left: usize) -> usize {
         let mean = bytes.saturating_sub(written) / u64::try_from(left.max(1)).unwrap();
         usize::try_from(self.rng.tailed(mean).max(2_000)).unwrap()

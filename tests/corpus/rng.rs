@@ -1,4 +1,4 @@
-//! Numbers that look random and are the same for a seed, everywhere and always.
+//! Reproducible pseudorandom numbers.
 
 /// `SplitMix64`: Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators".
 pub struct Rng(u64);
@@ -18,12 +18,12 @@ impl Rng {
         word ^ (word >> 31)
     }
 
-    /// From `low` to `high`, both of them possible.
+    /// A number from `low` to `high`, inclusive.
     pub const fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.word() % (high - low + 1)
     }
 
-    /// As [`between`](Self::between), of milliseconds.
+    /// Like [`between`](Self::between), for milliseconds.
     pub fn millis(&mut self, low: u64, high: u64) -> i64 {
         i64::try_from(self.between(low, high)).unwrap()
     }
@@ -41,7 +41,7 @@ impl Rng {
         from[self.index(from.len())]
     }
 
-    /// Mostly little, now and then a lot: half the time below a third of the mean, at most 18 times the mean.
+    /// A skewed distribution: half of the values are below a third of the mean, and none exceeds 18 times the mean.
     pub const fn tailed(&mut self, mean: u64) -> u64 {
         let doublings = self.word().trailing_zeros();
         let scale = 1 << if doublings < 5 { doublings } else { 5 };

@@ -1,4 +1,4 @@
-//! What conversations look like in a log: code, prose and output, as they stand between the quotes of a JSON string.
+//! Conversation texts in the form of JSON strings: code, prose and output.
 
 use super::rng::Rng;
 
@@ -44,10 +44,10 @@ const WORDS: &[&str] = &[
     "time",
 ];
 
-/// A supply of text to cut pieces from: making each word anew would take longer than what is measured.
+/// A pool of text from which pieces are cut, because generating each word would dominate the run time.
 pub struct Pool {
     text: String,
-    /// Where a piece may begin or end without cutting an escape.
+    /// Places where a piece may begin or end without cutting an escape.
     cuts: Vec<usize>,
 }
 
@@ -86,7 +86,7 @@ fn fragment(rng: &mut Rng) -> String {
         30..34 => format!(r"\u001b[3{}m{a}\u001b[0m", number % 8),
         34..37 => format!("été — 使用量 トークン {a}"),
         37..40 => format!(r"\t{a} \\ {b}\\\"),
-        // What a log of this very program might quote.
+        // Text that quotes usage objects.
         40 => format!(r#"{{\"usage\":{{\"input_tokens\":{number},\"output_tokens\":7}},\"type\":\"token_count\"}}"#),
         41 => r#"{\"type\":\"assistant\",\"message\":{\"id\":\"msg_01\"}}"#.to_owned(),
         _ => (0..rng.between(4, 14)).map(|_| word(rng)).collect::<Vec<_>>().join(" "),

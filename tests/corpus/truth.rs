@@ -1,11 +1,11 @@
-//! What the logs hold, said by who wrote them.
+//! The content of the logs, according to their generator.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use usage_ledger::{ReportKey, Timestamp};
 
-/// One answer of a model, however often the logs repeat it.
+/// One reply of a model, however often the logs repeat it.
 #[derive(Clone, Debug)]
 pub struct Call {
     pub agent: &'static str,
@@ -17,7 +17,7 @@ pub struct Call {
     pub at: Timestamp,
     /// Input, cache read, five-minute and one-hour cache writes, visible output, reasoning.
     pub tokens: [u64; 6],
-    /// What the client said it cost, in millionths of a dollar.
+    /// The cost that the client stated, in millionths of a dollar.
     pub micros: u64,
 }
 
@@ -40,15 +40,15 @@ impl Counts {
     }
 }
 
-/// The truth about a corpus. Paths are below its home.
+/// The truth about a corpus. Paths are relative to its home.
 #[derive(Clone, Debug, Default)]
 pub struct Truth {
     pub calls: Vec<Call>,
     pub files: Vec<PathBuf>,
     pub bytes: u64,
-    /// Lines that were cut in the middle of a file.
+    /// Lines truncated in the middle of a file.
     pub torn: BTreeSet<(PathBuf, u64)>,
-    /// Last lines that were never finished.
+    /// Unfinished last lines.
     pub tails: BTreeSet<(PathBuf, u64)>,
 }
 

@@ -1,4 +1,4 @@
-//! Homes of agents, each read to the letter: what counts, what counts once, and what is told of and does not count.
+//! Imports homes of each agent: calls that count, duplicates, and entries that are reported and do not count.
 
 #![cfg(feature = "import")]
 #![allow(clippy::pedantic, clippy::unwrap_used, clippy::indexing_slicing)]
@@ -37,7 +37,7 @@ impl Home {
         fs::write(self.file(path), text).unwrap();
     }
 
-    /// Changes a file. Its size changes too: a clock may be too coarse to show it.
+    /// Changes a file and its size, because a clock may be too coarse to show the change.
     fn edit(&self, path: &str, from: &str, to: &str) {
         let text = fs::read_to_string(self.file(path)).unwrap();
         assert!(text.contains(from), "{from}");
@@ -71,7 +71,7 @@ impl Home {
     }
 }
 
-/// Copies a directory; of databases there are the statements that make them.
+/// Copies a directory. Databases are stored as SQL statements.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
@@ -114,7 +114,7 @@ fn records(ledger: &Ledger) -> Vec<TokenRecord> {
         .collect()
 }
 
-/// What a ledger counts: provider and model, requests, input, read from a cache, written to one, output, reasoning.
+/// The counts of a ledger: provider and model, requests, input, cache reads, cache writes, output, reasoning.
 pub(super) fn counted(ledger: &Ledger) -> Vec<(String, u64, [u128; 5])> {
     let table = ledger.report(&Report::by(ReportKey::Provider).and(ReportKey::Model)).unwrap();
     let row = |row: ReportRow| {
@@ -144,7 +144,7 @@ fn skips(report: &SourceReport) -> Vec<&str> {
     report.skipped.iter().map(|skipped| skipped.why.as_str()).collect()
 }
 
-/// Imports the home of an agent, holds it against what it should count and tell of, and imports it again.
+/// Imports the home of an agent, compares counts and reports, and imports it again.
 pub(super) fn check(agent: &str, rows: &[(&str, u64, [u128; 5])], told: &[&str]) {
     let (home, ledger) = (Home::of(&[agent]), Ledger::in_memory().unwrap());
     let before = home.files();
@@ -217,7 +217,7 @@ fn copilot_cli() {
     );
 }
 
-/// Logs of a real client that was given keys of other providers, against what those answered.
+/// Compares logs of a real client with keys of other providers with those providers' responses.
 #[test]
 fn copilot_cli_calls_with_a_custom_key_belong_to_its_provider() {
     let expected = [
@@ -236,7 +236,7 @@ fn copilot_cli_calls_with_a_custom_key_belong_to_its_provider() {
         let answer: serde_json::Value = serde_json::from_str(line).unwrap();
         assert!(ids.iter().any(|id| Some(id.as_str()) == answer["id"].as_str()), "{line}");
     }
-    // The sums of the runs say the same, where there is nothing else, and so does telemetry.
+    // The sums of the runs, and telemetry, alone give the same result.
     let home = Home::of(&["../copilot-cli-own-key"]);
     fs::remove_file(home.file(".copilot/session-store.db")).unwrap();
     let ledger = Ledger::in_memory().unwrap();
@@ -246,7 +246,7 @@ fn copilot_cli_calls_with_a_custom_key_belong_to_its_provider() {
         sums.iter().map(|row| (&row.0, row.2)).collect::<Vec<_>>(),
         expected.iter().map(|row| (&row.0, row.2)).collect::<Vec<_>>()
     );
-    // Telemetry alone names the provider too; a store alone does not.
+    // Telemetry alone names the provider; a store alone does not.
     let home = Home::of(&["../copilot-cli-own-key"]);
     fs::remove_file(home.file(".copilot/session-store.db")).unwrap();
     fs::remove_dir_all(home.file(".copilot/session-state")).unwrap();
@@ -259,7 +259,7 @@ fn copilot_cli_calls_with_a_custom_key_belong_to_its_provider() {
     let ledger = Ledger::in_memory().unwrap();
     home.import(&ledger, &["copilot-cli"]);
     assert!(counted(&ledger).iter().all(|row| row.0.starts_with("github-copilot ")));
-    // The log of a session may say it a moment later than the store has the call.
+    // The log of a session may name it later than the store has the call.
     let log = ".copilot/session-state/0608e88e-e441-4a5d-81fb-cd492c24b366/events.jsonl";
     let home = Home::of(&["../copilot-cli-own-key"]);
     let whole = fs::read_to_string(home.file(log)).unwrap();
@@ -315,7 +315,7 @@ fn an_import_without_names_reads_all_agents_and_stores_no_text() {
         assert!(!line.contains("SECRET"), "{line}");
     }
     let reported: Vec<_> = records(&ledger).into_iter().filter_map(|record| record.cost).collect();
-    // Cline's 4, Roo Code's 3, Kilo Code's 2, and what OpenRouter said to Goose; credits and multipliers are no dollars.
+    // Costs of Cline (4), Roo Code (3), Kilo Code (2) and Goose; credits and multipliers are not dollars.
     assert_eq!(reported.len(), 10);
 }
 
@@ -345,7 +345,7 @@ fn a_growing_sum_amends_one_record() {
         let (requests, tokens) = sum(&before, agent);
         assert_eq!(sum(&after, agent), (requests, tokens + more), "{agent}");
     }
-    // The provider a session is first known of stays its own: it would be two records else.
+    // A session keeps its first provider, because otherwise there would be two records.
     let providers = counted(&ledger).into_iter().filter(|(name, ..)| name.contains("gpt-4o")).map(|row| row.0);
     assert_eq!(providers.collect::<Vec<_>>(), ["openai gpt-4o"]);
     let grown = records(&ledger).into_iter().filter(|record| record.quality == Quality::Derived);
@@ -391,7 +391,7 @@ fn the_database_of_kilo_code_is_read_like_that_of_opencode() {
     assert_eq!((record.tokens.total().unwrap(), record.project.as_deref()), (157, Some("/work")));
 }
 
-/// A file of each agent in a shape that is not known.
+/// A file of each agent in an unknown format.
 const STRANGE: [(&str, &str, &str); 8] = [
     ("amp", ".local/share/amp/threads/T-x.json", r#"{"id":"T-x","usageLedger":{"calls":[]}}"#),
     ("cline", ".config/Code/User/globalStorage/saoudrizwan.claude-dev/tasks/1/ui_messages.json", r#"{"messages":[]}"#),

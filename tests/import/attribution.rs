@@ -1,4 +1,4 @@
-//! A call is filed under who served it, and stays one record where it was filed under another before.
+//! A call belongs to the provider that served it, and stays one record if it was attributed to another one before.
 
 #![cfg(feature = "import")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
@@ -60,7 +60,7 @@ fn calls_belong_to_the_provider_that_served_them() {
     import(&ledger, home.path());
     let rows = [("anthropic", 2), ("aws-bedrock", 1), ("ollama", 1), ("ollama-cloud", 1), ("zai", 1)];
     assert_eq!(providers(&ledger), expected(&rows));
-    // A copy of the log is the same calls.
+    // A copy of the log contains the same calls.
     write(home.path(), "s2.jsonl", &text);
     let report = import(&ledger, home.path());
     assert_eq!((report.sources[0].recorded, report.sources[0].amended), (0, 0));
@@ -79,7 +79,7 @@ fn a_call_moved_from_anthropic_to_its_provider_stays_one_record() {
     let report = import(&ledger, home.path());
     assert_eq!((report.sources[0].recorded, report.sources[0].amended), (0, 1));
     assert_eq!(providers(&ledger), expected(&[("ollama", 1)]));
-    // Under either name it is the same call ever after.
+    // Under either name it stays the same call.
     write(home.path(), "s2.jsonl", &line(1, "msg_5", "qwen3-coder:30b"));
     let report = import(&ledger, home.path());
     assert_eq!((report.sources[0].recorded, report.sources[0].amended), (0, 0));

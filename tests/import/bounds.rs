@@ -1,4 +1,4 @@
-//! Logs that are no files, that have no end, or that nobody may read: each is reported, and the rest is imported.
+//! Logs that are not regular files, endless or unreadable are reported, and the rest is imported.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
@@ -16,7 +16,7 @@ use cli_support::TestCli;
 use rusqlite::Connection;
 use serde_json::Value;
 
-/// A home with one good log, of one call.
+/// A home with one valid log of one call.
 fn home() -> (TestCli, PathBuf) {
     let cli = TestCli::new();
     let home = cli.dir().join("home");
@@ -39,7 +39,7 @@ fn fifo(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
-/// Imports a home, which takes no longer than this and exits 1; the answer, and what was skipped.
+/// Imports a home within a time and with exit code 1; returns the answer and the skipped files.
 fn import(cli: &TestCli, home: &Path, seconds: u64) -> (Value, Vec<(String, String)>) {
     let begun = Instant::now();
     let mut command = cli.command();
@@ -81,7 +81,7 @@ fn files_that_are_not_regular_are_reported_without_waiting() {
     assert!(named("state.vscdb").contains("a device"));
     assert_eq!(source(&answer, "claude-code")["unreadable"], 2);
     assert_eq!(total(&cli), 1);
-    // The survey of `doctor` waits for nobody either.
+    // The inventory of `doctor` does not wait either.
     let home = home.to_str().unwrap();
     let doctor = cli.command().timeout(Duration::from_secs(30)).args(["doctor", "--home", home]).assert().code(1);
     let said = String::from_utf8_lossy(&doctor.get_output().stdout).into_owned();
@@ -93,10 +93,10 @@ fn files_that_are_not_regular_are_reported_without_waiting() {
 fn nothing_below_proc_is_a_log() {
     let (cli, home) = home();
     let logs = home.join(".claude/projects");
-    // Reading the kernel's messages waits for the next one.
+    // Reading the kernel log would wait for the next message.
     symlink("/proc/kmsg", logs.join("-w/kernel.jsonl")).unwrap();
     symlink("/proc/self/environ", logs.join("-w/environ.jsonl")).unwrap();
-    // From there links lead to every file of the system.
+    // Links from there lead to every file of the system.
     symlink("/proc/self", logs.join("self")).unwrap();
     let (_, skipped) = import(&cli, &home, 30);
     for name in ["kernel.jsonl", "environ.jsonl", "self"] {
@@ -113,7 +113,7 @@ fn decompression_stops_at_a_limit() {
     fs::create_dir_all(&rollouts).unwrap();
     let bomb = rollouts.join("rollout-2026-06-01T10-00-00-0196b1a0-0000-7000-8000-000000000001.jsonl.zst");
     let mut packed = zstd::Encoder::new(fs::File::create(&bomb).unwrap(), 1).unwrap();
-    // Lines of a mebibyte, so that a build without optimisation is quick as well.
+    // Lines of a mebibyte, so that a debug build is fast enough.
     let line = [b"{".as_slice(), &vec![b' '; (1 << 20) - 3], b"}\n"].concat();
     for _ in 0..4_096 {
         packed.write_all(&line).unwrap();
@@ -122,11 +122,11 @@ fn decompression_stops_at_a_limit() {
     assert!(fs::metadata(&bomb).unwrap().len() < 1 << 20);
     let (answer, skipped) = import(&cli, &home, 60);
     let (_, why) = skipped.iter().find(|(file, _)| Path::new(file) == bomb).unwrap();
-    // A build without optimisation may need all of its time.
+    // A debug build may need all of the time.
     assert!(why.contains("beyond line "), "{why}");
     assert!(why.contains("unpack to more than") || why.contains("takes longer than"), "{why}");
     assert_eq!((&source(&answer, "codex")["unreadable"], total(&cli)), (&1.into(), 1.into()));
-    // It is reported for as long as it is there, and repeats nothing.
+    // It is reported as long as it exists, and repeats no call.
     assert_eq!((import(&cli, &home, 60).1.len(), total(&cli)), (1, 1.into()));
 }
 
@@ -166,7 +166,7 @@ fn an_endless_view_of_sessions_loses_only_the_projects() {
     assert_eq!((&read["recorded"], &read["unreadable"], total(&cli)), (&2.into(), &1.into(), 3.into()));
     let again = import(&cli, &home, 60).0;
     assert_eq!((&source(&again, "opencode")["recorded"], total(&cli)), (&0.into(), 3.into()));
-    // Once the sessions can be read, nothing is left to report.
+    // After the sessions become readable, nothing is reported.
     let table = "DROP VIEW session; CREATE TABLE session (id, directory, time_created);
         INSERT INTO session VALUES ('ses_1', '/work/acme', 1795460400000), (x'ff', 5, 'no time');";
     database.execute_batch(table).unwrap();
@@ -217,7 +217,7 @@ fn a_query_of_an_endless_view_stops_at_a_limit() {
     assert_eq!(total(&cli), 1);
 }
 
-/// The command as a user who may not read everything: root may.
+/// Runs the command as a user without permission to read everything.
 fn as_nobody(cli: &TestCli, args: &[&str]) -> Option<std::process::Output> {
     let is_root = fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
     let binary = assert_cmd::cargo::cargo_bin("usage-ledger");
@@ -232,7 +232,7 @@ fn as_nobody(cli: &TestCli, args: &[&str]) -> Option<std::process::Output> {
         fs::set_permissions(open, fs::Permissions::from_mode(0o777)).unwrap();
     }
     match command.env("USAGE_LEDGER", directory.join("usage.db")).output() {
-        // A build directory that others may not enter cannot be tried.
+        // A build directory that other users may not enter cannot be tested.
         Ok(done) if is_root && done.status.code() == Some(126) => None,
         Err(error) if error.kind() == io::ErrorKind::NotFound && is_root => None,
         done => Some(done.unwrap()),
@@ -269,7 +269,7 @@ fn exhausted_file_descriptors_are_reported() {
     };
     assert!(cli.command().args(["provider", "list"]).assert().success().get_output().stderr.is_empty());
     cli.ok(&["record", "--provider", "openai", "--input", "1"]);
-    // From too few to open the ledger to enough for all: never a success that leaves a log out.
+    // From too few descriptors to open the ledger to enough for all logs: success never omits a log.
     for files in 4..40 {
         let done = run(files);
         let said = String::from_utf8_lossy(&done.stderr).into_owned();

@@ -1,4 +1,4 @@
-//! Logs of real clients, and what the servers they talked to answered: each answer counts once, with its numbers.
+//! Compares logs of real clients with the responses of their servers: each reply counts once, with its numbers.
 
 #![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 #![cfg(feature = "import")]
@@ -45,10 +45,10 @@ fn records(ledger: &Ledger) -> BTreeMap<Position, TokenRecord> {
     stored(ledger).into_iter().filter_map(record).collect()
 }
 
-/// What a server answered.
+/// The response of a server.
 struct Answer {
     provider: &'static str,
-    /// The response, where the client keeps its id.
+    /// The response id, if the client stores it.
     id: Option<String>,
     model: String,
     tokens: Tokens,
@@ -102,7 +102,7 @@ fn answers() -> Vec<Answer> {
     text.lines().map(answer).collect()
 }
 
-/// What was counted, without what a client states as nothing and its server did not state.
+/// The recorded counts, without zeros that the client states and the server did not.
 fn counted(record: &TokenRecord) -> Tokens {
     Tokens { cache_write: record.tokens.cache_write.filter(|count| *count > 0), ..record.tokens }
 }
@@ -134,7 +134,7 @@ fn every_reply_is_recorded_exactly_once() {
         assert_eq!((&*record.provider, record.model.as_ref()), (answer.provider, Some(&answer.model)));
         assert!(found.insert(position), "{:?} is a record of its own", answer.id);
     }
-    // OpenCode asked for a title, and wrote nowhere what that took.
+    // OpenCode requested a title, and logged no usage for it.
     assert_eq!(
         missing.iter().map(|answer| (&*answer.model, answer.tokens.output)).collect::<Vec<_>>(),
         [("mock-1", Some(30))]
@@ -183,13 +183,13 @@ fn a_fork_does_not_take_calls_of_its_parent() {
     for record in records(&ledger).into_values() {
         calls.entry(record.conversation.unwrap()).or_default().insert(record.keys[0].clone());
     }
-    // The fork's log holds the four calls of `b89c79fd…` besides its own two.
+    // The fork's log contains the four calls of `b89c79fd…` and its own two.
     let forked = &calls["b89c79fd-c776-4800-9343-543a3651c16a"];
     let fork = &calls["2d58a6a3-52d9-41f0-b2af-cd74467b9579"];
     let named = |numbers: &[u32]| numbers.iter().map(|n| format!("msg_0113b1c5290000{n:02}")).collect::<BTreeSet<_>>();
     assert_eq!(*forked, named(&[1, 3, 5, 7]));
     assert_eq!(*fork, named(&[9, 11]));
-    // A subagent's calls are its session's.
+    // A subagent's calls belong to its session.
     assert_eq!(calls["0554f516-48d6-46c3-8a68-c01797633cb8"], named(&[13, 15, 17, 19, 21]));
     // Five of Claude Code, two of Codex, one of Gemini CLI, one of OpenCode.
     assert_eq!(calls.len(), 9);
@@ -202,7 +202,7 @@ fn subagents_and_projects_are_distinguished() {
         let of_subagent = ["msg_0113b1c529000015", "msg_0113b1c529000017", "msg_0113b1c529000019"];
         let labelled = record.labels.get("sidechain").is_some_and(|value| value == "true");
         assert_eq!(labelled, of_subagent.contains(&&*record.keys[0]), "{:?}", record.keys);
-        // Gemini CLI knows a directory by a short name, unless its list of them is there.
+        // Gemini CLI names a directory by a short name, unless its list of them exists.
         let of_gemini = record.agent.as_deref() == Some("gemini-cli");
         let projects: &[&str] = if of_gemini { &["a"] } else { &["/home/dev/a", "/home/dev/b"] };
         assert!(record.project.as_deref().is_some_and(|project| projects.contains(&project)));
@@ -224,7 +224,7 @@ fn the_usage_object_is_stored_verbatim() {
     }
 }
 
-/// Lines as they are, and of a database its rows of text, each with its id.
+/// Lines verbatim; of a database its text values, each with its id.
 fn gather(path: &Path, into: &mut String) {
     if path.is_dir() {
         fs::read_dir(path).unwrap().for_each(|entry| gather(&entry.unwrap().path(), into));
@@ -243,7 +243,7 @@ fn gather(path: &Path, into: &mut String) {
     }
 }
 
-/// Every string below the keys that hold what was said and done.
+/// Every string under the keys of conversation content.
 fn texts(value: &Value, said: bool, into: &mut BTreeSet<String>) {
     const SPOKEN: &[&str] = &[
         "content",
@@ -282,7 +282,7 @@ fn no_conversation_text_is_stored() {
     logs.lines().for_each(|line| texts(&serde_json::from_str(line).unwrap(), false, &mut said));
     assert!(said.contains("please SUBAGENT") && said.contains("Working on it.") && said.contains("say hi"));
     assert!(said.contains("one") && said.contains("Done."), "Gemini CLI's and OpenCode's");
-    // Names that stand in texts too: models, directories, kinds of content, a subagent whose log has its name.
+    // Names that also occur in texts: models, directories, kinds of content, a subagent with a log of its name.
     let names =
         ["a899085f7acc61206", "/home/dev/a", "/home/dev/b", "gpt-5.1", "gpt-5.2-codex", "text", "model", "user", ""];
     said.retain(|text| !names.contains(&&**text));
@@ -297,7 +297,7 @@ fn no_conversation_text_is_stored() {
     }
 }
 
-/// A credential that stands wherever an agent may have been told one, and in lines that cannot be read.
+/// A credential in every place where an agent may receive one, and in unreadable lines.
 #[test]
 fn no_credential_is_stored() {
     const KEY: &str = "sk-ant-api03-hunter2";

@@ -1,4 +1,4 @@
-//! What an import says about logs full of traps is, to the token, what the logs' author knows.
+//! Compares the import of logs with traps with the truth of the corpus, token by token.
 
 #![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 #![cfg(feature = "import")]
@@ -20,7 +20,7 @@ use usage_ledger::{Ledger, Report};
 
 const SEEDS: [u64; 4] = [1, 2, 3, 4];
 
-/// The usual seeds, or the one that the environment names.
+/// The default seeds, or the one in the environment.
 fn seeds() -> Vec<u64> {
     let named = std::env::var("USAGE_LEDGER_SEED").ok();
     named.map_or(SEEDS.into(), |seed| vec![seed.parse().unwrap()])

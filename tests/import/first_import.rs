@@ -1,4 +1,4 @@
-//! A first import makes a whole ledger or none, whatever happens meanwhile.
+//! A first import creates a complete ledger or none, in all circumstances.
 
 #![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 #![cfg(feature = "cli")]
@@ -17,7 +17,7 @@ use corpus::truth::Truth;
 use usage_ledger::import::{self, ImportOptions};
 use usage_ledger::{Ledger, TokenRecord};
 
-/// Logs in a home of their own.
+/// Logs in a separate home.
 fn logs(seed: u64) -> (tempfile::TempDir, Truth) {
     let home = tempfile::tempdir().unwrap();
     let truth = Options::small(seed).write(home.path());
@@ -79,7 +79,7 @@ fn a_killed_first_import_leaves_no_ledger_and_the_next_one_is_complete() {
     }
     assert!(killed > 0, "none was killed");
     let _ = std::fs::remove_file(cli.ledger());
-    // What they left is swept once there is a ledger.
+    // Their drafts are removed once there is a ledger.
     cli.ok(&["import", "--home", home.path().to_str().unwrap()]);
     assert_eq!(names(&cli), ["usage.db"]);
     let ledger = Ledger::open(cli.ledger()).unwrap();

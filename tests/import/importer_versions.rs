@@ -1,5 +1,4 @@
-//! Logs that an older version of an importer read are read again once; of logs that are gone the usage objects are counted
-//! anew.
+//! Logs that an older importer version read are read again once; usage objects of deleted logs are normalised again.
 
 #![cfg(feature = "import")]
 
@@ -40,7 +39,7 @@ fn events(ledger: &Ledger) -> Vec<Event> {
     (1..=head).map(|position| ledger.event(position).unwrap()).collect()
 }
 
-/// The ledger that a build would have made which stated no version, and read calls as `older` says.
+/// A ledger of a build without versions, whose records are changed by `older`.
 fn old_ledger(home: &Path, older: impl Fn(&mut TokenRecord)) -> Ledger {
     let today = Ledger::in_memory().unwrap();
     import(&today, home);
@@ -88,7 +87,7 @@ fn projects(ledger: &Ledger) -> Vec<Option<String>> {
     ledger.report(&Report::by(ReportKey::Project)).unwrap().rows.into_iter().map(|mut row| row.keys.remove(0)).collect()
 }
 
-/// Nothing is new in a second import.
+/// A second import records nothing.
 fn again_is_nothing(ledger: &Ledger, home: &Path) {
     let head = ledger.head().unwrap();
     let report = import(ledger, home);
@@ -113,12 +112,12 @@ fn a_log_that_an_older_version_read_is_read_again_once() {
     write(home.path(), "a.jsonl", &(line("a", 1, "m1", 5) + &line("a", 2, "m2", 7)));
     let ledger = old_ledger(home.path(), |record| {
         record.project = Some(r"c:\dev\app".to_owned());
-        // An older version counted more than the usage object says.
+        // An older version counted more than the usage object states.
         record.tokens.output = record.tokens.output.map(|output| output + 100);
     });
     assert_eq!((projects(&ledger), total(&ledger)), (vec![Some(r"c:\dev\app".to_owned())], (2, 232)));
     let before = ledger.head().unwrap().position;
-    // A dry run shows it first.
+    // A dry run shows it before.
     let directory = tempfile::tempdir().unwrap();
     let preview =
         import::preview(Some(&stored(&ledger, directory.path())), &options(home.path()), now(), &mut |_| {}).unwrap();
@@ -130,10 +129,10 @@ fn a_log_that_an_older_version_read_is_read_again_once() {
     assert_eq!((projects(&ledger), total(&ledger)), (vec![Some(r"C:\dev\app".to_owned())], (2, 32)));
     let amended = amendments(&ledger);
     assert!(amended.iter().all(|amend| amend.reason == "read again by version 2 of the importer"));
-    // What was there before is as it was.
+    // The earlier events are unchanged.
     assert!(ledger.head().unwrap().position > before);
     again_is_nothing(&ledger, home.path());
-    // What the agent writes later is read from where reading stopped.
+    // Lines that the agent writes later are read from where reading stopped.
     let more = line("a", 1, "m1", 5) + &line("a", 2, "m2", 7) + &line("a", 3, "m3", 9);
     write(home.path(), "a.jsonl", &more);
     let report = import(&ledger, home.path());
@@ -152,7 +151,7 @@ fn stored(ledger: &Ledger, directory: &Path) -> Ledger {
 #[test]
 fn reading_an_unchanged_log_again_changes_only_its_version() {
     let home = tempfile::tempdir().unwrap();
-    // A resumed session repeats calls: the copy states less of one.
+    // A resumed session repeats calls, one of them with a smaller count.
     write(home.path(), "a.jsonl", &(line("a", 1, "m1", 5) + &line("a", 2, "m2", 70)));
     write(home.path(), "b.jsonl", &(line("b", 1, "m1", 5) + &line("b", 2, "m2", 7) + &line("b", 3, "m3", 9)));
     let ledger = old_ledger(home.path(), |_| {});

@@ -1,6 +1,6 @@
-//! However logs come to an importer, in whatever order and pieces, the counters end up the same.
+//! Counters are the same for every order and every split of the logs.
 //!
-//! A test that fails prints its seed; `USAGE_LEDGER_SEED=n cargo test --test import incremental` runs that one again.
+//! A failing test prints its seed; `USAGE_LEDGER_SEED=n cargo test --test import incremental` repeats it.
 
 #![cfg(feature = "import")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
@@ -15,18 +15,18 @@ use corpus::live::Live;
 use corpus::rng::Rng;
 use usage_ledger::Ledger;
 
-/// Few bytes, so that cuts meet every kind of line; many traps, so that order would matter if it could.
+/// A small size, so that cuts fall into every kind of line; many traps, so that wrong order would show.
 const fn tiny(seed: u64) -> Options {
     Options { seed, files: 18, codex: 8, bytes: 120_000, text: 5, traps: 10 }
 }
 
-/// The usual seeds, or the one that the environment names.
+/// The default seeds, or the one in the environment.
 fn seeds(count: u64) -> Vec<u64> {
     let named = std::env::var("USAGE_LEDGER_SEED").ok();
     named.map_or((1..=count).collect(), |seed| vec![seed.parse().unwrap()])
 }
 
-/// Runs a test for each seed, and says which one failed.
+/// Runs a test for each seed, and names the failing one.
 fn each(count: u64, test: impl Fn(&str, Live, Rng)) {
     for seed in seeds(count) {
         println!("to run this again: USAGE_LEDGER_SEED={seed}");
@@ -48,7 +48,7 @@ fn compressed(file: &Path) -> PathBuf {
     name.into()
 }
 
-/// What stands in a file of this name.
+/// The content of a file with this name.
 fn bytes(file: &Path, text: &[u8]) -> Vec<u8> {
     if file.extension().is_some_and(|extension| extension == "zst") {
         return zstd::encode_all(text, 1).unwrap();
@@ -82,7 +82,7 @@ fn files_may_grow_by_any_number_of_bytes() {
                 match rng.between(0, 3) {
                     _ if step == 6 => *end = text.len(),
                     0 => continue,
-                    // Up to the end of a line, or right before it.
+                    // At the end of a line, or directly before it.
                     1 => {
                         let newline = text[*end..].iter().position(|byte| *byte == b'\n');
                         *end = newline.map_or(text.len(), |at| *end + at + rng.index(2));
@@ -111,7 +111,7 @@ fn files_may_be_moved_rewritten_cut_and_deleted() {
             live.import();
             live.put(&file, &text);
             there.push((file.clone(), file));
-            // What becomes of a file that stands there already.
+            // A change of an existing file.
             let (origin, place) = there[rng.index(there.len())].clone();
             let whole = live.text(&origin);
             match rng.between(0, 6) {
@@ -137,7 +137,7 @@ fn files_may_be_moved_rewritten_cut_and_deleted() {
                     }
                 }
                 4 => live.touch(&place),
-                // Until the import below both stand there.
+                // Both exist until the import below.
                 5 if is_codex(&origin) && origin == place => {
                     live.put(&compressed(&origin), &bytes(&compressed(&origin), &whole));
                     there.retain(|(known, _)| *known != origin);
@@ -159,7 +159,7 @@ fn files_may_be_moved_rewritten_cut_and_deleted() {
     });
 }
 
-/// A log that is imported for the first time while it is being written: between any two bytes.
+/// A log that is first imported while it is being written, cut between any two bytes.
 #[test]
 fn a_log_may_be_cut_at_any_byte() {
     let options = Options { files: 8, codex: 4, bytes: 20_000, text: 1, ..tiny(3) };

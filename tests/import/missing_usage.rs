@@ -1,4 +1,4 @@
-//! Logs in which a model answered and that tell no token counts, or none any more: each is told of, once, for as long as that holds.
+//! Logs with replies but without token counts, or without further ones, are reported once, as long as that is true.
 
 #![cfg(feature = "import")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
@@ -51,12 +51,12 @@ impl Fixture {
         import::run(&self.ledger, &options, now(), &mut |_| {}).unwrap().sources.remove(0)
     }
 
-    /// What an import says of files as a whole.
+    /// The messages of an import about whole files.
     fn said(&mut self, source: &str) -> Vec<String> {
         self.import(source).skipped.into_iter().map(|skipped| format!("{}: {}", skipped.line, skipped.why)).collect()
     }
 
-    /// How much of the logs the ledger does not hold, as it is known now.
+    /// How many replies the ledger lacks, as far as known.
     fn skipped(&mut self, source: &str) -> u64 {
         let options = self.options(source);
         let snapshot = self.ledger.snapshot().unwrap();
@@ -68,7 +68,7 @@ fn now() -> Timestamp {
     "2026-06-01T12:00:00Z".parse().unwrap()
 }
 
-/// Nobody has written to a file for so long.
+/// Sets the time since the last write to a file.
 fn rested(file: &Path, minutes: u64) {
     let at = SystemTime::now() - Duration::from_secs(60 * minutes);
     File::options().append(true).open(file).unwrap().set_modified(at).unwrap();
@@ -101,7 +101,7 @@ fn a_rollout_without_counts_is_reported_once_and_withdrawn_when_counts_arrive() 
     fixture.append(ROLLOUT, &[meta(""), said_by("user"), said_by("assistant"), codex("event_msg", DONE)]);
     assert_eq!(fixture.said("codex"), [SILENT]);
     assert_eq!((fixture.import("codex").skipped, fixture.skipped("codex")), (vec![], 1));
-    // It goes on without counts: that is known.
+    // It continues without counts, which is already known.
     fixture.append(ROLLOUT, &[said_by("user"), said_by("assistant"), codex("event_msg", DONE)]);
     assert_eq!((fixture.said("codex"), fixture.skipped("codex")), (vec![], 1));
     fixture.append(ROLLOUT, &[said_by("user"), said_by("assistant"), count()]);
@@ -111,7 +111,7 @@ fn a_rollout_without_counts_is_reported_once_and_withdrawn_when_counts_arrive() 
     assert_eq!((fixture.said("codex"), fixture.skipped("codex")), (vec![], 0));
 }
 
-/// A turn of a client that shows limits and no counts.
+/// A turn of a client that writes limits and no counts.
 fn turn() -> Vec<String> {
     let limits = r#"{"type":"token_count","info":null,"rate_limits":null}"#;
     vec![said_by("user"), said_by("assistant"), codex("event_msg", limits), codex("event_msg", DONE)]
@@ -123,7 +123,7 @@ fn several_replies_after_the_last_count_are_reported() {
     let mut fixture = Fixture::new();
     fixture.append(ROLLOUT, &[meta(""), said_by("user"), said_by("assistant"), count()]);
     assert_eq!((fixture.import("codex").recorded, fixture.skipped("codex")), (1, 0));
-    // One or two may have been broken off; a count that is shown again is none.
+    // One or two missing counts may be interruptions; a repeated count is not a new one.
     for _ in 0..2 {
         fixture.append(ROLLOUT, &turn());
         assert_eq!((fixture.said("codex"), fixture.skipped("codex")), (vec![], 0));
@@ -137,7 +137,7 @@ fn several_replies_after_the_last_count_are_reported() {
     let more = count().replace("110", "220").replace("\"input_tokens\":100", "\"input_tokens\":210");
     fixture.append(ROLLOUT, &[more]);
     assert_eq!((fixture.import("codex").recorded, fixture.skipped("codex")), (1, 0));
-    // All in one import, and what a fork repeats of its parent.
+    // All in one import, including what a fork repeats of its parent.
     let mut fixture = Fixture::new();
     let turns = [turn(), turn(), turn()].concat();
     fixture.append(ROLLOUT, &[vec![meta(""), said_by("assistant"), count()], turns.clone()].concat());
@@ -166,11 +166,11 @@ fn a_running_turn_is_reported_only_after_writing_stopped() {
     rested(&file, 50);
     assert_eq!(fixture.said("codex"), [""; 0]);
     assert_eq!(fixture.ledger.head().unwrap().position, head);
-    // Nothing was written to it since it was read, and yet it is looked at again.
+    // It is examined again although it has not changed.
     rested(&file, 70);
     assert_eq!((fixture.said("codex"), fixture.skipped("codex")), (vec![SILENT.to_owned()], 1));
     assert_eq!((fixture.said("codex"), fixture.skipped("codex")), (vec![], 1));
-    // With counts there is nothing to say, however long ago that was.
+    // With counts nothing is reported, however old they are.
     let mut fixture = Fixture::new();
     fixture.append(ROLLOUT, &[meta(""), said_by("user"), said_by("assistant"), count()]);
     rested(&fixture.file(ROLLOUT), 70);
@@ -198,7 +198,7 @@ fn empty_and_repeated_replies_are_not_reported() {
     let spawned = r#","forked_from_id":"parent""#;
     for lines in [
         vec![meta(""), said_by("developer"), said_by("user"), codex("event_msg", r#"{"type":"task_complete"}"#)],
-        // A fork has its parent's answers, and no turn of its own.
+        // A fork has its parent's replies, but no turn of its own.
         vec![meta(spawned), said_by("user"), said_by("assistant"), said_by("user"), codex("event_msg", DONE)],
     ] {
         let mut fixture = Fixture::new();
@@ -256,13 +256,13 @@ fn a_gemini_cli_chat_without_counts_is_reported_until_counts_arrive() {
     fixture.append(GEMINI, &more(&["a5", "a6"]));
     let behind = "0: 4 answers without token counts behind the last count".to_owned();
     assert_eq!((fixture.said("gemini-cli"), fixture.skipped("gemini-cli")), (vec![behind], 1));
-    // An answer without words may wait for its tools, and for its counts.
+    // A reply without text may wait for its tools, and for its counts.
     let mut fixture = Fixture::new();
     fixture.append(GEMINI, &[head, gemini("gemini", "a1", "", "")]);
     assert_eq!(fixture.said("gemini-cli"), [""; 0]);
     rested(&fixture.file(GEMINI), 70);
     assert_eq!(fixture.said("gemini-cli"), [UNCOUNTED]);
-    // Counts under another name are refused, and the chat is not told of besides.
+    // Counts under another name are refused, and the chat is not reported in addition.
     let mut fixture = Fixture::new();
     fixture.append(GEMINI, &[gemini("gemini", "a1", "x", &TOKENS.replace("tokens", "usageMetadata"))]);
     assert_eq!(fixture.said("gemini-cli"), ["1: unknown shape: a message whose counts are in `usageMetadata`"]);

@@ -1,4 +1,4 @@
-//! What rollouts tell of quota windows: each change once, however often and in however many logs it is told.
+//! Quota windows in rollouts: each change is recorded once, however many logs repeat it.
 
 #![cfg(feature = "import")]
 #![allow(clippy::pedantic, clippy::unwrap_used, clippy::indexing_slicing)]
@@ -28,7 +28,7 @@ fn meta(at: &str, id: &str, more: &str) -> String {
     line(at, "session_meta", &format!(r#"{{"id":"{id}","cwd":"/work","model_provider":"openai"{more}}}"#))
 }
 
-/// So many calls so far, and what the limits are.
+/// The number of calls so far, and the limits.
 fn count(at: &str, calls: u64, limits: &str) -> String {
     let usage = |calls: u64| {
         let (input, output) = (100 * calls, 10 * calls);
@@ -38,7 +38,7 @@ fn count(at: &str, calls: u64, limits: &str) -> String {
     line(at, "event_msg", &format!(r#"{{"type":"token_count","info":{info},"rate_limits":{limits}}}"#))
 }
 
-/// Resets at 12:00, and on the 28th at 09:00.
+/// Limits that reset at 12:00, and on the 28th at 09:00.
 fn limits(session: &str, jitter: u64, weekly: &str) -> String {
     let (a, b) = (1_795_435_200 + jitter, 1_795_856_400 + jitter);
     format!(
@@ -126,7 +126,7 @@ fn a_growing_log_records_no_change_twice() {
         import(&ledger, home.path());
     }
     assert_eq!(told(&ledger), TOLD);
-    // Archived, and so read from its beginning.
+    // An archived rollout is read from its beginning.
     let [from, to] = ["sessions/2026/11/23", "archived_sessions"].map(|at| home.path().join(".codex").join(at));
     fs::create_dir_all(&to).unwrap();
     fs::rename(from.join(PARENT), to.join(PARENT)).unwrap();
@@ -154,7 +154,7 @@ fn readings_repeated_by_a_fork_are_not_recorded() {
         wanted.insert(format!("10:{minute}:00 300 20"));
         wanted.insert(format!("10:{minute}:09 10080 5"));
     }
-    // A log of its own begins with all it tells, and what is told again after five minutes still holds.
+    // A separate log begins with all its readings, and a reading repeated after five minutes confirms the value.
     wanted.insert("10:31:00 10080 4".to_owned());
     wanted.insert("10:32:00 10080 4".to_owned());
     import(&ledger, home.path());
@@ -193,7 +193,7 @@ fn a_voided_observation_is_not_recorded_again() {
     assert_eq!(observed(&ledger, home.path()).1, 0);
 }
 
-/// Of a large corpus with forks and torn lines: what is observed stands in a log, and no change is missed.
+/// For a large corpus with forks and truncated lines: every observation is in a log, and no change is missing.
 #[test]
 fn observations_equal_the_truth_of_the_corpus() {
     let (home, ledger) = (TempDir::new().unwrap(), Ledger::in_memory().unwrap());

@@ -1,4 +1,5 @@
-//! Homes that real agents wrote in November 2026, while a local server dictated every count: `tests/fixtures/agents/README.md`.
+//! Homes that real agents wrote in November 2026 against a local server with fixed counts:
+//! `tests/fixtures/agents/README.md`.
 
 #![cfg(feature = "import")]
 
@@ -45,7 +46,7 @@ fn hermes() {
     check("hermes", &[("unknown mock-1", 2, [15_908, 33_307, 0, 1_617, 830])], &[]);
 }
 
-/// The server answered five calls with 58,048 tokens; a checkpoint keeps only their sum.
+/// The server answered five calls with 58,048 tokens; a checkpoint stores only their sum.
 #[test]
 fn mistral_vibe() {
     check("mistral-vibe", &[("mistral devstral-2", 1, [31_178, 24_271, 0, 2_599, 0])], &[]);

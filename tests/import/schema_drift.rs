@@ -1,4 +1,4 @@
-//! Counters that an agent has renamed: what the records of a run lack is counted, and told to people.
+//! Renamed counters: records with missing counts are counted and reported.
 
 #![cfg(feature = "import")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
@@ -14,7 +14,7 @@ fn fixture(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(path)
 }
 
-/// A copy of a home in which a text is another one in every file.
+/// A copy of a home in which a text is replaced in every file.
 fn renamed(from: &Path, to: &Path, (old, new): (&str, &str)) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {

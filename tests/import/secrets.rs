@@ -1,4 +1,4 @@
-//! Credentials in every string of every importer's format, and of telemetry: none reaches the ledger, an answer or an export.
+//! Credentials in every string of every importer's format, and of telemetry, reach no ledger, answer or export.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use usage_ledger::import::{self, ImportOptions};
 
 use crate::cli_support::TestCli;
 
-/// Shapes of credentials; `@` stands for what differs.
+/// Forms of credentials; `@` stands for the varying part.
 const SHAPES: [&str; 66] = [
     "sk-ant-api03-@",
     "sk-ant-oat01-@",
@@ -80,7 +80,7 @@ const SHAPES: [&str; 66] = [
     "-----BEGIN RSA PRIVATE KEY-----\\n@\\n-----END RSA PRIVATE KEY-----",
 ];
 
-/// Makes credentials that all differ, and remembers what must be found nowhere.
+/// Makes distinct credentials, and records them for the search.
 #[derive(Default)]
 struct Planter(Vec<String>);
 
@@ -94,7 +94,7 @@ impl Planter {
         secret
     }
 
-    /// How many of them are in these bytes.
+    /// The credentials that occur in these bytes.
     fn found(&self, bytes: &[u8], place: &str) -> Vec<String> {
         let text = String::from_utf8_lossy(bytes);
         let marked: BTreeSet<&str> =
@@ -121,12 +121,12 @@ fn files(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The text of a file; of a database the statements that make it.
+/// The text of a file; of a database its SQL statements.
 fn text(path: &Path) -> Option<String> {
     fs::read(path).ok().and_then(|bytes| String::from_utf8(bytes).ok())
 }
 
-/// Writes a home in which one file is another.
+/// Writes a home in which one file is replaced.
 fn home(from: &Path, to: &Path, (changed, content): (&Path, &str)) {
     let mut all = Vec::new();
     files(from, &mut all);
@@ -137,7 +137,7 @@ fn home(from: &Path, to: &Path, (changed, content): (&Path, &str)) {
         if file.extension().is_some_and(|extension| extension == "sql") {
             let sql = own.unwrap_or_else(|| fs::read_to_string(&file).unwrap());
             let database = rusqlite::Connection::open(target.with_extension("")).unwrap();
-            // A change may break a statement; the others still stand.
+            // A change may break a statement; the others still run.
             let _ = database.execute_batch(&sql);
         } else {
             match own {
@@ -148,7 +148,7 @@ fn home(from: &Path, to: &Path, (changed, content): (&Path, &str)) {
     }
 }
 
-/// A text with the strings of one name, of JSON or of SQL, replaced or prolonged by a credential, for every name in it.
+/// For every name in a text, the text with the strings of that name replaced or extended by a credential.
 fn planted(text: &str, planter: &mut Planter) -> Vec<String> {
     let pair = Regex::new(r#""([\w.-]+)"(\s*:\s*)"((?:[^"\\]|\\.)*)""#).unwrap();
     let names: BTreeSet<String> = pair.captures_iter(text).map(|found| found[1].to_owned()).collect();
@@ -165,7 +165,7 @@ fn planted(text: &str, planter: &mut Planter) -> Vec<String> {
             };
             all.push(pair.replace_all(text, replace).into_owned());
         }
-        // A field that no version has, with a text for a number.
+        // A field of no known version, with a text in place of a number.
         let secret = planter.next();
         all.push(text.replacen(
             &format!("\"{name}\""),
@@ -198,7 +198,7 @@ fn homes(cli: &TestCli, planter: &mut Planter) -> Vec<PathBuf> {
         files(&agent, &mut all);
         for file in all {
             let Some(text) = text(&file) else { continue };
-            // One log of a kind is enough, and its beginning.
+            // The beginning of one log of each kind suffices.
             let text: String = text.split_inclusive('\n').take(40).collect();
             for content in planted(&text, planter) {
                 let to = cli.dir().join(format!("home{}", made.len()));
@@ -213,7 +213,7 @@ fn homes(cli: &TestCli, planter: &mut Planter) -> Vec<PathBuf> {
             }
         }
     }
-    // In the names of directories and files.
+    // In names of directories and files.
     for _ in 0..SHAPES.len() {
         let secret = planter.next().replace(['/', '\\', ' '], "-");
         if !secret.starts_with(['-', 'B', 'b', 'h', 'p', 'C', 'A']) {
@@ -234,12 +234,12 @@ fn no_credential_of_a_log_reaches_the_ledger_or_an_answer() {
     let homes = homes(&cli, &mut planter);
     assert!(planter.0.len() >= 60 * 5, "{}", planter.0.len());
     let mut found = Vec::new();
-    // Each in a ledger of its own: what is told of one call in two homes is one record.
+    // Each in a separate ledger, because a call in two homes is one record.
     let mut recorded = 0;
     let mut sources = BTreeSet::new();
     for home in &homes {
         let ledger = Ledger::in_memory().unwrap();
-        // Each by name: an import without names leaves Koan out.
+        // By name, because an import without names excludes Koan.
         let names = import::names().into_iter().map(str::to_owned).collect();
         let options = ImportOptions { sources: names, homes: vec![home.clone()], ..ImportOptions::default() };
         let now: usage_ledger::Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
@@ -278,11 +278,11 @@ fn no_credential_of_a_log_reaches_the_ledger_or_an_answer() {
     let mut ask = |args: &[&str]| {
         let done = cli.command().args(args).output().unwrap();
         let said = [done.stdout, done.stderr].concat();
-        // The names of the homes themselves hold none.
+        // The paths of the homes contain no credential.
         found.extend(planter.found(&said, &args.join(" ").chars().take(40).collect::<String>()));
         String::from_utf8_lossy(&said).into_owned()
     };
-    // Every thirtieth goes through the command as well.
+    // Every thirtieth home is also tested with the command.
     let some: Vec<&PathBuf> = homes.iter().step_by(30).collect();
     for part in some.chunks(100) {
         let places: Vec<&str> = part.iter().flat_map(|home| ["--home", home.to_str().unwrap()]).collect();

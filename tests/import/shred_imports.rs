@@ -1,4 +1,4 @@
-//! What importers note of logs goes with the projects they are of, and does not come back.
+//! Import data about logs are shredded with their projects, and do not return.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -72,7 +72,7 @@ impl Fixture {
     }
 }
 
-/// Calls of a session, from one number to another.
+/// Calls of a session, with a range of numbers.
 fn calls(project: &str, session: &str, numbers: std::ops::Range<u32>) -> String {
     let call = |n: u32| {
         format!(
@@ -97,7 +97,7 @@ fn projects_of_one_run_can_be_shredded_one_by_one() {
     assert!(!fixture.holds("foocorp") && !fixture.holds("barcorp") && fixture.holds("work-stays"));
     let head = fixture.ledger.head().unwrap().position.get();
     assert_eq!((fixture.import(), fixture.requests()), (head, 9));
-    // The state that is kept of a log that stays serves to go on from.
+    // The stored state of a remaining log is still usable.
     fixture.write(
         "stays",
         "s-s",
@@ -156,7 +156,7 @@ fn logs_without_records_are_shredded_by_path() {
     let mut fixture = Fixture::new();
     fixture.write("stays", "s-a", &calls("stays", "s-a", 0..3));
     fixture.import();
-    // A copy that holds nothing new, a log without calls, and one that cannot be read at all.
+    // A copy without new calls, a log without calls, and an unreadable one.
     fixture.write("foocorp", "s-c", &calls("stays", "s-a", 0..3));
     fixture.write("foocorp", "s-n", "{\"type\":\"user\"}\n");
     fixture.write("foocorp", "s-x", "no JSON \"message\" \"usage\"\n");

@@ -1,5 +1,4 @@
-//! `serve --otlp`: what telemetry tells is recorded once, also when a log tells it too, and is in the file when it is
-//! answered.
+//! `serve --otlp`: telemetry is recorded once, also if a log has the same call, and is durable when it is acknowledged.
 
 #![cfg(feature = "web")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
@@ -26,14 +25,14 @@ const SPANS: &str = include_str!("../fixtures/otlp/genai-spans.json");
 const DETAILS: &str = include_str!("../fixtures/otlp/genai-logs.json");
 const METRICS: &str = include_str!("../fixtures/otlp/metrics.json");
 
-/// `google.rpc.Status`, as far as it is looked at.
+/// The examined part of `google.rpc.Status`.
 #[derive(Clone, PartialEq, Message)]
 struct Status {
     #[prost(int32, tag = "1")]
     code: i32,
 }
 
-/// A receiver, killed at the end of the test unless it was stopped before.
+/// A receiver, which is killed at the end of the test unless it was stopped before.
 struct Serving {
     child: Child,
     url: String,
@@ -64,7 +63,7 @@ impl Serving {
         (response.status().as_u16(), response.body_mut().read_to_vec().unwrap())
     }
 
-    /// Sends JSON, and what is answered to it.
+    /// Sends JSON, and returns the response.
     fn json(&self, path: &str, body: &str) -> Value {
         let (status, answer) = self.post(path, &[("content-type", "application/json")], body);
         assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
@@ -83,7 +82,7 @@ impl Drop for Serving {
     }
 }
 
-/// Requests and tokens of all classes, by a key.
+/// Requests and tokens of all classes by a key.
 fn by(cli: &TestCli, key: &str) -> Vec<(String, u64, [u64; 5])> {
     let report = cli.json(&["report", "--by", key]);
     let row = |row: &Value| {
@@ -115,7 +114,7 @@ fn calls_of_agents_and_instrumentations_are_recorded() {
     let answer = serving.json("/v1/traces", SPANS);
     assert_eq!(answer["partialSuccess"]["rejectedSpans"], "1");
     assert!(answer["partialSuccess"]["errorMessage"].as_str().unwrap().contains("`summon`"), "{answer}");
-    // The span of the same call was there already.
+    // The span of the same call exists already.
     assert_eq!(serving.json("/v1/logs", DETAILS), json!({}));
     let mut expected = claude_models();
     expected.extend([
@@ -132,7 +131,7 @@ fn calls_of_agents_and_instrumentations_are_recorded() {
     let providers: Vec<_> = by(&cli, "provider").into_iter().map(|(provider, calls, _)| (provider, calls)).collect();
     let count = |name: &str| providers.iter().find(|(provider, _)| provider == name).map(|(_, calls)| *calls);
     assert_eq!((count("anthropic"), count("google"), count("openai")), (Some(2), Some(1), Some(5)));
-    // What was reported of their cost and time is kept; who somebody is, and what was said, is not.
+    // Reported cost and duration are recorded; user identity and conversation text are not.
     let exported = cli.ok(&["export"]);
     assert!(exported.contains(r#""cost":"0.0063""#) && exported.contains(r#""duration_ms":3120"#), "{exported}");
     assert!(!exported.contains("someone@example.com") && !exported.contains("secret"), "{exported}");
@@ -170,7 +169,7 @@ fn a_resent_batch_counts_once_across_processes() {
             serving.json("/v1/logs", CODEX);
         }
         assert_eq!(serving.received()["known"], 4);
-        // Killed: what was answered is in the file.
+        // After a kill, everything acknowledged is in the file.
     }
     let before = cli.ok(&["export"]);
     let serving = Serving::start(&cli);
@@ -181,7 +180,7 @@ fn a_resent_batch_counts_once_across_processes() {
     assert_eq!(by(&cli, "agent")[1], ("codex".to_owned(), 2, [600, 1_600, 0, 90, 30]));
 }
 
-/// A home with the logs that the agents of the telemetry wrote themselves.
+/// A home with the logs of the agents that sent the telemetry.
 fn home(cli: &TestCli) -> PathBuf {
     let home = cli.dir().join("home");
     let claude = home.join(".claude/projects/-home-me-acme");
@@ -198,7 +197,7 @@ fn home(cli: &TestCli) -> PathBuf {
     let opus = json!({"input_tokens": 3, "cache_creation_input_tokens": 400, "cache_read_input_tokens": 1_500,
         "cache_creation": {"ephemeral_5m_input_tokens": 100, "ephemeral_1h_input_tokens": 300}, "output_tokens": 120});
     let log = line("04.100", 1, "claude-opus-4-5-20251101", opus);
-    // The helper's call is in no log: Claude Code does not write it.
+    // The helper's call is in no log, because Claude Code does not log it.
     fs::write(claude.join(format!("{session}.jsonl")), format!("{log}\n")).unwrap();
     let codex = home.join(".codex/sessions/2026/06/01");
     fs::create_dir_all(&codex).unwrap();
@@ -219,14 +218,14 @@ fn home(cli: &TestCli) -> PathBuf {
         at("01.000", "turn_context", json!({"cwd": "/home/me/acme", "model": "gpt-5.2-codex"})),
         count("04.300", usage(1_000, 600, 80, 30), usage(1_000, 600, 80, 30)),
         count("09.200", usage(2_200, 1_600, 120, 30), usage(1_200, 1_000, 40, 0)),
-        // A call that telemetry does not tell of.
+        // A call that telemetry lacks.
         count("20.000", usage(3_200, 2_200, 130, 30), usage(1_000, 600, 10, 0)),
     ];
     fs::write(codex.join(format!("rollout-2026-06-01T10-00-00-{id}.jsonl")), lines.join("\n") + "\n").unwrap();
     home
 }
 
-/// What both feeds tell of together: by project, model, class and reported cost.
+/// The union of both feeds: by project, model, class and reported cost.
 fn whole(cli: &TestCli) -> Value {
     let report = cli.json(&["report", "--by", "agent,model,project,conversation"]);
     json!({"rows": report["rows"], "total": report["total"]})
@@ -260,7 +259,7 @@ fn a_call_in_log_and_telemetry_is_one_record_in_either_order() {
         assert_eq!(models(cli), expected);
         assert_eq!(whole(cli), whole(&telemetry_first));
         assert_eq!(cli.json(&["verify"])["ok"], true);
-        // The log knows the project and how long cache writes live, telemetry the cost.
+        // The project and the lifetime of cache writes come from the log, the cost from telemetry.
         let row = &cli.json(&["report", "--by", "project", "--model", "claude-opus-4-5-20251101"])["rows"][0];
         assert_eq!((&row["project"], &row["cost"]["reported_usd"]), (&"/home/me/acme".into(), &"0.0063".into()));
         assert_eq!((&row["tokens"]["cache_write_1h"], &row["tokens"]["cache_write_5m"]), (&300.into(), &100.into()));
@@ -290,7 +289,7 @@ fn a_call_in_telemetry_before_its_log_is_complete_is_one_record() {
                 "content": [], "usage": usage}
         })
     };
-    // Older versions tell no request id.
+    // Older versions send no request id.
     let telemetry = CLAUDE.replace("\"request_id\"", "\"nothing\"");
     let mut told = Vec::new();
     for order in ["ptf", "tpf", "pft", "tf"] {
@@ -361,9 +360,9 @@ fn metrics_are_compared_and_never_recorded() {
     };
     assert_eq!(sum("claude-opus-4-5-20251101"), ("claude-code".to_owned(), 2_023, 2_023));
     assert_eq!(sum("gpt-5.2-codex"), ("codex".to_owned(), 2_320, 2_320));
-    // What no metric was told of yet.
+    // Not in any metric so far.
     assert_eq!(sum("claude-haiku-4-5-20251001"), ("claude-code".to_owned(), 0, 262));
-    // A cumulative sum goes on where it was; a delta begins anew.
+    // A cumulative sum continues; a delta restarts.
     let later =
         METRICS.replace("1780308060000000000", "1780308120000000000").replace("\"sum\": 2320.0", "\"sum\": 2400.0");
     serving.json("/v1/metrics", &later);
@@ -397,7 +396,7 @@ fn invalid_requests_are_refused_with_a_reason() {
     let (status, answer) = serving.post("/v1/logs", &[json, ("content-encoding", "gzip")], bomb.finish().unwrap());
     assert_eq!(status, 413);
     assert!(why(&answer).contains("unpacked"));
-    // Telemetry that is about tokens in a form that nobody knows is told of; other telemetry is nobody's business.
+    // Telemetry about tokens in an unknown form is reported; other telemetry is ignored.
     let unknown = CODEX.replace("codex.sse_event", "other.event");
     let answer = serving.json("/v1/logs", &unknown);
     assert_eq!(answer["partialSuccess"]["rejectedLogRecords"], "2");

@@ -1,4 +1,4 @@
-//! Calls that are easily counted once too little: of relays with one id, of advisers, of streams whose last event is poor.
+//! Calls that are easily missed: of relays with one id, of advisors, of streams with an incomplete last event.
 
 #![cfg(feature = "import")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
@@ -12,7 +12,7 @@ fn now() -> Timestamp {
     "2026-11-23T20:00:00Z".parse().unwrap()
 }
 
-/// An answer in a session's log, without a request id.
+/// A reply in a session's log, without a request id.
 fn line(session: &str, time: &str, id: &str, stop: &str, usage: &str) -> String {
     format!(
         r#"{{"sessionId":"{session}","cwd":"/srv/app","type":"assistant","message":{{"model":"glm-4.7","id":"{id}","type":"message","role":"assistant","content":[],"stop_reason":{stop},"usage":{usage}}},"timestamp":"2026-09-{time}Z"}}"#
@@ -57,7 +57,7 @@ fn equal_ids_of_a_relay_are_several_calls() {
         ("a", prompt("a", "01T10:00:00") + &line("a", "01T10:00:05", "relay", END, &usage(100, 10))),
         // The same prompt as in the first session, a day later.
         ("b", prompt("b", "02T10:00:00") + &line("b", "02T10:00:05", "relay", END, &usage(100, 10))),
-        // Several in one session: with and without a word of the user between them, and one that repeats its prompt.
+        // Several in one session: with and without a user message between them, and one with a repeated prompt.
         (
             "c",
             line("c", "03T10:00:05", "relay", END, &usage(300, 30))
@@ -78,12 +78,12 @@ fn equal_ids_of_a_relay_are_several_calls() {
         }
         assert_eq!(total(&mut ledger), expected, "{order:?}");
         assert_eq!(import(&mut ledger, home.path()).recorded, 0);
-        // A resumed session copies what was said before, under its own name.
+        // A resumed session copies earlier lines under its own name.
         let copy = sessions[2].1.replace("\"c\"", "\"d\"") + &line("d", "04T10:00:05", "relay", END, &usage(7, 1));
         write(home.path(), "d", &copy);
         import(&mut ledger, home.path());
         assert_eq!(total(&mut ledger), (7, expected.1 + 7, expected.2 + 1), "{order:?}");
-        // All at once it is the same.
+        // All at once give the same result.
         let mut fresh = Ledger::in_memory().unwrap();
         import(&mut fresh, home.path());
         assert_eq!(total(&mut fresh), total(&mut ledger));
@@ -126,7 +126,7 @@ fn a_last_line_without_input_takes_it_from_an_earlier_one() {
         import(&mut ledger, home.path());
         assert_eq!(total(&mut ledger), (1, 271, 90), "together: {together}");
     }
-    // The last line alone, with more output than all of the first.
+    // The last line alone, with more output than the whole first one.
     let home = tempfile::tempdir().unwrap();
     let mut ledger = Ledger::in_memory().unwrap();
     write(home.path(), "a", &(lines[0].clone() + &line("a", "01T10:00:09", "msg_1", "null", &usage(0, 900))));
@@ -151,7 +151,7 @@ fn replies_with_only_zeros_are_reported_and_not_recorded() {
     assert!(import::loses_counts(why[0]));
     assert_eq!(total(&mut ledger), (1, 5, 1));
     assert!(import(&mut ledger, home.path()).skipped.is_empty());
-    // A first line of zeros whose answer goes on is no such answer.
+    // A first line of zeros whose reply continues is not such a reply.
     let more = zero("01T10:03:05", "msg_4", "null");
     write(home.path(), "a", &(text.clone() + &more));
     assert!(import(&mut ledger, home.path()).skipped.is_empty());
@@ -175,7 +175,7 @@ fn advisor_tokens_are_a_call_of_the_advisor_model() {
     let answer = answer.replace("\"cwd\"", r#""requestId":"req_1","advisorModel":"claude-opus-4-8","cwd""#);
     write(home.path(), "a", &answer);
     assert_eq!(import(&mut ledger, home.path()).recorded, 3);
-    // The copy of a resumed session adds nothing.
+    // The copy in a resumed session adds nothing.
     write(home.path(), "b", &answer.replace("\"a\"", "\"b\""));
     assert_eq!(import(&mut ledger, home.path()).recorded, 0);
     let rows = ledger.report(&Report::by(ReportKey::Model)).unwrap().rows;

@@ -1,4 +1,4 @@
-//! Answers in one shape, whoever gave them.
+//! Answers of the ledger and of the model in one form.
 
 use usage_ledger::usage::{ProviderUsage, Usage, WindowUsage};
 use usage_ledger::{ReportTable, Snapshot, Timestamp, TokenClass};
@@ -40,7 +40,7 @@ pub struct StatusAnswer {
 }
 
 impl StatusAnswer {
-    /// Without the positions, which another order of arrival changes.
+    /// Without positions, which depend on the order of arrival.
     pub fn without_positions(mut self) -> Self {
         for account in &mut self.accounts {
             account.session.evidence.clear();

@@ -1,4 +1,4 @@
-//! Which amends and voids hold.
+//! Determines which amendments and voids apply.
 
 use usage_ledger::EventId;
 use usage_ledger::event::Payload;
@@ -22,18 +22,18 @@ impl Naive {
         self.events.iter().filter(move |event| target(event) == Some(id))
     }
 
-    /// A correction is withdrawn by a void that is later than it and is not withdrawn itself.
+    /// A correction is voided by a later void that is not voided itself.
     fn is_withdrawn(&self, correction: &Known) -> bool {
         self.corrections_of(correction.id)
             .any(|void| is_void(void) && void.rank() > correction.rank() && !self.is_withdrawn(void))
     }
 
-    /// Of the corrections that are not withdrawn the latest holds.
+    /// The latest correction that is not voided applies.
     fn holding(&self, id: EventId) -> Option<&Known> {
         self.corrections_of(id).filter(|rival| !self.is_withdrawn(rival)).max_by_key(|rival| rival.rank())
     }
 
-    /// Whether the event at a position is withdrawn, whatever it says.
+    /// Whether the event at a position is voided.
     pub fn is_void_at(&self, position: u64) -> bool {
         let event = self.events.iter().find(|event| event.position == position).unwrap();
         match &event.payload {
@@ -43,12 +43,12 @@ impl Naive {
         }
     }
 
-    /// Whether an event that is neither record nor correction is withdrawn: nothing can amend it.
+    /// Whether an event other than a record or a correction is voided; it cannot be amended.
     pub(super) fn is_void(&self, event: &Known) -> bool {
         self.corrections_of(event.id).any(|correction| is_void(correction) && !self.is_withdrawn(correction))
     }
 
-    /// Every token record that counts, as it counts.
+    /// Every token record that counts, with its corrections.
     pub(super) fn counted(&self) -> Vec<Counted> {
         let mut counted = Vec::new();
         for event in &self.events {

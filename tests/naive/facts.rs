@@ -1,4 +1,4 @@
-//! Settings, switches and what providers said.
+//! Settings, switches and readings of providers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,12 +8,12 @@ use usage_ledger::provider::CATALOGUE;
 use super::windows::Observed;
 use super::{Known, Naive};
 
-/// A provider, and an account of it when it has several.
+/// A provider, and an account if it has several.
 pub type Account<'a> = (&'a str, Option<&'a str>);
 
-/// What holds for one account at one time.
+/// The settings of one account at one time.
 pub struct Limits {
-    /// Tokens, and the event that says so.
+    /// Tokens, and the event that sets them.
     pub session: Option<(u64, u64)>,
     pub weekly: Option<(u64, u64)>,
     pub weights: Weights,
@@ -22,7 +22,7 @@ pub struct Limits {
 }
 
 impl Naive {
-    /// The events up to a time that are not withdrawn, latest first.
+    /// The events up to a time that are not voided, latest first.
     fn holding_facts(&self, now: i64) -> Vec<&Known> {
         let mut facts: Vec<&Known> =
             self.events.iter().filter(|event| event.at.millis() <= now && !self.is_void(event)).collect();
@@ -30,7 +30,7 @@ impl Naive {
         facts
     }
 
-    /// The limit events that an account goes by: its own, latest first, then those of its provider.
+    /// The limit events of an account: its own, latest first, then those of its provider.
     fn limit_events(&self, (provider, account): Account<'_>, now: i64) -> Vec<(u64, &LimitSet)> {
         let of = |wanted: Option<&str>| -> Vec<(u64, &LimitSet)> {
             let facts = self.holding_facts(now).into_iter();
@@ -51,7 +51,7 @@ impl Naive {
 
     pub(super) fn limits(&self, account: Account<'_>, now: i64) -> Limits {
         let events = self.limit_events(account, now);
-        /// The first event that sets or unsets something decides it.
+        /// The first event that sets or unsets a setting decides it.
         fn first<T>(
             events: &[(u64, &LimitSet)],
             setting: LimitSetting,
@@ -74,7 +74,7 @@ impl Naive {
         }
     }
 
-    /// Whether a provider is metered, whether anybody said so, and which event did.
+    /// Whether a provider is metered, whether that is declared, and by which event.
     pub(super) fn metered(&self, (provider, account): Account<'_>, now: i64) -> (bool, bool, Option<u64>) {
         let declared = |wanted: Option<&str>| {
             self.holding_facts(now).into_iter().find_map(|fact| match &fact.payload {
@@ -131,19 +131,19 @@ impl Naive {
         switches
     }
 
-    /// Every provider account that a record, a replacement or a setting names, withdrawn or not.
+    /// Every provider account in a record, a replacement or a setting, voided or not.
     pub(super) fn accounts(&self) -> BTreeSet<Account<'_>> {
         self.events.iter().filter_map(named_by).collect()
     }
 }
 
-/// Readings without those of idle feeds: a reading is idle if one before it, of the same length, had a later end, or the
-/// same end and more use. Ends that lie further off than the window is long say nothing about other readings.
+/// Removes readings of idle feeds. A reading is idle if an earlier one of the same length had a later end, or the same
+/// end and more usage. Ends further away than the length of the window do not affect other readings.
 fn without_idle(mut said: Vec<Observed>) -> Vec<Observed> {
     const JITTER: i64 = 5 * 60_000;
     said.sort_by_key(|seen| seen.rank);
     let mut kept: Vec<Observed> = Vec::new();
-    // For each length: the end and the use that later readings are measured by.
+    // For each length: the end and the usage that later readings are compared with.
     let mut leads: BTreeMap<i64, (Option<i64>, Option<u32>)> = BTreeMap::new();
     for seen in said {
         let at = seen.rank.0.millis();

@@ -1,5 +1,5 @@
-//! A ledger that is nothing but a list of events: every answer is worked out from the first one, in the most
-//! obvious way, and shares no code with the folds that it is held against.
+//! A model of the ledger as a plain list of events. It computes every answer from the first event in the simplest way,
+//! and shares no code with the tested folds.
 
 pub mod answers;
 mod corrections;
@@ -14,10 +14,10 @@ pub use report::{Question, Rows};
 use usage_ledger::event::{NewEvent, Payload};
 use usage_ledger::{EventId, Timestamp, TokenClass, TokenRecord, Usd};
 
-/// Time and id: what orders rivals.
+/// Time and id, which order rivals.
 type Rank = (Timestamp, EventId);
 
-/// An event and where it is in the log.
+/// An event with its position.
 #[derive(Clone, Debug)]
 struct Known {
     position: u64,
@@ -51,7 +51,7 @@ impl Naive {
     }
 }
 
-/// A token record as it counts.
+/// A token record with its corrections.
 #[derive(Clone, Debug)]
 struct Counted {
     at: i64,

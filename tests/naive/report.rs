@@ -9,7 +9,7 @@ use usage_ledger::{Report, ReportKey, TokenRecord};
 use super::windows::{Policy, Window, is_session, lay};
 use super::{Counted, Naive, Sum};
 
-/// A report before it is asked.
+/// The parameters of a report.
 #[derive(Clone, Debug)]
 pub struct Question {
     pub by: Vec<ReportKey>,
@@ -99,7 +99,7 @@ impl Naive {
         (rows, Sum::of(&counted))
     }
 
-    /// Every session window of an account, with all that is known.
+    /// Every session window of an account.
     fn session_windows(&self, account: (&str, Option<&str>)) -> Vec<Window> {
         let mut observed = self.observed(account, i64::MAX);
         observed.retain(|seen| is_session(seen.minutes));

@@ -1,4 +1,4 @@
-//! Random lists of events, close to every border there is: quarters, hours, days, clock changes, windows.
+//! Generates random lists of events close to all borders: quarters, hours, days, clock changes, windows.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,7 +19,8 @@ use super::Question;
 const MINUTE: i64 = 60_000;
 const QUARTER: i64 = 15 * MINUTE;
 
-/// Where time gathers: clock changes, a skipped day, a new year, and an offset that no quarter of an hour divides.
+/// Times near which events cluster: clock changes, a skipped day, a new year, and an offset that is not a multiple of a
+/// quarter of an hour.
 const ANCHORS: [&str; 8] = [
     "2026-06-10T07:00:00Z",
     "2026-03-29T01:00:00Z",
@@ -31,7 +32,7 @@ const ANCHORS: [&str; 8] = [
     "1971-06-01T00:00:00Z",
 ];
 
-/// Zones with whole, half and quarter hours, clock changes of 60 and 30 minutes, and one of seconds until 1972.
+/// Zones with whole, half and quarter hours, clock changes of 60 and 30 minutes, and one with seconds until 1972.
 pub const ZONES: [&str; 9] = [
     "UTC",
     "Europe/Paris",
@@ -46,7 +47,7 @@ pub const ZONES: [&str; 9] = [
 
 const PROVIDERS: [&str; 3] = ["anthropic", "my-gateway", "ollama"];
 
-/// The accounts that are asked about, with and without records.
+/// The queried accounts, with and without records.
 pub const ACCOUNTS: [(&str, Option<&str>); 5] =
     [("anthropic", None), ("anthropic", Some("work")), ("my-gateway", None), ("ollama", None), ("openai", None)];
 
@@ -67,7 +68,7 @@ fn moment() -> impl Strategy<Value = Moment> {
     (any::<bool>(), quarters, jitter).prop_map(|(anchor, quarters, jitter)| Moment { anchor, quarters, jitter })
 }
 
-/// An instant to ask about: anywhere, or at, just before or just after an event, or when its window ends.
+/// A query time: anywhere, or at, directly before or after an event, or at the end of its window.
 #[derive(Clone, Copy, Debug)]
 pub enum When {
     Near(Moment),
@@ -85,7 +86,7 @@ struct Call {
     names: [Option<u8>; 5],
     counts: [Option<u16>; 7],
     cost: Option<u16>,
-    /// How much later than the event its counts were told, in milliseconds.
+    /// How much later than the event its counts appeared, in milliseconds.
     counted: Option<i64>,
     keys: u8,
 }
@@ -126,7 +127,7 @@ impl Call {
     }
 }
 
-/// What a step of a script says; an event is meant by its place in the script, whatever stands there.
+/// The content of a step. It refers to other events by index.
 #[derive(Clone, Debug)]
 enum What {
     Record(Call),
@@ -200,12 +201,12 @@ fn what() -> impl Strategy<Value = What> {
 #[derive(Clone, Debug)]
 struct Step {
     at: Moment,
-    /// Ids sort by this first, so that rivals of one instant come in any order.
+    /// Ids sort by this first, so that rivals at one instant have any order.
     salt: u8,
     what: What,
 }
 
-/// A list of events to be.
+/// A list of events to generate.
 #[derive(Clone)]
 pub struct Script {
     anchors: [usize; 2],
@@ -213,7 +214,7 @@ pub struct Script {
 }
 
 impl fmt::Debug for Script {
-    /// One line an event, which is what a failure is understood by.
+    /// One line per event, which makes failures readable.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (position, event) in (1..).zip(self.events()) {
             let id = event.id.unwrap().to_string();
@@ -251,7 +252,7 @@ impl Script {
         anchor.millis() + moment.quarters * QUARTER + moment.jitter
     }
 
-    /// The instant that is meant.
+    /// The selected instant.
     pub fn instant(&self, when: When) -> i64 {
         match when {
             When::Near(moment) => self.resolve(moment),
@@ -265,7 +266,7 @@ impl Script {
         EventId::from(Uuid::from_u128((u128::from(self.steps[number].salt) << 120) | (number as u128 + 1)))
     }
 
-    /// The events, each under an id of its own.
+    /// The events, each with its own id.
     pub fn events(&self) -> Vec<NewEvent> {
         let event = |(number, step): (usize, &Step)| {
             NewEvent::new(self.payload(number, step), Timestamp::from_millis(self.resolve(step.at))).id(self.id(number))
@@ -326,7 +327,7 @@ impl Script {
     }
 }
 
-/// A report to be asked of a script's ledger.
+/// A report on a script's ledger.
 #[derive(Clone, Debug)]
 pub struct Asked {
     by: Vec<ReportKey>,
@@ -372,7 +373,7 @@ pub fn asked() -> impl Strategy<Value = Asked> {
     let none_or_few = prop_oneof![2 => Just(vec![]), 1 => subsequence(only, 1..3)];
     let by = prop_oneof![
         4 => subsequence(all_keys(), 0..=4),
-        // Windows have a way of their own only beside these keys.
+        // Windows have a separate code path only together with these keys.
         1 => subsequence(vec![ReportKey::Window, ReportKey::Provider, ReportKey::Account], 1..=3),
     ];
     let border = || option::weighted(0.4, when());

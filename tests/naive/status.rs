@@ -1,4 +1,4 @@
-//! What each account has used, and which provider is worked with.
+//! The usage of each account, and the active provider.
 
 use usage_ledger::TokenClass;
 use usage_ledger::event::Weights;
@@ -28,7 +28,7 @@ fn between(counted: &[Counted], from: i64, to: i64) -> Sum {
     Sum::of(counted.iter().filter(|record| from <= record.at && record.at < to))
 }
 
-/// What a provider said is fresh for a quarter of an hour, and forgotten after sixteen days.
+/// A reading is fresh for a quarter of an hour, and ignored after sixteen days.
 const FRESH: i64 = 900_000;
 const HEARD: i64 = 16 * 24 * 3_600_000;
 
@@ -62,7 +62,7 @@ impl Naive {
             basis: if limit.is_some() { "estimated" } else { "unknown" }.to_owned(),
             evidence: limit.map(|(_, position)| position).into_iter().collect(),
         };
-        // What the provider reported last about the window goes before any estimate while it is fresh.
+        // A fresh reading of the window takes precedence over any estimate.
         let start = window.map_or(now - policy.length(), |window| window.start);
         let spoken: Vec<_> = observations
             .iter()

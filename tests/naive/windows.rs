@@ -1,4 +1,4 @@
-//! Quota windows, cut one after the other from the uses.
+//! Computes quota windows one after the other from the usage instants.
 
 use chrono::{DateTime, Datelike, Days, LocalResult, NaiveDate, NaiveDateTime, TimeDelta, TimeZone};
 use chrono_tz::Tz;
@@ -10,7 +10,7 @@ const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
-/// What a provider said about a window.
+/// A provider's reading of a window.
 #[derive(Clone, Debug)]
 pub struct Observed {
     pub rank: Rank,
@@ -20,7 +20,7 @@ pub struct Observed {
     pub used: Option<Percent>,
 }
 
-/// A window: `start..end`, and the reset that is shown.
+/// A window: `start..end`, and the displayed reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
     pub start: i64,
@@ -41,7 +41,7 @@ pub enum Policy {
     Weekly(WeeklyPolicy),
 }
 
-/// Up to a day is a session, six to eight days are a week, whatever the provider calls them.
+/// Up to a day is a session, six to eight days are a week, whatever the provider's name for it.
 pub const fn is_session(minutes: i64) -> bool {
     minutes > 0 && minutes <= 24 * 60
 }
@@ -50,8 +50,8 @@ pub const fn is_weekly(minutes: i64) -> bool {
     minutes >= 6 * 24 * 60 && minutes <= 8 * 24 * 60
 }
 
-/// The observed windows on the time line. The latest word comes first; an earlier one gets what is left of its
-/// window, up to the first taken stretch, and counts when that is more than half of it.
+/// The observed windows on the time line, latest first. An earlier one gets the part of its window before the first
+/// occupied section, and counts if that is more than half.
 pub fn lay(mut observations: Vec<Observed>) -> Vec<Window> {
     observations.sort_by_key(|seen| std::cmp::Reverse(seen.rank));
     let mut laid: Vec<Window> = Vec::new();
@@ -81,7 +81,7 @@ fn utc(local: NaiveDateTime, zone: Tz) -> i64 {
     loop {
         match zone.from_local_datetime(&local) {
             LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => return at.timestamp_millis(),
-            // The clock jumps over it: the week opens where the clock goes on.
+            // The clock skips that time: the week opens at the next existing one.
             LocalResult::None => local += TimeDelta::minutes(1),
         }
     }
@@ -101,7 +101,7 @@ fn calendar(at: i64, weekday: u8, minute: u16, zone: Tz) -> (i64, i64) {
 }
 
 impl Policy {
-    /// At most so long, in milliseconds.
+    /// The maximal length, in milliseconds.
     pub fn length(self) -> i64 {
         match self {
             Self::Session(
@@ -119,12 +119,12 @@ impl Policy {
 
     /// The window that a use opens.
     fn open(self, at: i64) -> Window {
-        // Through its reset: the last millisecond is that of the reset itself.
+        // Through its reset: the last millisecond is the reset itself.
         let through = |start: i64, length: i64| (start, start + length, start + length + 1);
         let (start, resets_at, end) = match self {
             Self::Session(SessionPolicy::FirstUse { minutes }) => through(at, i64::from(minutes) * MINUTE),
             Self::Session(SessionPolicy::HourFloor { minutes }) => {
-                // Of a window shorter than an hour, at a multiple of its length.
+                // A window shorter than an hour opens at a multiple of its length.
                 let length = i64::from(minutes) * MINUTE;
                 through(at - at.rem_euclid(HOUR.min(length)), length)
             }
@@ -142,7 +142,7 @@ impl Policy {
         Window { start, resets_at, end, observed: false }
     }
 
-    /// The same between its observed neighbours.
+    /// The same between observed windows.
     fn open_between(self, at: i64, observed: &[Window], floor: i64) -> Window {
         let mut window = self.open(at);
         let floor = observed.iter().map(|seen| seen.end).filter(|end| *end <= at).fold(floor, i64::max);
@@ -154,7 +154,7 @@ impl Policy {
         window
     }
 
-    /// Every window with uses in it; the uses are in order.
+    /// Every window with uses, in order.
     pub fn windows(self, uses: &[i64], observed: &[Window]) -> Vec<Window> {
         let mut windows: Vec<Window> = Vec::new();
         for at in uses {

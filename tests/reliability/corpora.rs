@@ -1,4 +1,4 @@
-//! The kept inputs of the fuzzer, and its findings, as an ordinary test.
+//! Runs the stored inputs of the fuzzer, and its findings, as an ordinary test.
 
 use std::path::Path;
 

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::shim::Shim;
 
-/// A recorded creation, or a sync of some directory.
+/// A recorded creation, or a sync of a directory.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
     Created(PathBuf),
@@ -37,7 +37,7 @@ fn inode(path: &Path) -> u64 {
     std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(path).unwrap())
 }
 
-/// What was created and is still there without a later sync of its parent directory.
+/// Existing files that were created without a later sync of their directory.
 fn not_durable(steps: &[Step]) -> Vec<&Path> {
     let later = |at: usize, parent: u64| steps[at..].contains(&Step::Synced(parent));
     let created = steps.iter().enumerate().filter_map(|(at, step)| match step {
@@ -77,7 +77,7 @@ fn parent_directories_are_synced_after_a_directory_or_a_file_is_created() {
         assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
         let steps = steps(&log);
         assert!(steps.iter().any(|step| matches!(step, Step::Created(_))), "{arguments:?} creates nothing");
-        // SQLite's index of the write-ahead log, and the queue of writers, hold nothing that must survive.
+        // SQLite's index of the write-ahead log, and the queue of writers, need not survive.
         let lost: Vec<&Path> = not_durable(&steps)
             .into_iter()
             .filter(|path| !path.to_string_lossy().ends_with("-shm") && !path.to_string_lossy().ends_with("-queue"))

@@ -1,4 +1,4 @@
-//! Every system call and allocation of a command fails once: no answer is a lie, and nothing is damaged.
+//! Every system call and allocation of a command fails once: no answer is wrong, and nothing is damaged.
 
 use crate::corpus::rng::Rng;
 use crate::scenario::{Bench, SCENARIOS, Scenario};
@@ -12,9 +12,9 @@ struct Plan {
     mask: &'static str,
     how: How,
     errno: i32,
-    /// Whether it goes on failing, as a full disk does.
+    /// Whether all later calls fail too, as on a full disk.
     sticky: bool,
-    /// Failures of one command that are tried unless all are asked for.
+    /// The number of failures tried per command, unless all are requested.
     most: u64,
 }
 
@@ -34,7 +34,7 @@ const PLANS: [Plan; 6] = [
     Plan { name: "no memory is left for one", mask: "a", how: How::Before, errno: ENOMEM, sticky: false, most: 8 },
 ];
 
-/// The numbers of the calls that fail: all of them, or the first, the last, and some between.
+/// The numbers of the failing calls: all of them, or the first, the last, and some between.
 fn chosen(count: u64, most: u64, rng: &mut Rng) -> Vec<u64> {
     let most = match std::env::var("RELIABILITY_FAULTS").as_deref() {
         Ok("all") => u64::MAX,
@@ -78,7 +78,7 @@ fn no_failing_system_call_makes_an_answer_wrong() {
     eprintln!("{tried} failures of {} commands", SCENARIOS.len());
 }
 
-/// A process that goes on after a failure, as a server does: what it acknowledges later is there too.
+/// A process that continues after a failure, like a server: its later acknowledgements are also durable.
 #[test]
 fn a_process_that_continues_after_a_failure_loses_nothing() {
     let (seed, mut rng) = seeded("faults of a long run");

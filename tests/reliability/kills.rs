@@ -1,4 +1,4 @@
-//! SIGKILL at seeded instants of everything that writes: at a system call, or at a moment.
+//! SIGKILL at seeded instants of every writing command: at a system call, or at a moment.
 
 mod serve;
 mod watch;
@@ -15,7 +15,7 @@ use crate::shim::{ALL, How, Shim, WRITES};
 use crate::survey::{Acknowledged, survey};
 use crate::{seeded, setting, worker};
 
-/// The kills of a run, and how they are shared out.
+/// Distributes the kills of a run.
 fn share(percent: u64) -> u64 {
     (setting("RELIABILITY_KILLS", 560) * percent).div_ceil(100)
 }
@@ -24,7 +24,7 @@ fn kill(rng: &mut Rng) -> How {
     if rng.chance(500) { How::Kill } else { How::KillAfter }
 }
 
-/// One command is killed; what it left is whole, and the command can be repeated.
+/// Kills one command; the ledger is consistent, and the command can be repeated.
 fn kill_command(bench: &Bench, scenario: &Scenario, kills: u64, rng: &mut Rng) -> u64 {
     let answer = bench.answer(scenario);
     bench.reset(scenario);
@@ -39,7 +39,7 @@ fn kill_command(bench: &Bench, scenario: &Scenario, kills: u64, rng: &mut Rng) -
         if round % 4 == 3 {
             let after = whole.mul_f64(f64::from(u32::try_from(rng.between(0, 1_000)).unwrap()) / 1_000.0);
             let mut child = bench.command(scenario).spawn().unwrap();
-            // The moment is what is tried here.
+            // The moment itself is tested here.
             std::thread::sleep(after);
             let _ = child.kill();
             done = child.wait_with_output().unwrap();
@@ -81,7 +81,7 @@ fn a_killed_run_loses_nothing_acknowledged() {
     let (mut next, mut killed, mut lives) = (0, 0, 0);
     while killed < share(35) {
         if next == 0 || next > 120 {
-            // A ledger lives through many kills; then another one begins.
+            // A ledger survives many kills; then a new one begins.
             for dir in [&files, &home] {
                 let _ = std::fs::remove_dir_all(dir);
                 std::fs::create_dir(dir).unwrap();
@@ -109,11 +109,11 @@ fn a_killed_run_loses_nothing_acknowledged() {
         }
         next = steps.last().map_or(next, |(step, _)| step + 1).max(next + 1);
     }
-    // All that the logs hold is there: nothing that was half imported counts as read.
+    // Everything in the logs is imported: nothing half imported counts as read.
     finish(&files.join("usage.db"), &home);
 }
 
-/// Imports what is left, and counts.
+/// Imports the rest, and counts.
 fn finish(path: &Path, home: &Path) {
     let ledger = Ledger::open(path).unwrap();
     crate::worker::import_all(&ledger, home);
@@ -137,5 +137,5 @@ fn a_killed_dashboard_loses_nothing_shown() {
     watch::kill_at_work(share(5), &mut rng);
 }
 
-/// How long a test waits for what must happen.
+/// The timeout for expected events.
 const PATIENCE: Duration = Duration::from_secs(60);

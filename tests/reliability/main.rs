@@ -1,8 +1,8 @@
-//! Crashes, power cuts, failing disks and random histories: after each of them the ledger opens, verifies, and holds every
-//! event that was acknowledged. `RELIABILITY.md` lists the promises.
+//! Crashes, power cuts, failing disks and random histories: after each, the ledger opens, verifies, and contains every
+//! acknowledged event. `RELIABILITY.md` lists the promises.
 //!
 //! `RELIABILITY_SEED` repeats a run. `RELIABILITY_KILLS`, `RELIABILITY_CUTS`, `RELIABILITY_FAULTS` and
-//! `RELIABILITY_HISTORIES` set how much is tried; `RELIABILITY_FAULTS=all` tries every call.
+//! `RELIABILITY_HISTORIES` set the number of trials; `RELIABILITY_FAULTS=all` tries every call.
 
 #![cfg(all(target_os = "linux", feature = "cli"))]
 #![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
@@ -29,7 +29,7 @@ mod worker;
 
 use corpus::rng::Rng;
 
-/// The program under test: this build's, or the one that `RELIABILITY_PROGRAM` names.
+/// The program under test: that of this build, or the one in `RELIABILITY_PROGRAM`.
 fn program() -> std::ffi::OsString {
     std::env::var_os("RELIABILITY_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_usage-ledger").into())
 }
@@ -39,7 +39,7 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }
 
-/// The generator of a test. It prints the seed, which a failure is repeated with.
+/// The generator of a test. It prints the seed that repeats a failure.
 fn seeded(test: &str) -> (u64, Rng) {
     let fresh = u64::from_le_bytes(uuid::Uuid::new_v4().as_bytes()[..8].try_into().unwrap());
     let seed = setting("RELIABILITY_SEED", fresh);

@@ -1,8 +1,8 @@
-//! Power cuts, replayed from the recorded writes of a process: what was not synced is lost, kept or torn, in any mixture.
+//! Power cuts, replayed from the recorded writes of a process: unsynced data are lost, kept or torn in any combination.
 //!
-//! The model is harsher than a file system. A write is durable only once its own file is synced; until then each of its
-//! 512-byte sectors may be on the disk or not, whatever became of other sectors. A name is durable only once its directory
-//! is synced; until then a prefix of the changes of names is. A sync that failed may have lost for good what it was to write.
+//! The model is stricter than a file system. A write is durable only after its own file is synced; until then each of
+//! its 512-byte sectors may or may not be on the disk, independently of others. A name is durable only after its
+//! directory is synced; until then a prefix of the name changes is. A failed sync may have lost its data permanently.
 
 mod disk;
 
@@ -18,7 +18,7 @@ use crate::survey::{Acknowledged, survey};
 use crate::{seeded, setting, worker};
 use disk::{Call, Disk, read_log};
 
-/// Sectors of a disk, in bytes; some disks write larger ones whole.
+/// Sector sizes in bytes; some disks write larger ones atomically.
 const SECTORS: [usize; 2] = [512, 4_096];
 
 struct Recorded {
@@ -27,7 +27,7 @@ struct Recorded {
     calls: Vec<Call>,
 }
 
-/// Runs a worker and records what it writes; `shim` adds a failure.
+/// Runs a worker and records its writes; `shim` adds a failure.
 fn record(seed: u64, steps: u64, shim: impl FnOnce(Shim) -> Shim) -> Recorded {
     let scratch = tempfile::tempdir().unwrap();
     let (files, home, log) = (scratch.path().join("files"), scratch.path().join("home"), scratch.path().join("log"));
@@ -41,13 +41,13 @@ fn record(seed: u64, steps: u64, shim: impl FnOnce(Shim) -> Shim) -> Recorded {
     Recorded { calls: read_log(&log), files, scratch }
 }
 
-/// Cuts the power at seeded moments and checks what the disk then holds.
+/// Cuts the power at seeded moments and checks the resulting disk.
 struct Cutter<'r> {
     recorded: &'r Recorded,
     rng: Rng,
-    /// The states that were ever acknowledged or seen whole; a cut leaves one of them.
+    /// All acknowledged or completely visible states; a cut leaves one of them.
     states: BTreeSet<Acknowledged>,
-    /// How many cuts left a state older than the newest, unsynced data, or no ledger.
+    /// The number of cuts with an older state than the newest, unsynced data, or no ledger.
     older: u64,
     torn: u64,
     absent: u64,
@@ -75,7 +75,7 @@ impl Cutter<'_> {
     }
 }
 
-/// Copies the files of a failure to where they stay.
+/// Copies the files of a failure to a permanent place.
 fn kept(place: &Path) -> String {
     let keep = Path::new(env!("CARGO_TARGET_TMPDIR")).join("failed-cut");
     let _ = std::fs::remove_dir_all(&keep);
@@ -99,7 +99,7 @@ fn cut_everywhere(recorded: &Recorded, cuts: u64, seed: u64) {
             acknowledged = worker::acknowledged(&output).into_iter().map(|(_, state)| state).collect();
             cutter.states.extend(acknowledged.last());
         }
-        // A sync is where things change: just before it most is at stake.
+        // Most unsynced data exist directly before a sync.
         let due = cuts * (at as u64 + 1) / total as u64;
         let worth = matches!(call, Call::Sync(_) | Call::SyncNames | Call::FailedSync(_)) || made + 8 < due;
         while worth && made < due {
@@ -141,7 +141,8 @@ fn a_power_cut_after_a_failed_sync_loses_nothing_acknowledged() {
     }
 }
 
-/// A command, with the power cut anywhere in it and after it: what it left is whole, and it can be repeated.
+/// A command with a power cut at any point in it and after it: the ledger is consistent, and the command can be
+/// repeated.
 fn cut_command(bench: &Bench, scenario: &Scenario, cuts: u64, rng: &mut Rng) {
     let _ = bench.answer(scenario);
     bench.reset(scenario);
@@ -156,7 +157,7 @@ fn cut_command(bench: &Bench, scenario: &Scenario, cuts: u64, rng: &mut Rng) {
     let calls = read_log(&log);
     let mut made = 0;
     for (at, call) in calls.iter().map(Some).chain([None]).enumerate() {
-        // At the end once more: it has said that it is done.
+        // Once more at the end, when it has reported success.
         while made < cuts * (at as u64 + 1) / (calls.len() as u64 + 1) {
             made += 1;
             bench.clear();
@@ -186,7 +187,7 @@ fn a_power_cut_during_a_command_leaves_a_consistent_ledger() {
 
 #[test]
 fn the_disk_model_detects_a_missing_sync() {
-    // The harness itself: dropping the syncs from a record must be noticed.
+    // Tests the harness: it must notice missing syncs.
     let mut recorded = record(7, 25, |shim| shim);
     recorded.calls.retain(|call| !matches!(call, Call::Sync(_)));
     let lied = std::panic::catch_unwind(|| cut_everywhere(&recorded, 40, 7));

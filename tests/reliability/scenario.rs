@@ -1,4 +1,4 @@
-//! Commands that read or write a ledger, and what they must have done when they say that they are done.
+//! Commands that read or write a ledger, and their expected effects.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,9 @@ use usage_ledger::{Ledger, Report, ReportKey, TokenRecord};
 use crate::survey::{Acknowledged, requests, state, survey};
 use crate::worker::at;
 
-/// Calls in the ledger that most scenarios begin with.
+/// Calls in the ledger before most scenarios.
 const BEFORE: u64 = 40;
-/// Calls that one batch records.
+/// Calls in one batch.
 const BATCH: u64 = 150;
 /// Calls in the logs.
 const LOGGED: u64 = 120;
@@ -22,23 +22,23 @@ const LOGGED: u64 = 120;
 /// One command.
 pub struct Scenario {
     pub name: &'static str,
-    /// Whether a ledger is there when it starts.
+    /// Whether a ledger exists at the start.
     pub has_ledger: bool,
     arguments: &'static [&'static str],
-    /// Whether it has done its work, in a ledger that is whole.
+    /// Whether the command has taken effect, in a consistent ledger.
     done: fn(&Ledger) -> bool,
-    /// The records that count once it has.
+    /// The number of counting records afterwards.
     requests: u64,
 }
 
 impl Scenario {
-    /// Whether it repairs a ledger whose projections and guards are damaged.
+    /// Whether it repairs a ledger with damaged projections and triggers.
     fn is_repair(&self) -> bool {
         self.name == "repair"
     }
 
-    /// Whether it copies, replaces or repairs a whole ledger. So far these commands are only killed: their failing calls
-    /// were not tried in full yet.
+    /// Whether it copies, replaces or repairs a whole ledger. These commands are only killed so far; their failing
+    /// calls are not tested in full yet.
     pub fn is_only_killed(&self) -> bool {
         self.is_repair() || self.name == "backup" || self.name.starts_with("restore")
     }
@@ -71,7 +71,7 @@ fn has_project(ledger: &Ledger, project: &str) -> bool {
     table.rows.iter().any(|row| row.keys[0].as_deref() == Some(project))
 }
 
-/// All of them. `HOME`, `CALLS`, `KEY`, `BACKUP` and `BASE` stand for paths.
+/// All scenarios. `HOME`, `CALLS`, `KEY`, `BACKUP` and `BASE` stand for paths.
 pub const SCENARIOS: [Scenario; 17] = [
     Scenario {
         name: "record where there is no ledger",
@@ -182,7 +182,7 @@ pub const SCENARIOS: [Scenario; 17] = [
     },
 ];
 
-/// The files that scenarios begin with.
+/// The initial files of scenarios.
 pub struct Bench {
     scratch: TempDir,
     before: Acknowledged,
@@ -225,7 +225,7 @@ impl Bench {
         self.scratch.path()
     }
 
-    /// The directory of the ledger and of the logs: the files that a command works on.
+    /// The directory of the ledger and of the logs.
     pub fn files(&self) -> &Path {
         &self.work
     }
@@ -234,7 +234,7 @@ impl Bench {
         self.work.join("usage.db")
     }
 
-    /// Puts everything as it is before a scenario.
+    /// Resets all files to the state before a scenario.
     pub fn reset(&self, scenario: &Scenario) {
         self.clear();
         if scenario.has_ledger {
@@ -276,7 +276,7 @@ impl Bench {
         command
     }
 
-    /// What the command says where nothing fails.
+    /// The output of the command without failures.
     pub fn answer(&self, scenario: &Scenario) -> Vec<u8> {
         self.reset(scenario);
         let done = self.command(scenario).output().unwrap();
@@ -287,7 +287,7 @@ impl Bench {
         done.stdout
     }
 
-    /// Checks what a command that failed or died has left, and that it can be repeated.
+    /// Checks the files after a command failed or died, and that it can be repeated.
     pub fn check(&self, scenario: &Scenario, done: &Output, answer: &[u8]) -> Result<(), String> {
         let said = String::from_utf8_lossy(&done.stderr).into_owned();
         let fail = |why: String| Err(format!("{why}\nit ended with {} and said: {said}", done.status));
@@ -303,7 +303,7 @@ impl Bench {
         self.repeat(scenario)
     }
 
-    /// Checks the ledger that is left: it is whole, and the command has done its work if it says so.
+    /// Checks the remaining ledger: it is consistent, and contains the command's effect if it reported success.
     pub fn left(&self, scenario: &Scenario, is_done: bool) -> Result<(), String> {
         let path = self.ledger();
         if !path.exists() {
@@ -320,7 +320,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Whether a repair has changed nothing: the rows that were deleted are still missing, all of them.
+    /// Whether a failed repair changed nothing: all deleted rows are still missing.
     fn is_damaged_as_before(&self, path: &Path) -> Result<bool, String> {
         let words = |error: rusqlite::Error| error.to_string();
         let file = rusqlite::Connection::open(path).map_err(words)?;
@@ -335,7 +335,7 @@ impl Bench {
         }
     }
 
-    /// Checks the file that `backup` writes: it is whole, or not there unless the command is done.
+    /// Checks the file of `backup`: it is complete, or missing unless the command reported success.
     fn left_backup(&self, is_done: bool) -> Result<(), String> {
         let path = self.work.join("backup.db");
         if path.exists() {
@@ -344,13 +344,13 @@ impl Bench {
         if is_done { Err("there is no backup".into()) } else { Ok(()) }
     }
 
-    /// The same command again, with nothing in its way, does all of it once.
+    /// Repeating the command without failures gives its effect exactly once.
     pub fn repeat(&self, scenario: &Scenario) -> Result<(), String> {
         let again = self.command(scenario).output().unwrap();
         let said = String::from_utf8_lossy(&again.stderr).into_owned();
         let ledger = Ledger::open(self.ledger()).map_err(|error| error.to_string())?;
         let is_done = (scenario.done)(&ledger);
-        // A period is sealed once, an event is withdrawn once: to ask again is a mistake that changes nothing.
+        // A period is sealed once and an event voided once: repeating is an error that changes nothing.
         let refused = again.status.code() == Some(2) && matches!(scenario.name, "seal" | "shred" | "void");
         if !is_done || !(again.status.success() || refused) {
             return Err(format!("repeated, it ends with {} and says: {said}", again.status));

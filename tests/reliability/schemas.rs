@@ -1,5 +1,5 @@
-//! Ledgers that earlier schemas wrote: a build opens them, brings them to its schema in one transaction, answers as the
-//! build that wrote them did, appends, and verifies.
+//! Ledgers of earlier schemas: this build opens them, upgrades them in one transaction, gives the answers of the
+//! original build, appends, and verifies.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ledgers")
 }
 
-/// Every kept ledger.
+/// Every stored ledger.
 fn ledgers() -> Vec<PathBuf> {
     let entries = fs::read_dir(fixtures()).unwrap();
     let mut found: Vec<PathBuf> = entries
@@ -59,7 +59,7 @@ fn ledgers_of_earlier_schemas_are_opened_upgraded_and_verified() {
         assert_eq!(ask(&copy, &["export", "--format", "events"]), lines, "{name}: the lines");
         let table = |text: &str| {
             let mut table: Value = serde_json::from_str(text).unwrap();
-            // A later build may know more about a row; what was there must stay.
+            // A later build may add fields to a row; the original ones must stay.
             for row in table["rows"].as_array_mut().unwrap().iter_mut() {
                 row["cost"].take();
             }

@@ -1,10 +1,10 @@
-//! The preloaded library that counts, records, fails and kills at the system calls of a process.
+//! The preloaded library that counts, records, fails and kills at system calls of a process.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Builds the library once in this process.
+/// Builds the library once per process.
 fn library() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -24,14 +24,14 @@ fn library() -> &'static Path {
 pub const WRITES: &str = "wstn";
 pub const ALL: &str = "owstnrm";
 
-/// What happens at the chosen call.
+/// The effect at the chosen call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
-    /// It fails and does nothing.
+    /// The call fails without effect.
     Before,
-    /// It is done, and fails.
+    /// The call takes effect, and reports failure.
     After,
-    /// A write is half done, and fails.
+    /// A write is done in part, and fails.
     Half,
     /// The process dies before it.
     Kill,
@@ -82,12 +82,12 @@ impl Shim {
         self.set("SHIM_LOG", to)
     }
 
-    /// Counts calls, without doing anything to them.
+    /// Counts calls without affecting them.
     pub fn counting(self, mask: &str) -> Self {
         self.set("SHIM_MASK", mask)
     }
 
-    /// Does something at the call with this number.
+    /// Sets the effect at the call with this number.
     pub fn at(self, mask: &str, number: u64, how: How) -> Self {
         self.set("SHIM_MASK", mask).set("SHIM_AT", number).set("SHIM_HOW", how.name())
     }
@@ -96,7 +96,7 @@ impl Shim {
         self.set("SHIM_ERRNO", number)
     }
 
-    /// All calls after the chosen one fail as well.
+    /// All calls after the chosen one fail too.
     pub fn sticky(self) -> Self {
         self.set("SHIM_STICKY", 1)
     }
@@ -115,7 +115,7 @@ impl Shim {
         self.scratch.join("hit").exists()
     }
 
-    /// How many calls matched, once the process has ended by itself.
+    /// The number of matching calls of a process that ended normally.
     pub fn count(&self) -> u64 {
         let text = std::fs::read_to_string(self.scratch.join("count")).expect("the process left no count");
         text.trim().parse().unwrap()

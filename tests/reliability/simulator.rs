@@ -1,5 +1,5 @@
-//! Random histories of a ledger, each from a seed: operations of the public interface, jumps of the clock, zones, restarts
-//! and faults of the store, compared with a model that works everything out from the list of events.
+//! Random histories of a ledger from seeds: operations of the public interface, clock jumps, zones, restarts and store
+//! faults, compared with a naive model.
 //!
 //! `RELIABILITY_SEED` repeats a history, `RELIABILITY_HISTORIES` sets how many there are.
 
@@ -22,7 +22,7 @@ use store::{Fault, Faults, Faulty};
 
 const MINUTE: i64 = 60_000;
 const DAY: i64 = 24 * 60 * MINUTE;
-/// What a history may do besides meeting faults. Each of them happens at least once in a run.
+/// Branches of a history besides faults. Each occurs at least once in a run.
 const BRANCHES: [&str; 20] = [
     "appended",
     "known already",
@@ -46,7 +46,7 @@ const BRANCHES: [&str; 20] = [
     "read met no fault",
 ];
 
-/// Where a ledger lives between restarts.
+/// The store of a ledger between restarts.
 enum Place {
     Memory(MemoryStore),
     File(tempfile::TempDir),
@@ -58,7 +58,7 @@ impl Place {
             Self::Memory(store) => Box::new(store.clone()),
             Self::File(dir) => Box::new(SqliteStore::open(&dir.path().join("usage.db")).unwrap()),
         };
-        // Snapshots of the past are kept early, so that histories of a few events have some.
+        // Past states are cached early, so that short histories have some.
         Ledger::with_store(Box::new(Faulty::new(inner, faults.clone()))).past_states_every(5)
     }
 }
@@ -74,7 +74,7 @@ struct History {
     times: Vec<When>,
     /// Events of the script that are not appended yet.
     coming: VecDeque<NewEvent>,
-    /// The log as it must be, with the time at which each event was recorded.
+    /// The expected log, with the time at which each event was recorded.
     log: Vec<NewEvent>,
     recorded: Vec<Timestamp>,
     clock: Timestamp,
@@ -111,7 +111,7 @@ impl History {
         *self.branches.entry(branch).or_default() += 1;
     }
 
-    /// Arms a fault, now and then.
+    /// Arms a fault occasionally.
     fn arm(&mut self) -> Option<Fault> {
         if !self.rng.chance(400) {
             return None;
@@ -122,7 +122,7 @@ impl History {
         Some(fault)
     }
 
-    /// What was recorded of the events that the log has by now, and the model not yet.
+    /// Adds events to the model that are in the log and not in the model yet.
     fn catch_up(&mut self, before: usize) {
         let clock = self.clock;
         let ledger = self.ledger.as_mut().unwrap();
@@ -136,7 +136,7 @@ impl History {
         }
     }
 
-    /// A write, perhaps with a fault; repeated until it is done.
+    /// A write, possibly with a fault; repeated until it succeeds.
     fn write<T: Debug>(&mut self, mut work: impl FnMut(&Ledger, Timestamp) -> Result<T>) -> Result<T> {
         let before = self.log.len();
         let fault = self.arm();
@@ -249,13 +249,13 @@ impl History {
         self.reach("restart");
     }
 
-    /// A question, asked once where nothing fails, and once where something may.
+    /// A query, run once without faults, and once possibly with one.
     fn ask<T: Debug + PartialEq>(&mut self, ask: impl Fn(&Ledger) -> Result<T>) -> T {
         let right = ask(self.ledger()).unwrap();
         let fault = self.arm();
         let told = ask(self.ledger());
         if self.faults.disarm() {
-            // It may have been read to warm a cache only; it must not have become another answer.
+            // A failed read may only affect a cache; a successful answer must be the same.
             assert!(told.as_ref().map_or(true, |told| *told == right), "{fault:?} made of {right:?}: {told:?}");
             self.reach(if told.is_err() { "read failed" } else { "read met no fault" });
         } else {

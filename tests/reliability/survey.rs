@@ -1,18 +1,18 @@
-//! What must hold of the files that a crash or a failure left.
+//! Checks the files after a crash or a failure.
 
 use std::path::Path;
 
 use usage_ledger::merkle::Hash;
 use usage_ledger::{Ledger, Report};
 
-/// A state that a process acknowledged: so many events under this root.
+/// An acknowledged state: the number of events, and the root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Acknowledged {
     pub size: u64,
     pub root: Hash,
 }
 
-/// Opens a ledger and checks it: it verifies, and continues every acknowledged state.
+/// Opens a ledger and checks that it verifies and continues every acknowledged state.
 pub fn survey(path: &Path, acknowledged: impl IntoIterator<Item = Acknowledged>) -> Result<Acknowledged, String> {
     let words = |error: usage_ledger::Error| error.to_string();
     let ledger = Ledger::open(path).map_err(words)?;
@@ -33,13 +33,13 @@ pub fn survey(path: &Path, acknowledged: impl IntoIterator<Item = Acknowledged>)
     Ok(found)
 }
 
-/// The state of a ledger now.
+/// The current state of a ledger.
 pub fn state(ledger: &Ledger) -> usage_ledger::Result<Acknowledged> {
     let snapshot = ledger.snapshot()?;
     Ok(Acknowledged { size: snapshot.head()?.position.get(), root: snapshot.root()? })
 }
 
-/// How many records count.
+/// The number of counting records.
 pub fn requests(ledger: &Ledger) -> u64 {
     ledger.report(&Report::by_all(vec![])).unwrap().total.requests
 }

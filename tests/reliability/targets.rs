@@ -1,5 +1,5 @@
-//! What is fuzzed: everything that reads bytes of strangers. Each function takes any bytes and panics when a promise does
-//! not hold. The fuzzer in `fuzz/` calls them, and so does a test, with the kept inputs.
+//! Fuzz targets: everything that reads foreign bytes. Each function accepts any bytes and panics if a promise is
+//! broken. The fuzzer in `fuzz/` calls them, and so does a test with the stored inputs.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ use usage_ledger::{Ledger, Position, Timestamp, Usd, Zone, normalise, quota};
 /// A target and its name.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// All of them; a directory of kept inputs has the same name.
+/// All targets; the directory of stored inputs has the same name.
 pub const TARGETS: [Target; 26] = [
     ("import_claude_code", |data| logs("claude-code", &[".claude/projects/-work/a.jsonl"], data)),
     ("import_codex", |data| {
@@ -94,7 +94,7 @@ fn text(data: &[u8]) -> Option<(usize, &str)> {
     Some((usize::from(*first), std::str::from_utf8(rest).ok()?))
 }
 
-/// Imports what is below a home, twice: the second time finds nothing new, and the ledger verifies.
+/// Imports a home twice: the second import finds nothing new, and the ledger verifies.
 fn import_home(source: &str, home: &Path) {
     let ledger = Ledger::in_memory().unwrap();
     let options =
@@ -107,7 +107,7 @@ fn import_home(source: &str, home: &Path) {
     assert!(verified.ok, "{:?}", verified.findings);
 }
 
-/// A log of an agent; the first byte chooses where it lies.
+/// A log of an agent; the first byte selects its path.
 fn logs(source: &str, places: &[&str], data: &[u8]) {
     let Some((first, rest)) = data.split_first() else { return };
     let home = tempfile::tempdir().unwrap();
@@ -117,8 +117,8 @@ fn logs(source: &str, places: &[&str], data: &[u8]) {
     import_home(source, home.path());
 }
 
-/// The database of an agent. It is the bytes themselves, or a good database in which one column holds them; or, where
-/// the agent also writes files, such a file.
+/// The database of an agent: the bytes themselves, or a valid database in which one column contains them; or a file, if
+/// the agent also writes files.
 fn rows(source: &str, place: &str, good: &[u8], other: Option<&str>, data: &[u8]) {
     let [way, table, column, rest @ ..] = data else { return };
     if *way < 64
@@ -146,7 +146,7 @@ fn rows(source: &str, place: &str, good: &[u8], other: Option<&str>, data: &[u8]
     let columns = names(&format!("SELECT name FROM pragma_table_info('{table}') ORDER BY cid"));
     let column = &columns[usize::from(*column) % columns.len()];
     let update = format!("UPDATE OR IGNORE \"{table}\" SET \"{column}\" = ?");
-    // What the table itself refuses is no input.
+    // Values that the table refuses are skipped.
     let _ = match std::str::from_utf8(rest) {
         Ok(text) => database.execute(&update, [text]),
         Err(_) => database.execute(&update, [rest]),
@@ -155,7 +155,7 @@ fn rows(source: &str, place: &str, good: &[u8], other: Option<&str>, data: &[u8]
     import_home(source, home.path());
 }
 
-/// A database that a script makes; each target has one.
+/// A database from an SQL script, cached per target.
 fn made(sql: &'static str) -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("made.db");
@@ -179,7 +179,7 @@ fn opencode() -> &'static [u8] {
     })
 }
 
-/// An event that is read is written as a line that reads as the same event.
+/// A parsed event serialises to a line that parses to the same event.
 fn event_line(data: &[u8]) {
     let Ok(line) = std::str::from_utf8(data) else { return };
     if let Ok(event) = Event::from_line(Position::new(1), line) {
@@ -190,7 +190,7 @@ fn event_line(data: &[u8]) {
     }
 }
 
-/// A usage object that is normalised has counts that can be recorded.
+/// A normalised usage object has counts that can be recorded.
 fn normalise_usage(data: &[u8]) {
     let Some((first, json)) = text(data) else { return };
     let format = normalise::UsageFormat::ALL[first % normalise::UsageFormat::ALL.len()];
@@ -201,7 +201,7 @@ fn normalise_usage(data: &[u8]) {
     }
 }
 
-/// A response that is read can be recorded, or is refused as invalid; it never damages anything.
+/// A parsed response can be recorded, or is refused as invalid; it never damages anything.
 fn normalise_response(data: &[u8]) {
     let Some((first, json)) = text(data) else { return };
     let format = normalise::UsageFormat::ALL[first % normalise::UsageFormat::ALL.len()];
@@ -223,7 +223,7 @@ fn agent_output(data: &[u8]) {
     let _ = normalise::agent::extract(output);
 }
 
-/// What a provider says of its windows is appended and answered from.
+/// Observations of a document are appended, and queries still work.
 fn observe_quota(data: &[u8]) {
     let Some((first, document)) = text(data) else { return };
     let format = quota::QuotaFormat::ALL[first % quota::QuotaFormat::ALL.len()];
@@ -253,7 +253,7 @@ fn exhaustion_text(data: &[u8]) {
     }
 }
 
-/// A reset that is read lies in the future or near the present, in any zone.
+/// A parsed reset is in the future or near the present, in any zone.
 fn reset_text(data: &[u8]) {
     const ZONES: [&str; 5] = ["UTC", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "Asia/Kathmandu"];
     let Some((first, words)) = text(data) else { return };
@@ -264,13 +264,13 @@ fn reset_text(data: &[u8]) {
     assert!(until > now(), "a pause that is over: {until}");
 }
 
-/// A key that signed nothing.
+/// A key without any signature.
 fn verifier() -> &'static Verifier {
     static KEY: OnceLock<Signer> = OnceLock::new();
     KEY.get_or_init(|| Signer::generate("a.example/log").unwrap()).verifier()
 }
 
-/// What is read as a note is written as it reads; nothing that nobody signed verifies.
+/// A parsed note round-trips, and verifies under no foreign key.
 fn note_and_checkpoint(data: &[u8]) {
     let Ok(words) = std::str::from_utf8(data) else { return };
     if let Ok(note) = words.parse::<Note>() {
@@ -286,7 +286,7 @@ fn note_and_checkpoint(data: &[u8]) {
     let _ = words.parse::<Signer>().map(|signer| signer.verifier().to_string());
 }
 
-/// A proof that is read is written as it reads, and proves nothing under a key that did not sign it.
+/// A parsed proof round-trips, and verifies under no foreign key.
 fn proofs(data: &[u8]) {
     let Ok(words) = std::str::from_utf8(data) else { return };
     if let Ok(receipt) = words.parse::<InclusionProofText>() {
@@ -300,7 +300,7 @@ fn proofs(data: &[u8]) {
     }
 }
 
-/// Times, amounts, durations, zones: what is read is written as it reads.
+/// Times, amounts, durations and zones round-trip.
 fn short_texts(data: &[u8]) {
     let Ok(words) = std::str::from_utf8(data) else { return };
     if let Ok(time) = words.parse::<Timestamp>() {
@@ -317,7 +317,7 @@ fn short_texts(data: &[u8]) {
     let _ = usage_ledger::ProviderId::resolve(words);
 }
 
-/// A request to a server: the first byte chooses path, type and encoding, the rest is its body.
+/// A request to a server: the first byte selects path, type and encoding; the rest is its body.
 fn http_body(data: &[u8]) {
     use std::io::{Read, Write};
     let Some((first, body)) = data.split_first() else { return };
@@ -331,7 +331,7 @@ fn http_body(data: &[u8]) {
         body.len()
     );
     let mut stream = std::net::TcpStream::connect(at).unwrap();
-    // A body that is refused early need not be taken whole.
+    // A body that is refused early may not be read completely.
     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
@@ -343,7 +343,7 @@ fn http_body(data: &[u8]) {
     );
 }
 
-/// A server for some requests; then another one, so that its ledger stays small.
+/// A server for some requests; a new one follows, so that its ledger stays small.
 fn server() -> std::net::SocketAddr {
     use std::sync::{Arc, Mutex, mpsc};
     use usage_ledger::web::{self, Access, Offer, Receiver};
@@ -361,7 +361,7 @@ fn server() -> std::net::SocketAddr {
     std::thread::spawn(move || {
         let access = Access::new([127, 0, 0, 1].into());
         let ended = async move {
-            // It ends when the next one is there.
+            // It ends when the next one starts.
             let _ = tokio::task::spawn_blocking(move || ended.recv()).await;
         };
         web::serve(offer, "127.0.0.1:0".parse().unwrap(), access, |at| send.send(at).unwrap(), ended).unwrap();

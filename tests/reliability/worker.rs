@@ -1,4 +1,4 @@
-//! A process that does everything that writes to a ledger, one seeded step after the other.
+//! A process that performs all kinds of writes, one seeded step after the other.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -16,7 +16,7 @@ use crate::survey::{Acknowledged, state};
 const ORDER: &str = "RELIABILITY_WORKER";
 const PROVIDERS: [&str; 3] = ["anthropic", "openai", "ollama"];
 
-/// A worker to start: it does `steps` steps on `files/usage.db`, and imports from `home`.
+/// The command of a worker that performs `steps` on `files/usage.db`, and imports from `home`.
 pub fn command(files: &Path, home: &Path, seed: u64, steps: std::ops::Range<u64>) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     let order = format!("{seed} {} {} {} {}", steps.start, steps.end, files.display(), home.display());
@@ -24,7 +24,7 @@ pub fn command(files: &Path, home: &Path, seed: u64, steps: std::ops::Range<u64>
     command
 }
 
-/// No test of its own.
+/// Run by other tests as a process.
 #[test]
 fn worker_process_of_another_test() {
     let Ok(order) = std::env::var(ORDER) else { return };
@@ -52,7 +52,7 @@ fn worker_process_of_another_test() {
             Ok(None) => {}
             Err(error) => writeln!(line, "\nerr {step} {}", error.to_string().replace('\n', " ")).unwrap(),
         }
-        // One write, so that an acknowledgement is whole or not there.
+        // One write, so that an acknowledgement is complete or missing.
         let mut out = std::io::stdout();
         out.write_all(line.as_bytes()).unwrap();
         out.flush().unwrap();
@@ -90,7 +90,7 @@ fn key(step: u64, number: u64) -> String {
     format!("call-{step}-{number}")
 }
 
-/// Does one step; true when the ledger is to be closed and opened again.
+/// Performs one step; returns true if the ledger must be reopened.
 fn act(ledger: &Ledger, path: &Path, home: &Path, seed: u64, step: u64) -> Result<bool> {
     let mut rng = Rng::new(seed ^ step.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let now = at(step);
@@ -130,7 +130,7 @@ fn act(ledger: &Ledger, path: &Path, home: &Path, seed: u64, step: u64) -> Resul
         18 | 19 => return import(ledger, home, seed, step, now).map(|()| rng.chance(300)),
         20 => return Ok(true),
         _ => {
-            // Another connection moves the write-ahead log into the file, as in a long run.
+            // Another connection checkpoints the write-ahead log, as in a long run.
             let how = rng.pick(&["PASSIVE", "TRUNCATE", "RESTART"]);
             let other = rusqlite::Connection::open(path);
             let moved =
@@ -140,7 +140,7 @@ fn act(ledger: &Ledger, path: &Path, home: &Path, seed: u64, step: u64) -> Resul
         }
     };
     match done {
-        // A target that is not there, or a period that is sealed already: nothing is written.
+        // A missing target, or a sealed period: nothing is written.
         Err(
             Error::NotFound { .. }
             | Error::Invalid { .. }
@@ -155,7 +155,7 @@ fn act(ledger: &Ledger, path: &Path, home: &Path, seed: u64, step: u64) -> Resul
     }
 }
 
-/// Writes some more lines of an agent's log, and imports them.
+/// Appends lines to an agent's log, and imports them.
 fn import(ledger: &Ledger, home: &Path, seed: u64, step: u64, now: Timestamp) -> Result<()> {
     let mut rng = Rng::new(seed ^ !step);
     let log = home.join(".claude/projects/-work").join(format!("session-{}.jsonl", step % 3));

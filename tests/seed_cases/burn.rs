@@ -18,7 +18,7 @@ fn number(value: &Value) -> Option<f64> {
     }
 }
 
-/// The rate of samples. As in a ledger, a cost is a number that is not negative, and uses of an earlier window do not count.
+/// The rate of samples. A cost must not be negative, and uses of an earlier window do not count.
 fn rate(samples: &[(Timestamp, f64)]) -> Option<Rate> {
     let counts = |(at, cost): &&(Timestamp, f64)| {
         cost.is_finite() && *cost >= 0.0 && *at <= NOW && NOW.millis() - at.millis() < 5 * HOUR
@@ -49,7 +49,7 @@ pub fn check(case: &Case) -> Checked {
             Value::String(text) if text.starts_with("> ") => {
                 found.is_some_and(|found| found > text[2..].parse::<f64>().unwrap())
             }
-            // Idle time counts: what is used over the time since the first use.
+            // Idle time counts: the rate is the usage divided by the time since the first use.
             Value::String(_) => {
                 let first = uses.iter().map(|(at, _)| *at).min().unwrap();
                 let sum: f64 = uses.iter().map(|(_, cost)| cost).sum();
@@ -75,12 +75,12 @@ pub fn check(case: &Case) -> Checked {
         return Checked::Passed;
     }
     if case.when.contains("warning") {
-        // Once a window: who is told keeps the window's opening as the key.
+        // Once per window: the caller remembers the window's opening.
         let told = given["warned_this_session"].as_bool().unwrap_or(false);
         return same(json!(warned(given) && !told), expect.clone());
     }
     if case.when.contains("reset") || case.when.contains("rollover") {
-        // Uses of an earlier window make no rate.
+        // Uses of an earlier window give no rate.
         let ledger = limited("claude");
         for (at, points) in &uses {
             ledger.record(TokenRecord::new("claude", "m").input((points * 5_000.0) as u64), *at).unwrap();
@@ -98,7 +98,7 @@ pub fn check(case: &Case) -> Checked {
             let stored = rate(&with) != rate(&good);
             same(json!(stored), expect.get("stored").unwrap_or(expect).clone())
         }
-        // There is no file of samples that could be damaged: an empty ledger has none, and says so.
+        // There is no file of samples that could be damaged: an empty ledger has no rate.
         "load" => {
             let ledger = Ledger::in_memory().unwrap();
             let found = u8::from(ledger.budget("anthropic", NOW).unwrap().burn.is_some());
@@ -113,7 +113,7 @@ pub fn check(case: &Case) -> Checked {
     }
 }
 
-/// Whether the gate warns that a session which lasts so long at its rate is used up before it resets.
+/// Whether the gate warns that a session will be exhausted before it resets.
 fn warned(given: &Value) -> bool {
     let (Some(left), Some(reset)) = (given["tte_min"].as_f64(), given["minutes_to_reset"].as_f64()) else {
         return false;
@@ -132,7 +132,7 @@ fn warned(given: &Value) -> bool {
         let declared = ProviderDeclared { provider: id.clone(), account: None, metered: false };
         ledger.declare(declared, Timestamp::from_millis(1)).unwrap();
     }
-    // One percentage point a minute, in five uses of the last twenty minutes.
+    // One percentage point per minute, in five uses of the last twenty minutes.
     for ago in [20, 15, 10, 5, 0] {
         ledger.record(TokenRecord::new(provider, "m").input(20_000), NOW.plus(-ago * MINUTE)).unwrap();
     }
@@ -151,7 +151,7 @@ fn warned(given: &Value) -> bool {
     verdict.warnings.iter().any(|warning| warning.contains("used up in"))
 }
 
-/// Records from several threads on one file: tokens and calls that the ledger counts afterwards.
+/// Records from several threads in one file: tokens and calls that the ledger counts afterwards.
 pub fn together(writers: usize, each: usize, tokens: u64) -> (u64, u64) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("usage.db");

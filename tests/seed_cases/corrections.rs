@@ -1,4 +1,4 @@
-//! Overrides of a window, and ledgers that something happened to.
+//! Overrides of a window, and damaged ledgers.
 
 use serde_json::{Value, json};
 use usage_ledger::event::{NewEvent, Paused, Percent, QuotaObserved, WindowKind};
@@ -33,8 +33,8 @@ pub fn overridden(case: &Case) -> Checked {
     if let Some(reason) = pause {
         ledger.pause(Paused { reason: reason.into(), until: None, note: None }, NOW).unwrap();
     }
-    // `/quota N` and `/quota reset` are a person's word; `/resume` is an event that touches no counter, unless the
-    // person adds that the quota was seen to be open again.
+    // `/quota N` and `/quota reset` are overrides. `/resume` is an event that changes no counter, unless the person
+    // also states that the quota is available.
     let words: Vec<&str> = case.when.split_whitespace().collect();
     let used = words.iter().find_map(|word| word.trim_end_matches('%').parse::<i64>().ok());
     let mut said = None;
@@ -67,7 +67,7 @@ pub fn overridden(case: &Case) -> Checked {
             "session_tokens" if wanted.as_str().is_some() => return unknown(case),
             "session_tokens" if session.overridden.is_some() => json!(tokens) == *wanted,
             "session_tokens" => json!(session.usage.tokens.total()) == *wanted,
-            // The seed keeps one run at least, so that its cost of a run does not divide by none; ours never does.
+            // The seed keeps at least one run to avoid a division by zero; this crate does not need to.
             "runs" if used.is_some_and(|used| used > 0) => json!(session.usage.requests.max(1)) == *wanted,
             "runs" => json!(session.usage.requests) == *wanted,
             "session_start" => session.started_at == Some(NOW),
@@ -78,7 +78,7 @@ pub fn overridden(case: &Case) -> Checked {
             "burn_samples" => ledger.budget("claude", NOW).unwrap().burn.is_none(),
             "paused" => json!(ledger.status(NOW).unwrap().paused.is_some()) == *wanted,
             "mode_not" => ledger.budget("claude", NOW).unwrap().mode.name() != wanted.as_str().unwrap(),
-            // Both numbers are there: the person's, which holds, and the provider's.
+            // Both numbers are shown: the override, which applies, and the provider's.
             "shown" => {
                 let said = session.overridden.as_ref().unwrap().percent;
                 session.percent == said
@@ -108,7 +108,7 @@ pub fn robust(case: &Case) -> Checked {
         }
         "record" if given.get("tokens").is_none() => {
             let Some(times) = given.as_object().unwrap().values().find_map(Value::as_u64) else { return unknown(case) };
-            // The same id and content is one event, however often it is told.
+            // The same id and content is one event.
             let ledger = Ledger::in_memory().unwrap();
             for _ in 0..times {
                 let again = TokenRecord::new("claude", "m").input(5).key("the same");
@@ -118,7 +118,7 @@ pub fn robust(case: &Case) -> Checked {
             same(json!(found), expect.as_object().unwrap().values().next().cloned().unwrap_or_default())
         }
         "record" => {
-            // Counts are unsigned; text with a sign is refused where it comes in.
+            // Counts are unsigned; text with a sign is refused at the input.
             let record = json!({"provider": "anthropic", "tokens": {"input": given["tokens"]}}).to_string();
             let refused = serde_json::from_str::<TokenRecord>(&record).is_err();
             same(json!(refused), expect["rejected"].clone())

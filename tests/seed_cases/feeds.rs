@@ -1,4 +1,4 @@
-//! What a provider says about its own windows: documents that are read, and percentages that rest on them.
+//! Providers' documents about their windows, and percentages based on them.
 
 use serde_json::{Map, Value};
 use usage_ledger::budget::BudgetSettings;
@@ -39,7 +39,7 @@ fn percent(value: &Value) -> Option<Percent> {
     if value.is_number() { value.to_string().parse().ok() } else { None }
 }
 
-/// Fails with everything that differs.
+/// Fails with all differences.
 fn all(differences: Vec<String>) -> Checked {
     holds(differences.is_empty(), differences.join("; "))
 }
@@ -57,7 +57,7 @@ fn split(key: &str) -> Option<(&str, &str)> {
     })
 }
 
-/// A usage response is handed in as a text, as it came.
+/// A usage response is passed as received.
 fn response(case: &Case) -> Checked {
     let response = match &case.given["response"] {
         Value::String(text) => text.clone(),
@@ -84,7 +84,7 @@ fn response(case: &Case) -> Checked {
     all(wrong)
 }
 
-/// The windows besides the two that hold for all use: their names, or what is used of each.
+/// The windows besides the two account-wide ones: their names, or their usage.
 fn extra(seen: &Observed, wanted: &Value) -> bool {
     let found: Map<String, Value> = seen
         .observations
@@ -109,11 +109,11 @@ fn window_says(seen: &Observed, window: &str, field: &str, wanted: &Value) -> bo
     let minutes = if window == "session" { 300 } else { 10_080 };
     let one = seen.observations.iter().find(|one| one.window_minutes == minutes && one.scope.is_none());
     match (field, wanted) {
-        // A reading that the case wants to be pointed at, rather than taken for granted.
+        // A reading that must be flagged.
         ("" | "pct" | "percent", Value::String(word)) => {
             word.contains("ambiguous") && seen.warnings.iter().any(|warning| warning.contains("ambiguous"))
         }
-        // Beyond its end a window is full, for those who are shown it.
+        // Displays clamp a window to 100 %.
         ("" | "pct" | "percent", wanted) => {
             let full = Percent::from_hundredths(10_000);
             one.and_then(|one| one.used_percent).map(|used| used.min(full)) == percent(wanted)
@@ -128,7 +128,7 @@ struct Window<'c> {
     name: &'static str,
     minutes: u32,
     given: &'c Value,
-    /// What the local count says by itself, in per cent.
+    /// The percentage according to the local count alone.
     heuristic: Option<u64>,
 }
 
@@ -146,21 +146,21 @@ impl Window<'_> {
         if self.field("token_limit").is_null() { usual } else { self.tokens("token_limit") }
     }
 
-    /// A ledger that was told of this window's tokens, and of both windows' observations.
+    /// A ledger with this window's tokens, and both windows' observations.
     fn ledger(&self, observations: &[QuotaObserved], now: Timestamp) -> usage_ledger::Result<WindowUsage> {
         let polled = at(&self.given["polled_at"]);
         let ledger = Ledger::in_memory()?;
         let mut limits = LimitSet::new("anthropic")?;
         limits = if self.minutes == 300 { limits.session(self.limit()) } else { limits.weekly(self.limit()) };
-        // No limit is none to be set, not one of 0.
+        // A limit of 0 means none.
         if self.limit() > 0 {
             ledger.set_limit(limits, Timestamp::from_millis(0))?;
         }
         let (counted, at_poll) = (self.tokens("tokens"), self.tokens("tokens_at_poll"));
-        // A counter that is lower than it was began anew: all it shows came since.
+        // A counter that is lower than before was reset: all of it came since.
         let since = if counted < at_poll { counted } else { counted - at_poll };
         let before = self.heuristic.map_or(at_poll, |percent| (self.limit() * percent / 100).saturating_sub(since));
-        // What counts now was used in the window that is open now: before the poll, unless it has reset since.
+        // Counted usage was in the current window: before the poll, unless it has reset since.
         let has_reset = at(self.field("resets_at")).is_some_and(|reset| reset <= now);
         let earlier = polled.filter(|_| !(has_reset && self.heuristic.is_some())).map_or(now, |polled| polled.plus(-1));
         for (when, tokens) in [(earlier, before), (now, since)] {
@@ -190,16 +190,16 @@ impl Window<'_> {
     }
 }
 
-/// Whether a case is about a counter that is no number.
+/// Whether a case is about a counter that is not a number.
 pub fn is_damaged(given: &Value) -> bool {
     let names = ["session", "weekly"].map(|window| [format!("{window}_tokens"), format!("{window}_tokens_at_poll")]);
     names.iter().flatten().any(|name| given.get(name).is_some_and(|count| !count.is_u64()))
 }
 
-/// Percentages with an observation behind them, or none.
+/// Percentages with or without an observation.
 ///
-/// A case gives the tokens of the two windows apart, so each is asked of a ledger of its own: in one, what counts in
-/// the session counts in the week too.
+/// A case gives the tokens of the two windows separately, so each gets a separate ledger: in one, tokens of the session
+/// would also count in the week.
 fn percentages(case: &Case) -> Checked {
     let given = &case.given;
     let Some(now) = at(&given["now"]) else { return unknown(case) };
@@ -242,7 +242,7 @@ fn percentages(case: &Case) -> Checked {
     all(wrong)
 }
 
-/// Equal but for the rounding of the last hundredth.
+/// Equal up to rounding of the last hundredth.
 fn is_near(found: Option<Percent>, wanted: Option<Percent>) -> bool {
     match (found, wanted) {
         (Some(found), Some(wanted)) => found.hundredths().abs_diff(wanted.hundredths()) <= 1,

@@ -1,4 +1,4 @@
-//! Budget modes, the ladder, and what a run costs.
+//! Budget modes, the ladder, and the cost of a run.
 
 use serde_json::{Value, json};
 use usage_ledger::budget::{Ask, BudgetSettings, Marks, Mode, Rung, Tier, affordable, run_cost};
@@ -19,7 +19,7 @@ pub fn check(case: &Case) -> Checked {
     }
 }
 
-/// A percentage; what is no number says that nothing is used, and no window is used less than that.
+/// A percentage; a value that is not a number, or is negative, counts as 0.
 pub fn percent(value: &Value) -> Percent {
     let used = value.as_f64().unwrap_or(0.0).max(0.0);
     if used == 0.0 { Percent::default() } else { value.to_string().parse().unwrap() }
@@ -36,7 +36,7 @@ fn whole(value: &Value) -> u8 {
 fn decide(case: &Case) -> Checked {
     let given = &case.given;
     if let Some(tracker) = given.get("mode_from_tracker") {
-        // A disabled budget never waits, whatever a tracker says: nothing but the gate decides here.
+        // A disabled budget never waits, whatever a tracker states, because only the gate decides.
         assert!(tracker.is_string());
         let full = Percent::from_hundredths(100 * 100);
         let ledger = at_percent("claude", full, full);
@@ -68,7 +68,7 @@ fn decide(case: &Case) -> Checked {
             let mut limit = LimitSet::new("claude").unwrap();
             (limit.budget_mode, limit.thresholds) = (Some(budget), Some(at));
             if let Err(error) = ledger.set_limit(limit, NOW) {
-                // Settings under which nothing could ever run are refused; the marks say the same of them.
+                // Settings under which nothing could ever run are refused; the marks agree.
                 let mode = Marks::of(at).mode(percent(&given["session_pct"]));
                 let refused = wanted.contains("error") || mode.name() == wanted;
                 return holds(refused, format!("refused ({error}), {mode}, wanted {wanted}"));
@@ -121,7 +121,7 @@ fn afford(case: &Case) -> Checked {
     let session = percent(&given["session_pct"]);
     let weekly = given.get("weekly_pct").map_or_else(Percent::default, percent);
     let left = with_mode(at_percent("claude", session, weekly), budget).budget("claude", NOW).unwrap().rung().left;
-    // What is not known the seed takes for 5 %.
+    // The seed assumes 5 % for an unknown cost.
     let cost = run_cost(session, given["runs"].as_u64().unwrap()).unwrap_or(Percent::from_hundredths(500));
     if case.when.starts_with("decide then downgrade") {
         let ledger = after_runs(given, budget);
@@ -146,12 +146,12 @@ fn afford(case: &Case) -> Checked {
     holds(near && right, format!("cost {cost}, left {left}"))
 }
 
-/// The budget mode that an agent's settings state; what is none is that of a session.
+/// The budget mode of an agent's settings; an invalid one is `session_only`.
 pub fn configured_mode(given: &Value) -> BudgetMode {
     BudgetSettings::from_json(&json!({"usage": {"budget_mode": given["budget_mode"]}})).effective_mode(true).0
 }
 
-/// The budget mode of a tracker, which takes any other word for the strictest one. It compares words as they are written.
+/// The budget mode of a tracker, which treats any other word as the strictest one, and compares words exactly.
 fn tracker_mode(given: &Value) -> BudgetMode {
     given["budget_mode"].as_str().and_then(|word| word.parse().ok()).unwrap_or(BudgetMode::Full)
 }
@@ -163,7 +163,7 @@ fn with_mode(ledger: Ledger, budget: BudgetMode) -> Ledger {
     ledger
 }
 
-/// A ledger in which a session was used up so far by so many runs, and the week besides.
+/// A ledger in which a number of runs used a session to a percentage, and the week too.
 fn after_runs(given: &Value, budget: BudgetMode) -> Ledger {
     let ledger = with_mode(limited("claude"), budget);
     let (session, runs) = (given["session_pct"].as_u64().unwrap() * 5_000, given["runs"].as_u64().unwrap());
@@ -182,7 +182,7 @@ pub fn limited(provider: &str) -> Ledger {
     ledger
 }
 
-/// A ledger whose windows a person has put at these percentages.
+/// A ledger with overrides of both windows.
 pub fn at_percent(provider: &str, session: Percent, weekly: Percent) -> Ledger {
     let ledger = Ledger::in_memory().unwrap();
     let limits = LimitSet::new(provider).unwrap().session(500_000).weekly(5_000_000);

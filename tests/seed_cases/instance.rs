@@ -1,4 +1,4 @@
-//! Instances of the seed system that something happened to.
+//! Damaged instances of the seed system.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use super::{Case, Checked, holds, same, unknown, unknown_value};
 const NOW: Timestamp = Timestamp::from_millis(1_781_092_800_000); // 2026-06-10T12:00:00Z
 const ROW: &str = r#"{"ts":"2026-06-10T11:30:00","project":"good","model":"m","input_tokens":5,"output_tokens":2,"mode":"deep","mission":"","provider":"claude"}"#;
 
-/// What an import of an instance with these rows and this state makes of it.
+/// The import of an instance with these rows and this state.
 fn imported(rows: impl AsRef<[u8]>, state: Option<&str>) -> (Ledger, SourceReport) {
     let home = tempfile::tempdir().unwrap();
     let instance = home.path().join("instance");
@@ -34,12 +34,12 @@ fn calls(ledger: &Ledger) -> u64 {
     ledger.report(&Report::by(ReportKey::Project)).unwrap().total.requests
 }
 
-/// A state file is a counter beside a history: whatever became of it, the history stands, and damage is told.
+/// A state file is a counter next to a history: whatever happens to it, the history counts, and damage is reported.
 pub fn state_file(given: &Value, expect: &Value) -> Checked {
     if given.get("usage_state.json").is_none() {
         return unknown_value(given);
     }
-    // A state that is no text is a file that is missing.
+    // A state that is not text counts as a missing file.
     let (ledger, report) = imported(format!("{ROW}\n"), given["usage_state.json"].as_str());
     let usable = calls(&ledger) == 1 && ledger.budget("claude", NOW).is_ok();
     for (name, wanted) in expect.as_object().unwrap() {
@@ -59,11 +59,11 @@ pub fn state_file(given: &Value, expect: &Value) -> Checked {
 pub fn rows(case: &Case) -> Checked {
     let (given, expect) = (&case.given, &case.expect);
     if let Some(tail) = given["tail"].as_str() {
-        // The row that was appended to a torn one is read; the torn one is told of.
+        // The row after a torn one is read; the torn one is reported.
         let (ledger, report) = imported(format!("{tail}{ROW}\n"), None);
         return holds(calls(&ledger) == 1 && report.skipped.len() == 1, format!("{report:?}"));
     }
-    // Bytes that are no text are written in hexadecimal digits.
+    // Bytes that are not text are given in hexadecimal.
     let hex = given.as_object().unwrap().iter().find(|(name, _)| name.contains("hex") || name.contains("bytes"));
     let raw: Vec<u8> = hex.and_then(|(_, hex)| hex.as_str()).map_or(Vec::new(), |hex| {
         (0..hex.len() / 2).filter_map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).ok()).collect()

@@ -1,4 +1,4 @@
-//! Rows, reports, pages and lines of the seed system: imported, asked, and written again.
+//! Rows, reports, pages and lines of the seed system: imported, queried, and written again.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -22,7 +22,7 @@ mod quota;
 mod sessions;
 mod written;
 
-/// A time of cases that name none, and whom they are about.
+/// The default time of cases.
 const NOW: &str = "2026-06-10T12:00:00";
 const PROVIDER: &str = "anthropic";
 
@@ -63,7 +63,7 @@ fn close(found: f64, wanted: f64) -> bool {
     (found - wanted).abs() < 1e-9
 }
 
-/// Whether a value that was found is the one that is wanted; a number that is wanted is compared as such.
+/// Whether a value equals the expected one; an expected number is compared numerically.
 fn alike(found: &Value, wanted: &Value) -> bool {
     match (found.as_f64(), wanted.as_f64()) {
         (Some(found), Some(wanted)) => close(found, wanted),
@@ -71,7 +71,7 @@ fn alike(found: &Value, wanted: &Value) -> bool {
     }
 }
 
-/// Passed when what was found has every field that is wanted.
+/// Passes if every expected field is equal.
 fn fields(found: &Value, wanted: &Value) -> Checked {
     let Some(wanted) = wanted.as_object() else { return holds(alike(found, wanted), format!("found {found}")) };
     let wrong: Vec<_> = wanted
@@ -86,7 +86,7 @@ fn usd(amount: Option<Usd>) -> Value {
     amount.map_or(Value::Null, |amount| json!(amount.to_string().parse::<f64>().unwrap()))
 }
 
-/// Whether a text has all the parts that are wanted, and none that are not.
+/// Whether a text contains all expected parts, and none of the excluded ones.
 fn contains(found: &str, wanted: &Value) -> Option<Checked> {
     let parts = |value: &Value| -> Option<Vec<String>> {
         value.as_array()?.iter().map(|part| part.as_str().map(str::to_owned)).collect()

@@ -1,4 +1,4 @@
-//! One file per group of areas. Each takes a case to the nearest question this crate answers.
+//! One file per group of areas. Each translates a case to the corresponding query of this crate.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -23,12 +23,12 @@ pub struct Case {
     pub given: Value,
     pub when: String,
     pub expect: Value,
-    /// `seed` for what the seed does, `better` for what it ought to do.
+    /// `seed` for the seed's behaviour, `better` for the desired one.
     #[serde(default)]
     pub conformance: String,
 }
 
-/// What came of a case.
+/// The result of a case.
 #[allow(dead_code)]
 pub enum Checked {
     Passed,
@@ -36,28 +36,28 @@ pub enum Checked {
 }
 
 #[allow(dead_code, clippy::needless_pass_by_value)]
-/// Passed when two values are equal.
+/// Passes if two values are equal.
 pub fn same<T: PartialEq + std::fmt::Debug>(found: T, wanted: T) -> Checked {
     if found == wanted { Checked::Passed } else { Checked::Failed(format!("found {found:?}, wanted {wanted:?}")) }
 }
 
 #[allow(dead_code)]
-/// Passed when something holds.
+/// Passes if a condition is true.
 pub fn holds(holds: bool, what: impl Into<String>) -> Checked {
     if holds { Checked::Passed } else { Checked::Failed(what.into()) }
 }
 
-/// Something no rule is written for.
+/// A value without a rule.
 pub fn unknown_value(given: &Value) -> Checked {
     Checked::Failed(format!("no rule for {given}"))
 }
 
-/// A case no rule is written for.
+/// A case without a rule.
 pub fn unknown(case: &Case) -> Checked {
     Checked::Failed(format!("no rule for a case like this: given {}", case.given))
 }
 
-/// Why this crate has no counterpart of what a case is about, if it has none.
+/// Why this crate has no counterpart for a case, if so.
 pub fn no_counterpart(case: &Case) -> Option<&'static str> {
     let (given, expect) = (&case.given, &case.expect);
     let has = |name: &str| given.get(name).is_some();
@@ -81,7 +81,7 @@ pub fn no_counterpart(case: &Case) -> Option<&'static str> {
     }
 }
 
-/// Runs one case; `all` holds the other cases of its file, and `data` those that define data sets.
+/// Runs one case; `all` are the cases of its file, and `data` those that define data sets.
 pub fn check(case: &Case, all: &[Case], data: &[Case]) -> Checked {
     match case.area.as_str() {
         "quota_detection" | "reset_time" | "reset_extract" | "countdown" => text::check(case),

@@ -1,4 +1,4 @@
-//! What the dashboard shows of a decision.
+//! The decision as the dashboard shows it.
 
 use serde_json::{Value, json};
 use usage_ledger::budget::Ask;
@@ -34,7 +34,7 @@ pub fn tui(case: &Case) -> Checked {
         return same(json!(verdict.mode.name()), wanted.clone());
     }
     if expect.get("treated_as").is_some() {
-        // A provider that nobody can ask about counts as metered, and the decision says that nothing is known.
+        // An unknown provider counts as metered, and the decision states that nothing is known.
         let ask = Ask::new("unheard-of").unwrap().allow_undeclared();
         let verdict = Ledger::in_memory().unwrap().gate(&ask, NOW).unwrap();
         return holds(verdict.metered && !verdict.warnings.is_empty(), format!("{verdict:?}"));

@@ -1,4 +1,4 @@
-//! Pauses, when they end, and probes before a run.
+//! Pauses, their ends, and probes before a run.
 
 use serde_json::{Value, json};
 use usage_ledger::budget::{Ask, BudgetSettings, Probe};
@@ -18,7 +18,7 @@ fn seed_pause(given: &Value) -> Option<Paused> {
     let at = given["ts"].as_i64().filter(|ts| *ts > 0).map(|ts| Timestamp::from_millis(ts * SECOND));
     let (reason, until, note) = match reason.as_str() {
         "quota" | "timed" | "manual" => (reason, at, None),
-        // Every other one ends five hours after it was written.
+        // Every other pause ends five hours after it was written.
         _ => ("timed".to_owned(), at.map(|at| at.plus(5 * HOUR)), Some(reason)),
     };
     Some(Paused { reason, until, note })
@@ -59,7 +59,7 @@ pub fn pause(case: &Case) -> Checked {
             let now = Timestamp::from_millis(given["now"].as_i64().unwrap() * SECOND);
             let ledger = Ledger::in_memory().unwrap();
             let pause = seed_pause(given).unwrap_or(Paused { reason: "unknown".into(), until: None, note: None });
-            // The seed's end that is no time at all: a quota pause that nobody may end but a person.
+            // An invalid end in the seed: a quota pause that only a person ends.
             let pause = match (pause.reason.as_str(), pause.until) {
                 ("quota", None) => Paused { reason: "manual".into(), note: Some("quota".into()), ..pause },
                 _ => pause,
@@ -93,7 +93,7 @@ pub fn pause(case: &Case) -> Checked {
                 exhaustion::ScanVerdict::NotExhausted => "ok",
                 exhaustion::ScanVerdict::Unreliable => "unreliable",
             };
-            // Only an exhaustion is an event, so nothing else can shut a gate; what is unreliable says so.
+            // Only a refusal is recorded, so nothing else can close a gate; an unreliable probe is reported.
             let wanted = expect["result"].as_str().unwrap_or(match expect["exhausted"].as_bool() {
                 Some(true) => "exhausted",
                 _ => "ok",
@@ -138,7 +138,7 @@ pub fn preflight(case: &Case) -> Checked {
             "ok" => json!(last.unwrap().ok),
             "probe_called" => json!(probed > 0),
             "probe_calls" => json!(probed),
-            // The words of a refusal are kept in the event.
+            // The event contains the text of the refusal.
             "message" | "error" | "detail" | "reason" => {
                 let refused = ledger.provider("claude", NOW).unwrap().exhausted.map(|refused| refused.excerpt);
                 refused.map_or(Value::Null, Value::from)
@@ -152,8 +152,8 @@ pub fn preflight(case: &Case) -> Checked {
     Checked::Passed
 }
 
-/// The calls of a case: of which provider, and how many minutes after the first. They are counted, or listed as providers
-/// with or without a time.
+/// The calls of a case: their provider, and the minutes after the first. They are a number, or a list of providers with
+/// or without times.
 fn calls(given: &Value, gap: i64) -> Vec<(String, i64)> {
     let own = given["provider"].as_str().filter(|name| *name != "raises").unwrap_or("claude").to_owned();
     let list = [&given["calls"], &given["providers"], &given["sequence"]].into_iter().find_map(Value::as_array);
@@ -176,7 +176,7 @@ fn calls(given: &Value, gap: i64) -> Vec<(String, i64)> {
         .flatten()
         .find(|(name, value)| value.is_string() && name.contains("provider") && name.as_str() != "provider");
     if let Some((_, other)) = other {
-        // Every call after the first is of the other provider.
+        // Every call after the first belongs to the other provider.
         for (name, _) in calls.iter_mut().skip(1) {
             *name = other.as_str().unwrap().to_owned();
         }

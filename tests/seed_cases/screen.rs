@@ -1,4 +1,4 @@
-//! What the terminal shows.
+//! The content of the terminal.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 #![cfg_attr(not(feature = "tui"), allow(dead_code, unused_imports))]
@@ -10,7 +10,7 @@ use usage_ledger::{Ledger, ProviderId, Timestamp, TokenRecord};
 
 use super::{Checked, holds, unknown_value};
 
-/// A percentage as JSON may have it; none is negative, and none passes what a bar can show.
+/// A percentage in JSON, clamped to the range of a bar.
 fn percent(value: &Value) -> Option<Percent> {
     let number = value.as_f64()?.clamp(0.0, 1_000.0);
     number.to_string().parse().ok()
@@ -42,7 +42,7 @@ mod shown {
     use super::super::same;
     use super::*;
 
-    /// Columns of the panel: as many as let a bar have its thirty cells.
+    /// Columns of the panel, enough for a bar of thirty cells.
     const WIDTH: u16 = 78;
 
     pub fn bar(given: &Value, expect: &Value) -> Checked {
@@ -66,11 +66,11 @@ mod shown {
         same(found, expect.clone())
     }
 
-    /// What the seed says where nothing was recorded, and what we do: there is no such file.
+    /// The seed's message without records; this crate has no such file.
     const SEED_NOTHING: &str = "no usage.md yet";
     const NOTHING: &str = "nothing recorded yet";
 
-    /// A ledger whose session is used up at a rate, in percent a minute: five uses of the last twenty minutes.
+    /// A ledger whose session is used at a rate in percent per minute: five uses in the last twenty minutes.
     fn burning(provider: &str, rate: f64, now: Timestamp) -> Ledger {
         let ledger = Ledger::in_memory().unwrap();
         let provider = ProviderId::resolve(provider).unwrap();
@@ -84,7 +84,7 @@ mod shown {
 
     /// The last run of an activity, as a record of the provider.
     fn last_run(ledger: &Ledger, provider: &str, now: Timestamp, given: &Value) {
-        // The seed leaves out what is empty; a label without a value is no label.
+        // The seed omits empty values; a label without a value does not exist.
         let action = given["last_action"].as_str().filter(|action| !action.trim().is_empty());
         let minutes = given["duration_minutes"].as_u64().filter(|minutes| *minutes > 0);
         if action.is_none() && minutes.is_none() {
@@ -111,7 +111,7 @@ mod shown {
         }
         let words = |name: &str| -> Vec<String> {
             let texts = expect[name].as_array().into_iter().flatten();
-            // An alias is shown as the provider it stands for, and a ledger without events has no file to miss.
+            // An alias is displayed as its provider, and a ledger without events has no missing file.
             let id = ProviderId::resolve(provider).unwrap();
             texts.map(|text| text.as_str().unwrap().replace(provider, id.as_str())).collect()
         };
@@ -127,14 +127,14 @@ mod shown {
         holds(wrong.is_none(), format!("{}\n{panel}", wrong.unwrap_or_default()))
     }
 
-    /// Percentages are told without a blank.
+    /// Percentages without a blank.
     fn shown(text: &str) -> String {
         text.replace(" %", "%").replace(SEED_NOTHING, NOTHING)
     }
 
-    /// Whether a line is one that a case describes: `Session bar 25 % reset in 3h` is a line that begins with the
-    /// window's name, has a bar of thirty cells with the right share filled, the percentage, and the time to a reset.
-    /// How long that is depends on the case's window, which it does not tell.
+    /// Whether a line matches a case's description: `Session bar 25 % reset in 3h` is a line with the window's name, a
+    /// bar of thirty cells with the right share filled, the percentage, and the time to a reset. The case does not
+    /// state how long that is.
     fn is_line(line: &str, wanted: &str, given: &Value) -> bool {
         let words: Vec<&str> = wanted.split_whitespace().collect();
         let Some((name, rest)) = words.split_first() else { return false };

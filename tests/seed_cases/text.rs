@@ -1,4 +1,4 @@
-//! What texts say: quota used up, until when, how long that is.
+//! Texts about exhausted quotas, reset times and durations.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -24,7 +24,7 @@ pub fn check(case: &Case) -> Checked {
 
 fn detection(case: &Case) -> Option<Checked> {
     let given = |key: &str| case.given.get(key).and_then(Value::as_str);
-    // Without a provider the text is nobody's in particular.
+    // Without a provider the text belongs to an unknown one.
     let provider = given("provider").unwrap_or("unknown");
     let is_transcript = case.when.contains("transcript") || given("transcript").is_some();
     let Some(text) = given("text").or_else(|| given("transcript")) else { return both_streams(case, provider) };
@@ -60,12 +60,12 @@ fn exit(case: &Case) -> i32 {
     code.and_then(|code| i32::try_from(code).ok()).unwrap_or(1)
 }
 
-/// A finished run's streams, each of which may be missing or unreadable.
+/// The streams of a finished run, each of which may be missing or unreadable.
 pub fn judged(case: &Case, provider: &str) -> ScanVerdict {
     let read = |name: &str| match case.given.get(name).and_then(Value::as_str) {
         Some("unreadable") => None,
         Some(text) => Some(text.to_owned()),
-        // A stream that a case does not name said nothing; only one that is marked cannot be read.
+        // A missing stream is empty; only a marked one is unreadable.
         None => (case.given.get(name).is_none_or(|value| !value.is_null())).then(String::new),
     };
     judge(provider, read("stdout").as_deref(), read("stderr").as_deref(), exit(case))
@@ -94,7 +94,7 @@ fn both_streams(case: &Case, provider: &str) -> Option<Checked> {
     })
 }
 
-/// A time with its offset; one without is the host's, which is in UTC.
+/// A time with its offset; without one it is in the host's zone, UTC.
 fn instant(text: &str) -> Option<Timestamp> {
     text.parse().ok().or_else(|| format!("{text}Z").parse().ok())
 }
@@ -103,7 +103,7 @@ fn paris() -> Zone {
     "Europe/Paris".parse().unwrap()
 }
 
-/// The host's zone where the case tells of it, else the one that the seed takes for granted.
+/// The host's zone in the case, or else the one that the seed assumes.
 fn host(case: &Case) -> Zone {
     if case.expect["unix"].to_string().contains("host time zone") { Zone::UTC } else { paris() }
 }

@@ -1,4 +1,4 @@
-//! A disk that fills up in the middle of a command: a clear error, and the ledger as it was.
+//! A disk that fills up during a command: a clear error, and an unchanged ledger.
 #![cfg(all(unix, feature = "cli"))]
 #![allow(clippy::unwrap_used)]
 
@@ -16,7 +16,7 @@ fn ledger(path: &Path, args: &[&str]) -> Output {
         .unwrap()
 }
 
-/// Many records, which need far more room than is left.
+/// Records that need far more space than there is.
 fn many_records() -> String {
     use std::fmt::Write;
     let mut lines = String::new();
@@ -26,7 +26,7 @@ fn many_records() -> String {
     lines
 }
 
-/// Runs the command where no file may grow beyond `blocks` of 512 bytes, which the kernel refuses as a full disk would.
+/// Runs the command with a limit of `blocks` of 512 bytes per file, which the kernel enforces like a full disk.
 fn record_with_room_for(path: &Path, blocks: u32) -> Output {
     let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
     let mut child = Command::new("sh")
@@ -38,7 +38,7 @@ fn record_with_room_for(path: &Path, blocks: u32) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // The command may give up before it has read everything.
+    // The command may stop before it has read everything.
     let _ = child.stdin.take().unwrap().write_all(many_records().as_bytes());
     child.wait_with_output().unwrap()
 }
@@ -57,7 +57,7 @@ fn a_full_disk_leaves_no_partial_write() {
 
     assert_eq!(ledger(&path, &["export", "--format", "events"]).stdout, before);
     assert!(ledger(&path, &["verify"]).status.success());
-    // With room again the same input goes in whole.
+    // With enough space the same input succeeds.
     let roomy = record_with_room_for(&path, 4_000_000);
     assert!(roomy.status.success(), "{}", String::from_utf8_lossy(&roomy.stderr));
     let status = ledger(&path, &["--json", "report", "--by", "provider"]);

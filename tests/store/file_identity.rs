@@ -1,4 +1,5 @@
-//! Locks and identity of the ledger's file: what was acknowledged is in the file at the path, whoever else uses it.
+//! Locks and identity of the ledger's file: acknowledged events are in the file at the path, whatever other programs
+//! do.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -19,8 +20,7 @@ fn call(name: &str) -> TokenRecord {
     TokenRecord::new("openai", "m").project(name).input(1)
 }
 
-/// Counts the events with another program's SQLite, which on closing takes the write-ahead log away from whoever holds
-/// no lock.
+/// Counts the events with another program's SQLite, which removes the write-ahead log on close if no lock prevents it.
 fn count_elsewhere(path: &Path) -> u64 {
     let script = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1])\n\
                   print(c.execute('select count(*) from events').fetchone()[0])\nc.close()";
@@ -29,7 +29,7 @@ fn count_elsewhere(path: &Path) -> u64 {
     String::from_utf8(done.stdout).unwrap().trim().parse().unwrap()
 }
 
-/// Checks that the ledger holds these projects' calls, and no others.
+/// Checks that the ledger contains the calls of exactly these projects.
 fn assert_holds(path: &Path, expected: &BTreeSet<String>) {
     let ledger = Ledger::open(path).unwrap();
     let verified = ledger.verify().unwrap();
@@ -113,7 +113,7 @@ fn handles_in_threads_lose_nothing_beside_another_program() {
     assert_holds(&path, &acknowledged);
 }
 
-/// What happens to a file under a handle: how, and whether a ledger is at the path afterwards.
+/// What happens to a file in use, and whether a ledger is at the path afterwards.
 type Blow = (&'static str, fn(&Path), bool);
 
 fn moved(path: &Path) -> PathBuf {
@@ -167,7 +167,7 @@ fn only_writes_to_the_file_at_the_path_are_acknowledged() {
         strike(&path);
         assert!(matches!(ledger.head(), Err(Error::Replaced { .. })), "{what}: read");
         if is_there {
-            // The handle has opened what is there now.
+            // The handle has opened the file that is at the path now.
             ledger.record(call("after"), now()).unwrap();
             drop(ledger);
             let held = if what == "replaced" { vec!["other", "after"] } else { vec!["after"] };
@@ -179,7 +179,7 @@ fn only_writes_to_the_file_at_the_path_are_acknowledged() {
                 assert!(matches!(refused, Err(Error::Replaced { .. })), "{what}: {refused:?}");
             }
             assert!(!path.exists(), "{what}: a ledger was made in its place");
-            // It can be put back.
+            // It can be moved back.
             if moved(&path).exists() {
                 fs::rename(moved(&path), &path).unwrap();
                 let again = ledger;
@@ -219,7 +219,7 @@ fn a_file_with_a_second_name_is_refused() {
     }
     fs::remove_file(&second).unwrap();
     assert_holds(&path, &names(&["1"]));
-    // A symbolic link is no second name: SQLite follows it.
+    // A symbolic link is not a second name, because SQLite follows it.
     std::os::unix::fs::symlink(&path, &second).unwrap();
     Ledger::open(&second).unwrap().record(call("2"), now()).unwrap();
     assert_holds(&path, &names(&["1", "2"]));

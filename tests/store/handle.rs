@@ -1,4 +1,4 @@
-//! One handle that threads share: clones of it write one after the other, and no reader waits for a writer.
+//! One handle shared by threads: its clones write one after the other, and no reader waits for a writer.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -69,7 +69,7 @@ fn every_acknowledged_event_of_every_thread_is_counted() {
                 scope.spawn(move || {
                     let mut seen = 0;
                     while !is_over.load(Ordering::Relaxed) {
-                        // A snapshot never sees a log and counters that disagree, and time does not run backwards.
+                        // A snapshot never has a log and counters that disagree, and snapshots never go back in time.
                         let snapshot = ledger.snapshot().unwrap();
                         let events = snapshot.head().unwrap().position.get();
                         assert_eq!(snapshot.provider("openai", now()).unwrap().all_time.requests, events);
@@ -101,7 +101,7 @@ fn a_reader_does_not_wait_for_an_open_write() {
         thread::scope(|scope| {
             let shared = ledger.clone();
             let writer = scope.spawn(move || {
-                // The transaction is open while the events are drawn from the iterator.
+                // The transaction is open while the iterator produces the events.
                 let events = (0..2).map(|n| {
                     if n == 1 {
                         writing.send(()).unwrap();
@@ -117,7 +117,7 @@ fn a_reader_does_not_wait_for_an_open_write() {
             assert!(ledger.verify().unwrap().ok);
             go_on.send(()).unwrap();
             assert_eq!(writer.join().unwrap(), 2);
-            // A snapshot that was opened before stays what it was.
+            // An earlier snapshot stays unchanged.
             assert_eq!(kept.head().unwrap().position.get(), 1);
             assert_eq!(ledger.head().unwrap().position.get(), 3);
         });

@@ -1,5 +1,4 @@
-//! Thousands of seeded changes to the bytes of a ledger's file, anywhere in it: each is detected, or changes nothing
-//! that is read.
+//! Thousands of seeded changes to the bytes of a ledger's file: each is detected, or changes no answer.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -15,7 +14,7 @@ use usage_ledger::{AsOf, Ledger, Position, ProviderId, Report, ReportKey, Timest
 
 const NOW: Timestamp = Timestamp::from_millis(1_781_092_800_000); // 2026-06-10T12:00:00Z
 
-/// A ledger with every sort of thing in it, in a file without a log beside it.
+/// A ledger with all kinds of content, in a file without a write-ahead log.
 fn fill(path: &Path) {
     let ledger = Ledger::open(path).unwrap();
     ledger.set_limit(LimitSet::new("anthropic").unwrap().session(500_000).weekly(5_000_000), NOW).unwrap();
@@ -50,7 +49,7 @@ fn fill(path: &Path) {
     let signer = Signer::generate("a.example/log").unwrap();
     ledger.seal(None, NOW.plus(10 * HOUR), &signer, now).unwrap();
     ledger.record(TokenRecord::new("openai", "late").input(3), now).unwrap();
-    // What was asked about the past is kept, so that later answers are read from it.
+    // Queries about the past are cached, so that later answers are read from the cache.
     let ledger = ledger.past_states_every(10);
     for position in PAST {
         ledger.as_of(AsOf::Position(position.into())).unwrap();
@@ -58,10 +57,10 @@ fn fill(path: &Path) {
     ledger.sealed(now).unwrap().unwrap();
 }
 
-/// Positions that are asked about, with a snapshot at each.
+/// The queried positions, each with a cached state.
 const PAST: [u64; 2] = [21, 38];
 
-/// Everything that is read of a ledger, with its size and root; `None` when it is found to be damaged.
+/// All answers of a ledger, with its size and root; `None` if it is detected as damaged.
 fn read(path: &Path) -> Option<String> {
     let ledger = Ledger::open(path).ok()?;
     let verified = ledger.verify().ok()?;
@@ -100,7 +99,7 @@ fn random(state: &mut u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Changes a copy of the bytes, and says how.
+/// Changes a copy of the bytes, and describes the change.
 fn mutate(bytes: &mut Vec<u8>, state: &mut u64) -> String {
     let mut place = |below: usize| usize::try_from(random(state) % below as u64).unwrap();
     let (at, kind) = (place(bytes.len()), place(10));

@@ -1,4 +1,4 @@
-//! What every store promises, held against every store; and every rule held against stores that break it.
+//! Checks every rule against every store, and against stores that break it.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
@@ -21,7 +21,7 @@ fn check(name: &str, factory: &dyn Factory) {
 /// Makes the list of rules, and a test of each rule on each store.
 macro_rules! conformance {
     ($($rule:ident)*) => {
-        /// The rules that have a test of their own name.
+        /// The rules with a test of their name.
         const TESTED: &[&str] = &[$(stringify!($rule)),*];
 
         mod memory {
@@ -78,7 +78,7 @@ conformance! {
 }
 
 thread_local! {
-    /// Whether a panic on this thread is what the test is after.
+    /// Whether the test expects a panic on this thread.
     static EXPECTED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -103,7 +103,7 @@ fn each_broken_store_fails_the_rules_it_breaks_and_no_others() {
     let next = AtomicUsize::new(0);
     let wrong = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        // More threads than cores: most of the time is spent waiting for what must not happen.
+        // More threads than cores, because they mostly wait.
         for _ in 0..8 {
             scope.spawn(|| {
                 while let Some(breakage) = stores.get(next.fetch_add(1, Ordering::SeqCst)) {

@@ -1,4 +1,4 @@
-//! Following a ledger: every event once, in order, whoever appends it.
+//! Following a ledger: every event once, in order, from any writer.
 
 use std::thread;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use usage_ledger::event::Payload;
 use usage_ledger::store::Options;
 use usage_ledger::{Ledger, Timestamp, TokenRecord};
 
-/// Longer than any test takes: where it passes, an event was missed.
+/// A generous timeout: if it passes, an event was missed.
 const LONG: Duration = Duration::from_secs(120);
 
 fn now() -> Timestamp {
@@ -64,7 +64,7 @@ fn a_stopped_follower_returns_the_remaining_events_and_ends() {
     let mut tail = ledger.tail(1);
     let stopper = tail.stopper();
     thread::scope(|scope| {
-        // It waits for an event that never comes, until it is stopped.
+        // Waits for an event that never arrives, until it is stopped.
         let waits = scope.spawn(|| {
             let first = tail.next().unwrap().unwrap().0.get();
             (first, tail.next().is_none(), tail.next().is_none())

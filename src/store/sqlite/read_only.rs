@@ -57,7 +57,7 @@ fn beside(path: &Path, end: &str) -> PathBuf {
 ///
 /// 1. with locks, if the index of the write-ahead log exists: another program may be writing;
 /// 2. without locks and with an index in this process's memory, if the log has commits that are not in the file. The
-///   file alone would give outdated answers;
+///    file alone would give outdated answers;
 /// 3. without locks, from the file alone.
 pub(super) fn connect(path: &Path, look: &Look) -> rusqlite::Result<Connection> {
     if look.has_index() {

@@ -76,13 +76,13 @@ fn the_last_usage_of_a_stream_counts() {
         assert_eq!(record.model.as_deref().unwrap_or(""), model);
         assert_eq!(record.keys.first().map_or("", String::as_str), key);
         assert_eq!((record.quality, record.residual.as_deref()), (Quality::Reported, None), "{format}");
-        // What is kept makes the same counts again.
+        // The stored usage object gives the same counts again.
         assert_eq!(read(format, raw(&record)).tokens, record.tokens, "{format}");
         assert!(!raw(&record).contains("Hi") && !raw(&record).contains("secret"), "{format}");
         if format != "anthropic" && format != "ollama" {
             assert!(minified(text).contains(&minified(raw(&record))), "{format}: value for value");
         }
-        // Line ends and a byte order mark make no difference.
+        // Line endings and a byte order mark make no difference.
         let windows = format!("\u{feff}{}", text.replace('\n', "\r\n"));
         assert_eq!(self::record(format, &windows), record, "{format}");
     }
@@ -107,7 +107,7 @@ fn assembled_usage_keeps_every_value_verbatim() {
     assert_eq!(ollama.duration_ms, Some(4884));
     assert_eq!(record("bedrock", stream!("bedrock.ndjson")).duration_ms, Some(100));
     assert_eq!(record("xai", stream!("xai.sse")).cost.unwrap().to_string(), "0.0037756");
-    // Nothing has to be put together when the last event says it all.
+    // Nothing is assembled if the last event is complete.
     let whole = r#"{ "output_tokens": 9, "input_tokens": 3 }"#;
     let stream = format!(
         "data: {{\"type\":\"message_start\",\"message\":{{\"usage\":{{\"input_tokens\":3,\"output_tokens\":1}}}}}}\n\ndata: {{\"usage\":{whole}}}"
@@ -140,7 +140,7 @@ fn response_bodies_and_bare_usage_objects_are_accepted() {
     assert_eq!((record("bedrock", boto).keys, record("bedrock", boto).duration_ms), (vec!["b1".to_owned()], Some(7)));
     let embedding = r#"{"model":"nomic","embeddings":[[0.5]],"total_duration":14143917,"load_duration":1019500,"prompt_eval_count":8}"#;
     assert_eq!(record("ollama", embedding).tokens, tokens("8 - - - - - -"));
-    // An id or a model of an unknown shape is no reason to lose the counts.
+    // An id or a model of an unknown format does not lose the counts.
     let odd = r#"{"id":7,"model":null,"usage":{"prompt_tokens":1}}"#;
     assert_eq!((record("openai-chat", odd).keys.len(), record("openai-chat", odd).model), (0, None));
 }

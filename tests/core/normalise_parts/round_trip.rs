@@ -1,4 +1,4 @@
-//! Classes written in each API's own way come back as the same classes.
+//! Classes written in each API's format are read as the same classes.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -7,7 +7,7 @@ use usage_ledger::event::Quality;
 
 use crate::normalise::read;
 
-/// Counts, with zero common enough to meet the borders.
+/// Counts, often zero.
 fn count() -> impl Strategy<Value = u64> {
     prop_oneof![Just(0), 1..10_u64, 1..10_000_000_u64]
 }
@@ -97,7 +97,7 @@ proptest! {
         for format in ["openai-chat", "mistral", "deepseek", "xai"] {
             let Ok(read) = usage_ledger::normalise::usage(format.parse().unwrap(), &object) else { continue };
             let tokens = read.tokens;
-            // What was stated as such stays as it was stated, and a total that is missed is named.
+            // Details keep their stated counts, and a mismatching total is flagged.
             prop_assert_eq!((tokens.cache_read, tokens.reasoning), (Some(cached), Some(thought)));
             let (input, output) = (tokens.input.unwrap(), tokens.output.unwrap());
             prop_assert!(input == prompt || input + cached == prompt);

@@ -1,4 +1,4 @@
-//! Counts that are easily lost: in odd places, below other models' names, beside impossible ones.
+//! Counts that are easily missed: in unusual places, under other models' names, next to impossible ones.
 
 use usage_ledger::event::Quality;
 use usage_ledger::normalise::{self, UsageFormat};
@@ -18,7 +18,7 @@ fn stream(events: &[&str]) -> String {
 #[test]
 fn an_impossible_count_loses_only_its_class() {
     let cases = [
-        // More was read from a cache than went in, with and without a total.
+        // More cache reads than input, with and without a total.
         (
             "openai-chat",
             r#"{"prompt_tokens":100,"completion_tokens":5,"total_tokens":105,"prompt_tokens_details":{"cached_tokens":200}}"#,
@@ -115,7 +115,7 @@ fn cache_counts_are_read_from_every_known_field() {
             r#"{"prompt_tokens":900,"completion_tokens":40,"prompt_cache_hit_tokens":640,"prompt_cache_miss_tokens":260}"#,
             "260 640 - - - 40 -",
         ),
-        // A zero in the usual place does not hide the count in another.
+        // A zero in the usual field does not hide the count in another.
         (
             "openai-chat",
             r#"{"prompt_tokens":900,"completion_tokens":40,"prompt_tokens_details":{"cached_tokens":0},"prompt_cache_hit_tokens":640}"#,
@@ -230,11 +230,11 @@ fn iterations_of_other_models_are_separate_calls() {
         (&["msg_1/iterations/0".to_owned()][..], &["msg_1/iterations/2".to_owned()][..])
     );
     assert_eq!(advised.raw.as_ref().unwrap().get(), advice);
-    // The message's tier says nothing about the adviser's.
+    // The message's service tier does not apply to the advisor.
     assert_eq!((outer.labels.len(), advised.labels.get("purpose").map(String::as_str)), (1, Some("advisor")));
     assert!(!advised.labels.contains_key("service_tier"));
 
-    // A summary by the same model counts with the message, one by another does not.
+    // A compaction by the same model counts with the message, one by another model separately.
     let summary = r#"{"type":"compaction","input_tokens":100,"output_tokens":5}"#;
     let [one] = &calls(&format!("[{summary},{own}]"))[..] else { panic!() };
     assert_eq!(one.tokens, tokens("110 - - - - 25 -"));
@@ -242,12 +242,12 @@ fn iterations_of_other_models_are_separate_calls() {
     let [one, two] = &calls(&format!("[{other},{own}]"))[..] else { panic!() };
     assert_eq!((one.tokens, two.tokens), (tokens("10 - - - - 20 -"), tokens("100 - - - - 5 -")));
 
-    // Of a kind that is not known, the totals tell whether they include it.
+    // For an unknown kind, the totals show whether they include it.
     let new = r#"{"type":"verifier","model":"claude-haiku-4-5","input_tokens":3,"output_tokens":1}"#;
     assert_eq!(calls(&format!("[{own},{new}]")).len(), 2);
     let part = r#"{"type":"message","input_tokens":7,"output_tokens":19}"#;
     assert_eq!(calls(&format!("[{part},{new}]")).len(), 1);
-    // Without counts there is nothing to record.
+    // An iteration without counts is not recorded.
     assert_eq!(calls(&format!(r#"[{own},{{"type":"advisor_message","input_tokens":0,"output_tokens":0}}]"#)).len(), 1);
 }
 

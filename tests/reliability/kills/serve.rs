@@ -1,4 +1,4 @@
-//! `serve` under load.
+//! Kills `serve` under load.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -33,7 +33,7 @@ fn body(id: &str) -> String {
     json!({"resourceLogs": [{"resource": resource, "scopeLogs": [scope]}]}).to_string()
 }
 
-/// Starts a server; `None` when it was killed before it listened.
+/// Starts a server; `None` if it was killed before it listened.
 fn start(command: &mut Command) -> (Child, Option<String>) {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut line = String::new();
@@ -43,7 +43,7 @@ fn start(command: &mut Command) -> (Child, Option<String>) {
     (child, url)
 }
 
-/// Sends calls until the server is gone; the ids of those that were answered with success.
+/// Sends calls until the server is gone; collects the ids of acknowledged ones.
 fn load(url: &str, next: &AtomicU64, answered: &Mutex<Vec<String>>, enough: &dyn Fn(usize) -> bool) {
     let config = ureq::Agent::config_builder().http_status_as_error(false);
     let agent: ureq::Agent = config.timeout_global(Some(super::PATIENCE)).build().into();
@@ -77,7 +77,7 @@ pub fn kill_under_load(kills: u64, rng: &mut Rng) {
         let mut command = Command::new(crate::program());
         command.env_clear().env("HOME", scratch.path()).env("USAGE_LEDGER", &path).env("TZ", "UTC");
         command.args(["--json", "serve", "--otlp", "--listen", "127.0.0.1:0"]);
-        // Half the kills are at a system call, half when so many calls are answered.
+        // Half of the kills are at a system call, half after a number of acknowledged calls.
         let by_call = round % 2 == 0;
         let (number, way, goal) = (rng.between(1, 300), super::kill(rng), usize::try_from(rng.between(1, 30)).unwrap());
         if by_call {
@@ -91,7 +91,7 @@ pub fn kill_under_load(kills: u64, rng: &mut Rng) {
                 let clients: Vec<_> =
                     (0..CLIENTS).map(|_| scope.spawn(|| load(url, &next, &answered, &is_enough))).collect();
                 if !by_call {
-                    // The first client that has enough; the others are still sending.
+                    // Waits for the first client that has enough; the others are still sending.
                     while !clients.iter().any(std::thread::ScopedJoinHandle::is_finished) {
                         std::thread::yield_now();
                     }

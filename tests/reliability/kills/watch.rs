@@ -1,4 +1,4 @@
-//! `watch` on a terminal, while somebody presses keys.
+//! Kills `watch` on a terminal while keys are pressed.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -16,7 +16,7 @@ use crate::shim::{Shim, WRITES};
 use crate::survey::{state, survey};
 use crate::worker::at;
 
-/// A pseudo-terminal: our end, and the path of the other.
+/// A pseudo-terminal: our end, and the path of the other end.
 fn terminal() -> (File, std::path::PathBuf) {
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
     let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
@@ -28,7 +28,7 @@ fn terminal() -> (File, std::path::PathBuf) {
     (File::from(ours), name.into())
 }
 
-/// The highest position that the screen has shown as done.
+/// The highest position that the screen has reported as done.
 fn shown(screen: &str) -> Option<u64> {
     let numbers = screen.split("position ").skip(1).filter_map(|rest| {
         let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
@@ -72,7 +72,7 @@ pub fn kill_at_work(kills: u64, rng: &mut Rng) {
             }
             screen
         });
-        // Keys are pressed as long as it lives; each answer of the screen is followed by another key.
+        // Each response of the screen is followed by another key while the process lives.
         let began = Instant::now();
         while child.try_wait().unwrap().is_none() && began.elapsed() < super::PATIENCE {
             let _ = screens.recv_timeout(std::time::Duration::from_millis(100));

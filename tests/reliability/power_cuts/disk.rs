@@ -1,4 +1,4 @@
-//! A disk: what is on it for sure, and what may or may not be.
+//! A model of a disk: its durable content, and pending changes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -65,7 +65,7 @@ enum Change {
 struct File {
     durable: Vec<u8>,
     pending: Vec<Change>,
-    /// Changes that a failed sync may have lost: a later sync does not make them durable.
+    /// The number of changes that a failed sync may have lost: a later sync does not make them durable.
     doubtful: usize,
 }
 
@@ -93,7 +93,7 @@ fn write(bytes: &mut Vec<u8>, at: usize, data: &[u8]) {
 }
 
 impl Disk {
-    /// A disk with one file, all of it durable.
+    /// A disk with one durable file.
     pub fn with(path: PathBuf, inode: u64, bytes: Vec<u8>) -> Self {
         let file = File { durable: bytes, ..File::default() };
         let names = BTreeMap::from([(path, 0)]);
@@ -116,7 +116,7 @@ impl Disk {
         self.pending_names.push(naming);
     }
 
-    /// Takes in a call that was done.
+    /// Applies a completed call.
     pub fn apply(&mut self, call: &Call) {
         match call {
             Call::Create(inode, path) => {
@@ -137,7 +137,7 @@ impl Disk {
             }
             Call::Sync(inode) => {
                 if let Some(file) = self.file(*inode) {
-                    // What a failed sync may have lost stays in doubt until it is written again.
+                    // Changes that a failed sync may have lost stay doubtful until they are written again.
                     let kept = file.pending.split_off(file.doubtful);
                     if file.doubtful == 0 {
                         kept.iter().for_each(|change| settle(&mut file.durable, change));
@@ -172,12 +172,12 @@ impl Disk {
         }
     }
 
-    /// Whether anything is in doubt.
+    /// Whether any change is pending.
     pub fn has_pending(&self) -> bool {
         self.files.iter().any(|file| !file.pending.is_empty())
     }
 
-    /// Writes what is on the disk after a power cut, from below `from` to below `to`.
+    /// Writes the content of the disk after a power cut, from below `from` to below `to`.
     pub fn lose_power(&self, rng: &mut Rng, sector: usize, from: &Path, to: &Path) {
         let mut names = self.durable_names.clone();
         let kept = rng.index(self.pending_names.len() + 1);
@@ -206,11 +206,11 @@ fn settle(bytes: &mut Vec<u8>, change: &Change) {
 }
 
 impl File {
-    /// Settles changes that a good sync follows, where earlier ones are in doubt. Those that are written over are in doubt
-    /// no more.
+    /// Makes changes durable after a successful sync that follows doubtful ones. Overwritten doubtful changes are
+    /// resolved.
     fn rewritten(&mut self, kept: Vec<Change>) {
         let overwritten = |change: &Change| {
-            // A change of length is in the file system's journal, which a failed sync of data does not undo.
+            // The file system's journal has changes of length, which a failed sync of data does not undo.
             let Change::Write(at, data) = change else { return true };
             kept.iter().any(|later| match later {
                 Change::Write(from, bytes) => *from < at + data.len() && *at < from + bytes.len(),

@@ -1,4 +1,4 @@
-//! A sound store with faults in front of it: each call may fail, as the call of a disk may.
+//! A store whose calls fail on demand, like those of a disk.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -9,21 +9,21 @@ use usage_ledger::{Error, EventId, Position, Result};
 /// Where a store fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// No snapshot is opened.
+    /// Opening a snapshot.
     Read,
-    /// The write lock is not had.
+    /// Taking the write lock.
     Write,
     Head,
     PositionOf,
-    /// Rows end in an error, at once or in the middle.
+    /// Reading rows, at the beginning or in the middle.
     Rows,
     Get,
     Scan,
     Put,
     Append,
-    /// The disk is full at the commit; nothing is written.
+    /// A full disk at the commit; nothing is written.
     Commit,
-    /// The commit is done, and says that it failed.
+    /// The commit succeeds, but reports failure.
     CommitDone,
 }
 
@@ -51,7 +51,7 @@ impl Fault {
     }
 }
 
-/// The fault that comes next, and those that came.
+/// The armed fault, and those that occurred.
 #[derive(Clone, Default)]
 pub struct Faults(Arc<Mutex<State>>);
 
@@ -63,14 +63,14 @@ struct State {
 }
 
 impl Faults {
-    /// After so many good calls of its kind, one fails.
+    /// Lets a call of this kind fail after a number of successful ones.
     pub fn arm(&self, fault: Fault, after: u64) {
         let mut state = self.0.lock().unwrap();
         state.armed = Some((fault, after));
         state.hit = false;
     }
 
-    /// Whether the armed fault came; none comes any more.
+    /// Disarms the fault; returns whether it occurred.
     pub fn disarm(&self) -> bool {
         let mut state = self.0.lock().unwrap();
         state.armed = None;
@@ -101,7 +101,7 @@ impl Faults {
     }
 }
 
-/// A store behind faults.
+/// A store with faults.
 pub struct Faulty {
     inner: Box<dyn EventStore>,
     faults: Faults,

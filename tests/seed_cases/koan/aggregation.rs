@@ -10,7 +10,7 @@ use usage_ledger::{Ledger, Report, Timestamp, TokenRecord, humanize::number};
 use super::{data, date, fields, import, instance, number, rows, text, usd};
 use crate::seed_cases_by_area::{Case, Checked, holds, same};
 
-/// Some time: prices of a list hold at all times.
+/// Any time: prices of a list apply to all times.
 fn now() -> Timestamp {
     Timestamp::from_millis(0)
 }
@@ -49,7 +49,7 @@ pub fn aggregation(case: &Case, all: &[Case], data: &[Case]) -> Option<Checked> 
     derived(given, expect)
 }
 
-/// The length of a window of so many days, which may be text, or nothing that makes sense.
+/// The length of a window in days, from a number, a text or an invalid value.
 fn effective_days(days: &Value) -> i64 {
     let number = days.as_f64().or_else(|| days.as_str()?.trim().parse().ok());
     let days = number.map_or_else(|| DateWindow::DEFAULT_DAYS.into(), |days| days as i64);
@@ -57,7 +57,7 @@ fn effective_days(days: &Value) -> i64 {
     (window.last - window.first).num_days() + 1
 }
 
-/// The prices of a case. The seed's own lists leave cached tokens free, which ours say.
+/// The prices of a case. The seed's own lists leave cached tokens free, which this crate states explicitly.
 pub fn prices(list: &Value, conformance: &str) -> Prices {
     let mut list = list.clone();
     for line in list.as_object_mut().into_iter().flatten().map(|(_, line)| line).filter_map(Value::as_object_mut) {
@@ -70,7 +70,7 @@ pub fn prices(list: &Value, conformance: &str) -> Prices {
     Prices::from_json(&list.to_string()).unwrap()
 }
 
-/// What one record costs in a report by a case's own prices.
+/// The cost of one record in a report with a case's prices.
 fn priced(case: &Case) -> Checked {
     let (given, expect) = (&case.given, &case.expect);
     let count = |names: &[&str]| names.iter().find_map(|name| number(given, name));
@@ -96,7 +96,7 @@ fn priced(case: &Case) -> Checked {
     holds(near, format!("found {cost:?}, wanted {expect}"))
 }
 
-/// Sessions that ended one way or another, a minute apart, and the tokens that the first of them used.
+/// Sessions with outcomes, a minute apart, and the tokens of the first of them.
 fn sessions(outcomes: &[&str], tokens: u64) -> usage_ledger::report::Efficiency {
     let ledger = Ledger::in_memory().unwrap();
     if outcomes.is_empty() && tokens > 0 {

@@ -1,4 +1,4 @@
-//! Questions over a data set: sums by any keys, series, missions, costs.
+//! Queries of a data set: sums by any keys, series, missions, costs.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ fn label(name: &str) -> ReportKey {
     ReportKey::Label(name.to_owned())
 }
 
-/// A data set as a ledger, and a case's question to it: range, filters and prices.
+/// A data set as a ledger, and a case's query: range, filters and prices.
 struct Asked<'c> {
     case: &'c Case,
     data: &'c Value,
@@ -47,7 +47,7 @@ impl<'c> Asked<'c> {
         } else if let Some(today) = given.get("today").and_then(date) {
             let back = asked.get("offset").and_then(|back| back.parse().ok()).or_else(|| given.get("offset")?.as_i64());
             let step = granularity(asked.get("granularity").unwrap_or(&"day"));
-            // A mission is looked for in thirty days, everything else in as many as are asked for.
+            // A mission is searched for in thirty days, everything else in the given number.
             let days = days.or(given.get("mission_id").map(|_| 30));
             let window = days.map(|days| DateWindow::ending(today, days, back.unwrap_or(0), step));
             report = window.map_or(report.clone(), |window| report.days(window));
@@ -63,7 +63,7 @@ impl<'c> Asked<'c> {
             }
         }
         let list = data.get("pricing_per_million").filter(|pricing| !pricing.is_null());
-        // The data set's list is the seed's own, which prices no cached tokens.
+        // The data set's list is the seed's own, which has no prices of cached tokens.
         let report = report.prices(list.map_or_else(Prices::none, |list| prices(list, "seed")));
         Some(Self { case, data, ledger, report })
     }
@@ -108,7 +108,7 @@ pub fn over_data(case: &Case, data: &Value) -> Option<Checked> {
     }
 }
 
-/// Whether a value is what a group of a report has, rather than one number of a sum.
+/// Whether a value describes a group of a report, not a single number.
 fn is_group(value: &Value) -> bool {
     value.is_array() || value.is_object()
 }
@@ -117,7 +117,7 @@ fn output(usage: &Usage) -> u128 {
     usage.tokens.get(TokenClass::Output) + usage.tokens.get(TokenClass::Reasoning)
 }
 
-/// A sum under all the names that cases have for its parts.
+/// A sum under all the names that cases use for its parts.
 fn sum(usage: &Usage) -> Value {
     let (input, read) = (usage.tokens.get(TokenClass::Input), usage.tokens.get(TokenClass::CacheRead));
     let rate = (usage.tokens.cache_hit_rate() * 1e10).round() / 1e10;
@@ -136,7 +136,7 @@ fn sum(usage: &Usage) -> Value {
     })
 }
 
-/// Whether a sum is what a case wants in one of its shapes: `[input, output, count]`, a number, or named parts.
+/// Whether a sum equals the expectation in one of its forms: `[input, output, count]`, a number, or named parts.
 fn fits(usage: &Usage, wanted: &Value, when: &str) -> bool {
     let all = sum(usage);
     match wanted {
@@ -155,7 +155,7 @@ fn fits(usage: &Usage, wanted: &Value, when: &str) -> bool {
     }
 }
 
-/// What caches saved: the cost had everything been read anew, less the cost at a tenth of that.
+/// The savings of caches: the cost if everything had been read without a cache, minus the cost at a tenth of that.
 fn savings(asked: &mut Asked<'_>) -> Checked {
     let list = &asked.data["pricing_per_million"];
     let mut cost = |share: f64| {
@@ -172,7 +172,7 @@ fn savings(asked: &mut Asked<'_>) -> Checked {
     holds(alike(&saved, &asked.case.expect), format!("found {saved}"))
 }
 
-/// The date that a day, a week or a month begins, by any of its names, and which of the three it is.
+/// The first day of a day, week or month from any of its names, and its granularity.
 fn period(name: &str) -> Option<(Granularity, NaiveDate)> {
     if let Some((year, week)) = name.split_once("-W") {
         let monday = NaiveDate::parse_from_str(&format!("{year}-W{week}-1"), "%G-W%V-%u").ok()?;
@@ -185,7 +185,7 @@ fn period(name: &str) -> Option<(Granularity, NaiveDate)> {
     }
 }
 
-/// One entry of a series as cases write it: a list that begins with its name, or an object that holds it.
+/// One entry of a series: a list that begins with its name, or an object.
 fn entry(value: &Value) -> Option<(String, Value)> {
     match value {
         Value::Array(row) => Some((row.first()?.as_str()?.to_owned(), Value::Array(row[1..].to_vec()))),
@@ -199,7 +199,7 @@ fn entry(value: &Value) -> Option<(String, Value)> {
     }
 }
 
-/// A series by days, weeks or months, as its question or its names tell; what is not named is empty.
+/// A series by days, weeks or months; unnamed ones are empty.
 fn series(asked: &mut Asked<'_>, when: &str) -> Option<Checked> {
     let wanted: Vec<(String, Value)> = match &asked.case.expect {
         Value::Array(list) => list.iter().map(entry).collect::<Option<_>>()?,
@@ -219,7 +219,7 @@ fn series(asked: &mut Asked<'_>, when: &str) -> Option<Checked> {
         Granularity::Month => ReportKey::Month,
         Granularity::Day => ReportKey::Day,
     };
-    // Of costs only those days count that have one.
+    // For costs, only days with a cost count.
     let costs = when.contains("cost");
     let counts = |usage: &Usage| if costs { usage.cost.usd.is_some() } else { usage.requests > 0 };
     let found = asked.by(&[key]).rows.into_iter().filter(|row| counts(&row.usage));
@@ -237,7 +237,7 @@ fn series(asked: &mut Asked<'_>, when: &str) -> Option<Checked> {
     Some(holds(equal, format!("found {:?}", found.iter().map(|(day, usage)| (day, sum(usage))).collect::<Vec<_>>())))
 }
 
-/// The keys that a question names, in its order.
+/// The keys that a query names, in its order.
 fn keys(when: &str) -> Vec<ReportKey> {
     let known = [
         ("provider", ReportKey::Provider),
@@ -247,14 +247,14 @@ fn keys(when: &str) -> Vec<ReportKey> {
         ("mode ", label("mode")),
     ];
     let when = format!("{when} ");
-    // In parentheses a case explains itself.
+    // Text in parentheses is a comment.
     let when = when.split('(').next().unwrap_or_default().to_owned() + " ";
     let mut found: Vec<_> = known.into_iter().filter_map(|(word, key)| Some((when.find(word)?, key))).collect();
     found.sort_by_key(|(at, _)| *at);
     found.into_iter().map(|(_, key)| key).collect()
 }
 
-/// Our name of a value of a key: providers are known by their makers'.
+/// This crate's name of a key's value: the seed names providers by their makers.
 fn ours(key: &ReportKey, name: &str) -> String {
     match key {
         ReportKey::Provider => ProviderId::resolve(name).map_or_else(|_| name.to_owned(), |id| id.to_string()),
@@ -269,7 +269,7 @@ fn grouped(asked: &mut Asked<'_>, when: &str, wanted: &serde_json::Map<String, V
     let named = keys(when);
     let tries: Vec<Vec<ReportKey>> = match (nested, named.as_slice()) {
         (true, [first, second, ..]) => vec![vec![first.clone(), second.clone()]],
-        // A case that names no keys asks for projects, then types or modes.
+        // The default keys are project, then type or mode.
         (true, _) => ["type", "mode"].map(|second| vec![ReportKey::Project, label(second)]).into(),
         (false, [first, ..]) => vec![vec![first.clone()]],
         (false, []) => return None,
@@ -301,7 +301,7 @@ fn grouped(asked: &mut Asked<'_>, when: &str, wanted: &serde_json::Map<String, V
     Some(Checked::Failed(why))
 }
 
-/// What the import keeps of a title.
+/// The part of a title that the import stores.
 fn title_key(title: &str) -> Option<String> {
     let row = json!({"ts": "2026-06-10T00:00:00", "project": "p", "model": "m", "input_tokens": 1, "output_tokens": 0,
         "mode": "", "mission": title});
@@ -311,7 +311,7 @@ fn title_key(title: &str) -> Option<String> {
     ledger.report(&Report::by(label("title_key"))).unwrap().rows[0].keys[0].clone()
 }
 
-/// The rows of a mission by its id, and those without an id that have its title.
+/// The rows of a mission by its id, and those without an id but with its title.
 fn mission(asked: &mut Asked<'_>) -> Option<Checked> {
     let (given, expect, when) = (&asked.case.given, &asked.case.expect, asked.case.when.to_lowercase());
     let id = text(given, "mission_id").unwrap_or_default();
@@ -349,7 +349,7 @@ fn mission(asked: &mut Asked<'_>) -> Option<Checked> {
             Value::Object(parts) => {
                 parts.iter().filter(|(name, _)| *name != "unattributed").all(|(name, wanted)| match wanted {
                     Value::Number(_) => near(name, wanted),
-                    // A cost that nobody recorded is none.
+                    // A cost without records is 0.
                     Value::Null => at(sums, name) == 0.0,
                     _ => true,
                 })
@@ -361,14 +361,14 @@ fn mission(asked: &mut Asked<'_>) -> Option<Checked> {
     Some(holds(right, format!("found {own:?}, unattributed {rest:?}")))
 }
 
-/// The missions that used the most input and output.
+/// The missions with the most input and output.
 fn top_missions(asked: &mut Asked<'_>) -> Option<Checked> {
     let limit = asked.case.given.get("limit").and_then(Value::as_i64).unwrap_or(10).clamp(1, 200) as usize;
     let table = asked.by(&[label("title_key")]);
     let top = table.top(limit);
     let named = |value: &Value| value.as_str().map(title_key);
     let is = |row: &usage_ledger::report::ReportRow, wanted: &Value| -> bool {
-        // The recorded cost goes before the worked out one.
+        // A recorded cost takes precedence over a computed one.
         let cost = usd(row.usage.cost.reported_usd.or(row.usage.cost.usd));
         let all = sum(&row.usage);
         match wanted {

@@ -1,4 +1,4 @@
-//! What outputs of agents say they used.
+//! Usage in outputs of agents.
 
 use serde_json::{Value, json};
 use usage_ledger::normalise::agent::{self, Turns};
@@ -21,7 +21,7 @@ pub fn token_extraction(case: &Case) -> Option<Checked> {
     }
     let names = ["document", "documents", "lines", "events", "text", "output", "stdout", "event"];
     let named = names.iter().find_map(|name| given.get(*name));
-    // Under any other name the output is what is neither a provider nor a remark.
+    // The output may have any name other than that of the provider or a comment.
     let other = || given.as_object()?.values().find(|value| value.is_array() || value.is_object());
     let output = match named.or_else(other)? {
         Value::String(text) => text.clone(),
@@ -50,7 +50,7 @@ pub fn token_extraction(case: &Case) -> Option<Checked> {
     let cost = run.cost.map_or(0.0, |cost| cost.to_string().parse::<f64>().unwrap());
     let found = json!({
         "input": count(&[TokenClass::Input]),
-        // The seed counts reasoning in the output.
+        // The seed includes reasoning in the output.
         "output": count(&[TokenClass::Output, TokenClass::Reasoning]),
         "cache_read": count(&[TokenClass::CacheRead]),
         "cache_creation": count(&[TokenClass::CacheWrite, TokenClass::CacheWrite5m, TokenClass::CacheWrite1h]),

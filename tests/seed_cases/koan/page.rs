@@ -23,7 +23,7 @@ pub fn usage_md(case: &Case) -> Option<Checked> {
     }
     given.get("file")?;
     let page = koan::usage_md::parse(text(given, "file").unwrap_or_default());
-    // Koan takes a page that it cannot read for 75 % used, and a line that is missing beside the other for 0.
+    // Koan treats an unreadable page as 75 % used, and a missing line as 0.
     let missing = if page.is_malformed() { Percent::from_hundredths(7_500) } else { Percent::default() };
     let of =
         |reading: &Option<koan::usage_md::UsageMdReading>| reading.as_ref().map_or(missing, |reading| reading.percent);
@@ -43,7 +43,7 @@ pub fn usage_md(case: &Case) -> Option<Checked> {
     Some(fields(&found, expect))
 }
 
-/// What may be begun when the provider says that so much is used.
+/// The mode for the provider's percentages.
 fn mode(session: Percent, weekly: Percent) -> Mode {
     let now = moment(&json!(NOW)).unwrap();
     let ledger = Ledger::in_memory().unwrap();
@@ -68,7 +68,7 @@ fn observed(window_minutes: u32, used: Percent, resets_at: Option<Timestamp>) ->
     }
 }
 
-/// The page for a state: its tokens as records, its account percentages as observations.
+/// The page for a state: tokens as records, account percentages as observations.
 fn render(given: &Value) -> Option<String> {
     let now = given.get("now").and_then(moment).or_else(|| moment(&json!(NOW)))?;
     let start = given.get("session_start").and_then(moment).unwrap_or(now);
@@ -105,13 +105,13 @@ fn render(given: &Value) -> Option<String> {
     for (minutes, name) in [(300, "session"), (10_080, "weekly")] {
         let Some(used) = oauth.and_then(|oauth| oauth.get(name)).and_then(Value::as_f64) else { continue };
         let left = oauth.and_then(|oauth| text(oauth, &format!("{name}_reset"))).and_then(koan::usage_md::duration);
-        // `0m` is less than a minute: a window that is over has no percentage.
+        // `0m` means less than a minute: an ended window has no percentage.
         let resets_at = now.plus(left.unwrap_or(usage_ledger::time::HOUR).max(1));
         ledger
             .append([NewEvent::new(observed(minutes, used.to_string().parse().unwrap(), Some(resets_at)), now)], now)
             .unwrap();
     }
-    // Whoever renders works with the provider, whether or not it was used.
+    // The rendered provider is the active one, even without usage.
     let options = ExportOptions { now: Some(now), provider: Some(PROVIDER.to_owned()), zone: Zone::UTC };
     let mut page = Vec::new();
     export::find("usage-md").unwrap().export_with(&ledger.snapshot().unwrap(), &options, &mut page).unwrap();

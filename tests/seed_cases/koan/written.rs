@@ -9,7 +9,7 @@ use crate::seed_cases_by_area::{Case, Checked, same};
 fn record(given: &Value) -> TokenRecord {
     let count = |names: &[&str]| names.iter().find_map(|name| number(given, name));
     let name = |name: &str| text(given, name).filter(|text| !text.is_empty());
-    // As the import keeps it: the provider by our name, and the seed's own beside it.
+    // In the form of the import: the provider under this crate's name, and the seed's name next to it.
     let provider = name("provider").map_or("unknown".to_owned(), |name| ProviderId::resolve(name).unwrap().to_string());
     let mut record = TokenRecord::new(&provider, name("model").unwrap_or_default());
     if let Some(own) = name("provider").filter(|own| *own != provider) {
@@ -38,7 +38,7 @@ fn record(given: &Value) -> TokenRecord {
 }
 
 pub fn record_format(case: &Case) -> Checked {
-    // The last millisecond of a day: what is written a moment later still belongs to it.
+    // The last millisecond of a day: a line written a moment later still belongs to it.
     let at = moment(&json!("2026-06-10T23:59:59.999")).unwrap();
     let ledger = Ledger::in_memory().unwrap();
     ledger.record(record(&case.given), at).unwrap();
@@ -52,7 +52,7 @@ pub fn record_format(case: &Case) -> Checked {
     found["one_line"] = json!(line.ends_with('\n') && line.matches('\n').count() == 1);
     found["no_space_after_separator"] = json!(!line.contains(", ") && !line.contains(": "));
     let day = row["ts"].as_str().unwrap()[..10].to_owned();
-    // Written into the file of its day, the row is read at the time it was of.
+    // A row in the file of its day is read with its original time.
     let home = instance(std::slice::from_ref(&row));
     let read = home.path().join(format!("instance/usage/{day}.jsonl")).exists();
     let second = Ledger::in_memory().unwrap();

@@ -7,7 +7,7 @@ use usage_ledger::{Error, Ledger};
 
 use crate::damage::bench::{Bench, events, id, place, sound, start};
 
-/// A file whose log was changed by one statement: `verify` names these positions.
+/// Changes the log of a file with one statement and checks that `verify` names these positions.
 fn finds(sql: &str, positions: &[i64]) {
     let bench = Bench::new();
     bench.change(sql, []);
@@ -22,7 +22,7 @@ fn an_edited_body_is_a_finding_at_any_position() {
     let bench = Bench::new();
     for position in 1..=sound().size {
         let body = bench.body(position);
-        // A number changed, a letter changed, and something that is no JSON at all.
+        // A changed number, a changed letter, and invalid JSON.
         let edits = [
             body.replacen("\"source\":\"library\"", "\"source\":\"another\"", 1),
             body.replacen("2026-06-1", "2026-06-2", 1),
@@ -92,7 +92,7 @@ fn a_cut_tail_of_any_length_is_a_finding() {
 
 #[test]
 fn a_tail_cut_with_its_hashes_is_a_finding_by_the_projections() {
-    // The tree of a shorter ledger is put in the place of the longer one's.
+    // The tree of a shorter ledger replaces that of the longer one.
     let size = sound().size - 3;
     let bench = Bench::new();
     let short = bench.path.with_file_name("short.db");
@@ -110,7 +110,7 @@ fn a_missing_or_moved_row_is_a_finding() {
     for position in [1, 2, 16, 17, 41, 69] {
         finds(&format!("DELETE FROM events WHERE position = {position}"), &[position]);
     }
-    // And closed up behind it.
+    // With the gap closed.
     let bench = Bench::new();
     bench.change("DELETE FROM events WHERE position = 20", []);
     for position in 21..=sound().size {

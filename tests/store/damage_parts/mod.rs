@@ -1,4 +1,4 @@
-//! A sound ledger file of every kind of event, and copies of it to be damaged.
+//! A valid ledger file with every kind of event, and copies of it to damage.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,7 @@ use usage_ledger::store::{EventStore, GO_ON, MemoryStore, Order, Table};
 use usage_ledger::{EventId, Finding, Ledger, ProviderId, Result, Timestamp, TokenRecord, Verification};
 use uuid::Uuid;
 
-/// The projections that `verify` answers for, and with them the tree.
+/// The projections that `verify` checks, and the tree.
 pub const FOLDED: [Table; 11] = [
     Table::ByModel,
     Table::ByProject,
@@ -38,7 +38,7 @@ pub fn id(n: i64) -> EventId {
     EventId::from(Uuid::from_u128(u128::from(n.unsigned_abs())))
 }
 
-/// Events of every kind that leaves something in a projection; the `n`th has id `n` and stands at position `n`.
+/// Events of every kind that changes a projection; the `n`th has id `n` and position `n`.
 pub fn events() -> Vec<NewEvent> {
     const MINUTE: i64 = 60_000;
     let mut events: Vec<NewEvent> = Vec::new();
@@ -50,14 +50,14 @@ pub fn events() -> Vec<NewEvent> {
         if n % 6 == 0 {
             record = record.key(format!("message-{n}")).key(format!("request-{n}")).cost("0.25".parse().unwrap());
         }
-        // Some an hour apart and some days, so that there are several days and several chunks of uses.
+        // Some an hour apart and some days, so that there are several days and several chunks of usage instants.
         let at = start().plus((n * 61 + n / 10 * 1_440) * MINUTE);
         let event: NewEvent = match n {
             12 | 40 => {
                 let target = id(n - 4);
                 NewEvent::new(EventVoided { target, reason: "a test call".into() }, at)
             }
-            // Amends of records of another day: to other numbers, to another project, to another time.
+            // Amendments of records of another day: to other numbers, to another project, to another time.
             25 => amend(3, None, record, at),
             26 => amend(5, None, TokenRecord::new("google", "g").input(9).project("elsewhere"), at),
             55 => amend(24, Some(start().plus(-3_000 * MINUTE)), record, at),
@@ -115,11 +115,11 @@ pub fn rows(store: &dyn EventStore) -> Rows {
     rows
 }
 
-/// What all tests start from.
+/// The initial state of all tests.
 pub struct Sound {
     pub file: Vec<u8>,
     pub rows: Rows,
-    /// For each row the positions of the events that have a part in it: their append changed it.
+    /// For each row the positions of the events that contribute to it: their append changed it.
     pub parts: BTreeMap<(Table, Vec<u8>), BTreeSet<i64>>,
     pub size: i64,
 }
@@ -139,7 +139,7 @@ pub fn sound() -> &'static Sound {
             }
             before = after;
         }
-        // An account is made known by the first event that names it, and every later one would have done as well.
+        // The first event that names an account adds it, and every later one could have.
         for (position, event) in (1..).zip(events()) {
             let alone = MemoryStore::new();
             Ledger::with_store(Box::new(alone.clone())).append([event], start()).unwrap();
@@ -155,7 +155,7 @@ pub fn sound() -> &'static Sound {
     })
 }
 
-/// A copy of the sound file, and a way to change it that no guard stands in front of.
+/// A copy of the valid file, and a connection without triggers to change it.
 pub struct Bench {
     pub path: PathBuf,
     pub hand: Connection,
@@ -170,7 +170,7 @@ impl Bench {
         std::fs::write(&path, &sound().file).unwrap();
         let hand = Connection::open(&path).unwrap();
         hand.execute_batch("PRAGMA synchronous=OFF").unwrap();
-        // The guards stay in the file: a missing one is a finding.
+        // The triggers stay in the file, because a missing one is a finding.
         hand.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false).unwrap();
         let ledger = RefCell::new(Ledger::open(&path).unwrap());
         Self { path, hand, ledger, _dir: dir }

@@ -5,7 +5,7 @@ use usage_ledger::{AsOf, Ledger, Report, Verification};
 
 use crate::damage::bench::{Bench, FOLDED, place, sound};
 
-/// Whether a finding names an event that has a part in a row, and none of the row's table names another.
+/// Whether a finding names an event that contributes to a row, and no finding of its table names another.
 fn names_a_part(verified: &Verification, table: Table, key: &[u8]) -> bool {
     let parts = &sound().parts[&(table, key.to_vec())];
     let about = verified.findings.iter().filter(|finding| finding.what.starts_with(table.name()));
@@ -13,11 +13,11 @@ fn names_a_part(verified: &Verification, table: Table, key: &[u8]) -> bool {
     !named.is_empty() && named.iter().all(|at| parts.contains(at))
 }
 
-/// A way to damage a row; false when there is nothing to change.
+/// A way to damage a row; false if nothing can be changed.
 type Change = fn(&Bench, Table, &[u8], &[u8]) -> bool;
 
-/// Changes each row of the projections in turn and puts it back; each change is found. Returns what was found
-/// without the name of an event that has a part in the row.
+/// Changes each row of the projections in turn and restores it; each change is a finding. Returns the findings that do
+/// not name a contributing event.
 fn each_row(change: Change) -> Vec<String> {
     let bench = Bench::new();
     let mut unnamed = Vec::new();
@@ -31,7 +31,7 @@ fn each_row(change: Change) -> Vec<String> {
             let parts = &sound().parts[&(*table, key.clone())];
             unnamed.push(format!("{} {parts:?}: {:?}", table.name(), verified.findings));
         }
-        // In words that can be read, whatever the row's key is made of.
+        // The message is readable, whatever bytes the row's key has.
         let words = |what: &str| !what.contains("..") && !what.chars().any(char::is_control);
         assert!(verified.findings.iter().all(|finding| words(&finding.what)), "{:?}", verified.findings);
         let table = table.name();
@@ -42,7 +42,7 @@ fn each_row(change: Change) -> Vec<String> {
     unnamed
 }
 
-/// The value of another row of the table, which reads well.
+/// A valid value of another row of the table.
 fn other_value(bench: &Bench, table: Table, key: &[u8], value: &[u8]) -> bool {
     let Some((_, other)) = sound().rows.iter().find(|((s, _), v)| *s == table && *v != value) else { return false };
     bench.change(&format!("UPDATE {} SET value = ? WHERE key = ?", table.name()), [&other[..], key]);
@@ -110,7 +110,7 @@ fn a_counter_too_large_to_add_up_is_a_finding() {
 
 #[test]
 fn a_cached_state_of_other_events_is_a_finding() {
-    // A snapshot of position 10 in which nothing has happened yet.
+    // A cached state of position 10 without any event.
     let bench = Bench::new();
     bench.change("INSERT INTO snapshots VALUES (x'03000000000000000a', x'')", []);
     let ledger = Ledger::open(&bench.path).unwrap();
@@ -119,7 +119,7 @@ fn a_cached_state_of_other_events_is_a_finding() {
     assert!(requests == 12 || !bench.verify().unwrap().ok, "{requests} of 12 calls, and nothing is found");
 }
 
-/// The number at the front of bytes: seven bits a byte, the least first.
+/// The number at the beginning of bytes: seven bits per byte, the least significant first.
 fn varint(bytes: &[u8]) -> (u64, &[u8]) {
     let length = bytes.iter().position(|byte| byte & 0x80 == 0).unwrap() + 1;
     let number = bytes[..length].iter().rev().fold(0, |number, byte| (number << 7) | u64::from(byte & 0x7f));
@@ -134,7 +134,7 @@ fn put_varint(out: &mut Vec<u8>, mut number: u64) {
     out.push(u8::try_from(number).unwrap());
 }
 
-/// The uses of a chunk: how far each is behind the one in front, and the bytes of its counts.
+/// The instants of a chunk: the step from the previous one, and the bytes of the counts.
 fn uses(mut value: &[u8]) -> Vec<(u64, Vec<u8>)> {
     let mut uses = Vec::new();
     while !value.is_empty() {
@@ -142,7 +142,7 @@ fn uses(mut value: &[u8]) -> Vec<(u64, Vec<u8>)> {
         let counts = rest;
         (_, rest) = varint(rest);
         let (mask, mut rest) = rest.split_first().unwrap();
-        // A count for each bit; the highest stands for a cost, which takes three numbers.
+        // One count per bit; the highest bit is a cost, which takes three numbers.
         for _ in 0..(mask & 0x7f).count_ones() + 3 * u32::from(mask >> 7) {
             (_, rest) = varint(rest);
         }
@@ -163,7 +163,7 @@ fn chunk(uses: &[(u64, Vec<u8>)]) -> Vec<u8> {
 
 #[test]
 fn usage_instants_in_the_wrong_chunk_are_a_finding() {
-    // The sums of all uses stay what they are; only who looks for a use no longer finds it.
+    // All sums stay the same; only lookups of an instant fail.
     let account = b"anthropic\0\0";
     let of_account: Vec<_> =
         sound().rows.iter().filter(|((s, key), _)| *s == Table::Uses && key.starts_with(account)).collect();
@@ -185,7 +185,7 @@ fn usage_instants_in_the_wrong_chunk_are_a_finding() {
 
 #[test]
 fn a_usage_instant_without_tokens_is_a_finding() {
-    // It adds nothing to any sum, but a window would open with it.
+    // It changes no sum, but a window would open with it.
     let ((_, key), value) = sound().rows.iter().find(|((table, _), _)| *table == Table::Uses).unwrap();
     for step in 1..5 {
         let mut uses = uses(value);

@@ -1,4 +1,4 @@
-//! The stores that the rules are checked on, and stores that break them.
+//! The stores that the rules are checked against, and stores that break them.
 
 pub mod broken;
 
@@ -71,7 +71,7 @@ impl From<Row<'_>> for Line {
     }
 }
 
-/// Ids that do not sort like their numbers: a log is in the order of commits, never of ids.
+/// Ids that sort differently from their numbers: a log is in the order of commits, not of ids.
 pub fn id(n: u64) -> EventId {
     EventId::from(Uuid::from_u128(u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)))
 }
@@ -89,7 +89,7 @@ pub fn rows_from(view: &dyn ReadView, from: u64) -> Vec<(u64, Line)> {
 
 pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// What a scan visits.
+/// The pairs that a scan visits.
 pub fn scanned(view: &dyn ReadView, table: Table, from: &[u8], to: &[u8], order: Order) -> Pairs {
     let mut found = Vec::new();
     view.scan(table, from, to, order, &mut |key, value| {
@@ -100,7 +100,7 @@ pub fn scanned(view: &dyn ReadView, table: Table, from: &[u8], to: &[u8], order:
     found
 }
 
-/// A whole table, upwards.
+/// A whole table, in ascending order.
 pub fn whole(view: &dyn ReadView, table: Table) -> Pairs {
     scanned(view, table, &[], &[], Order::Ascending)
 }

@@ -1,4 +1,4 @@
-//! A copy of a store's whole state, to be changed and shown in its place.
+//! A modifiable copy of a store's whole state, shown in its place.
 
 use std::collections::BTreeMap;
 
@@ -64,7 +64,7 @@ impl ReadView for Copy {
     }
 }
 
-/// A view that makes up its mind anew at each question.
+/// A view that computes a new state for each query.
 pub struct Asking<F>(pub F);
 
 impl<F: Fn() -> Copy> ReadView for Asking<F> {

@@ -1,4 +1,4 @@
-//! Flaws of the log.
+//! Stores that break rules about the log.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -47,7 +47,7 @@ super::breakages! {
     RollbackShreds fails [a_dropped_transaction_shreds_nothing]
 }
 
-/// A sequence that skipped a number: position 3 is never given.
+/// A sequence that skips a number: position 3 is never used.
 #[derive(Default)]
 struct SkipsAPosition;
 
@@ -78,7 +78,7 @@ impl Flaw for SkipsAPosition {
     }
 }
 
-/// A database sequence as the cursor: what a rolled-back transaction drew is gone.
+/// A database sequence as the cursor: numbers drawn by a rolled-back transaction are lost.
 #[derive(Default)]
 struct RollbackUsesUpAPosition(Mutex<u64>);
 
@@ -103,7 +103,7 @@ impl Flaw for AppendsInReverse {
     }
 }
 
-/// The first and the last row of a commit change places when they were appended in several calls.
+/// The first and the last row of a commit are swapped if they were appended in several calls.
 #[derive(Default)]
 struct ReordersTheCallsOfACommit(Mutex<Vec<(u64, u64)>>);
 
@@ -143,7 +143,7 @@ impl Flaw for ReordersTheCallsOfACommit {
     }
 }
 
-/// An index that is not unique: the second row of an id is kept under another.
+/// An index that is not unique: the second row with an id gets another one.
 #[derive(Default)]
 struct TakesAnIdTwice(Mutex<HashMap<EventId, EventId>>);
 
@@ -181,7 +181,7 @@ impl Flaw for NamesTheLaterPosition {
     }
 }
 
-/// Rows in front of a conflict stay, though the transaction was dropped.
+/// Rows before a conflict stay although the transaction was dropped.
 #[derive(Default)]
 struct ConflictKeepsTheRowsInFront;
 
@@ -213,7 +213,7 @@ impl Flaw for FindsEveryId {
     }
 }
 
-/// `>` where `>=` belongs.
+/// `>` in place of `>=`.
 #[derive(Default)]
 struct ReadsBehindThePosition;
 
@@ -264,7 +264,7 @@ impl Flaw for EmptyLedgerHasAHead {
     }
 }
 
-/// Shows rows with something about them changed.
+/// Shows changed rows.
 fn changed(view: &dyn ReadView, from: Position, visit: RowVisitor<'_>, change: impl Fn(&mut Line)) -> Result<()> {
     view.rows(from, &mut |at, row| {
         let mut line = Line::from(row);
@@ -298,10 +298,10 @@ changes_rows! {
     TrimsBodies: |line| line.body = line.body.trim().to_owned();
     /// A C string.
     CutsBodiesAtAZero: |line| cut(line, line.body.find('\0').unwrap_or(usize::MAX));
-    /// A database that composes letters and accents.
+    /// A database that normalises Unicode.
     NormalisesBodies: |line| line.body = line.body.replace("e\u{301}", "\u{e9}");
     CutsBodiesAtAMegabyte: |line| cut(line, 1_000_000);
-    /// Only where it is white table.
+    /// Only if it is white space.
     ForgetsALastByte: |line| if line.body.ends_with([' ', '\n']) { cut(line, line.body.len() - 1); };
 }
 
@@ -315,7 +315,7 @@ impl Flaw for KeepsShreddedBodies {
     }
 }
 
-/// The number of a row taken for its position.
+/// The index of a row used as its position.
 #[derive(Default)]
 struct ShredsTheNextRow;
 
@@ -325,7 +325,7 @@ impl Flaw for ShredsTheNextRow {
     }
 }
 
-/// An UPDATE that met no row.
+/// An UPDATE that matched no row.
 #[derive(Default)]
 struct ShredsWhatIsNotThere;
 
@@ -338,7 +338,7 @@ impl Flaw for ShredsWhatIsNotThere {
     }
 }
 
-/// Bodies go at once, whatever becomes of the transaction.
+/// Bodies are replaced at once, even if the transaction is dropped.
 #[derive(Default)]
 struct RollbackShreds;
 
@@ -354,7 +354,7 @@ impl Flaw for RollbackShreds {
     }
 }
 
-/// A row that was seen already changes later.
+/// A visible row changes later.
 #[derive(Default)]
 struct RewritesAnOldRow;
 

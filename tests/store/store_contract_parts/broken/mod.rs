@@ -1,6 +1,6 @@
-//! Stores that break a promise on purpose: a sound store with one flaw in front of it.
+//! Stores that break a promise: a correct store with one flaw.
 //!
-//! A flaw changes one thing and hands all else through, so that it is known which rules it must fail.
+//! A flaw changes one thing and forwards everything else, so it is known which rules it must fail.
 
 mod copy;
 mod log;
@@ -20,7 +20,7 @@ use super::Line;
 type RowVisitor<'v> = &'v mut dyn FnMut(Position, Row<'_>) -> Flow;
 type KeyVisitor<'v> = &'v mut dyn FnMut(&[u8], &[u8]) -> Flow;
 
-/// What a flaw can do: each method stands between a caller and the sound store.
+/// The operations that a flaw can change. Each method is between a caller and the correct store.
 trait Flaw: Send + Sync {
     fn read<'a>(&'a self, inner: &'a MemoryStore, _handle: usize) -> Result<Box<dyn ReadView + 'a>> {
         inner.read()
@@ -68,7 +68,7 @@ trait Flaw: Send + Sync {
     fn closed(&self) {}
 }
 
-/// What a transaction was told to write.
+/// The writes of a transaction.
 #[derive(Default)]
 struct Written {
     rows: Vec<Line>,
@@ -92,7 +92,7 @@ impl Written {
     }
 }
 
-/// A handle to a sound store behind a flaw.
+/// A handle to a correct store with a flaw.
 struct Flawed {
     inner: MemoryStore,
     flaw: Arc<dyn Flaw>,
@@ -123,7 +123,7 @@ struct FlawedView<'a> {
 }
 
 struct FlawedTx<'a> {
-    /// There until it is committed or dropped.
+    /// Present until it is committed or dropped.
     tx: Option<Box<dyn Transaction + 'a>>,
     flaw: &'a dyn Flaw,
     handle: MemoryStore,
@@ -206,7 +206,7 @@ impl Drop for FlawedTx<'_> {
     }
 }
 
-/// A fresh broken store.
+/// A new broken store.
 pub struct BrokenFactory {
     inner: MemoryStore,
     flaw: Arc<dyn Flaw>,
@@ -221,7 +221,7 @@ impl Factory for BrokenFactory {
     }
 }
 
-/// A way to break a store, and the rules that notice.
+/// A way to break a store, and the rules that detect it.
 pub struct Breakage {
     pub name: &'static str,
     pub fails: &'static [&'static str],
@@ -234,7 +234,7 @@ impl Breakage {
     }
 }
 
-/// Pairs a flaw with the rules it fails.
+/// Combines a flaw with the rules it fails.
 macro_rules! breakages {
     ($($flaw:ident fails [$($rule:ident)+])*) => {
         pub const BREAKAGES: &[super::Breakage] = &[$(super::Breakage {

@@ -1,4 +1,4 @@
-//! Flaws of the projections.
+//! Stores that break rules about projections.
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -51,7 +51,7 @@ impl Flaw for KeepsTheFirstValue {
     }
 }
 
-/// A database that cannot tell the empty string from NULL.
+/// A database that cannot distinguish the empty string from NULL.
 #[derive(Default)]
 struct TakesEmptyForNothing;
 
@@ -90,7 +90,7 @@ struct HasSevenBitKeys;
 impl Flaw for HasSevenBitKeys {
     fn put(&self, tx: &mut dyn Transaction, table: Table, key: &[u8], value: Option<&[u8]>) -> Result<()> {
         let cut: Vec<u8> = key.iter().map(|byte| byte & 0x7f).collect();
-        // Rules whose values repeat their keys are to see this flaw only where keys fall together.
+        // Rules whose values repeat their keys should detect this flaw only where keys collide.
         tx.put(table, &cut, value.map(|value| if value == key { &cut } else { value }))
     }
 }
@@ -104,7 +104,7 @@ impl Flaw for CutsLargeValues {
     }
 }
 
-/// Scans with something about the range, the order or the visits changed.
+/// Scans with a changed range, order or visits.
 macro_rules! scans {
     ($($(#[$doc:meta])* $flaw:ident: $scan:expr;)*) => {$(
         $(#[$doc])*
@@ -172,7 +172,7 @@ scans! {
     };
     /// `key < ''` is never true.
     ScanNeedsAnEnd: |scan, visit| if scan.to.is_empty() { Ok(()) } else { scan.run(visit) };
-    /// An open end that is a key: `key < x'ff'`.
+    /// An open end as a key: `key < x'ff'`.
     ScanStopsTooEarly: |scan, visit| Scan { to: if scan.to.is_empty() { b"\xff" } else { scan.to }, ..scan }.run(visit);
     ScanDoesNotStop: |scan, visit| scan.run(&mut |key, value| {
         let _ = visit(key, value)?;
@@ -192,7 +192,7 @@ scans! {
         })?;
         failed
     };
-    /// One cursor for a connection.
+    /// One cursor per connection.
     CannotBeReadInAVisitor: |scan, visit| {
         thread_local!(static BUSY: Cell<bool> = const { Cell::new(false) });
         if BUSY.replace(true) {

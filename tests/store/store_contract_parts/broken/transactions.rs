@@ -1,4 +1,4 @@
-//! Flaws of transactions and snapshots.
+//! Stores that break rules about transactions and snapshots.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -33,7 +33,7 @@ super::breakages! {
     ForgetsTheLastCommitWhenItIsClosed fails [a_commit_outlives_every_handle]
 }
 
-/// Long enough that a reader in a loop looks meanwhile.
+/// Long enough for a reader in a loop to read meanwhile.
 const A_WHILE: Duration = Duration::from_millis(3);
 
 /// Two writers at a time: each works on a copy, and the one that commits last wins.
@@ -52,7 +52,7 @@ struct Unlocked {
     store: MemoryStore,
 }
 
-/// Hands the questions of a view to something else.
+/// Forwards the queries of a view to something else.
 macro_rules! view_as {
     ($type:ty, |$this:ident| log: $log:expr, values: $values:expr) => {
         impl ReadView for $type {
@@ -124,7 +124,7 @@ impl Transaction for Unlocked {
     }
 }
 
-/// A transaction that answers questions from the state it began with.
+/// A transaction that answers queries from its initial state.
 struct Blind<'a> {
     begun: Copy,
     tx: Box<dyn Transaction + 'a>,
@@ -207,7 +207,7 @@ impl Flaw for RollbackKeepsValues {
     }
 }
 
-/// What readers see of a transaction that is not committed yet.
+/// The part of an uncommitted transaction that readers see.
 #[derive(Default)]
 struct Early(Mutex<Copy>);
 
@@ -223,7 +223,7 @@ impl Early {
     }
 
     fn read<'a>(&self, inner: &MemoryStore) -> Box<dyn ReadView + 'a> {
-        // The lock is held over both looks, so that what is early is not forgotten between them.
+        // The lock covers both reads, so that an early write is not lost between them.
         let early = self.0.lock().unwrap();
         let mut copy = Copy::of(inner);
         copy.rows.extend(early.rows.clone());
@@ -231,7 +231,7 @@ impl Early {
         Box::new(copy)
     }
 
-    /// Commits while readers look at what is early.
+    /// Commits while readers read the early part.
     fn commit(&self, tx: Box<dyn Transaction + '_>) -> Result<()> {
         thread::sleep(A_WHILE);
         let mut early = self.0.lock().unwrap();
@@ -282,7 +282,7 @@ impl Flaw for ShowsValuesBeforeTheCommit {
     }
 }
 
-/// A commit of two statements, each on its own.
+/// A commit of two separate statements.
 #[derive(Default)]
 struct ShowsRowsBeforeValues(Early);
 
@@ -297,7 +297,7 @@ impl Flaw for ShowsRowsBeforeValues {
     }
 }
 
-/// Positions drawn before the commit: the second one is there before the first.
+/// Positions drawn before the commit: the second one is visible before the first.
 #[derive(Default)]
 struct ShowsALowerPositionLater(Early);
 
@@ -313,7 +313,7 @@ impl Flaw for ShowsALowerPositionLater {
     }
 }
 
-/// Projections that are brought up to date some time after their rows.
+/// Projections that are updated some time after their rows.
 #[derive(Default)]
 struct ValuesLagBehind(Mutex<Option<Copy>>);
 
@@ -334,7 +334,7 @@ impl Flaw for ValuesLagBehind {
     }
 }
 
-/// A handle that reads keeps what it read first until it writes.
+/// A reading handle keeps its first state until it writes.
 #[derive(Default)]
 struct ShowsAHandleAnOldState(Mutex<HashMap<usize, Copy>>);
 
@@ -363,7 +363,7 @@ impl Flaw for SnapshotMoves {
     }
 }
 
-/// `BEGIN` alone takes no snapshot.
+/// `BEGIN` alone does not take a snapshot.
 #[derive(Default)]
 struct SnapshotBeginsWithItsFirstRead;
 
@@ -375,7 +375,7 @@ impl Flaw for SnapshotBeginsWithItsFirstRead {
     }
 }
 
-/// A cache that nobody flushes.
+/// A cache that is never flushed.
 #[derive(Default)]
 struct ForgetsTheLastCommitWhenItIsClosed(Mutex<Closing>);
 
