@@ -159,7 +159,10 @@ impl SqliteStore {
 fn rewrite(connection: &Connection) -> rusqlite::Result<bool> {
     // Unused parts of new pages are then zero, not old memory.
     connection.query_row("PRAGMA secure_delete=ON", [], |_| Ok(()))?;
-    connection.execute_batch("VACUUM")?;
+    if let Err(error) = connection.execute_batch("VACUUM") {
+        file::forget_failed_commit(connection);
+        return Err(error);
+    }
     let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     Ok(busy == 0)
 }

@@ -228,10 +228,10 @@ fn hold_alone(lease: &Lease) -> Result<()> {
     let fail = |error| about.error(error, "locking the ledger");
     connection.query_row("PRAGMA locking_mode=EXCLUSIVE", [], |_| Ok(())).map_err(fail)?;
     // Leaving WAL mode takes an exclusive lock, which is then kept.
+    super::file::prepare_journal(&about.path)?;
     let end = Instant::now() + Duration::from_secs(about.busy_seconds);
     loop {
-        let mode = connection.query_row("PRAGMA journal_mode=DELETE", [], |row| row.get::<_, String>(0));
-        match mode.map_err(fail) {
+        match super::file::change_journal_mode(connection, "DELETE").map_err(fail) {
             Ok(mode) if mode == "delete" => break,
             Ok(_) => return Err(Error::Busy { seconds: about.busy_seconds }),
             Err(Error::Busy { .. }) if Instant::now() < end => std::thread::sleep(AGAIN),

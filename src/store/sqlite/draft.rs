@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::file::{FileContext, behind_links, private_file};
+use super::file::{FileContext, behind_links, change_journal_mode, private_file};
 use super::identity::Identity;
 use super::leftover::{SIDES, SUFFIX, sweep};
 use super::pool::Pool;
@@ -107,7 +107,7 @@ impl DraftLedger {
         let fail = |e| about.error(e, "making a ledger");
         let connection = open::connect(&self.names.path).map_err(fail)?;
         connection.pragma_update(None, "synchronous", "OFF").map_err(fail)?;
-        connection.query_row("PRAGMA journal_mode=WAL", [], |_| Ok(())).map_err(fail)?;
+        change_journal_mode(&connection, "WAL").map_err(fail)?;
         drop(connection);
         self.file.sync_all().map_err(|error| {
             if error.kind() == ErrorKind::StorageFull {

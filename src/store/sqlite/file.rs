@@ -26,6 +26,13 @@ fn log_of(database: &Path) -> PathBuf {
     log.into()
 }
 
+/// The rollback journal of a database.
+pub(super) fn journal_of(database: &Path) -> PathBuf {
+    let mut journal = behind_links(database).into_os_string();
+    journal.push("-journal");
+    journal.into()
+}
+
 /// The size of the write-ahead log of a database in bytes, if it exists.
 pub(super) fn log_bytes(database: &Path) -> Option<u64> {
     fs::metadata(log_of(database)).ok().map(|meta| meta.len())
@@ -46,6 +53,38 @@ pub(super) fn sync_entry_of(database: &Path) -> Result<()> {
     let path = behind_links(database);
     let directory = directory::parent(&path);
     directory::sync(directory).map_err(|source| Error::Io { path: directory.to_owned(), source })
+}
+
+/// Removes the frames of a failed commit from the write-ahead log. They stay readable although the failed sync may have lost them
+/// on the disk. The next program that opens the ledger would read them as a commit and write behind them.
+pub(super) fn forget_failed_commit(connection: &rusqlite::Connection) {
+    // The checkpoint moves earlier commits into the file and empties the log. If it fails too, the caller still reports the error
+    // of the commit.
+    let _ = connection.execute_batch("ROLLBACK");
+    let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+}
+
+/// Changes the journal mode of a database and returns the mode that then holds: SQLite answers with the former one where it
+/// cannot change it.
+pub(super) fn change_journal_mode(connection: &rusqlite::Connection, mode: &str) -> rusqlite::Result<String> {
+    let mut statement = connection.prepare(&format!("PRAGMA journal_mode={mode}"))?;
+    let mut rows = statement.query([])?;
+    let answer = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?.get(0)?;
+    // SQLite commits the change after it has answered. Only a further step reports that this commit failed.
+    while rows.next()?.is_some() {}
+    Ok(answer)
+}
+
+/// Makes the name of a rollback journal durable before SQLite uses it. The bundled SQLite does not sync the directory, so a power
+/// cut could leave a torn page without the journal that repairs it. SQLite ignores an empty journal.
+pub(super) fn prepare_journal(database: &Path) -> Result<()> {
+    let journal = journal_of(database);
+    match private_file(&journal) {
+        Ok(_) => sync_entry_of(database),
+        // A killed program left it, and may not have made its name durable.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => sync_entry_of(database),
+        Err(source) => Err(Error::Io { path: journal, source }),
+    }
 }
 
 /// Creates an empty private file. SQLite gives its other files the same mode.

@@ -1,17 +1,19 @@
 //! Checks a file before a ledger is opened in it.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::file::{behind_links, newer, uri};
+use super::file::{behind_links, journal_of, newer, uri};
 use super::{APPLICATION_ID, leftover};
 use crate::model::error::{Error, Result};
 
 /// The smallest page size of SQLite, in bytes.
 const PAGE_LEAST: u64 = 512;
+/// The first bytes of a rollback journal, see section 3 of <https://www.sqlite.org/fileformat2.html>.
+const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 
 /// Refuses a file that is not a ledger of this build, without changing it.
 ///
@@ -41,6 +43,8 @@ pub(super) fn refuse_foreign(path: &Path) -> Result<()> {
         Ok(Header { application: APPLICATION_ID, version, .. }) => newer(path, version),
         // It may be a new file whose first page is still in the write-ahead log.
         Ok(Header { application: 0, version: 0, tables: 0 }) => Ok(()),
+        // The first page may be a torn one. SQLite repairs it when the file is opened, and the header is checked again then.
+        _ if has_hot_journal(path) => Ok(()),
         Ok(_) => foreign("it is the database of another program"),
         Err(error) => match error.sqlite_error_code() {
             Some(rusqlite::ErrorCode::NotADatabase) => foreign("it is not an SQLite database"),
@@ -68,6 +72,14 @@ fn header(path: &Path) -> rusqlite::Result<Header> {
         _ => 0,
     };
     Ok(Header { application, version, tables })
+}
+
+/// Whether a rollback journal lies beside a database: a power cut or a kill interrupted a change of its journal mode. No lock is
+/// ever taken on a journal, so it may be opened outside SQLite.
+fn has_hot_journal(path: &Path) -> bool {
+    let mut start = [0; JOURNAL_MAGIC.len()];
+    let read = fs::File::open(journal_of(path)).and_then(|mut file| file.read_exact(&mut start));
+    read.is_ok() && start == JOURNAL_MAGIC
 }
 
 /// The reason that the operating system denies this user to read a file.
@@ -101,4 +113,30 @@ fn refuse_hard_links(path: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_first_page_with_a_journal_is_left_to_sqlite() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("usage.db");
+        fs::write(&path, [0; 8_192]).unwrap();
+        assert!(matches!(refuse_foreign(&path), Err(Error::NotALedger { .. })), "a file of zeros is no ledger");
+        fs::write(journal_of(&path), "no journal of SQLite").unwrap();
+        assert!(matches!(refuse_foreign(&path), Err(Error::NotALedger { .. })));
+        // A journal of no pages, for a file that was empty: it restores the empty file.
+        let mut journal = vec![0_u8; 512];
+        journal[..8].copy_from_slice(&JOURNAL_MAGIC);
+        journal[20..24].copy_from_slice(&512_u32.to_be_bytes());
+        journal[24..28].copy_from_slice(&8_192_u32.to_be_bytes());
+        fs::write(journal_of(&path), journal).unwrap();
+        refuse_foreign(&path).unwrap();
+        assert!(
+            crate::store::Options::new().open(&path).is_ok(),
+            "SQLite restores the empty file, and the ledger is made"
+        );
+    }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
-use super::file::newer;
+use super::file::{change_journal_mode, forget_failed_commit, newer, prepare_journal, sync_entry_of};
 use super::pool::Pool;
 use super::{APPLICATION_ID, PAGE, queue};
 use crate::model::error::{Error, Result};
@@ -75,16 +75,32 @@ impl Pool {
         // Several processes may find the file empty at once: the first in the queue migrates.
         let deadline = queue::after(self.about.busy_seconds);
         let _turn = self.turn(deadline, self.about.busy_seconds)?;
+        let database = self.files.as_ref().map(|files| files.database().to_owned());
+        if let Some(database) = database.as_ref().filter(|_| !matches!(self.has_log(connection), Ok(true))) {
+            prepare_journal(database)?;
+        }
         loop {
-            let mode: rusqlite::Result<String> = connection.query_row("PRAGMA journal_mode=WAL", [], |row| row.get(0));
-            match mode {
-                Ok(_) => break,
+            match change_journal_mode(connection, "WAL") {
+                Ok(mode) if mode == "wal" => break,
+                Ok(mode) => {
+                    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
+                    let what = format!("the journal mode stays `{mode}`");
+                    let error = rusqlite::Error::SqliteFailure(code, Some(what));
+                    return Err(self.about.error(error, "switching to write-ahead logging"));
+                }
                 // This pragma ignores the busy timeout.
                 Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(5));
                 }
                 Err(e) => return Err(self.about.error(e, "switching to write-ahead logging")),
             }
+        }
+        if let Some(database) = &database {
+            // The first read makes the write-ahead log. Its name, and that the journal is gone, are durable before a frame is.
+            connection
+                .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+                .map_err(|e| self.about.error(e, "opening the write-ahead log"))?;
+            sync_entry_of(database)?;
         }
         self.make_tables(connection)?;
         // A new ledger is moved completely into its file on close.
@@ -104,6 +120,9 @@ impl Pool {
         }
         tx.pragma_update(None, "application_id", APPLICATION_ID).map_err(fail)?;
         tx.pragma_update(None, "user_version", SCHEMA).map_err(fail)?;
-        tx.commit().map_err(fail)
+        tx.commit().map_err(|error| {
+            forget_failed_commit(connection);
+            fail(error)
+        })
     }
 }

@@ -2,6 +2,7 @@
 
 use rusqlite::{CachedStatement, ErrorCode, OptionalExtension, params};
 
+use super::file::forget_failed_commit;
 use super::pool::{Lease, Writer};
 use super::structure;
 use crate::model::error::{Error, Result};
@@ -215,7 +216,11 @@ impl Transaction for SqliteView {
     fn commit(self: Box<Self>) -> Result<()> {
         let pool = &self.lease.pool;
         pool.expect_in_place()?;
-        self.lease.connection()?.execute_batch("COMMIT").map_err(|e| pool.about.error(e, "committing"))?;
+        let connection = self.lease.connection()?;
+        if let Err(error) = connection.execute_batch("COMMIT") {
+            forget_failed_commit(connection);
+            return Err(pool.about.error(error, "committing"));
+        }
         // A write is not acknowledged if its file was removed meanwhile.
         pool.expect_in_place()
     }
