@@ -5,24 +5,26 @@ use usage_ledger::event::{NewEvent, Paused, Percent, QuotaObserved, WindowKind};
 use usage_ledger::time::{HOUR, SECOND};
 use usage_ledger::{Ledger, ProviderId, TokenRecord};
 
-use super::windows::{NOW, count, fill, limited};
-use super::{Case, Checked, same, unknown};
+use super::windows::{count, fill, limited};
+use super::{Case, Checked, NOW, Read, members, same, unknown, word};
 
-pub fn overridden(case: &Case) -> Checked {
+pub fn overridden(case: &Case) -> Read<Checked> {
     let (given, expect) = (&case.given, &case.expect);
     let ledger = limited(given);
     if given.get("session_tokens").is_some() {
         fill(&ledger, "claude", given);
     }
     let weekly = ledger.provider("claude", NOW).unwrap().weekly.usage.tokens.total();
-    if let Some(seen) = given.get("anchor_session_pct") {
-        let at = NOW.plus(-given["anchor_age_s"].as_i64().unwrap() * SECOND);
+    // A provider that states no percentage says nothing; a statement without an age is of now.
+    let anchor: Option<Percent> = given["anchor_session_pct"].as_number().and_then(|seen| seen.to_string().parse().ok());
+    if let Some(seen) = anchor {
+        let at = NOW.plus(-given["anchor_age_s"].as_i64().unwrap_or(0) * SECOND);
         let seen = QuotaObserved {
             provider: ProviderId::resolve("claude").unwrap(),
             account: None,
             window_minutes: 300,
             scope: None,
-            used_percent: Some(seen.to_string().parse().unwrap()),
+            used_percent: Some(seen),
             resets_at: Some(NOW.plus(2 * HOUR)),
             status: None,
             feed: "oauth".into(),
@@ -53,7 +55,7 @@ pub fn overridden(case: &Case) -> Checked {
                 say(&ledger, 0);
             }
         }
-        _ => return unknown(case),
+        _ => return Ok(unknown(case)),
     }
     if let Some(position) = said.filter(|_| case.when.contains("undo") || case.when.contains("void")) {
         let id = ledger.event(position).unwrap().id;
@@ -62,9 +64,9 @@ pub fn overridden(case: &Case) -> Checked {
     let usage = ledger.provider("claude", NOW).unwrap();
     let session = &usage.session;
     let tokens = session.limit.unwrap() * u64::from(session.percent.unwrap().hundredths()) / 10_000;
-    for (name, wanted) in expect.as_object().unwrap() {
+    for (name, wanted) in members(expect, "expect")? {
         let right = match name.as_str() {
-            "session_tokens" if wanted.as_str().is_some() => return unknown(case),
+            "session_tokens" if wanted.as_str().is_some() => return Ok(unknown(case)),
             "session_tokens" if session.overridden.is_some() => json!(tokens) == *wanted,
             "session_tokens" => json!(session.usage.tokens.total()) == *wanted,
             // The seed keeps at least one run to avoid a division by zero; this crate does not need to.
@@ -77,22 +79,22 @@ pub fn overridden(case: &Case) -> Checked {
             "pct" => json!(session.percent.unwrap().whole()) == *wanted,
             "burn_samples" => ledger.budget("claude", NOW).unwrap().burn.is_none(),
             "paused" => json!(ledger.status(NOW).unwrap().paused.is_some()) == *wanted,
-            "mode_not" => ledger.budget("claude", NOW).unwrap().mode.name() != wanted.as_str().unwrap(),
+            "mode_not" => ledger.budget("claude", NOW).unwrap().mode.name() != word(wanted, name)?,
             // Both numbers are shown: the override, which applies, and the provider's.
             "shown" => {
-                let said = session.overridden.as_ref().unwrap().percent;
+                let said = session.overridden.as_ref().and_then(|said| said.percent);
+                let typed = used.map(|used| Percent::from_hundredths(used.clamp(0, 100) as u32 * 100));
                 session.percent == said
-                    && said == Some(used.unwrap().clamp(0, 100).to_string().parse().unwrap())
-                    && session.observed.as_ref().unwrap().percent
-                        == Some(given["anchor_session_pct"].to_string().parse().unwrap())
+                    && said == typed
+                    && session.observed.as_ref().and_then(|seen| seen.percent) == anchor
             }
-            _ => return unknown(case),
+            _ => return Ok(unknown(case)),
         };
         if !right {
-            return Checked::Failed(format!("{name}: wanted {wanted}, found {session:?}"));
+            return Ok(Checked::Failed(format!("{name}: wanted {wanted}, found {session:?}")));
         }
     }
-    Checked::Passed
+    Ok(Checked::Passed)
 }
 
 pub fn robust(case: &Case) -> Checked {

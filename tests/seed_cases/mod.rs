@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use usage_ledger::Timestamp;
 
 mod burn;
 mod corrections;
@@ -47,7 +48,51 @@ pub fn holds(holds: bool, what: impl Into<String>) -> Checked {
     if holds { Checked::Passed } else { Checked::Failed(what.into()) }
 }
 
-/// A value without a rule.
+/// The time of cases that name none.
+pub const NOW: Timestamp = Timestamp::from_millis(1_781_092_800_000); // 2026-06-10T12:00:00Z
+
+/// A failed case where a value is not what the rule reads: `Err` ends the rule.
+pub type Read<T> = Result<T, Checked>;
+
+fn unreadable<T>(name: &str, kind: &str, found: &Value) -> Read<T> {
+    Err(Checked::Failed(format!("no rule for `{name}`: {found} is not {kind}")))
+}
+
+/// A text of a case.
+pub fn word<'v>(value: &'v Value, name: &str) -> Read<&'v str> {
+    value.as_str().map_or_else(|| unreadable(name, "a text", value), Ok)
+}
+
+/// The fields of a case.
+pub fn members<'v>(value: &'v Value, name: &str) -> Read<&'v serde_json::Map<String, Value>> {
+    value.as_object().map_or_else(|| unreadable(name, "an object", value), Ok)
+}
+
+/// A number of a case; the seed counts what is not there as 0.
+pub fn real(value: &Value, name: &str) -> Read<f64> {
+    if value.is_null() { Ok(0.0) } else { value.as_f64().map_or_else(|| unreadable(name, "a number", value), Ok) }
+}
+
+/// A local time of a case without a zone is one of the host, which is UTC.
+pub fn local(text: &str) -> Option<Timestamp> {
+    text.parse().ok().or_else(|| format!("{text}Z").parse().ok())
+}
+
+/// The clock of a case: [`NOW`] where the case names none.
+pub fn clock(given: &Value) -> Read<Timestamp> {
+    match &given["now"] {
+        Value::Null => Ok(NOW),
+        text => text.as_str().and_then(local).map_or_else(|| unreadable("now", "a time", text), Ok),
+    }
+}
+
+/// The start of a window. The state of the seed begins at the time at which it is read first, so a start that is not there
+/// or that is no time is now; one in the future never ends before it begins.
+pub fn opening(given: &Value, name: &str, now: Timestamp) -> Timestamp {
+    given[name].as_str().and_then(local).map_or(now, |opened| opened.min(now))
+}
+
+/// Something no rule is written for.
 pub fn unknown_value(given: &Value) -> Checked {
     Checked::Failed(format!("no rule for {given}"))
 }
@@ -93,15 +138,15 @@ pub fn check(case: &Case, all: &[Case], data: &[Case]) -> Checked {
         | "weekly_rollover"
         | "provider_switch"
         | "provider_resolution"
-        | "has_api_quota" => windows::check(case),
-        "override" => corrections::overridden(case),
+        | "has_api_quota" => windows::check(case).unwrap_or_else(|failed| failed),
+        "override" => corrections::overridden(case).unwrap_or_else(|failed| failed),
         "robustness" => corrections::robust(case),
-        "decide_mode" | "budget_mode" | "afford" => gate::check(case),
-        "burn_rate" => burn::check(case),
-        "pause" => pause::pause(case),
+        "decide_mode" | "budget_mode" | "afford" => gate::check(case).unwrap_or_else(|failed| failed),
+        "burn_rate" => burn::check(case).unwrap_or_else(|failed| failed),
+        "pause" => pause::pause(case).unwrap_or_else(|failed| failed),
         "preflight" => pause::preflight(case),
         "tui" => panels::tui(case),
         "dashboard" => panels::dashboard(case),
-        _ => unknown(case),
+        area => Checked::Failed(format!("no rule for the area `{area}`; the areas are those of this match")),
     }
 }

@@ -6,7 +6,8 @@ use usage_ledger::event::{LimitSet, Paused, ProviderDeclared};
 use usage_ledger::time::{HOUR, MINUTE};
 use usage_ledger::{Ledger, ProviderId, TokenRecord};
 
-use super::gate::{NOW, at_percent, configured_mode, percent};
+use super::NOW;
+use super::gate::{at_percent, configured_mode, percent};
 use super::{Case, Checked, holds, same, unknown};
 
 pub fn tui(case: &Case) -> Checked {

@@ -9,8 +9,8 @@ use usage_ledger::time::{HOUR, MINUTE, SECOND};
 use usage_ledger::usage::resume_at;
 use usage_ledger::{Ledger, Timestamp};
 
-use super::gate::{NOW, configured_mode};
-use super::{Case, Checked, same, unknown};
+use super::gate::configured_mode;
+use super::{Case, Checked, NOW, Read, same, unknown, word};
 
 /// A pause as the seed system wrote it: reason and unix time, 0 for none.
 fn seed_pause(given: &Value) -> Option<Paused> {
@@ -24,16 +24,17 @@ fn seed_pause(given: &Value) -> Option<Paused> {
     Some(Paused { reason, until, note })
 }
 
-pub fn pause(case: &Case) -> Checked {
+pub fn pause(case: &Case) -> Read<Checked> {
     let (given, expect) = (&case.given, &case.expect);
     if case.when.starts_with("parse pause duration") {
-        let found = parse_duration(given["text"].as_str().unwrap()).map(|millis| millis / SECOND);
-        return same(json!(found), expect.clone());
+        // No text is no duration.
+        let found = given["text"].as_str().and_then(parse_duration).map(|millis| millis / SECOND);
+        return Ok(same(json!(found), expect.clone()));
     }
     if let Some(left) = given["seconds_left"].as_i64() {
-        return same(json!(until_reset(left * SECOND)), expect.clone());
+        return Ok(same(json!(until_reset(left * SECOND)), expect.clone()));
     }
-    match case.when.as_str() {
+    Ok(match case.when.as_str() {
         when if when.starts_with("compute resume time") => {
             // A budget wait ends with the session.
             let session = given["session_start"].as_str().and_then(|start| super::text::around(start, NOW));
@@ -41,22 +42,21 @@ pub fn pause(case: &Case) -> Checked {
             let reset = reset.or(session.map(|start| start.plus(5 * HOUR)));
             let found = resume_at(reset, NOW);
             let wanted = match &expect["resume"] {
-                Value::Number(at) => Timestamp::from_millis(at.as_i64().unwrap() * SECOND),
+                Value::Number(at) => at.as_i64().map(|at| Timestamp::from_millis(at * SECOND)),
                 text => {
-                    let text = text.as_str().unwrap();
-                    let seconds = |text: &str| text.trim_end_matches('s').parse::<i64>().unwrap();
-                    match (text.strip_prefix("now+"), text.strip_prefix("reset+")) {
-                        (Some(after), _) => NOW.plus(seconds(after) * SECOND),
-                        (_, Some(after)) => reset.unwrap().plus(seconds(after) * SECOND),
-                        _ => return unknown(case),
-                    }
+                    let text = word(text, "resume")?;
+                    let after = |from: &str| text.strip_prefix(from)?.trim_end_matches('s').parse::<i64>().ok();
+                    // A reset that is not known is five hours away.
+                    let base = reset.map_or(NOW.plus(5 * HOUR), |reset| reset);
+                    let of_now = after("now+").map(|seconds| NOW.plus(seconds * SECOND));
+                    of_now.or_else(|| Some(base.plus(after("reset+")? * SECOND)))
                 }
             };
-            same(found, wanted)
+            wanted.map_or_else(|| unknown(case), |wanted| same(found, wanted))
         }
         "should auto-resume" => {
             let start = Timestamp::from_millis(0);
-            let now = Timestamp::from_millis(given["now"].as_i64().unwrap() * SECOND);
+            let now = given["now"].as_i64().map_or(NOW, |now| Timestamp::from_millis(now * SECOND));
             let ledger = Ledger::in_memory().unwrap();
             let pause = seed_pause(given).unwrap_or(Paused { reason: "unknown".into(), until: None, note: None });
             // An invalid end in the seed: a quota pause that only a person ends.
@@ -72,7 +72,7 @@ pub fn pause(case: &Case) -> Checked {
             let path = dir.path().join("usage.db");
             let pause = Paused { reason: "quota".into(), until: Some(NOW.plus(1)), note: None };
             Ledger::open(&path).unwrap().pause(pause, NOW).unwrap();
-            let callers = given["callers"].as_u64().unwrap();
+            let callers = given["callers"].as_u64().unwrap_or(1);
             let winners = std::thread::scope(|scope| {
                 let claims: Vec<_> = (0..callers)
                     .map(|_| {
@@ -101,7 +101,7 @@ pub fn pause(case: &Case) -> Checked {
             same(result.to_owned(), wanted.to_owned())
         }
         _ => unknown(case),
-    }
+    })
 }
 
 pub fn preflight(case: &Case) -> Checked {
