@@ -1,5 +1,6 @@
 //! Reads files that are not line logs: documents that an agent rewrites, and databases.
 
+use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::import::engine::chunk::{Chunk, admitted, unquoted};
@@ -37,7 +38,12 @@ fn emit_read(read: DocumentResult, file: &LogFile, emit: &mut dyn FnMut(Chunk) -
     let name = file.path.to_string_lossy().into_owned();
     let chunk = match read {
         Ok(None) => Chunk { progress: file.size, ..Chunk::default() },
-        Ok(Some((document, hash))) => chunk(file, name, document, hash),
+        Ok(Some((document, hash, again))) => {
+            let again = again.map(|why| SkippedLine { file: name.clone(), line: 0, why });
+            let mut chunk = chunk(file, name, document, hash);
+            chunk.skipped.extend(again);
+            chunk
+        }
         Err(refusal) => {
             let skipped = SkippedLine { file: name, line: 0, why: unquoted(&refusal.to_string()) };
             let unreadable = u64::from(refusal.is_unreadable());
@@ -47,8 +53,19 @@ fn emit_read(read: DocumentResult, file: &LogFile, emit: &mut dyn FnMut(Chunk) -
     emit(chunk);
 }
 
-/// The parsed document and the hash of its content; `None` if it is unchanged.
-type DocumentResult = Result<Option<(Document, u64)>, Refusal>;
+/// What was read, a hash of all that was, and why it was read from its beginning, if its stored state cannot be read.
+type DocumentResult = Result<Option<(Document, u64, Option<String>)>, Refusal>;
+
+/// Reads with the stored state, and without it if it cannot be read.
+fn with_state(
+    stored: Option<&Value>,
+    read: &dyn Fn(Option<&Value>) -> Result<Document, Refusal>,
+) -> Result<(Document, Option<String>), Refusal> {
+    match read(stored) {
+        Err(Refusal::State(why)) => Ok((read(None)?, Some(why))),
+        read => Ok((read?, None)),
+    }
+}
 
 fn text(log: &dyn DocumentLog, zone: Zone, file: &LogFile, known: Option<&ImportedFile>) -> DocumentResult {
     let bytes = regular::read(&file.path, LONGEST_LINE as u64)
@@ -57,16 +74,18 @@ fn text(log: &dyn DocumentLog, zone: Zone, file: &LogFile, known: Option<&Import
     if known.is_some_and(|known| known.hash == hex(hash)) {
         return Ok(None);
     }
-    let resume = known.and_then(|known| known.resume.as_ref());
-    Ok(Some((log.document(&file.path, &bytes, zone, resume)?, hash)))
+    let stored = known.and_then(|known| known.resume.as_ref());
+    let (document, again) = with_state(stored, &|stored| log.document(&file.path, &bytes, zone, stored))?;
+    Ok(Some((document, hash, again)))
 }
 
 fn database(log: &dyn DatabaseLog, file: &LogFile, known: Option<&ImportedFile>) -> DocumentResult {
     let connection = query::open(&file.path)?;
-    let document = log.database(&file.path, &connection, known.and_then(|known| known.resume.as_ref()))?;
+    let stored = known.and_then(|known| known.resume.as_ref());
+    let (document, again) = with_state(stored, &|stored| log.database(&file.path, &connection, stored))?;
     let resume = document.resume.as_ref().map(ToString::to_string).unwrap_or_default();
     let hash = xxh3_64(format!("{}:{}:{resume}", file.size, file.modified).as_bytes());
-    Ok(Some((document, hash)))
+    Ok(Some((document, hash, again)))
 }
 
 fn hex(hash: u64) -> String {

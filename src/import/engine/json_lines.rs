@@ -9,6 +9,8 @@ use crate::import::engine::fields;
 use crate::import::engine::file_calls::FileCalls;
 use crate::import::engine::jsonl;
 use crate::import::engine::parsed_call::ParsedCall;
+use crate::import::engine::query::Refusal;
+use crate::import::engine::resume;
 use crate::import::engine::source::LineParser;
 use crate::model::time::Timestamp;
 
@@ -35,9 +37,8 @@ pub(in crate::import) struct JsonLines<S> {
 
 impl<S: JsonLineState> JsonLines<S> {
     /// Restores the state of an earlier parser, or starts with `new`.
-    pub fn new(resume: Option<&Value>, new: S) -> Self {
-        let known = resume.and_then(|resume| S::deserialize(resume).ok());
-        Self { state: known.unwrap_or(new), calls: FileCalls::default() }
+    pub fn new(resume: Option<&Value>, new: S) -> Result<Self, Refusal> {
+        Ok(Self { state: resume::read(resume)?.unwrap_or(new), calls: FileCalls::default() })
     }
 }
 
@@ -67,6 +68,6 @@ impl<S: JsonLineState> LineParser for JsonLines<S> {
     }
 
     fn resume(&self) -> Option<Value> {
-        serde_json::to_value(&self.state).ok()
+        Some(resume::store(&self.state))
     }
 }

@@ -36,6 +36,7 @@ pub(in crate::import) mod redacted_logs;
 pub(in crate::import) mod regular;
 pub(in crate::import) mod renormalise;
 pub(in crate::import) mod repeated_ids;
+pub(in crate::import) mod resume;
 pub(in crate::import) mod run;
 pub(in crate::import) mod seen_keys;
 pub(in crate::import) mod service_tiers;

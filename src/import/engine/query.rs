@@ -32,6 +32,8 @@ pub(crate) enum Refusal {
     Unreadable(String),
     /// It can be read but has an unknown format.
     Unknown(String),
+    /// The state that an earlier import stored cannot be read.
+    State(String),
 }
 
 impl Refusal {
@@ -43,7 +45,7 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Unreadable(why) | Self::Unknown(why)) = self;
+        let (Self::Unreadable(why) | Self::Unknown(why) | Self::State(why)) = self;
         f.write_str(why)
     }
 }

@@ -62,7 +62,10 @@ fn lines(
     let handle = open(&file.path).map_err(|error| error.to_string())?;
     let mut reading = FileReading::new(log, zone, file, handle).map_err(|why| why.to_string())?;
     if let Some(known) = known.filter(|_| log.resumes()) {
-        reading.resume(known).map_err(|error| error.to_string())?;
+        if let Some(why) = reading.resume(known).map_err(|error| error.to_string())? {
+            let skipped = SkippedLine { file: reading.name.clone(), line: 0, why };
+            emit(Chunk { skipped: vec![skipped], ..Chunk::default() });
+        }
     }
     reading.rest(emit).map_err(|error| {
         *reached = Some(reading.lines);
@@ -125,7 +128,7 @@ impl<'a> FileReading<'a> {
 
     /// Continues after the part that an earlier run read, if that part has the same hash. Otherwise starts at the
     /// beginning.
-    fn resume(&mut self, known: &ImportedFile) -> std::io::Result<()> {
+    fn resume(&mut self, known: &ImportedFile) -> std::io::Result<Option<String>> {
         let mut left = known.offset;
         let mut block = vec![0; BLOCK];
         while left > 0 {
@@ -137,9 +140,21 @@ impl<'a> FileReading<'a> {
             self.hash.update(piece(&block, 0..got)?);
             left -= got as u64;
         }
-        if left == 0 && format!("{:016x}", self.hash.digest()) == known.hash {
-            let parser = self.log.parser(&self.file.path, known.resume.as_ref(), self.zone);
-            self.parser = parser.map_err(|why| std::io::Error::other(why.to_string()))?;
+        let mut unreadable = None;
+        let parser = if left == 0 && format!("{:016x}", self.hash.digest()) == known.hash {
+            match self.log.parser(&self.file.path, known.resume.as_ref(), self.zone) {
+                Ok(parser) => Some(parser),
+                Err(Refusal::State(why)) => {
+                    unreadable = Some(why);
+                    None
+                }
+                Err(why) => return Err(std::io::Error::other(why.to_string())),
+            }
+        } else {
+            None
+        };
+        if let Some(parser) = parser {
+            self.parser = parser;
             self.offset = known.offset;
             self.emitted = known.offset;
             self.lines = known.lines;
@@ -149,7 +164,7 @@ impl<'a> FileReading<'a> {
             self.hash = Xxh3::new();
             self.handle = open(&self.file.path)?;
         }
-        Ok(())
+        Ok(unreadable)
     }
 
     fn rest(&mut self, emit: &mut dyn FnMut(Chunk) -> bool) -> std::io::Result<()> {

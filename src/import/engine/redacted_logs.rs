@@ -10,7 +10,8 @@ use crate::import::engine::compression::{is_packed, open};
 use crate::import::engine::log_file::LogFile;
 use crate::import::engine::log_file::is_unchanged;
 use crate::import::engine::source::Source;
-use crate::model::event::{ImportedFile, REDACTED_PATH};
+use crate::model::event::{ImportedFile, WITHDRAWN_PATH};
+use crate::model::invariant::bug;
 
 /// Bytes read at a time.
 const BLOCK: usize = 64 * 1024;
@@ -27,15 +28,19 @@ impl Withdrawn {
         Self(found)
     }
 
-    /// Returns whether a file is one of them and has no new content. It is recognised by device and inode, or by a hash
-    /// of its content, whatever its name and compression are.
-    pub fn knows(&self, source: &dyn Source, file: &LogFile) -> bool {
+    /// Whether a file is one of them and tells nothing that it did not tell then: by its place on the disk, or, wherever it
+    /// is now, under which name and however it is packed, to the letter.
+    ///
+    /// An error if the file cannot be read: whether it is a shredded log is then not known, so its name must not be stored.
+    pub fn knows(&self, source: &dyn Source, file: &LogFile) -> io::Result<bool> {
         if self.0.is_empty() {
-            return false;
+            return Ok(false);
         }
-        self.0.iter().any(|known| is_unchanged(file, known))
+        if self.0.iter().any(|known| is_unchanged(file, known)) {
+            return Ok(true);
+        }
             // No content hash exists for a database.
-            || !source.format(&file.path).is_database() && self.is_same(file).unwrap_or(false)
+        if source.format(&file.path).is_database() { Ok(false) } else { self.is_same(file) }
     }
 
     fn is_same(&self, file: &LogFile) -> io::Result<bool> {
@@ -60,13 +65,14 @@ impl Withdrawn {
                 return Ok(false);
             }
             let left = known.peek().map_or(BLOCK as u64, |known| known.offset - read);
-            let want = usize::try_from(left).unwrap_or(BLOCK).min(BLOCK);
-            let block = block.get_mut(..want).unwrap_or_default();
+            let want = usize::try_from(left).map_or(BLOCK, |left| left.min(BLOCK));
+            let outside = |bytes: usize| io::Error::other(bug!("{bytes} bytes of a block of {BLOCK}"));
+            let block = block.get_mut(..want).ok_or_else(|| outside(want))?;
             let got = log.read(block)?;
             if got == 0 {
                 break;
             }
-            hash.update(block.get(..got).unwrap_or_default());
+            hash.update(block.get(..got).ok_or_else(|| outside(got))?);
             read += got as u64;
         }
         // After the part that was read there may be a line that was partial then, and still is.
@@ -111,7 +117,7 @@ mod tests {
         let at = |name: &str| dir.path().join(name);
         let text = "{\"a\":1}\n".repeat(20_000);
         let shredded = known(&text, text.len());
-        let knows = |file: &LogFile| shredded.knows(&AnyLines, file);
+        let knows = |file: &LogFile| shredded.knows(&AnyLines, file).unwrap();
         assert!(knows(&file(at("elsewhere.jsonl"), text.as_bytes())));
         assert!(knows(&file(at("packed.jsonl.zst"), &zstd::encode_all(text.as_bytes(), 3).unwrap())));
         assert!(!knows(&file(at("longer.jsonl"), format!("{text}{{}}\n").as_bytes())));
@@ -122,15 +128,16 @@ mod tests {
         assert!(!knows(&file(at("other.jsonl"), text.replace('1', "2").as_bytes())));
         let gone =
             LogFile { path: Path::new("/nowhere").to_owned(), size: text.len() as u64, modified: 1, identity: None };
-        assert!(!knows(&gone));
+        let error = shredded.knows(&AnyLines, &gone).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound, "a log that cannot be read may be a shredded one: {error}");
     }
 
     #[test]
     fn a_line_that_is_being_written_is_nothing_new() {
         let dir = tempfile::tempdir().unwrap();
         let whole = file(dir.path().join("a.jsonl"), b"{}\n{\"type\":");
-        assert!(known("{}\n", 11).knows(&AnyLines, &whole));
+        assert!(known("{}\n", 11).knows(&AnyLines, &whole).unwrap());
         // Nothing was read of it, so there is no hash to compare.
-        assert!(!known("", 11).knows(&AnyLines, &whole));
+        assert!(!known("", 11).knows(&AnyLines, &whole).unwrap());
     }
 }

@@ -1,7 +1,7 @@
 //! Runs an import: parallel readers, one batcher for each source, and one writer.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel, sync_channel};
 use std::time::Duration;
@@ -198,13 +198,14 @@ impl Job {
         let mut states = file_outlines(snapshot.view(), agent.name)?;
         let withdrawn = Withdrawn::take(&mut states);
         let files = found.files.len() as u64;
-        let unreadable = found.unreadable.into_iter().map(|(path, error)| SkippedLine {
-            file: path.to_string_lossy().into_owned(),
-            line: 0,
-            why: format!("it cannot be read: {error}"),
-        });
-        let mut unreadable: Vec<SkippedLine> = unreadable.collect();
-        unreadable.iter_mut().for_each(SkippedLine::scrub);
+        let unread = |path: &Path, error: &std::io::Error| {
+            let file = path.to_string_lossy().into_owned();
+            let mut skipped = SkippedLine { file, line: 0, why: format!("it cannot be read: {error}") };
+            skipped.scrub();
+            skipped
+        };
+        let mut unreadable: Vec<SkippedLine> =
+            found.unreadable.iter().map(|(path, error)| unread(path, error)).collect();
         let mut changed = Vec::new();
         for file in found.files {
             let path = file.path.to_string_lossy();
@@ -217,10 +218,15 @@ impl Job {
                 }
                 Some(known) if is_unchanged(&file, &known) => continue,
                 Some(_) => file_state(snapshot.view(), agent.name, &path)?,
-                // A shredded log with new content is read from the beginning. Its earlier calls are found by their
-                // keys.
-                None if withdrawn.knows(agent.source, &file) => continue,
-                None => None,
+                // Once something is new in a shredded log it is read from its beginning: what it tells again is known.
+                None => match withdrawn.knows(agent.source, &file) {
+                    Ok(true) => continue,
+                    Ok(false) => None,
+                    Err(error) => {
+                        unreadable.push(unread(&file.path, &error));
+                        continue;
+                    }
+                },
             };
             drop(path);
             changed.push(Changed { file, known, again });

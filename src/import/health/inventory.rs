@@ -155,7 +155,8 @@ fn one(
         let known = states.remove(&*secrets::path(&file.path.to_string_lossy()));
         let unread = !match &known {
             Some(known) => is_unchanged(&file, known) || is_same(source, &file, known),
-            None => withdrawn.knows(source, &file),
+            // A log that cannot be read is unread; why follows below.
+            None => withdrawn.knows(source, &file).is_ok_and(|known| known),
         };
         found.note_skipped(known.as_ref(), skipping);
         found.files += 1;

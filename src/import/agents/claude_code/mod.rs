@@ -27,10 +27,10 @@ mod transcript;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 
 use crate::import::engine::jsonl;
 use crate::import::engine::query::Refusal;
+use crate::import::engine::resume;
 use crate::import::engine::regular;
 use crate::import::engine::source::{LineLog, LineParser, LogFormat, Source};
 use crate::model::time::{Timestamp, Zone};
@@ -76,8 +76,8 @@ impl LineLog for ClaudeCode {
         resume: Option<&serde_json::Value>,
         _zone: Zone,
     ) -> Result<Box<dyn LineParser>, Refusal> {
-        let origin = match resume {
-            Some(resume) => CallOrigin::deserialize(resume).unwrap_or_default(),
+        let origin = match resume::read(resume)? {
+            Some(origin) => origin,
             None => CallOrigin::below(main_log(path).and_then(|log| first_time(&log))),
         };
         Ok(Box::new(TranscriptParser::new(origin)))

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+use serde::Deserialize;
+
 use super::*;
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::model::tokens::Tokens;

@@ -15,6 +15,7 @@ use super::line::{TranscriptLine, TranscriptMessage};
 use crate::import::engine::attribution::{self, ANTHROPIC};
 use crate::import::engine::jsonl;
 use crate::import::engine::parsed_call::ParsedCall;
+use crate::import::engine::resume;
 use crate::import::engine::source::LineParser;
 use crate::import::health::missing_usage::{Ending, WITHOUT_COUNTS};
 use crate::model::event::{Raw, TokenRecord};
@@ -189,7 +190,7 @@ impl LineParser for TranscriptParser {
     }
 
     fn resume(&self) -> Option<serde_json::Value> {
-        serde_json::to_value(&self.origin).ok()
+        Some(resume::store(&self.origin))
     }
 }
 

@@ -20,6 +20,7 @@ use crate::import::engine::fields::{self, SkipTally};
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::provider_names;
 use crate::import::engine::query::Refusal;
+use crate::import::engine::resume;
 use crate::model::event::Quality;
 use crate::model::time::Timestamp;
 use crate::readers::normalise::logged::Logged;
@@ -50,8 +51,7 @@ pub(super) fn read(family: &Family, path: &Path, text: &[u8], resume: Option<&Va
 
     let mut tally = SkipTally::default();
     let mut requests = gather(family, messages, &mut document.skipped, &mut tally);
-    let before: SeenTasks =
-        resume.and_then(|resume| serde_json::from_value(resume.get("seen")?.clone()).ok()).unwrap_or_default();
+    let before: SeenTasks = resume::member(resume, "seen")?.unwrap_or_default();
     let seen: SeenTasks = requests.iter().map(|request| (request.ts, four(&request.logged))).collect();
     settle_deleted(&mut requests, &before, &seen, &mut tally);
 

@@ -34,13 +34,13 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
-use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::import::engine::document::Document;
 use crate::import::engine::jsonl;
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::query::Refusal;
+use crate::import::engine::resume;
 use crate::import::engine::source::{DocumentLog, LineLog, LineParser, LogFormat, Source};
 use crate::import::health::missing_usage::Ending;
 use crate::model::event::{EventId, NewEvent};
@@ -95,8 +95,7 @@ impl LineLog for Codex {
         resume: Option<&serde_json::Value>,
         _zone: Zone,
     ) -> Result<Box<dyn LineParser>, Refusal> {
-        let known = resume.and_then(|resume| Thread::deserialize(resume).ok());
-        let thread = known.unwrap_or_else(|| Thread::new(name_of(path)));
+        let thread = resume::read(resume)?.unwrap_or_else(|| Thread::new(name_of(path)));
         Ok(Box::new(RolloutParser { thread, parents: Parents::new(path.to_owned()) }))
     }
 }
@@ -179,7 +178,7 @@ impl LineParser for RolloutParser {
     }
 
     fn resume(&self) -> Option<serde_json::Value> {
-        serde_json::to_value(&self.thread).ok()
+        Some(resume::store(&self.thread))
     }
 
     fn is_silent(&self) -> bool {

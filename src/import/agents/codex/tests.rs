@@ -3,6 +3,8 @@ use std::fs;
 
 use serde_json::value::RawValue;
 
+use serde::Deserialize;
+
 use super::*;
 use crate::model::event::Quality;
 use crate::readers::normalise::{self, UsageFormat};

@@ -116,7 +116,7 @@ impl Source for CopilotCli {
 
 impl LineLog for CopilotCli {
     fn parser(&self, path: &Path, resume: Option<&Value>, _zone: Zone) -> Result<Box<dyn LineParser>, Refusal> {
-        Ok(Box::new(otel::OtelParser::new(Store::beside(path)?, SessionLogs::new(home_of(path)), resume)))
+        Ok(Box::new(otel::OtelParser::new(Store::beside(path)?, SessionLogs::new(home_of(path)), resume)?))
     }
 }
 

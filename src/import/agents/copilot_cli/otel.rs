@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::served::{self, SessionLogs};
@@ -18,6 +17,7 @@ use crate::import::engine::fields;
 use crate::import::engine::jsonl;
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::query::Refusal;
+use crate::import::engine::resume;
 use crate::import::engine::source::LineParser;
 use crate::import::health::missing_usage::{Ending, Silence};
 use crate::model::event::TokenRecord;
@@ -57,13 +57,12 @@ enum LogLevel {
 }
 
 impl OtelParser {
-    pub fn new(store: Option<Store>, logs: SessionLogs, resume: Option<&Value>) -> Self {
-        let traces = resume.and_then(|resume| serde_json::from_value(resume.get("traces")?.clone()).ok());
-        let silence = resume.map_or_else(Silence::default, |resume| {
-            let left = resume.get("silence").and_then(|silence| Silence::deserialize(silence).ok());
-            left.unwrap_or_else(Silence::counted)
-        });
-        Self { store, logs, traces: traces.unwrap_or_default(), silence, found: Vec::new() }
+    pub fn new(store: Option<Store>, logs: SessionLogs, resume: Option<&Value>) -> Result<Self, Refusal> {
+        let traces: Option<VecDeque<String>> = resume::member(resume, "traces")?;
+        // Earlier importers stored no silence; they had read counts.
+        let silence = resume::member(resume, "silence")?;
+        let silence = silence.unwrap_or_else(|| resume.map_or_else(Silence::default, |_| Silence::counted()));
+        Ok(Self { store, logs, traces: traces.unwrap_or_default(), silence, found: Vec::new() })
     }
 
     fn call(&mut self, line: &Value, attributes: &Value) -> Result<(), String> {

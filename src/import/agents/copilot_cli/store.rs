@@ -13,6 +13,7 @@ use crate::import::engine::document::Document;
 use crate::import::engine::fields::{self, SkipTally};
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::query::{self, Refusal};
+use crate::import::engine::resume;
 use crate::model::time::{MINUTE, Timestamp};
 
 const TABLE: &str = "assistant_usage_events";
@@ -55,9 +56,8 @@ pub(super) fn read(database: &Connection, logs: &SessionLogs, resume: Option<&Va
     }
     let newest = database.query_row(&format!("SELECT max(id) FROM {TABLE}"), [], |row| row.get::<_, Option<i64>>(0));
     let newest = newest?.unwrap_or(0);
-    let mut last = resume.and_then(|resume| resume.get("last")?.as_i64()).unwrap_or(0);
-    let awaited = resume.and_then(|resume| resume.get("awaited")?.as_array().cloned()).unwrap_or_default();
-    let mut awaited: Vec<i64> = awaited.iter().filter_map(Value::as_i64).collect();
+    let mut last: i64 = resume::member(resume, "last")?.unwrap_or(0);
+    let mut awaited: Vec<i64> = resume::member(resume, "awaited")?.unwrap_or_default();
     // A recreated store numbers its rows from the beginning.
     if newest < last {
         last = 0;

@@ -26,6 +26,7 @@ use crate::import::engine::document::Document;
 use crate::import::engine::fields;
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::query::{self, LONGEST_VALUE, Next, Refusal};
+use crate::import::engine::resume;
 use crate::import::engine::source::{DatabaseLog, LogFormat, Source};
 use crate::import::health::missing_usage::WITHOUT_COUNTS;
 use crate::model::event::Quality;
@@ -66,7 +67,7 @@ impl DatabaseLog for Cursor {
         fields::choose(&have, "cursorDiskKV", &["key", "value"], &[])?;
         let newest = "SELECT coalesce(max(rowid), 0) FROM cursorDiskKV";
         let newest: i64 = database.query_row(newest, [], |row| row.get(0))?;
-        let last = resume.and_then(|resume| resume.get("last")?.as_i64()).unwrap_or(0);
+        let last: i64 = resume::member(resume, "last")?.unwrap_or(0);
         // A recreated database numbers its rows from the beginning.
         let mut reading = CursorReading { last: if newest < last { 0 } else { last }, ..CursorReading::default() };
         reading.document.cut = reading.rows(database).err();

@@ -32,8 +32,10 @@ use crate::import::engine::jsonl;
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::path_names::above;
 use crate::import::engine::query::Refusal;
+use crate::import::engine::resume;
 use crate::import::engine::source::{DocumentLog, LineLog, LineParser, LogFormat, Source};
 use crate::import::health::missing_usage::{Ending, Silence};
+use crate::model::invariant::bug;
 use crate::model::time::{Timestamp, Zone};
 use crate::readers::normalise::UsageFormat;
 use message::{ChatEntry, ChatPlace, ChatRole, Dialect, call};
@@ -76,7 +78,7 @@ impl LineLog for GeminiCli {
         resume: Option<&serde_json::Value>,
         _zone: Zone,
     ) -> Result<Box<dyn LineParser>, Refusal> {
-        Ok(Box::new(ChatParser::new(DIALECT, path, project::of(path), resume)))
+        Ok(Box::new(ChatParser::new(DIALECT, path, project::of(path), resume)?))
     }
 }
 
@@ -115,7 +117,7 @@ pub(in crate::import) fn document(
     project: Option<String>,
     text: &[u8],
 ) -> Result<Document, String> {
-    let mut parser = ChatParser::new(dialect, path, project, None);
+    let mut parser = ChatParser::new(dialect, path, project, None).map_err(|refusal| refusal.to_string())?;
     let entry = ChatEntry::parse(text)?;
     if entry.messages.is_none() {
         return Err("unknown shape: a chat without messages".to_owned());
@@ -190,10 +192,10 @@ impl ChatParser {
         path: &Path,
         project: Option<String>,
         resume: Option<&serde_json::Value>,
-    ) -> Self {
-        let origin: ChatOrigin = resume.and_then(|resume| ChatOrigin::deserialize(resume).ok()).unwrap_or_default();
+    ) -> Result<Self, Refusal> {
+        let origin: ChatOrigin = resume::read(resume)?.unwrap_or_default();
         let place = ChatPlace { parent: parent(path), project, ..ChatPlace::default() };
-        Self { dialect, origin, place, calls: FileCalls::default(), has_count: false }
+        Ok(Self { dialect, origin, place, calls: FileCalls::default(), has_count: false })
     }
 
     fn message(&mut self, json: &str) -> Result<(), String> {
@@ -221,13 +223,14 @@ impl ChatParser {
     /// Parses a line that may have counts or names a session.
     fn read(&mut self, line: &[u8], counts: bool) -> Result<(), String> {
         jsonl::utf8(line)?;
+        let text = std::str::from_utf8(line).map_err(|error| bug!("a line that was checked: {error}").to_string())?;
         let entry = ChatEntry::parse(line)?;
         self.origin.learn(&entry);
         if !counts {
             return Ok(());
         }
         let own = match entry.tokens.or(entry.renamed) {
-            Some(_) => self.message(std::str::from_utf8(line).unwrap_or_default()),
+            Some(_) => self.message(text),
             None => Ok(()),
         };
         let replaced = self.messages(entry.set.and_then(|set| set.messages));
@@ -275,7 +278,7 @@ impl LineParser for ChatParser {
     }
 
     fn resume(&self) -> Option<serde_json::Value> {
-        serde_json::to_value(&self.origin).ok()
+        Some(resume::store(&self.origin))
     }
 
     fn end(&mut self, settled: bool) -> Ending {

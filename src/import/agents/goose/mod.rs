@@ -26,6 +26,7 @@ use crate::import::engine::fields::{self, SkipTally};
 use crate::import::engine::jsonl;
 use crate::import::engine::provider_names;
 use crate::import::engine::query::Refusal;
+use crate::import::engine::resume;
 use crate::import::engine::source::{DatabaseLog, DocumentLog, LogFormat, Source};
 use crate::model::event::{Quality, TokenRecord};
 use crate::model::time::{Timestamp, Zone};
@@ -115,9 +116,8 @@ impl GooseSession {
 
 impl GooseReading {
     fn new(database: &Connection, resume: Option<&Value>) -> Result<Self, Refusal> {
-        let mut last = resume.and_then(|resume| resume.get("last")?.as_i64()).unwrap_or(0);
-        let summed = resume.and_then(|resume| resume.get("summed")?.as_object()).into_iter().flatten();
-        let summed = summed.filter_map(|(id, whose)| Some((id.clone(), whose.as_str()?.to_owned()))).collect();
+        let mut last: i64 = resume::member(resume, "last")?.unwrap_or(0);
+        let summed = resume::member(resume, "summed")?.unwrap_or_default();
         let have = fields::columns(database, "sessions")?;
         if have.is_empty() {
             return Err("unknown shape: a database without a table of sessions".into());

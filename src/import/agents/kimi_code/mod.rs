@@ -54,7 +54,7 @@ impl LineLog for KimiCode {
             subagent: agent.filter(|agent| *agent != "main").map(str::to_owned),
             ..WireLog::default()
         };
-        Ok(Box::new(JsonLines::new(resume, new)))
+        Ok(Box::new(JsonLines::new(resume, new)?))
     }
 }
 

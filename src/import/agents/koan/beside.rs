@@ -12,6 +12,7 @@ use crate::ledger::Ledger;
 use crate::model::error::Result;
 use crate::model::event::{EventId, NewEvent, Payload, QuotaObserved, SkippedLine};
 use crate::model::provider::ProviderId;
+use crate::model::invariant::bug;
 use crate::model::time::{Timestamp, Zone};
 
 /// Maximum size of such a document in bytes.
@@ -50,7 +51,9 @@ pub(super) fn gather(roots: &[PathBuf], zone: Zone, ledger: &Ledger, now: Timest
             }
             let at = page.generated.as_deref().and_then(|text| super::row::local_time(text, zone).ok());
             let at = at.unwrap_or(modified);
-            beside.events.extend(observed(&page, at)?.into_iter().map(|fact| event(fact, at)));
+            for fact in observed(&page, at)? {
+                beside.events.push(event(fact, at)?);
+            }
         }
     }
     Ok(beside)
@@ -72,7 +75,11 @@ fn document(path: &Path, beside: &mut Beside) -> Option<(String, Timestamp)> {
         return None;
     }
     let age = meta.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
-    let modified = age.and_then(|age| i64::try_from(age.as_millis()).ok()).unwrap_or(0);
+    // What a document states holds from its last change, so one without a time of change states nothing.
+    let Some(modified) = age.and_then(|age| i64::try_from(age.as_millis()).ok()) else {
+        beside.skipped.push(skipped(path, "the file has no time of its last change after 1970".to_owned()));
+        return None;
+    };
     let text = regular::read(path, LARGEST)
         .and_then(|bytes| String::from_utf8(bytes).map_err(|error| std::io::Error::new(ErrorKind::InvalidData, error)));
     match text {
@@ -87,13 +94,13 @@ fn document(path: &Path, beside: &mut Beside) -> Option<(String, Timestamp)> {
 }
 
 /// Builds an event whose id is a hash of its content, so that a document is recorded once.
-fn event(fact: Payload, at: Timestamp) -> NewEvent {
-    let said = match &fact {
-        Payload::QuotaObserved(said) => serde_json::to_string(said),
-        _ => Ok(String::new()),
+fn event(fact: Payload, at: Timestamp) -> Result<NewEvent> {
+    let Payload::QuotaObserved(said) = &fact else {
+        return Err(bug!("a fact of a page that is no observation: {}", fact.kind()));
     };
-    let id = EventId::from_key(super::AGENT, &format!("{} {}", fact.kind(), said.unwrap_or_default()));
-    NewEvent::new(fact, at).id(id)
+    let said = serde_json::to_string(said).map_err(|error| bug!("an observation: {error}"))?;
+    let id = EventId::from_key(super::AGENT, &format!("{} {said}", fact.kind()));
+    Ok(NewEvent::new(fact, at).id(id))
 }
 
 /// Returns the provider's percentages on the page. A page that Koan computed itself has none.

@@ -67,7 +67,7 @@ impl LineLog for Koan {
         _resume: Option<&serde_json::Value>,
         zone: Zone,
     ) -> std::result::Result<Box<dyn LineParser>, Refusal> {
-        Ok(parser(path, zone))
+        parser(path, zone)
     }
 
     /// A file has the rows of a day. Numbering equal rows needs all of them, so the file is read as a whole.
@@ -76,10 +76,12 @@ impl LineLog for Koan {
     }
 }
 
-fn parser(path: &Path, zone: Zone) -> Box<dyn LineParser> {
+fn parser(path: &Path, zone: Zone) -> std::result::Result<Box<dyn LineParser>, Refusal> {
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let day = path.file_stem().and_then(|stem| day_named(&stem.to_string_lossy())).unwrap_or_default();
-    Box::new(KoanParser { file, day, zone, told: HashMap::new(), found: Vec::new() })
+    let day = path.file_stem().and_then(|stem| day_named(&stem.to_string_lossy()));
+    // A row without a time of its own is of the day in the name of its file.
+    let day = day.ok_or("unknown shape: a file of rows whose name is not a day")?;
+    Ok(Box::new(KoanParser { file, day, zone, told: HashMap::new(), found: Vec::new() }))
 }
 
 /// Returns the day in a file name.

@@ -18,6 +18,7 @@ use crate::import::engine::fields;
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::provider_names::{UNKNOWN, provider_id};
 use crate::import::engine::query::{self, Next, Refusal};
+use crate::import::engine::resume;
 use crate::import::engine::source::{DatabaseLog, LogFormat, Source};
 use crate::model::provider::ProviderId;
 use crate::readers::normalise::logged::{Field, Logged};
@@ -56,7 +57,7 @@ impl DatabaseLog for Llm {
             known = true;
             let needed = ["id", "model", "input_tokens", "output_tokens", "datetime_utc", conversation];
             let columns = fields::choose(&have, table, &needed, &["token_details", "resolved_model", "duration_ms"])?;
-            let last = resume.and_then(|resume| resume.get(table)?.as_i64()).unwrap_or(0);
+            let last = resume::member(resume, table)?.unwrap_or(0);
             let last = rows(database, (table, conversation), &columns, last, &mut document)?;
             reached.insert(table.to_owned(), json!(last));
             if document.cut.is_some() {

@@ -83,7 +83,7 @@ impl DocumentLog for MistralVibe {
 impl LineLog for MistralVibe {
     fn parser(&self, path: &Path, resume: Option<&Value>, _zone: Zone) -> Result<Box<dyn LineParser>, Refusal> {
         let about = path.ancestors().nth(2).map(SessionAbout::read).unwrap_or_default();
-        Ok(Box::new(JsonLines::new(resume, Journal { about, ..Journal::default() })))
+        Ok(Box::new(JsonLines::new(resume, Journal { about, ..Journal::default() })?))
     }
 }
 

@@ -24,6 +24,7 @@ use crate::import::engine::file_calls::FileCalls;
 use crate::import::engine::json_lines::{JsonLineState, JsonLines};
 use crate::import::engine::limits::LONGEST_LINE;
 use crate::import::engine::query::{self, Next, Refusal};
+use crate::import::engine::resume;
 use crate::import::engine::source::{DatabaseLog, LineLog, LineParser, LogFormat, Source};
 use crate::model::time::Zone;
 
@@ -76,7 +77,7 @@ impl LineLog for Openclaw {
     fn parser(&self, path: &Path, resume: Option<&Value>, _zone: Zone) -> Result<Box<dyn LineParser>, Refusal> {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let id = name.split_once(".jsonl").map_or("", |(id, _)| id);
-        Ok(Box::new(JsonLines::new(resume, EntrySession::<Self>::named(id))))
+        Ok(Box::new(JsonLines::new(resume, EntrySession::<Self>::named(id))?))
     }
 }
 
@@ -87,7 +88,7 @@ impl DatabaseLog for Openclaw {
             fields::choose(&have, "transcript_events", &["session_id", "seq", "event_json"], &["event_zstd"])?;
         let newest: i64 =
             database.query_row("SELECT coalesce(max(rowid), 0) FROM transcript_events", [], |row| row.get(0))?;
-        let last = resume.and_then(|resume| resume.get("last")?.as_i64()).filter(|last| *last <= newest).unwrap_or(0);
+        let last: i64 = resume::member(resume, "last")?.filter(|last| *last <= newest).unwrap_or(0);
         let mut sessions: HashMap<String, EntrySession<Openclaw>> = HashMap::new();
         heads(database, &columns, &mut sessions)?;
         let (mut calls, mut document) = (FileCalls::default(), Document::default());

@@ -13,6 +13,7 @@ use crate::import::engine::document::Document;
 use crate::import::engine::fields::columns;
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::query::{self, LONGEST_VALUE, Next, Refusal};
+use crate::import::engine::resume;
 
 /// Rows of a transaction that commits late become visible after their own time, by at most this many milliseconds.
 const LATE: i64 = 60_000;
@@ -53,7 +54,7 @@ const TABLES: [MessageTable; 2] =
     [MessageTable { name: "message", second: false }, MessageTable { name: "session_message", second: true }];
 
 pub(super) fn read(database: &Connection, resume: Option<&serde_json::Value>) -> Result<Document, Refusal> {
-    let mut marks: Marks = resume.and_then(|resume| Marks::deserialize(resume).ok()).unwrap_or_default();
+    let mut marks: Marks = resume::read(resume)?.unwrap_or_default();
     let mut document = Document::default();
     let (sessions, unknown) = Sessions::read(database, &mut document);
     let (mut any, mut filled) = (false, false);
@@ -89,7 +90,7 @@ pub(super) fn read(database: &Connection, resume: Option<&serde_json::Value>) ->
     if !filled && has_sessions()? && elsewhere()? {
         return Err("unknown shape: a database with sessions, whose messages are in no table that is known".into());
     }
-    document.resume = serde_json::to_value(&marks).ok();
+    document.resume = Some(resume::store(&marks));
     // Without sessions the messages still count; only their projects are unknown.
     document.cut = document.cut.or(unknown);
     Ok(document)

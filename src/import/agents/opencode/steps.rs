@@ -55,7 +55,7 @@ pub(super) fn in_database(database: &Connection, message: &str) -> Result<Vec<St
     })
     .map_err(|refusal| match refusal {
         Refusal::Unreadable(why) => Refusal::Unreadable(format!("the parts of the message: {why}")),
-        other @ Refusal::Unknown(_) => other,
+        other @ (Refusal::Unknown(_) | Refusal::State(_)) => other,
     })?;
     wrong.map_or(Ok(steps), |why| Err(why.into()))
 }

@@ -48,6 +48,6 @@ impl LineLog for Pi {
         // The name ends with the session id, which the first line repeats.
         let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
         let id = stem.rsplit_once('_').map_or(stem, |(_, id)| id);
-        Ok(Box::new(JsonLines::new(resume, EntrySession::<Self>::named(id))))
+        Ok(Box::new(JsonLines::new(resume, EntrySession::<Self>::named(id))?))
     }
 }

@@ -33,6 +33,7 @@ use crate::import::engine::jsonl;
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::path_names::above;
 use crate::import::engine::query::Refusal;
+use crate::import::engine::resume;
 use crate::import::engine::source::{DocumentLog, LineLog, LineParser, LogFormat, Source};
 use crate::import::health::missing_usage::{Ending, Silence};
 use crate::model::event::{Raw, TokenRecord};
@@ -83,9 +84,9 @@ impl LineLog for QwenCode {
         _zone: Zone,
     ) -> Result<Box<dyn LineParser>, Refusal> {
         if is_older(path) {
-            return Ok(Box::new(gemini_cli::ChatParser::new(OLDER, path, project(path), resume)));
+            return Ok(Box::new(gemini_cli::ChatParser::new(OLDER, path, project(path), resume)?));
         }
-        let origin = resume.and_then(|resume| ChatOrigin::deserialize(resume).ok()).unwrap_or_default();
+        let origin = resume::read(resume)?.unwrap_or_default();
         Ok(Box::new(ChatParser { origin, calls: FileCalls::default() }))
     }
 }
@@ -177,7 +178,7 @@ impl LineParser for ChatParser {
     }
 
     fn resume(&self) -> Option<serde_json::Value> {
-        serde_json::to_value(&self.origin).ok()
+        Some(resume::store(&self.origin))
     }
 
     fn end(&mut self, settled: bool) -> Ending {
