@@ -329,7 +329,7 @@ fn priced(answer: &ReportTable, out: &mut dyn Write) -> Result<(), Failure> {
         let own = match source.custom.len() {
             0 => String::new(),
             _ if source.table.is_none() => String::new(),
-            number => format!(", and {}", output::counted(number as u64, "price of your own")),
+            number => format!(", and {} of your own", output::counted(number as u64, "price")),
         };
         writeln!(out, "computed by {}{own}", super::price::told(source))?;
     }

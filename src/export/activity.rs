@@ -41,8 +41,7 @@ pub fn activity(record: &TokenRecord, at: Timestamp, zone: Zone) -> String {
         parts.push(format!(" | cache: {} read, {} created", number::tokens(read), number::tokens(created)));
     }
     if let Some(cost) = record.cost {
-        let cost: rust_decimal::Decimal = cost.to_string().parse().unwrap_or_default();
-        parts.push(format!(" | ${:.4}", cost.round_dp(4)));
+        parts.push(format!(" | ${:.4}", cost.to_decimal().round_dp(4)));
     }
     if let Some(model) = record.model.as_deref().filter(|model| *model != "unknown") {
         parts.push(format!(" | {}", plain(number::model(model))));

@@ -3,7 +3,9 @@ use std::io::Write;
 use super::cells::text_cell;
 use super::{ExportError, ExportOptions, Exporter};
 use crate::ledger::Snapshot;
+use crate::model::error::Result;
 use crate::model::event::{EventId, Position, Quality, TokenRecord};
+use crate::model::invariant::bug;
 use crate::model::time::Timestamp;
 use crate::model::tokens::{TokenClass, Usd};
 use crate::readers::price::Prices;
@@ -100,19 +102,21 @@ impl Exporter for ExportedCalls {
     ) -> Result<(), ExportError> {
         let mut writer = csv::Writer::from_writer(out);
         writer.write_record(COLUMNS)?;
-        each(snapshot, options, &mut |call| Ok(writer.write_record(fields(&call))?))?;
+        each(snapshot, options, &mut |call| Ok(writer.write_record(fields(&call)?)?))?;
         Ok(writer.flush()?)
     }
 }
 
-fn fields(call: &ExportedCall) -> Vec<String> {
+/// The labels of a record as a JSON object; `None` where it has none.
+pub(super) fn labels(record: &TokenRecord) -> Result<Option<String>> {
+    let json = |labels| serde_json::to_string(labels).map_err(|error| bug!("labels as JSON: {error}"));
+    Some(&record.labels).filter(|labels| !labels.is_empty()).map(json).transpose()
+}
+
+fn fields(call: &ExportedCall) -> Result<Vec<String>> {
     let record = &call.record;
     let text = |text: &Option<String>| text_cell(text.as_deref().unwrap_or_default()).into_owned();
-    let labels = if record.labels.is_empty() {
-        String::new()
-    } else {
-        serde_json::to_string(&record.labels).unwrap_or_default()
-    };
+    let labels = labels(record)?.unwrap_or_default();
     let mut fields = vec![
         call.position.to_string(),
         call.id.to_string(),
@@ -128,10 +132,10 @@ fn fields(call: &ExportedCall) -> Vec<String> {
     fields.extend(
         TokenClass::ALL.map(|class| record.tokens.get(class).map(|count| count.to_string()).unwrap_or_default()),
     );
-    fields.push(record.tokens.total().map(|total| total.to_string()).unwrap_or_default());
+    fields.push(record.tokens.total()?.to_string());
     fields.extend([record.cost, call.usd].map(|usd| usd.map(|usd| usd.to_string()).unwrap_or_default()));
     fields.push(record.duration_ms.map(|millis| millis.to_string()).unwrap_or_default());
     fields.push(quality(record.quality).to_owned());
     fields.push(text(&record.residual));
-    fields
+    Ok(fields)
 }

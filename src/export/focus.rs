@@ -10,6 +10,7 @@ use self::charge::{ChargeSum, Key, Meter, gather};
 use super::cells::text_cell;
 use super::{ExportError, ExportOptions, Exporter};
 use crate::ledger::Snapshot;
+use crate::model::error::{Error, Result};
 use crate::model::provider::CATALOGUE;
 
 /// Exports usage as charges of [FOCUS](https://focus.finops.org) 1.4, the `FinOps` Open Cost and Usage Specification:
@@ -85,7 +86,7 @@ impl Exporter for Focus {
         let mut writer = csv::Writer::from_writer(out);
         writer.write_record(COLUMNS)?;
         for (key, sum) in gather(snapshot, options)? {
-            let row = FocusRow::new(&key, &sum);
+            let row = FocusRow::new(&key, &sum)?;
             let values = COLUMNS.map(|column| row.cell(column, table));
             writer.write_record(values)?;
         }
@@ -106,19 +107,22 @@ struct FocusRow<'r> {
 }
 
 impl<'r> FocusRow<'r> {
-    fn new(key: &'r Key, sum: &'r ChargeSum) -> Self {
+    fn new(key: &'r Key, sum: &'r ChargeSum) -> Result<Self> {
         let known = CATALOGUE.iter().find(|known| known.id == key.provider);
-        let quantity = Decimal::from(sum.quantity) / Decimal::from(key.meter.unit().0);
-        let price = key.price.and_then(|price| price.usd.to_string().parse::<Decimal>().ok());
-        Self {
+        let beyond = |what| Error::Overflow { what };
+        let quantity = i128::try_from(sum.quantity).ok().and_then(|sum| Decimal::try_from_i128_with_scale(sum, 0).ok());
+        let quantity = quantity.ok_or_else(|| beyond("quantity of a charge"))? / Decimal::from(key.meter.unit().0);
+        // A charge without a known price costs 0 here and is marked so in `x_PriceKnown`: the column must not be empty.
+        let price = key.price.map_or(Decimal::ZERO, |price| price.usd.to_decimal());
+        Ok(Self {
             key,
             sum,
             name: known.map_or_else(|| key.provider.clone(), |known| known.name.to_owned()),
             model: key.model.as_deref().unwrap_or("unknown model"),
             meter: key.meter.name(),
             quantity,
-            cost: price.unwrap_or_default() * quantity,
-        }
+            cost: price.checked_mul(quantity).ok_or_else(|| beyond("cost of a charge"))?,
+        })
     }
 
     /// Returns a cell. Text columns are foreign text; all others are numbers and times from this program.

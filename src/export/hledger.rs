@@ -1,11 +1,9 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use rust_decimal::Decimal;
-
-use super::{ExportError, ExportOptions, Exporter};
+use super::{ExportError, ExportOptions, Exporter, named};
 use crate::ledger::Snapshot;
-use crate::model::tokens::TokenClass;
+use crate::model::tokens::{TokenClass, Usd};
 use crate::readers::price::Prices;
 use crate::report::{Report, ReportKey, ReportRow};
 
@@ -53,7 +51,7 @@ impl Exporter for Hledger {
 #[derive(Default)]
 struct Balances {
     tokens: BTreeMap<String, u128>,
-    usd: BTreeMap<String, Decimal>,
+    usd: BTreeMap<String, Usd>,
 }
 
 /// Escapes a name for an account, which must not contain separators.
@@ -71,9 +69,8 @@ fn part(name: &str) -> String {
 }
 
 fn transaction(row: &ReportRow, balances: &mut Balances, out: &mut dyn Write) -> Result<(), ExportError> {
-    let mut keys = row.keys.iter().map(|key| key.as_deref().unwrap_or_default());
-    let mut next = || keys.next().unwrap_or_default();
-    let (day, provider, account, model) = (next(), part(next()), next(), part(next()));
+    let [day, provider, account, model] = named(row)?;
+    let (provider, model) = (part(provider), part(model));
     let owner = if account.is_empty() { provider } else { format!("{provider}/{}", part(account)) };
     writeln!(out, "\n{day} {owner} {model}  ; {} requests", row.usage.requests)?;
     let mut sum = 0_u128;
@@ -90,11 +87,10 @@ fn transaction(row: &ReportRow, balances: &mut Balances, out: &mut dyn Write) ->
     writeln!(out, "    served:{owner}  -{sum} tokens")?;
     if let Some(cost) = row.usage.cost.reported_usd {
         let name = format!("cost:{owner}:{model}");
-        let amount: Decimal = cost.to_string().parse().unwrap_or_default();
         let balance = balances.usd.entry(name.clone()).or_default();
-        *balance += amount;
-        writeln!(out, "    {name}  {amount} USD = {balance} USD")?;
-        writeln!(out, "    reported:{owner}  {} USD", -amount)?;
+        *balance = balance.checked_add(cost)?;
+        writeln!(out, "    {name}  {cost} USD = {balance} USD")?;
+        writeln!(out, "    reported:{owner}  -{cost} USD")?;
     }
     Ok(())
 }

@@ -1,12 +1,13 @@
 use std::io::Write;
 
-use rust_decimal::Decimal;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{ExportError, ExportOptions, Exporter};
 use crate::ledger::Snapshot;
+use crate::model::error::Error;
 use crate::model::event::{Quality, TokenRecord};
+use crate::model::invariant::bug;
 use crate::model::time::{Timestamp, Zone};
 use crate::model::tokens::{TokenClass, Usd};
 
@@ -77,7 +78,7 @@ impl Exporter for KoanJsonl {
         ordered.sort_unstable();
         for (_, position) in ordered {
             let Some(told) = snapshot.effective(position)? else { continue };
-            serde_json::to_writer(&mut *out, &row(&told.record, told.at, options.zone))
+            serde_json::to_writer(&mut *out, &row(&told.record, told.at, options.zone)?)
                 .map_err(std::io::Error::from)?;
             writeln!(out)?;
         }
@@ -85,12 +86,12 @@ impl Exporter for KoanJsonl {
     }
 }
 
-fn row(record: &TokenRecord, at: Timestamp, zone: Zone) -> KoanRow<'_> {
+fn row(record: &TokenRecord, at: Timestamp, zone: Zone) -> Result<KoanRow<'_>, Error> {
     let label = |name: &str| record.labels.get(name).map(String::as_str);
     let count = |classes: &[TokenClass]| {
         classes.iter().fold(0_u64, |sum, class| sum.saturating_add(record.tokens.get(*class).unwrap_or(0)))
     };
-    KoanRow {
+    Ok(KoanRow {
         ts: zone.local(at).format("%Y-%m-%dT%H:%M:%S%.f").to_string(),
         project: record.project.as_deref().unwrap_or("_global"),
         model: record.model.as_deref().unwrap_or("unknown"),
@@ -105,17 +106,17 @@ fn row(record: &TokenRecord, at: Timestamp, zone: Zone) -> KoanRow<'_> {
             TokenClass::CacheWrite,
         ]),
         cache_read_input_tokens: count(&[TokenClass::CacheRead]),
-        cost_usd: record.cost.and_then(rounded),
+        cost_usd: record.cost.map(rounded).transpose()?,
         duration_seconds: record.duration_ms.unwrap_or(0) / 1_000,
         // Koan omits an unknown provider.
         provider: label("cli_provider").or(Some(&*record.provider)).filter(|name| *name != "unknown"),
         mission_id: label("mission_id"),
         backfill: label("backfill") == Some("true") && record.quality == Quality::Estimated,
-    }
+    })
 }
 
 /// Converts an amount to a JSON number.
-fn rounded(usd: Usd) -> Option<Box<RawValue>> {
-    let amount: Decimal = usd.to_string().parse().ok()?;
-    RawValue::from_string(amount.round_dp(DECIMALS).normalize().to_string()).ok()
+fn rounded(usd: Usd) -> Result<Box<RawValue>, Error> {
+    let amount = usd.to_decimal().round_dp(DECIMALS).normalize();
+    RawValue::from_string(amount.to_string()).map_err(|error| bug!("an amount as JSON: {error}"))
 }

@@ -18,7 +18,9 @@ use std::io::{self, Write};
 
 use crate::ledger::Snapshot;
 use crate::model::error::{Error, Result};
+use crate::model::invariant::bug;
 use crate::model::time::{Timestamp, Zone};
+use crate::report::ReportRow;
 
 pub use activity::activity;
 pub use ccusage::{CcusageAgent, CcusageOptions, ccusage};
@@ -147,6 +149,13 @@ impl From<csv::Error> for ExportError {
             other => io::Error::other(format!("{other:?}")),
         })
     }
+}
+
+/// The keys of a row of a report by so many keys, an empty text where a record has none.
+fn named<const KEYS: usize>(row: &ReportRow) -> Result<[&str; KEYS]> {
+    let keys: &[Option<String>; KEYS] =
+        row.keys.as_slice().try_into().map_err(|_| bug!("a row of {} keys instead of {KEYS}", row.keys.len()))?;
+    Ok(keys.each_ref().map(|key| key.as_deref().unwrap_or_default()))
 }
 
 /// Every format.

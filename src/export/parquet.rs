@@ -11,10 +11,11 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{Type, TypePtr};
 
-use super::calls::{ExportedCall, each, quality};
+use super::calls::{ExportedCall, each, labels, quality};
 use super::{ExportError, ExportOptions, Exporter};
 use crate::ledger::Snapshot;
-use crate::model::error::Error;
+use crate::model::error::{Error, Result as LedgerResult};
+use crate::model::invariant::bug;
 use crate::model::tokens::{TokenClass, Usd};
 
 /// Exports the current state of every record, one row each, in the order of the log.
@@ -97,10 +98,10 @@ impl Write for SharedBuffer {
 
 /// The values of a column. Nullable columns have options.
 enum Values {
-    Number(fn(&ExportedCall) -> Option<i64>),
-    Time(fn(&ExportedCall) -> Option<i64>),
-    Text(fn(&ExportedCall) -> Option<String>),
-    Json(fn(&ExportedCall) -> Option<String>),
+    Number(fn(&ExportedCall) -> LedgerResult<Option<i64>>),
+    Time(fn(&ExportedCall) -> LedgerResult<Option<i64>>),
+    Text(fn(&ExportedCall) -> LedgerResult<Option<String>>),
+    Json(fn(&ExportedCall) -> LedgerResult<Option<String>>),
     Amount(fn(&ExportedCall) -> Option<Usd>),
 }
 
@@ -118,12 +119,13 @@ const fn maybe(name: &'static str, values: Values) -> ParquetColumn {
     ParquetColumn { name, always: false, values }
 }
 
-fn number(count: u64) -> Option<i64> {
-    i64::try_from(count).ok()
+/// A count. None is larger than 2^53; the sum of the classes is not larger than seven times that.
+fn number(count: u64) -> LedgerResult<Option<i64>> {
+    i64::try_from(count).map(Some).map_err(|_| bug!("a count of {count}"))
 }
 
-fn class(call: &ExportedCall, class: TokenClass) -> Option<i64> {
-    call.record.tokens.get(class).and_then(number)
+fn class(call: &ExportedCall, class: TokenClass) -> LedgerResult<Option<i64>> {
+    call.record.tokens.get(class).map_or(Ok(None), number)
 }
 
 /// Returns the columns, which are those of the CSV in the same order.
@@ -131,15 +133,15 @@ fn columns() -> [ParquetColumn; 23] {
     use Values::{Amount, Json, Number, Text, Time};
     [
         always("position", Number(|call| number(call.position.get()))),
-        always("id", Text(|call| Some(call.id.to_string()))),
-        always("occurred_at", Time(|call| Some(call.at.millis()))),
-        always("provider", Text(|call| Some(call.record.provider.to_string()))),
-        maybe("account", Text(|call| call.record.account.clone())),
-        maybe("model", Text(|call| call.record.model.clone())),
-        maybe("agent", Text(|call| call.record.agent.clone())),
-        maybe("conversation", Text(|call| call.record.conversation.clone())),
-        maybe("project", Text(|call| call.record.project.clone())),
-        maybe("labels", Json(labels)),
+        always("id", Text(|call| Ok(Some(call.id.to_string())))),
+        always("occurred_at", Time(|call| Ok(Some(call.at.millis())))),
+        always("provider", Text(|call| Ok(Some(call.record.provider.to_string())))),
+        maybe("account", Text(|call| Ok(call.record.account.clone()))),
+        maybe("model", Text(|call| Ok(call.record.model.clone()))),
+        maybe("agent", Text(|call| Ok(call.record.agent.clone()))),
+        maybe("conversation", Text(|call| Ok(call.record.conversation.clone()))),
+        maybe("project", Text(|call| Ok(call.record.project.clone()))),
+        maybe("labels", Json(|call| labels(&call.record))),
         maybe("input", Number(|call| class(call, TokenClass::Input))),
         maybe("cache_read", Number(|call| class(call, TokenClass::CacheRead))),
         maybe("cache_write_5m", Number(|call| class(call, TokenClass::CacheWrite5m))),
@@ -147,18 +149,13 @@ fn columns() -> [ParquetColumn; 23] {
         maybe("cache_write", Number(|call| class(call, TokenClass::CacheWrite))),
         maybe("output", Number(|call| class(call, TokenClass::Output))),
         maybe("reasoning", Number(|call| class(call, TokenClass::Reasoning))),
-        maybe("total", Number(|call| call.record.tokens.total().ok().and_then(number))),
+        maybe("total", Number(|call| number(call.record.tokens.total()?))),
         maybe("reported_usd", Amount(|call| call.record.cost)),
         maybe("usd", Amount(|call| call.usd)),
-        maybe("duration_ms", Number(|call| call.record.duration_ms.and_then(number))),
-        always("quality", Text(|call| Some(quality(call.record.quality).to_owned()))),
-        maybe("residual", Text(|call| call.record.residual.clone())),
+        maybe("duration_ms", Number(|call| call.record.duration_ms.map_or(Ok(None), number))),
+        always("quality", Text(|call| Ok(Some(quality(call.record.quality).to_owned())))),
+        maybe("residual", Text(|call| Ok(call.record.residual.clone()))),
     ]
-}
-
-fn labels(call: &ExportedCall) -> Option<String> {
-    let labels = &call.record.labels;
-    (!labels.is_empty()).then(|| serde_json::to_string(labels).unwrap_or_default())
 }
 
 fn schema() -> Result<TypePtr, ParquetError> {
@@ -190,11 +187,12 @@ impl ParquetColumn {
         let levels = |known: Vec<bool>| (!self.always).then(|| known.into_iter().map(i16::from).collect::<Vec<_>>());
         let written = match (&self.values, writer) {
             (Values::Number(of) | Values::Time(of), ColumnWriter::Int64ColumnWriter(writer)) => {
-                let (values, known) = split(calls, of);
+                let (values, known) = split(calls, of)?;
                 writer.write_batch(&values, levels(known).as_deref(), None)
             }
             (Values::Text(of) | Values::Json(of), ColumnWriter::ByteArrayColumnWriter(writer)) => {
-                let (values, known) = split(calls, |call| of(call).map(|text| ByteArray::from(text.into_bytes())));
+                let bytes = |text: String| ByteArray::from(text.into_bytes());
+                let (values, known) = split(calls, |call| Ok(of(call)?.map(bytes)))?;
                 writer.write_batch(&values, levels(known).as_deref(), None)
             }
             (Values::Amount(of), ColumnWriter::FixedLenByteArrayColumnWriter(writer)) => {
@@ -211,16 +209,20 @@ impl ParquetColumn {
 }
 
 /// Returns the known values, and a mask of the calls that have one.
-fn split<T>(calls: &[ExportedCall], of: impl Fn(&ExportedCall) -> Option<T>) -> (Vec<T>, Vec<bool>) {
-    let values: Vec<Option<T>> = calls.iter().map(of).collect();
+fn split<T>(
+    calls: &[ExportedCall],
+    of: impl Fn(&ExportedCall) -> LedgerResult<Option<T>>,
+) -> LedgerResult<(Vec<T>, Vec<bool>)> {
+    let values: Vec<Option<T>> = calls.iter().map(of).collect::<LedgerResult<_>>()?;
     let known = values.iter().map(Option::is_some).collect();
-    (values.into_iter().flatten().collect(), known)
+    Ok((values.into_iter().flatten().collect(), known))
 }
 
 fn write(writer: &mut SerializedFileWriter<SharedBuffer>, calls: &[ExportedCall]) -> Result<(), ExportError> {
     let mut group = writer.next_row_group().map_err(told)?;
     for column in columns() {
-        let Some(mut writer) = group.next_column().map_err(told)? else { break };
+        let next = group.next_column().map_err(told)?;
+        let mut writer = next.ok_or_else(|| Error::from(bug!("no column `{}` in the schema", column.name)))?;
         column.write(writer.untyped(), calls)?;
         writer.close().map_err(told)?;
     }

@@ -3,8 +3,9 @@ use std::io::Write;
 
 use rust_decimal::Decimal;
 
-use super::{ExportError, ExportOptions, Exporter};
+use super::{ExportError, ExportOptions, Exporter, named};
 use crate::ledger::Snapshot;
+use crate::model::error::Result;
 use crate::model::tokens::TokenClass;
 use crate::report::{Report, ReportKey, ReportTable};
 use crate::usage::WindowUsage;
@@ -37,7 +38,7 @@ impl Exporter for Prometheus {
         }
         let table = snapshot.report(&report)?;
         let mut page = MetricsPage::default();
-        counters(&table, &mut page);
+        counters(&table, &mut page)?;
         let status = snapshot.status(options.now(snapshot)?)?;
         for one in &status.providers {
             let usage = &one.usage;
@@ -74,11 +75,10 @@ const METRICS: [(&str, &str, &str); 12] = [
     ("usage_ledger_events_total", "counter", "Events in the ledger."),
 ];
 
-fn counters(table: &ReportTable, page: &mut MetricsPage) {
+fn counters(table: &ReportTable, page: &mut MetricsPage) -> Result<()> {
     for row in &table.rows {
-        let mut keys = row.keys.iter().map(|key| key.as_deref().unwrap_or_default());
-        let mut next = || keys.next().unwrap_or_default();
-        let names = [("provider", next()), ("account", next()), ("model", next())];
+        let [provider, account, model] = named(row)?;
+        let names = [("provider", provider), ("account", account), ("model", model)];
         let with = |name: &'static str, value: &'static str| [names.as_slice(), &[(name, value)]].concat();
         page.add("usage_ledger_requests_total", &names, row.usage.requests);
         // A class that nobody reported is unknown, not 0.
@@ -98,6 +98,7 @@ fn counters(table: &ReportTable, page: &mut MetricsPage) {
         }
         page.add("usage_ledger_unpriced_requests_total", &names, cost.unpriced_requests);
     }
+    Ok(())
 }
 
 fn windows(names: &[(&str, &str)], window: &str, held: &WindowUsage, page: &mut MetricsPage) {

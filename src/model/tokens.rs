@@ -303,6 +303,17 @@ impl Usd {
         self.0
     }
 
+    /// The amount as a decimal number. Beyond 7.9 × 10^16 dollars it has fewer decimals, because a decimal number has 28
+    /// digits.
+    pub(crate) fn to_decimal(self) -> Decimal {
+        let with = |divisor: i128, scale: u32| Decimal::try_from_i128_with_scale(self.0 / divisor, scale).ok();
+        // The largest amount is 1.7 × 10^26 dollars, so whole dollars always fit.
+        with(1, Self::SCALE)
+            .or_else(|| with(1_000_000, Self::SCALE - 6))
+            .unwrap_or_else(|| Decimal::from_i128_with_scale(self.0 / 10_i128.pow(Self::SCALE), 0))
+            .normalize()
+    }
+
     /// The amount of a whole number of 10^-12 dollars.
     pub(crate) const fn from_picos(picos: i128) -> Self {
         Self(picos)

@@ -40,7 +40,8 @@ impl Moment {
             Self::Ago(millis) => now.plus(-millis),
             Self::DaysAgo(days) => {
                 let today = zone.day(now);
-                zone.start_of_day(today.checked_sub_days(Days::new(days)).unwrap_or(today))
+                // Before the calendar begins there is no event: everything is later.
+                today.checked_sub_days(Days::new(days)).map_or(Timestamp::MIN, |day| zone.start_of_day(day))
             }
         }
     }
@@ -157,6 +158,9 @@ mod tests {
         assert_eq!(at("2h"), "2026-06-01T20:30:00.000Z");
         assert_eq!(at("7d"), "2026-05-25T22:00:00.000Z");
         assert_eq!((at("1w"), at("0d")), (at("7d"), at("today")));
+        // Longer ago than the calendar reaches is before every event, not today.
+        assert_eq!(at("99999999d"), Timestamp::MIN.to_string());
+        assert_eq!(at("4294967295w"), Timestamp::MIN.to_string());
         for bad in [
             "2026-6-1",
             "2026-02-30",

@@ -6,12 +6,9 @@ use crate::model::tokens::Usd;
 use crate::present::output::grouped;
 use crate::usage::Cost;
 
-/// Decimal places of the smallest amount, 10^-12 dollars.
-const PICO_DIGITS: u32 = 12;
-
-/// Converts an amount to a decimal without trailing zeros. Amounts above 7.9 * 10^16 dollars become that value.
+/// An amount as a decimal number without trailing zeros.
 pub(crate) fn decimal(usd: Usd) -> Decimal {
-    Decimal::try_from_i128_with_scale(usd.picos(), PICO_DIGITS).map_or(Decimal::MAX, |amount| amount.normalize())
+    usd.to_decimal()
 }
 
 /// Formats `$1,234.50`. Amounts below a dollar have four decimals, because a call may cost less than a cent.
@@ -52,6 +49,8 @@ mod tests {
             ("1.005", "$1.01"),
             ("12.3", "$12.30"),
             ("1234567.899", "$1,234,567.90"),
+            ("900719916466900345.259004", "$900,719,916,466,900,345.26"),
+            ("100000000000000000000000000.25", "$100,000,000,000,000,000,000,000,000.00"),
         ] {
             assert_eq!(dollars(usd.parse().unwrap()), text, "{usd}");
         }

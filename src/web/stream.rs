@@ -66,14 +66,12 @@ impl Streams {
 /// Returns where a stream starts: after the last event that the client received.
 pub(super) fn last_seen(headers: &HeaderMap) -> Result<Option<Position>, Fault> {
     let Some(value) = headers.get("last-event-id") else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default().trim();
+    let wrong = || Fault::input("the header Last-Event-ID is no position: send the id of the last event, or none");
+    let text = value.to_str().map_err(|_| wrong())?.trim();
     if text.is_empty() {
         return Ok(None);
     }
-    let number: u64 = text
-        .parse()
-        .map_err(|_| Fault::input("the header Last-Event-ID is no position: send the id of the last event, or none"))?;
-    Ok(Some(Position::new(number)))
+    Ok(Some(Position::new(text.parse().map_err(|_| wrong())?)))
 }
 
 /// Sends new events until the client or the server ends.

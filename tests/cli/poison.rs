@@ -171,3 +171,27 @@ fn a_time_of_another_century_is_a_typing_error() {
     }
     assert!(!cli.ledger().exists());
 }
+
+#[test]
+fn an_amount_of_many_digits_is_shown_as_it_is() {
+    let cli = TestCli::new();
+    cli.at(NOW, &["price", "set", "openai", "dear", "--input", "99999999", "--output", "1"]);
+    cli.ok(&["--now", NOW, "record", "--provider", "openai", "--model", "dear", "--input", &MOST.to_string()]);
+    let report = cli.at(NOW, &["report", "--by", "model"]);
+    assert!(report.contains("900719916466899845.26"), "{report}");
+    assert!(!report.contains("79228162514264337593543950335"), "{report}");
+    assert!(cli.at(NOW, &["--json", "report", "--by", "model"]).contains("\"usd\":\"900719916466899845.259"), "{report}");
+    for format in ["focus", "hledger", "csv", "prometheus", "koan-jsonl"] {
+        cli.at(NOW, &["export", "--format", format]);
+    }
+}
+
+#[test]
+fn a_time_longer_ago_than_the_calendar_reaches_is_before_every_record() {
+    let cli = TestCli::new();
+    cli.at(NOW, &["record", "--provider", "openai", "--input", "5", "--occurred-at", "2025-01-01T00:00:00Z"]);
+    for since in ["99999d", "99999999d", "4294967295w"] {
+        let report = cli.at(NOW, &["--json", "report", "--since", since]);
+        assert!(report.contains(r#""requests":1"#), "{since}: {report}");
+    }
+}
