@@ -34,7 +34,15 @@ const ISSUED: &[&str] = &[
     r"1//0[\w-]{20,}",
     r"GOCSPX-[\w-]{10,}",
     r"(?:xai|pplx|nvapi|csk|pypi|tskey|sl)-[\w-]{16,}",
-    r"(?:gsk|hf|r8|fw|npm|ntn|figd|whsec|dckr_pat|dckr_oat|sntrys|phx|phc|lin_api|tgp_v1|dop_v1|doo_v1|rubygems|vck|vcp|lsv2_pt|lsv2_sk|shpat|shpss|shpca|shppa|api_org|secret)_[A-Za-z0-9+/=_-]{16,}",
+    r"tvly-(?:dev-|prod-)?[A-Za-z0-9]{16,}",
+    // Short beginnings, and names of companies: words follow them in ordinary names.
+    r"(?:fc|jina|exa|e2b|vercel|nfp|pul|rdme|sbp|glsa|atlasv1)[-_][A-Za-z0-9]{24,}",
+    // Addresses that let anybody who knows them post.
+    r"hooks\.slack\.com/(?:services|workflows|triggers)/[\w/-]{16,}",
+    r"discord(?:app)?\.com/api/webhooks/[\w/-]{16,}",
+    r"hooks\.zapier\.com/hooks/catch/[\w/-]{8,}",
+    r"[\w.-]+\.webhook\.office\.com/webhookb2/[\w@/-]{16,}",
+    r"(?:gsk|hf|r8|fw|npm|ntn|figd|whsec|dckr_pat|dckr_oat|sntrys|phx|phc|lin_api|tgp_v1|dop_v1|doo_v1|dor_v1|sb_secret|wandb_v1|pscale_tkn|pscale_pw|shippo_live|rubygems|vck|vcp|lsv2_pt|lsv2_sk|shpat|shpss|shpca|shppa|api_org|secret)_[A-Za-z0-9+/=_-]{16,}",
     r"SG\.[\w-]{16,}\.[\w-]{16,}",
     r"hvs\.[\w-]{16,}",
     r"AGE-SECRET-KEY-1[0-9A-Z]{20,}",
@@ -51,7 +59,7 @@ const NAMED: &str = r"(?:api[-_ ]?key|(?:access|account|session|private|signing|
 /// Literals, one of which every match of `ISSUED` contains. They decide on ordinary names without the large expression.
 static HINTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     compile(
-        r"sk[-_]|pk[-_]|rk[-_]|gh[opsur]_|_pat_|_oat_|gl[a-z]+-|xox|xapp-|A[KSBCRI][ICO]A|AIza|ya29|1//0|GOCSPX|xai-|pplx-|nvapi-|pypi-|tskey-|sl-|gsk_|hf_|r8_|fw_|npm_|ntn_|figd_|whsec_|sntrys_|ph[xc]_|_api_|_v1_|rubygems_|vc[kp]_|lsv2_|shp|api_org|secret_|SG\.|hvs\.|AGE-|AC[0-9a-f]|SK[0-9a-f]|dapi|key-|PMAK|:AA|[MNO][\w-]{23,27}\.|eyJ",
+        r"sk[-_]|pk[-_]|rk[-_]|gh[opsur]_|_pat_|_oat_|gl[a-z]+-|xox|xapp-|A[KSBCRI][ICO]A|AIza|ya29|1//0|GOCSPX|xai-|pplx-|nvapi-|csk-|pypi-|tskey-|sl-|tvly-|fc[-_]|jina[-_]|exa[-_]|e2b[-_]|hooks?[./]|sbp_|sb_|glsa_|atlasv1|vercel_|nfp_|pul_|rdme_|pscale_|shippo_|gsk_|hf_|r8_|fw_|npm_|ntn_|figd_|whsec_|sntrys_|ph[xc]_|_api_|_v1_|rubygems_|vc[kp]_|lsv2_|shp|api_org|secret_|SG\.|hvs\.|AGE-|AC[0-9a-f]|SK[0-9a-f]|dapi|key-|PMAK|:AA|[MNO][\w-]{23,27}\.|eyJ",
     )
 });
 
@@ -333,6 +341,13 @@ mod tests {
             "eyJhbGciOi.",
             "secret_",
             "tskey-auth-",
+            "tvly-dev-",
+            "sbp_",
+            "sb_secret_",
+            "csk-",
+            "glsa_",
+            "https://hooks.slack.com/services/T00000000/B00000000/",
+            "https://discord.com/api/webhooks/123456789012345678/",
         ];
         for prefix in issued {
             for text in [
@@ -404,6 +419,9 @@ mod tests {
             "basic instructions",
             "a task-or-something, desk-admin-interface-redesign",
             "sk-learn-project",
+            "vercel_marketing_website_of_2026",
+            "/work/fc-barcelona-fan-page-2024-rewrite",
+            "/work/.git/hooks/pre-commit",
             "author: me",
             "ssh://git@github.com/x/y",
             "http://localhost:4318/v1/logs",

@@ -11,7 +11,7 @@ use usage_ledger::import::{self, ImportOptions};
 use crate::cli_support::TestCli;
 
 /// Forms of credentials; `@` stands for the varying part.
-const SHAPES: [&str; 66] = [
+const SHAPES: [&str; 71] = [
     "sk-ant-api03-@",
     "sk-ant-oat01-@",
     "sk-proj-@",
@@ -54,6 +54,11 @@ const SHAPES: [&str; 66] = [
     "figd_@",
     "phx_@",
     "dop_v1_@",
+    "tvly-@",
+    "sbp_@",
+    "sb_secret_@",
+    "csk-@",
+    "https://hooks.slack.com/services/T00000000/B00000000/@",
     "eyJhbGciOiJIUzI1NiJ9.@.sig",
     "eyJ@@",
     "Bearer @",
