@@ -7,6 +7,7 @@ mod crash;
 mod damage;
 mod disk_full;
 mod file_identity;
+mod golden;
 mod handle;
 mod mutations;
 mod store_contract;
