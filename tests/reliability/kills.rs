@@ -1,5 +1,6 @@
 //! SIGKILL at seeded instants of every writing command: at a system call, or at a moment.
 
+mod import_watch;
 mod serve;
 mod watch;
 
@@ -79,7 +80,7 @@ fn a_killed_run_loses_nothing_acknowledged() {
     let (files, home) = (scratch.path().join("files"), scratch.path().join("home"));
     let mut acknowledged: Vec<Acknowledged> = Vec::new();
     let (mut next, mut killed, mut lives) = (0, 0, 0);
-    while killed < share(35) {
+    while killed < share(30) {
         if next == 0 || next > 120 {
             // A ledger survives many kills; then a new one begins.
             for dir in [&files, &home] {
@@ -135,6 +136,12 @@ fn a_killed_server_loses_nothing_acknowledged() {
 fn a_killed_dashboard_loses_nothing_shown() {
     let (_, mut rng) = seeded("kills of watch");
     watch::kill_at_work(share(5), &mut rng);
+}
+
+#[test]
+fn a_killed_import_that_follows_logs_has_what_it_reported_and_misses_nothing() {
+    let (_, mut rng) = seeded("kills of import --watch");
+    import_watch::kill_while_following(share(5), &mut rng);
 }
 
 /// The timeout for expected events.

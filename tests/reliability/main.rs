@@ -2,7 +2,8 @@
 //! acknowledged event. `RELIABILITY.md` lists the promises.
 //!
 //! `RELIABILITY_SEED` repeats a run. `RELIABILITY_KILLS`, `RELIABILITY_CUTS`, `RELIABILITY_FAULTS` and
-//! `RELIABILITY_HISTORIES` set the number of trials; `RELIABILITY_FAULTS=all` tries every call.
+//! `RELIABILITY_HISTORIES` set how much is tried; `RELIABILITY_FAULTS=all` tries every call. `RELIABILITY_CROWD_SECONDS` sets
+//! how long many processes record together.
 
 #![cfg(all(target_os = "linux", feature = "cli"))]
 #![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
@@ -11,6 +12,7 @@
 mod corpora;
 #[path = "../corpus/mod.rs"]
 mod corpus;
+mod crowd;
 mod directories;
 mod faults;
 mod kills;

@@ -37,12 +37,6 @@ impl Scenario {
         self.name == "repair"
     }
 
-    /// Whether it copies, replaces or repairs a whole ledger. These commands are only killed so far; their failing
-    /// calls are not tested in full yet.
-    pub fn is_only_killed(&self) -> bool {
-        self.is_repair() || self.name == "backup" || self.name.starts_with("restore")
-    }
-
     /// Whether it changes the ledger.
     pub fn writes(&self) -> bool {
         !matches!(self.name, "report" | "verify" | "gate")
