@@ -6,7 +6,7 @@ use crate::model::tokens::Usd;
 use crate::present::output::grouped;
 use crate::usage::Cost;
 
-/// An amount as a decimal number without trailing zeros.
+/// Converts an amount to a decimal without trailing zeros.
 pub(crate) fn decimal(usd: Usd) -> Decimal {
     usd.to_decimal()
 }

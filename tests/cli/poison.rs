@@ -180,7 +180,10 @@ fn an_amount_of_many_digits_is_shown_as_it_is() {
     let report = cli.at(NOW, &["report", "--by", "model"]);
     assert!(report.contains("900719916466899845.26"), "{report}");
     assert!(!report.contains("79228162514264337593543950335"), "{report}");
-    assert!(cli.at(NOW, &["--json", "report", "--by", "model"]).contains("\"usd\":\"900719916466899845.259"), "{report}");
+    assert!(
+        cli.at(NOW, &["--json", "report", "--by", "model"]).contains("\"usd\":\"900719916466899845.259"),
+        "{report}"
+    );
     for format in ["focus", "hledger", "csv", "prometheus", "koan-jsonl"] {
         cli.at(NOW, &["export", "--format", format]);
     }

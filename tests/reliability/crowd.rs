@@ -54,7 +54,10 @@ fn processes_that_record_together_lose_nothing() {
     times.sort_unstable();
     let part = |percent: usize| times[(times.len() - 1) * percent / 100];
     let (half, most, last) = (part(50), part(99), part(100));
-    eprintln!("{} calls of {PROCESSES} processes in {whole:.1?}: p50 {half:?}, p99 {most:?}, longest {last:?}", keys.len());
+    eprintln!(
+        "{} calls of {PROCESSES} processes in {whole:.1?}: p50 {half:?}, p99 {most:?}, longest {last:?}",
+        keys.len()
+    );
     let limit = Duration::from_millis(crate::setting("RELIABILITY_P99_MS", u64::MAX));
     assert!(most <= limit, "the 99th percentile of a call is {most:?}");
 }

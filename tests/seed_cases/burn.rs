@@ -33,9 +33,7 @@ pub fn check(case: &Case) -> Read<Checked> {
     let (given, expect) = (&case.given, &case.expect);
     // The seed leaves out samples that are no numbers.
     let uses: Vec<(Timestamp, f64)> = given["samples_minutes_ago_and_cost"].as_array().map_or(Vec::new(), |pairs| {
-        let sample = |pair: &Value| {
-            Some((NOW.plus(-(pair[0].as_f64()? * MINUTE as f64) as i64), number(&pair[1])?))
-        };
+        let sample = |pair: &Value| Some((NOW.plus(-(pair[0].as_f64()? * MINUTE as f64) as i64), number(&pair[1])?));
         pairs.iter().filter_map(sample).collect()
     });
     let used = given["session_pct"].as_f64().unwrap_or(0.0);

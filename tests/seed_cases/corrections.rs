@@ -16,7 +16,8 @@ pub fn overridden(case: &Case) -> Read<Checked> {
     }
     let weekly = ledger.provider("claude", NOW).unwrap().weekly.usage.tokens.total();
     // A provider that states no percentage says nothing; a statement without an age is of now.
-    let anchor: Option<Percent> = given["anchor_session_pct"].as_number().and_then(|seen| seen.to_string().parse().ok());
+    let anchor: Option<Percent> =
+        given["anchor_session_pct"].as_number().and_then(|seen| seen.to_string().parse().ok());
     if let Some(seen) = anchor {
         let at = NOW.plus(-given["anchor_age_s"].as_i64().unwrap_or(0) * SECOND);
         let seen = QuotaObserved {

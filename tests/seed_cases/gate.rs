@@ -127,9 +127,8 @@ fn afford(case: &Case) -> Read<Checked> {
     if case.when.starts_with("decide then downgrade") {
         let ledger = after_runs(given, budget);
         for (factor, wanted) in members(expect, "expect")? {
-            let of_cost = |tier: &Tier| {
-                factor.trim_start_matches('x').parse() == Ok(f64::from(tier.cost_percent()) / 100.0)
-            };
+            let of_cost =
+                |tier: &Tier| factor.trim_start_matches('x').parse() == Ok(f64::from(tier.cost_percent()) / 100.0);
             let Some(tier) = Tier::ALL.into_iter().find(of_cost) else { return Ok(unknown(case)) };
             let found = ledger.gate(&Ask::new("claude").unwrap().tier(tier), NOW).unwrap().mode;
             if found.name() != word(wanted, factor)? {

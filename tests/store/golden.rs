@@ -42,7 +42,8 @@ fn folded(path: &Path) {
     let call = |n: u32| {
         // A call every 23 minutes for 30 days, with a pause of a day after each hundred: many sessions and some weeks.
         let at = start.plus(i64::from(n) * 23 * 60_000 + i64::from(n / 100) * 86_400_000);
-        let mut record = TokenRecord::new(["anthropic", "openai", "ollama"][n as usize % 3], format!("model-{}", n % 5));
+        let mut record =
+            TokenRecord::new(["anthropic", "openai", "ollama"][n as usize % 3], format!("model-{}", n % 5));
         record = record.input(u64::from(n) * 7).output(u64::from(n % 11)).key(format!("golden-{n}"));
         record = record.project(format!("project-{}", n % 4)).conversation(format!("conversation-{}", n / 20));
         record.tokens.cache_read = (n % 2 == 0).then_some(u64::from(n));
@@ -90,7 +91,8 @@ fn what_a_log_folds_to_changes_only_with_a_new_version() {
     let found: Vec<(String, String)> = names
         .map(|name| {
             let rows = rows(&file, &name);
-            let hash = if rows.is_empty() { "empty".to_owned() } else { Hash::of_line(rows).to_string()[..16].to_owned() };
+            let hash =
+                if rows.is_empty() { "empty".to_owned() } else { Hash::of_line(rows).to_string()[..16].to_owned() };
             (name, hash)
         })
         .collect();
@@ -112,5 +114,10 @@ fn what_a_log_folds_to_changes_only_with_a_new_version() {
             list(&found)
         );
     }
-    assert_eq!(versions, VERSIONS, "new versions: record them in VERSIONS, and these hashes in TABLES:\n{}", list(&found));
+    assert_eq!(
+        versions,
+        VERSIONS,
+        "new versions: record them in VERSIONS, and these hashes in TABLES:\n{}",
+        list(&found)
+    );
 }

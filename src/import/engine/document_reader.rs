@@ -53,7 +53,7 @@ fn emit_read(read: DocumentResult, file: &LogFile, emit: &mut dyn FnMut(Chunk) -
     emit(chunk);
 }
 
-/// What was read, a hash of all that was, and why it was read from its beginning, if its stored state cannot be read.
+/// The parsed document, the hash of its content, and why its stored state cannot be read, if so; `None` if it is unchanged.
 type DocumentResult = Result<Option<(Document, u64, Option<String>)>, Refusal>;
 
 /// Reads with the stored state, and without it if it cannot be read.

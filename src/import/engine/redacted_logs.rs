@@ -10,7 +10,7 @@ use crate::import::engine::compression::{is_packed, open};
 use crate::import::engine::log_file::LogFile;
 use crate::import::engine::log_file::is_unchanged;
 use crate::import::engine::source::Source;
-use crate::model::event::{ImportedFile, WITHDRAWN_PATH};
+use crate::model::event::{ImportedFile, REDACTED_PATH};
 use crate::model::invariant::bug;
 
 /// Bytes read at a time.
@@ -28,10 +28,10 @@ impl Withdrawn {
         Self(found)
     }
 
-    /// Whether a file is one of them and tells nothing that it did not tell then: by its place on the disk, or, wherever it
-    /// is now, under which name and however it is packed, to the letter.
+    /// Returns whether a file is one of them and has no new content. It is recognised by device and inode, or by a hash
+    /// of its content, whatever its name and compression are.
     ///
-    /// An error if the file cannot be read: whether it is a shredded log is then not known, so its name must not be stored.
+    /// An unreadable file is an error, because it may be a shredded log and its name must not be stored again.
     pub fn knows(&self, source: &dyn Source, file: &LogFile) -> io::Result<bool> {
         if self.0.is_empty() {
             return Ok(false);
@@ -39,7 +39,7 @@ impl Withdrawn {
         if self.0.iter().any(|known| is_unchanged(file, known)) {
             return Ok(true);
         }
-            // No content hash exists for a database.
+        // No content hash exists for a database.
         if source.format(&file.path).is_database() { Ok(false) } else { self.is_same(file) }
     }
 

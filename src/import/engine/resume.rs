@@ -17,10 +17,7 @@ pub(in crate::import) fn read<S: DeserializeOwned>(stored: Option<&Value>) -> Re
 }
 
 /// A member of a stored state; `None` where none is stored.
-pub(in crate::import) fn member<S: DeserializeOwned>(
-    stored: Option<&Value>,
-    name: &str,
-) -> Result<Option<S>, Refusal> {
+pub(in crate::import) fn member<S: DeserializeOwned>(stored: Option<&Value>, name: &str) -> Result<Option<S>, Refusal> {
     let Some(stored) = stored else { return Ok(None) };
     let state = stored.as_object().ok_or_else(|| unreadable(&"it is not an object"))?;
     state.get(name).map(|member| S::deserialize(member).map_err(|error| unreadable(&error))).transpose()
@@ -37,7 +34,7 @@ pub(in crate::import) fn store<S: Serialize>(state: &S) -> Value {
 fn unreadable(why: &dyn std::fmt::Display) -> Refusal {
     let bug = bug!("{why}");
     Refusal::State(format!(
-        "the state that an earlier import stored cannot be read, so it was read again from its beginning ({bug})"
+        "the state that an earlier import stored cannot be read, so the file was read again from its beginning ({bug})"
     ))
 }
 

@@ -218,7 +218,8 @@ impl Job {
                 }
                 Some(known) if is_unchanged(&file, &known) => continue,
                 Some(_) => file_state(snapshot.view(), agent.name, &path)?,
-                // Once something is new in a shredded log it is read from its beginning: what it tells again is known.
+                // A shredded log with new content is read from the beginning. Its earlier calls are found by their
+                // keys.
                 None => match withdrawn.knows(agent.source, &file) {
                     Ok(true) => continue,
                     Ok(false) => None,

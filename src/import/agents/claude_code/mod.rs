@@ -27,11 +27,10 @@ mod transcript;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-
 use crate::import::engine::jsonl;
 use crate::import::engine::query::Refusal;
-use crate::import::engine::resume;
 use crate::import::engine::regular;
+use crate::import::engine::resume;
 use crate::import::engine::source::{LineLog, LineParser, LogFormat, Source};
 use crate::model::time::{Timestamp, Zone};
 use crate::readers::normalise::UsageFormat;

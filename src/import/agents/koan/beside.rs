@@ -11,8 +11,8 @@ use crate::import::engine::source::Beside;
 use crate::ledger::Ledger;
 use crate::model::error::Result;
 use crate::model::event::{EventId, NewEvent, Payload, QuotaObserved, SkippedLine};
-use crate::model::provider::ProviderId;
 use crate::model::invariant::bug;
+use crate::model::provider::ProviderId;
 use crate::model::time::{Timestamp, Zone};
 
 /// Maximum size of such a document in bytes.
