@@ -222,7 +222,7 @@ fn write(writer: &mut SerializedFileWriter<SharedBuffer>, calls: &[ExportedCall]
     let mut group = writer.next_row_group().map_err(told)?;
     for column in columns() {
         let next = group.next_column().map_err(told)?;
-        let mut writer = next.ok_or_else(|| Error::from(bug!("no column `{}` in the schema", column.name)))?;
+        let mut writer = next.ok_or_else(|| bug!("no column `{}` in the schema", column.name))?;
         column.write(writer.untyped(), calls)?;
         writer.close().map_err(told)?;
     }

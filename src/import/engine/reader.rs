@@ -61,11 +61,11 @@ fn lines(
 ) -> Result<(), String> {
     let handle = open(&file.path).map_err(|error| error.to_string())?;
     let mut reading = FileReading::new(log, zone, file, handle).map_err(|why| why.to_string())?;
-    if let Some(known) = known.filter(|_| log.resumes()) {
-        if let Some(why) = reading.resume(known).map_err(|error| error.to_string())? {
-            let skipped = SkippedLine { file: reading.name.clone(), line: 0, why };
-            emit(Chunk { skipped: vec![skipped], ..Chunk::default() });
-        }
+    if let Some(known) = known.filter(|_| log.resumes())
+        && let Some(why) = reading.resume(known).map_err(|error| error.to_string())?
+    {
+        let skipped = SkippedLine { file: reading.name.clone(), line: 0, why };
+        emit(Chunk { skipped: vec![skipped], ..Chunk::default() });
     }
     reading.rest(emit).map_err(|error| {
         *reached = Some(reading.lines);
