@@ -61,7 +61,7 @@ pub struct Report {
     filters: Vec<(ReportKey, String)>,
     prices: Option<Prices>,
     fill: bool,
-    told: bool,
+    by_counted_at: bool,
 }
 
 impl Report {
@@ -101,7 +101,7 @@ impl Report {
             filters: Vec::new(),
             prices: None,
             fill: false,
-            told: false,
+            by_counted_at: false,
         }
     }
 
@@ -261,13 +261,13 @@ impl Report {
     }
 
     /// The same query with calls dated by `counted_at`. Prices stay those of the calls' own times.
-    pub(crate) fn as_told(&self) -> Self {
-        Self { told: true, ..self.clone() }
+    pub(crate) fn by_counted_at(&self) -> Self {
+        Self { by_counted_at: true, ..self.clone() }
     }
 
     /// The time of a call for this report.
     fn date(&self, at: Timestamp, record: &TokenRecord) -> Timestamp {
-        if self.told { record.counted_time(at) } else { at }
+        if self.by_counted_at { record.counted_time(at) } else { at }
     }
 
     /// The same query without a time range.
@@ -353,13 +353,13 @@ fn run(snapshot: &Snapshot<'_>, report: &Report) -> Result<ReportTable> {
     let by_window = report.by.contains(&ReportKey::Window);
     let mut rows = table::Builder::default();
     // Dating calls by `counted_at` may move them within a quarter, and from one window to another.
-    let done = (!report.told || (report.is_aligned() && !by_window)) && {
+    let done = (!report.by_counted_at || (report.is_aligned() && !by_window)) && {
         let view = snapshot.view();
         let windows = by_window.then(|| ReportWindows::read(view, report)).transpose()?;
         let mut pieces = Pieces::default();
         rollups::days(view, report, windows.as_ref(), &mut pieces, &mut costs, &mut rows)?;
         pieces::add(snapshot, report, windows.as_ref(), &pieces, &mut costs, &mut rows)?;
-        !report.told || redate::redate(view, report, &costs, &mut rows)?
+        !report.by_counted_at || redate::redate(view, report, &costs, &mut rows)?
     };
     if !done {
         rows = table::Builder::default();

@@ -77,8 +77,8 @@ impl FromStr for Tier {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let found = Self::ALL.into_iter().find(|tier| tier.name() == text);
-        found.ok_or_else(|| {
+        let tier = Self::ALL.into_iter().find(|tier| tier.name() == text);
+        tier.ok_or_else(|| {
             Error::invalid(format!("`{text}` is not a tier: write trivial, simple, medium, complex or critical"))
         })
     }

@@ -89,10 +89,10 @@ fn window(evidence: &Evidence, name: &str, window: &WindowUsage) -> Option<Count
     let mut used = window.percent?;
     let (mut age, mut trail, mut warnings) = (0, Vec::new(), Vec::new());
     let mut positions = window.evidence.clone();
-    let stale = |said: &&ProviderSignal| said.stale && window.overridden.as_ref().is_none_or(|word| word.at < said.at);
-    if let Some(said) = window.observed.as_ref().filter(stale) {
-        age = evidence.now.millis() - said.at.millis();
-        positions.push(said.position);
+    let stale = |reading: &&ProviderSignal| reading.stale && window.overridden.as_ref().is_none_or(|word| word.at < reading.at);
+    if let Some(reading) = window.observed.as_ref().filter(stale) {
+        age = evidence.now.millis() - reading.at.millis();
+        positions.push(reading.position);
         warnings.push(format!(
             "{}'s last reading of the {name} window is {} min old: {}",
             usage.provider,

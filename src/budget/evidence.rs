@@ -78,7 +78,7 @@ fn session_rate(
 /// The records that determine the estimate of a window: those with the most tokens, by position.
 pub(super) fn records(view: &dyn ReadView, ask: &Ask, window: &WindowUsage, now: Timestamp) -> Result<Vec<Position>> {
     let Some(start) = window.started_at else { return Ok(Vec::new()) };
-    let mut found: Vec<(u64, Position)> = Vec::new();
+    let mut heaviest: Vec<(u64, Position)> = Vec::new();
     let mut seen = 0_usize;
     view.rows(recorded_from(view, start)?, &mut |position, row| {
         seen += 1;
@@ -92,13 +92,13 @@ pub(super) fn records(view: &dyn ReadView, ask: &Ask, window: &WindowUsage, now:
                 _ => return GO_ON,
             };
             if record.provider == ask.provider.as_str() && record.account == ask.account {
-                found.push((record.tokens.total()?, position));
+                heaviest.push((record.tokens.total()?, position));
             }
         }
         if seen < RECORDS_SEEN { GO_ON } else { STOP }
     })?;
-    found.sort_unstable_by_key(|(tokens, position)| (std::cmp::Reverse(*tokens), *position));
-    let mut positions: Vec<Position> = found.into_iter().take(RECORDS_NAMED).map(|(_, position)| position).collect();
+    heaviest.sort_unstable_by_key(|(tokens, position)| (std::cmp::Reverse(*tokens), *position));
+    let mut positions: Vec<Position> = heaviest.into_iter().take(RECORDS_NAMED).map(|(_, position)| position).collect();
     positions.sort_unstable();
     Ok(positions)
 }

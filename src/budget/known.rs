@@ -13,18 +13,18 @@ use crate::usage::{accounts, switches};
 
 /// The providers in any event of the ledger.
 fn in_events(view: &dyn ReadView) -> Result<BTreeSet<String>> {
-    let mut found: BTreeSet<String> = accounts(view)?.into_iter().map(|one| one.provider.into_owned()).collect();
+    let mut providers: BTreeSet<String> = accounts(view)?.into_iter().map(|one| one.provider.into_owned()).collect();
     for switch in switches(view, Timestamp::MAX)? {
-        found.insert(switch.switch.to.as_str().to_owned());
-        found.extend(switch.switch.from.map(|from| from.as_str().to_owned()));
+        providers.insert(switch.switch.to.as_str().to_owned());
+        providers.extend(switch.switch.from.map(|from| from.as_str().to_owned()));
     }
     facts(view, EventKind::PriceSet, &Subject::Ledger, Timestamp::MAX, Order::Ascending, &mut |fact| {
         if let Payload::PriceSet(price) = fact.event.payload {
-            found.insert(price.provider.as_str().to_owned());
+            providers.insert(price.provider.as_str().to_owned());
         }
         GO_ON
     })?;
-    Ok(found)
+    Ok(providers)
 }
 
 /// Refuses a provider that is in no catalogue, no event and no declaration: its gate could never close.

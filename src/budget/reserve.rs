@@ -39,18 +39,18 @@ fn check(view: &dyn ReadView, ask: &Ask, tokens: u64, now: Timestamp) -> Result<
     }
     debug_assert!(verdict.mode > Mode::Wait, "a metered provider that is to wait is gated");
     // Reservations of callers whose clocks are ahead also count.
-    let held = reservations(view, &account, now, Timestamp::MAX)?;
-    let held = held.iter().fold(0_u64, |sum, one| sum.saturating_add(one.tokens));
+    let reserved = reservations(view, &account, now, Timestamp::MAX)?;
+    let reserved = reserved.iter().fold(0_u64, |sum, one| sum.saturating_add(one.tokens));
     let usage = &evidence.usage;
     let full = verdict.budget_mode == BudgetMode::Full;
     for (name, window, counts) in [("session", &usage.session, true), ("weekly", &usage.weekly, full)] {
         let Some(left) = left(window).filter(|_| counts) else { continue };
-        let left = left.saturating_sub(held);
+        let left = left.saturating_sub(reserved);
         if tokens > left {
             return Err(Error::OverBudget {
                 provider: usage.provider.clone(),
                 window: name,
-                asked: tokens,
+                requested: tokens,
                 left,
                 resets_at: window.resets_at,
             });

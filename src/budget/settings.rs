@@ -103,28 +103,28 @@ impl BudgetSettings {
     /// assert!(odd.warnings[0].contains("`usage` is no mapping"));
     /// ```
     pub fn from_json(settings: &Value) -> Self {
-        let mut found = Self { preflight_minutes: PREFLIGHT_MINUTES, ..Self::default() };
-        let usage = &found.section(settings, "usage");
-        let budget = &found.section(settings, "budget");
-        found.mode(at(usage, "budget_mode"));
-        found.unlimited = found.flag("unlimited_quota", at(usage, "unlimited_quota"), at(settings, "unlimited_quota"));
-        found.session_limit = found.count("usage.session_token_limit", at(usage, "session_token_limit"));
-        found.weekly_limit = found.count("usage.weekly_token_limit", at(usage, "weekly_token_limit"));
-        found.rungs(at(budget, "warn_at_percent"), at(budget, "stop_at_percent"));
-        found.source(at(usage, "authoritative_source"));
+        let mut parsed = Self { preflight_minutes: PREFLIGHT_MINUTES, ..Self::default() };
+        let usage = &parsed.section(settings, "usage");
+        let budget = &parsed.section(settings, "budget");
+        parsed.mode(at(usage, "budget_mode"));
+        parsed.unlimited = parsed.flag("unlimited_quota", at(usage, "unlimited_quota"), at(settings, "unlimited_quota"));
+        parsed.session_limit = parsed.count("usage.session_token_limit", at(usage, "session_token_limit"));
+        parsed.weekly_limit = parsed.count("usage.weekly_token_limit", at(usage, "weekly_token_limit"));
+        parsed.rungs(at(budget, "warn_at_percent"), at(budget, "stop_at_percent"));
+        parsed.source(at(usage, "authoritative_source"));
         let stale = at(usage, "authoritative_max_staleness_seconds");
         if !stale.is_null() {
             let seconds = number(stale).map_or(900.0, |seconds| seconds.clamp(1.0, f64::from(u32::MAX)));
-            found.stale_after_seconds = Some(seconds as u32);
+            parsed.stale_after_seconds = Some(seconds as u32);
         }
         let minutes = at(settings, "preflight_cache_minutes");
         if !minutes.is_null() {
             match number(minutes) {
-                Some(minutes) => found.preflight_minutes = minutes.clamp(0.0, f64::from(u32::MAX)) as u32,
-                None => found.warn(format!("`preflight_cache_minutes` is {minutes}: {PREFLIGHT_MINUTES} is used")),
+                Some(minutes) => parsed.preflight_minutes = minutes.clamp(0.0, f64::from(u32::MAX)) as u32,
+                None => parsed.warn(format!("`preflight_cache_minutes` is {minutes}: {PREFLIGHT_MINUTES} is used")),
             }
         }
-        found
+        parsed
     }
 
     fn warn(&mut self, what: String) {

@@ -82,19 +82,19 @@ impl Snapshot<'_> {
         let (view, now) = (self.view(), now.into());
         let timeline = switches(view, now)?;
         let active_provider = active_provider(view, now)?;
-        let mut known = accounts(view)?;
+        let mut selected_keys = accounts(view)?;
         if let Some(active) = &active_provider
-            && known.iter().all(|account| account.provider != *active)
+            && selected_keys.iter().all(|account| account.provider != *active)
         {
-            known.push(AccountRef::new(active, None).into_owned());
-            known.sort_unstable();
+            selected_keys.push(AccountRef::new(active, None).into_owned());
+            selected_keys.sort_unstable();
         }
-        for account in clouds_that_refuse(view, &known, now)? {
-            known.push(account);
-            known.sort_unstable();
+        for account in clouds_that_refuse(view, &selected_keys, now)? {
+            selected_keys.push(account);
+            selected_keys.sort_unstable();
         }
         let mut providers = Vec::new();
-        for account in &known {
+        for account in &selected_keys {
             let mut evidence = Evidence::gather(view, account, &timeline, now)?;
             sum_up(view, account, now, &timeline, &mut evidence.usage)?;
             let mut ask = Ask::new(&account.provider)?;
@@ -137,7 +137,7 @@ impl Snapshot<'_> {
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let ledger = Ledger::in_memory()?;
     /// let verdict = ledger.snapshot()?.budget("openai", now)?;
-    /// assert_eq!((verdict.gated, verdict.available_percent), (false, None)); // nothing is known yet
+    /// assert_eq!((verdict.gated, verdict.available_percent), (false, None)); // nothing is selected_keys yet
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn budget(&self, provider: &str, now: impl Into<Timestamp>) -> Result<Verdict> {
@@ -155,7 +155,7 @@ impl Snapshot<'_> {
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let ledger = Ledger::in_memory()?;
     /// let verdict = ledger.snapshot()?.gate(&Ask::new("openai")?.tier(Tier::Critical), now)?;
-    /// assert_eq!((verdict.mode, verdict.warnings.len()), (Mode::Deep, 1)); // nothing is known, and it says so
+    /// assert_eq!((verdict.mode, verdict.warnings.len()), (Mode::Deep, 1)); // nothing is selected_keys, and it says so
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn gate(&self, ask: &Ask, now: impl Into<Timestamp>) -> Result<Verdict> {
@@ -183,18 +183,18 @@ impl Snapshot<'_> {
 /// records.
 fn clouds_that_refuse(
     view: &dyn ReadView,
-    known: &[AccountRef<'static>],
+    selected_keys: &[AccountRef<'static>],
     now: Timestamp,
 ) -> Result<Vec<AccountRef<'static>>> {
-    let mut found = Vec::new();
-    for account in known {
+    let mut clouds = Vec::new();
+    for account in selected_keys {
         let Some(cloud) = cloud_of(&account.provider) else { continue };
         let cloud = AccountRef { provider: cloud.into(), account: account.account.clone() };
-        if !known.contains(&cloud) && cloud_refusal(view, account, now)?.is_some() {
-            found.push(cloud);
+        if !selected_keys.contains(&cloud) && cloud_refusal(view, account, now)?.is_some() {
+            clouds.push(cloud);
         }
     }
-    Ok(found)
+    Ok(clouds)
 }
 
 impl Ledger {

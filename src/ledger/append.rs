@@ -12,89 +12,9 @@ use crate::model::event::{
 use crate::model::time::Timestamp;
 use crate::projection::append_leaves;
 use crate::projection::{Fold, effective, find_record};
+use super::outcome::Outcome;
+use super::prepared_event::PreparedEvent;
 use crate::store::{ReadView, Row, Transaction, WriteView};
-
-/// The result of appending an event.
-///
-/// ```
-/// use usage_ledger::{EventId, Ledger, Outcome, TokenRecord};
-/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let ledger = Ledger::in_memory()?;
-/// let call = TokenRecord::new("openai", "gpt-5").input(1).key("resp_1");
-/// let (position, id) = (1.into(), EventId::from_key("openai", "resp_1"));
-/// assert_eq!(ledger.record(call.clone(), now)?, Outcome::Appended { position, id });
-/// assert_eq!(ledger.record(call, now)?, Outcome::Existing { position, id }); // a retry
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The event is new.
-    Appended {
-        /// Its position.
-        position: Position,
-        /// Its id.
-        id: EventId,
-    },
-    /// The ledger already has the event.
-    Existing {
-        /// The position of the existing event.
-        position: Position,
-        /// The id of that event. It differs from the given id if another natural key identified the call.
-        id: EventId,
-    },
-}
-
-impl Outcome {
-    /// The position of the event.
-    ///
-    /// ```
-    /// # use usage_ledger::{Ledger, TokenRecord};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let outcome = Ledger::in_memory()?.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
-    /// assert_eq!(outcome.position().get(), 1);
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub const fn position(self) -> Position {
-        match self {
-            Self::Appended { position, .. } | Self::Existing { position, .. } => position,
-        }
-    }
-
-    /// The id of the event, which amendments and voids need.
-    ///
-    /// ```
-    /// # use usage_ledger::{Ledger, TokenRecord};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let ledger = Ledger::in_memory()?;
-    /// let call = ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
-    /// ledger.void(call.id(), "a test call", now)?;
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub const fn id(self) -> EventId {
-        match self {
-            Self::Appended { id, .. } | Self::Existing { id, .. } => id,
-        }
-    }
-
-    /// Whether the event is new.
-    ///
-    /// ```
-    /// # use usage_ledger::{Ledger, TokenRecord};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let outcome = Ledger::in_memory()?.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
-    /// assert!(outcome.is_new());
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub const fn is_new(self) -> bool {
-        matches!(self, Self::Appended { .. })
-    }
-
-    /// An existing event at a position.
-    pub(crate) fn existing(view: &dyn ReadView, position: Position) -> Result<Self> {
-        let line = view.expect_line(position)?;
-        Ok(Self::Existing { position, id: Event::from_line(position, &line)?.id })
-    }
-}
 
 /// Rows per write to the store.
 const CHUNK: usize = 1_024;
@@ -110,54 +30,13 @@ fn identify(new: &NewEvent) -> Option<EventId> {
     new.id.or(key)
 }
 
-/// An event whose line and leaf hash are computed.
-pub(crate) struct Ready {
-    event: Event,
-    line: String,
-    leaf: Hash,
-    /// The ids of a record's keys, if they are already computed.
-    ids: Option<Vec<EventId>>,
-}
-
-impl From<Ready> for NewEvent {
-    fn from(ready: Ready) -> Self {
-        let Event { id, occurred_at, source, payload, .. } = ready.event;
-        Self { id: Some(id), occurred_at, source, payload }
-    }
-}
-
-impl Ready {
-    /// Computes the line of an event with its own id, for an append at that time.
-    pub fn new(id: EventId, mut new: NewEvent, ids: Option<Vec<EventId>>, recorded_at: Timestamp) -> Self {
-        new.payload.minify();
-        new.payload.scrub_usage();
-        let event = Event { id, occurred_at: new.occurred_at, recorded_at, source: new.source, payload: new.payload };
-        // `push_ready` serialises a missing line again, and returns the error.
-        let line = event.to_line().unwrap_or_default();
-        let leaf = leaf_hash(line.as_bytes());
-        Self { event, line, leaf, ids }
-    }
-
-    /// The event.
-    #[cfg(feature = "import")]
-    pub const fn event(&self) -> &Event {
-        &self.event
-    }
-
-    /// The event alone.
-    #[cfg(feature = "import")]
-    pub fn into_event(self) -> Event {
-        self.event
-    }
-}
-
 /// A write transaction that appends events.
 pub(crate) struct Appender<'t> {
     tx: Box<dyn Transaction + 't>,
     size: u64,
     recorded_at: Timestamp,
     fold: Fold,
-    pending: Vec<Ready>,
+    pending: Vec<PreparedEvent>,
     pending_ids: HashMap<EventId, usize>,
     pending_keys: HashSet<EventId>,
     unflushed: usize,
@@ -165,7 +44,7 @@ pub(crate) struct Appender<'t> {
     /// The last id drawn in the current millisecond.
     last: Option<EventId>,
     /// A thread that frees written events, so that the writer need not do it.
-    spent: Option<SyncSender<Vec<Ready>>>,
+    spent: Option<SyncSender<Vec<PreparedEvent>>>,
 }
 
 /// The number of events of one millisecond that are examined to keep their order.
@@ -212,7 +91,7 @@ impl<'t> Appender<'t> {
 
     /// Sends written events to another thread that frees them, because each one consists of many allocations.
     #[cfg(feature = "import")]
-    pub fn leave_spent(&mut self, to: SyncSender<Vec<Ready>>) {
+    pub fn leave_spent(&mut self, to: SyncSender<Vec<PreparedEvent>>) {
         self.spent = Some(to);
     }
 
@@ -268,11 +147,11 @@ impl<'t> Appender<'t> {
         if let Payload::TokensAmended(amend) = &new.payload {
             self.pending_keys.extend(amend.replacement.ids());
         }
-        self.push_ready(Ready::new(id, new, ids, self.recorded_at))
+        self.push_ready(PreparedEvent::new(id, new, ids, self.recorded_at))
     }
 
     /// Appends an event that is known to be new and whose line is computed.
-    pub fn push_ready(&mut self, mut ready: Ready) -> Result<Outcome> {
+    pub fn push_ready(&mut self, mut ready: PreparedEvent) -> Result<Outcome> {
         if ready.event.recorded_at != self.recorded_at || ready.line.is_empty() {
             // Another writer has committed meanwhile.
             ready.event.recorded_at = self.recorded_at;
@@ -425,7 +304,7 @@ mod tests {
             let ids = Mutex::new(uuid::ContextV7::new());
             let mut appender = Appender::new(store.write().unwrap(), at, &ids).unwrap();
             let new = NewEvent::new(TokenRecord::new("openai", "gpt-5").input(1), at);
-            let mut ready = Ready::new(EventId::from_key("openai", "a"), new, None, at);
+            let mut ready = PreparedEvent::new(EventId::from_key("openai", "a"), new, None, at);
             ready.line = broken.to_owned();
             assert!(matches!(appender.push_ready(ready), Err(Error::LineBreak { kind: "tokens_recorded", .. })));
         }

@@ -66,12 +66,12 @@ pub(super) fn first_after(view: &dyn ReadView, time: Timestamp) -> Result<Option
 }
 
 fn recorded_at(view: &dyn ReadView, position: Position) -> Result<Timestamp> {
-    let mut found = None;
+    let mut recorded_at = None;
     view.rows(position, &mut |_, row| {
-        found = Some(row.recorded_at);
+        recorded_at = Some(row.recorded_at);
         STOP
     })?;
-    found.ok_or_else(|| Error::damaged(position, "a position before the head has no event"))
+    recorded_at.ok_or_else(|| Error::damaged(position, "a position before the head has no event"))
 }
 
 /// Opens a past state. If it is `every` events after the nearest cached state, it is cached too.

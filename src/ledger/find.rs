@@ -49,9 +49,9 @@ impl EventFilter {
     /// Whether an event has one of the wanted names.
     pub fn is_named(&self, payload: &Payload) -> bool {
         self.names.iter().all(|(kind, wanted)| {
-            let mut found = false;
-            names_of(payload, &mut |of, name| found |= of == *kind && wanted.contains(name));
-            found
+            let mut kinds = false;
+            names_of(payload, &mut |of, name| kinds |= of == *kind && wanted.contains(name));
+            kinds
         })
     }
 
@@ -83,16 +83,16 @@ impl EventFilter {
 impl Snapshot<'_> {
     /// The possible matches from a position on, up to the end of its block.
     fn candidates(&self, filter: &EventFilter, from: Position) -> Result<Vec<(Position, String)>> {
-        let mut found = Vec::new();
+        let mut kinds = Vec::new();
         let (number, _) = place(from);
         let last = position_at(number, (BLOCK - 1) as u16);
         self.view().rows(from, &mut |position, row| {
             if position <= last && filter.fits(&row) {
-                found.push((position, row.body.to_owned()));
+                kinds.push((position, row.body.to_owned()));
             }
             if position < last { GO_ON } else { STOP }
         })?;
-        Ok(found)
+        Ok(kinds)
     }
 
     /// Visits all matching events from a position on, and some others: the caller compares names with

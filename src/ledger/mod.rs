@@ -7,8 +7,10 @@ mod commands;
 #[cfg_attr(not(feature = "cli"), allow(dead_code))] // used by the command `log`
 mod find;
 mod observe;
+mod outcome;
 mod past_states;
 mod pause;
+mod prepared_event;
 mod prove;
 mod queries;
 mod repair;
@@ -25,7 +27,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-pub use append::Outcome;
+pub use outcome::Outcome;
 pub use as_of::AsOf;
 pub use backup::{Backup, Restored};
 pub use repair::Repair;
@@ -37,7 +39,7 @@ pub use verify::{Finding, Verification};
 
 pub(crate) use append::Appender;
 #[cfg(feature = "import")]
-pub(crate) use append::Ready;
+pub(crate) use prepared_event::PreparedEvent;
 #[cfg(feature = "cli")]
 pub(crate) use find::EventFilter;
 

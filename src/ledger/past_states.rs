@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::model::error::Result;
 use crate::model::event::{EventKind, Position};
-use crate::store::{EventStore, GO_ON, Order, PrefixView, ReadView, STOP, Table};
+use crate::store::{EventStore, GO_ON, KeyRange, Order, PrefixView, ReadView, STOP, Table};
 
 /// The default distance from the nearest cached state at which a state is cached, in events.
 pub(super) const EVERY: u64 = 50_000;
@@ -44,17 +44,12 @@ fn unseal(at: Position, value: &[u8]) -> Option<&[u8]> {
 
 /// The last valid cached state up to a position: its position, and its bytes.
 pub(super) fn nearest(view: &dyn ReadView, at: Position) -> Result<(Position, Option<Vec<u8>>)> {
-    let mut found = (Position::START, None);
-    view.scan(Table::Snapshots, &[VERSION], &key(at.next()), Order::Descending, &mut |key, value| match position(key)
-        .and_then(|at| Some((at, unseal(at, value)?)))
-    {
-        Some((at, state)) => {
-            found = (at, Some(state.to_vec()));
-            STOP
-        }
-        None => GO_ON,
+    let end = key(at.next());
+    let range = KeyRange::between(Table::Snapshots, &[VERSION], &end).descending();
+    let nearest = view.first(&range, |key, value| {
+        Ok(position(key).and_then(|at| Some((at, Some(unseal(at, value)?.to_vec())))))
     })?;
-    Ok(found)
+    Ok(nearest.unwrap_or((Position::START, None)))
 }
 
 /// Loads the nearest cached state into a prefix and returns its position.
@@ -68,19 +63,13 @@ pub(super) fn load(past: &mut PrefixView<'_>) -> Result<Position> {
 
 /// The positions of cached states that this build would read, valid or not.
 pub(super) fn positions(view: &dyn ReadView) -> Result<Vec<Position>> {
-    let mut found = Vec::new();
-    view.scan(Table::Snapshots, &[VERSION], &[VERSION + 1], Order::Ascending, &mut |key, _| {
-        found.extend(position(key));
-        GO_ON
-    })?;
-    Ok(found)
+    view.collect(&KeyRange::prefix(Table::Snapshots, &[VERSION]), |key, _| Ok(position(key)))
 }
 
 /// Rows that no build wrote. Rows of an earlier version are ignored: nothing reads them, and the next save removes
 /// them.
 pub(super) fn strange(view: &dyn ReadView) -> Result<Vec<String>> {
-    let mut found = Vec::new();
-    view.scan(Table::Snapshots, &[], &[], Order::Ascending, &mut |key, value| {
+    view.collect(&KeyRange::whole(Table::Snapshots), |key, value| {
         let at = match key.split_first() {
             Some((version, number)) if (1..=VERSION).contains(version) => {
                 number.try_into().ok().map(u64::from_be_bytes)
@@ -88,12 +77,9 @@ pub(super) fn strange(view: &dyn ReadView) -> Result<Vec<String>> {
             _ => None,
         };
         let is_sound = |at| position(key).is_some() || unseal(Position::new(at), value).is_some();
-        if !at.is_some_and(is_sound) {
-            found.push(format!("snapshots: the row {key:02x?} is no snapshot of any build; `replay --write` drops it"));
-        }
-        GO_ON
-    })?;
-    Ok(found)
+        let message = || format!("snapshots: the row {key:02x?} is no snapshot of any build; `replay --write` drops it");
+        Ok((!at.is_some_and(is_sound)).then(message))
+    })
 }
 
 /// The cached state of a position; `None` if it is damaged.

@@ -69,27 +69,27 @@ impl Ledger {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn repair(&self) -> Result<Repair> {
-        let found = {
+        let audit = {
             let view = self.store().read()?;
             verify(&*view, Scope::Everything, &[])?
         };
         let done = |repaired: Vec<Finding>, refused: Vec<Finding>| Repair {
             ok: refused.is_empty(),
-            size: found.size,
-            root: found.root.to_string(),
+            size: audit.size,
+            root: audit.root.to_string(),
             repaired,
             refused,
         };
-        if found.ok {
+        if audit.ok {
             return Ok(done(Vec::new(), Vec::new()));
         }
         let mut tx = self.store().write()?;
         // Others may have written meanwhile, so the findings are determined again under the write lock.
-        let found = verify(&*tx, Scope::Everything, &[])?;
-        let mut refused: Vec<Finding> = found.findings.iter().filter(|one| one.part == Stored::Log).cloned().collect();
-        refused.extend(changed_together(&*tx, &found.findings)?);
+        let audit = verify(&*tx, Scope::Everything, &[])?;
+        let mut refused: Vec<Finding> = audit.findings.iter().filter(|one| one.part == Stored::Log).cloned().collect();
+        refused.extend(changed_together(&*tx, &audit.findings)?);
         if !refused.is_empty() {
-            return Ok(Repair { size: found.size, root: found.root.to_string(), ..done(Vec::new(), refused) });
+            return Ok(Repair { size: audit.size, root: audit.root.to_string(), ..done(Vec::new(), refused) });
         }
         tx.repair_structure()?;
         clear(&mut *tx, Table::Tree)?;
@@ -101,7 +101,7 @@ impl Ledger {
             return Ok(Repair { size, root, ..done(Vec::new(), after.findings) });
         }
         tx.commit()?;
-        Ok(Repair { size, root, ..done(found.findings, Vec::new()) })
+        Ok(Repair { size, root, ..done(audit.findings, Vec::new()) })
     }
 }
 

@@ -265,14 +265,14 @@ fn root_of(view: &dyn ReadView, going: &RemovedNames) -> Result<Option<Position>
 fn still(view: &dyn ReadView, selector: &[Selector]) -> Result<Vec<Position>> {
     let mut names: Vec<String> = selector.iter().map(Selector::written).collect::<Result<_>>()?;
     names.extend(selector.iter().filter_map(Selector::spelled));
-    let mut found = Vec::new();
+    let mut lines = Vec::new();
     if !names.is_empty() {
         view.rows(Position::START.next(), &mut |position, row| {
             if names.iter().any(|name| row.body.contains(name.as_str())) {
-                found.push(position);
+                lines.push(position);
             }
-            if found.len() < STILL { GO_ON } else { STOP }
+            if lines.len() < STILL { GO_ON } else { STOP }
         })?;
     }
-    Ok(found)
+    Ok(lines)
 }

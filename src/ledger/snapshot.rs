@@ -196,8 +196,8 @@ impl<'a> Snapshot<'a> {
 
     /// The stored text at a position: a line, or a tombstone.
     pub(crate) fn stored(&self, position: Position) -> Result<String> {
-        let found = self.view.line(position)?;
-        Ok(found.ok_or_else(|| Error::NotFound { what: format!("at position {position}") })?.1)
+        let line = self.view.line(position)?;
+        Ok(line.ok_or_else(|| Error::NotFound { what: format!("at position {position}") })?.1)
     }
 
     /// The position of an event.

@@ -92,7 +92,7 @@ impl Snapshot<'_> {
         if !any_count(view)? && !any_time(view)? {
             return Ok(Vec::new());
         }
-        let mut found = Vec::new();
+        let mut suspects = Vec::new();
         for position in candidates(view)? {
             let Some(now) = effective(view, position, None)? else { continue };
             let why = match now.record.tokens.implausible() {
@@ -100,9 +100,9 @@ impl Snapshot<'_> {
                 None if !now.at.is_plausible() => Suspicion::Time,
                 None => continue,
             };
-            found.push(Suspect { position, occurred_at: now.at, source: now.source, why });
+            suspects.push(Suspect { position, occurred_at: now.at, source: now.source, why });
         }
-        Ok(found)
+        Ok(suspects)
     }
 
     /// The first event that was recorded more than a minute after `now`, and when. A clock was then ahead.
@@ -155,7 +155,7 @@ fn any_time(view: &dyn ReadView) -> Result<bool> {
 
 /// The positions of records that state something implausible, or whose amendment does.
 fn candidates(view: &dyn ReadView) -> Result<BTreeSet<Position>> {
-    let (mut found, mut targets) = (BTreeSet::new(), Vec::new());
+    let (mut suspects, mut targets) = (BTreeSet::new(), Vec::new());
     view.rows(Position::START.next(), &mut |position, row| {
         if row.is_kind(EventKind::TokensRecorded) {
             let envelope = Envelope::parse(position, row.body)?;
@@ -164,7 +164,7 @@ fn candidates(view: &dyn ReadView) -> Result<BTreeSet<Position>> {
                 .tokens
                 .implausible();
             if implausible.is_some() || !row.occurred_at.is_plausible() {
-                found.insert(position);
+                suspects.insert(position);
             }
         } else if row.is_kind(EventKind::TokensAmended)
             && let Payload::TokensAmended(amend) = Event::from_line(position, row.body)?.payload
@@ -175,9 +175,9 @@ fn candidates(view: &dyn ReadView) -> Result<BTreeSet<Position>> {
         GO_ON
     })?;
     for target in targets {
-        found.extend(view.position_of(target)?);
+        suspects.extend(view.position_of(target)?);
     }
-    Ok(found)
+    Ok(suspects)
 }
 
 #[cfg(test)]
@@ -196,8 +196,8 @@ mod tests {
             ledger.append([crate::model::event::NewEvent::new(call(count), at)], now).unwrap();
         }
         let named = |ledger: &Ledger| -> Vec<(u64, Suspicion)> {
-            let found = ledger.snapshot().unwrap().suspects().unwrap();
-            found.into_iter().map(|one| (one.position.get(), one.why)).collect()
+            let suspects = ledger.snapshot().unwrap().suspects().unwrap();
+            suspects.into_iter().map(|one| (one.position.get(), one.why)).collect()
         };
         let count = |count| Suspicion::Count { class: TokenClass::Input, count };
         assert_eq!(named(&ledger), [(2, count(IMPLAUSIBLE_COUNT + 1)), (3, Suspicion::Time)]);

@@ -16,8 +16,8 @@ fn bad(why: impl fmt::Display) -> Error {
 
 /// Checks that a checkpoint has the size of a proof.
 pub(super) fn same_size(checkpoint: &Note, size: u64) -> Result<()> {
-    let found = Checkpoint::from_str(checkpoint.text())?.size();
-    if found == size { Ok(()) } else { Err(bad(format!("it is about {size} events, its checkpoint about {found}"))) }
+    let checkpoint_size = Checkpoint::from_str(checkpoint.text())?.size();
+    if checkpoint_size == size { Ok(()) } else { Err(bad(format!("it is about {size} events, its checkpoint about {checkpoint_size}"))) }
 }
 
 /// The lines of a proof, and the note after the first empty line.

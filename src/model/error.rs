@@ -114,7 +114,7 @@ pub enum Error {
     },
     /// A reservation exceeds what is left of a window. Request less, or wait for the reset.
     #[error(
-        "{asked} tokens do not fit: {left} are left of {provider}'s {window} window{}; ask for less, or wait",
+        "{requested} tokens do not fit: {left} are left of {provider}'s {window} window{}; ask for less, or wait",
         resets_at.map(|at| format!(" until {at}")).unwrap_or_default()
     )]
     OverBudget {
@@ -123,7 +123,7 @@ pub enum Error {
         /// Which window.
         window: &'static str,
         /// Requested limit tokens.
-        asked: u64,
+        requested: u64,
         /// Limit tokens left.
         left: u64,
         /// When the window resets, if that is known.
@@ -241,15 +241,15 @@ pub enum Error {
     },
     /// The file was written by a newer build. It was not changed; use that build.
     #[error(
-        "{} has schema {found}, this build knows {known}: use a newer usage-ledger (the file was not touched)", path.display()
+        "{} has schema {schema}, this build knows {supported}: use a newer usage-ledger (the file was not touched)", path.display()
     )]
     NewerSchema {
         /// The file.
         path: PathBuf,
         /// The schema number in the file.
-        found: i64,
+        schema: i64,
         /// The newest schema number that this build supports.
-        known: i64,
+        supported: i64,
     },
     /// The file was deleted, moved or replaced while it was open. This call is not in the ledger at that path. Repeat
     /// it: the handle then uses the ledger that is at the path.

@@ -105,12 +105,12 @@ pub(crate) fn name(text: &str) -> Cow<'_, str> {
 }
 
 /// The replacement of one match.
-fn replacement(found: &Captures<'_>) -> String {
-    let whole = found.get(0).map_or("", |whole| whole.as_str());
-    if let (Some(name), Some(value)) = (found.name("name"), found.name("value")) {
+fn replacement(captures: &Captures<'_>) -> String {
+    let whole = captures.get(0).map_or("", |whole| whole.as_str());
+    if let (Some(name), Some(value)) = (captures.name("name"), captures.name("value")) {
         return if is_ordinary(name.as_str(), value.as_str()) { whole.to_owned() } else { REDACTED.to_owned() };
     }
-    if found.name("basic").is_some() {
+    if captures.name("basic").is_some() {
         // `basic instructions` is prose. Encoded names and passwords contain letters of both cases, digits or `=`.
         let value = whole.split_whitespace().nth(1).unwrap_or_default();
         let has_mixed = value.bytes().skip(1).any(|byte| byte.is_ascii_uppercase()) || value.ends_with('=');
@@ -157,16 +157,16 @@ pub(crate) fn text(text: &str) -> Cow<'_, str> {
 
 /// Free text without credentials, cut to 200 bytes with a mark that gives its full length.
 pub(crate) fn short(foreign: &str) -> Cow<'_, str> {
-    let kept = text(foreign);
-    if kept.len() <= LONGEST {
-        return kept;
+    let scrubbed = text(foreign);
+    if scrubbed.len() <= LONGEST {
+        return scrubbed;
     }
     let mark = format!("… [cut: {} bytes]", foreign.len());
     let mut end = LONGEST - mark.len();
-    while !kept.is_char_boundary(end) {
+    while !scrubbed.is_char_boundary(end) {
         end -= 1;
     }
-    Cow::Owned(format!("{}{mark}", kept.get(..end).unwrap_or_default()))
+    Cow::Owned(format!("{}{mark}", scrubbed.get(..end).unwrap_or_default()))
 }
 
 /// A word of a log for use in a skip reason. Anything but a short word may be private text, so it is replaced by its
@@ -251,10 +251,10 @@ pub(crate) fn json(json: &str) -> Cow<'_, str> {
     while let Some(start) = json.get(rest..).and_then(|tail| tail.find('"')).map(|at| rest + at) {
         let Some(end) = end_of_string(json, start) else { break };
         let inner = json.get(start + 1..end).unwrap_or_default();
-        if let Some(kept) = json_string(inner) {
+        if let Some(scrubbed) = json_string(inner) {
             let out = out.get_or_insert_default();
             out.push_str(json.get(copied..start).unwrap_or_default());
-            out.push_str(&kept);
+            out.push_str(&scrubbed);
             copied = end + 1;
         }
         rest = end + 1;
@@ -284,14 +284,14 @@ fn end_of_string(json: &str, start: usize) -> Option<usize> {
 fn json_string(inner: &str) -> Option<String> {
     if !inner.contains('\\') {
         return match short(inner) {
-            Cow::Owned(kept) if kept != inner => Some(quote(&kept)),
+            Cow::Owned(scrubbed) if scrubbed != inner => Some(quote(&scrubbed)),
             _ => None,
         };
     }
     // Half of a surrogate pair is valid JSON but not text. A string that cannot be checked is removed.
     let Ok(plain) = serde_json::from_str::<String>(&format!("\"{inner}\"")) else { return Some(quote(REDACTED)) };
-    let kept = short(&plain);
-    if kept == plain { None } else { Some(quote(&kept)) }
+    let scrubbed = short(&plain);
+    if scrubbed == plain { None } else { Some(quote(&scrubbed)) }
 }
 
 /// A text as JSON.
@@ -357,8 +357,8 @@ mod tests {
                 format!("\\n{prefix}{tail}"),
                 format!("id_{prefix}{tail}"),
             ] {
-                let kept = name(&text);
-                assert!(!kept.contains(tail) && !kept.contains("Ab3dEf6h"), "{text}: {kept}");
+                let scrubbed = name(&text);
+                assert!(!scrubbed.contains(tail) && !scrubbed.contains("Ab3dEf6h"), "{text}: {scrubbed}");
             }
         }
         for secret in [
@@ -389,9 +389,9 @@ mod tests {
             "-----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END RSA PRIVATE KEY-----",
             "-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2 cut off",
         ] {
-            let kept = name(secret);
+            let scrubbed = name(secret);
             let parts = ["hunter2", "IOSFODNN", "abcdef", "5678", "dXNl", "ter2"];
-            assert!(kept.contains(REDACTED) && parts.iter().all(|part| !kept.contains(part)), "{secret}: {kept}");
+            assert!(scrubbed.contains(REDACTED) && parts.iter().all(|part| !scrubbed.contains(part)), "{secret}: {scrubbed}");
         }
     }
 
@@ -447,9 +447,9 @@ mod tests {
             r#"{"n":1.10,"k":"sk-ant-api03-abcdefgh","e":"a\nsk-ant-api03-\u0061bcdefgh","sk-ant-api03-abcdefgh":2}"#;
         assert_eq!(json(secret), r#"{"n":1.10,"k":"[redacted]","e":"a\n[redacted]","[redacted]":2}"#);
         let long = format!(r#"{{"text":"{}"}}"#, "é ".repeat(200));
-        let kept: serde_json::Value = serde_json::from_str(&json(&long)).unwrap();
-        let kept = kept["text"].as_str().unwrap();
-        assert!(kept.len() <= LONGEST && kept.ends_with("… [cut: 600 bytes]"), "{kept}");
+        let scrubbed: serde_json::Value = serde_json::from_str(&json(&long)).unwrap();
+        let scrubbed = scrubbed["text"].as_str().unwrap();
+        assert!(scrubbed.len() <= LONGEST && scrubbed.ends_with("… [cut: 600 bytes]"), "{scrubbed}");
         assert_eq!(json(&json(&long)), json(&long));
         for broken in ["\"", "{\"a", "\"\\", ""] {
             assert_eq!(json(broken), broken);

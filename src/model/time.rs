@@ -331,9 +331,9 @@ mod tests {
             "2000-03-01T12:00:00.001Z",
         ] {
             let slow = DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis();
-            let ours: Timestamp = text.parse().unwrap();
-            assert_eq!(ours.millis(), slow, "{text}");
-            assert_eq!(ours.to_string().parse::<Timestamp>().unwrap(), ours);
+            let parsed: Timestamp = text.parse().unwrap();
+            assert_eq!(parsed.millis(), slow, "{text}");
+            assert_eq!(parsed.to_string().parse::<Timestamp>().unwrap(), parsed);
         }
     }
 

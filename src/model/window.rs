@@ -229,15 +229,15 @@ mod tests {
         let next = |from: Timestamp| Ok(uses.iter().copied().filter(|at| *at >= from).min());
         let observed = place_observed(observed);
         let timeline = Timeline { observed: &observed, policy, next_use: &next };
-        let mut found = Vec::new();
+        let mut windows = Vec::new();
         timeline
             .each(Timestamp::MIN, &mut |window| {
-                found
+                windows
                     .push((window.start.to_string()[8..19].to_owned(), window.resets_at.to_string()[8..19].to_owned()));
                 true
             })
             .unwrap();
-        found
+        windows
     }
 
     fn seen(at: &str, resets_at: &str, n: u128) -> Observation {

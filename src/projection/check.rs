@@ -33,19 +33,19 @@ pub(crate) fn add_stored(
     // The end of the previous chunk: a chunk must not contain instants of the next one.
     let (mut before, mut end) = (Vec::new(), Timestamp::MIN);
     let mut openings = session_starts::Expected::default();
-    view.scan(Table::Uses, &[], &[], Order::Ascending, &mut |key, value| {
+    view.scan(Table::UsageInstants, &[], &[], Order::Ascending, &mut |key, value| {
         match usage_instants::read(key, value) {
             Ok((account, start, instants))
                 if usage_instants::is_canonical(key, start, &instants, value) && (before != account || end < start) =>
             {
                 for (millis, totals) in &instants {
-                    print.cell(Table::Uses, account, *millis, totals);
+                    print.cell(Table::UsageInstants, account, *millis, totals);
                     openings.see(account, Timestamp::from_millis(*millis));
                     end = Timestamp::from_millis(*millis);
                 }
                 before = account.to_vec();
             }
-            _ => bad(Table::Uses, key),
+            _ => bad(Table::UsageInstants, key),
         }
         GO_ON
     })?;
@@ -76,7 +76,7 @@ pub(crate) fn record_rows(at: Timestamp, record: &TokenView<'_>) -> Result<Vec<(
 /// The position in a row, if rows of this table contain one.
 pub(crate) fn position_in(table: Table, key: &[u8], value: Option<&[u8]>) -> Option<Position> {
     match table {
-        Table::Facts => take_position(value?),
+        Table::EventIndex => take_position(value?),
         Table::Corrections => take_position(value?.get(1..)?),
         Table::Keys => {
             let (bytes, _) = key.get(5..)?.split_first_chunk::<8>()?;

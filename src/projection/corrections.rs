@@ -1,10 +1,10 @@
 //! Amendments and voids: determines which one applies, independent of their order of arrival.
 
-use super::key::{after_prefix, push_time, take_id, take_position, take_time};
+use super::key::{push_time, take_id, take_position, take_time};
 use crate::model::error::{Error, Result};
 use crate::model::event::{Envelope, Event, EventId, EventKind, Payload, Position, TokenRecord, Tombstone};
 use crate::model::time::Timestamp;
-use crate::store::{GO_ON, Order, ReadView, STOP, Table, WriteView};
+use crate::store::{KeyRange, ReadView, STOP, Table, WriteView};
 
 /// The maximal depth of corrections of corrections.
 const DEPTH: u32 = 64;
@@ -37,23 +37,12 @@ pub(super) fn file(sink: &mut dyn WriteView, target: EventId, event: &Event, pos
 
 /// Whether any correction exists.
 pub(crate) fn corrections_exist(view: &dyn ReadView) -> Result<bool> {
-    let mut found = false;
-    view.scan(Table::Corrections, &[], &[], Order::Ascending, &mut |_, _| {
-        found = true;
-        STOP
-    })?;
-    Ok(found)
+    view.has_any(&KeyRange::whole(Table::Corrections))
 }
 
 /// Whether an event has any correction.
 pub(crate) fn any(view: &dyn ReadView, target: EventId) -> Result<bool> {
-    let prefix = target.as_bytes();
-    let mut found = false;
-    view.scan(Table::Corrections, prefix, &after_prefix(prefix), Order::Ascending, &mut |_, _| {
-        found = true;
-        STOP
-    })?;
-    Ok(found)
+    view.has_any(&KeyRange::prefix(Table::Corrections, target.as_bytes()))
 }
 
 /// The times that amendments of a record give it.
@@ -71,29 +60,26 @@ pub(super) fn amended_times(view: &dyn ReadView, record: EventId) -> Result<Vec<
 /// The position of the record with an id, if it precedes another position.
 pub(crate) fn record_before(view: &dyn ReadView, id: EventId, before: Position) -> Result<Option<Position>> {
     let Some(position) = view.position_of(id)?.filter(|position| *position < before) else { return Ok(None) };
-    let mut found = None;
+    let mut is_record = false;
     view.rows(position, &mut |at, row| {
-        found = (at == position && row.is_kind(EventKind::TokensRecorded)).then_some(at);
+        is_record = at == position && row.is_kind(EventKind::TokensRecorded);
         STOP
     })?;
-    Ok(found)
+    Ok(is_record.then_some(position))
 }
 
 /// The corrections of an event, latest first.
 fn of(view: &dyn ReadView, target: EventId) -> Result<Vec<Correction>> {
-    let prefix = target.as_bytes();
-    let mut found = Vec::new();
-    view.scan(Table::Corrections, prefix, &after_prefix(prefix), Order::Descending, &mut |key, value| {
+    let range = KeyRange::prefix(Table::Corrections, target.as_bytes()).descending();
+    view.collect(&range, |key, value| {
         let read = || {
             let (at, rest) = take_time(key.get(16..)?)?;
             let (id, _) = take_id(rest)?;
             let (void, position) = value.split_first()?;
             Some(Correction { at, id, position: take_position(position)?, void: *void == 1 })
         };
-        found.push(read().ok_or_else(|| Error::damaged(None, "a row of corrections is unreadable"))?);
-        GO_ON
-    })?;
-    Ok(found)
+        read().map(Some).ok_or_else(|| Error::damaged(None, "a row of corrections is unreadable"))
+    })
 }
 
 /// The positions of the corrections of an event.

@@ -10,9 +10,9 @@ use crate::store::Table;
 pub(crate) fn describe(table: Table, key: &[u8]) -> String {
     let told = match table {
         Table::ByModel | Table::ByProject | Table::ByConversation => series(key),
-        Table::Uses => timed(key).map(|(account, at)| format!("{} from {at}", account_of(account))),
-        Table::Openings => timed(key).map(|(account, at)| format!("{} at {at}", account_of(account))),
-        Table::Facts => fact(key),
+        Table::UsageInstants => timed(key).map(|(account, at)| format!("{} from {at}", account_of(account))),
+        Table::SessionStarts => timed(key).map(|(account, at)| format!("{} at {at}", account_of(account))),
+        Table::EventIndex => fact(key),
         Table::Corrections => correction(key),
         Table::Keys => Some("a natural key".to_owned()),
         Table::Files | Table::Conversations => words(key),

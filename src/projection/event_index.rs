@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::corrections::{is_void, root};
-use super::key::{AccountRef, after_prefix, position_value, push_time, take_id, take_position, take_time};
+use super::key::{AccountRef, position_value, push_time, take_id, take_position, take_time};
 use crate::model::error::{Error, Result};
 use crate::model::event::{Event, EventKind, Payload, Position};
 use crate::model::time::{QUARTER, Timestamp};
-use crate::store::{Flow, GO_ON, Order, ReadView, Row, Table, WriteView};
+use crate::store::{Flow, GO_ON, Order, ReadView, Row, Table, WriteView, after_prefix};
 
 /// The subject of an indexed event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +113,7 @@ impl Waiting {
     /// Writes the pending entries.
     pub fn file(&mut self, sink: &mut dyn WriteView) -> Result<()> {
         self.facts.sort_unstable();
-        sink.put_all(Table::Facts, &mut self.facts.iter().map(|(key, value)| (key.as_slice(), value.as_slice())))?;
+        sink.put_all(Table::EventIndex, &mut self.facts.iter().map(|(key, value)| (key.as_slice(), value.as_slice())))?;
         self.facts.clear();
         for account in std::mem::take(&mut self.accounts) {
             if sink.get(Table::Accounts, &account)?.is_none() {
@@ -151,7 +151,7 @@ pub(crate) fn facts_between(
     let mut to = from.clone();
     push_time(&mut from, since);
     push_time(&mut to, until);
-    view.scan(Table::Facts, &from, &after_prefix(&to), order, &mut |key, value| {
+    view.scan(Table::EventIndex, &from, &after_prefix(&to), order, &mut |key, value| {
         let read = || {
             let (_, rest) = take_time(key.get(prefix..)?)?;
             take_id(rest)?;
@@ -165,18 +165,18 @@ pub(crate) fn facts_between(
 
 /// The positions of calls that are [counted later](is_counted_later), or were before a correction.
 pub(crate) fn counted_later(view: &dyn ReadView) -> Result<BTreeSet<Position>> {
-    let mut found = BTreeSet::new();
+    let mut positions = BTreeSet::new();
     for kind in [EventKind::TokensRecorded, EventKind::TokensAmended] {
         facts(view, kind, &Subject::Ledger, Timestamp::MAX, Order::Ascending, &mut |fact| {
             if fact.event.payload.corrects().is_none() {
-                found.insert(fact.position);
+                positions.insert(fact.position);
             } else {
-                found.extend(root(view, &fact.event, Position::new(u64::MAX))?);
+                positions.extend(root(view, &fact.event, Position::new(u64::MAX))?);
             }
             GO_ON
         })?;
     }
-    Ok(found)
+    Ok(positions)
 }
 
 /// The events of a kind and subject up to `until`, latest first.
@@ -186,12 +186,12 @@ pub(crate) fn latest_facts(
     subject: &Subject<'_>,
     until: Timestamp,
 ) -> Result<Vec<Fact>> {
-    let mut found = Vec::new();
+    let mut positions = Vec::new();
     facts(view, kind, subject, until, Order::Descending, &mut |fact| {
-        found.push(fact);
+        positions.push(fact);
         GO_ON
     })?;
-    Ok(found)
+    Ok(positions)
 }
 
 impl Row<'_> {

@@ -110,8 +110,8 @@ impl Fingerprint {
         key.clear();
         push_text(&mut key, Some(&record.provider));
         push_text(&mut key, record.account.as_deref());
-        let place = self.weights.place(Table::Uses, &key, at.millis());
-        self.add_to(Table::Uses, mul(place, amount));
+        let place = self.weights.place(Table::UsageInstants, &key, at.millis());
+        self.add_to(Table::UsageInstants, mul(place, amount));
         self.key = key;
         Ok(())
     }

@@ -5,11 +5,10 @@ use super::corrections::{self, effective};
 use super::deltas::Deltas;
 use super::event_index;
 use super::imports;
-use super::key::after_prefix;
 use super::orphan_corrections::Orphans;
 use crate::model::error::Result;
 use crate::model::event::{Envelope, Event, EventId, Payload, Position, TokenRecord, TokenView};
-use crate::store::{GO_ON, Order, ReadView, Table, WriteView};
+use crate::store::{KeyRange, ReadView, Table, WriteView};
 
 /// A fold in progress. Small changes are written at once; counters are collected until [`flush`](Self::flush).
 pub(crate) struct Fold {
@@ -186,8 +185,8 @@ fn position_of_id(view: &dyn ReadView, id: EventId) -> Result<Option<Position>> 
 
 fn find_alias(view: &dyn ReadView, alias: EventId, matches: &dyn Fn(&TokenRecord) -> bool) -> Result<Option<Position>> {
     for candidate in candidates(view, alias)? {
-        if let Some(found) = record_of_event(view, candidate, matches)? {
-            return Ok(Some(found));
+        if let Some(positions) = record_of_event(view, candidate, matches)? {
+            return Ok(Some(positions));
         }
     }
     Ok(None)
@@ -198,24 +197,19 @@ fn find_alias(view: &dyn ReadView, alias: EventId, matches: &dyn Fn(&TokenRecord
 pub(crate) fn positions_of_key(view: &dyn ReadView, provider: &str, key: &str) -> Result<Vec<Position>> {
     let id = EventId::from_key(provider, key);
     let matches = |record: &TokenRecord| record.provider == provider && record.keys.iter().any(|k| k == key);
-    let mut found: Vec<Position> = view.position_of(id)?.into_iter().collect();
+    let mut positions: Vec<Position> = view.position_of(id)?.into_iter().collect();
     for candidate in candidates(view, id)? {
-        found.extend(record_of_event(view, candidate, &matches)?.filter(|position| !found.contains(position)));
+        positions.extend(record_of_event(view, candidate, &matches)?.filter(|position| !positions.contains(position)));
     }
-    Ok(found)
+    Ok(positions)
 }
 
 /// The events with a key that has the same hash.
 fn candidates(view: &dyn ReadView, alias: EventId) -> Result<Vec<Position>> {
-    let prefix = alias.prefix().to_be_bytes();
-    let mut candidates = Vec::new();
-    view.scan(Table::Keys, &prefix, &after_prefix(&prefix), Order::Ascending, &mut |key, _| {
-        if let Some((bytes, _)) = key.get(5..).and_then(|tail| tail.split_first_chunk::<8>()) {
-            candidates.push(Position::new(u64::from_be_bytes(*bytes) & 0xff_ffff_ffff));
-        }
-        GO_ON
-    })?;
-    Ok(candidates)
+    view.collect(&KeyRange::prefix(Table::Keys, &alias.prefix().to_be_bytes()), |key, _| {
+        let bytes = key.get(5..).and_then(|tail| tail.split_first_chunk::<8>());
+        Ok(bytes.map(|(bytes, _)| Position::new(u64::from_be_bytes(*bytes) & 0xff_ffff_ffff)))
+    })
 }
 
 /// The record of an event, if it matches.
@@ -238,14 +232,14 @@ fn record_of_event(
 
 /// The positions of all records that share a key with this one, in order.
 pub(crate) fn find_record(view: &dyn ReadView, record: &TokenRecord) -> Result<Vec<Position>> {
-    let mut found = Vec::new();
+    let mut positions = Vec::new();
     for key in &record.keys {
-        found.extend(position_of_key(view, &record.provider, key)?);
+        positions.extend(position_of_key(view, &record.provider, key)?);
     }
     for id in &record.key_ids {
-        found.extend(position_of_id(view, *id)?);
+        positions.extend(position_of_id(view, *id)?);
     }
-    found.sort_unstable();
-    found.dedup();
-    Ok(found)
+    positions.sort_unstable();
+    positions.dedup();
+    Ok(positions)
 }

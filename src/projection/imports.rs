@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::key::{after_prefix, push_text, push_time, take_time};
+use super::key::{push_text, push_time, take_time};
 use crate::model::error::{Error, Result};
 use crate::model::event::{Event, EventKind, Imported, ImportedFile, Payload, Position};
 use crate::model::invariant::bug;
-use crate::store::{GO_ON, Order, ReadView, Table, WriteView, clear};
+use crate::store::{GO_ON, KeyRange, ReadView, Table, WriteView, clear};
 
 /// Stores how far a run read each file, and when conversations begin.
 pub(super) fn file(sink: &mut dyn WriteView, run: &Imported) -> Result<()> {
@@ -79,14 +79,10 @@ fn unreadable(error: &serde_json::Error) -> Error {
 
 /// How far every file of a source was imported, by path.
 pub(crate) fn file_states(view: &dyn ReadView, source: &str) -> Result<HashMap<String, ImportedFile>> {
-    let prefix = file_key(source, "");
-    let mut states = HashMap::new();
-    view.scan(Table::Files, &prefix, &after_prefix(&prefix), Order::Ascending, &mut |_, value| {
+    view.collect(&KeyRange::prefix(Table::Files, &file_key(source, "")), |_, value| {
         let file: ImportedFile = serde_json::from_slice(value).map_err(|error| unreadable(&error))?;
-        states.insert(file.path.clone(), file);
-        GO_ON
-    })?;
-    Ok(states)
+        Ok(Some((file.path.clone(), file)))
+    })
 }
 
 #[cfg(feature = "import")]
@@ -98,12 +94,12 @@ mod reading {
 
     use serde::Deserialize;
 
-    use super::super::key::{after_prefix, take_time};
+    use super::super::key::take_time;
     use super::{file_key, unreadable};
     use crate::model::error::{Error, Result};
     use crate::model::event::ImportedFile;
     use crate::model::time::Timestamp;
-    use crate::store::{GO_ON, Order, ReadView, Table};
+    use crate::store::{KeyRange, ReadView, Table};
 
     /// The fields that show whether a file has changed. Almost all of thousands of files are unchanged.
     #[derive(Deserialize)]
@@ -120,16 +116,12 @@ mod reading {
 
     /// How far every file of a source was imported, by path, limited to the fields that show a change.
     pub(crate) fn file_outlines(view: &dyn ReadView, source: &str) -> Result<HashMap<String, ImportedFile>> {
-        let prefix = file_key(source, "");
-        let mut outlines = HashMap::new();
-        view.scan(Table::Files, &prefix, &after_prefix(&prefix), Order::Ascending, &mut |_, value| {
+        view.collect(&KeyRange::prefix(Table::Files, &file_key(source, "")), |_, value| {
             let outline: FileOutline = serde_json::from_slice(value).map_err(|error| unreadable(&error))?;
             let FileOutline { path, identity, size, modified, offset, hash, version } = outline;
             let file = ImportedFile { identity, size, modified, offset, hash, version, ..ImportedFile::default() };
-            outlines.insert(path, file);
-            GO_ON
-        })?;
-        Ok(outlines)
+            Ok(Some((path, file)))
+        })
     }
 
     /// How far a file was imported.

@@ -60,18 +60,6 @@ pub(crate) fn take_position(mut bytes: &[u8]) -> Option<Position> {
     bytes.is_empty().then_some(position)
 }
 
-/// The smallest key that is greater than every key with this prefix; empty if there is none.
-pub(crate) fn after_prefix(prefix: &[u8]) -> Vec<u8> {
-    let mut end = prefix.to_vec();
-    while let Some(last) = end.pop() {
-        if last < u8::MAX {
-            end.push(last + 1);
-            break;
-        }
-    }
-    end
-}
-
 /// A provider, and an account of it if there are several.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct AccountRef<'a> {
@@ -151,6 +139,5 @@ mod tests {
         assert!(keys.is_sorted());
         assert_eq!((keys[0].clone(), keys[6].clone()), (vec![0; 3], vec![255; 3]));
         assert_eq!(day_of(&key(2_932_896)), Some(2_932_896));
-        assert_eq!(after_prefix(&[1, 255]), vec![2]);
     }
 }

@@ -1,14 +1,14 @@
 //! The three rollups and the names in their keys.
 
 use super::day;
-use super::key::{AccountRef, after_prefix, day_of, push_day, push_text, texts};
+use super::key::{AccountRef, day_of, push_day, push_text, texts};
 use super::totals::Totals;
 use crate::model::error::{Error, Result};
 use crate::model::event::TokenView;
 use crate::model::invariant::bug;
 use crate::model::time::Timestamp;
 use crate::readers::price::Tariff;
-use crate::store::{Flow, Order, ReadView, Table};
+use crate::store::{Flow, Order, ReadView, Table, after_prefix};
 
 /// The granularity of a rollup. A coarser one is faster to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

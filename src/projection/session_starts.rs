@@ -7,12 +7,12 @@
 
 use std::collections::BTreeSet;
 
-use super::key::{after_prefix, push_time, take_time};
+use super::key::{push_time, take_time};
 use super::usage_instants::{self, Instants};
 use crate::model::error::{Error, Result};
 use crate::model::event::SessionPolicy;
 use crate::model::time::Timestamp;
-use crate::store::{GO_ON, Order, ReadView, STOP, Table, WriteView};
+use crate::store::{GO_ON, KeyRange, Order, ReadView, Table, WriteView, after_prefix};
 
 /// The policy whose starts are stored: the default.
 pub(crate) const STORED_POLICY: SessionPolicy = SessionPolicy::DEFAULT;
@@ -35,32 +35,25 @@ fn instant(account: &[u8], key: &[u8]) -> Result<Timestamp> {
 
 /// The row of a start.
 pub(crate) fn start_row(account: &[u8], at: Timestamp) -> (Table, Vec<u8>) {
-    (Table::Openings, key(account, at))
+    (Table::SessionStarts, key(account, at))
 }
 
 /// The last start up to an instant.
 pub(crate) fn last_start(view: &dyn ReadView, account: &[u8], until: Timestamp) -> Result<Option<Timestamp>> {
-    last_in_front(view, account, &after_prefix(&key(account, until)))
+    last_before_key(view, account, &after_prefix(&key(account, until)))
 }
 
 /// The last start before a key.
-fn last_in_front(view: &dyn ReadView, account: &[u8], to: &[u8]) -> Result<Option<Timestamp>> {
-    let mut found = None;
-    view.scan(Table::Openings, account, to, Order::Descending, &mut |key, _| {
-        found = Some(instant(account, key)?);
-        STOP
-    })?;
-    Ok(found)
+fn last_before_key(view: &dyn ReadView, account: &[u8], to: &[u8]) -> Result<Option<Timestamp>> {
+    let range = KeyRange::between(Table::SessionStarts, account, to).descending();
+    view.first(&range, |key, _| instant(account, key).map(Some))
 }
 
 /// The first start at or after an instant.
 pub(crate) fn next_start(view: &dyn ReadView, account: &[u8], from: Timestamp) -> Result<Option<Timestamp>> {
-    let mut found = None;
-    view.scan(Table::Openings, &key(account, from), &after_prefix(account), Order::Ascending, &mut |key, _| {
-        found = Some(instant(account, key)?);
-        STOP
-    })?;
-    Ok(found)
+    let start = key(account, from);
+    let range = KeyRange::prefix(Table::SessionStarts, account).starting_at(&start);
+    view.first(&range, |key, _| instant(account, key).map(Some))
 }
 
 /// Computes the expected starts from instants in order, account by account.
@@ -84,13 +77,13 @@ impl Expected {
 
     /// Calls `bad` for each stored row that is not expected, and for each expected row that is missing.
     pub fn compare(mut self, view: &dyn ReadView, bad: &mut dyn FnMut(Table, &[u8])) -> Result<()> {
-        view.scan(Table::Openings, &[], &[], Order::Ascending, &mut |key, value| {
+        view.scan(Table::SessionStarts, &[], &[], Order::Ascending, &mut |key, value| {
             if !self.rows.remove(key) || !value.is_empty() {
-                bad(Table::Openings, key);
+                bad(Table::SessionStarts, key);
             }
             GO_ON
         })?;
-        self.rows.iter().for_each(|key| bad(Table::Openings, key));
+        self.rows.iter().for_each(|key| bad(Table::SessionStarts, key));
         Ok(())
     }
 }
@@ -111,7 +104,7 @@ pub(super) fn follow(sink: &mut dyn WriteView, account: &[u8], changes: &Instant
                 continue;
             }
             // The use that started it was removed.
-            before = last_in_front(&*sink, account, &key(account, at))?;
+            before = last_before_key(&*sink, account, &key(account, at))?;
         }
         let free = before.map_or(i64::MIN, end);
         right = if *millis < free { free } else { lay(sink, account, free)? };
@@ -132,14 +125,14 @@ fn lay(sink: &mut dyn WriteView, account: &[u8], mut free: i64) -> Result<i64> {
         let behind = Timestamp::from_millis(free.saturating_sub(STORED_POLICY.length()));
         let mut old = next_start(&*sink, account, behind)?;
         while let Some(stale) = old.filter(|old| opens.is_none_or(|opens| *old < opens)) {
-            sink.put(Table::Openings, &key(account, stale), None)?;
+            sink.put(Table::SessionStarts, &key(account, stale), None)?;
             old = next_start(&*sink, account, stale)?;
         }
         let Some(opens) = opens else { return Ok(i64::MAX) };
         if old == Some(opens) {
             return Ok(end(opens));
         }
-        sink.put(Table::Openings, &key(account, opens), Some(&[]))?;
+        sink.put(Table::SessionStarts, &key(account, opens), Some(&[]))?;
         free = end(opens);
     }
 }
@@ -156,15 +149,12 @@ mod tests {
     const ACCOUNT: &[u8] = b"a\0\0";
 
     fn stored(store: &mut MemoryStore) -> Vec<i64> {
-        let mut found = Vec::new();
         let view = store.read().unwrap();
-        view.scan(Table::Openings, &[], &[], Order::Ascending, &mut |key, value| {
+        let starts = view.collect(&KeyRange::whole(Table::SessionStarts), |key, value| {
             assert!(value.is_empty());
-            found.push(instant(ACCOUNT, key)?.millis());
-            GO_ON
-        })
-        .unwrap();
-        found
+            Ok(Some(instant(ACCOUNT, key)?.millis()))
+        });
+        starts.unwrap()
     }
 
     /// Computes the starts one by one from the first use.

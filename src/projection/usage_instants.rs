@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::key::{after_prefix, push_time, take_time};
+use super::key::{push_time, take_time};
 use super::totals::Totals;
 use super::varint;
 use crate::model::error::{Error, Result};
 use crate::model::time::Timestamp;
-use crate::store::{GO_ON, Order, ReadView, STOP, Table, WriteView};
+use crate::store::{GO_ON, KeyRange, Order, ReadView, Table, WriteView};
 
 /// Sums by instant, in milliseconds.
 pub(crate) type Instants = BTreeMap<i64, Totals>;
@@ -56,12 +56,12 @@ fn place(key: &[u8]) -> Result<(&[u8], Timestamp)> {
 }
 
 /// The instants of a stored chunk, in order, decoded on demand.
-struct Stored<'v> {
+struct ChunkInstants<'v> {
     previous: i64,
     rest: &'v [u8],
 }
 
-impl<'v> Stored<'v> {
+impl<'v> ChunkInstants<'v> {
     fn new(key: &[u8], value: &'v [u8]) -> Result<Self> {
         Ok(Self { previous: place(key)?.1.millis(), rest: value })
     }
@@ -72,7 +72,7 @@ impl<'v> Stored<'v> {
     }
 }
 
-impl Iterator for Stored<'_> {
+impl Iterator for ChunkInstants<'_> {
     type Item = Result<(i64, Totals)>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -90,7 +90,7 @@ impl Iterator for Stored<'_> {
 /// The account, start and instants of a stored chunk.
 pub(crate) fn read<'k>(key: &'k [u8], value: &[u8]) -> Result<(&'k [u8], Timestamp, Instants)> {
     let (account, start) = place(key)?;
-    Ok((account, start, Stored::new(key, value)?.collect::<Result<_>>()?))
+    Ok((account, start, ChunkInstants::new(key, value)?.collect::<Result<_>>()?))
 }
 
 /// Whether a chunk has exactly the key, bytes and borders of its instants.
@@ -173,35 +173,27 @@ fn rewrite(sink: &mut dyn WriteView, account: &[u8], old_keys: &[Vec<u8>], merge
     }
     let new_keys: Vec<Vec<u8>> = chunks.iter().map(|(start, _)| chunk_key(account, *start)).collect();
     for key in old_keys.iter().filter(|key| !new_keys.contains(key)) {
-        sink.put(Table::Uses, key, None)?;
+        sink.put(Table::UsageInstants, key, None)?;
     }
     for ((start, instants), key) in chunks.iter().zip(&new_keys) {
-        sink.put(Table::Uses, key, Some(&encode(start.millis(), instants)?))?;
+        sink.put(Table::UsageInstants, key, Some(&encode(start.millis(), instants)?))?;
     }
     Ok(())
 }
 
 /// The chunk that contains, or would contain, an instant.
 fn chunk_at(view: &dyn ReadView, account: &[u8], at: Timestamp) -> Result<Option<(Timestamp, Instants)>> {
-    let mut found = None;
     let to = chunk_key(account, at.plus(1));
-    view.scan(Table::Uses, account, &to, Order::Descending, &mut |key, value| {
+    view.first(&KeyRange::between(Table::UsageInstants, account, &to).descending(), |key, value| {
         let (_, start, instants) = read(key, value)?;
-        found = Some((start, instants));
-        STOP
-    })?;
-    Ok(found)
+        Ok(Some((start, instants)))
+    })
 }
 
 /// The start of the chunk that contains, or would contain, an instant.
 fn start_at(view: &dyn ReadView, account: &[u8], at: Timestamp) -> Result<Option<Timestamp>> {
-    let mut found = None;
     let to = chunk_key(account, at.plus(1));
-    view.scan(Table::Uses, account, &to, Order::Descending, &mut |key, _| {
-        found = Some(place(key)?.1);
-        STOP
-    })?;
-    Ok(found)
+    view.first(&KeyRange::between(Table::UsageInstants, account, &to).descending(), |key, _| Ok(Some(place(key)?.1)))
 }
 
 /// The key of the chunk that contains an instant, if any.
@@ -211,49 +203,40 @@ pub(crate) fn use_row(view: &dyn ReadView, account: &[u8], at: Timestamp) -> Res
 
 /// The start of the chunk after that of an instant.
 fn next_chunk(view: &dyn ReadView, account: &[u8], at: Timestamp) -> Result<Option<Timestamp>> {
-    let mut found = None;
     let from = chunk_key(account, at.plus(1));
-    view.scan(Table::Uses, &from, &after_prefix(account), Order::Ascending, &mut |key, _| {
-        found = key.get(account.len()..).and_then(take_time).map(|(start, _)| start);
-        STOP
-    })?;
-    Ok(found)
+    let range = KeyRange::prefix(Table::UsageInstants, account).starting_at(&from);
+    view.first(&range, |key, _| Ok(Some(place(key)?.1)))
 }
 
 /// The first use at or after an instant.
 pub(crate) fn first_from(view: &dyn ReadView, account: &[u8], from: Timestamp) -> Result<Option<Timestamp>> {
-    let mut found = None;
     // Called once per window, so it decodes a chunk only up to the first match.
-    let mut look = |key: &[u8], value: &[u8]| {
-        for one in Stored::new(key, value)? {
+    let first_in = |key: &[u8], value: &[u8]| -> Result<Option<Timestamp>> {
+        for one in ChunkInstants::new(key, value)? {
             let (millis, _) = one?;
             if millis >= from.millis() {
-                found = Some(Timestamp::from_millis(millis));
-                break;
+                return Ok(Some(Timestamp::from_millis(millis)));
             }
         }
-        STOP
+        Ok(None)
     };
     let border = chunk_key(account, from.plus(1));
-    view.scan(Table::Uses, account, &border, Order::Descending, &mut look)?;
-    if found.is_none() {
-        view.scan(Table::Uses, &border, &after_prefix(account), Order::Ascending, &mut |key, value| {
-            found = Stored::new(key, value)?.next().transpose()?.map(|(millis, _)| Timestamp::from_millis(millis));
-            STOP
-        })?;
+    let own_chunk = KeyRange::between(Table::UsageInstants, account, &border).descending();
+    // The outer option is the chunk that would contain `from`; earlier chunks have no later instants.
+    let in_chunk = view.first(&own_chunk, |key, value| first_in(key, value).map(Some))?.flatten();
+    if in_chunk.is_some() {
+        return Ok(in_chunk);
     }
-    Ok(found)
+    view.first(&KeyRange::prefix(Table::UsageInstants, account).starting_at(&border), first_in)
 }
 
 /// The last use before an instant.
 pub(crate) fn last_before(view: &dyn ReadView, account: &[u8], before: Timestamp) -> Result<Option<Timestamp>> {
-    let mut found = None;
-    view.scan(Table::Uses, account, &chunk_key(account, before), Order::Descending, &mut |key, value| {
+    let end = chunk_key(account, before);
+    view.first(&KeyRange::between(Table::UsageInstants, account, &end).descending(), |key, value| {
         let (_, _, instants) = read(key, value)?;
-        found = instants.range(..before.millis()).next_back().map(|(millis, _)| Timestamp::from_millis(*millis));
-        if found.is_some() { STOP } else { GO_ON }
-    })?;
-    Ok(found)
+        Ok(instants.range(..before.millis()).next_back().map(|(millis, _)| Timestamp::from_millis(*millis)))
+    })
 }
 
 /// The uses in `[from, to)`.
@@ -261,13 +244,13 @@ pub(crate) fn last_before(view: &dyn ReadView, account: &[u8], before: Timestamp
 pub(crate) fn uses_between(view: &dyn ReadView, account: &[u8], from: Timestamp, to: Timestamp) -> Result<Instants> {
     let first = start_at(view, account, from)?.unwrap_or(from);
     let (start, end) = (chunk_key(account, first), chunk_key(account, to));
-    let mut found = Instants::new();
-    view.scan(Table::Uses, &start, &end, Order::Ascending, &mut |key, value| {
+    let mut uses = Instants::new();
+    view.scan(Table::UsageInstants, &start, &end, Order::Ascending, &mut |key, value| {
         let (_, _, instants) = read(key, value)?;
-        found.extend(instants.range(from.millis()..to.millis()));
+        uses.extend(instants.range(from.millis()..to.millis()));
         GO_ON
     })?;
-    Ok(found)
+    Ok(uses)
 }
 
 /// The sum over `[from, to)`, computed from single instants.
@@ -278,8 +261,8 @@ pub(crate) fn sum_uses(view: &dyn ReadView, account: &[u8], from: Timestamp, to:
     }
     let first = start_at(view, account, from)?.unwrap_or(from);
     let (start, end) = (chunk_key(account, first), chunk_key(account, to));
-    view.scan(Table::Uses, &start, &end, Order::Ascending, &mut |key, value| {
-        for one in Stored::new(key, value)? {
+    view.scan(Table::UsageInstants, &start, &end, Order::Ascending, &mut |key, value| {
+        for one in ChunkInstants::new(key, value)? {
             let (millis, totals) = one?;
             if (from.millis()..to.millis()).contains(&millis) {
                 total.add(&totals)?;
@@ -300,7 +283,7 @@ mod tests {
     fn dump(store: &mut MemoryStore) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut rows = Vec::new();
         let view = store.read().unwrap();
-        view.scan(Table::Uses, &[], &[], Order::Ascending, &mut |k, v| {
+        view.scan(Table::UsageInstants, &[], &[], Order::Ascending, &mut |k, v| {
             rows.push((k.to_vec(), v.to_vec()));
             GO_ON
         })

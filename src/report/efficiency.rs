@@ -22,8 +22,8 @@ const LABEL: &str = "outcome";
 /// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(900).label("outcome", "productive"), now)?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(100).label("outcome", "empty"), now)?;
-/// let found = ledger.snapshot()?.efficiency(&Report::by_all([]))?;
-/// assert_eq!((found.tokens_per_productive, found.waste, found.trend), (Some(1_000.0), 0.5, None));
+/// let outcomes = ledger.snapshot()?.efficiency(&Report::by_all([]))?;
+/// assert_eq!((outcomes.tokens_per_productive, outcomes.waste, outcomes.trend), (Some(1_000.0), 0.5, None));
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -52,8 +52,8 @@ impl Snapshot<'_> {
     ///
     /// ```
     /// use usage_ledger::{Ledger, Report};
-    /// let found = Ledger::in_memory()?.snapshot()?.efficiency(&Report::by_all([]))?;
-    /// assert_eq!((found.productive, found.waste), (0, 0.0));
+    /// let outcomes = Ledger::in_memory()?.snapshot()?.efficiency(&Report::by_all([]))?;
+    /// assert_eq!((outcomes.productive, outcomes.waste), (0, 0.0));
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn efficiency(&self, report: &Report) -> Result<Efficiency> {
@@ -87,17 +87,17 @@ fn sessions(snapshot: &Snapshot<'_>, report: &Report) -> Result<Vec<String>> {
         // Without any outcome the records need not be read.
         return Ok(Vec::new());
     }
-    let mut found = Vec::new();
-    snapshot.each_call(&mut |position, told| {
-        let view = TokenView::from(&told.record);
-        if report.covers(told.at)
+    let mut outcomes = Vec::new();
+    snapshot.each_call(&mut |position, call| {
+        let view = TokenView::from(&call.record);
+        if report.covers(call.at)
             && report.admits(&Series::of(&view))
-            && let Some(outcome) = told.record.labels.get(LABEL)
+            && let Some(outcome) = call.record.labels.get(LABEL)
         {
-            found.push((told.at, position, outcome.clone()));
+            outcomes.push((call.at, position, outcome.clone()));
         }
         Ok(())
     })?;
-    found.sort_unstable();
-    Ok(found.into_iter().map(|(_, _, outcome)| outcome).collect())
+    outcomes.sort_unstable();
+    Ok(outcomes.into_iter().map(|(_, _, outcome)| outcome).collect())
 }

@@ -188,8 +188,8 @@ impl PieceSums<'_> {
 
     /// Adds the records of a full block.
     fn block(&mut self, number: u64, block: &StoredSummary<'_>, costs: &mut Costs<'_>) -> Result<()> {
-        let held = block.has_quarter(&mut |quarter| self.pieces.quarters.contains_key(&quarter));
-        if !block.has_kind(EventKind::TokensRecorded) || !held.ok_or_else(|| damaged(number))? {
+        let overlapping = block.has_quarter(&mut |quarter| self.pieces.quarters.contains_key(&quarter));
+        if !block.has_kind(EventKind::TokensRecorded) || !overlapping.ok_or_else(|| damaged(number))? {
             return Ok(());
         }
         let Some(bytes) = self.view.get(Table::Columns, &number.to_be_bytes())? else {

@@ -51,13 +51,13 @@ pub(super) enum Priced {
 pub(super) struct Costs<'p> {
     prices: &'p Prices,
     /// By provider, model and tariff, then by quarter of an hour or day.
-    found: HashMap<String, HashMap<i64, PriceLookup>>,
+    prices_seen: HashMap<String, HashMap<i64, PriceLookup>>,
     key: String,
 }
 
 impl<'p> Costs<'p> {
     pub fn new(prices: &'p Prices) -> Self {
-        Self { prices, found: HashMap::new(), key: String::new() }
+        Self { prices, prices_seen: HashMap::new(), key: String::new() }
     }
 
     /// Whether the price of a row may change within the UTC day of an instant.
@@ -76,12 +76,12 @@ impl<'p> Costs<'p> {
         }
         let tariff = Tariff::from_key(tariff);
         let find = || self.prices.find(series.provider, model, at, tariff);
-        let priced = if let Some(times) = self.found.get_mut(&key) {
+        let priced = if let Some(times) = self.prices_seen.get_mut(&key) {
             charge(times.entry(at.millis()).or_insert_with(find), totals, &tariff.extras)
         } else {
-            let found = find();
-            let priced = charge(&found, totals, &tariff.extras);
-            self.found.insert(key.clone(), HashMap::from([(at.millis(), found)]));
+            let prices_seen = find();
+            let priced = charge(&prices_seen, totals, &tariff.extras);
+            self.prices_seen.insert(key.clone(), HashMap::from([(at.millis(), prices_seen)]));
             priced
         };
         self.key = key;
@@ -103,8 +103,8 @@ impl<'p> Costs<'p> {
     }
 }
 
-fn charge(found: &PriceLookup, totals: &Totals, extras: &Extras<'_>) -> Result<Priced> {
-    Ok(match found {
+fn charge(prices_seen: &PriceLookup, totals: &Totals, extras: &Extras<'_>) -> Result<Priced> {
+    Ok(match prices_seen {
         PriceLookup::Rates { rates, .. } => {
             rates.charge(totals.counts()?, totals.requests, extras).map_or(Priced::Unknown, Priced::Known)
         }

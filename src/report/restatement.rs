@@ -85,8 +85,8 @@ fn is_in(sealed: &PeriodSealed, at: Timestamp) -> bool {
 
 /// The events that restate each seal, from one pass over the events after the first of them.
 pub(super) fn events(view: &dyn ReadView, seals: &[&PeriodSealed]) -> Result<Vec<Restatement>> {
-    let mut found = vec![Restatement::default(); seals.len()];
-    let Some(first) = seals.iter().map(|sealed| sealed.size).min() else { return Ok(found) };
+    let mut restatements = vec![Restatement::default(); seals.len()];
+    let Some(first) = seals.iter().map(|sealed| sealed.size).min() else { return Ok(restatements) };
     view.rows(first.next(), &mut |position, row| {
         let times = if row.is_kind(EventKind::TokensRecorded) {
             vec![row.occurred_at]
@@ -95,14 +95,14 @@ pub(super) fn events(view: &dyn ReadView, seals: &[&PeriodSealed]) -> Result<Vec
         } else {
             return GO_ON;
         };
-        for (sealed, restatement) in seals.iter().zip(&mut found) {
+        for (sealed, restatement) in seals.iter().zip(&mut restatements) {
             if position > sealed.size && times.iter().any(|at| is_in(sealed, *at)) {
                 restatement.name(position);
             }
         }
         GO_ON
     })?;
-    Ok(found)
+    Ok(restatements)
 }
 
 /// Every time that any event states for the call of a correction; empty if there is no such call.

@@ -51,27 +51,27 @@ fn of_period(since: Option<Timestamp>, until: Timestamp) -> Report {
 }
 
 /// The seals that are not voided at a time, in order.
-fn held(view: &dyn ReadView, now: Timestamp) -> Result<Vec<(Position, Timestamp, PeriodSealed)>> {
-    let mut found = Vec::new();
+fn current_seals(view: &dyn ReadView, now: Timestamp) -> Result<Vec<(Position, Timestamp, PeriodSealed)>> {
+    let mut seals = Vec::new();
     facts(view, EventKind::PeriodSealed, &Subject::Ledger, now, Order::Ascending, &mut |fact| {
         if let Payload::PeriodSealed(sealed) = fact.event.payload {
-            found.push((fact.position, fact.event.occurred_at, sealed));
+            seals.push((fact.position, fact.event.occurred_at, sealed));
         }
         GO_ON
     })?;
-    Ok(found)
+    Ok(seals)
 }
 
 /// Refuses a period that overlaps a sealed one: no call belongs to two closed periods.
 fn refuse_overlap(
-    held: &[(Position, Timestamp, PeriodSealed)],
+    current_seals: &[(Position, Timestamp, PeriodSealed)],
     since: Option<Timestamp>,
     until: Timestamp,
 ) -> Result<()> {
     let overlaps = |sealed: &PeriodSealed| {
         since.is_none_or(|since| since < sealed.until) && sealed.since.is_none_or(|since| since < until)
     };
-    match held.iter().find(|(_, _, sealed)| overlaps(sealed)) {
+    match current_seals.iter().find(|(_, _, sealed)| overlaps(sealed)) {
         None => Ok(()),
         Some((position, _, sealed)) => Err(Error::AlreadySealed { position: *position, period: sealed.period() }),
     }
@@ -90,7 +90,7 @@ impl Snapshot<'_> {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn last_seal(&self, now: impl Into<Timestamp>) -> Result<Option<Seal>> {
-        let last = held(self.view(), now.into())?.pop();
+        let last = current_seals(self.view(), now.into())?.pop();
         Ok(self.restated(last.into_iter().collect())?.pop())
     }
 
@@ -114,13 +114,13 @@ impl Snapshot<'_> {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn seals(&self, now: impl Into<Timestamp>) -> Result<Vec<Seal>> {
-        self.restated(held(self.view(), now.into())?)
+        self.restated(current_seals(self.view(), now.into())?)
     }
 
-    fn restated(&self, held: Vec<(Position, Timestamp, PeriodSealed)>) -> Result<Vec<Seal>> {
-        let periods: Vec<&PeriodSealed> = held.iter().map(|(_, _, sealed)| sealed).collect();
+    fn restated(&self, current_seals: Vec<(Position, Timestamp, PeriodSealed)>) -> Result<Vec<Seal>> {
+        let periods: Vec<&PeriodSealed> = current_seals.iter().map(|(_, _, sealed)| sealed).collect();
         let restatements = restatement::events(self.view(), &periods)?;
-        held.into_iter()
+        current_seals.into_iter()
             .zip(restatements)
             .map(|((position, at, sealed), mut restatement)| {
                 let total = self.report(&of_period(sealed.since, sealed.until))?.total;
@@ -165,7 +165,7 @@ impl Ledger {
             if snapshot.head()?.position == Position::START {
                 return Err(Error::invalid("the ledger is empty, so there is nothing to seal: record or import first"));
             }
-            let seals = held(snapshot.view(), now)?;
+            let seals = current_seals(snapshot.view(), now)?;
             let since = since.or_else(|| seals.iter().map(|(_, _, sealed)| sealed.until).max());
             if since.is_some_and(|since| since >= until) {
                 return Err(Error::invalid(format!(
@@ -238,7 +238,7 @@ impl Ledger {
     pub fn sealed_at(&self, position: Position, now: impl Into<Timestamp>) -> Result<Option<(Seal, Snapshot<'_>)>> {
         let seal = {
             let snapshot = self.snapshot()?;
-            let named = held(snapshot.view(), now.into())?.into_iter().find(|(at, ..)| *at == position);
+            let named = current_seals(snapshot.view(), now.into())?.into_iter().find(|(at, ..)| *at == position);
             snapshot.restated(named.into_iter().collect())?.pop()
         };
         let Some(seal) = seal else { return Ok(None) };

@@ -153,32 +153,32 @@ impl Builder {
     }
 
     /// The finished table.
-    pub fn finish(self, asked: &Report, position: Position, root: Hash, prices: PriceSource) -> Result<ReportTable> {
+    pub fn finish(self, report: &Report, position: Position, root: Hash, prices: PriceSource) -> Result<ReportTable> {
         let mut rows = self.rows;
         let mut total = RowSum::default();
         for row in rows.values() {
             total.join(row)?;
         }
-        if asked.by.is_empty() {
+        if report.by.is_empty() {
             rows.clear();
         }
-        if asked.fill {
-            fill(asked, &mut rows);
+        if report.fill {
+            fill(report, &mut rows);
         }
         let mut rows = rows
             .into_iter()
             .map(|(keys, sum)| Ok(ReportRow { keys, usage: sum.usage()? }))
             .collect::<Result<Vec<_>>>()?;
         rows.sort_unstable_by(|a, b| a.keys.cmp(&b.keys));
-        Ok(ReportTable { keys: asked.by.clone(), position, root, rows, total: total.usage()?, prices })
+        Ok(ReportTable { keys: report.by.clone(), position, root, rows, total: total.usage()?, prices })
     }
 }
 
 /// Adds days without records.
-fn fill(asked: &Report, rows: &mut HashMap<Vec<Option<String>>, RowSum>) {
+fn fill(report: &Report, rows: &mut HashMap<Vec<Option<String>>, RowSum>) {
     let known: Vec<NaiveDate> = rows.keys().filter_map(|keys| keys.first()?.as_deref()?.parse().ok()).collect();
-    let first = asked.since.map(|since| asked.zone.day(since)).or_else(|| known.iter().min().copied());
-    let last = asked.until.map(|until| asked.zone.day(until.plus(-1))).or_else(|| known.iter().max().copied());
+    let first = report.since.map(|since| report.zone.day(since)).or_else(|| known.iter().min().copied());
+    let last = report.until.map(|until| report.zone.day(until.plus(-1))).or_else(|| known.iter().max().copied());
     let (Some(first), Some(last)) = (first, last) else { return };
     for day in first.iter_days().take_while(|day| *day <= last) {
         rows.entry(vec![Some(day.to_string())]).or_default();

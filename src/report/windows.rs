@@ -28,7 +28,7 @@ pub(super) struct ReportWindows {
 
 impl ReportWindows {
     pub fn read(view: &dyn ReadView, report: &Report) -> Result<Self> {
-        let mut found = Self { accounts: HashMap::new(), names: Vec::new() };
+        let mut windows = Self { accounts: HashMap::new(), names: Vec::new() };
         for account in accounts(view)? {
             let series =
                 Series { provider: &account.provider, account: account.account.as_deref(), ..Series::default() };
@@ -37,12 +37,12 @@ impl ReportWindows {
             }
             let mut starts = Vec::new();
             for window in AccountWindows::ever(view, &account)?.all(WindowKind::Session)? {
-                starts.push((window.start, found.names.len()));
-                found.names.push(window_name(&account, &window));
+                starts.push((window.start, windows.names.len()));
+                windows.names.push(window_name(&account, &window));
             }
-            found.accounts.insert(account.key(), starts);
+            windows.accounts.insert(account.key(), starts);
         }
-        Ok(found)
+        Ok(windows)
     }
 
     fn of(&self, account: &[u8]) -> &[(Timestamp, usize)] {
@@ -63,7 +63,7 @@ impl ReportWindows {
         let after = starts.partition_point(|(start, _)| start.millis() < next);
         match after.checked_sub(1).and_then(|last| starts.get(last)) {
             Some((start, _)) if start.millis() > first => Holder::Border,
-            found => Holder::One(found.map(|(_, number)| *number)),
+            windows => Holder::One(windows.map(|(_, number)| *number)),
         }
     }
 

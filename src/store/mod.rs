@@ -5,6 +5,7 @@ pub mod conformance;
 #[cfg(test)]
 pub(crate) mod counting;
 pub(crate) mod directory;
+mod key_range;
 mod memory;
 mod overlay;
 mod prefix;
@@ -15,6 +16,7 @@ mod view;
 pub use memory::MemoryStore;
 pub use sqlite::{Options, SqliteStore};
 
+pub(crate) use key_range::{KeyRange, after_prefix};
 pub(crate) use overlay::Overlay;
 pub(crate) use prefix::PrefixView;
 #[cfg(feature = "import")]
@@ -48,9 +50,9 @@ use crate::model::event::Position;
 /// use usage_ledger::store::{EventStore, MemoryStore, Table};
 /// let store = MemoryStore::new();
 /// let mut tx = store.write()?;
-/// tx.put(Table::Facts, b"key", Some(b"value"))?;
+/// tx.put(Table::EventIndex, b"key", Some(b"value"))?;
 /// drop(tx); // not committed: no trace
-/// assert_eq!(store.read()?.get(Table::Facts, b"key")?, None);
+/// assert_eq!(store.read()?.get(Table::EventIndex, b"key")?, None);
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 pub trait EventStore: Send + Sync {
@@ -75,9 +77,9 @@ pub trait EventStore: Send + Sync {
     /// use usage_ledger::store::{EventStore, MemoryStore, Table};
     /// let store = MemoryStore::new();
     /// let mut tx = store.write()?;
-    /// tx.put(Table::Facts, b"key", Some(b"value"))?;
+    /// tx.put(Table::EventIndex, b"key", Some(b"value"))?;
     /// tx.commit()?;
-    /// assert!(store.read()?.get(Table::Facts, b"key")?.is_some());
+    /// assert!(store.read()?.get(Table::EventIndex, b"key")?.is_some());
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     fn write(&self) -> Result<Box<dyn Transaction + '_>>;
@@ -94,7 +96,7 @@ pub trait EventStore: Send + Sync {
     /// let store = SqliteStore::open(&dir.path().join("usage.db"))?;
     /// for part in 0..3_u8 {
     ///     let mut tx = store.write_deferred()?;
-    ///     tx.put(Table::Facts, &[part], Some(b"value"))?;
+    ///     tx.put(Table::EventIndex, &[part], Some(b"value"))?;
     ///     tx.commit()?;
     /// }
     /// store.sync()?;
@@ -261,9 +263,9 @@ pub trait Transaction: WriteView {
     /// # use usage_ledger::store::{EventStore, MemoryStore, Table};
     /// # let store = MemoryStore::new();
     /// let mut tx = store.write()?;
-    /// tx.put(Table::Facts, b"key", Some(b"value"))?;
+    /// tx.put(Table::EventIndex, b"key", Some(b"value"))?;
     /// tx.commit()?;
-    /// assert_eq!(store.read()?.get(Table::Facts, b"key")?.as_deref(), Some(&b"value"[..]));
+    /// assert_eq!(store.read()?.get(Table::EventIndex, b"key")?.as_deref(), Some(&b"value"[..]));
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     fn commit(self: Box<Self>) -> Result<()>;

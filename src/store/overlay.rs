@@ -183,12 +183,12 @@ mod tests {
         let mut tx = store.write().unwrap();
         tx.append(&[row("a")]).unwrap();
         for n in [1, 3, 5, 7] {
-            tx.put(Table::Facts, &at(n), Some(&at(n))).unwrap();
+            tx.put(Table::EventIndex, &at(n), Some(&at(n))).unwrap();
         }
         tx.commit().unwrap();
         let mut trial = Overlay::new(store.read().unwrap()).unwrap();
         for (n, value) in [(0, Some(9)), (3, None), (5, Some(9)), (6, Some(9)), (8, Some(9))] {
-            trial.put(Table::Facts, &at(n), value.map(at).as_ref().map(|value| &value[..])).unwrap();
+            trial.put(Table::EventIndex, &at(n), value.map(at).as_ref().map(|value| &value[..])).unwrap();
         }
         assert_eq!(trial.append(&[row("b")]).unwrap().get(), 2);
         assert!(trial.append(&[row("a")]).is_err() && trial.append(&[row("b")]).is_err());
@@ -198,7 +198,7 @@ mod tests {
                 seen.push((key[0], value[0]));
                 if seen.len() == most { STOP } else { GO_ON }
             };
-            trial.scan(Table::Facts, from, to, order, visit).unwrap();
+            trial.scan(Table::EventIndex, from, to, order, visit).unwrap();
             seen
         };
         let all = [(0, 9), (1, 1), (5, 9), (6, 9), (7, 7), (8, 9)];
@@ -218,7 +218,7 @@ mod tests {
             .unwrap();
         assert_eq!(positions.len(), 2);
         assert_eq!(trial.position_of(EventId::from_key("p", "b")).unwrap(), Some(Position::new(2)));
-        assert_eq!(trial.get(Table::Facts, &at(3)).unwrap(), None);
+        assert_eq!(trial.get(Table::EventIndex, &at(3)).unwrap(), None);
         drop(trial);
         assert_eq!(store.read().unwrap().head().unwrap().position.get(), 1);
     }

@@ -256,7 +256,7 @@ mod tests {
 
     fn put(tx: Box<dyn Transaction + '_>) {
         let mut tx = tx;
-        tx.put(Table::Facts, b"key", Some(b"value")).unwrap();
+        tx.put(Table::EventIndex, b"key", Some(b"value")).unwrap();
         tx.commit().unwrap();
     }
 

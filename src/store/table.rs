@@ -28,11 +28,11 @@ pub enum Table {
     /// The same, also by conversation and labels.
     ByConversation,
     /// Every instant at which a provider account was used, with its counts.
-    Uses,
+    UsageInstants,
     /// Where sessions of the default policy start, by (provider account, instant).
-    Openings,
+    SessionStarts,
     /// Events other than counts, by (kind, subject, time, id) → position.
-    Facts,
+    EventIndex,
     /// Amendments and voids by (target, time, id).
     Corrections,
     /// Further natural keys: (hash, position).
@@ -64,9 +64,9 @@ impl Table {
         Self::ByModel,
         Self::ByProject,
         Self::ByConversation,
-        Self::Uses,
-        Self::Openings,
-        Self::Facts,
+        Self::UsageInstants,
+        Self::SessionStarts,
+        Self::EventIndex,
         Self::Corrections,
         Self::Keys,
         Self::Files,
@@ -82,9 +82,9 @@ impl Table {
         Self::ByModel,
         Self::ByProject,
         Self::ByConversation,
-        Self::Uses,
-        Self::Openings,
-        Self::Facts,
+        Self::UsageInstants,
+        Self::SessionStarts,
+        Self::EventIndex,
         Self::Corrections,
         Self::Keys,
         Self::Files,
@@ -104,9 +104,9 @@ impl Table {
             Self::ByModel => "usage_by_model",
             Self::ByProject => "usage_by_project",
             Self::ByConversation => "usage_by_conversation",
-            Self::Uses => "uses",
-            Self::Openings => "session_openings",
-            Self::Facts => "facts",
+            Self::UsageInstants => "uses",
+            Self::SessionStarts => "session_openings",
+            Self::EventIndex => "facts",
             Self::Corrections => "corrections",
             Self::Keys => "natural_keys",
             Self::Files => "imported_files",

@@ -59,10 +59,10 @@ pub struct Row<'a> {
 /// use usage_ledger::store::{EventStore, MemoryStore, Order, STOP, Table};
 /// let store = MemoryStore::new();
 /// let mut tx = store.write()?;
-/// tx.put(Table::Facts, b"a", Some(b""))?;
-/// tx.put(Table::Facts, b"b", Some(b""))?;
+/// tx.put(Table::EventIndex, b"a", Some(b""))?;
+/// tx.put(Table::EventIndex, b"b", Some(b""))?;
 /// let mut last = Vec::new();
-/// tx.scan(Table::Facts, b"", b"", Order::Descending, &mut |key, _| {
+/// tx.scan(Table::EventIndex, b"", b"", Order::Descending, &mut |key, _| {
 ///     last = key.to_vec();
 ///     STOP
 /// })?;
@@ -212,7 +212,7 @@ pub trait ReadView {
     ///
     /// ```
     /// # use usage_ledger::store::{EventStore, MemoryStore, Table};
-    /// assert_eq!(MemoryStore::new().read()?.get(Table::Facts, b"nothing")?, None);
+    /// assert_eq!(MemoryStore::new().read()?.get(Table::EventIndex, b"nothing")?, None);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>>;
@@ -227,10 +227,10 @@ pub trait ReadView {
     /// let store = MemoryStore::new();
     /// let mut tx = store.write()?;
     /// for key in [b"a", b"b", b"c"] {
-    ///     tx.put(Table::Facts, key, Some(b""))?;
+    ///     tx.put(Table::EventIndex, key, Some(b""))?;
     /// }
     /// let mut keys = Vec::new();
-    /// tx.scan(Table::Facts, b"a", b"c", Order::Ascending, &mut |key, _| {
+    /// tx.scan(Table::EventIndex, b"a", b"c", Order::Ascending, &mut |key, _| {
     ///     keys.push(key.to_vec());
     ///     GO_ON
     /// })?;
@@ -267,12 +267,12 @@ pub trait ReadView {
 /// ```
 /// use usage_ledger::store::{EventStore, MemoryStore, WriteView, Table};
 /// fn mark(sink: &mut dyn WriteView) -> usage_ledger::Result<()> {
-///     sink.put(Table::Facts, b"seen", Some(b"1"))
+///     sink.put(Table::EventIndex, b"seen", Some(b"1"))
 /// }
 /// let store = MemoryStore::new();
 /// let mut tx = store.write()?;
 /// mark(&mut *tx)?;
-/// assert_eq!(tx.get(Table::Facts, b"seen")?.as_deref(), Some(&b"1"[..])); // its own writes are seen
+/// assert_eq!(tx.get(Table::EventIndex, b"seen")?.as_deref(), Some(&b"1"[..])); // its own writes are seen
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 pub trait WriteView: ReadView {
@@ -285,9 +285,9 @@ pub trait WriteView: ReadView {
     /// # use usage_ledger::store::{EventStore, MemoryStore, Table};
     /// let store = MemoryStore::new();
     /// let mut tx = store.write()?;
-    /// tx.put(Table::Facts, b"key", Some(b"value"))?;
-    /// tx.put(Table::Facts, b"key", None)?;
-    /// assert_eq!(tx.get(Table::Facts, b"key")?, None);
+    /// tx.put(Table::EventIndex, b"key", Some(b"value"))?;
+    /// tx.put(Table::EventIndex, b"key", None)?;
+    /// assert_eq!(tx.get(Table::EventIndex, b"key")?, None);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     fn put(&mut self, table: Table, key: &[u8], value: Option<&[u8]>) -> Result<()>;
@@ -301,8 +301,8 @@ pub trait WriteView: ReadView {
     /// # use usage_ledger::store::{EventStore, MemoryStore, Table};
     /// let store = MemoryStore::new();
     /// let mut tx = store.write()?;
-    /// tx.put_all(Table::Facts, &mut [(&b"a"[..], &b"1"[..]), (b"b", b"2")].into_iter())?;
-    /// assert_eq!(tx.get(Table::Facts, b"b")?.as_deref(), Some(&b"2"[..]));
+    /// tx.put_all(Table::EventIndex, &mut [(&b"a"[..], &b"1"[..]), (b"b", b"2")].into_iter())?;
+    /// assert_eq!(tx.get(Table::EventIndex, b"b")?.as_deref(), Some(&b"2"[..]));
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     fn put_all(&mut self, table: Table, rows: &mut dyn Iterator<Item = (&[u8], &[u8])>) -> Result<()> {
@@ -315,27 +315,24 @@ pub trait WriteView: ReadView {
 
 /// Removes every key of a projection.
 pub(crate) fn clear(sink: &mut dyn WriteView, table: Table) -> Result<()> {
-    let mut keys = Vec::new();
-    sink.scan(table, &[], &[], Order::Ascending, &mut |key, _| {
-        keys.push(key.to_vec());
-        GO_ON
-    })?;
+    let view: &dyn ReadView = &*sink;
+    let keys: Vec<Vec<u8>> = view.collect(&super::KeyRange::whole(table), |key, _| Ok(Some(key.to_vec())))?;
     keys.iter().try_for_each(|key| sink.put(table, key, None))
 }
 
 impl dyn ReadView + '_ {
     /// The row at a position, as an owned event line.
     pub(crate) fn line(&self, position: Position) -> Result<Option<(EventId, String)>> {
-        let mut found = None;
+        let mut line = None;
         if position > Position::START {
             self.rows(position, &mut |at, row| {
                 if at == position {
-                    found = Some((row.id, row.body.to_owned()));
+                    line = Some((row.id, row.body.to_owned()));
                 }
                 STOP
             })?;
         }
-        Ok(found)
+        Ok(line)
     }
 
     /// The line at a position that must exist.

@@ -169,9 +169,9 @@ pub(super) fn refusals(
         })?;
     }
     let words = Words::latest(heard, limits);
-    let mut found = Refusals::default();
+    let mut refusals = Refusals::default();
     for one in words.0.values().filter(|one| refuses(&one.seen) && one.at > lifted) {
-        found.add(observed(one), now);
+        refusals.add(observed(one), now);
     }
     let span = (now.plus(-LOOK_BACK), now);
     for subject in &subjects {
@@ -185,13 +185,13 @@ pub(super) fn refusals(
                 let (model, rule, excerpt) = (refused.model, refused.rule, refused.excerpt);
                 let one = Exhausted { at, until, model, rule, excerpt, position };
                 if !words.deny(&one) {
-                    found.add(one, now);
+                    refusals.add(one, now);
                 }
             }
             GO_ON
         })?;
     }
-    Ok(found)
+    Ok(refusals)
 }
 
 /// The refusal of a local program's paid cloud for every model.

@@ -102,12 +102,12 @@ impl Limits {
 
 /// Settings of an account, then those of its provider, each latest first.
 fn settings(view: &dyn ReadView, kind: EventKind, account: &AccountRef<'_>, now: Timestamp) -> Result<Vec<Fact>> {
-    let mut found = latest_facts(view, kind, &Subject::Account(account.clone()), now)?;
+    let mut settings = latest_facts(view, kind, &Subject::Account(account.clone()), now)?;
     if account.account.is_some() {
         let provider = AccountRef { provider: account.provider.clone(), account: None };
-        found.extend(latest_facts(view, kind, &Subject::Account(provider), now)?);
+        settings.extend(latest_facts(view, kind, &Subject::Account(provider), now)?);
     }
-    Ok(found)
+    Ok(settings)
 }
 
 /// Whether an account has a quota, whether that is declared, and the event that declares it. An undeclared provider

@@ -125,7 +125,7 @@ fn dump(store: &dyn EventStore, spaces: &[Table]) -> Vec<(Table, Vec<u8>, Vec<u8
 
 /// Tables without positions: equal sets of events have equal bytes there.
 const COUNTERS: [Table; 6] =
-    [Table::ByModel, Table::ByProject, Table::ByConversation, Table::Uses, Table::Openings, Table::Accounts];
+    [Table::ByModel, Table::ByProject, Table::ByConversation, Table::UsageInstants, Table::SessionStarts, Table::Accounts];
 
 #[test]
 fn any_order_of_arrival_gives_the_same_counters() {

@@ -199,11 +199,11 @@ fn a_write_whose_file_is_deleted_meanwhile_is_not_acknowledged() {
     let path = dir.path().join("usage.db");
     let store = SqliteStore::open(&path).unwrap();
     let mut tx = store.write().unwrap();
-    tx.put(Table::Facts, b"key", Some(b"value")).unwrap();
+    tx.put(Table::EventIndex, b"key", Some(b"value")).unwrap();
     fs::rename(&path, moved(&path)).unwrap();
     assert!(matches!(tx.commit(), Err(Error::Replaced { .. })));
     fs::rename(moved(&path), &path).unwrap();
-    assert_eq!(store.read().unwrap().get(Table::Facts, b"key").unwrap(), None);
+    assert_eq!(store.read().unwrap().get(Table::EventIndex, b"key").unwrap(), None);
 }
 
 #[cfg(unix)]

@@ -157,7 +157,7 @@ pub fn ccusage(
     options: CcusageOptions,
     out: &mut dyn Write,
 ) -> Result<(), ExportError> {
-    let report = &report.as_told();
+    let report = &report.by_counted_at();
     let shape = Shape::of(report, options.known());
     match (CcusageReport::of(report.keys())?, &shape) {
         (CcusageReport::Periods(length), Shape::All) => {

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::Scope;
 
-use crate::ledger::Ready;
+use crate::ledger::PreparedEvent;
 use crate::store::Housekeeping;
 
 /// Number of written batches that may wait to be freed.
@@ -13,13 +13,13 @@ const LOTS: usize = 2;
 #[derive(Default)]
 pub(in crate::import) struct BackgroundThreads {
     /// Receives written batches. Freeing them is slow because other threads allocated them in many small pieces.
-    pub spent: Option<SyncSender<Vec<Ready>>>,
+    pub spent: Option<SyncSender<Vec<PreparedEvent>>>,
     tidy: Option<SyncSender<()>>,
 }
 
 impl BackgroundThreads {
     pub fn start<'s>(scope: &'s Scope<'s, '_>, housekeeping: Option<Housekeeping>) -> Self {
-        let (spent, lots) = sync_channel::<Vec<Ready>>(LOTS);
+        let (spent, lots) = sync_channel::<Vec<PreparedEvent>>(LOTS);
         scope.spawn(move || lots.into_iter().for_each(drop));
         let tidy = housekeeping.map(|mut work| {
             let (tidy, asked) = sync_channel(1);

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use crate::import::engine::chunk::Chunk;
 use crate::import::engine::merge::{KeyedCall, Pending};
 use crate::import::engine::seen_keys::SeenKeys;
-use crate::ledger::Ready;
+use crate::ledger::PreparedEvent;
 use crate::model::event::{ImportedFile, NewEvent, SkippedLine};
 use crate::model::time::Timestamp;
 
@@ -15,7 +15,7 @@ const BATCH: usize = 1_024;
 
 /// An event to be written.
 pub(in crate::import) struct Delivery {
-    pub ready: Ready,
+    pub ready: PreparedEvent,
     /// Whether an event of this run, or an earlier one, may have one of its keys.
     pub known: bool,
     /// Whether it comes from a file that an older version of the importer read.
@@ -99,7 +99,7 @@ impl Gatherer {
             self.pending.add(found, &|conversation| self.began.get(conversation).copied());
         }
         for (id, event) in chunk.observed {
-            let ready = Ready::new(id, event.source(self.source), None, self.recorded_at);
+            let ready = PreparedEvent::new(id, event.source(self.source), None, self.recorded_at);
             self.batch.observed.push(Delivery { ready, known: keys.any(&[id]), again: false });
         }
         (self.pending.len() + self.batch.observed.len() >= BATCH).then(|| self.rest(keys))
@@ -116,7 +116,7 @@ impl Gatherer {
             match ids.first() {
                 Some(id) => {
                     let known = keys.any(&ids);
-                    let ready = Ready::new(*id, event, Some(ids), self.recorded_at);
+                    let ready = PreparedEvent::new(*id, event, Some(ids), self.recorded_at);
                     batch.calls.push(Delivery { ready, known, again });
                 }
                 None => batch.keyless.push(event),

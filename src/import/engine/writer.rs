@@ -14,7 +14,7 @@ use crate::import::engine::repeated_ids;
 use crate::import::engine::telemetry_match::{self, SeenConversations};
 use crate::import::health::schema_drift::Doubting;
 use crate::import::outcome::SourceReport;
-use crate::ledger::{Appender, Ledger, Ready};
+use crate::ledger::{Appender, Ledger, PreparedEvent};
 use crate::model::error::Result;
 use crate::model::event::{Imported, ImportedFile, NewEvent, Payload, Position, SkippedLine};
 use crate::model::invariant::bug;
@@ -201,7 +201,7 @@ impl<'w> Writer<'w> {
     fn look_up(
         &mut self,
         appender: &mut Appender<'_>,
-        (call, again): (Ready, bool),
+        (call, again): (PreparedEvent, bool),
         of: usize,
         run: &mut Imported,
     ) -> Result<()> {
@@ -242,7 +242,7 @@ impl<'w> Writer<'w> {
         let ids: Vec<_> = found.record.ids().collect();
         let id = *ids.first().ok_or_else(|| bug!("a call with an id that repeats has none"))?;
         let event = NewEvent::new(found.record, found.at).source(source);
-        self.record(appender, Ready::new(id, event, Some(ids), self.now), of, run)
+        self.record(appender, PreparedEvent::new(id, event, Some(ids), self.now), of, run)
     }
 
     /// Reconciles a call with the records that have one of its keys.
@@ -261,7 +261,7 @@ impl<'w> Writer<'w> {
     }
 
     /// Writes a call whose keys are unknown, unless telemetry has recorded it without a common key.
-    fn record(&mut self, appender: &mut Appender<'_>, call: Ready, of: usize, run: &mut Imported) -> Result<()> {
+    fn record(&mut self, appender: &mut Appender<'_>, call: PreparedEvent, of: usize, run: &mut Imported) -> Result<()> {
         let event = call.event();
         if let Payload::TokensRecorded(record) = &event.payload
             && self.heard.of(record)

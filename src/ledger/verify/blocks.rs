@@ -76,9 +76,9 @@ mod tests {
         ];
         for (table, number, how, position) in changes {
             change(table, number, how);
-            for found in [ledger.verify().unwrap(), ledger.replay().unwrap()] {
-                assert_eq!(found.findings.iter().map(|one| one.position).collect::<Vec<_>>(), [position]);
-                assert!(found.findings[0].what.starts_with(table.name()));
+            for report in [ledger.verify().unwrap(), ledger.replay().unwrap()] {
+                assert_eq!(report.findings.iter().map(|one| one.position).collect::<Vec<_>>(), [position]);
+                assert!(report.findings[0].what.starts_with(table.name()));
             }
             assert!(ledger.repair().unwrap().ok && ledger.verify().unwrap().ok);
         }

@@ -27,7 +27,7 @@ pub(super) fn name_rows(view: &dyn ReadView, spaces: &BTreeSet<Table>, findings:
         })?;
         for (key, value) in refolded.table(*table) {
             match stored.remove(key) {
-                Some(found) if found == *value => {}
+                Some(rows) if rows == *value => {}
                 Some(_) => _ = wrong.insert((*table, key.clone()), "does not say what the events say"),
                 None => _ = wrong.insert((*table, key.clone()), "is missing"),
             }
@@ -108,7 +108,7 @@ fn rows_of(view: &dyn ReadView, refolded: &PrefixView<'_>, event: &Event) -> Res
     let record = TokenView::from(record);
     let mut rows = record_rows(at, &record)?;
     let account = AccountRef::new(&record.provider, record.account.as_deref()).key();
-    rows.extend(use_row(refolded, &account, at)?.map(|key| (Table::Uses, key)));
+    rows.extend(use_row(refolded, &account, at)?.map(|key| (Table::UsageInstants, key)));
     rows.push(start_row(&account, at));
     Ok(rows)
 }

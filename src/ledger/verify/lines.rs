@@ -207,7 +207,7 @@ fn check(batch: &LineBatch, borders: &[Position], parts: &mut [LogPart]) -> Resu
         let digest = digests.entry(block).or_insert_with(|| Some(Digest::default()));
         let line = batch.text.get(row.start..row.end);
         let line = line.ok_or_else(|| bug!("the batch has no text of the line at position {position}"))?;
-        let mut found = |what: String| done.findings.push(Finding::new(position, what));
+        let mut add_finding = |what: String| done.findings.push(Finding::new(position, what));
         match Tombstone::read(position, line) {
             Ok(None) => done.leaves.push(leaf_hash(line.as_bytes())),
             // An invalid hash cannot equal the one in the tree.
@@ -220,7 +220,7 @@ fn check(batch: &LineBatch, borders: &[Position], parts: &mut [LogPart]) -> Resu
         let envelope = match Envelope::parse(position, line) {
             Ok(envelope) => envelope,
             Err(Error::Damaged { what, .. }) => {
-                found(what);
+                add_finding(what);
                 *digest = None;
                 continue;
             }
@@ -235,7 +235,7 @@ fn check(batch: &LineBatch, borders: &[Position], parts: &mut [LogPart]) -> Resu
                 envelope.recorded_at,
             )
         {
-            found("the columns differ from the line".to_owned());
+            add_finding("the columns differ from the line".to_owned());
         }
         if !is_record(&envelope.kind) {
             done.others.push((position, line.to_owned()));
@@ -266,7 +266,7 @@ fn check(batch: &LineBatch, borders: &[Position], parts: &mut [LogPart]) -> Resu
             }
             Err(e) => {
                 *digest = None;
-                found(format!("this record is unreadable ({e})"));
+                add_finding(format!("this record is unreadable ({e})"));
             }
         }
     }

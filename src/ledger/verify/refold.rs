@@ -57,9 +57,9 @@ pub(super) fn compare(
     let mut differ: BTreeSet<Table> = BTreeSet::new();
     // An unreadable row differs from the correct one: the second pass names it and its events.
     add_stored(view, &mut stored, &mut |table, _| _ = differ.insert(table))?;
-    let summed = [Table::ByModel, Table::ByProject, Table::ByConversation, Table::Uses, Table::Keys];
+    let summed = [Table::ByModel, Table::ByProject, Table::ByConversation, Table::UsageInstants, Table::Keys];
     differ.extend(summed.into_iter().filter(|table| stored.of(*table) != sums.of(*table)));
-    for table in [Table::Facts, Table::Corrections, Table::Files, Table::Conversations, Table::Accounts] {
+    for table in [Table::EventIndex, Table::Corrections, Table::Files, Table::Conversations, Table::Accounts] {
         if !same_rows(view, &refolded, table)? {
             differ.insert(table);
         }

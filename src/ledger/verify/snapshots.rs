@@ -52,9 +52,9 @@ fn compare(
     if !loaded {
         return Ok(Some("its bytes are damaged, and it is passed over".to_owned()));
     }
-    let mut found = Findings::default();
-    refold::compare(&past, &seen.up_to(at)?, weights, &mut found)?;
-    Ok(found.0.into_iter().next().map(|finding| finding.what))
+    let mut findings = Findings::default();
+    refold::compare(&past, &seen.up_to(at)?, weights, &mut findings)?;
+    Ok(findings.0.into_iter().next().map(|finding| finding.what))
 }
 
 #[cfg(test)]
@@ -112,20 +112,20 @@ mod tests {
             past.dump()
         };
         let (right, wrong, early) = (state(&ledger, 12), state(&mut another, 12), state(&ledger, 11));
-        let found = |store: &MemoryStore, at: u64, state: &[u8]| {
+        let findings = |store: &MemoryStore, at: u64, state: &[u8]| {
             past_states::forge(&store.clone(), at.into(), state);
             let ledger = Ledger::with_store(Box::new(store.clone()));
             let positions =
-                |found: crate::Verification| found.findings.iter().map(|one| one.position).collect::<Vec<_>>();
+                |findings: crate::Verification| findings.findings.iter().map(|one| one.position).collect::<Vec<_>>();
             let (verified, replayed) = (positions(ledger.verify().unwrap()), positions(ledger.replay().unwrap()));
             assert_eq!(verified, replayed);
             ledger.rebuild().unwrap();
             assert!(ledger.verify().unwrap().ok);
             verified
         };
-        assert_eq!(found(&store, 12, &right), []);
+        assert_eq!(findings(&store, 12, &right), []);
         for (at, state) in [(12, &wrong), (12, &early), (11, &right), (14, &right), (12, &Vec::new()), (0, &early)] {
-            assert_eq!(found(&store, at, state), [Some(at.into())], "as of {at}");
+            assert_eq!(findings(&store, at, state), [Some(at.into())], "as of {at}");
         }
     }
 
@@ -150,7 +150,7 @@ mod tests {
         tx.commit().unwrap();
         let unkept = Ledger::with_store(Box::new(store));
         assert_eq!(asked(&unkept, 9), before);
-        let found = unkept.verify().unwrap().findings;
-        assert_eq!((found.len(), found[0].position), (1, Some(9.into())), "{found:?}");
+        let findings = unkept.verify().unwrap().findings;
+        assert_eq!((findings.len(), findings[0].position), (1, Some(9.into())), "{findings:?}");
     }
 }

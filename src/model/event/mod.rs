@@ -12,7 +12,9 @@ mod percent;
 mod position;
 mod price;
 mod quota;
+mod raw;
 mod record;
+mod record_setters;
 mod scrub;
 mod seal;
 mod service_tier;
@@ -39,7 +41,8 @@ pub use price::PriceSet;
 pub use quota::{
     BudgetReleased, BudgetReserved, BudgetSettled, Paused, QuotaExhausted, QuotaObserved, Resumed, UsageOverridden,
 };
-pub use record::{Quality, Raw, TokenRecord};
+pub use raw::Raw;
+pub use record::{Quality, TokenRecord};
 pub use seal::PeriodSealed;
 pub use service_tier::{INFERENCE_GEO, SERVICE_TIER};
 pub(crate) use service_tier::{is_special, is_special_geo};

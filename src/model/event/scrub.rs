@@ -13,8 +13,8 @@ use crate::model::secrets;
 /// Replaces a text where a rule changes it.
 #[cfg(feature = "import")]
 pub(crate) fn apply(text: &mut String, rule: impl Fn(&str) -> Cow<'_, str>) {
-    if let Cow::Owned(kept) = rule(text) {
-        *text = kept;
+    if let Cow::Owned(replaced) = rule(text) {
+        *text = replaced;
     }
 }
 
@@ -28,8 +28,8 @@ fn apply_to(text: &mut Option<String>, rule: impl Fn(&str) -> Cow<'_, str>) {
 impl Raw {
     /// Removes credentials and long texts from a usage object.
     fn scrub(&mut self) {
-        if let Cow::Owned(kept) = secrets::json(self.get()) {
-            *self = Self::stored(kept);
+        if let Cow::Owned(replaced) = secrets::json(self.get()) {
+            *self = Self::stored(replaced);
         }
     }
 }
@@ -91,9 +91,9 @@ impl TokenRecord {
     /// Removes credentials from the names and texts of a record from a log or telemetry. The append treats the usage
     /// object.
     pub(crate) fn scrub(&mut self) {
-        if let Cow::Owned(kept) = secrets::name(&self.provider) {
+        if let Cow::Owned(replaced) = secrets::name(&self.provider) {
             // A provider id cannot contain the brackets of the usual replacement.
-            self.provider = if kept == *self.provider { kept.into() } else { "redacted".into() };
+            self.provider = if replaced == *self.provider { replaced.into() } else { "redacted".into() };
         }
         apply_to(&mut self.account, secrets::name);
         apply_to(&mut self.model, secrets::text);

@@ -94,8 +94,8 @@ impl FromStr for BudgetMode {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let found = Self::ALL.into_iter().find(|mode| mode.name() == text);
-        found.ok_or_else(|| {
+        let mode = Self::ALL.into_iter().find(|mode| mode.name() == text);
+        mode.ok_or_else(|| {
             Error::invalid(format!("`{text}` is not a budget mode: write full, session_only or disabled"))
         })
     }

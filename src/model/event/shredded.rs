@@ -54,8 +54,8 @@ impl Event {
 impl Payload {
     /// The payload without names and texts that no fold depends on; `None` for a kind without such texts.
     pub(crate) fn redacted(&self) -> Option<Self> {
-        let mut kept = self.clone();
-        match &mut kept {
+        let mut remaining = self.clone();
+        match &mut remaining {
             Self::TokensRecorded(record) => record.redact(),
             Self::TokensAmended(amend) => {
                 amend.reason.clear();
@@ -72,9 +72,9 @@ impl Payload {
                 }
             }
             Self::Resumed(resumed) => resumed.reason.clear(),
-            Self::UsageOverridden(word) => {
-                SHREDDED.clone_into(&mut word.author);
-                word.reason.clear();
+            Self::UsageOverridden(override_event) => {
+                SHREDDED.clone_into(&mut override_event.author);
+                override_event.reason.clear();
             }
             Self::PriceSet(price) => price.note = None,
             Self::BudgetReleased(released) => released.reason.clear(),
@@ -87,7 +87,7 @@ impl Payload {
             | Self::EventShredded(_)
             | Self::PeriodSealed(_) => return None,
         }
-        Some(kept)
+        Some(remaining)
     }
 }
 
@@ -152,14 +152,14 @@ mod tests {
         record.raw = Some(Raw::parse(r#"{"user":"acme"}"#).unwrap());
         record.duration_ms = Some(12);
         let ids: BTreeSet<EventId> = record.ids().collect();
-        let Some(Payload::TokensRecorded(kept)) = Payload::from(record.clone()).redacted() else { panic!() };
-        let text = serde_json::to_string(&kept).unwrap();
+        let Some(Payload::TokensRecorded(remaining)) = Payload::from(record.clone()).redacted() else { panic!() };
+        let text = serde_json::to_string(&remaining).unwrap();
         assert!(!["acme", "c1", "m1", "mission", "resp_1"].iter().any(|name| text.contains(name)), "{text}");
-        assert_eq!((kept.tokens, kept.duration_ms), (record.tokens, Some(12)));
-        assert_eq!((kept.account.as_deref(), kept.agent.as_deref()), (Some("team"), Some("my-agent")));
-        assert_eq!(kept.ids().collect::<BTreeSet<_>>(), ids);
+        assert_eq!((remaining.tokens, remaining.duration_ms), (record.tokens, Some(12)));
+        assert_eq!((remaining.account.as_deref(), remaining.agent.as_deref()), (Some("team"), Some("my-agent")));
+        assert_eq!(remaining.ids().collect::<BTreeSet<_>>(), ids);
         // Redacting twice changes nothing.
-        assert_eq!(Payload::from(kept.clone()).redacted(), Some(kept.into()));
+        assert_eq!(Payload::from(remaining.clone()).redacted(), Some(remaining.into()));
     }
 
     #[test]
@@ -175,10 +175,10 @@ mod tests {
         let mut run = Imported::new("my-agent");
         run.files = vec![file("acme", Some("1:2"), "ab"), file("acme1", None, "cd"), file("acme2", None, "")];
         run.skipped.push(SkippedLine { file: "acme3".to_owned(), line: 3, why: "not JSON".to_owned() });
-        let Some(Payload::Imported(kept)) = Payload::from(run).redacted() else { panic!() };
-        let paths: Vec<&str> = kept.files.iter().map(|file| file.path.as_str()).collect();
+        let Some(Payload::Imported(remaining)) = Payload::from(run).redacted() else { panic!() };
+        let paths: Vec<&str> = remaining.files.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(paths, ["shredded:ab", "shredded:cd"]);
-        assert_eq!((kept.files[0].offset, kept.skipped.len()), (9, 1));
-        assert!(!serde_json::to_string(&kept).unwrap().contains("acme"));
+        assert_eq!((remaining.files[0].offset, remaining.skipped.len()), (9, 1));
+        assert!(!serde_json::to_string(&remaining).unwrap().contains("acme"));
     }
 }

@@ -64,12 +64,12 @@ impl<'a> Tombstone<'a> {
         if !Self::is(line) {
             return Ok(None);
         }
-        let told: Exported<'a> = serde_json::from_str(line)
+        let exported: Exported<'a> = serde_json::from_str(line)
             .map_err(|e| Error::invalid(format!("the line is neither an event nor a shredded one ({e})")))?;
-        if told.shredded != position {
-            return Err(Error::unproven(format!("the line is that of position {}, not of {position}", told.shredded)));
+        if exported.shredded != position {
+            return Err(Error::unproven(format!("the line is that of position {}, not of {position}", exported.shredded)));
         }
-        Ok(Some(told.leaf))
+        Ok(Some(exported.leaf))
     }
 
     /// The stored line. A tombstone has exactly one spelling.

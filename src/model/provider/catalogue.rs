@@ -4,7 +4,7 @@
 ///
 /// ```
 /// use usage_ledger::provider::CATALOGUE;
-/// let anthropic = CATALOGUE.iter().find(|known| known.id == "anthropic").unwrap();
+/// let anthropic = CATALOGUE.iter().find(|entry| entry.id == "anthropic").unwrap();
 /// assert!(anthropic.metered && anthropic.aliases.contains(&"claude"));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ const fn unmetered(id: &'static str, name: &'static str, aliases: &'static [&'st
 ///
 /// ```
 /// use usage_ledger::provider::CATALOGUE;
-/// assert!(CATALOGUE.iter().any(|known| known.id == "ollama" && !known.metered));
+/// assert!(CATALOGUE.iter().any(|entry| entry.id == "ollama" && !entry.metered));
 /// ```
 pub const CATALOGUE: &[CatalogueEntry] = &[
     metered("alibaba", "Alibaba Cloud Model Studio", &["qwen", "qwen-code", "dashscope", "alibaba-cloud"]),
@@ -108,12 +108,12 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
 /// The entry with a name or alias. Separators between words do not matter: `lm_studio` equals `lm-studio`. The display
 /// name of an unmetered program also matches, because its own settings show it: `LM Studio`.
 pub(super) fn find(name: &str) -> Option<&'static CatalogueEntry> {
-    let names = |known: &CatalogueEntry| std::iter::once(known.id).chain(known.aliases.iter().copied());
-    let exact = CATALOGUE.iter().find(|known| names(known).any(|known| known == name));
+    let names = |entry: &CatalogueEntry| std::iter::once(entry.id).chain(entry.aliases.iter().copied());
+    let exact = CATALOGUE.iter().find(|entry| names(entry).any(|entry| entry == name));
     exact.or_else(|| {
-        CATALOGUE.iter().find(|known| {
-            names(known).any(|known| letters(known).eq(letters(name)))
-                || (!known.metered && letters(&known.name.to_ascii_lowercase()).eq(letters(&name.to_ascii_lowercase())))
+        CATALOGUE.iter().find(|entry| {
+            names(entry).any(|entry| letters(entry).eq(letters(name)))
+                || (!entry.metered && letters(&entry.name.to_ascii_lowercase()).eq(letters(&name.to_ascii_lowercase())))
         })
     })
 }

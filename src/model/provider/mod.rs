@@ -175,10 +175,10 @@ pub(crate) fn similar_to<'a>(id: &str, others: impl Iterator<Item = &'a str>) ->
         names.map(|name| (name, known.id))
     });
     let all = listed.chain(others.map(|name| (name, name)));
-    let mut found: Vec<(usize, &str)> = all.filter_map(|(name, of)| Some((distance(id, name)?, of))).collect();
-    found.sort_unstable();
+    let mut matches: Vec<(usize, &str)> = all.filter_map(|(name, of)| Some((distance(id, name)?, of))).collect();
+    matches.sort_unstable();
     let mut candidates: Vec<String> = Vec::new();
-    for (_, of) in found {
+    for (_, of) in matches {
         if candidates.len() < CANDIDATES && candidates.iter().all(|known| known != of) {
             candidates.push(of.to_owned());
         }
@@ -244,9 +244,9 @@ mod tests {
             (&["vllm", "vLLM", "hosted_vllm"], "vllm"),
         ] {
             for name in names {
-                let found = ProviderId::resolve(name).unwrap();
-                assert_eq!(found.as_str(), id, "{name}");
-                assert!(!found.known().unwrap().metered, "{name}");
+                let matches = ProviderId::resolve(name).unwrap();
+                assert_eq!(matches.as_str(), id, "{name}");
+                assert!(!matches.known().unwrap().metered, "{name}");
             }
         }
         for wrong in ["Claude", "Anthropic", "No Such Thing"] {
@@ -269,8 +269,8 @@ mod tests {
             ("lm-studoi", "lmstudio"),
             ("my-gatway", "my-gateway"),
         ] {
-            let found = similar_to(id, ["my-gateway"].into_iter());
-            assert_eq!(found.first().map(String::as_str), Some(wanted), "{id}: {found:?}");
+            let matches = similar_to(id, ["my-gateway"].into_iter());
+            assert_eq!(matches.first().map(String::as_str), Some(wanted), "{id}: {matches:?}");
         }
         for id in ["my-company", "q", "zz", "something-else"] {
             assert!(similar_to(id, std::iter::empty()).is_empty(), "{id}");

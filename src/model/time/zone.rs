@@ -116,8 +116,8 @@ impl Zone {
         // No zone ever skipped more than a day, and every transition is at a full quarter of an hour.
         for _ in 0..=96 {
             let local = probe.and_utc().timestamp_millis();
-            if let Some(found) = self.earliest(local.div_euclid(SECOND)) {
-                return Timestamp::from_millis(found * SECOND + local.rem_euclid(SECOND));
+            if let Some(seconds) = self.earliest(local.div_euclid(SECOND)) {
+                return Timestamp::from_millis(seconds * SECOND + local.rem_euclid(SECOND));
             }
             probe += chrono::Duration::milliseconds(QUARTER);
         }
@@ -193,14 +193,14 @@ mod tests {
         for other in chrono_tz::TZ_VARIANTS {
             let Ok(zone) = other.name().parse::<Zone>() else { continue };
             zones += 1;
-            let theirs = |at: i64| {
+            let reference_offset = |at: i64| {
                 let utc = Timestamp::from_millis(at * SECOND).to_chrono().naive_utc();
                 i64::from(other.offset_from_utc_datetime(&utc).fix().local_minus_utc())
             };
             // Only 2000 to 2019: the other library misplaces some earlier transitions by an hour, and its data end
             // there.
             for at in (946_684_800 + STEP..1_577_836_800).step_by(STEP as usize) {
-                assert_eq!(zone.offset(at), theirs(at), "{other} at {at}");
+                assert_eq!(zone.offset(at), reference_offset(at), "{other} at {at}");
                 let (mut low, mut high) = (at - STEP, at);
                 if zone.offset(low) == zone.offset(high) {
                     continue;
@@ -210,13 +210,13 @@ mod tests {
                     if zone.offset(middle) == zone.offset(low) { low = middle } else { high = middle }
                 }
                 changes += 1;
-                assert_eq!(zone.offset(low), theirs(low), "{other} at {low}");
-                assert_eq!(zone.offset(high), theirs(high), "{other} at {high}");
+                assert_eq!(zone.offset(low), reference_offset(low), "{other} at {low}");
+                assert_eq!(zone.offset(high), reference_offset(high), "{other} at {high}");
                 for minutes in [-90, -60, -45, -30, 0, 15, 30, 60, 90] {
                     let local = high + zone.offset(low) + minutes * 60;
                     let clock = Timestamp::from_millis(local * SECOND).to_chrono().naive_utc();
-                    let found = other.from_local_datetime(&clock).earliest().map(|found| found.timestamp());
-                    assert_eq!(zone.earliest(local), found, "{other} at {clock}");
+                    let seconds = other.from_local_datetime(&clock).earliest().map(|seconds| seconds.timestamp());
+                    assert_eq!(zone.earliest(local), seconds, "{other} at {clock}");
                 }
             }
         }

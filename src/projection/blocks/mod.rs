@@ -19,7 +19,7 @@ pub(crate) use summary::{StoredSummary, Summary, quarter_of};
 
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
-use crate::store::{Flow, GO_ON, Order, ReadView, Table, WriteView};
+use crate::store::{Flow, KeyRange, Order, ReadView, Table, WriteView};
 
 /// Positions per block.
 pub(crate) const BLOCK: u64 = 1_024;
@@ -127,12 +127,9 @@ pub(crate) fn build(sink: &mut dyn WriteView, progress: &mut dyn FnMut(u64, u64)
 pub(crate) fn surplus(view: &dyn ReadView, bad: &mut dyn FnMut(Table)) -> Result<()> {
     let full = full_blocks(view)?;
     for table in [Table::Blocks, Table::Columns] {
-        view.scan(table, &[], &[], Order::Ascending, &mut |key, _| {
-            if block_number(key).is_none_or(|number| number >= full) {
-                bad(table);
-            }
-            GO_ON
-        })?;
+        let is_surplus = |key: &[u8]| block_number(key).is_none_or(|number| number >= full);
+        let rows: Vec<()> = view.collect(&KeyRange::whole(table), |key, _| Ok(is_surplus(key).then_some(())))?;
+        rows.iter().for_each(|()| bad(table));
     }
     Ok(())
 }

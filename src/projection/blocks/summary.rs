@@ -145,12 +145,12 @@ impl<'v> StoredSummary<'v> {
     /// The offsets of corrected records.
     pub fn corrected(&self) -> Option<BTreeSet<u16>> {
         let mut bytes = self.corrected;
-        let (mut found, mut last) = (BTreeSet::new(), 0_u64);
+        let (mut offsets, mut last) = (BTreeSet::new(), 0_u64);
         while !bytes.is_empty() {
             last = last.checked_add(varint::take(&mut bytes)?)?;
-            found.insert(u16::try_from(last).ok().filter(|offset| u64::from(*offset) < BLOCK)?);
+            offsets.insert(u16::try_from(last).ok().filter(|offset| u64::from(*offset) < BLOCK)?);
         }
-        Some(found)
+        Some(offsets)
     }
 
     /// The summary in its mutable form; `None` if the bytes are damaged or have no list of names.

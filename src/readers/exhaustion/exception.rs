@@ -19,7 +19,7 @@ pub(super) enum Reach {
 pub(super) struct Exception {
     /// Its stable name.
     pub id: &'static str,
-    words: &'static str,
+    pattern: &'static str,
     reach: Reach,
 }
 
@@ -27,30 +27,30 @@ pub(super) const EXCEPTIONS: &[Exception] = &[
     // "API Error: Server is temporarily limiting requests (not your usage limit) · Rate limited", seen 2026-06-26.
     Exception {
         id: "server-load",
-        words: r#"\bnot your usage limit\b|\btemporarily limiting requests\b|\boverloaded(?:_error)?\b|\b(?:HTTP|status|error|code)["']?\s*[:=(]?\s*["']?5(?:03|29)\b|\bservice unavailable\b|\b(?:experiencing )?high demand\b|\bno capacity available\b|\bat capacity\b|\bserver is busy\b"#,
+        pattern: r#"\bnot your usage limit\b|\btemporarily limiting requests\b|\boverloaded(?:_error)?\b|\b(?:HTTP|status|error|code)["']?\s*[:=(]?\s*["']?5(?:03|29)\b|\bservice unavailable\b|\b(?:experiencing )?high demand\b|\bno capacity available\b|\bat capacity\b|\bserver is busy\b"#,
         reach: Reach::Line,
     },
     // "You've used 51% of your weekly rate limit. Your weekly rate limit will reset on April 27 at 8:00 AM.", seen 2026-04-22.
     Exception {
         id: "usage-warning",
-        words: r"\b[1-9]\d?(?:\.\d+)?\s?% (?:of|used|left|remaining|remains)\b|\b(?:used|reached|at|consumed) (?:over |about |more than )?[1-9]\d?(?:\.\d+)?\s?%|\bapproaching\b|\bless than \d{1,2}\s?%|\b(?:close to|nearing|almost (?:at|reached|hit)|nearly (?:at|reached|hit))\b",
+        pattern: r"\b[1-9]\d?(?:\.\d+)?\s?% (?:of|used|left|remaining|remains)\b|\b(?:used|reached|at|consumed) (?:over |about |more than )?[1-9]\d?(?:\.\d+)?\s?%|\bapproaching\b|\bless than \d{1,2}\s?%|\b(?:close to|nearing|almost (?:at|reached|hit)|nearly (?:at|reached|hit))\b",
         reach: Reach::Clause,
     },
     // "You have exceeded your premium request allowance. We have automatically switched you to GPT-4.1", seen 2026-04-24.
-    Exception { id: "switched-model", words: r"\bautomatically switched you\b", reach: Reach::Clause },
+    Exception { id: "switched-model", pattern: r"\bautomatically switched you\b", reach: Reach::Clause },
 ];
 
 static COMPILED: LazyLock<Vec<(Option<Regex>, Reach)>> = LazyLock::new(|| {
-    let compile = |words| RegexBuilder::new(words).case_insensitive(true).build().ok();
-    EXCEPTIONS.iter().map(|exception| (compile(exception.words), exception.reach)).collect()
+    let compile = |pattern| RegexBuilder::new(pattern).case_insensitive(true).build().ok();
+    EXCEPTIONS.iter().map(|exception| (compile(exception.pattern), exception.reach)).collect()
 });
 
 /// Whether an exception applies to a match. `line` contains the match at `hit`.
 pub(super) fn excepts(line: &str, hit: &Range<usize>) -> bool {
     let clause = clause(line, hit);
-    COMPILED.iter().any(|(words, reach)| {
+    COMPILED.iter().any(|(pattern, reach)| {
         let text = if *reach == Reach::Line { line } else { clause };
-        words.as_ref().is_some_and(|words| words.is_match(text))
+        pattern.as_ref().is_some_and(|pattern| pattern.is_match(text))
     })
 }
 
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn every_expression_compiles_and_names_are_unique() {
-        assert!(COMPILED.iter().all(|(words, _)| words.is_some()));
+        assert!(COMPILED.iter().all(|(pattern, _)| pattern.is_some()));
         let mut ids: Vec<_> = EXCEPTIONS.iter().map(|exception| exception.id).collect();
         ids.dedup();
         assert_eq!(ids.len(), EXCEPTIONS.len());

@@ -45,14 +45,14 @@ pub(super) fn excerpt(text: &str, place: &Range<usize>) -> String {
 }
 
 /// Quoted text that is long enough to be part of a conversation.
-static WORDS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+static QUOTED_TEXT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r#"(?i)\b(?:prompt|content|text|completion|input|output)["']?\s*[:=]\s*"[^"]*"?"#).ok()
 });
 
 /// Removes credentials, prompts and completions, because the ledger stores the excerpt.
 fn redacted(excerpt: &str) -> String {
-    let words = |words: &Regex| secrets::text(&words.replace_all(excerpt, "[redacted]")).into_owned();
-    WORDS.as_ref().map_or_else(String::new, words)
+    let expression = |expression: &Regex| secrets::text(&expression.replace_all(excerpt, "[redacted]")).into_owned();
+    QUOTED_TEXT.as_ref().map_or_else(String::new, expression)
 }
 
 /// Removes control characters.

@@ -44,32 +44,32 @@ impl Output {
     /// Parses an output. Failures before a successful end, or before a later reply of the model, are dropped.
     pub fn read(text: &str, stream: Stream) -> Self {
         let text = printed(text);
-        let mut kept: Vec<(Cow<'_, str>, Voice, Option<String>)> = Vec::new();
+        let mut retained: Vec<(Cow<'_, str>, Voice, Option<String>)> = Vec::new();
         for line in lines_of(&text) {
             let trimmed = line.trim();
             if !trimmed.starts_with('{') {
-                kept.push((line, Voice::Plain, None));
+                retained.push((line, Voice::Plain, None));
                 continue;
             }
             let Some(value) = event::parse(trimmed) else {
-                kept.push((line, Voice::Json, None));
+                retained.push((line, Voice::Json, None));
                 continue;
             };
             let at = event::timestamp(&value).map(str::to_owned);
             match event::author(&value) {
-                Author::Client => kept.push((whole_numbers(line), Voice::Client, at)),
-                Author::Window => kept.push((whole_numbers(line), Voice::Window, at)),
-                Author::Unknown => kept.push((line, Voice::Json, at)),
-                Author::Ended => kept.retain(|(line, voice, _)| *voice == Voice::Window || line.starts_with("[cli] ")),
+                Author::Client => retained.push((whole_numbers(line), Voice::Client, at)),
+                Author::Window => retained.push((whole_numbers(line), Voice::Window, at)),
+                Author::Unknown => retained.push((line, Voice::Json, at)),
+                Author::Ended => retained.retain(|(line, voice, _)| *voice == Voice::Window || line.starts_with("[cli] ")),
                 // In a transcript the model replies only when it is not refused.
                 Author::Model if stream == Stream::Transcript && answers(&value) => {
-                    kept.retain(|(_, voice, _)| *voice != Voice::Client);
+                    retained.retain(|(_, voice, _)| *voice != Voice::Client);
                 }
                 Author::Model => {}
             }
         }
-        let mut output = Self { text: String::new(), lines: Vec::with_capacity(kept.len()) };
-        for (line, voice, at) in kept {
+        let mut output = Self { text: String::new(), lines: Vec::with_capacity(retained.len()) };
+        for (line, voice, at) in retained {
             let start = output.text.len();
             output.text.push_str(&line);
             output.lines.push(Line { range: start..output.text.len(), voice, at });
@@ -173,10 +173,10 @@ fn whole_numbers(line: Cow<'_, str>) -> Cow<'_, str> {
 /// Whether the model itself says something here, as opposed to its input.
 fn answers(value: &Value) -> bool {
     let speaks = |value: &Value| {
-        let word = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         ["assistant", "agent", "gemini", "model"]
             .iter()
-            .any(|who| word("type").starts_with(who) || word("role") == *who)
+            .any(|who| text("type").starts_with(who) || text("role") == *who)
     };
     speaks(value) || ["message", "payload", "item", "msg"].iter().filter_map(|name| value.get(name)).any(speaks)
 }

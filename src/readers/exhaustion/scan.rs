@@ -80,7 +80,7 @@ impl Compiled {
         };
         match (self.rule.pattern, &self.words) {
             (TextPattern::Words(_), Some(words)) => {
-                words.find_iter(text).map(|found| found.range()).filter(|place| counts(place)).last()
+                words.find_iter(text).map(|matched| matched.range()).filter(|place| counts(place)).last()
             }
             (TextPattern::ErrorEvent(_), Some(words)) => output
                 .lines()

@@ -24,28 +24,28 @@ const MODELS: &[(&str, Option<&str>)] = &[
 ];
 
 static COMPILED: LazyLock<Vec<Option<Regex>>> = LazyLock::new(|| {
-    MODELS.iter().map(|(words, _)| RegexBuilder::new(words).case_insensitive(true).build().ok()).collect()
+    MODELS.iter().map(|(pattern, _)| RegexBuilder::new(pattern).case_insensitive(true).build().ok()).collect()
 });
 
-static OWN: LazyLock<Option<Regex>> =
+static MODEL_OF_RUN: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?i)\b(?:quota|capacity|limit) (?:on|for|of) this model\b").ok());
 
 /// The model that a message names. `line` is the message's line, `around` the text around it.
 pub(super) fn model(provider: &str, line: &str, around: &str) -> Option<String> {
-    MODELS.iter().zip(COMPILED.iter()).find_map(|((_, only), words)| {
+    MODELS.iter().zip(COMPILED.iter()).find_map(|((_, only), pattern)| {
         if only.is_some_and(|only| only != provider) {
             return None;
         }
         // Google's messages span several lines.
-        let found = words.as_ref()?.captures(if only.is_some() { around } else { line })?;
-        let group = found.iter().skip(1).flatten().next()?;
+        let captures = pattern.as_ref()?.captures(if only.is_some() { around } else { line })?;
+        let group = captures.iter().skip(1).flatten().next()?;
         Some(group.as_str().to_lowercase())
     })
 }
 
 /// Whether a message concerns the model of the run without naming it.
 pub(super) fn is_of_its_model(line: &str) -> bool {
-    OWN.as_ref().is_some_and(|own| own.is_match(line))
+    MODEL_OF_RUN.as_ref().is_some_and(|own| own.is_match(line))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 pub use models::{ModelRun, extract_models};
 
-use self::shape::{CAMEL, found, has};
+use self::shape::{CAMEL, has, read_usage};
 use super::UsageFormat;
 use crate::model::error::{Error, Result};
 use crate::model::provider::ProviderId;
@@ -171,7 +171,7 @@ fn one(document: &Map<String, Value>) -> Result<Option<(Extracted, bool)>> {
         let total = object(info, "total_token_usage");
         let is_total = total.is_some();
         let Some(usage) = total.or_else(|| object(info, "last_token_usage")) else { return Ok(None) };
-        return Ok(found(document, None, &usage, Some(UsageFormat::Codex))?.map(|found| (found, is_total)));
+        return Ok(read_usage(document, None, &usage, Some(UsageFormat::Codex))?.map(|found| (found, is_total)));
     }
     // The last document of a run may be its total; the type of the document states it.
     let is_total = text("type") == Some("result");
@@ -180,7 +180,7 @@ fn one(document: &Map<String, Value>) -> Result<Option<(Extracted, bool)>> {
     let inner = nested.flat_map(|outer| [Some(outer), outer.get("usage").and_then(Value::as_object)]).flatten();
     let camel = own.filter(|usage| has(usage, &CAMEL));
     for usage in camel.into_iter().chain([document]).chain(own).chain(inner) {
-        let found = found(document, Some(usage), usage, None)?;
+        let found = read_usage(document, Some(usage), usage, None)?;
         // A part without tokens is skipped, because the next one may have them.
         if let Some(found) = found.filter(|found| found.tokens.total().is_ok_and(|total| total > 0)) {
             return Ok(Some((found, is_total)));

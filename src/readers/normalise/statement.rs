@@ -226,8 +226,8 @@ impl Statement {
 /// The rest of a count without its included parts.
 fn minus(whole: Stated, parts: &[Stated]) -> Result<Option<u64>> {
     let Some(count) = whole.count else { return Ok(None) };
-    let taken = sum(parts.iter().map(|part| part.count))?.unwrap_or(0);
-    count.checked_sub(taken).map(Some).ok_or_else(|| {
+    let included = sum(parts.iter().map(|part| part.count))?.unwrap_or(0);
+    count.checked_sub(included).map(Some).ok_or_else(|| {
         let named: Vec<_> = parts
             .iter()
             .filter_map(|part| part.count.filter(|count| *count > 0).map(|count| format!("`{}` {count}", part.name)))

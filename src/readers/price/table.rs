@@ -264,12 +264,12 @@ static LOOKUPS: LazyLock<Mutex<LookupCache>> = LazyLock::new(Mutex::default);
 
 /// The model of a provider with a name.
 fn model(provider_id: &str, name: &str) -> Option<Sold> {
-    let mut asked = LOOKUPS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = asked.get(provider_id).and_then(|names| names.get(name)) {
+    let mut lookups = LOOKUPS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = lookups.get(provider_id).and_then(|names| names.get(name)) {
         return *known;
     }
     let found = look_up(provider_id, name);
-    asked.entry(provider_id.to_owned()).or_default().insert(name.to_owned(), found);
+    lookups.entry(provider_id.to_owned()).or_default().insert(name.to_owned(), found);
     found
 }
 

@@ -24,7 +24,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod rules;
-mod support;
+#[doc(hidden)] // used by the rules, and by this crate's tests of broken stores
+pub mod support;
 
 use super::EventStore;
 

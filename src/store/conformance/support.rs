@@ -120,6 +120,6 @@ pub fn whole(view: &dyn ReadView, table: Table) -> Pairs {
 
 /// The number stored under a key; 0 if there is none.
 pub fn counter(view: &dyn ReadView, key: &[u8]) -> u64 {
-    let value = view.get(Table::Facts, key).unwrap();
+    let value = view.get(Table::EventIndex, key).unwrap();
     value.map_or(0, |bytes| u64::from_be_bytes(bytes.try_into().unwrap()))
 }

@@ -211,7 +211,7 @@ mod tests {
     fn written(draft: &DraftLedger) {
         let store = draft.open().unwrap();
         let mut tx = store.write().unwrap();
-        tx.put(Table::Facts, b"key", Some(b"value")).unwrap();
+        tx.put(Table::EventIndex, b"key", Some(b"value")).unwrap();
         tx.commit().unwrap();
     }
 
@@ -225,7 +225,7 @@ mod tests {
         assert!(draft.put_in_place().unwrap());
         assert_eq!(names(dir.path()), ["usage.db"]);
         let store = SqliteStore::open(&place).unwrap();
-        assert_eq!(store.read().unwrap().get(Table::Facts, b"key").unwrap().unwrap(), b"value");
+        assert_eq!(store.read().unwrap().get(Table::EventIndex, b"key").unwrap().unwrap(), b"value");
         let lease = store.pool().unwrap().lease().unwrap();
         let of =
             |pragma: &str| -> String { lease.connection().unwrap().query_row(pragma, [], |row| row.get(0)).unwrap() };

@@ -12,9 +12,9 @@ use super::schema::SCHEMA;
 use crate::model::error::{Error, Result};
 use crate::store::directory;
 
-pub(super) fn newer(path: &Path, found: i64) -> Result<()> {
-    if found > SCHEMA {
-        return Err(Error::NewerSchema { path: path.to_owned(), found, known: SCHEMA });
+pub(super) fn newer(path: &Path, schema: i64) -> Result<()> {
+    if schema > SCHEMA {
+        return Err(Error::NewerSchema { path: path.to_owned(), schema, supported: SCHEMA });
     }
     Ok(())
 }

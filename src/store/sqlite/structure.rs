@@ -37,7 +37,7 @@ fn is_guard(kind: &str) -> bool {
 
 /// The differences between a file and a new file of this build.
 pub(super) fn differences(connection: &Connection) -> rusqlite::Result<Vec<StructureFinding>> {
-    let (mut found, mut has_kinds) = (Vec::new(), true);
+    let (mut findings, mut has_kinds) = (Vec::new(), true);
     let (expected, mut present) = (expected()?, objects(connection)?);
     for ((kind, name), sql) in &expected {
         let what = match present.remove(&(kind.clone(), name.clone())) {
@@ -47,16 +47,16 @@ pub(super) fn differences(connection: &Connection) -> rusqlite::Result<Vec<Struc
         };
         has_kinds &= name != "kinds";
         let finding = StructureFinding::new(what);
-        found.push(if is_guard(kind) { finding.repairable() } else { finding });
+        findings.push(if is_guard(kind) { finding.repairable() } else { finding });
     }
     for (kind, name) in present.into_keys() {
         let finding = StructureFinding::new(format!("the {kind} `{name}` belongs to no ledger"));
-        found.push(if is_guard(&kind) { finding.repairable() } else { finding });
+        findings.push(if is_guard(&kind) { finding.repairable() } else { finding });
     }
     if has_kinds {
-        found.extend(wrong_kinds(connection)?);
+        findings.extend(wrong_kinds(connection)?);
     }
-    Ok(found)
+    Ok(findings)
 }
 
 /// The differences between the table `kinds` and the registry of event kinds.
@@ -64,17 +64,17 @@ fn wrong_kinds(connection: &Connection) -> rusqlite::Result<Vec<StructureFinding
     let mut statement = connection.prepare("SELECT code, name FROM kinds ORDER BY code")?;
     let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
     let mut present: BTreeMap<i64, String> = rows.collect::<rusqlite::Result<_>>()?;
-    let mut found = Vec::new();
+    let mut findings = Vec::new();
     for kind in EventKind::ALL {
         let (code, name) = (kind.code(), kind.name());
         match present.remove(&i64::from(code)) {
             Some(same) if same == name => {}
-            Some(other) => found.push(format!("kinds: code {code} has the name `{other}`, not `{name}`")),
-            None => found.push(format!("kinds: code {code} (`{name}`) is missing")),
+            Some(other) => findings.push(format!("kinds: code {code} has the name `{other}`, not `{name}`")),
+            None => findings.push(format!("kinds: code {code} (`{name}`) is missing")),
         }
     }
-    found.extend(present.into_iter().map(|(code, name)| format!("kinds: code {code} (`{name}`) is no event kind")));
-    Ok(found.into_iter().map(|what| StructureFinding::new(what).repairable()).collect())
+    findings.extend(present.into_iter().map(|(code, name)| format!("kinds: code {code} (`{name}`) is no event kind")));
+    Ok(findings.into_iter().map(|what| StructureFinding::new(what).repairable()).collect())
 }
 
 /// Creates the triggers and the names of event kinds again.

@@ -61,8 +61,8 @@ impl ReadView for SqliteView {
     fn head(&self) -> Result<Head> {
         let mut statement =
             self.prepare("SELECT position, recorded_at FROM events ORDER BY position DESC LIMIT 1", "reading")?;
-        let found = statement.query_row([], |row| Ok((row.get(0)?, Timestamp::from_millis(row.get(1)?)))).optional();
-        match found.map_err(|e| self.fail(e))? {
+        let result = statement.query_row([], |row| Ok((row.get(0)?, Timestamp::from_millis(row.get(1)?)))).optional();
+        match result.map_err(|e| self.fail(e))? {
             Some((number, recorded_at)) => Ok(Head { position: position(number)?, recorded_at }),
             None => Ok(Head::default()),
         }
@@ -70,8 +70,8 @@ impl ReadView for SqliteView {
 
     fn position_of(&self, id: EventId) -> Result<Option<Position>> {
         let mut statement = self.prepare("SELECT position FROM events WHERE id = ?", "reading")?;
-        let found = statement.query_row([id.as_bytes().as_slice()], |row| row.get(0)).optional();
-        found.map_err(|e| self.fail(e))?.map(position).transpose()
+        let result = statement.query_row([id.as_bytes().as_slice()], |row| row.get(0)).optional();
+        result.map_err(|e| self.fail(e))?.map(position).transpose()
     }
 
     fn rows(&self, from: Position, visit: &mut dyn FnMut(Position, Row<'_>) -> Flow) -> Result<()> {
@@ -261,9 +261,9 @@ const fn sql(table: Table) -> Sql {
         Table::ByModel => sql!("usage_by_model"),
         Table::ByProject => sql!("usage_by_project"),
         Table::ByConversation => sql!("usage_by_conversation"),
-        Table::Uses => sql!("uses"),
-        Table::Openings => sql!("session_openings"),
-        Table::Facts => sql!("facts"),
+        Table::UsageInstants => sql!("uses"),
+        Table::SessionStarts => sql!("session_openings"),
+        Table::EventIndex => sql!("facts"),
         Table::Corrections => sql!("corrections"),
         Table::Keys => sql!("natural_keys"),
         Table::Files => sql!("imported_files"),

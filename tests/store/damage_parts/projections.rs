@@ -166,7 +166,7 @@ fn usage_instants_in_the_wrong_chunk_are_a_finding() {
     // All sums stay the same; only lookups of an instant fail.
     let account = b"anthropic\0\0";
     let of_account: Vec<_> =
-        sound().rows.iter().filter(|((s, key), _)| *s == Table::Uses && key.starts_with(account)).collect();
+        sound().rows.iter().filter(|((s, key), _)| *s == Table::UsageInstants && key.starts_with(account)).collect();
     let pair = of_account.windows(2).find(|pair| uses(pair[1].1).len() > 1).unwrap();
     let [first, second] = [pair[0], pair[1]].map(|((_, key), value)| (key, uses(value)));
     let start = |key: &[u8]| u64::from_be_bytes(key[key.len() - 8..].try_into().unwrap());
@@ -186,7 +186,7 @@ fn usage_instants_in_the_wrong_chunk_are_a_finding() {
 #[test]
 fn a_usage_instant_without_tokens_is_a_finding() {
     // It changes no sum, but a window would open with it.
-    let ((_, key), value) = sound().rows.iter().find(|((table, _), _)| *table == Table::Uses).unwrap();
+    let ((_, key), value) = sound().rows.iter().find(|((table, _), _)| *table == Table::UsageInstants).unwrap();
     for step in 1..5 {
         let mut uses = uses(value);
         uses.push((step, vec![0, 0]));

@@ -56,8 +56,8 @@ impl Hints {
 /// milliseconds.
 pub(super) fn find(text: &str, now: Timestamp, bare: i64) -> Option<Reset> {
     let hints = HINTS.as_ref()?;
-    if let Some(found) = hints.unix.captures(text) {
-        let digits = found.get(1)?.as_str();
+    if let Some(captures) = hints.unix.captures(text) {
+        let digits = captures.get(1)?.as_str();
         let number: i64 = digits.parse().ok()?;
         let millis = if number >= MILLISECONDS { number } else { number.checked_mul(SECOND)? };
         // No refusal lasts longer than a year, so a later time is not a reset.
@@ -65,23 +65,23 @@ pub(super) fn find(text: &str, now: Timestamp, bare: i64) -> Option<Reset> {
         let phrase = format!("resetsAt {digits}");
         return Some(Reset { phrase, display: at_text(at), at: Some(at), relative: false });
     }
-    if let Some(found) = hints.left.captures(text) {
-        let seconds: i64 = found.get(1)?.as_str().parse().ok()?;
+    if let Some(captures) = hints.left.captures(text) {
+        let seconds: i64 = captures.get(1)?.as_str().parse().ok()?;
         return Some(wait(SpanLength { millis: seconds.saturating_mul(SECOND), days: true }, now));
     }
     // Dates are tried first, because the day of the month could be read as seconds.
-    if let Some(found) = hints.date.captures(text)
-        && let Ok(date) = DateTime::parse_from_rfc2822(found.get(1)?.as_str())
+    if let Some(captures) = hints.date.captures(text)
+        && let Ok(date) = DateTime::parse_from_rfc2822(captures.get(1)?.as_str())
     {
         let left = date.timestamp_millis().saturating_sub(now.millis());
         return Some(Reset { relative: false, ..wait(SpanLength { millis: left, days: false }, now) });
     }
-    if let Some(found) = hints.header.captures(text) {
-        let length = if let Some(length) = found.name("length") {
+    if let Some(captures) = hints.header.captures(text) {
+        let length = if let Some(length) = captures.name("length") {
             SpanLength::read(length.as_str())?
         } else {
-            let unit = if found.name("ms").is_some() { 1 } else { SECOND };
-            let number: i64 = found.name("number")?.as_str().parse().ok()?;
+            let unit = if captures.name("ms").is_some() { 1 } else { SECOND };
+            let number: i64 = captures.name("number")?.as_str().parse().ok()?;
             SpanLength { millis: number.saturating_mul(unit).min(bare), days: false }
         };
         return Some(wait(length, now));

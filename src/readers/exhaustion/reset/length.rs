@@ -37,7 +37,7 @@ impl SpanLength {
         let mut length = Self { millis: 0, days: false };
         // The designators of ISO 8601 equal short units, so its parts are parsed alike.
         for part in PARTS.as_ref()?.captures_iter(text) {
-            let group = |index| part.get(index).map_or("", |found: regex::Match<'_>| found.as_str());
+            let group = |index| part.get(index).map_or("", |matched: regex::Match<'_>| matched.as_str());
             let (unit, whole): (&str, i64) =
                 if group(1).is_empty() { (group(4), 1) } else { (group(3), group(1).parse().ok()?) };
             let unit = match unit.to_ascii_lowercase().as_str() {

@@ -3,8 +3,8 @@ use super::*;
 const NOW: &str = "2026-02-04T12:00:00Z"; // a Wednesday
 
 fn at(text: &str, now: &str, zone: &str) -> Option<String> {
-    let found = find(text, now.parse().unwrap(), zone.parse().unwrap())?;
-    found.at.map(|at| at.to_string().replace(":00.000Z", "Z"))
+    let reset = find(text, now.parse().unwrap(), zone.parse().unwrap())?;
+    reset.at.map(|at| at.to_string().replace(":00.000Z", "Z"))
 }
 
 #[test]

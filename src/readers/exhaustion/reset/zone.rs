@@ -172,14 +172,14 @@ static OFFSET: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// `GMT-3`, `UTC+05:30`, `+0800`.
 fn offset(name: &str) -> Option<Place> {
-    let found = OFFSET.as_ref()?.captures(name)?;
-    let number = |group| found.name(group).map_or(Some(0), |digits| digits.as_str().parse::<i32>().ok());
+    let captures = OFFSET.as_ref()?.captures(name)?;
+    let number = |group| captures.name(group).map_or(Some(0), |digits| digits.as_str().parse::<i32>().ok());
     let (hours, minutes) = (number("hours")?, number("minutes")?);
     if hours > 14 || minutes > 59 {
         return None;
     }
     let size = hours * 60 + minutes;
-    Some(Place::Offset(if found.name("sign")?.as_str() == "+" { size } else { -size }))
+    Some(Place::Offset(if captures.name("sign")?.as_str() == "+" { size } else { -size }))
 }
 
 /// The pattern of a zone after a time, with or without parentheses.

@@ -28,7 +28,7 @@ pub(super) fn has(usage: &Map<String, Value>, names: &[&str]) -> bool {
 }
 
 /// The usage object, the surrounding document, and the object that may name the model.
-pub(super) fn found(
+pub(super) fn read_usage(
     document: &Map<String, Value>,
     near: Option<&Map<String, Value>>,
     usage: &Map<String, Value>,
@@ -147,8 +147,8 @@ fn most_expensive(models: &Map<String, Value>) -> Option<String> {
 }
 
 /// An amount. An unreadable amount must not discard the tokens.
-pub(super) fn cost(told: &Value) -> Option<Usd> {
-    match told {
+pub(super) fn cost(value: &Value) -> Option<Usd> {
+    match value {
         Value::Number(number) => number.to_string().parse().ok(),
         Value::String(text) => text.trim().parse().ok(),
         _ => None,

@@ -79,8 +79,8 @@ pub fn a_row_round_trips_with_all_its_columns(factory: &dyn Factory) {
     commit(&*store, &[first.clone(), second.clone()]);
 
     let view = store.read().unwrap();
-    let found: Vec<Line> = rows_from(&*view, 0).into_iter().map(|(_, line)| line).collect();
-    assert_eq!(found, [first, second]);
+    let rows: Vec<Line> = rows_from(&*view, 0).into_iter().map(|(_, line)| line).collect();
+    assert_eq!(rows, [first, second]);
 }
 
 pub fn the_bytes_of_a_body_round_trip(factory: &dyn Factory) {
@@ -106,9 +106,9 @@ pub fn a_large_body_round_trips(factory: &dyn Factory) {
     let large = "Voil\u{e0}: 3.2 megabytes of this;".repeat(100_000);
     commit(&*store, &[Line::new(1), Line::with_body(2, large.clone()), Line::new(3)]);
     let view = store.read().unwrap();
-    let found = rows_from(&*view, 2);
-    assert!(found[0].1.body == large, "{} bytes went in, {} came back", large.len(), found[0].1.body.len());
-    assert_eq!(found[1].1, Line::new(3));
+    let rows = rows_from(&*view, 2);
+    assert!(rows[0].1.body == large, "{} bytes went in, {} came back", large.len(), rows[0].1.body.len());
+    assert_eq!(rows[1].1, Line::new(3));
 }
 
 pub fn the_head_is_the_last_row(factory: &dyn Factory) {

@@ -7,16 +7,16 @@ use super::super::support::{commit_puts, whole};
 
 pub fn a_value_is_put_replaced_and_removed(factory: &dyn Factory) {
     let store = factory.open();
-    let get = |store: &dyn crate::store::EventStore, key: &[u8]| store.read().unwrap().get(Table::Uses, key).unwrap();
-    commit_puts(&*store, Table::Uses, &[(b"a", Some(b"1")), (b"b", Some(b"2"))]);
+    let get = |store: &dyn crate::store::EventStore, key: &[u8]| store.read().unwrap().get(Table::UsageInstants, key).unwrap();
+    commit_puts(&*store, Table::UsageInstants, &[(b"a", Some(b"1")), (b"b", Some(b"2"))]);
     assert_eq!(get(&*store, b"a").as_deref(), Some(b"1".as_slice()));
-    commit_puts(&*store, Table::Uses, &[(b"a", Some(b"longer than before"))]);
+    commit_puts(&*store, Table::UsageInstants, &[(b"a", Some(b"longer than before"))]);
     assert_eq!(get(&*store, b"a").as_deref(), Some(b"longer than before".as_slice()));
     assert_eq!(get(&*store, b"c"), None);
     // Removing a missing key is not an error.
-    commit_puts(&*store, Table::Uses, &[(b"a", None), (b"zzz", None)]);
+    commit_puts(&*store, Table::UsageInstants, &[(b"a", None), (b"zzz", None)]);
     assert_eq!(get(&*store, b"a"), None);
-    assert_eq!(whole(&*store.read().unwrap(), Table::Uses), [(b"b".to_vec(), b"2".to_vec())]);
+    assert_eq!(whole(&*store.read().unwrap(), Table::UsageInstants), [(b"b".to_vec(), b"2".to_vec())]);
 }
 
 pub fn an_empty_value_is_a_value(factory: &dyn Factory) {
@@ -55,12 +55,12 @@ pub fn every_byte_can_be_in_a_key_and_a_value(factory: &dyn Factory) {
     expected.dedup_by(|a, b| a.0 == b.0);
     let puts: Vec<(&[u8], Option<&[u8]>)> =
         expected.iter().map(|(key, value)| (key.as_slice(), Some(value.as_slice()))).collect();
-    commit_puts(&*store, Table::Facts, &puts);
+    commit_puts(&*store, Table::EventIndex, &puts);
 
     let view = store.read().unwrap();
-    assert_eq!(whole(&*view, Table::Facts).len(), expected.len());
+    assert_eq!(whole(&*view, Table::EventIndex).len(), expected.len());
     for (key, value) in &expected {
-        assert_eq!(view.get(Table::Facts, key).unwrap().as_ref(), Some(value), "key {key:x?}");
+        assert_eq!(view.get(Table::EventIndex, key).unwrap().as_ref(), Some(value), "key {key:x?}");
     }
 }
 
@@ -68,6 +68,6 @@ pub fn a_large_value_round_trips(factory: &dyn Factory) {
     let store = factory.open();
     let large = (0..=u8::MAX).collect::<Vec<u8>>().repeat(10_000);
     commit_puts(&*store, Table::Snapshots, &[(b"large", Some(&large))]);
-    let found = store.read().unwrap().get(Table::Snapshots, b"large").unwrap().unwrap();
-    assert!(found == large, "{} bytes went in, {} came back", large.len(), found.len());
+    let value = store.read().unwrap().get(Table::Snapshots, b"large").unwrap().unwrap();
+    assert!(value == large, "{} bytes went in, {} came back", large.len(), value.len());
 }

@@ -110,7 +110,7 @@ pub fn a_visitor_may_query_the_view(factory: &dyn Factory) {
             view.scan(Table::Corrections, b"a", b"a\x01", Order::Descending, &mut |inner, _| {
                 view.rows(Position::new(2), &mut |at, row| {
                     let found = view.position_of(row.id)?;
-                    answers.push((key.to_vec(), inner.to_vec(), found == Some(at), view.get(Table::Facts, key)?));
+                    answers.push((key.to_vec(), inner.to_vec(), found == Some(at), view.get(Table::EventIndex, key)?));
                     GO_ON
                 })?;
                 GO_ON

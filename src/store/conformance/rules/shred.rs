@@ -17,8 +17,8 @@ fn shown(view: &dyn ReadView) -> Vec<(u64, Line)> {
 }
 
 fn body(view: &dyn ReadView, position: u64) -> String {
-    let found = shown(view).into_iter().find(|(at, _)| *at == position);
-    found.map(|(_, line)| line.body).unwrap_or_default()
+    let row = shown(view).into_iter().find(|(at, _)| *at == position);
+    row.map(|(_, line)| line.body).unwrap_or_default()
 }
 
 /// Makes the tombstone of a position, in a transaction with the `event_shredded` and the leaf hash: a store may check

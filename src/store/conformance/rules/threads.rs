@@ -17,7 +17,7 @@ const COMMITS: u64 = 12;
 fn add_one(store: &dyn EventStore) {
     let mut tx = store.write().unwrap();
     let next = counter(&*tx, b"counter") + 1;
-    tx.put(Table::Facts, b"counter", Some(&next.to_be_bytes())).unwrap();
+    tx.put(Table::EventIndex, b"counter", Some(&next.to_be_bytes())).unwrap();
     tx.commit().unwrap();
 }
 
@@ -33,7 +33,7 @@ pub fn no_update_is_lost(factory: &dyn Factory) {
         });
         // The other writer must wait for this one for any length of time.
         let overtaken = is_done.recv_timeout(Duration::from_millis(150)).is_ok();
-        tx.put(Table::Facts, b"counter", Some(&(before + 1).to_be_bytes())).unwrap();
+        tx.put(Table::EventIndex, b"counter", Some(&(before + 1).to_be_bytes())).unwrap();
         tx.commit().unwrap();
         if !overtaken {
             is_done.recv().unwrap();
@@ -61,7 +61,7 @@ fn write_rows(store: &dyn EventStore, writer: u64) {
         let lines = [2 * n, 2 * n + 1].map(|k| Line::new(1 + writer * 1_000 + k));
         tx.append(&[lines[0].row(), lines[1].row()]).unwrap();
         let count = counter(&*tx, b"rows") + 2;
-        tx.put(Table::Facts, b"rows", Some(&count.to_be_bytes())).unwrap();
+        tx.put(Table::EventIndex, b"rows", Some(&count.to_be_bytes())).unwrap();
         tx.commit().unwrap();
         thread::sleep(Duration::from_millis(1));
     }

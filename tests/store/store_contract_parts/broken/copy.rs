@@ -6,7 +6,7 @@ use usage_ledger::store::{EventStore, Flow, Head, MemoryStore, Order, ReadView, 
 use usage_ledger::{EventId, Position, Result};
 
 use super::{KeyVisitor, RowVisitor};
-use crate::store_contract::conformance::{Line, rows_from, whole};
+use usage_ledger::store::conformance::support::{Line, rows_from, whole};
 
 #[derive(Clone, Default)]
 pub struct Copy {

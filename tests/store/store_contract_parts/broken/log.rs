@@ -7,7 +7,7 @@ use usage_ledger::store::{EventStore, GO_ON, Head, MemoryStore, ReadView, Row, T
 use usage_ledger::{Error, EventId, Position, Result, Timestamp};
 
 use super::{Flaw, RowVisitor, Written};
-use crate::store_contract::conformance::{Line, rows_from};
+use usage_ledger::store::conformance::support::{Line, rows_from};
 
 super::breakages! {
     SkipsAPosition fails [positions_have_no_gaps a_transaction_reads_the_rows_it_wrote rows_are_read_from_a_given_position
@@ -153,7 +153,7 @@ impl Flaw for TakesAnIdTwice {
         for row in rows {
             let mut row = *row;
             while tx.position_of(row.id)?.is_some() {
-                let other = crate::store_contract::conformance::id(1_000_000 + self.0.lock().unwrap().len() as u64);
+                let other = usage_ledger::store::conformance::support::id(1_000_000 + self.0.lock().unwrap().len() as u64);
                 self.0.lock().unwrap().insert(other, row.id);
                 row.id = other;
             }

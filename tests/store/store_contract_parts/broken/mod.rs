@@ -15,7 +15,7 @@ use usage_ledger::{EventId, Position, Result};
 
 use usage_ledger::store::conformance::Factory;
 
-use super::Line;
+use usage_ledger::store::conformance::support::Line;
 
 type RowVisitor<'v> = &'v mut dyn FnMut(Position, Row<'_>) -> Flow;
 type KeyVisitor<'v> = &'v mut dyn FnMut(&[u8], &[u8]) -> Flow;

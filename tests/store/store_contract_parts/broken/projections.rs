@@ -37,7 +37,7 @@ struct RemovesNothing;
 
 impl Flaw for RemovesNothing {
     fn put(&self, tx: &mut dyn Transaction, table: Table, key: &[u8], value: Option<&[u8]>) -> Result<()> {
-        if value.is_none() && table != Table::Facts { Ok(()) } else { tx.put(table, key, value) }
+        if value.is_none() && table != Table::EventIndex { Ok(()) } else { tx.put(table, key, value) }
     }
 }
 
@@ -66,10 +66,10 @@ struct HasOneTableForAll;
 
 impl Flaw for HasOneTableForAll {
     fn put(&self, tx: &mut dyn Transaction, _: Table, key: &[u8], value: Option<&[u8]>) -> Result<()> {
-        tx.put(Table::Facts, key, value)
+        tx.put(Table::EventIndex, key, value)
     }
     fn get(&self, view: &dyn ReadView, _: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        view.get(Table::Facts, key)
+        view.get(Table::EventIndex, key)
     }
     fn scan(
         &self,
@@ -80,7 +80,7 @@ impl Flaw for HasOneTableForAll {
         order: Order,
         visit: KeyVisitor<'_>,
     ) -> Result<()> {
-        view.scan(Table::Facts, from, to, order, visit)
+        view.scan(Table::EventIndex, from, to, order, visit)
     }
 }
 

@@ -11,7 +11,7 @@ use usage_ledger::{Error, EventId, Position, Result};
 
 use super::copy::{Asking, Copy};
 use super::{Flaw, KeyVisitor, RowVisitor, Written};
-use crate::store_contract::conformance::Line;
+use usage_ledger::store::conformance::support::Line;
 
 super::breakages! {
     WritesWithoutALock fails [no_update_is_lost rows_and_values_appear_together]
