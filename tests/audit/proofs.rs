@@ -51,12 +51,12 @@ fn verify(cli: &TestCli, names: &[&str]) -> (Value, i32) {
 }
 
 /// Checks that the only finding is at a position and contains these words.
-fn finds(cli: &TestCli, names: &[&str], position: u64, words: &str) {
+fn finds(cli: &TestCli, names: &[&str], position: u64, message: &str) {
     let (answer, code) = verify(cli, names);
     let findings = answer["findings"].as_array().unwrap();
     assert_eq!((code, findings.len()), (1, 1), "{answer}");
     assert_eq!(findings[0]["position"], position, "{answer}");
-    assert!(findings[0]["what"].as_str().unwrap().contains(words), "{answer}");
+    assert!(findings[0]["what"].as_str().unwrap().contains(message), "{answer}");
 }
 
 /// Replaces the ledger with another one, including all its hashes.
@@ -82,7 +82,7 @@ fn a_ledger_that_only_grew_agrees_with_every_checkpoint() {
     cli.ok(&["void", "2", "--reason", "a test"]);
     let (answer, code) = verify(&cli, &["first", "second"]);
     assert_eq!((code, &answer["size"]), (0, &14.into()));
-    let said = cli.ok(&[
+    let stdout = cli.ok(&[
         "verify",
         "--checkpoint",
         cli.dir().join("first").to_str().unwrap(),
@@ -90,7 +90,7 @@ fn a_ledger_that_only_grew_agrees_with_every_checkpoint() {
         "--verifier",
         cli.ok(&["key", "show"]).trim_end(),
     ]);
-    assert!(said.starts_with("ok: 14 events verified against 2 checkpoints, root "), "{said}");
+    assert!(stdout.starts_with("ok: 14 events verified against 2 checkpoints, root "), "{stdout}");
 }
 
 #[test]
@@ -123,8 +123,8 @@ fn checkpoints_reveal_a_replaced_history() {
     // The command also does not sign a state that contradicts an earlier checkpoint.
     let kept = cli.dir().join("kept");
     let before = fs::read(&kept).unwrap();
-    let said = cli.fails(1, &["checkpoint", "--out", kept.to_str().unwrap()]);
-    assert!(said.contains("not proven: the first 12 events"), "{said}");
+    let stderr = cli.fails(1, &["checkpoint", "--out", kept.to_str().unwrap()]);
+    assert!(stderr.contains("not proven: the first 12 events"), "{stderr}");
     assert_eq!(fs::read(&kept).unwrap(), before);
     // Two signed checkpoints of different histories prove that there are two.
     keep(&cli, "fork-of-15");
@@ -142,9 +142,9 @@ fn checkpoints_of_equal_size_and_different_roots_are_a_finding() {
     replace(&cli, &other);
     keep(&cli, "told-to-bob");
     let (answer, _) = verify(&cli, &["kept", "told-to-bob"]);
-    let found: Vec<_> =
+    let messages: Vec<_> =
         answer["findings"].as_array().unwrap().iter().map(|one| one["what"].as_str().unwrap()).collect();
-    assert!(found.iter().any(|what| what.contains("two checkpoints of 12 events")), "{found:?}");
+    assert!(messages.iter().any(|what| what.contains("two checkpoints of 12 events")), "{messages:?}");
     assert!(answer["findings"].as_array().unwrap().iter().all(|one| one["position"] == 12), "{answer}");
     // The valid checkpoint covers all twelve events, so the finding concerns the other checkpoint.
     let (answer, _) = verify(&cli, &["told-to-bob", "kept"]);
@@ -200,8 +200,8 @@ fn verification_against_a_checkpoint_reports_a_damaged_tree() {
     let kept = cli.dir().join("kept");
     let args = ["verify", "--checkpoint", kept.to_str().unwrap(), "--verifier", key.trim_end()];
     let done = cli.command().args(args).assert().code(1);
-    let said = String::from_utf8_lossy(&done.get_output().stdout).into_owned();
-    assert!(said.contains("cannot be checked") && said.contains("position 1: "), "{said}");
+    let stdout = String::from_utf8_lossy(&done.get_output().stdout).into_owned();
+    assert!(stdout.contains("cannot be checked") && stdout.contains("position 1: "), "{stdout}");
     // The event is still shown, but signing and proving fail.
     assert!(cli.ok(&["show", "3"]).contains("proof    none: the tree is damaged"));
     assert_eq!(cli.json(&["show", "3"])["proof"], Value::Null);

@@ -35,7 +35,7 @@ fn sealing_closes_a_period_with_a_signed_statement() {
         "requests 2",
         "tokens input 100, output 20",
     ] {
-        assert!(statement.lines().any(|told| told == line), "{line} is missing:\n{statement}");
+        assert!(statement.lines().any(|statement_line| statement_line == line), "{line} is missing:\n{statement}");
     }
     let path = cli.dir().join("may.seal");
     std::fs::write(&path, &statement).unwrap();
@@ -66,11 +66,11 @@ fn late_events_are_restatements_and_never_change_a_seal() {
         json!({"requests": 1, "tokens": [5, 0, 0, 0, 0, 0, 0], "cost": {"reported_usd": "0"}, "events": [5], "events_total": 1})
     );
     assert_eq!((&after["sealed"]["position"], &after["sealed"]["size"]), (&json!(4), &json!(3)));
-    let told = cli.at("2026-06-10T00:00:00Z", &["report", "--sealed"]);
+    let stdout = cli.at("2026-06-10T00:00:00Z", &["report", "--sealed"]);
     assert!(
-        told.contains("sealed at position 4")
-            && told.contains("restated since: +1 request, tokens input +5, by position 5"),
-        "{told}"
+        stdout.contains("sealed at position 4")
+            && stdout.contains("restated since: +1 request, tokens input +5, by position 5"),
+        "{stdout}"
     );
     assert_eq!(cli.json(&["verify"])["ok"], Value::Bool(true));
 }
@@ -98,7 +98,7 @@ fn sealing_needs_a_key_and_a_period_that_is_over() {
 #[test]
 fn an_event_moved_within_a_period_is_a_restatement_even_with_equal_sums() {
     let at = "2026-06-05T00:00:00Z";
-    for (changed, told) in [
+    for (changed, statement_line) in [
         (&["--model", "other"][..], "no sum, but what it is made of, by position 5"),
         (&["--project", "acme"], "no sum, but what it is made of, by position 5"),
         (&["--provider", "google"], "no sum, but what it is made of, by position 5"),
@@ -111,8 +111,8 @@ fn an_event_moved_within_a_period_is_a_restatement_even_with_equal_sums() {
         let mut args = vec!["amend", "1", "--reason", "it was another"];
         args.extend(changed);
         cli.at(at, &args);
-        let said = cli.at(at, &["report", "--sealed"]);
-        assert!(said.contains(told), "{changed:?}: {said}");
+        let stdout = cli.at(at, &["report", "--sealed"]);
+        assert!(stdout.contains(statement_line), "{changed:?}: {stdout}");
         let answer = cli.json(&["--now", at, "report", "--sealed"]);
         assert_eq!(answer["sealed"]["restatement"]["events"], json!([5]), "{changed:?}");
         // After a void the sums are equal again, and both events are listed.
@@ -140,8 +140,8 @@ fn earlier_seals_can_still_be_read() {
     assert_eq!((&last["sealed"]["position"], &last["sealed"]["restatement"]["events"]), (&json!(6), &json!([])));
     assert_eq!(last["restated_earlier"][0]["position"], 4);
     assert_eq!(last["restated_earlier"][0]["restatement"]["events"], json!([5]));
-    let told = cli.at(now, &["report", "--sealed"]);
-    assert!(told.contains("restated since: +1 request") && told.contains("report --sealed=4"), "{told}");
+    let stdout = cli.at(now, &["report", "--sealed"]);
+    assert!(stdout.contains("restated since: +1 request") && stdout.contains("report --sealed=4"), "{stdout}");
     let first = cli.json(&["--now", now, "report", "--sealed=4"]);
     assert_eq!((&first["sealed"]["position"], &first["total"]["tokens"]["total"]), (&json!(4), &json!(120)));
     assert_eq!(first["sealed"]["restatement"]["events"], json!([5]));
@@ -196,9 +196,9 @@ fn a_seal_over_another_history_is_a_finding_at_its_position() {
     ] {
         let ledger = filled(input);
         ledger.append([NewEvent::new(forged, now)], now).unwrap();
-        let found = ledger.verify().unwrap().findings;
-        assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].position == Some(2.into()) && found[0].what.contains(what), "{found:?}");
+        let findings = ledger.verify().unwrap().findings;
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert!(findings[0].position == Some(2.into()) && findings[0].what.contains(what), "{findings:?}");
         assert!(!ledger.replay().unwrap().ok);
     }
 }

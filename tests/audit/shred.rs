@@ -282,8 +282,8 @@ fn shredding_of_events_that_must_stay_is_refused_and_writes_nothing() {
         assert!(ledger.would_shred(&asked).is_err());
     }
     assert!(ledger.void(word, "give it back", now()).unwrap_err().to_string().contains("is gone"));
-    let Payload::EventShredded(told) = ledger.event(3).unwrap().payload else { panic!() };
-    let forged = EventShredded { position: 2.into(), ..told };
+    let Payload::EventShredded(shredded) = ledger.event(3).unwrap().payload else { panic!() };
+    let forged = EventShredded { position: 2.into(), ..shredded };
     assert!(ledger.append([NewEvent::new(forged, now())], now()).is_err());
     assert_eq!(ledger.head().unwrap().position, size);
 }
@@ -349,8 +349,8 @@ fn shredded(path: &Path) -> Connection {
 }
 
 fn findings(path: &Path) -> Vec<(Option<u64>, String)> {
-    let found = Ledger::open(path).unwrap().verify().unwrap().findings;
-    found.into_iter().map(|finding| (finding.position.map(usage_ledger::Position::get), finding.what)).collect()
+    let reported = Ledger::open(path).unwrap().verify().unwrap().findings;
+    reported.into_iter().map(|finding| (finding.position.map(usage_ledger::Position::get), finding.what)).collect()
 }
 
 #[test]
@@ -421,8 +421,8 @@ fn a_tombstone_without_an_event_shredded_is_a_finding() {
             file.query_row("SELECT body FROM events WHERE position = ?", [at], |row| row.get(0)).unwrap();
         assert_ne!(whole, body, "{what}: nothing was changed");
         file.execute("UPDATE events SET body = ? WHERE position = ?", (&body, at)).unwrap();
-        let found = findings(&path);
-        assert!(found.iter().any(|(at, words)| *at == Some(about) && words.contains(what)), "{body}: {found:?}");
+        let reported = findings(&path);
+        assert!(reported.iter().any(|(at, message)| *at == Some(about) && message.contains(what)), "{body}: {reported:?}");
         file.execute("UPDATE events SET body = ? WHERE position = ?", (&whole, at)).unwrap();
     }
     assert!(findings(&path).is_empty());

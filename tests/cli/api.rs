@@ -43,10 +43,10 @@ impl Reply {
     /// The kind of the problem and its remedy.
     fn problem(&self) -> (String, String) {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
-        let told = self.json();
-        assert_eq!(told["status"], self.status, "{told}");
-        let text = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
-        assert!(!text("remedy").is_empty() && !text("title").is_empty() && !text("detail").is_empty(), "{told}");
+        let answer = self.json();
+        assert_eq!(answer["status"], self.status, "{answer}");
+        let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
+        assert!(!text("remedy").is_empty() && !text("title").is_empty() && !text("detail").is_empty(), "{answer}");
         (text("type").trim_start_matches("urn:usage-ledger:problem:").to_owned(), text("remedy"))
     }
 }
@@ -63,8 +63,8 @@ impl Serving {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let told: Value = serde_json::from_str(&line).unwrap();
-        let address = told["listening"].as_str().unwrap().trim_start_matches("http://").parse().unwrap();
+        let answer: Value = serde_json::from_str(&line).unwrap();
+        let address = answer["listening"].as_str().unwrap().trim_start_matches("http://").parse().unwrap();
         Self { child, address }
     }
 
@@ -148,10 +148,10 @@ fn answers_equal_those_of_the_command() {
         ("proofs/consistency?old=1&new=3", vec!["prove", "consistency", "1", "3", "--key", key.to_str().unwrap()]),
         ("checkpoint", vec!["checkpoint", "--key", key.to_str().unwrap()]),
     ] {
-        let told = server.get(path);
-        assert_eq!(told.status, 200, "{path}: {told:?}");
+        let answer = server.get(path);
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
         let run = cli.command().args(["--now", NOW, "--json"]).args(&args).output().unwrap();
-        assert_eq!(told.json(), serde_json::from_slice::<Value>(&run.stdout).unwrap(), "{path}");
+        assert_eq!(answer.json(), serde_json::from_slice::<Value>(&run.stdout).unwrap(), "{path}");
     }
     let listed = server.get("events?kind=tokens_recorded").json();
     let lines = cli.ok(&["--json", "log", "--kind", "tokens_recorded"]);

@@ -105,11 +105,11 @@ fn backup_refuses_a_damaged_ledger_and_restore_a_damaged_backup() {
     for path in [cli.ledger(), file.clone()] {
         Connection::open(path).unwrap().execute_batch("UPDATE tree SET value = zeroblob(length(value))").unwrap();
     }
-    let said = cli.fails(3, &["backup", text(&cli.dir().join("other.db"))]);
-    assert!(said.contains("at position 1"), "{said}");
+    let stderr = cli.fails(3, &["backup", text(&cli.dir().join("other.db"))]);
+    assert!(stderr.contains("at position 1"), "{stderr}");
     let before = cli.bytes();
-    let said = cli.fails(3, &["restore", text(&file), "--replace"]);
-    assert!(said.contains("at position 1") && said.contains("backup.db"), "{said}");
+    let stderr = cli.fails(3, &["restore", text(&file), "--replace"]);
+    assert!(stderr.contains("at position 1") && stderr.contains("backup.db"), "{stderr}");
     assert_eq!(cli.bytes(), before);
     assert_eq!(others(&cli), ["backup.db"]);
 }
@@ -147,8 +147,8 @@ fn restore_does_not_replace_an_open_ledger() {
     cli.ok(&["backup", text(&file)]);
     let open = Ledger::open(cli.ledger()).unwrap();
     record(&open, 77);
-    let said = cli.fails(3, &["restore", text(&file), "--replace"]);
-    assert!(said.contains("has it open"), "{said}");
+    let stderr = cli.fails(3, &["restore", text(&file), "--replace"]);
+    assert!(stderr.contains("has it open"), "{stderr}");
     record(&open, 78);
     assert_eq!(open.head().unwrap().position.get(), 7);
     drop(open);
@@ -168,8 +168,8 @@ fn restore_does_not_apply_a_leftover_write_ahead_log() {
     drop(writer);
     fs::remove_file(cli.ledger()).unwrap();
     fs::write(cli.dir().join("usage.db-wal"), log).unwrap();
-    let said = cli.fails(2, &["restore", text(&file)]);
-    assert!(said.contains("usage.db-wal"), "{said}");
+    let stderr = cli.fails(2, &["restore", text(&file)]);
+    assert!(stderr.contains("usage.db-wal"), "{stderr}");
     cli.ok(&["restore", text(&file), "--replace"]);
     assert_eq!(cli.json(&["verify"])["size"], 5);
 }

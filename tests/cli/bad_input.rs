@@ -13,10 +13,10 @@ fn recorded() -> TestCli {
 }
 
 /// Checks the exit code and the message, and that nothing changes.
-fn refused(cli: &TestCli, code: i32, args: &[&str], says: &str) {
+fn refused(cli: &TestCli, code: i32, args: &[&str], expected: &str) {
     let before = cli.bytes();
-    let said = cli.fails(code, args);
-    assert!(said.contains(says), "{args:?} said {said}");
+    let stderr = cli.fails(code, args);
+    assert!(stderr.contains(expected), "{args:?} said {stderr}");
     assert_eq!(cli.bytes(), before, "{args:?}");
 }
 
@@ -25,7 +25,7 @@ const WRITE: [&str; 5] = ["record", "--provider", "xai", "--input", "1"];
 #[test]
 fn malformed_arguments_are_refused() {
     let cli = recorded();
-    for (args, says) in [
+    for (args, expected) in [
         (&["record", "--provider", "Open AI", "--input", "1"][..], "is not a provider id"),
         (&["record", "--provider", "Claude", "--input", "1"], "did you mean `anthropic`?"),
         (&["switch", "öpenai"], "is not a provider id"),
@@ -63,7 +63,7 @@ fn malformed_arguments_are_refused() {
         (&["switch", "xai", "--occurred-at", "2200-01-01T00:00:00Z"], "outside the years 2000 to 2199"),
         (&["record", "--provider", "openai", "--input", "2", "--key", "r1"], "(`usage-ledger amend"),
     ] {
-        refused(&cli, 2, args, says);
+        refused(&cli, 2, args, expected);
     }
 }
 
@@ -72,7 +72,7 @@ fn one_bad_line_rejects_the_whole_batch() {
     let cli = recorded();
     let before = cli.bytes();
     let good = r#"{"provider":"xai","input":1}"#;
-    for (bad, says) in [
+    for (bad, expected) in [
         (r#"{"provider":"xai","inputs":1}"#.as_bytes(), "line 3: unknown field `inputs` (did you mean `input`?)"),
         (br#"{"provider":"xai","input":-1}"#, "line 3: `input` is -1: it must be a whole number from 0"),
         (br#"{"provider":"xai","input":"1"}"#, "line 3: `input` is \"1\""),
@@ -91,9 +91,9 @@ fn one_bad_line_rejects_the_whole_batch() {
         let mut input = format!("{good}\n\n").into_bytes();
         input.extend_from_slice(bad);
         input.extend_from_slice(format!("\n{good}\n").as_bytes());
-        let said = cli.fails_with_input(2, input, &["record", "--jsonl", "-"]);
-        assert!(said.contains(says), "{says:?} is not in {said:?}");
-        assert!(said.contains("nothing was written"), "{said}");
+        let stderr = cli.fails_with_input(2, input, &["record", "--jsonl", "-"]);
+        assert!(stderr.contains(expected), "{expected:?} is not in {stderr:?}");
+        assert!(stderr.contains("nothing was written"), "{stderr}");
     }
     let endless = "x".repeat(2 << 20);
     assert!(cli.fails_with_input(2, endless, &["record", "--jsonl", "-"]).contains("line 1: the line is longer"));
@@ -135,7 +135,7 @@ fn files_that_are_not_ledgers_are_not_changed() {
     std::fs::write(at("text.txt"), "dear diary\n".repeat(100)).unwrap();
     std::fs::write(at("short"), "x").unwrap();
     std::fs::create_dir(at("directory")).unwrap();
-    for (name, says) in [
+    for (name, expected) in [
         ("foreign.db", "another program"),
         ("text.txt", "not an SQLite database"),
         ("short", "not an SQLite database"),
@@ -144,8 +144,8 @@ fn files_that_are_not_ledgers_are_not_changed() {
         let read = || std::fs::read(at(name)).ok();
         let before = read();
         for command in [&["status"][..], &WRITE, &["verify"], &["log"]] {
-            let said = cli.fails(3, &[&["--ledger", &at(name)], command].concat());
-            assert!(said.contains(says) && said.contains("--ledger"), "{name}: {said}");
+            let stderr = cli.fails(3, &[&["--ledger", &at(name)], command].concat());
+            assert!(stderr.contains(expected) && stderr.contains("--ledger"), "{name}: {stderr}");
         }
         assert_eq!(read(), before, "{name}");
         assert!(!std::path::Path::new(&format!("{}-wal", at(name))).exists());

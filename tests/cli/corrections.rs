@@ -93,7 +93,7 @@ fn corrections_of_uncorrectable_events_are_refused() {
     cli.at("2026-06-01T11:30:00Z", &["record", "--provider", "xai", "--input", "1"]);
     cli.at("2026-06-01T12:00:00Z", &["void", "3", "--reason", "a test"]);
     let before = cli.bytes();
-    for (args, says) in [
+    for (args, expected) in [
         (&["amend", "2", "--input", "1", "--reason", "x"][..], "only tokens_recorded can be amended"),
         (&["amend", "3", "--input", "1", "--reason", "x"], "is withdrawn"),
         (&["amend", "1", "--input", "100", "--reason", "x"], "nothing would change"),
@@ -108,8 +108,8 @@ fn corrections_of_uncorrectable_events_are_refused() {
         (&["show", "r2"], "with the position, id or key `r2`"),
         (&["show", "--provider", "openai", "r2"], "with the key `r2`"),
     ] {
-        let said = cli.fails(2, args);
-        assert!(said.contains(says), "{args:?}: {said}");
+        let stderr = cli.fails(2, args);
+        assert!(stderr.contains(expected), "{args:?}: {stderr}");
     }
     assert_eq!(cli.bytes(), before);
     let nobody = TestCli::new();

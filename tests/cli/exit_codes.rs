@@ -32,8 +32,8 @@ fn queries_of_a_missing_ledger_answer_without_creating_it() {
         cli.ok(args);
     }
     assert!(!cli.ledger().exists());
-    let said = cli.command().arg("export").assert().success();
-    let note = String::from_utf8_lossy(&said.get_output().stderr).into_owned();
+    let done = cli.command().arg("export").assert().success();
+    let note = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
     assert!(note.contains("answering for an empty ledger"), "{note}");
     // An empty file counts as missing.
     std::fs::write(cli.ledger(), "").unwrap();
@@ -143,8 +143,8 @@ fn bad_usage_exits_2() {
 fn a_postgres_address_is_refused() {
     let cli = TestCli::new();
     for command in [&["status"][..], &["record", "--provider", "openai", "--input", "1"]] {
-        let said = cli.fails(2, &[&["--ledger", "postgres://host/name"], command].concat());
-        assert!(said.contains("PostgreSQL"), "{said}");
+        let stderr = cli.fails(2, &[&["--ledger", "postgres://host/name"], command].concat());
+        assert!(stderr.contains("PostgreSQL"), "{stderr}");
     }
 }
 

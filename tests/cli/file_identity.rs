@@ -55,8 +55,8 @@ fn spawn(cli: &TestCli, args: &[&str]) -> (Child, BufReader<std::process::ChildS
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let said = BufReader::new(child.stdout.take().unwrap());
-    (child, said)
+    let lines = BufReader::new(child.stdout.take().unwrap());
+    (child, lines)
 }
 
 /// A running `serve`, which ends with the test.
@@ -67,11 +67,11 @@ struct Serving {
 
 impl Serving {
     fn start(cli: &TestCli) -> Self {
-        let (child, mut said) = spawn(cli, &["--json", "serve", "--otlp", "--listen", "127.0.0.1:0"]);
+        let (child, mut lines) = spawn(cli, &["--json", "serve", "--otlp", "--listen", "127.0.0.1:0"]);
         let mut line = String::new();
-        said.read_line(&mut line).unwrap();
-        let told: Value = serde_json::from_str(&line).unwrap();
-        Self { child, address: told["listening"].as_str().unwrap().trim_start_matches("http://").to_owned() }
+        lines.read_line(&mut line).unwrap();
+        let answer: Value = serde_json::from_str(&line).unwrap();
+        Self { child, address: answer["listening"].as_str().unwrap().trim_start_matches("http://").to_owned() }
     }
 
     /// Sends one call and returns the status of the response.
@@ -201,8 +201,8 @@ fn restore_replaces_no_ledger_that_serve_has_open_and_no_request_is_lost() {
             (0..3).map(|_| cli.command().args(["restore", &path, "--replace"]).output().unwrap()).collect();
         restored.store(true, std::sync::atomic::Ordering::Release);
         for attempt in attempts {
-            let said = String::from_utf8_lossy(&attempt.stderr);
-            assert!(attempt.status.code() == Some(3) && said.contains("has it open"), "{said}");
+            let stderr = String::from_utf8_lossy(&attempt.stderr);
+            assert!(attempt.status.code() == Some(3) && stderr.contains("has it open"), "{stderr}");
         }
         posting.join().unwrap()
     });
@@ -244,8 +244,8 @@ fn import_watch_waits_for_its_ledger_and_loses_nothing() {
     };
     say(1);
     let home = cli.dir().join("home").to_str().unwrap().to_owned();
-    let (mut child, mut said) = spawn(&cli, &["--json", "import", "--watch", "--home", &home]);
-    said.read_line(&mut String::new()).unwrap();
+    let (mut child, mut lines) = spawn(&cli, &["--json", "import", "--watch", "--home", &home]);
+    lines.read_line(&mut String::new()).unwrap();
     wait_for(1);
     count_elsewhere(&cli.ledger());
     say(2);

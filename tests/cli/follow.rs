@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A running `import --watch`, which ends with the test.
 struct Following {
     child: Child,
-    said: BufReader<ChildStdout>,
+    lines: BufReader<ChildStdout>,
 }
 
 impl Following {
@@ -39,8 +39,8 @@ impl Following {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let said = BufReader::new(child.stdout.take().unwrap());
-        let mut following = Self { child, said };
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        let mut following = Self { child, lines };
         following.next();
         following
     }
@@ -48,7 +48,7 @@ impl Following {
     /// The report of the next import.
     fn next(&mut self) -> Value {
         let mut line = String::new();
-        self.said.read_line(&mut line).unwrap();
+        self.lines.read_line(&mut line).unwrap();
         serde_json::from_str(&line).unwrap()
     }
 }
@@ -101,8 +101,8 @@ fn lines_are_imported_while_the_agent_writes_them() {
     let mut following = Following::start(&cli);
     wait_for(&cli, 1);
     append(&log, &format!("{}\n", answer(2)));
-    let told = following.next();
-    assert_eq!((&told["sources"][0]["source"], &told["sources"][0]["recorded"]), (&"claude-code".into(), &1.into()));
+    let report = following.next();
+    assert_eq!((&report["sources"][0]["source"], &report["sources"][0]["recorded"]), (&"claude-code".into(), &1.into()));
     wait_for(&cli, 2);
     // A partial line is read when it is complete.
     let third = answer(3);
@@ -112,8 +112,8 @@ fn lines_are_imported_while_the_agent_writes_them() {
     append(&log, &format!("{end}\n"));
     wait_for(&cli, 3);
     // It is not reported before.
-    let told = following.next();
-    assert_eq!((&told["sources"][0]["recorded"], &told["sources"][0]["skipped"]), (&1.into(), &Value::Array(vec![])));
+    let report = following.next();
+    assert_eq!((&report["sources"][0]["recorded"], &report["sources"][0]["skipped"]), (&1.into(), &Value::Array(vec![])));
     // A new log in a new directory is read.
     let other = logs.join("s1/subagents");
     fs::create_dir_all(&other).unwrap();
@@ -199,8 +199,8 @@ fn an_agent_installed_while_following_is_detected_by_notification() {
     append(&claude(&cli).join("s1.jsonl"), &format!("{}\n", answer(1)));
     let mut recorded = 0;
     while recorded == 0 && since.elapsed() < Duration::from_millis(1_500) {
-        let told = follower.next(&ledger, now, Duration::from_millis(100)).unwrap().unwrap_or_default();
-        recorded = told.sources.iter().map(|source| source.recorded).sum();
+        let events = follower.next(&ledger, now, Duration::from_millis(100)).unwrap().unwrap_or_default();
+        recorded = events.sources.iter().map(|source| source.recorded).sum();
     }
     assert_eq!(recorded, 1, "{:?}", since.elapsed());
 }
@@ -223,9 +223,9 @@ fn doctored(cli: &TestCli, now: &str) -> (Value, i32) {
     let home = home(cli);
     let mut command = cli.command();
     let done = command.args(["--now", now, "--json", "doctor", "--home", home.to_str().unwrap()]).output().unwrap();
-    let mut found: Value = serde_json::from_slice(&done.stdout).unwrap();
-    found["findings"].as_array_mut().unwrap().retain(|one| one["source"].is_string());
-    (found, done.status.code().unwrap())
+    let mut report: Value = serde_json::from_slice(&done.stdout).unwrap();
+    report["findings"].as_array_mut().unwrap().retain(|one| one["source"].is_string());
+    (report, done.status.code().unwrap())
 }
 
 fn age(path: &Path, days: u64) {
@@ -244,8 +244,8 @@ fn doctor_reports_logs_that_expire_soon_and_whether_they_are_imported() {
     append(&new, &format!("{}\n", answer(2)));
     age(&old, 27);
     age(&new, 2);
-    let (found, code) = doctored(&cli, now);
-    let agent = &found["logs"][0];
+    let (report, code) = doctored(&cli, now);
+    let agent = &report["logs"][0];
     assert_eq!((&agent["source"], &agent["files"], &agent["unread"]), (&"claude-code".into(), &2.into(), &2.into()));
     assert_eq!(agent["going"].as_array().unwrap().len(), 1);
     assert_eq!(agent["going"][0]["file"], old.to_str().unwrap());
@@ -253,14 +253,14 @@ fn doctor_reports_logs_that_expire_soon_and_whether_they_are_imported() {
         (&agent["going"][0]["from"], &agent["going"][0]["safe"]),
         (&"2026-06-04T00:00:00.000Z".into(), &false.into())
     );
-    assert_eq!((&found["findings"][0]["source"], code), (&"claude-code".into(), 1));
-    assert_eq!(found["findings"][0]["remedy"], "usage-ledger import claude-code");
+    assert_eq!((&report["findings"][0]["source"], code), (&"claude-code".into(), 1));
+    assert_eq!(report["findings"][0]["remedy"], "usage-ledger import claude-code");
     cli.ok(&["--now", now, "import", "--home", home(&cli).to_str().unwrap()]);
-    let (found, _) = doctored(&cli, now);
-    let agent = &found["logs"][0];
+    let (report, _) = doctored(&cli, now);
+    let agent = &report["logs"][0];
     assert_eq!((&agent["unread"], &agent["going"][0]["safe"]), (&0.into(), &true.into()));
     assert_eq!((&agent["skipped"], &agent["skipped_in"][0]), (&1.into(), &old.to_str().unwrap().into()));
-    assert_eq!(found["findings"], Value::Array(vec![]));
+    assert_eq!(report["findings"], Value::Array(vec![]));
     // A touched log has nothing new, a grown one has, and a deleted one is safe.
     age(&old, 26);
     assert_eq!(doctored(&cli, now).0["logs"][0]["going"][0]["safe"], true);
@@ -290,8 +290,8 @@ fn doctor_reports_unreadable_documents() {
     fs::write(threads.join("T-2.json"), r#"{"id":"T-2","messages":[]}"#).unwrap();
     // An import reads none of these lines, and keeps reporting them.
     for _ in 0..2 {
-        let (found, _) = doctored(&cli, "2026-06-01T00:00:00Z");
-        let mut unreadable: Vec<_> = found["logs"]
+        let (report, _) = doctored(&cli, "2026-06-01T00:00:00Z");
+        let mut unreadable: Vec<_> = report["logs"]
             .as_array()
             .unwrap()
             .iter()
@@ -299,7 +299,7 @@ fn doctor_reports_unreadable_documents() {
             .map(|one| one["file"].as_str().unwrap())
             .collect();
         unreadable.sort_unstable();
-        assert_eq!(unreadable, [cut.to_str().unwrap(), torn.to_str().unwrap()], "{found}");
+        assert_eq!(unreadable, [cut.to_str().unwrap(), torn.to_str().unwrap()], "{report}");
         cli.command().args(["import", "--home", home(&cli).to_str().unwrap()]).assert().code(1);
     }
 }
@@ -312,9 +312,9 @@ fn doctor_reports_unreadable_logs() {
     // A link to itself is unreadable, even for root.
     let log = claude(&cli).join("s1.jsonl");
     std::os::unix::fs::symlink(&log, &log).unwrap();
-    let (found, code) = doctored(&cli, "2026-06-01T00:00:00Z");
-    assert_eq!(found["logs"][0]["unreadable"][0]["file"], log.to_str().unwrap(), "{found}");
-    assert_eq!((found["findings"].as_array().unwrap().len(), code), (1, 1));
+    let (report, code) = doctored(&cli, "2026-06-01T00:00:00Z");
+    assert_eq!(report["logs"][0]["unreadable"][0]["file"], log.to_str().unwrap(), "{report}");
+    assert_eq!((report["findings"].as_array().unwrap().len(), code), (1, 1));
 }
 
 #[test]
@@ -328,28 +328,28 @@ fn doctor_reports_skip_reasons_and_replies_without_usage() {
     let line = |kind: &str, payload: &str| {
         format!("{{\"timestamp\":\"2026-05-31T10:00:00Z\",\"type\":\"{kind}\",\"payload\":{payload}}}\n")
     };
-    let said = [
+    let lines = [
         line("session_meta", r#"{"id":"own","cwd":"/work","cli_version":"0.31.0"}"#),
         line("response_item", r#"{"type":"message","role":"assistant","content":[]}"#),
         line("event_msg", r#"{"type":"task_complete"}"#),
     ];
-    append(&codex.join("rollout-1.jsonl"), &said.concat());
+    append(&codex.join("rollout-1.jsonl"), &lines.concat());
     cli.ok(&["--now", now, "import", "--home", home(&cli).to_str().unwrap()]);
-    let (found, code) = doctored(&cli, now);
+    let (report, code) = doctored(&cli, now);
     let why = "answers without token counts, written by Codex 0.31.0";
-    assert_eq!(found["logs"][0]["reasons"][0]["line"], 2, "{found}");
-    assert_eq!(found["logs"][1]["reasons"][0]["why"], why);
-    let findings = found["findings"].as_array().unwrap();
+    assert_eq!(report["logs"][0]["reasons"][0]["line"], 2, "{report}");
+    assert_eq!(report["logs"][1]["reasons"][0]["why"], why);
+    let findings = report["findings"].as_array().unwrap();
     assert_eq!((findings.len(), &findings[0]["source"], code), (1, &"codex".into(), 1));
-    assert!(findings[0]["what"].as_str().unwrap().contains(why), "{found}");
+    assert!(findings[0]["what"].as_str().unwrap().contains(why), "{report}");
     let done = cli.command().args(["--now", now, "doctor", "--home", home(&cli).to_str().unwrap()]).output().unwrap();
     let text = String::from_utf8_lossy(&done.stdout).into_owned();
     assert!(text.contains("s1.jsonl line 2: ") && !text.contains("--kind imported"), "{text}");
     // Counts that arrive later withdraw the report.
     let usage = r#"{"input_tokens":100,"cached_input_tokens":60,"output_tokens":10,"total_tokens":110}"#;
     let info = format!(r#"{{"total_token_usage":{usage},"last_token_usage":{usage}}}"#);
-    let told = line("event_msg", &format!(r#"{{"type":"token_count","info":{info}}}"#));
-    append(&codex.join("rollout-1.jsonl"), &told);
+    let counted_line = line("event_msg", &format!(r#"{{"type":"token_count","info":{info}}}"#));
+    append(&codex.join("rollout-1.jsonl"), &counted_line);
     cli.ok(&["--now", now, "import", "--home", home(&cli).to_str().unwrap()]);
     assert_eq!(doctored(&cli, now).0["findings"], Value::Array(vec![]));
 }

@@ -43,9 +43,9 @@ fn no_answer_shows_a_hidden_character() {
         &["--json", "show", "1"],
     ] {
         let done = cli.command().args(args).output().unwrap();
-        let said = String::from_utf8([done.stdout, done.stderr].concat()).unwrap();
-        assert!(!said.is_empty(), "{args:?}");
-        assert_eq!(hidden(&said), None, "{args:?} said {said:?}");
+        let output = String::from_utf8([done.stdout, done.stderr].concat()).unwrap();
+        assert!(!output.is_empty(), "{args:?}");
+        assert_eq!(hidden(&output), None, "{args:?} said {output:?}");
     }
     // JSON keeps the value, with JSON's own escape.
     let report: Value = cli.json(&["report", "--by", "model"]);

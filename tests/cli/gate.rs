@@ -122,8 +122,8 @@ fn each_threshold_is_the_percentage_at_which_its_mode_begins() {
 fn gate_refuses_an_unknown_provider() {
     let cli = at_80();
     let before = cli.bytes();
-    let said = cli.fails(2, &["--now", NOON, "gate", "antropic"]);
-    assert!(said.contains("did you mean `anthropic`?") && said.contains("--allow-undeclared"), "{said}");
+    let stderr = cli.fails(2, &["--now", NOON, "gate", "antropic"]);
+    assert!(stderr.contains("did you mean `anthropic`?") && stderr.contains("--allow-undeclared"), "{stderr}");
     cli.fails(2, &["--now", NOON, "gate", "my-gateway"]);
     cli.fails(2, &["--now", NOON, "gate", "antropic", "--feed", "claude-statusline=/dev/null"]);
     assert_eq!(cli.bytes(), before);
@@ -135,8 +135,8 @@ fn gate_refuses_an_unknown_provider() {
     assert_eq!(gate(&cli, NOON, &["other-gateway"]).1, 0);
     cli.at(NOON, &["record", "--provider", "third-gateway", "--input", "1"]);
     assert_eq!(gate(&cli, NOON, &["third-gateway"]).1, 0);
-    let said = cli.fails(2, &["--now", NOON, "gate", "third-gatway"]);
-    assert!(said.contains("did you mean `third-gateway`?"), "{said}");
+    let stderr = cli.fails(2, &["--now", NOON, "gate", "third-gatway"]);
+    assert!(stderr.contains("did you mean `third-gateway`?"), "{stderr}");
 }
 
 #[test]
@@ -229,9 +229,9 @@ fn limits_can_be_read_from_an_agents_settings() {
     std::fs::write(&file, settings.to_string()).unwrap();
     let set = ["--now", NOON, "limit", "set", "anthropic", "--weekly", "9000000", "--settings"];
     let done = cli.command().args(set).arg(&file).output().unwrap();
-    let said = String::from_utf8(done.stderr).unwrap();
-    assert!(done.status.success(), "{said}");
-    assert!(said.contains("`FULL` is no budget mode") && said.contains("usage.weekly_token_limit"), "{said}");
+    let stderr = String::from_utf8(done.stderr).unwrap();
+    assert!(done.status.success(), "{stderr}");
+    assert!(stderr.contains("`FULL` is no budget mode") && stderr.contains("usage.weekly_token_limit"), "{stderr}");
     let shown = &cli.json(&["--now", NOON, "limit", "show", "anthropic"])["limits"][0];
     assert_eq!((&shown["session"]["limit"], &shown["weekly"]["limit"]), (&json!(400_000), &json!(9_000_000)));
     assert_eq!(shown["budget_mode"], "session_only");
@@ -262,12 +262,12 @@ fn gate_explains_past_and_present_decisions() {
 fn warnings_are_printed_on_stderr() {
     let cli = at_80();
     let done = cli.command().args(["--now", NOON, "gate", "anthropic"]).output().unwrap();
-    let said = String::from_utf8(done.stderr).unwrap();
+    let stderr = String::from_utf8(done.stderr).unwrap();
     assert!(
-        said.contains("usage-ledger: warning: ")
-            && !said.contains("basis=")
-            && said.contains("has not reported the session window"),
-        "{said}"
+        stderr.contains("usage-ledger: warning: ")
+            && !stderr.contains("basis=")
+            && stderr.contains("has not reported the session window"),
+        "{stderr}"
     );
 }
 
@@ -422,9 +422,9 @@ fn doctor_finds_a_limit_that_the_provider_contradicts() {
     cli.ok_with_input(line, &["--now", NOON, "quota", "observe", "--format", "claude-statusline"]);
     let done = cli.command().args(["--now", NOON, "--json", "doctor"]).output().unwrap();
     assert_eq!(done.status.code(), Some(1));
-    let found: Value = serde_json::from_slice(&done.stdout).unwrap();
-    assert_eq!(found["accounts"][0]["windows"][0]["points"], json!(40.0));
-    assert_eq!(found["findings"][0]["remedy"], "usage-ledger limit set anthropic --session 1000000");
+    let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(report["accounts"][0]["windows"][0]["points"], json!(40.0));
+    assert_eq!(report["findings"][0]["remedy"], "usage-ledger limit set anthropic --session 1000000");
 }
 
 #[test]
@@ -436,7 +436,7 @@ fn an_unreadable_feed_is_a_warning() {
     assert_eq!((&missing.0["basis"], missing.1), (&json!("estimated"), 75));
     assert!(missing.0["warnings"][0].as_str().unwrap().contains("could not be read"), "{missing:?}");
     std::fs::write(&path, r#"{"rate_limits":{"five_hour":{"used_percentage":12,"resets_at":1781100000}}}"#).unwrap();
-    let told = gate(&cli, NOON, &["anthropic", "--feed", &feed]);
-    assert_eq!((&told.0["basis"], told.1), (&json!("observed"), 0));
+    let answer = gate(&cli, NOON, &["anthropic", "--feed", &feed]);
+    assert_eq!((&answer.0["basis"], answer.1), (&json!("observed"), 0));
     cli.fails(2, &["gate", "anthropic", "--feed", "nothing=x"]);
 }

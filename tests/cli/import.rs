@@ -45,8 +45,8 @@ fn import_prints_one_line_per_agent() {
     let done = cli.command().args(["import", "--home", home.to_str().unwrap()]).assert().success();
     let text = String::from_utf8_lossy(&done.get_output().stdout).into_owned();
     assert!(text.contains("claude-code: 1 file, ") && text.contains("1 recorded"), "{text}");
-    let said = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
-    assert!(said.contains("s1.jsonl line 3: ") && !said.contains('\u{1b}'), "{said}");
+    let stderr = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
+    assert!(stderr.contains("s1.jsonl line 3: ") && !stderr.contains('\u{1b}'), "{stderr}");
 }
 
 #[test]
@@ -56,10 +56,10 @@ fn import_reports_a_renamed_counter() {
     let log = home.join(".claude/projects/-home-me-acme/s1.jsonl");
     std::fs::write(&log, LOG.replace("output_tokens", "out_tokens")).unwrap();
     let done = cli.command().args(["import", "--home", home.to_str().unwrap()]).assert().success();
-    let said = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
-    let told =
+    let stderr = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
+    let message =
         "claude-code: 1 of 1 new record without a count of output: its logs may be of a version that is not known";
-    assert!(said.contains(told), "{said}");
+    assert!(stderr.contains(message), "{stderr}");
     std::fs::write(
         &log,
         LOG.replace("output_tokens", "out_tokens").replace("msg_1", "msg_2").replace("req_1", "req_2"),
@@ -82,8 +82,8 @@ fn a_dry_run_shows_what_would_be_recorded_and_writes_nothing() {
     assert!(!cli.ledger().exists());
     cli.ok(&["record", "--provider", "openai", "--input", "1"]);
     let before = cli.ok(&["export"]);
-    let told = cli.ok(&dry);
-    assert!(told.starts_with("dry run: nothing is written\n"), "{told}");
+    let stdout = cli.ok(&dry);
+    assert!(stdout.starts_with("dry run: nothing is written\n"), "{stdout}");
     assert_eq!(cli.ok(&["export"]), before);
 }
 
@@ -94,12 +94,12 @@ fn a_self_check_reports_skips_without_paths_or_texts() {
     std::fs::write(&log, LOG.replace("\"usage\"", "\"used\"")).unwrap();
     let output = cli.command().args(["doctor", "--self-check", log.to_str().unwrap()]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let told = String::from_utf8(output.stdout).unwrap();
-    assert!(told.contains("file 1: claude-code (importer 2), lines, "), "{told}");
-    assert!(told.contains("3 lines read, 0 calls") && told.contains("2 skipped"), "{told}");
-    assert!(told.contains("1 x unknown shape: an assistant message without usage (first: line 2)"), "{told}");
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(stdout.contains("file 1: claude-code (importer 2), lines, "), "{stdout}");
+    assert!(stdout.contains("3 lines read, 0 calls") && stdout.contains("2 skipped"), "{stdout}");
+    assert!(stdout.contains("1 x unknown shape: an assistant message without usage (first: line 2)"), "{stdout}");
     for hidden in ["acme", "secret", "s1", "/home", "msg_1"] {
-        assert!(!told.contains(hidden), "{hidden}: {told}");
+        assert!(!stdout.contains(hidden), "{hidden}: {stdout}");
     }
     assert!(!cli.ledger().exists());
 }

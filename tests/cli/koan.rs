@@ -72,17 +72,17 @@ fn an_instance_is_imported_once_and_reported_by_every_key() {
 #[test]
 fn import_warns_of_possible_double_counting() {
     let cli = instance();
-    let said = |args: &[&str]| {
+    let stderr_of = |args: &[&str]| {
         let done = cli.command().args(args).assert().success();
         String::from_utf8(done.get_output().stderr.clone()).unwrap()
     };
     let logs = cli.dir().join(".claude/projects/p");
     fs::create_dir_all(&logs).unwrap();
     fs::write(logs.join("s.jsonl"), "").unwrap();
-    assert_eq!(said(&["import", "koan", "--home", &home(&cli)]), "");
+    assert_eq!(stderr_of(&["import", "koan", "--home", &home(&cli)]), "");
     let line = r#"{"type":"assistant","sessionId":"s","timestamp":"2026-06-10T12:00:00Z","requestId":"r","message":{"id":"m","model":"claude-opus-4-5","usage":{"input_tokens":1,"output_tokens":1}}}"#;
     fs::write(logs.join("s.jsonl"), format!("{line}\n")).unwrap();
-    assert!(said(&["import", "koan", "claude-code", "--home", &home(&cli)]).contains("hint: Koan's rows"));
+    assert!(stderr_of(&["import", "koan", "claude-code", "--home", &home(&cli)]).contains("hint: Koan's rows"));
 }
 
 #[test]
@@ -174,12 +174,12 @@ fn sessions_are_compared_with_their_token_counts() {
     }
     let report = cli.json(&["report", "--by", "provider", "--outcomes"]);
     assert_eq!(report["total"]["requests"], 6);
-    let found = &report["outcomes"];
+    let outcomes = &report["outcomes"];
     assert_eq!(
-        (&found["productive"], &found["tokens_per_productive"], &found["waste"]),
+        (&outcomes["productive"], &outcomes["tokens_per_productive"], &outcomes["waste"]),
         (&json!(3), &json!(200.0), &json!(0.5))
     );
-    assert_eq!(found["trend"], "improving");
+    assert_eq!(outcomes["trend"], "improving");
     assert!(cli.ok(&["report", "--outcomes"]).ends_with("wasted: 50 % of the sessions, improving\n"));
     assert!(cli.json(&["report"])["outcomes"].is_null());
 }

@@ -102,9 +102,9 @@ fn a_command_never_reads_or_writes_the_ledger_as_another_file() {
                 })
                 .collect();
             let done = cli.command().args(&args).output().unwrap();
-            let said = String::from_utf8_lossy(&done.stderr).into_owned();
-            assert_eq!(done.status.code(), Some(2), "{args:?}: {said}");
-            assert!(said.contains("is a file of the ledger itself"), "{args:?}: {said}");
+            let stderr = String::from_utf8_lossy(&done.stderr).into_owned();
+            assert_eq!(done.status.code(), Some(2), "{args:?}: {stderr}");
+            assert!(stderr.contains("is a file of the ledger itself"), "{args:?}: {stderr}");
             assert_eq!(files(&cli.ledger()), before, "{args:?} changed the ledger");
         }
     }
@@ -121,9 +121,9 @@ fn an_import_refuses_a_log_that_is_the_ledger() {
     #[cfg(unix)]
     std::os::unix::fs::symlink(cli.ledger(), logs.join("s.jsonl")).unwrap();
     let done = cli.command().args(["import", "claude-code", "--home"]).arg(&home).output().unwrap();
-    let said = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
-    assert_eq!(done.status.code(), Some(1), "{said}");
-    assert!(said.contains("is a file of the ledger itself"), "{said}");
+    let output = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
+    assert_eq!(done.status.code(), Some(1), "{output}");
+    assert!(output.contains("is a file of the ledger itself"), "{output}");
     assert_eq!(cli.json(&["verify"])["ok"], true);
 }
 

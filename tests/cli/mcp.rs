@@ -30,9 +30,9 @@ fn talk<T>(cli: &TestCli, args: &[&str], conversation: impl AsyncFnOnce(&Client)
             .unwrap();
         let transport = (server.stdout.take().unwrap(), server.stdin.take().unwrap());
         let client = ().serve(transport).await.unwrap();
-        let told = conversation(&client).await;
+        let result = conversation(&client).await;
         client.cancel().await.unwrap();
-        (told, server.wait().await.unwrap().code())
+        (result, server.wait().await.unwrap().code())
     })
 }
 

@@ -101,21 +101,21 @@ fn an_implausible_count_is_stored_flagged_and_reported_with_a_remedy() {
     let cli = TestCli::new();
     let record = ["--now", NOW, "record", "--provider", "anthropic", "--input", "20000000000", "--key", "k"];
     let done = cli.command().args(record).output().unwrap();
-    let said = String::from_utf8(done.stderr).unwrap();
-    assert!(done.status.success() && said.contains("20,000,000,000 input tokens is implausible"), "{said}");
-    assert!(said.contains("usage-ledger void 1"), "{said}");
+    let stderr = String::from_utf8(done.stderr).unwrap();
+    assert!(done.status.success() && stderr.contains("20,000,000,000 input tokens is implausible"), "{stderr}");
+    assert!(stderr.contains("usage-ledger void 1"), "{stderr}");
     assert!(cli.at(NOW, &["log"]).contains("(implausible)"));
-    let found = cli.command().args(["--now", NOW, "--json", "doctor"]).output().unwrap();
-    assert_eq!(found.status.code(), Some(1));
-    let found: serde_json::Value = serde_json::from_slice(&found.stdout).unwrap();
-    let finding = found["findings"].as_array().unwrap().iter().find(|one| one["event"] == 1).unwrap();
+    let output = cli.command().args(["--now", NOW, "--json", "doctor"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let finding = report["findings"].as_array().unwrap().iter().find(|one| one["event"] == 1).unwrap();
     assert!(finding["remedy"].as_str().unwrap().starts_with("usage-ledger void 1 --reason"), "{finding}");
     let text = cli.command().args(["--now", NOW, "doctor"]).output().unwrap();
     assert!(String::from_utf8(text.stdout).unwrap().contains("! position 1: 20,000,000,000 input tokens"));
     cli.at("2026-06-01T10:01:00Z", &["amend", "1", "--input", "20", "--reason", "a typing error"]);
-    let found = cli.command().args(["--now", "2026-06-01T10:02:00Z", "--json", "doctor"]).output().unwrap();
-    let found: serde_json::Value = serde_json::from_slice(&found.stdout).unwrap();
-    assert!(found["findings"].as_array().unwrap().iter().all(|one| one["event"].is_null()), "{found}");
+    let output = cli.command().args(["--now", "2026-06-01T10:02:00Z", "--json", "doctor"]).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["findings"].as_array().unwrap().iter().all(|one| one["event"].is_null()), "{report}");
 }
 
 #[test]
@@ -126,28 +126,28 @@ fn a_clock_that_jumped_ahead_is_reported_and_past_queries_still_work() {
     record("2026-06-02T10:00:00Z", "10");
     record("2099-01-01T00:00:00Z", "100");
     record("2026-06-04T10:00:00Z", "1000");
-    let asked = |as_of: &str| {
+    let as_of_query = |as_of: &str| {
         let args = ["--now", "2026-06-05T10:00:00Z", "--as-of", as_of, "--json", "report", "--by", "provider"];
         let done = cli.command().args(args).output().unwrap();
         let table: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
         (table["total"]["tokens"]["total"].as_u64().unwrap(), String::from_utf8(done.stderr).unwrap())
     };
     // Times before the jump have a definite state and no warning.
-    assert_eq!(asked("2026-06-01T12:00:00Z"), (1, String::new()));
+    assert_eq!(as_of_query("2026-06-01T12:00:00Z"), (1, String::new()));
     // Times after it have a warning.
-    let (total, said) = asked("2026-06-04T12:00:00Z");
+    let (total, stderr) = as_of_query("2026-06-04T12:00:00Z");
     assert_eq!(total, 11);
     assert!(
-        said.contains("position 3 is recorded at 2099-01-01T00:00:00.000Z") && said.contains("--as-of POSITION"),
-        "{said}"
+        stderr.contains("position 3 is recorded at 2099-01-01T00:00:00.000Z") && stderr.contains("--as-of POSITION"),
+        "{stderr}"
     );
-    assert_eq!(asked("4").0, 1_111);
+    assert_eq!(as_of_query("4").0, 1_111);
     let now = ["--now", "2026-06-05T10:00:00Z"];
     let status = cli.json(&[&now[..], &["status"]].concat());
     assert_eq!(status["recorded_ahead"]["position"], 3);
     assert!(provider(&status, "openai").is_object());
-    let said = cli.command().args(now).arg("status").output().unwrap().stderr;
-    assert!(String::from_utf8(said).unwrap().contains("position 3 is recorded at 2099"));
+    let stderr = cli.command().args(now).arg("status").output().unwrap().stderr;
+    assert!(String::from_utf8(stderr).unwrap().contains("position 3 is recorded at 2099"));
     let doctor = cli.command().args(now).args(["--json", "doctor"]).output().unwrap();
     let doctor: serde_json::Value = serde_json::from_slice(&doctor.stdout).unwrap();
     let finding = doctor["findings"].as_array().unwrap().iter().find(|one| one["event"] == 3).unwrap();
@@ -161,13 +161,13 @@ fn a_time_of_another_century_is_a_typing_error() {
     let cli = TestCli::new();
     let call = ["record", "--provider", "openai", "--input", "1"];
     for bad in ["0026-06-01T10:00:00Z", "1999-12-31T23:59:59Z", "2206-06-01T10:00:00Z", "9999-12-31T23:59:59Z"] {
-        let said = cli.fails(2, &[&["--now", bad][..], &call].concat());
-        assert!(said.contains("2000 to 2199"), "{said}");
-        let said = cli.fails(2, &[&call[..], &["--occurred-at", bad]].concat());
-        assert!(said.contains("2000 to 2199"), "{said}");
+        let stderr = cli.fails(2, &[&["--now", bad][..], &call].concat());
+        assert!(stderr.contains("2000 to 2199"), "{stderr}");
+        let stderr = cli.fails(2, &[&call[..], &["--occurred-at", bad]].concat());
+        assert!(stderr.contains("2000 to 2199"), "{stderr}");
         let line = format!(r#"{{"provider":"openai","input":1,"occurred_at":"{bad}"}}"#);
-        let said = cli.fails_with_input(2, line, &["record", "--jsonl", "-"]);
-        assert!(said.contains("line 1") && said.contains("2000 to 2199"), "{said}");
+        let stderr = cli.fails_with_input(2, line, &["record", "--jsonl", "-"]);
+        assert!(stderr.contains("line 1") && stderr.contains("2000 to 2199"), "{stderr}");
     }
     assert!(!cli.ledger().exists());
 }

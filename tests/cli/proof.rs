@@ -38,8 +38,8 @@ fn a_key_file_is_private_outside_the_ledger_and_never_overwritten() {
     assert_eq!(fs::metadata(&place).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(kept.trim_end().parse::<Signer>().unwrap().verifier(), &verifier);
 
-    let said = cli.fails(2, &["key", "generate"]);
-    assert!(said.contains("never overwritten"), "{said}");
+    let stderr = cli.fails(2, &["key", "generate"]);
+    assert!(stderr.contains("never overwritten"), "{stderr}");
     assert_eq!(fs::read_to_string(&place).unwrap(), kept);
     assert_eq!(cli.ok(&["key", "show"]), format!("{verifier}\n"));
     let shown = cli.json(&["key", "show"]);
@@ -49,8 +49,8 @@ fn a_key_file_is_private_outside_the_ledger_and_never_overwritten() {
     for mode in [0o640, 0o604, 0o620] {
         fs::set_permissions(&place, fs::Permissions::from_mode(mode)).unwrap();
         for args in [&["key", "show"][..], &["checkpoint"], &["prove", "inclusion", "1"]] {
-            let said = cli.fails(2, args);
-            assert!(said.contains("chmod 600"), "{said}");
+            let stderr = cli.fails(2, args);
+            assert!(stderr.contains("chmod 600"), "{stderr}");
         }
     }
 }
@@ -73,8 +73,8 @@ fn the_ledger_contains_no_part_of_a_key() {
 fn signing_without_a_key_fails_with_a_remedy() {
     let cli = recorded(2);
     for args in [&["checkpoint"][..], &["prove", "inclusion", "1"], &["prove", "consistency", "1"], &["key", "show"]] {
-        let said = cli.fails(2, args);
-        assert!(said.contains("usage-ledger key generate"), "{said}");
+        let stderr = cli.fails(2, args);
+        assert!(stderr.contains("usage-ledger key generate"), "{stderr}");
     }
     for name in ["", "two words", "a+b"] {
         cli.fails(2, &["key", "generate", "--name", name]);
@@ -85,8 +85,8 @@ fn signing_without_a_key_fails_with_a_remedy() {
     assert!(key.stdout.starts_with(b"usage-ledger/adalovelace+"), "{key:?}");
     // A key next to the ledger causes a warning.
     let beside = cli.dir().join("key");
-    let told = cli.command().args(["key", "generate"]).arg(&beside).assert().success();
-    assert!(String::from_utf8_lossy(&told.get_output().stderr).contains("in the directory of the ledger"));
+    let done = cli.command().args(["key", "generate"]).arg(&beside).assert().success();
+    assert!(String::from_utf8_lossy(&done.get_output().stderr).contains("in the directory of the ledger"));
 }
 
 #[test]
@@ -261,8 +261,8 @@ fn a_verifier_is_a_public_key_or_a_file() {
     ] {
         cli.fails(2, args);
     }
-    let said = cli.fails(2, &["verify", "--checkpoint", kept_path, "--verifier", secret_path]);
-    assert!(said.contains("this is a secret key"), "{said}");
+    let stderr = cli.fails(2, &["verify", "--checkpoint", kept_path, "--verifier", secret_path]);
+    assert!(stderr.contains("this is a secret key"), "{stderr}");
 }
 
 #[test]
@@ -283,9 +283,9 @@ fn signatures_of_a_replaced_key_are_checked_with_its_verifier() {
     cli.ok(&["verify", "--checkpoint", &first, &second, "--verifier", &old, "--verifier", new]);
     cli.ok(&["prove", "check", &continued, "--old", &first, "--verifier", &old, "--verifier", new]);
     let one = cli.command().args(["verify", "--checkpoint", &second, "--verifier", new]).output().unwrap();
-    let told = String::from_utf8(one.stdout).unwrap();
+    let stdout = String::from_utf8(one.stdout).unwrap();
     assert_eq!(one.status.code(), Some(1));
-    assert!(told.contains("position 21: the seal proves nothing"), "{told}");
+    assert!(stdout.contains("position 21: the seal proves nothing"), "{stdout}");
     cli.fails(1, &["prove", "check", &continued, "--old", &first, "--verifier", new]);
     // A file that is not such a proof is named.
     assert!(cli.fails(2, &["prove", "check", &first, "--old", &first, "--verifier", &old]).contains(&first));
@@ -304,8 +304,8 @@ fn a_damaged_ledger_is_not_signed() {
         assert!(store.execute(edit, []).unwrap() > 0);
         drop(store);
         for args in [&["checkpoint"][..], &["--now", "2030-01-01T00:00:00Z", "seal", "--until", "2029-01"]] {
-            let said = cli.fails(3, args);
-            assert!(said.contains("damaged at position") && said.contains("usage-ledger verify"), "{edit}: {said}");
+            let stderr = cli.fails(3, args);
+            assert!(stderr.contains("damaged at position") && stderr.contains("usage-ledger verify"), "{edit}: {stderr}");
         }
     }
 }

@@ -22,9 +22,9 @@ fn json_of(text: &str) -> Value {
 #[test]
 fn each_window_is_printed_on_a_line() {
     let cli = TestCli::new();
-    let said = cli.ok_with_input(STATUSLINE, &observe("claude-statusline", &[]));
+    let stdout = cli.ok_with_input(STATUSLINE, &observe("claude-statusline", &[]));
     assert_eq!(
-        said.lines().collect::<Vec<_>>(),
+        stdout.lines().collect::<Vec<_>>(),
         [
             "position 1: anthropic session 42.5 % resets 2026-11-23T23:00:00+00:00",
             "position 2: anthropic weekly 7 % resets 2026-11-28T09:00:00+00:00",
@@ -92,8 +92,8 @@ fn unreadable_windows_are_warnings_and_the_rest_is_recorded() {
     let mut command = cli.command();
     let done = command.args(observe("anthropic-oauth", &[])).write_stdin(r#"{"five_hour":{"utilization":0.45}}"#);
     let done = done.assert().success();
-    let said = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
-    assert!(said.starts_with("usage-ledger: `five_hour` is ambiguous") && said.lines().count() == 1, "{said}");
+    let stderr = String::from_utf8_lossy(&done.get_output().stderr).into_owned();
+    assert!(stderr.starts_with("usage-ledger: `five_hour` is ambiguous") && stderr.lines().count() == 1, "{stderr}");
     assert_eq!(cli.ok(&["export"]).lines().count(), 1);
 }
 
@@ -109,32 +109,32 @@ fn a_document_without_windows_is_refused_and_creates_no_ledger() {
         ("anthropic-headers", "content-type: text/plain\n", "names no window"),
         ("codex-rate-limits", r#"{"type":"response_item"}"#, "has no rate limits: give one token_count line"),
     ] {
-        let said = cli.fails_with_input(2, text, &observe(format, &[]));
-        assert!(said.contains(why), "{format} {text}: {said}");
+        let stderr = cli.fails_with_input(2, text, &observe(format, &[]));
+        assert!(stderr.contains(why), "{format} {text}: {stderr}");
         assert!(!cli.ledger().exists(), "{format} {text}");
     }
-    let said = cli.fails_with_input(2, STATUSLINE, &observe("claude-statusline", &["--account", " "]));
-    assert!(said.contains("account is empty"), "{said}");
-    let said = cli.fails(2, &observe("claude-statuslin", &[]));
-    assert!(said.contains("claude-statusline"), "{said}");
-    let said = cli.fails(2, &observe("copilot", &["/no/such/file"]));
-    assert!(said.contains("/no/such/file"), "{said}");
-    let said =
+    let stderr = cli.fails_with_input(2, STATUSLINE, &observe("claude-statusline", &["--account", " "]));
+    assert!(stderr.contains("account is empty"), "{stderr}");
+    let stderr = cli.fails(2, &observe("claude-statuslin", &[]));
+    assert!(stderr.contains("claude-statusline"), "{stderr}");
+    let stderr = cli.fails(2, &observe("copilot", &["/no/such/file"]));
+    assert!(stderr.contains("/no/such/file"), "{stderr}");
+    let stderr =
         cli.fails_with_input(2, STATUSLINE, &["--as-of", "1", "quota", "observe", "--format", "claude-statusline"]);
-    assert!(said.contains("--as-of"), "{said}");
+    assert!(stderr.contains("--as-of"), "{stderr}");
     assert!(!cli.ledger().exists());
 }
 
 #[test]
 fn a_custom_provider_can_be_named() {
     let cli = TestCli::new();
-    let said =
+    let stdout =
         cli.ok_with_input(STATUSLINE, &observe("claude-statusline", &["--provider", "claude", "--account", "b"]));
-    assert!(said.contains("anthropic (b) session 42.5 %"), "{said}");
+    assert!(stdout.contains("anthropic (b) session 42.5 %"), "{stdout}");
     let mut command = cli.command();
     let done = command.args(observe("claude-statusline", &["--provider", "antropic"])).write_stdin(STATUSLINE);
-    let said = String::from_utf8_lossy(&done.assert().success().get_output().stderr).into_owned();
-    assert!(said.contains("did you mean `anthropic`?"), "{said}");
+    let stderr = String::from_utf8_lossy(&done.assert().success().get_output().stderr).into_owned();
+    assert!(stderr.contains("did you mean `anthropic`?"), "{stderr}");
 }
 
 #[test]

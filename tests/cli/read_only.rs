@@ -104,15 +104,15 @@ fn queries_work_on_read_only_files_and_directories() {
         let before = names(&place);
         for (args, answer) in QUESTIONS.iter().zip(&answers) {
             let Some(done) = ask(&cli, &ledger, args) else { return };
-            let said = text(&done.stderr);
-            assert_eq!((text(&done.stdout), done.status.code()), (answer.clone(), Some(0)), "{args:?}: {said}");
-            assert!(said.contains("read-only") && said.contains(missing), "{args:?}: {said}");
+            let stderr = text(&done.stderr);
+            assert_eq!((text(&done.stdout), done.status.code()), (answer.clone(), Some(0)), "{args:?}: {stderr}");
+            assert!(stderr.contains("read-only") && stderr.contains(missing), "{args:?}: {stderr}");
         }
         for args in [&["record", "--provider", "openai", "--input", "1"][..], &["switch", "openai"], &["pause"]] {
             let done = ask(&cli, &ledger, args).unwrap();
-            let said = text(&done.stderr);
-            assert_eq!(done.status.code(), Some(3), "{args:?}: {said}");
-            assert!(said.contains(missing) && said.contains("no permission"), "{args:?}: {said}");
+            let stderr = text(&done.stderr);
+            assert_eq!(done.status.code(), Some(3), "{args:?}: {stderr}");
+            assert!(stderr.contains(missing) && stderr.contains("no permission"), "{args:?}: {stderr}");
         }
         assert_eq!(names(&place), before, "something was left beside the ledger");
     }
@@ -184,9 +184,9 @@ fn a_decision_uses_a_feed_that_cannot_be_recorded() {
     mode(cli.dir(), 0o755);
     let feed = format!("claude-statusline={}", feed.display());
     let Some(done) = ask(&cli, &ledger, &["gate", "anthropic", "--feed", &feed]) else { return };
-    let said = text(&done.stderr);
-    assert_eq!(done.status.code(), Some(75), "{said}{}", text(&done.stdout));
-    assert!(said.contains("were not recorded"), "{said}");
+    let stderr = text(&done.stderr);
+    assert_eq!(done.status.code(), Some(75), "{stderr}{}", text(&done.stdout));
+    assert!(stderr.contains("were not recorded"), "{stderr}");
     assert_eq!(
         cli.command().args(["--now", NOW, "gate", "anthropic", "--feed", &feed]).assert().code(75).get_output().stdout,
         done.stdout
@@ -233,10 +233,10 @@ fn proofs_checkpoints_and_the_doctor_answer_from_a_read_only_ledger() {
     let before = names(&place);
     for (args, (answer, code)) in questions.iter().zip(&answers) {
         let Some(done) = ask(&cli, &ledger, args) else { return };
-        let said = text(&done.stderr);
+        let stderr = text(&done.stderr);
         let answer = answer.replace(&cli.ledger().display().to_string(), &ledger.display().to_string());
-        assert_eq!((text(&done.stdout), done.status.code()), (answer, *code), "{args:?}: {said}");
-        assert!(said.contains("read-only"), "{args:?}: {said}");
+        assert_eq!((text(&done.stdout), done.status.code()), (answer, *code), "{args:?}: {stderr}");
+        assert!(stderr.contains("read-only"), "{args:?}: {stderr}");
     }
     let refused = ask(&cli, &ledger, &["doctor", "--repair"]).unwrap();
     assert!(refused.status.code() == Some(3) || refused.status.success(), "{}", text(&refused.stderr));
@@ -262,11 +262,11 @@ fn a_scan_answers_though_its_finding_cannot_be_recorded() {
     let file = output.display().to_string();
     let args = ["--json", "scan-output", "anthropic", "--stderr", &file, "--exit-code", "1", "--wait"];
     let Some(done) = ask(&cli, &ledger, &args) else { return };
-    let said = text(&done.stderr);
-    assert_eq!(done.status.code(), Some(75), "{said}");
+    let stderr = text(&done.stderr);
+    assert_eq!(done.status.code(), Some(75), "{stderr}");
     let answer: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!((&answer["exhausted"], &answer["position"]), (&true.into(), &serde_json::Value::Null), "{answer}");
-    assert!(said.contains("was not recorded") && said.contains("cannot be written"), "{said}");
+    assert!(stderr.contains("was not recorded") && stderr.contains("cannot be written"), "{stderr}");
     mode(&place, 0o755);
 }
 
@@ -299,9 +299,9 @@ fn queries_work_on_a_read_only_mount_and_a_full_disk() {
     );
     for (script, why) in [(read_only, "mounted read-only"), (full, "read-only")] {
         let Some(done) = in_own_mounts(&script, &[&cli.ledger(), &medium]) else { return };
-        let said = text(&done.stderr);
-        assert_eq!((text(&done.stdout), done.status.code()), (answers.clone(), Some(0)), "{said}");
-        assert!(said.contains(why), "{said}");
+        let stderr = text(&done.stderr);
+        assert_eq!((text(&done.stdout), done.status.code()), (answers.clone(), Some(0)), "{stderr}");
+        assert!(stderr.contains(why), "{stderr}");
     }
     let write = "mount -t tmpfs tmpfs \"$2\"\ncp \"$1\" \"$2/usage.db\"\nmount -o remount,ro \"$2\"\n\"$0\" --ledger \"$2/usage.db\" switch openai";
     let done = in_own_mounts(write, &[&cli.ledger(), &medium]).unwrap();
@@ -325,8 +325,8 @@ fn a_path_that_is_not_a_regular_file_is_refused_without_waiting() {
         for args in [&["status"][..], &["verify"], &["record", "--provider", "openai", "--input", "1"]] {
             let mut command = cli.command();
             let done = command.timeout(Duration::from_secs(20)).args(args).assert().code(3);
-            let said = text(&done.get_output().stderr);
-            assert!(said.contains("not a regular file"), "{args:?}: {said}");
+            let stderr = text(&done.get_output().stderr);
+            assert!(stderr.contains("not a regular file"), "{args:?}: {stderr}");
         }
     }
 }

@@ -80,8 +80,8 @@ fn an_alias_becomes_its_provider_and_a_near_miss_gets_a_hint() {
     let cli = TestCli::new();
     cli.ok(&["record", "--provider", "claude", "--input", "1"]);
     let odd = cli.command().args(["record", "--provider", "antropic", "--input", "1"]).assert().success();
-    let said = String::from_utf8_lossy(&odd.get_output().stderr).into_owned();
-    assert!(said.contains("did you mean `anthropic`?"), "{said}");
+    let stderr = String::from_utf8_lossy(&odd.get_output().stderr).into_owned();
+    assert!(stderr.contains("did you mean `anthropic`?"), "{stderr}");
     let own = cli.command().args(["record", "--provider", "my-gateway", "--input", "1"]).assert().success();
     assert!(own.get_output().stderr.is_empty());
     let providers = cli.json(&["report", "--by", "provider"]);

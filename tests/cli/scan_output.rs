@@ -19,8 +19,8 @@ fn scan(cli: &TestCli, now: &str, text: impl Into<Vec<u8>>, args: &[&str]) -> (i
 }
 
 fn answer(cli: &TestCli, now: &str, text: &str, args: &[&str]) -> (i32, Value) {
-    let (code, said) = scan(cli, now, text, &[args, &["--json"]].concat());
-    (code, serde_json::from_str(&said).unwrap())
+    let (code, stdout) = scan(cli, now, text, &[args, &["--json"]].concat());
+    (code, serde_json::from_str(&stdout).unwrap())
 }
 
 #[test]
@@ -71,11 +71,11 @@ fn output_without_a_refusal_records_nothing() {
 #[test]
 fn the_reset_time_is_printed_in_the_zone() {
     let cli = TestCli::new();
-    let (code, said) = scan(&cli, NOW, "5-hour limit reached ∙ resets 3pm", &["claude", "--tz", "Asia/Tokyo"]);
+    let (code, stdout) = scan(&cli, NOW, "5-hour limit reached ∙ resets 3pm", &["claude", "--tz", "Asia/Tokyo"]);
     assert_eq!(code, 75);
-    assert!(said.contains("anthropic: the quota is used up until 2026-02-05 15:00, in 22h"), "{said}");
-    assert!(said.contains("window-limit-reached: 5-hour limit reached ∙ resets 3pm"), "{said}");
-    assert!(said.contains("recorded at position 1"), "{said}");
+    assert!(stdout.contains("anthropic: the quota is used up until 2026-02-05 15:00, in 22h"), "{stdout}");
+    assert!(stdout.contains("window-limit-reached: 5-hour limit reached ∙ resets 3pm"), "{stdout}");
+    assert!(stdout.contains("recorded at position 1"), "{stdout}");
 }
 
 #[test]
@@ -83,9 +83,9 @@ fn any_bytes_are_scanned() {
     let cli = TestCli::new();
     let mut bytes = vec![0xff, 0x00, b'\n'];
     bytes.extend_from_slice(b"\x1b[31mError: out of credits\x1b[0m\xfe\n");
-    let (code, said) = scan(&cli, NOW, bytes, &["cline"]);
+    let (code, stdout) = scan(&cli, NOW, bytes, &["cline"]);
     assert_eq!(code, 75);
-    assert!(said.contains("out-of-credits: Error: out of credits"), "{said}");
+    assert!(stdout.contains("out-of-credits: Error: out of credits"), "{stdout}");
     assert_eq!(scan(&cli, NOW, "reached your session usage limit", &["ollama"]).0, 75, "unmetered, but told");
 }
 
@@ -112,9 +112,9 @@ fn the_excerpt_contains_no_credential_and_no_conversation_text() {
 #[test]
 fn without_the_wait_option_the_exit_code_is_0() {
     let cli = TestCli::new();
-    let said = cli
+    let stdout = cli
         .ok_with_input("reached your session usage limit", &["--now", "2026-06-10T12:00:00Z", "scan-output", "ollama"]);
-    assert!(said.contains("the quota is used up"), "{said}");
+    assert!(stdout.contains("the quota is used up"), "{stdout}");
 }
 
 #[test]
@@ -125,9 +125,9 @@ fn utf16_output_of_powershell_is_read() {
         let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
         let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
         for bytes in [little, big, text.clone().into_bytes()] {
-            let (code, said) = scan(&cli, NOW, bytes, &["claude", "--dry-run"]);
-            assert_eq!(code, 75, "{name}: {said}");
-            assert!(said.contains("until 2026-02-04 15:00"), "{said}");
+            let (code, stdout) = scan(&cli, NOW, bytes, &["claude", "--dry-run"]);
+            assert_eq!(code, 75, "{name}: {stdout}");
+            assert!(stdout.contains("until 2026-02-04 15:00"), "{stdout}");
         }
     }
 }
@@ -165,6 +165,6 @@ fn both_output_streams_can_be_read_from_files() {
     // The output of a successful run is the model's text.
     assert!(scan(&["--stdout", &out, "--stderr", &err, "--exit-code", "0"]).contains("no sign of an exhausted quota"));
     assert!(scan(&["--stdout", &out, "--stderr", &gone]).contains("codex-usage-limit"));
-    let said = cli.fails(2, &["scan-output", "codex", "--stdout", &gone, "--stderr", &gone]);
-    assert!(said.contains("no stream can be read") && said.contains("gone.txt"), "{said}");
+    let stderr = cli.fails(2, &["scan-output", "codex", "--stdout", &gone, "--stderr", &gone]);
+    assert!(stderr.contains("no stream can be read") && stderr.contains("gone.txt"), "{stderr}");
 }

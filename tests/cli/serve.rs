@@ -44,8 +44,8 @@ impl Serving {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let told: Value = serde_json::from_str(&line).unwrap();
-        let address: SocketAddr = told["listening"].as_str().unwrap().trim_start_matches("http://").parse().unwrap();
+        let answer: Value = serde_json::from_str(&line).unwrap();
+        let address: SocketAddr = answer["listening"].as_str().unwrap().trim_start_matches("http://").parse().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         Self { child, address: SocketAddr::from(([127, 0, 0, 1], address.port())), stderr }
     }
@@ -80,10 +80,10 @@ impl Serving {
 
     /// Sends a signal and returns the time until the process ends.
     fn end(&mut self, signal: &str) -> Duration {
-        let asked = Instant::now();
+        let started = Instant::now();
         assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
         assert!(self.child.wait().unwrap().success());
-        asked.elapsed()
+        started.elapsed()
     }
 }
 
@@ -191,14 +191,14 @@ fn requests_on_other_addresses_than_loopback_need_the_token() {
         let named = [("host", "ledger.example"), ("authorization", &*bearer(TOKEN))];
         assert_eq!(serving.send("GET /", &named, b"").0, if args.contains(&"--host") { 200 } else { 403 });
         serving.end("-TERM");
-        let mut said = String::new();
-        serving.stderr.read_to_string(&mut said).unwrap();
-        serving.child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
-        assert!(!said.contains(TOKEN), "{said}");
+        let mut stderr = String::new();
+        serving.stderr.read_to_string(&mut stderr).unwrap();
+        serving.child.stdout.take().unwrap().read_to_string(&mut stderr).unwrap();
+        assert!(!stderr.contains(TOKEN), "{stderr}");
     }
     let short = cli.command().args(["serve", "--otlp"]).env("USAGE_LEDGER_TOKEN", "hunter2").assert().code(2);
-    let said = String::from_utf8_lossy(&short.get_output().stderr).into_owned();
-    assert!(said.contains("USAGE_LEDGER_TOKEN") && !said.contains("hunter2"), "{said}");
+    let stderr = String::from_utf8_lossy(&short.get_output().stderr).into_owned();
+    assert!(stderr.contains("USAGE_LEDGER_TOKEN") && !stderr.contains("hunter2"), "{stderr}");
     assert!(!cli.ok(&["serve", "--help"]).contains(TOKEN));
 }
 

@@ -57,8 +57,8 @@ fn a_past_status_uses_only_events_of_that_time() {
     ] {
         let status = cli.json(&["--as-of", &position.to_string(), "status"]);
         let total = |name| {
-            let found = status["providers"].as_array().unwrap().iter().find(|one| one["provider"] == name);
-            found.map(|one| one["session"]["tokens"]["total"].as_u64().unwrap())
+            let provider_status = status["providers"].as_array().unwrap().iter().find(|one| one["provider"] == name);
+            provider_status.map(|one| one["session"]["tokens"]["total"].as_u64().unwrap())
         };
         assert_eq!((total("anthropic"), total("ollama")), (anthropic, ollama), "as of {position}");
         // Before any usage there is no active provider.

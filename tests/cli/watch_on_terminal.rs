@@ -146,9 +146,9 @@ fn watch_marks_a_read_only_ledger() {
     }
     let done = command.env("HOME", cli.dir()).output().unwrap();
     mode(&place, 0o755);
-    let said = String::from_utf8_lossy(&done.stderr);
+    let stderr = String::from_utf8_lossy(&done.stderr);
     // Other users may not enter the build directory everywhere.
-    assert!(done.status.success() || is_root && said.contains("PermissionError"), "{said}");
+    assert!(done.status.success() || is_root && stderr.contains("PermissionError"), "{stderr}");
     let mut left: Vec<_> = fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.retain(|name| name != "usage.db");
     assert!(left.is_empty(), "{left:?} was left beside the ledger");

@@ -68,10 +68,10 @@ impl TestCli {
     pub fn fails_with_input(&self, code: i32, input: impl Into<Vec<u8>>, args: &[&str]) -> String {
         let done = self.command().args(args).write_stdin(input).assert().code(code);
         let output = done.get_output();
-        let said = String::from_utf8(output.stderr.clone()).unwrap();
+        let stderr = String::from_utf8(output.stderr.clone()).unwrap();
         assert!(output.stdout.is_empty(), "{args:?} answered {:?}", output.stdout);
-        assert!(said.starts_with("usage-ledger: "), "{args:?} said {said:?}");
-        said
+        assert!(stderr.starts_with("usage-ledger: "), "{args:?} said {stderr:?}");
+        stderr
     }
 }
 

@@ -40,54 +40,54 @@ impl Case {
         Self { dir, cli, zone, now }
     }
 
-    fn theirs(&self, report: &str) -> String {
+    fn expected_json(&self, report: &str) -> String {
         std::fs::read_to_string(self.dir.join(format!("{report}.json"))).unwrap()
     }
 
-    fn ours(&self, by: &str, more: &[&str]) -> String {
+    fn actual_json(&self, by: &str, more: &[&str]) -> String {
         let args = ["--tz", &self.zone, "report", "--by", by, "--format", "ccusage"];
         self.cli.at(&self.now, &[&args, more].concat())
     }
 
     fn json(&self, by: &str, more: &[&str]) -> Value {
-        serde_json::from_str(&self.ours(by, more)).unwrap()
+        serde_json::from_str(&self.actual_json(by, more)).unwrap()
     }
 }
 
 /// Every differing field: costs by more than 1e-6, all others at all.
-fn differences(ours: &Value, theirs: &Value, path: &str, found: &mut Vec<String>) {
-    match (ours, theirs) {
+fn differences(actual_json: &Value, expected_json: &Value, path: &str, differing: &mut Vec<String>) {
+    match (actual_json, expected_json) {
         (Value::Object(a), Value::Object(b)) => {
             let keys = |map: &serde_json::Map<String, Value>| map.keys().cloned().collect::<Vec<_>>();
             if keys(a) != keys(b) {
-                found.push(format!("{path}: keys {:?}, not {:?}", keys(a), keys(b)));
+                differing.push(format!("{path}: keys {:?}, not {:?}", keys(a), keys(b)));
             }
             for (key, value) in a.iter().filter(|(key, _)| b.contains_key(*key)) {
-                differences(value, &b[key], &format!("{path}.{key}"), found);
+                differences(value, &b[key], &format!("{path}.{key}"), differing);
             }
         }
         (Value::Array(a), Value::Array(b)) => {
             if a.len() != b.len() {
-                found.push(format!("{path}: {} elements, not {}", a.len(), b.len()));
+                differing.push(format!("{path}: {} elements, not {}", a.len(), b.len()));
             }
             for (index, (left, right)) in a.iter().zip(b).enumerate() {
-                differences(left, right, &format!("{path}[{index}]"), found);
+                differences(left, right, &format!("{path}[{index}]"), differing);
             }
         }
         (Value::Number(a), Value::Number(b)) if a.is_f64() || b.is_f64() => {
             if (a.as_f64().unwrap() - b.as_f64().unwrap()).abs() > 1e-6 {
-                found.push(format!("{path}: {a}, not {b}"));
+                differing.push(format!("{path}: {a}, not {b}"));
             }
         }
-        _ if ours == theirs => {}
-        _ => found.push(format!("{path}: {ours}, not {theirs}")),
+        _ if actual_json == expected_json => {}
+        _ => differing.push(format!("{path}: {actual_json}, not {expected_json}")),
     }
 }
 
-fn compared(ours: &Value, theirs: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    differences(ours, &serde_json::from_str(theirs).unwrap(), "", &mut found);
-    found
+fn compared(actual_json: &Value, expected_json: &str) -> Vec<String> {
+    let mut differing = Vec::new();
+    differences(actual_json, &serde_json::from_str(expected_json).unwrap(), "", &mut differing);
+    differing
 }
 
 /// The names of all fields in order.
@@ -96,9 +96,9 @@ fn fields(text: &str) -> Vec<&str> {
 }
 
 /// Compares an answer with ccusage's: the fields, their order and their values.
-fn agrees(ours: &str, theirs: &str, what: &str) {
-    assert_eq!(fields(ours), fields(theirs), "{what}");
-    assert_eq!(compared(&serde_json::from_str(ours).unwrap(), theirs), Vec::<String>::new(), "{what}");
+fn agrees(actual_json: &str, expected_json: &str, what: &str) {
+    assert_eq!(fields(actual_json), fields(expected_json), "{what}");
+    assert_eq!(compared(&serde_json::from_str(actual_json).unwrap(), expected_json), Vec::<String>::new(), "{what}");
 }
 
 /// All homes: realistic logs, many models, streamed responses, and calls at the borders of days and blocks.
@@ -109,7 +109,7 @@ fn every_report_equals_that_of_ccusage_field_by_field() {
     for name in CASES {
         let case = Case::new(name);
         for (report, by) in REPORTS {
-            agrees(&case.ours(by, &[]), &case.theirs(report), &format!("{name} {report}"));
+            agrees(&case.actual_json(by, &[]), &case.expected_json(report), &format!("{name} {report}"));
         }
     }
 }
@@ -121,7 +121,7 @@ fn a_report_of_one_agent_contains_only_that_agent() {
         for (command, agent, reports) in OF_ONE {
             for (report, by) in REPORTS.into_iter().filter(|(report, _)| reports.contains(report)) {
                 let named = format!("{command}-{report}");
-                agrees(&case.ours(by, &["--agent", agent]), &case.theirs(&named), &format!("{name} {named}"));
+                agrees(&case.actual_json(by, &["--agent", agent]), &case.expected_json(&named), &format!("{name} {named}"));
             }
         }
     }
@@ -132,12 +132,12 @@ fn a_report_of_one_agent_contains_only_that_agent() {
 #[test]
 fn the_comparison_detects_a_difference() {
     let case = Case::new("models");
-    let theirs = case.theirs("daily");
-    let mut ours: Value = serde_json::from_str(&theirs).unwrap();
-    ours["daily"][1]["modelBreakdowns"][0]["cost"] = 0.5.into();
-    ours["daily"][2]["modelsUsed"][0] = "another".into();
-    ours["totals"]["extra"] = 1.into();
-    assert_eq!(compared(&ours, &theirs).len(), 3);
+    let expected_json = case.expected_json("daily");
+    let mut actual_json: Value = serde_json::from_str(&expected_json).unwrap();
+    actual_json["daily"][1]["modelBreakdowns"][0]["cost"] = 0.5.into();
+    actual_json["daily"][2]["modelsUsed"][0] = "another".into();
+    actual_json["totals"]["extra"] = 1.into();
+    assert_eq!(compared(&actual_json, &expected_json).len(), 3);
 }
 
 #[test]
@@ -148,12 +148,12 @@ fn a_range_selects_by_the_time_of_the_counts() {
     let range = ["--since", "2026-03-08", "--until", "2026-03-09"];
     // Sessions of all agents are selected as a whole.
     for (report, by) in REPORTS.into_iter().filter(|(report, _)| *report != "session") {
-        agrees(&case.ours(by, &range), &case.theirs(&format!("day/{report}")), report);
+        agrees(&case.actual_json(by, &range), &case.expected_json(&format!("day/{report}")), report);
     }
     for (command, agent, reports) in OF_ONE {
         for (report, by) in REPORTS.into_iter().filter(|(report, _)| reports.contains(report)) {
             let (named, of_one) = (format!("day/{command}-{report}"), [&range[..], &["--agent", agent]].concat());
-            agrees(&case.ours(by, &of_one), &case.theirs(&named), &named);
+            agrees(&case.actual_json(by, &of_one), &case.expected_json(&named), &named);
         }
     }
 }
@@ -232,14 +232,14 @@ fn filters_and_ranges_apply() {
 fn no_cost_omits_costs_and_keeps_the_order() {
     let case = Case::new("models");
     for (report, by) in REPORTS {
-        let text = case.ours(by, &["--no-cost"]);
+        let text = case.actual_json(by, &["--no-cost"]);
         assert!(!fields(&text).iter().any(|name| name.to_lowercase().contains("cost")), "{report}");
         let rows = |text: &str| -> Vec<String> {
             let answer: Value = serde_json::from_str(text).unwrap();
             let rows = answer[report].as_array().unwrap();
             rows.iter().map(|row| row.get("period").unwrap_or(&row["id"]).to_string()).collect()
         };
-        assert_eq!(rows(&text), rows(&case.theirs(report)));
+        assert_eq!(rows(&text), rows(&case.expected_json(report)));
     }
 }
 
@@ -291,22 +291,22 @@ fn sessions_of_equal_cost_are_sorted_by_name() {
 #[test]
 fn reasoning_and_activity_equal_those_of_ccusage_for_each_agent() {
     let rows = sessions(["gemini-cli", "codex", "koan"]);
-    let told = |agent: &str| {
+    let reasoning_of = |agent: &str| {
         let row = rows.iter().find(|row| row["agent"] == agent).unwrap();
         (row["outputTokens"].as_u64(), row["totalTokens"].as_u64(), row.get("metadata").is_some())
     };
-    assert_eq!(told("codex"), (Some(320), Some(321), true));
-    assert_eq!(told("gemini"), (Some(20), Some(321), false));
-    assert_eq!(told("koan"), (Some(320), Some(321), true)); // ccusage does not know it
+    assert_eq!(reasoning_of("codex"), (Some(320), Some(321), true));
+    assert_eq!(reasoning_of("gemini"), (Some(20), Some(321), false));
+    assert_eq!(reasoning_of("koan"), (Some(320), Some(321), true)); // ccusage does not know it
 }
 
 #[test]
 fn reports_that_ccusage_lacks_are_refused() {
     let cli = TestCli::new();
     for by in ["provider", "day,model", "hour", "label:mission"] {
-        let said = cli.fails(2, &["report", "--by", by, "--format", "ccusage"]);
+        let stderr = cli.fails(2, &["report", "--by", by, "--format", "ccusage"]);
         for possible in ["day", "week", "month", "conversation", "window"] {
-            assert!(said.contains(possible), "{said}");
+            assert!(stderr.contains(possible), "{stderr}");
         }
     }
     for other in ["--csv", "--sealed", "--outcomes", "--fill"] {

@@ -90,9 +90,9 @@ fn parquet_has_the_rows_of_the_csv_with_types() {
         .collect();
     let csv = export(&cli, "csv");
     let mut csv = csv::Reader::from_reader(csv.as_bytes());
-    let told: Vec<BTreeMap<String, String>> = csv.deserialize().map(Result::unwrap).collect();
+    let rows_read: Vec<BTreeMap<String, String>> = csv.deserialize().map(Result::unwrap).collect();
     assert_eq!(rows.len(), 4);
-    assert_eq!(rows, told);
+    assert_eq!(rows, rows_read);
 }
 
 /// Checks an export against the columns of the specification.
@@ -150,9 +150,9 @@ fn focus_adds_up_to_the_report_and_names_each_price() {
     let text = cli.ok(&["export", "--format", "focus"]);
     std::fs::write(cli.dir().join("focus.csv"), &text).unwrap();
     let report = cli.json(&["report"]);
-    let (fine, said) = focus(&cli, "focus.csv");
+    let (fine, check_output) = focus(&cli, "focus.csv");
     let cost = report["total"]["cost"]["usd"].as_str().unwrap();
-    assert!(fine && said.ends_with(&format!(" {cost} USD\n")), "{said} of {cost}");
+    assert!(fine && check_output.ends_with(&format!(" {cost} USD\n")), "{check_output} of {cost}");
     assert_eq!(report["total"]["cost"]["unpriced_requests"], 1);
     let read: Vec<BTreeMap<String, String>> =
         csv::Reader::from_reader(text.as_bytes()).deserialize().map(Result::unwrap).collect();

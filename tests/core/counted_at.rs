@@ -23,13 +23,13 @@ fn now() -> Timestamp {
 }
 
 const MADE: &str = "2026-06-01T23:59:58Z";
-const TOLD: &str = "2026-06-02T00:00:01.500Z";
+const COUNTED_AT: &str = "2026-06-02T00:00:01.500Z";
 
 /// A call that runs over midnight.
 fn call(output: u64) -> TokenRecord {
     let mut record = TokenRecord::new("anthropic", "claude-opus-4-6").output(output).agent("claude-code").key("msg_1");
     record = record.conversation("s1").project("acme");
-    record.counted_at = Some(at(TOLD));
+    record.counted_at = Some(at(COUNTED_AT));
     record
 }
 
@@ -129,7 +129,7 @@ fn counted_at_survives_corrections_shredding_and_past_queries() {
         ledger.append([NewEvent::new(call(7), at(MADE))], now()).unwrap();
         let id = EventId::from_key("anthropic", "msg_1");
         ledger.revise(id, "a typing error", now(), |_, record| record.tokens.output = Some(70)).unwrap();
-        assert_eq!(record_of(&ledger, 2).counted_at, Some(at(TOLD)));
+        assert_eq!(record_of(&ledger, 2).counted_at, Some(at(COUNTED_AT)));
         assert_eq!(by_day(&ledger), one("2026-06-02", 70));
         let mut past = Vec::new();
         let snapshot = ledger.as_of(AsOf::Position(1.into())).unwrap();
@@ -138,7 +138,7 @@ fn counted_at_survives_corrections_shredding_and_past_queries() {
         assert_eq!((&past["daily"][0]["period"], &past["daily"][0]["outputTokens"]), (&"2026-06-02".into(), &7.into()));
         drop(snapshot);
         assert_eq!(ledger.shred(&Shred::because("asked").project("acme"), now()).unwrap().events.len(), 2);
-        assert_eq!(record_of(&ledger, 1).counted_at, Some(at(TOLD)));
+        assert_eq!(record_of(&ledger, 1).counted_at, Some(at(COUNTED_AT)));
         assert_eq!(by_day(&ledger), one("2026-06-02", 70));
         assert!(ledger.replay().unwrap().ok && ledger.verify().unwrap().ok);
         // A corrected time takes precedence over the log.
@@ -175,20 +175,20 @@ fn a_growing_log_gives_the_time_of_its_largest_counts() {
     let home = tempfile::tempdir().unwrap();
     let ledger = Ledger::in_memory().unwrap();
     let lines = [line(1, 2), line(2, 2), line(4, 90), line(6, 90)];
-    let told = |ledger: &Ledger| {
+    let stored = |ledger: &Ledger| {
         let events = 1..=ledger.head().unwrap().position.get();
         let last = events.rev().find(|position| ledger.event(*position).unwrap().payload.kind() != "imported").unwrap();
         (ledger.event(1).unwrap().occurred_at, record_of(ledger, last).counted_at)
     };
     assert_eq!(changed(&import(&ledger, home.path(), &lines[..2])), (1, 0));
-    assert_eq!(told(&ledger), (at("2026-06-01T10:00:01Z"), None));
+    assert_eq!(stored(&ledger), (at("2026-06-01T10:00:01Z"), None));
     assert_eq!(changed(&import(&ledger, home.path(), &lines[..3])), (0, 1));
-    assert_eq!(told(&ledger), (at("2026-06-01T10:00:01Z"), Some(at("2026-06-01T10:00:04Z"))));
+    assert_eq!(stored(&ledger), (at("2026-06-01T10:00:01Z"), Some(at("2026-06-01T10:00:04Z"))));
     // Another line with the same counts changes nothing.
     assert_eq!(changed(&import(&ledger, home.path(), &lines)), (0, 0));
     let mut whole = Ledger::in_memory().unwrap();
     assert_eq!(changed(&import(&whole, home.path(), &lines)), (1, 0));
-    assert_eq!(told(&mut whole), told(&ledger));
+    assert_eq!(stored(&mut whole), stored(&ledger));
 }
 
 #[test]
@@ -224,13 +224,13 @@ proptest! {
         let (mut expected, mut in_range) = (BTreeMap::new(), BTreeMap::new());
         for (number, (made, later, output, fate)) in calls.into_iter().enumerate() {
             let made = start.plus(made);
-            let mut told = made.plus(later);
+            let mut stored = made.plus(later);
             let mut output = output;
             let key = format!("msg_{number}");
             // Every second call has no price.
             let model = ["claude-opus-4-6", "nobody-s"][number % 2];
             let mut record = TokenRecord::new("anthropic", model).output(output).agent("claude-code").key(&*key);
-            record.counted_at = (told > made).then_some(told);
+            record.counted_at = (stored > made).then_some(stored);
             ledger.append([NewEvent::new(record, made)], now()).unwrap();
             let id = EventId::from_key("anthropic", &key);
             match fate {
@@ -243,14 +243,14 @@ proptest! {
                     ledger.revise(id, "more", now(), |_, record| record.tokens.output = Some(output)).unwrap();
                 }
                 2 => {
-                    told = told.plus(90 * MINUTE);
-                    ledger.revise(id, "later", now(), |_, record| record.counted_at = Some(told)).unwrap();
+                    stored = stored.plus(90 * MINUTE);
+                    ledger.revise(id, "later", now(), |_, record| record.counted_at = Some(stored)).unwrap();
                 }
                 _ => {}
             }
-            let day = usage_ledger::Zone::day(zone, told).to_string();
+            let day = usage_ledger::Zone::day(zone, stored).to_string();
             *expected.entry(day.clone()).or_insert(0) += output;
-            if told >= since {
+            if stored >= since {
                 *in_range.entry(day).or_insert(0) += output;
             }
         }

@@ -40,9 +40,9 @@ fn every_line_of_the_corpus_is_classified_correctly() {
     let wrong: Vec<String> = corpus()
         .iter()
         .filter_map(|line| {
-            let found = detect(&line.provider, stream(&line.stream), &line.text);
-            let rule = found.as_ref().map(|found| found.rule);
-            let at = found.and_then(|found| found.reset(line.now, Zone::UTC)).and_then(|reset| reset.at);
+            let refusal = detect(&line.provider, stream(&line.stream), &line.text);
+            let rule = refusal.as_ref().map(|refusal| refusal.rule);
+            let at = refusal.and_then(|refusal| refusal.reset(line.now, Zone::UTC)).and_then(|reset| reset.at);
             let right = rule == line.rule.as_deref() && at == line.resets_at;
             (!right).then(|| format!("{line:?}: found {rule:?}, {at:?}"))
         })
@@ -81,10 +81,10 @@ fn distant_phrases_of_a_long_line_do_not_match_together() {
 #[test]
 fn an_excerpt_is_short_and_cut_at_characters() {
     let text = format!("first\n{}Error: out of credits{}\nlast", "é".repeat(5_000), "∙\u{1b}[0m\t".repeat(5_000));
-    let found = detect("claude", Stream::StdoutFailed, &text).unwrap();
-    assert!(found.excerpt.contains("Error: out of credits"), "{}", found.excerpt);
-    assert!(found.excerpt.chars().count() <= 300);
-    assert!(!found.excerpt.chars().any(char::is_control));
+    let refusal = detect("claude", Stream::StdoutFailed, &text).unwrap();
+    assert!(refusal.excerpt.contains("Error: out of credits"), "{}", refusal.excerpt);
+    assert!(refusal.excerpt.chars().count() <= 300);
+    assert!(!refusal.excerpt.chars().any(char::is_control));
 }
 
 /// A rule's own message: `tests/fixtures/exhaustion_rules.jsonl`.
@@ -120,8 +120,8 @@ fn every_rule_has_a_real_message_with_its_date() {
         let rule = rules().iter().find(|rule| rule.id == entry.rule).unwrap();
         assert_eq!(rule.seen, entry.seen, "{}", entry.rule);
         assert!(entry.seen.len() == 10 && entry.seen.as_str() > "2025-07" && !entry.source.is_empty(), "{entry:?}");
-        let found = detect(&entry.provider, stream(&entry.stream), &entry.message).map(|found| found.rule);
-        assert_eq!(found, Some(rule.id), "{}", entry.message);
+        let refusal = detect(&entry.provider, stream(&entry.stream), &entry.message).map(|refusal| refusal.rule);
+        assert_eq!(refusal, Some(rule.id), "{}", entry.message);
     }
 }
 
@@ -142,9 +142,9 @@ fn every_rule_has_three_near_misses() {
         let item = serde_json::json!({"type": "item.completed", "item": {"type": "agent_message", "text": message}});
         let part = serde_json::json!({"type": "text", "part": {"type": "text", "text": message}});
         let delta = serde_json::json!({"type": "message", "role": "assistant", "content": message, "delta": true});
-        let said = serde_json::json!({"type": "say", "say": "text", "text": message});
+        let cline = serde_json::json!({"type": "say", "say": "text", "text": message});
         let copilot = serde_json::json!({"type": "assistant.message", "data": {"content": message}});
-        for event in [answer, item, part, delta, said, copilot] {
+        for event in [answer, item, part, delta, cline, copilot] {
             for on in STREAMS {
                 assert_eq!(detect(provider, on, &event.to_string()), None, "{event} on {on:?}");
             }
@@ -195,20 +195,20 @@ fn messages_of_the_client_are_separated_from_model_text_in_every_stream() {
         ("copilot", Stream::Stderr, "You've used 80% of your weekly rate limit".to_owned(), None),
         ("copilot", Stream::Stderr, "You've used 80% of your weekly rate limit\nrate limit exceeded".to_owned(), Some("rate-limit")),
     ] {
-        let found = detect(provider, on, &text).map(|found| found.rule);
-        assert_eq!(found, wanted, "{provider} {on:?}: {text}");
+        let refusal = detect(provider, on, &text).map(|refusal| refusal.rule);
+        assert_eq!(refusal, wanted, "{provider} {on:?}: {text}");
     }
 }
 
 #[test]
 fn a_refusal_has_its_model_and_its_time() {
-    let found = detect("claude", Stream::StdoutFailed, "You've hit your Opus limit · resets Oct 9, 5pm (UTC)").unwrap();
-    assert_eq!((found.model.as_deref(), found.of_its_model), (Some("opus"), false));
-    let found = detect("gemini", Stream::Stderr, "You have exhausted your capacity on this model.").unwrap();
-    assert_eq!((found.model, found.of_its_model), (None, true));
+    let refusal = detect("claude", Stream::StdoutFailed, "You've hit your Opus limit · resets Oct 9, 5pm (UTC)").unwrap();
+    assert_eq!((refusal.model.as_deref(), refusal.of_its_model), (Some("opus"), false));
+    let refusal = detect("gemini", Stream::Stderr, "You have exhausted your capacity on this model.").unwrap();
+    assert_eq!((refusal.model, refusal.of_its_model), (None, true));
     let line = r#"{"type":"assistant","message":{"model":"<synthetic>","content":[{"type":"text","text":"You've hit your limit · resets 3pm (UTC)"}]},"timestamp":"2026-02-04T12:00:00Z"}"#;
-    let found = detect("claude", Stream::Transcript, line).unwrap();
-    assert_eq!(found.at, Some("2026-02-04T12:00:00Z".parse().unwrap()));
+    let refusal = detect("claude", Stream::Transcript, line).unwrap();
+    assert_eq!(refusal.at, Some("2026-02-04T12:00:00Z".parse().unwrap()));
 }
 
 #[test]
@@ -216,8 +216,8 @@ fn a_time_without_a_zone_is_in_the_zone_of_the_provider() {
     let now: Timestamp = "2026-07-11T12:00:00Z".parse().unwrap();
     let text = "[1310][Weekly/Monthly Limit Exhausted. Your limit will reset at 2026-07-14 07:49:08]";
     for provider in ["zai", "claude", "zhipu"] {
-        let found = detect(provider, Stream::StdoutFailed, text).unwrap();
-        let at = found.reset(now, "Europe/Paris".parse().unwrap()).unwrap().at;
+        let refusal = detect(provider, Stream::StdoutFailed, text).unwrap();
+        let at = refusal.reset(now, "Europe/Paris".parse().unwrap()).unwrap().at;
         assert_eq!(at, Some("2026-07-13T23:49:08Z".parse().unwrap()), "{provider}");
     }
     let text = "HTTP 429 Too Many Requests\nRetry-After: 172800";
@@ -227,7 +227,7 @@ fn a_time_without_a_zone_is_in_the_zone_of_the_provider() {
 
 /// Texts of words from the grammars, which reach most of their branches.
 fn wordy() -> impl Strategy<Value = String> {
-    let words = [
+    let vocabulary = [
         "resets",
         "reset",
         "will reset at",
@@ -275,7 +275,7 @@ fn wordy() -> impl Strategy<Value = String> {
         "HTTP 429",
         "out of credits",
     ];
-    prop::collection::vec((prop::sample::select(words.to_vec()), prop::sample::select(vec!["", " ", ": "])), 0..12)
+    prop::collection::vec((prop::sample::select(vocabulary.to_vec()), prop::sample::select(vec!["", " ", ": "])), 0..12)
         .prop_map(|parts| parts.into_iter().flat_map(|(word, gap)| [word, gap]).collect())
 }
 
@@ -291,8 +291,8 @@ proptest! {
     fn no_reset_is_in_the_past(text in prop_oneof![wordy(), any::<String>()], now in moments(), zone in 0..4_usize) {
         let names = ["UTC", "Europe/Paris", "America/New_York", "Australia/Lord_Howe"];
         let zone: Zone = names.get(zone).unwrap().parse().unwrap();
-        let found = [Some(reset::parse(&text, now, zone)), reset::find(&text, now, zone)];
-        for reset in found.into_iter().flatten() {
+        let refusal = [Some(reset::parse(&text, now, zone)), reset::find(&text, now, zone)];
+        for reset in refusal.into_iter().flatten() {
             let given = reset.phrase.starts_with("resetsAt ");
             prop_assert!(given || reset.at.is_none_or(|at| at > now), "{reset:?} at {now}");
         }
@@ -302,9 +302,9 @@ proptest! {
     fn no_text_makes_the_scan_panic(text in prop_oneof![wordy(), any::<String>()], now in moments()) {
         for provider in ["claude", "codex", "copilot", "cline", "haze", "ollama", "groq", "", "Ä"] {
             for stream in [Stream::Stderr, Stream::StdoutOk, Stream::StdoutFailed, Stream::Transcript] {
-                if let Some(found) = detect(provider, stream, &text) {
-                    prop_assert!(found.excerpt.chars().count() <= 300);
-                    let _ = found.reset(now, Zone::UTC);
+                if let Some(refusal) = detect(provider, stream, &text) {
+                    prop_assert!(refusal.excerpt.chars().count() <= 300);
+                    let _ = refusal.reset(now, Zone::UTC);
                 }
             }
         }

@@ -12,7 +12,7 @@ use std::fmt::{Debug, Display};
 use std::hash::{BuildHasher, Hasher};
 
 use naive::answers::{self, StatusAnswer};
-use naive::script::{ACCOUNTS, Asked, Script, When, ZONES, all_keys, asked, script, when};
+use naive::script::{ACCOUNTS, ScriptReport, Script, When, ZONES, all_keys, asked, script, when};
 use naive::{Naive, Question, Rows, Sum};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -91,7 +91,7 @@ fn append(ledger: &Ledger, events: &[NewEvent], ends: &[usize]) {
 /// The queries of every property: two reports, a status at two times, and every account.
 #[derive(Clone, Debug)]
 struct Questions {
-    reports: Vec<Asked>,
+    reports: Vec<ScriptReport>,
     times: Vec<When>,
 }
 
@@ -263,20 +263,20 @@ fn answers_equal_those_of_the_naive_model() {
 
 /// The shredding to request: events by index, and names.
 #[derive(Clone, Debug)]
-struct Asks {
+struct ShredRequest {
     places: Vec<Index>,
     project: bool,
     conversation: bool,
     label: bool,
 }
 
-fn asks() -> impl Strategy<Value = Asks> {
+fn shred_requests() -> impl Strategy<Value = ShredRequest> {
     let sometimes = || prop::bool::weighted(0.3);
     (vec(any::<Index>(), 0..4), sometimes(), sometimes(), sometimes())
-        .prop_map(|(places, project, conversation, label)| Asks { places, project, conversation, label })
+        .prop_map(|(places, project, conversation, label)| ShredRequest { places, project, conversation, label })
 }
 
-impl Asks {
+impl ShredRequest {
     fn carried(&self, record: &TokenRecord) -> bool {
         self.project && record.project.as_deref() == Some("project-0")
             || self.conversation && record.conversation.as_deref() == Some("conversation-1")
@@ -288,7 +288,7 @@ impl Asks {
         let mut shred = Shred::because("asked");
         let mut ids = BTreeSet::new();
         for event in self.places.iter().filter(|_| !events.is_empty()).map(|place| &events[place.index(events.len())]) {
-            if withdrawn(event) != *event {
+            if redacted(event) != *event {
                 shred = shred.event(event.id.unwrap());
                 ids.insert(event.id.unwrap());
             }
@@ -329,7 +329,7 @@ impl Asks {
 }
 
 /// An event without its erasable content.
-fn withdrawn(event: &NewEvent) -> NewEvent {
+fn redacted(event: &NewEvent) -> NewEvent {
     let strip = |record: &mut TokenRecord| {
         record.project = None;
         record.conversation = None;
@@ -351,8 +351,8 @@ fn withdrawn(event: &NewEvent) -> NewEvent {
 
 #[test]
 fn shredding_changes_names_and_no_number() {
-    let input = (script(24), any::<Index>(), vec(asks(), 1..3), questions(), vec(asked(), 3));
-    check(64, input, |(script, cut, asks, questions, asked)| {
+    let input = (script(24), any::<Index>(), vec(shred_requests(), 1..3), questions(), vec(asked(), 3));
+    check(64, input, |(script, cut, shred_requests, questions, asked)| {
         let events = script.events();
         let (first, rest) = events.split_at(cut.index(events.len() + 1));
         let store = MemoryStore::new();
@@ -369,9 +369,9 @@ fn shredding_changes_names_and_no_number() {
 
         // Each shredding finds what the previous ones left.
         let mut left = first.to_vec();
-        for asks in &asks {
-            let (shred, ids) = asks.resolve(&left);
-            let goes = |event: &NewEvent| ids.contains(&event.id.unwrap()) && withdrawn(event) != *event;
+        for shred_requests in &shred_requests {
+            let (shred, ids) = shred_requests.resolve(&left);
+            let goes = |event: &NewEvent| ids.contains(&event.id.unwrap()) && redacted(event) != *event;
             let expected: Vec<Position> =
                 (1..).zip(&left).filter(|(_, event)| goes(event)).map(|(at, _)| Position::new(at)).collect();
             match ledger.shred(&shred, recorded(5)) {
@@ -380,7 +380,7 @@ fn shredding_changes_names_and_no_number() {
             }
             for event in &mut left {
                 if ids.contains(&event.id.unwrap()) {
-                    *event = withdrawn(event);
+                    *event = redacted(event);
                 }
             }
         }
@@ -460,14 +460,14 @@ fn appending_everything_again_changes_nothing() {
 }
 
 /// A record of one call with some of its keys, or an amendment with another key.
-fn told() -> impl Strategy<Value = (bool, bool, usize, Vec<&'static str>)> {
+fn rival() -> impl Strategy<Value = (bool, bool, usize, Vec<&'static str>)> {
     let names = subsequence(vec!["message", "request", "response"], 0..=2);
     (prop::bool::weighted(0.2), any::<bool>(), 0..6_usize, names)
 }
 
 #[test]
 fn a_repeated_call_is_detected_across_and_within_batches() {
-    check(64, (vec(told(), 0..10), vec(any::<Index>(), 0..8)), |(told, places)| {
+    check(64, (vec(rival(), 0..10), vec(any::<Index>(), 0..8)), |(rival, places)| {
         let id = |number: usize| EventId::from(Uuid::from_u128(number as u128 + 1));
         let at = recorded(0);
         let event = |(number, (amends, own_id, target, names)): (usize, &(bool, bool, usize, Vec<&'static str>))| {
@@ -490,7 +490,7 @@ fn a_repeated_call_is_detected_across_and_within_batches() {
             record.keys.insert(0, format!("own-{number}"));
             NewEvent::new(record, at)
         };
-        let events: Vec<NewEvent> = told.iter().enumerate().map(event).collect();
+        let events: Vec<NewEvent> = rival.iter().enumerate().map(event).collect();
         let whole = Ledger::in_memory().unwrap();
         let at_once = whole.append(events.clone(), at).unwrap();
         let batched = Ledger::in_memory().unwrap();

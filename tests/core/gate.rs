@@ -472,8 +472,8 @@ fn an_override_holds_until_the_next_reading_and_is_undone_by_voiding() {
     assert_eq!(percent_at(&ledger, 5), percent("15"), "what is recorded later is added");
     observe(&ledger, 300, "70", HOUR, NOW.plus(6 * MINUTE));
     assert_eq!(percent_at(&ledger, 7), percent("70"));
-    let word = ledger.event(4).unwrap().id;
-    ledger.void(word, "misread", NOW.plus(8 * MINUTE)).unwrap();
+    let override_id = ledger.event(4).unwrap().id;
+    ledger.void(override_id, "misread", NOW.plus(8 * MINUTE)).unwrap();
     assert!(ledger.provider("anthropic", NOW.plus(9 * MINUTE)).unwrap().session.overridden.is_none());
 }
 

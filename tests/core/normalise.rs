@@ -305,8 +305,8 @@ fn an_alternative_interpretation_needs_a_matching_total_and_is_flagged() {
         let normalised = read(format, json);
         assert_eq!(normalised.tokens, tokens(expected), "{format} {json}");
         assert_eq!(normalised.quality, Quality::Derived, "{format} {json}");
-        let said = normalised.residual.unwrap();
-        assert!(said.contains(residual), "{format} {json}: {said}");
+        let residual_text = normalised.residual.unwrap();
+        assert!(residual_text.contains(residual), "{format} {json}: {residual_text}");
     }
 }
 
@@ -345,9 +345,9 @@ fn contradictory_counts_are_refused_with_names_and_values() {
         ("openai-chat", r#"{"prompt_tokens":1,"prompt_tokens":2}"#, "duplicate field `prompt_tokens`"),
         ("openai-chat", r#"{"prompt_tokens":1,"prompt_tokens_details":7}"#, "expected an object of input details"),
     ];
-    for (format, json, says) in cases {
-        let said = refused(format, json);
-        assert!(said.contains(says), "{format} {json}: {said}");
+    for (format, json, expected) in cases {
+        let message = refused(format, json);
+        assert!(message.contains(expected), "{format} {json}: {message}");
     }
     assert_eq!(read("anthropic", &format!("{{\"input_tokens\":{MAX_COUNT}}}")).tokens.input, Some(MAX_COUNT));
 }

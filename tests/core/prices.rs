@@ -32,7 +32,7 @@ fn calls() -> Vec<[u64; 6]> {
     ]
 }
 
-fn theirs(model: &str, provider: &str, at: Timestamp, counts: [u64; 6], tier: Option<&str>) -> Option<f64> {
+fn publishers_cost(model: &str, provider: &str, at: Timestamp, counts: [u64; 6], tier: Option<&str>) -> Option<f64> {
     let [input, read, write, write_1h, output, reasoning] = counts.map(|count| count as f64);
     let usage = Usage::from([
         (UsageKey::INPUT_TOKENS, input + read + write + write_1h),
@@ -50,7 +50,7 @@ fn theirs(model: &str, provider: &str, at: Timestamp, counts: [u64; 6], tier: Op
     genai_prices::calculate(&request).ok().map(|price| price.total_price)
 }
 
-fn ours(model: &str, provider: &str, at: Timestamp, counts: [u64; 6], tier: Option<&str>) -> Option<f64> {
+fn our_cost(model: &str, provider: &str, at: Timestamp, counts: [u64; 6], tier: Option<&str>) -> Option<f64> {
     let [input, read, write, write_1h, output, reasoning] = counts;
     let mut record = TokenRecord::new(provider, model).input(input).cache_read(read).output(output);
     record = record.reasoning(reasoning).count(TokenClass::CacheWrite5m, write);
@@ -90,10 +90,10 @@ fn every_model_costs_what_the_publishers_crate_computes() {
         if !is_of_tokens(&stated) {
             continue;
         }
-        let own = OTHERS.iter().find(|(theirs, _)| *theirs == provider).map_or(&*provider, |(_, own)| own);
+        let own = OTHERS.iter().find(|(publishers_cost, _)| *publishers_cost == provider).map_or(&*provider, |(_, own)| own);
         for at in TIMES.map(|at| at.parse().unwrap()) {
             for counts in calls() {
-                let (a, b) = (ours(&model, own, at, counts, None), theirs(&model, &provider, at, counts, None));
+                let (a, b) = (our_cost(&model, own, at, counts, None), publishers_cost(&model, &provider, at, counts, None));
                 match (a, b) {
                     (Some(a), Some(b)) => {
                         assert!((a - b).abs() <= 1e-9 * b.abs().max(1e-3), "{provider}/{model} at {at}: {a} {b}");
@@ -116,23 +116,23 @@ fn special_tiers_cost_only_their_stated_price() {
         if variants.is_empty() || !is_of_tokens(&stated) {
             continue;
         }
-        let own = OTHERS.iter().find(|(theirs, _)| *theirs == provider).map_or(&*provider, |(_, own)| own);
+        let own = OTHERS.iter().find(|(publishers_cost, _)| *publishers_cost == provider).map_or(&*provider, |(_, own)| own);
         let at: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
         for tier in ["batch", "flex", "priority", "fast"] {
             let key = if tier == "batch" { "processing" } else { "service_tier" };
             let has = variants.iter().any(|variant| variant["when"].get(key).is_some_and(|value| value == tier));
             for counts in calls() {
-                let found = ours(&model, own, at, counts, Some(tier));
+                let cost = our_cost(&model, own, at, counts, Some(tier));
                 if has {
-                    let Some(b) = theirs(&model, &provider, at, counts, Some(tier)) else {
-                        assert_eq!(found, None, "{provider}/{model} {tier}");
+                    let Some(b) = publishers_cost(&model, &provider, at, counts, Some(tier)) else {
+                        assert_eq!(cost, None, "{provider}/{model} {tier}");
                         continue;
                     };
-                    let a = found.unwrap_or_else(|| panic!("{provider}/{model} {tier}: {b} {variants:?}"));
+                    let a = cost.unwrap_or_else(|| panic!("{provider}/{model} {tier}: {b} {variants:?}"));
                     assert!((a - b).abs() <= 1e-9 * b.abs().max(1e-3), "{provider}/{model} {tier}: {a} {b}");
                     compared += 1;
                 } else {
-                    assert_eq!(found, None, "{provider}/{model} has no price for {tier}");
+                    assert_eq!(cost, None, "{provider}/{model} has no price for {tier}");
                 }
             }
         }
@@ -156,7 +156,7 @@ fn dated_and_prefixed_names_match_like_in_the_publishers_crate() {
         ("google", "gemini-9-unheard-of"),
     ] {
         let counts = [1_000_000, 0, 0, 0, 1_000_000, 0];
-        let (a, b) = (ours(model, provider, at, counts, None), theirs(model, provider, at, counts, None));
+        let (a, b) = (our_cost(model, provider, at, counts, None), publishers_cost(model, provider, at, counts, None));
         assert_eq!(a.map(|usd| (usd * 1e9).round()), b.map(|usd| (usd * 1e9).round()), "{provider}/{model}");
     }
 }

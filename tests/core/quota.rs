@@ -21,7 +21,7 @@ fn now() -> Timestamp {
 /// Every case of a format: its name, its text, the time of its receipt, and the expected result.
 fn cases(format: QuotaFormat) -> Vec<(String, String, Timestamp, Value)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/observe").join(format.name());
-    let mut found = Vec::new();
+    let mut observed = Vec::new();
     for file in fs::read_dir(directory).unwrap() {
         let cases: Vec<Value> = serde_json::from_str(&fs::read_to_string(file.unwrap().path()).unwrap()).unwrap();
         for case in cases {
@@ -30,11 +30,11 @@ fn cases(format: QuotaFormat) -> Vec<(String, String, Timestamp, Value)> {
                 document => document.to_string(),
             };
             let at = case["at"].as_str().map_or(now(), |at| at.parse().unwrap());
-            found.push((format!("{format}: {}", case["name"].as_str().unwrap()), text, at, case));
+            observed.push((format!("{format}: {}", case["name"].as_str().unwrap()), text, at, case));
         }
     }
-    assert!(found.len() > 5, "{format} has cases");
-    found
+    assert!(observed.len() > 5, "{format} has cases");
+    observed
 }
 
 fn shown(seen: &QuotaObserved) -> String {
@@ -57,19 +57,19 @@ fn strings(list: &Value) -> Vec<String> {
 fn each_document_is_parsed_to_its_windows() {
     for format in QuotaFormat::ALL {
         for (name, text, at, case) in cases(format) {
-            let found = quota::observe(format, &text, at);
+            let observed = quota::observe(format, &text, at);
             if let Some(wanted) = case["error"].as_str() {
-                let Err(Error::Invalid { what }) = found else { panic!("{name}: {found:?}") };
+                let Err(Error::Invalid { what }) = observed else { panic!("{name}: {observed:?}") };
                 assert!(what.contains(wanted), "{name}: {what}");
                 assert!(what.contains(format.name()) && what.contains(format.wants()), "{name}: {what}");
                 continue;
             }
-            let Observed { observations, warnings } = found.unwrap_or_else(|error| panic!("{name}: {error}"));
-            let (mut found, mut wanted): (Vec<_>, _) =
+            let Observed { observations, warnings } = observed.unwrap_or_else(|error| panic!("{name}: {error}"));
+            let (mut observed, mut wanted): (Vec<_>, _) =
                 (observations.iter().map(shown).collect(), strings(&case["observations"]));
-            found.sort();
+            observed.sort();
             wanted.sort();
-            assert_eq!(found, wanted, "{name}: {warnings:?}");
+            assert_eq!(observed, wanted, "{name}: {warnings:?}");
             for wanted in strings(&case["warnings"]) {
                 assert!(warnings.iter().any(|warning| warning.contains(&wanted)), "{name}: {wanted} in {warnings:?}");
             }
@@ -294,7 +294,7 @@ fn a_reset_that_the_provider_announces_starts_a_window_within_the_week() {
 fn an_override_holds_until_a_newer_reading() {
     let ledger = week(&[(0, "88", 3_000)]);
     let at = |minutes: i64| "2026-09-23T09:00:00Z".parse::<Timestamp>().unwrap().plus(minutes * 60_000);
-    let word = usage_ledger::event::UsageOverridden {
+    let override_event = usage_ledger::event::UsageOverridden {
         provider: ProviderId::new("anthropic").unwrap(),
         account: None,
         window: usage_ledger::event::WindowKind::Weekly,
@@ -303,7 +303,7 @@ fn an_override_holds_until_a_newer_reading() {
         author: "me".to_owned(),
         reason: "support reset it".to_owned(),
     };
-    ledger.append([usage_ledger::event::NewEvent::new(word, at(5))], at(5)).unwrap();
+    ledger.append([usage_ledger::event::NewEvent::new(override_event, at(5))], at(5)).unwrap();
     assert_eq!(weekly_used(&ledger, 6), "5");
     let seen = observed_weekly("12", at(3_000));
     assert_eq!(ledger.observe(vec![seen], at(7), at(7)).unwrap().len(), 1, "it is news after a person's word");
@@ -314,15 +314,15 @@ fn an_override_holds_until_a_newer_reading() {
 fn two_terminals_that_redraw_add_few_events() {
     let ledger = Ledger::in_memory().unwrap();
     let at = |seconds: i64| "2026-09-23T09:00:00Z".parse::<Timestamp>().unwrap().plus(seconds * 1_000);
-    let tell = |seconds: i64, used: &str, jitter: i64| {
+    let record_reading = |seconds: i64, used: &str, jitter: i64| {
         let seen = observed_weekly(used, at(100_000 + jitter));
         ledger.observe(vec![seen], at(seconds), at(seconds)).unwrap().len()
     };
-    let told: usize = (0..20).map(|n| tell(10 * n, "88", n % 3) + tell(10 * n + 5, "40", 0)).sum();
-    assert_eq!(told, 1);
-    assert_eq!((tell(250, "89", 0), tell(255, "40", 0), tell(256, "88", 0)), (1, 0, 0));
-    assert_eq!((tell(549, "89", 0), tell(551, "40", 0), tell(552, "89", 60)), (0, 0, 1), "it still holds");
-    assert_eq!((tell(600, "3", 200_000), tell(601, "89", 0)), (1, 0), "a new week");
+    let recorded_count: usize = (0..20).map(|n| record_reading(10 * n, "88", n % 3) + record_reading(10 * n + 5, "40", 0)).sum();
+    assert_eq!(recorded_count, 1);
+    assert_eq!((record_reading(250, "89", 0), record_reading(255, "40", 0), record_reading(256, "88", 0)), (1, 0, 0));
+    assert_eq!((record_reading(549, "89", 0), record_reading(551, "40", 0), record_reading(552, "89", 60)), (0, 0, 1), "it still holds");
+    assert_eq!((record_reading(600, "3", 200_000), record_reading(601, "89", 0)), (1, 0), "a new week");
 }
 
 fn observed_weekly(used: &str, resets_at: Timestamp) -> QuotaObserved {

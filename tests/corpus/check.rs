@@ -63,12 +63,12 @@ pub fn rows(ledger: &Ledger, keys: &[ReportKey]) -> Rows {
 }
 
 /// Fails with the differing rows.
-pub fn assert_rows(what: &str, said: &Rows, truth: &Rows) {
+pub fn assert_rows(what: &str, actual: &Rows, truth: &Rows) {
     let wrong: Vec<String> = truth
         .keys()
-        .chain(said.keys().filter(|key| !truth.contains_key(*key)))
-        .filter(|key| truth.get(*key) != said.get(*key))
-        .map(|key| format!("{key:?}\n  truth {:?}\n  said  {:?}", truth.get(key), said.get(key)))
+        .chain(actual.keys().filter(|key| !truth.contains_key(*key)))
+        .filter(|key| truth.get(*key) != actual.get(*key))
+        .map(|key| format!("{key:?}\n  truth {:?}\n  said  {:?}", truth.get(key), actual.get(key)))
         .collect();
     assert!(
         wrong.is_empty(),

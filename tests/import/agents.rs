@@ -64,10 +64,10 @@ impl Home {
 
     /// Every file in it.
     fn files(&self) -> Vec<PathBuf> {
-        let mut found = Vec::new();
-        gather(self.0.path(), &mut found);
-        found.sort();
-        found
+        let mut collected = Vec::new();
+        gather(self.0.path(), &mut collected);
+        collected.sort();
+        collected
     }
 }
 
@@ -87,21 +87,21 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn gather(directory: &Path, found: &mut Vec<PathBuf>) {
+fn gather(directory: &Path, collected: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap().map(Result::unwrap) {
-        if entry.path().is_dir() { gather(&entry.path(), found) } else { found.push(entry.path()) }
+        if entry.path().is_dir() { gather(&entry.path(), collected) } else { collected.push(entry.path()) }
     }
 }
 
 pub(super) fn lines(ledger: &Ledger) -> Vec<String> {
-    let mut found = Vec::new();
+    let mut collected = Vec::new();
     let snapshot = ledger.snapshot().unwrap();
     let mut visit = |_, line: &str| {
-        found.push(line.to_owned());
+        collected.push(line.to_owned());
         Ok(true)
     };
     snapshot.lines(1.into(), &mut visit).unwrap();
-    found
+    collected
 }
 
 fn records(ledger: &Ledger) -> Vec<TokenRecord> {
@@ -145,12 +145,12 @@ fn skips(report: &SourceReport) -> Vec<&str> {
 }
 
 /// Imports the home of an agent, compares counts and reports, and imports it again.
-pub(super) fn check(agent: &str, rows: &[(&str, u64, [u128; 5])], told: &[&str]) {
+pub(super) fn check(agent: &str, rows: &[(&str, u64, [u128; 5])], expected_reports: &[&str]) {
     let (home, ledger) = (Home::of(&[agent]), Ledger::in_memory().unwrap());
     let before = home.files();
     let report = home.one(&ledger, agent);
     assert_eq!(counted(&ledger), expected(rows), "{agent}");
-    assert_eq!(skips(&report), told, "{agent}");
+    assert_eq!(skips(&report), expected_reports, "{agent}");
     assert_eq!(report.recorded, rows.iter().map(|(_, requests, _)| requests).sum::<u64>(), "{agent}");
     assert_eq!(home.files(), before, "{agent} is left without a trace");
     let head = ledger.head().unwrap().position;
@@ -263,8 +263,8 @@ fn copilot_cli_calls_with_a_custom_key_belong_to_its_provider() {
     let log = ".copilot/session-state/0608e88e-e441-4a5d-81fb-cd492c24b366/events.jsonl";
     let home = Home::of(&["../copilot-cli-own-key"]);
     let whole = fs::read_to_string(home.file(log)).unwrap();
-    let said = whole.lines().position(|line| line.contains("session.usage_record")).unwrap();
-    home.put(log, &whole.lines().take(said).map(|line| format!("{line}\n")).collect::<String>());
+    let usage_line = whole.lines().position(|line| line.contains("session.usage_record")).unwrap();
+    home.put(log, &whole.lines().take(usage_line).map(|line| format!("{line}\n")).collect::<String>());
     let ledger = Ledger::in_memory().unwrap();
     home.import(&ledger, &["copilot-cli"]);
     assert_eq!(counted(&ledger)[0].0, "github-copilot claude-sonnet-4-5");

@@ -84,8 +84,8 @@ fn files_that_are_not_regular_are_reported_without_waiting() {
     // The inventory of `doctor` does not wait either.
     let home = home.to_str().unwrap();
     let doctor = cli.command().timeout(Duration::from_secs(30)).args(["doctor", "--home", home]).assert().code(1);
-    let said = String::from_utf8_lossy(&doctor.get_output().stdout).into_owned();
-    assert!(said.contains("2 places cannot be read"), "{said}");
+    let stdout = String::from_utf8_lossy(&doctor.get_output().stdout).into_owned();
+    assert!(stdout.contains("2 places cannot be read"), "{stdout}");
 }
 
 #[cfg(target_os = "linux")]
@@ -247,9 +247,9 @@ fn an_unreadable_directory_is_reported() {
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
         let Some(done) = as_nobody(&cli, &["import", "claude-code", "--home", home.to_str().unwrap()]) else { return };
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o755)).unwrap();
-        let said = String::from_utf8_lossy(&done.stderr).into_owned();
-        assert_eq!(done.status.code(), Some(1), "{said}");
-        assert!(said.contains(&format!("skipped {}", closed.display())), "{said}");
+        let stderr = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains(&format!("skipped {}", closed.display())), "{stderr}");
         assert!(!String::from_utf8_lossy(&done.stdout).contains("no logs of"));
     }
 }
@@ -272,15 +272,15 @@ fn exhausted_file_descriptors_are_reported() {
     // From too few descriptors to open the ledger to enough for all logs: success never omits a log.
     for files in 4..40 {
         let done = run(files);
-        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        let stderr = String::from_utf8_lossy(&done.stderr).into_owned();
         match done.status.code() {
             Some(0) => {
                 assert_eq!(total(&cli), 22, "with {files} descriptors");
                 return;
             }
-            Some(1) => assert!(said.contains("oo many open files") || said.contains("unable to open"), "{said}"),
+            Some(1) => assert!(stderr.contains("oo many open files") || stderr.contains("unable to open"), "{stderr}"),
             Some(3 | 127) => {}
-            other => panic!("{other:?} with {files} descriptors: {said}"),
+            other => panic!("{other:?} with {files} descriptors: {stderr}"),
         }
     }
     panic!("40 descriptors do not suffice");

@@ -111,7 +111,7 @@ fn counted(record: &TokenRecord) -> Tokens {
 fn every_reply_is_recorded_exactly_once() {
     let ledger = imported();
     let records = records(&ledger);
-    let mut found = BTreeSet::new();
+    let mut recorded = BTreeSet::new();
     let mut missing = Vec::new();
     for answer in answers() {
         let position = match &answer.id {
@@ -132,15 +132,15 @@ fn every_reply_is_recorded_exactly_once() {
         let record = &records[&position];
         assert_eq!(counted(record), answer.tokens, "{:?}", answer.id);
         assert_eq!((&*record.provider, record.model.as_ref()), (answer.provider, Some(&answer.model)));
-        assert!(found.insert(position), "{:?} is a record of its own", answer.id);
+        assert!(recorded.insert(position), "{:?} is a record of its own", answer.id);
     }
     // OpenCode requested a title, and logged no usage for it.
     assert_eq!(
         missing.iter().map(|answer| (&*answer.model, answer.tokens.output)).collect::<Vec<_>>(),
         [("mock-1", Some(30))]
     );
-    assert_eq!(found.len(), 24);
-    assert_eq!(records.keys().copied().collect::<BTreeSet<_>>(), found);
+    assert_eq!(recorded.len(), 24);
+    assert_eq!(records.keys().copied().collect::<BTreeSet<_>>(), recorded);
     assert!(ledger.verify().unwrap().ok);
 }
 
@@ -171,9 +171,9 @@ fn two_homes_can_be_read_in_one_run() {
     let options = ImportOptions { homes: vec![one, other], ..ImportOptions::default() };
     let ledger = Ledger::in_memory().unwrap();
     let report = import::run(&ledger, &options, corpus::check::now(), &mut |_| {}).unwrap();
-    let told = report.sources.into_iter().filter(|source| source.files > 0);
-    let told: Vec<_> = told.map(|source| (source.source, source.files, source.recorded, source.duplicates)).collect();
-    assert_eq!(told, [("gemini-cli".to_owned(), 1, 2, 0), ("opencode".to_owned(), 2, 2, 2)]);
+    let imported = report.sources.into_iter().filter(|source| source.files > 0);
+    let imported: Vec<_> = imported.map(|source| (source.source, source.files, source.recorded, source.duplicates)).collect();
+    assert_eq!(imported, [("gemini-cli".to_owned(), 1, 2, 0), ("opencode".to_owned(), 2, 2, 2)]);
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn gather(path: &Path, into: &mut String) {
 }
 
 /// Every string under the keys of conversation content.
-fn texts(value: &Value, said: bool, into: &mut BTreeSet<String>) {
+fn texts(value: &Value, conversation_texts: bool, into: &mut BTreeSet<String>) {
     const SPOKEN: &[&str] = &[
         "content",
         "text",
@@ -264,12 +264,12 @@ fn texts(value: &Value, said: bool, into: &mut BTreeSet<String>) {
         "state",
     ];
     match value {
-        Value::String(text) if said => {
+        Value::String(text) if conversation_texts => {
             into.insert(text.clone());
         }
-        Value::Array(values) => values.iter().for_each(|value| texts(value, said, into)),
+        Value::Array(values) => values.iter().for_each(|value| texts(value, conversation_texts, into)),
         Value::Object(fields) => fields.iter().for_each(|(key, value)| {
-            texts(value, key != "usage" && (said || SPOKEN.contains(&&**key)), into);
+            texts(value, key != "usage" && (conversation_texts || SPOKEN.contains(&&**key)), into);
         }),
         _ => {}
     }
@@ -277,21 +277,21 @@ fn texts(value: &Value, said: bool, into: &mut BTreeSet<String>) {
 
 #[test]
 fn no_conversation_text_is_stored() {
-    let (mut logs, mut said) = (String::new(), BTreeSet::new());
+    let (mut logs, mut conversation_texts) = (String::new(), BTreeSet::new());
     gather(&home(), &mut logs);
-    logs.lines().for_each(|line| texts(&serde_json::from_str(line).unwrap(), false, &mut said));
-    assert!(said.contains("please SUBAGENT") && said.contains("Working on it.") && said.contains("say hi"));
-    assert!(said.contains("one") && said.contains("Done."), "Gemini CLI's and OpenCode's");
+    logs.lines().for_each(|line| texts(&serde_json::from_str(line).unwrap(), false, &mut conversation_texts));
+    assert!(conversation_texts.contains("please SUBAGENT") && conversation_texts.contains("Working on it.") && conversation_texts.contains("say hi"));
+    assert!(conversation_texts.contains("one") && conversation_texts.contains("Done."), "Gemini CLI's and OpenCode's");
     // Names that also occur in texts: models, directories, kinds of content, a subagent with a log of its name.
     let names =
         ["a899085f7acc61206", "/home/dev/a", "/home/dev/b", "gpt-5.1", "gpt-5.2-codex", "text", "model", "user", ""];
-    said.retain(|text| !names.contains(&&**text));
+    conversation_texts.retain(|text| !names.contains(&&**text));
     for (position, line) in stored(&imported()) {
         let mut kept = BTreeSet::new();
         texts(&serde_json::from_str(&line).unwrap(), true, &mut kept);
-        let both: Vec<_> = kept.intersection(&said).collect();
+        let both: Vec<_> = kept.intersection(&conversation_texts).collect();
         assert!(both.is_empty(), "position {position} keeps {both:?}");
-        for text in said.iter().filter(|text| text.len() >= 12) {
+        for text in conversation_texts.iter().filter(|text| text.len() >= 12) {
             assert!(!line.contains(&**text), "position {position} keeps {text:?}");
         }
     }

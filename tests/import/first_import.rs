@@ -91,9 +91,9 @@ fn a_killed_first_import_leaves_no_ledger_and_the_next_one_is_complete() {
 fn a_ledger_created_meanwhile_is_not_replaced() {
     let ((home, truth), cli) = (logs(23), TestCli::new());
     let call = TokenRecord::new("openai", "gpt-5").input(7).key("meanwhile");
-    let mut told = false;
+    let mut progressed = false;
     let first = import::first(&cli.ledger(), &options(home.path()), now(), &mut |_| {
-        if !std::mem::replace(&mut told, true) {
+        if !std::mem::replace(&mut progressed, true) {
             Ledger::open(cli.ledger()).unwrap().record(call.clone(), now()).unwrap();
         }
     });

@@ -74,7 +74,7 @@ fn observations(ledger: &Ledger) -> Vec<(Timestamp, QuotaObserved)> {
 }
 
 /// `10:00:05 300 12`
-fn told(ledger: &Ledger) -> Vec<String> {
+fn readings(ledger: &Ledger) -> Vec<String> {
     let shown = |(at, seen): (Timestamp, QuotaObserved)| {
         format!("{} {} {}", &at.to_string()[11..19], seen.window_minutes, seen.used_percent.unwrap())
     };
@@ -100,7 +100,7 @@ fn parent() -> Vec<String> {
     ]
 }
 
-const TOLD: [&str; 5] =
+const READINGS: [&str; 5] =
     ["10:00:05 10080 3", "10:00:05 300 12", "10:00:20 300 12.5", "10:00:40 10080 4", "10:00:40 300 13"];
 
 #[test]
@@ -108,7 +108,7 @@ fn only_changed_readings_are_recorded() {
     let (home, ledger) = (TempDir::new().unwrap(), Ledger::in_memory().unwrap());
     put(home.path(), PARENT, &parent());
     assert_eq!(observed(&ledger, home.path()), (4, 5));
-    assert_eq!(told(&ledger), TOLD);
+    assert_eq!(readings(&ledger), READINGS);
     assert!(observations(&ledger).iter().all(|(_, seen)| seen.provider.as_str() == "openai" && seen.scope.is_none()));
     let usage = ledger.provider("openai", "2026-11-23T10:00:50Z".parse::<Timestamp>().unwrap()).unwrap();
     assert_eq!((usage.session.percent, usage.session.basis), (Some("13".parse().unwrap()), Basis::Observed));
@@ -125,13 +125,13 @@ fn a_growing_log_records_no_change_twice() {
         put(home.path(), PARENT, &lines[..end]);
         import(&ledger, home.path());
     }
-    assert_eq!(told(&ledger), TOLD);
+    assert_eq!(readings(&ledger), READINGS);
     // An archived rollout is read from its beginning.
     let [from, to] = ["sessions/2026/11/23", "archived_sessions"].map(|at| home.path().join(".codex").join(at));
     fs::create_dir_all(&to).unwrap();
     fs::rename(from.join(PARENT), to.join(PARENT)).unwrap();
     assert_eq!(observed(&ledger, home.path()), (0, 0));
-    assert_eq!(told(&ledger), TOLD);
+    assert_eq!(readings(&ledger), READINGS);
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn readings_repeated_by_a_fork_are_not_recorded() {
         lines.extend(own.clone().map(|line| if restamped { line.replace("T10:31", "T10:32") } else { line }));
         put(home.path(), name, &lines);
     }
-    let mut wanted: BTreeSet<String> = TOLD.map(str::to_owned).into();
+    let mut wanted: BTreeSet<String> = READINGS.map(str::to_owned).into();
     for minute in [31, 32] {
         wanted.insert(format!("10:{minute}:00 300 20"));
         wanted.insert(format!("10:{minute}:09 10080 5"));
@@ -158,9 +158,9 @@ fn readings_repeated_by_a_fork_are_not_recorded() {
     wanted.insert("10:31:00 10080 4".to_owned());
     wanted.insert("10:32:00 10080 4".to_owned());
     import(&ledger, home.path());
-    let found = told(&ledger);
-    assert_eq!(found.iter().cloned().collect::<BTreeSet<_>>(), wanted);
-    assert_eq!(found.len(), wanted.len(), "nothing is told twice");
+    let observed = readings(&ledger);
+    assert_eq!(observed.iter().cloned().collect::<BTreeSet<_>>(), wanted);
+    assert_eq!(observed.len(), wanted.len(), "nothing is told twice");
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn observations_equal_the_truth_of_the_corpus() {
     let (home, ledger) = (TempDir::new().unwrap(), Ledger::in_memory().unwrap());
     let truth = Options::small(4).write(home.path());
     import(&ledger, home.path());
-    let found: BTreeSet<(String, String, i64)> = observations(&ledger)
+    let observed: BTreeSet<(String, String, i64)> = observations(&ledger)
         .into_iter()
         .map(|(at, seen)| {
             (at.to_string(), seen.used_percent.unwrap().to_string(), seen.resets_at.unwrap().millis() / 1_000)
@@ -226,9 +226,9 @@ fn observations_equal_the_truth_of_the_corpus() {
             }
         }
     }
-    println!("{} lines, {} changes, {} observed", all.len(), changes.len(), found.len());
+    println!("{} lines, {} changes, {} observed", all.len(), changes.len(), observed.len());
     assert!(changes.len() > 5 && changes.len() < all.len());
-    assert!(found.is_subset(&all), "{:?}", found.difference(&all).next());
-    assert!(changes.is_subset(&found), "{:?}", changes.difference(&found).next());
-    assert!(found.len() < all.len());
+    assert!(observed.is_subset(&all), "{:?}", observed.difference(&all).next());
+    assert!(changes.is_subset(&observed), "{:?}", changes.difference(&observed).next());
+    assert!(observed.len() < all.len());
 }

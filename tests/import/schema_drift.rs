@@ -39,15 +39,15 @@ fn import(home: &Path) -> Vec<(String, u64, SchemaDrift)> {
     let options = ImportOptions { homes: vec![home.to_owned()], ..ImportOptions::default() };
     let now: usage_ledger::Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
     let report = import::run(&Ledger::in_memory().unwrap(), &options, now, &mut |_| {}).unwrap();
-    let told = |source: import::SourceReport| (source.source, source.recorded, source.doubts);
-    report.sources.into_iter().filter(|source| source.recorded > 0).map(told).collect()
+    let summary = |source: import::SourceReport| (source.source, source.recorded, source.doubts);
+    report.sources.into_iter().filter(|source| source.recorded > 0).map(summary).collect()
 }
 
 fn doubts(home: &str, change: (&str, &str), source: &str) -> (u64, SchemaDrift) {
     let other = TempDir::new().unwrap();
     renamed(&fixture(home), other.path(), change);
-    let found = import(other.path()).into_iter().find(|(name, ..)| name == source).unwrap();
-    (found.1, found.2)
+    let result = import(other.path()).into_iter().find(|(name, ..)| name == source).unwrap();
+    (result.1, result.2)
 }
 
 #[test]
@@ -59,9 +59,9 @@ fn logs_of_known_versions_cause_no_warnings() {
         }
     }
     for logs in [home.path(), &fixture("clients"), &fixture("ccusage/corpus/home"), &fixture("ccusage/models/home")] {
-        let told = import(logs);
-        assert!(!told.is_empty());
-        for (source, _, doubts) in told {
+        let summary = import(logs);
+        assert!(!summary.is_empty());
+        for (source, _, doubts) in summary {
             assert_eq!(doubts, SchemaDrift::default(), "{source}");
         }
     }

@@ -100,10 +100,10 @@ impl Planter {
     }
 
     /// The credentials that occur in these bytes.
-    fn found(&self, bytes: &[u8], place: &str) -> Vec<String> {
+    fn leaked(&self, bytes: &[u8], place: &str) -> Vec<String> {
         let text = String::from_utf8_lossy(bytes);
         let marked: BTreeSet<&str> =
-            Regex::new("Zq7[0-9]{5}Xv9").unwrap().find_iter(&text).map(|found| found.as_str()).collect();
+            Regex::new("Zq7[0-9]{5}Xv9").unwrap().find_iter(&text).map(|leaked| leaked.as_str()).collect();
         marked
             .into_iter()
             .map(|mark| {
@@ -120,9 +120,9 @@ fn fixture(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(path)
 }
 
-fn files(directory: &Path, found: &mut Vec<PathBuf>) {
+fn files(directory: &Path, leaked: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
-        if entry.is_dir() { files(&entry, found) } else { found.push(entry) }
+        if entry.is_dir() { files(&entry, leaked) } else { leaked.push(entry) }
     }
 }
 
@@ -156,17 +156,17 @@ fn home(from: &Path, to: &Path, (changed, content): (&Path, &str)) {
 /// For every name in a text, the text with the strings of that name replaced or extended by a credential.
 fn planted(text: &str, planter: &mut Planter) -> Vec<String> {
     let pair = Regex::new(r#""([\w.-]+)"(\s*:\s*)"((?:[^"\\]|\\.)*)""#).unwrap();
-    let names: BTreeSet<String> = pair.captures_iter(text).map(|found| found[1].to_owned()).collect();
+    let names: BTreeSet<String> = pair.captures_iter(text).map(|leaked| leaked[1].to_owned()).collect();
     let mut all = Vec::new();
     for name in names {
         for keeps in [false, true] {
             let secret = planter.next();
-            let replace = |found: &regex::Captures<'_>| {
-                if found[1] != *name {
-                    return found[0].to_owned();
+            let replace = |leaked: &regex::Captures<'_>| {
+                if leaked[1] != *name {
+                    return leaked[0].to_owned();
                 }
-                let before = if keeps { format!("{} ", &found[3]) } else { String::new() };
-                format!("\"{}\"{}\"{before}{secret}\"", &found[1], &found[2])
+                let before = if keeps { format!("{} ", &leaked[3]) } else { String::new() };
+                format!("\"{}\"{}\"{before}{secret}\"", &leaked[1], &leaked[2])
             };
             all.push(pair.replace_all(text, replace).into_owned());
         }
@@ -180,8 +180,8 @@ fn planted(text: &str, planter: &mut Planter) -> Vec<String> {
     }
     let literal = Regex::new(r"'[^'{\[]{3,}'").unwrap();
     if text.contains("INSERT") {
-        for found in literal.find_iter(text) {
-            all.push(format!("{}'{}'{}", &text[..found.start()], planter.next(), &text[found.end()..]));
+        for leaked in literal.find_iter(text) {
+            all.push(format!("{}'{}'{}", &text[..leaked.start()], planter.next(), &text[leaked.end()..]));
         }
     }
     all
@@ -238,7 +238,7 @@ fn no_credential_of_a_log_reaches_the_ledger_or_an_answer() {
     let (cli, mut planter) = (TestCli::new(), Planter::default());
     let homes = homes(&cli, &mut planter);
     assert!(planter.0.len() >= 60 * 5, "{}", planter.0.len());
-    let mut found = Vec::new();
+    let mut leaked = Vec::new();
     // Each in a separate ledger, because a call in two homes is one record.
     let mut recorded = 0;
     let mut sources = BTreeSet::new();
@@ -252,14 +252,14 @@ fn no_credential_of_a_log_reaches_the_ledger_or_an_answer() {
         sources.extend(report.sources.iter().filter(|one| one.recorded > 0).map(|one| one.source.clone()));
         recorded += report.sources.iter().map(|source| source.recorded).sum::<u64>();
         let place = home.to_string_lossy();
-        found.extend(planter.found(format!("{report:?}").as_bytes(), &format!("report of {place}")));
+        leaked.extend(planter.leaked(format!("{report:?}").as_bytes(), &format!("report of {place}")));
         let mut lines = String::new();
         let mut visit = |_, line: &str| {
             lines += line;
             Ok(true)
         };
         ledger.snapshot().unwrap().lines(1.into(), &mut visit).unwrap();
-        found.extend(planter.found(lines.as_bytes(), &format!("ledger of {place}")));
+        leaked.extend(planter.leaked(lines.as_bytes(), &format!("ledger of {place}")));
     }
     assert!(recorded > 1_000, "{recorded}");
     let expected = [
@@ -282,10 +282,10 @@ fn no_credential_of_a_log_reaches_the_ledger_or_an_answer() {
     assert!(missing.is_empty(), "no record of {missing:?}, only of {sources:?}");
     let mut ask = |args: &[&str]| {
         let done = cli.command().args(args).output().unwrap();
-        let said = [done.stdout, done.stderr].concat();
+        let output = [done.stdout, done.stderr].concat();
         // The paths of the homes contain no credential.
-        found.extend(planter.found(&said, &args.join(" ").chars().take(40).collect::<String>()));
-        String::from_utf8_lossy(&said).into_owned()
+        leaked.extend(planter.leaked(&output, &args.join(" ").chars().take(40).collect::<String>()));
+        String::from_utf8_lossy(&output).into_owned()
     };
     // Every thirtieth home is also tested with the command.
     let some: Vec<&PathBuf> = homes.iter().step_by(30).collect();
@@ -312,10 +312,10 @@ fn no_credential_of_a_log_reaches_the_ledger_or_an_answer() {
     }
     assert_eq!(cli.json(&["verify"])["ok"], true);
     for file in ["usage.db", "usage.db-wal"] {
-        found.extend(planter.found(&fs::read(cli.dir().join(file)).unwrap_or_default(), file));
+        leaked.extend(planter.leaked(&fs::read(cli.dir().join(file)).unwrap_or_default(), file));
     }
-    let kinds: BTreeSet<&String> = found.iter().collect();
-    assert!(kinds.is_empty(), "{} of {}:\n{kinds:#?}", found.len(), planter.0.len());
+    let kinds: BTreeSet<&String> = leaked.iter().collect();
+    assert!(kinds.is_empty(), "{} of {}:\n{kinds:#?}", leaked.len(), planter.0.len());
 }
 
 #[cfg(feature = "web")]
@@ -324,7 +324,7 @@ fn no_credential_of_telemetry_reaches_the_ledger_or_an_answer() {
     use usage_ledger::import::telemetry::{MetricSums, Telemetry, take};
     let (cli, mut planter) = (TestCli::new(), Planter::default());
     let ledger = Ledger::open(cli.ledger()).unwrap();
-    let mut said = String::new();
+    let mut reasons = String::new();
     let mut sums = MetricSums::default();
     let value = Regex::new(r#"("stringValue"|"key"|"name"|"eventName")(\s*:\s*)"([^"]*)""#).unwrap();
     for file in ["claude-code-logs", "codex-logs", "gemini-cli-logs", "genai-logs", "genai-spans", "metrics"] {
@@ -335,18 +335,18 @@ fn no_credential_of_telemetry_reaches_the_ledger_or_an_answer() {
                 let whole = place.get(3).unwrap();
                 let end = if keeps { format!("{} {secret}", whole.as_str()) } else { secret };
                 let text = format!("{}{end}{}", &text[..whole.start()], &text[whole.end()..]);
-                let told = match file {
+                let result = match file {
                     "metrics" => {
-                        said += &Telemetry::of_metrics(&serde_json::from_str(&text).unwrap(), &mut sums).join("\n");
+                        reasons += &Telemetry::of_metrics(&serde_json::from_str(&text).unwrap(), &mut sums).join("\n");
                         continue;
                     }
                     "genai-spans" => Telemetry::of_spans(&serde_json::from_str(&text).unwrap()),
                     _ => Telemetry::of_logs(&serde_json::from_str(&text).unwrap()),
                 };
-                said += &told.unread.join("\n");
+                reasons += &result.unread.join("\n");
                 let now: usage_ledger::Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
-                let taken = take(&ledger, told, now).unwrap();
-                said += &taken.refused.join("\n");
+                let taken = take(&ledger, result, now).unwrap();
+                reasons += &taken.refused.join("\n");
                 for record in &taken.records {
                     sums.record(record);
                 }
@@ -355,14 +355,14 @@ fn no_credential_of_telemetry_reaches_the_ledger_or_an_answer() {
     }
     drop(ledger);
     for sum in sums.list() {
-        said += &format!("{} {}\n", sum.agent, sum.model);
+        reasons += &format!("{} {}\n", sum.agent, sum.model);
     }
     assert!(planter.0.len() >= 300, "{}", planter.0.len());
-    let mut found = planter.found(said.as_bytes(), "reasons and sums");
+    let mut leaked = planter.leaked(reasons.as_bytes(), "reasons and sums");
     for file in ["usage.db", "usage.db-wal"] {
-        found.extend(planter.found(&fs::read(cli.dir().join(file)).unwrap_or_default(), file));
+        leaked.extend(planter.leaked(&fs::read(cli.dir().join(file)).unwrap_or_default(), file));
     }
-    assert!(found.is_empty(), "{} of {}:\n{found:#?}", found.len(), planter.0.len());
+    assert!(leaked.is_empty(), "{} of {}:\n{leaked:#?}", leaked.len(), planter.0.len());
 }
 
 #[test]

@@ -49,8 +49,8 @@ impl Serving {
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let told: Value = serde_json::from_str(&line).unwrap();
-        Self { child, url: told["listening"].as_str().unwrap().to_owned() }
+        let answer: Value = serde_json::from_str(&line).unwrap();
+        Self { child, url: answer["listening"].as_str().unwrap().to_owned() }
     }
 
     fn post(&self, path: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> (u16, Vec<u8>) {
@@ -291,7 +291,7 @@ fn a_call_in_telemetry_before_its_log_is_complete_is_one_record() {
     };
     // Older versions send no request id.
     let telemetry = CLAUDE.replace("\"request_id\"", "\"nothing\"");
-    let mut told = Vec::new();
+    let mut results = Vec::new();
     for order in ["ptf", "tpf", "pft", "tf"] {
         let cli = TestCli::new();
         let home = cli.dir().join("home");
@@ -317,9 +317,9 @@ fn a_call_in_telemetry_before_its_log_is_complete_is_one_record() {
         send();
         assert_eq!(cli.ok(&["export"]), before, "{order}");
         assert_eq!(cli.json(&["verify"])["ok"], true);
-        told.push(whole(&cli));
+        results.push(whole(&cli));
     }
-    assert!(told.iter().all(|one| *one == told[0]), "{told:#?}");
+    assert!(results.iter().all(|one| *one == results[0]), "{results:#?}");
 }
 
 #[test]
@@ -412,14 +412,14 @@ fn a_sender_is_asked_to_retry_while_another_process_writes() {
     let serving = Serving::start(&cli);
     let other = rusqlite::Connection::open(cli.ledger()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let asked = std::time::Instant::now();
+    let started = std::time::Instant::now();
     let post = || {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         let request = agent.post(format!("{}/v1/logs", serving.url)).header("content-type", "application/json");
         let response = request.send(CODEX).unwrap();
         (
             response.status().as_u16(),
-            response.headers().get("retry-after").map(|told| told.to_str().unwrap().to_owned()),
+            response.headers().get("retry-after").map(|results| results.to_str().unwrap().to_owned()),
         )
     };
     let answers: Vec<_> = std::thread::scope(|scope| {
@@ -427,7 +427,7 @@ fn a_sender_is_asked_to_retry_while_another_process_writes() {
         waiting.into_iter().map(|one| one.join().unwrap()).collect()
     });
     assert!(answers.iter().all(|answer| *answer == (503, Some("1".to_owned()))), "{answers:?}");
-    assert!(asked.elapsed() < std::time::Duration::from_secs(9), "{:?}", asked.elapsed());
+    assert!(started.elapsed() < std::time::Duration::from_secs(9), "{:?}", started.elapsed());
     other.execute_batch("ROLLBACK").unwrap();
     std::thread::sleep(std::time::Duration::from_millis(1_100));
     assert_eq!(post().0, 200);
@@ -456,12 +456,12 @@ fn the_server_ends_on_a_signal_and_reports_its_counts() {
     let cli = TestCli::new();
     let mut serving = Serving::start(&cli);
     serving.json("/v1/logs", CODEX);
-    let asked = Command::new("kill").args(["-TERM", &serving.child.id().to_string()]).status().unwrap();
-    assert!(asked.success());
-    let mut said = String::new();
-    serving.child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    let killed = Command::new("kill").args(["-TERM", &serving.child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let mut stdout = String::new();
+    serving.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
     assert!(serving.child.wait().unwrap().success());
-    assert_eq!(serde_json::from_str::<Value>(&said).unwrap()["recorded"], 2);
+    assert_eq!(serde_json::from_str::<Value>(&stdout).unwrap()["recorded"], 2);
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use usage_ledger::EventId;
 use usage_ledger::event::Payload;
 
-use super::{Counted, Known, Naive};
+use super::{CountedRecord, LoggedEvent, Naive};
 
-fn target(event: &Known) -> Option<EventId> {
+fn target(event: &LoggedEvent) -> Option<EventId> {
     match &event.payload {
         Payload::TokensAmended(amend) => Some(amend.target),
         Payload::EventVoided(void) => Some(void.target),
@@ -13,24 +13,24 @@ fn target(event: &Known) -> Option<EventId> {
     }
 }
 
-const fn is_void(event: &Known) -> bool {
+const fn is_void(event: &LoggedEvent) -> bool {
     matches!(event.payload, Payload::EventVoided(_))
 }
 
 impl Naive {
-    fn corrections_of(&self, id: EventId) -> impl Iterator<Item = &Known> {
+    fn corrections_of(&self, id: EventId) -> impl Iterator<Item = &LoggedEvent> {
         self.events.iter().filter(move |event| target(event) == Some(id))
     }
 
     /// A correction is voided by a later void that is not voided itself.
-    fn is_withdrawn(&self, correction: &Known) -> bool {
+    fn is_voided(&self, correction: &LoggedEvent) -> bool {
         self.corrections_of(correction.id)
-            .any(|void| is_void(void) && void.rank() > correction.rank() && !self.is_withdrawn(void))
+            .any(|void| is_void(void) && void.rank() > correction.rank() && !self.is_voided(void))
     }
 
     /// The latest correction that is not voided applies.
-    fn holding(&self, id: EventId) -> Option<&Known> {
-        self.corrections_of(id).filter(|rival| !self.is_withdrawn(rival)).max_by_key(|rival| rival.rank())
+    fn holding(&self, id: EventId) -> Option<&LoggedEvent> {
+        self.corrections_of(id).filter(|rival| !self.is_voided(rival)).max_by_key(|rival| rival.rank())
     }
 
     /// Whether the event at a position is voided.
@@ -38,26 +38,26 @@ impl Naive {
         let event = self.events.iter().find(|event| event.position == position).unwrap();
         match &event.payload {
             Payload::TokensRecorded(_) => self.holding(event.id).is_some_and(is_void),
-            Payload::TokensAmended(_) | Payload::EventVoided(_) => self.is_withdrawn(event),
+            Payload::TokensAmended(_) | Payload::EventVoided(_) => self.is_voided(event),
             _ => self.is_void(event),
         }
     }
 
     /// Whether an event other than a record or a correction is voided; it cannot be amended.
-    pub(super) fn is_void(&self, event: &Known) -> bool {
-        self.corrections_of(event.id).any(|correction| is_void(correction) && !self.is_withdrawn(correction))
+    pub(super) fn is_void(&self, event: &LoggedEvent) -> bool {
+        self.corrections_of(event.id).any(|correction| is_void(correction) && !self.is_voided(correction))
     }
 
     /// Every token record that counts, with its corrections.
-    pub(super) fn counted(&self) -> Vec<Counted> {
+    pub(super) fn counted(&self) -> Vec<CountedRecord> {
         let mut counted = Vec::new();
         for event in &self.events {
             let Payload::TokensRecorded(record) = &event.payload else { continue };
             match self.holding(event.id).map(|correction| &correction.payload) {
-                None => counted.push(Counted { at: event.at.millis(), record: record.clone() }),
+                None => counted.push(CountedRecord { at: event.at.millis(), record: record.clone() }),
                 Some(Payload::TokensAmended(amend)) => {
                     let at = amend.at.unwrap_or(event.at).millis();
-                    counted.push(Counted { at, record: amend.replacement.clone() });
+                    counted.push(CountedRecord { at, record: amend.replacement.clone() });
                 }
                 Some(_) => {}
             }
@@ -66,7 +66,7 @@ impl Naive {
     }
 
     /// The records of one account, by time.
-    pub(super) fn counted_of(&self, account: (&str, Option<&str>)) -> Vec<Counted> {
+    pub(super) fn counted_of(&self, account: (&str, Option<&str>)) -> Vec<CountedRecord> {
         let mut counted = self.counted();
         counted.retain(|record| record.account() == account);
         counted.sort_by_key(|record| record.at);

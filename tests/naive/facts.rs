@@ -6,7 +6,7 @@ use usage_ledger::event::{LimitSet, LimitSetting, Payload, SessionPolicy, Weekly
 use usage_ledger::provider::CATALOGUE;
 
 use super::windows::Observed;
-use super::{Known, Naive};
+use super::{LoggedEvent, Naive};
 
 /// A provider, and an account if it has several.
 pub type Account<'a> = (&'a str, Option<&'a str>);
@@ -23,8 +23,8 @@ pub struct Limits {
 
 impl Naive {
     /// The events up to a time that are not voided, latest first.
-    fn holding_facts(&self, now: i64) -> Vec<&Known> {
-        let mut facts: Vec<&Known> =
+    fn holding_facts(&self, now: i64) -> Vec<&LoggedEvent> {
+        let mut facts: Vec<&LoggedEvent> =
             self.events.iter().filter(|event| event.at.millis() <= now && !self.is_void(event)).collect();
         facts.sort_by_key(|event| std::cmp::Reverse(event.rank()));
         facts
@@ -96,7 +96,7 @@ impl Naive {
 
     pub(super) fn observed(&self, (provider, account): Account<'_>, now: i64) -> Vec<Observed> {
         let facts = self.holding_facts(now).into_iter();
-        let said = facts
+        let readings = facts
             .filter_map(|fact| match &fact.payload {
                 Payload::QuotaObserved(seen)
                     if seen.provider.as_str() == provider && seen.account.as_deref() == account =>
@@ -112,7 +112,7 @@ impl Naive {
                 _ => None,
             })
             .collect();
-        without_idle(said)
+        without_idle(readings)
     }
 
     /// Every switch up to a time, earliest first: when, from, to.
@@ -139,13 +139,13 @@ impl Naive {
 
 /// Removes readings of idle feeds. A reading is idle if an earlier one of the same length had a later end, or the same
 /// end and more usage. Ends further away than the length of the window do not affect other readings.
-fn without_idle(mut said: Vec<Observed>) -> Vec<Observed> {
+fn without_idle(mut readings: Vec<Observed>) -> Vec<Observed> {
     const JITTER: i64 = 5 * 60_000;
-    said.sort_by_key(|seen| seen.rank);
+    readings.sort_by_key(|seen| seen.rank);
     let mut kept: Vec<Observed> = Vec::new();
     // For each length: the end and the usage that later readings are compared with.
     let mut leads: BTreeMap<i64, (Option<i64>, Option<u32>)> = BTreeMap::new();
-    for seen in said {
+    for seen in readings {
         let at = seen.rank.0.millis();
         let used = seen.used.map(|used| used.hundredths());
         let sound = seen.resets_at.is_none_or(|end| end - at <= seen.minutes * 60_000 + JITTER);
@@ -173,7 +173,7 @@ fn without_idle(mut said: Vec<Observed>) -> Vec<Observed> {
     kept
 }
 
-fn named_by(event: &Known) -> Option<Account<'_>> {
+fn named_by(event: &LoggedEvent) -> Option<Account<'_>> {
     let (provider, account) = match &event.payload {
         Payload::TokensRecorded(data) => (&*data.provider, &data.account),
         Payload::TokensAmended(data) => (&*data.replacement.provider, &data.replacement.account),

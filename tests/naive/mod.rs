@@ -19,14 +19,14 @@ type Rank = (Timestamp, EventId);
 
 /// An event with its position.
 #[derive(Clone, Debug)]
-struct Known {
+struct LoggedEvent {
     position: u64,
     id: EventId,
     at: Timestamp,
     payload: Payload,
 }
 
-impl Known {
+impl LoggedEvent {
     const fn rank(&self) -> Rank {
         (self.at, self.id)
     }
@@ -35,13 +35,13 @@ impl Known {
 /// The list.
 #[derive(Clone, Debug)]
 pub struct Naive {
-    events: Vec<Known>,
+    events: Vec<LoggedEvent>,
 }
 
 impl Naive {
     /// The events of a log, in its order.
     pub fn new(log: &[NewEvent]) -> Self {
-        let known = |(position, event): (u64, &NewEvent)| Known {
+        let known = |(position, event): (u64, &NewEvent)| LoggedEvent {
             position,
             id: event.id.unwrap(),
             at: event.occurred_at,
@@ -53,12 +53,12 @@ impl Naive {
 
 /// A token record with its corrections.
 #[derive(Clone, Debug)]
-struct Counted {
+struct CountedRecord {
     at: i64,
     record: TokenRecord,
 }
 
-impl Counted {
+impl CountedRecord {
     fn account(&self) -> (&str, Option<&str>) {
         (&self.record.provider, self.record.account.as_deref())
     }
@@ -73,9 +73,9 @@ pub struct Sum {
 }
 
 impl Sum {
-    fn of<'a>(records: impl IntoIterator<Item = &'a Counted>) -> Self {
+    fn of<'a>(records: impl IntoIterator<Item = &'a CountedRecord>) -> Self {
         let mut sum = Self::default();
-        for Counted { record, .. } in records {
+        for CountedRecord { record, .. } in records {
             sum.requests += 1;
             for (slot, class) in sum.tokens.iter_mut().zip(TokenClass::ALL) {
                 *slot += record.tokens.get(class).unwrap_or(0);

@@ -6,8 +6,8 @@ use chrono::DateTime;
 use chrono_tz::Tz;
 use usage_ledger::{Report, ReportKey, TokenRecord};
 
-use super::windows::{Policy, Window, is_session, lay};
-use super::{Counted, Naive, Sum};
+use super::windows::{Policy, Window, is_session, place_observed};
+use super::{CountedRecord, Naive, Sum};
 
 /// The parameters of a report.
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ impl Question {
         report
     }
 
-    fn admits(&self, counted: &Counted) -> bool {
+    fn admits(&self, counted: &CountedRecord) -> bool {
         self.since.is_none_or(|since| counted.at >= since)
             && self.until.is_none_or(|until| counted.at < until)
             && self.only.iter().all(|(key, _)| {
@@ -72,8 +72,8 @@ fn format(at: i64, zone: &str, format: &str) -> String {
 
 impl Naive {
     pub fn report(&self, question: &Question) -> (Rows, Sum) {
-        let counted: Vec<Counted> = self.counted().into_iter().filter(|record| question.admits(record)).collect();
-        let mut groups: BTreeMap<Vec<Option<String>>, Vec<&Counted>> = BTreeMap::new();
+        let counted: Vec<CountedRecord> = self.counted().into_iter().filter(|record| question.admits(record)).collect();
+        let mut groups: BTreeMap<Vec<Option<String>>, Vec<&CountedRecord>> = BTreeMap::new();
         let mut windows = BTreeMap::new();
         for record in &counted {
             let key = |key: &ReportKey| match key {
@@ -104,7 +104,7 @@ impl Naive {
         let mut observed = self.observed(account, i64::MAX);
         observed.retain(|seen| is_session(seen.minutes));
         let uses: Vec<i64> = self.counted_of(account).iter().map(|record| record.at).collect();
-        Policy::Session(self.limits(account, i64::MAX).session_policy).windows(&uses, &lay(observed))
+        Policy::Session(self.limits(account, i64::MAX).session_policy).windows(&uses, &place_observed(observed))
     }
 }
 

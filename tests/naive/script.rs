@@ -329,7 +329,7 @@ impl Script {
 
 /// A report on a script's ledger.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct ScriptReport {
     by: Vec<ReportKey>,
     since: Option<When>,
     until: Option<When>,
@@ -356,7 +356,7 @@ pub fn all_keys() -> Vec<ReportKey> {
     ]
 }
 
-pub fn asked() -> impl Strategy<Value = Asked> {
+pub fn asked() -> impl Strategy<Value = ScriptReport> {
     let only = vec![
         (ReportKey::Provider, "anthropic"),
         (ReportKey::Provider, "ollama"),
@@ -378,11 +378,11 @@ pub fn asked() -> impl Strategy<Value = Asked> {
     ];
     let border = || option::weighted(0.4, when());
     (by.prop_shuffle(), border(), border(), select(ZONES.to_vec()), none_or_few)
-        .prop_map(|(by, since, until, zone, only)| Asked { by, since, until, zone, only })
+        .prop_map(|(by, since, until, zone, only)| ScriptReport { by, since, until, zone, only })
 }
 
 impl Script {
-    pub fn question(&self, asked: &Asked) -> Question {
+    pub fn question(&self, asked: &ScriptReport) -> Question {
         Question {
             by: asked.by.clone(),
             since: asked.since.map(|when| self.instant(when)),

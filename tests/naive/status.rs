@@ -5,8 +5,8 @@ use usage_ledger::event::Weights;
 
 use super::answers::{AccountAnswer, StatusAnswer, WindowAnswer};
 use super::facts::{Account, Limits};
-use super::windows::{Policy, is_session, is_weekly, lay};
-use super::{Counted, Naive, Sum};
+use super::windows::{Policy, is_session, is_weekly, place_observed};
+use super::{CountedRecord, Naive, Sum};
 
 /// Tokens times their weights, in whole tokens. Weights here have one decimal at most.
 fn weigh(sum: &Sum, weights: &Weights) -> u64 {
@@ -24,13 +24,13 @@ fn hundredths(weighted: u64, limit: u64) -> u64 {
     weighted * 10_000 / limit
 }
 
-fn between(counted: &[Counted], from: i64, to: i64) -> Sum {
+fn between(counted: &[CountedRecord], from: i64, to: i64) -> Sum {
     Sum::of(counted.iter().filter(|record| from <= record.at && record.at < to))
 }
 
 /// A reading is fresh for a quarter of an hour, and ignored after sixteen days.
 const FRESH: i64 = 900_000;
-const HEARD: i64 = 16 * 24 * 3_600_000;
+const REMEMBERED: i64 = 16 * 24 * 3_600_000;
 
 impl Naive {
     fn window(
@@ -42,14 +42,14 @@ impl Naive {
         limit: Option<(u64, u64)>,
     ) -> WindowAnswer {
         let mut observations = self.observed(account, now);
-        observations.retain(|seen| seen.rank.0.millis() >= now - HEARD);
+        observations.retain(|seen| seen.rank.0.millis() >= now - REMEMBERED);
         observations.retain(|seen| match policy {
             Policy::Session(_) => is_session(seen.minutes),
             Policy::Weekly(_) => is_weekly(seen.minutes),
         });
         let counted = self.counted_of(account);
         let uses: Vec<i64> = counted.iter().map(|record| record.at).collect();
-        let window = policy.current(now, &uses, &lay(observations.clone()));
+        let window = policy.current(now, &uses, &place_observed(observations.clone()));
         let sum = window.map_or_else(Sum::default, |window| between(&counted, window.start, window.end.min(now + 1)));
         let weighted = weigh(&sum, &limits.weights);
         let mut answer = WindowAnswer {
@@ -84,8 +84,8 @@ impl Naive {
                 answer.percent = Some(u64::from(used.hundredths()));
                 answer.basis = "observed".to_owned();
                 if let Some((tokens, _)) = limit.filter(|_| since > 0) {
-                    let said = u64::from(used.hundredths());
-                    answer.percent = Some((said + hundredths(since, tokens)).min(10_000).max(said));
+                    let reading = u64::from(used.hundredths());
+                    answer.percent = Some((reading + hundredths(since, tokens)).min(10_000).max(reading));
                     answer.basis = "observed + local delta".to_owned();
                 }
             }

@@ -52,14 +52,14 @@ pub const fn is_weekly(minutes: i64) -> bool {
 
 /// The observed windows on the time line, latest first. An earlier one gets the part of its window before the first
 /// occupied section, and counts if that is more than half.
-pub fn lay(mut observations: Vec<Observed>) -> Vec<Window> {
+pub fn place_observed(mut observations: Vec<Observed>) -> Vec<Window> {
     observations.sort_by_key(|seen| std::cmp::Reverse(seen.rank));
-    let mut laid: Vec<Window> = Vec::new();
+    let mut placed: Vec<Window> = Vec::new();
     for seen in observations {
         let Some(resets_at) = seen.resets_at else { continue };
         let length = seen.minutes * MINUTE;
         let mut free = vec![(resets_at - length, resets_at)];
-        for taken in &laid {
+        for taken in &placed {
             free = free
                 .into_iter()
                 .flat_map(|(from, to)| [(from, to.min(taken.start)), (from.max(taken.end), to)])
@@ -69,11 +69,11 @@ pub fn lay(mut observations: Vec<Observed>) -> Vec<Window> {
         if let Some((start, end)) = free.into_iter().min()
             && (end - start) * 2 > length
         {
-            laid.push(Window { start, resets_at: end, end, observed: true });
+            placed.push(Window { start, resets_at: end, end, observed: true });
         }
     }
-    laid.sort_by_key(|window| window.start);
-    laid
+    placed.sort_by_key(|window| window.start);
+    placed
 }
 
 fn utc(local: NaiveDateTime, zone: Tz) -> i64 {

@@ -97,8 +97,8 @@ fn a_process_that_continues_after_a_failure_loses_nothing() {
         let mut command = worker::command(&files, &home, seed.wrapping_add(round), 0..30);
         let done = shim.apply(&mut command).output().unwrap();
         let output = String::from_utf8_lossy(&done.stdout).into_owned();
-        let said = String::from_utf8_lossy(&done.stderr);
-        assert!(done.status.success(), "{}, number {number}: {said}", plan.name);
+        let stderr = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{}, number {number}: {stderr}", plan.name);
         hits += u64::from(shim.was_hit());
         refused += output.matches("\nerr ").count();
         let acknowledged: Vec<Acknowledged> =

@@ -69,7 +69,7 @@ impl Cutter<'_> {
             return;
         }
         match survey(&path, acknowledged.iter().copied()) {
-            Ok(found) => self.older += u64::from(last.is_some_and(|last| found.size > last.size)),
+            Ok(checked) => self.older += u64::from(last.is_some_and(|last| checked.size > last.size)),
             Err(why) => panic!("cut at call {at}, sectors of {sector} bytes: {why}; the files are in {}", kept(&place)),
         }
     }
@@ -175,8 +175,8 @@ fn cut_command(bench: &Bench, scenario: &Scenario, cuts: u64, rng: &mut Rng) {
             bench.clear();
             let sector = SECTORS[rng.index(SECTORS.len())];
             disk.lose_power(rng, sector, bench.files(), bench.files());
-            let found = bench.left(scenario, call.is_none()).and_then(|()| bench.repeat(scenario));
-            if let Err(why) = found {
+            let checked = bench.left(scenario, call.is_none()).and_then(|()| bench.repeat(scenario));
+            if let Err(why) = checked {
                 panic!("{}, cut at call {at} of {}: {why}", scenario.name, calls.len());
             }
         }

@@ -50,14 +50,14 @@ fn has_key(ledger: &Ledger, key: &str) -> bool {
 fn has_kind(ledger: &Ledger, kind: &str) -> bool {
     let snapshot = ledger.snapshot().unwrap();
     let mark = format!("\"kind\":\"{kind}\"");
-    let mut found = false;
+    let mut has_period = false;
     snapshot
         .lines(1.into(), &mut |_, line| {
-            found |= line.contains(&mark);
+            has_period |= line.contains(&mark);
             Ok(true)
         })
         .unwrap();
-    found
+    has_period
 }
 
 fn has_project(ledger: &Ledger, project: &str) -> bool {
@@ -283,9 +283,9 @@ impl Bench {
 
     /// Checks the files after a command failed or died, and that it can be repeated.
     pub fn check(&self, scenario: &Scenario, done: &Output, answer: &[u8]) -> Result<(), String> {
-        let said = String::from_utf8_lossy(&done.stderr).into_owned();
-        let fail = |why: String| Err(format!("{why}\nit ended with {} and said: {said}", done.status));
-        if done.status.code() == Some(101) || said.contains("panicked") {
+        let stderr = String::from_utf8_lossy(&done.stderr).into_owned();
+        let fail = |why: String| Err(format!("{why}\nit ended with {} and said: {stderr}", done.status));
+        if done.status.code() == Some(101) || stderr.contains("panicked") {
             return fail("it panicked".into());
         }
         if let Err(why) = self.left(scenario, done.status.success()) {
@@ -341,13 +341,13 @@ impl Bench {
     /// Repeating the command without failures gives its effect exactly once.
     pub fn repeat(&self, scenario: &Scenario) -> Result<(), String> {
         let again = self.command(scenario).output().unwrap();
-        let said = String::from_utf8_lossy(&again.stderr).into_owned();
+        let stderr = String::from_utf8_lossy(&again.stderr).into_owned();
         let ledger = Ledger::open(self.ledger()).map_err(|error| error.to_string())?;
         let is_done = (scenario.done)(&ledger);
         // A period is sealed once and an event voided once: repeating is an error that changes nothing.
         let refused = again.status.code() == Some(2) && matches!(scenario.name, "seal" | "shred" | "void");
         if !is_done || !(again.status.success() || refused) {
-            return Err(format!("repeated, it ends with {} and says: {said}", again.status));
+            return Err(format!("repeated, it ends with {} and says: {stderr}", again.status));
         }
         if requests(&ledger) != scenario.requests {
             return Err(format!("repeated, {} calls count instead of {}", requests(&ledger), scenario.requests));

@@ -19,21 +19,21 @@ fn fixtures() -> PathBuf {
 /// Every stored ledger.
 fn ledgers() -> Vec<PathBuf> {
     let entries = fs::read_dir(fixtures()).unwrap();
-    let mut found: Vec<PathBuf> = entries
+    let mut ledgers: Vec<PathBuf> = entries
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "db"))
         .collect();
-    found.sort();
-    assert!(!found.is_empty());
-    found
+    ledgers.sort();
+    assert!(!ledgers.is_empty());
+    ledgers
 }
 
 fn ask(ledger: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new(crate::program());
     command.env_clear().env("HOME", ledger.parent().unwrap()).env("TZ", "UTC").env("USAGE_LEDGER", ledger);
     let done = command.args(["--now", "2026-06-03T12:00:00Z"]).args(arguments).output().unwrap();
-    let said = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert!(done.status.success(), "{arguments:?} of {}: {said}", ledger.display());
+    let stderr = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.success(), "{arguments:?} of {}: {stderr}", ledger.display());
     String::from_utf8(done.stdout).unwrap()
 }
 
@@ -53,7 +53,7 @@ fn ledgers_of_earlier_schemas_are_opened_upgraded_and_verified() {
         let name = kept.file_stem().unwrap().to_str().unwrap();
         assert_eq!(schema(&copy), name.rsplit('-').next().unwrap().parse::<i64>().unwrap(), "the schema in its name");
 
-        let found = survey(&copy, []).unwrap_or_else(|why| panic!("{name}: {why}"));
+        let ledgers = survey(&copy, []).unwrap_or_else(|why| panic!("{name}: {why}"));
         assert_eq!(schema(&copy), schema(&newest), "{name} is not brought to the newest schema");
         let lines = fs::read_to_string(kept.with_extension("jsonl")).unwrap();
         assert_eq!(ask(&copy, &["export", "--format", "events"]), lines, "{name}: the lines");
@@ -72,7 +72,7 @@ fn ledgers_of_earlier_schemas_are_opened_upgraded_and_verified() {
         let ledger = Ledger::open(&copy).unwrap();
         ledger.record(TokenRecord::new("openai", "m").input(1).key("later"), at(5_000)).unwrap();
         drop(ledger);
-        assert_eq!(survey(&copy, [found]).unwrap().size, found.size + 1);
+        assert_eq!(survey(&copy, [ledgers]).unwrap().size, ledgers.size + 1);
     }
 }
 

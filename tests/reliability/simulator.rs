@@ -15,7 +15,7 @@ use usage_ledger::store::{EventStore, MemoryStore, SqliteStore};
 use usage_ledger::{AsOf, Error, EventId, Ledger, Outcome, Position, Result, Timestamp, TokenRecord};
 
 use crate::corpus::rng::Rng;
-use crate::naive::script::{ACCOUNTS, Asked, Script, When, asked, script, when};
+use crate::naive::script::{ACCOUNTS, ScriptReport, Script, When, asked, script, when};
 use crate::naive::{Naive, answers};
 use crate::{seeded, setting};
 use store::{Fault, Faults, Faulty};
@@ -70,7 +70,7 @@ struct History {
     faults: Faults,
     rng: Rng,
     script: Script,
-    questions: Vec<Asked>,
+    questions: Vec<ScriptReport>,
     times: Vec<When>,
     /// Events of the script that are not appended yet.
     coming: VecDeque<NewEvent>,
@@ -186,11 +186,11 @@ impl History {
             assert_eq!((event.id, &event.payload, event.occurred_at), (logged.id, &logged.payload, logged.occurred_at));
         }
         let ids: Vec<EventId> = events.iter().map(|event| event.id.unwrap()).collect();
-        let found: Vec<Position> = {
+        let positions: Vec<Position> = {
             let snapshot = self.ledger().snapshot().unwrap();
             ids.iter().map(|id| snapshot.position(*id).unwrap()).collect()
         };
-        for (id, position) in ids.iter().zip(found) {
+        for (id, position) in ids.iter().zip(positions) {
             let place = self.log.iter().position(|event| event.id == Some(*id)).unwrap();
             assert_eq!(position.get(), place as u64 + 1);
         }
@@ -253,13 +253,13 @@ impl History {
     fn ask<T: Debug + PartialEq>(&mut self, ask: impl Fn(&Ledger) -> Result<T>) -> T {
         let right = ask(self.ledger()).unwrap();
         let fault = self.arm();
-        let told = ask(self.ledger());
+        let answer = ask(self.ledger());
         if self.faults.disarm() {
             // A failed read may only affect a cache; a successful answer must be the same.
-            assert!(told.as_ref().map_or(true, |told| *told == right), "{fault:?} made of {right:?}: {told:?}");
-            self.reach(if told.is_err() { "read failed" } else { "read met no fault" });
+            assert!(answer.as_ref().map_or(true, |answer| *answer == right), "{fault:?} made of {right:?}: {answer:?}");
+            self.reach(if answer.is_err() { "read failed" } else { "read met no fault" });
         } else {
-            assert_eq!(told.unwrap(), right, "the same question has two answers");
+            assert_eq!(answer.unwrap(), right, "the same question has two answers");
             self.reach("read met no fault");
         }
         right

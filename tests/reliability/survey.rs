@@ -20,17 +20,17 @@ pub fn survey(path: &Path, acknowledged: impl IntoIterator<Item = Acknowledged>)
     if !verified.ok {
         return Err(format!("verify finds {:?}", verified.findings));
     }
-    let found = state(&ledger).map_err(words)?;
+    let current = state(&ledger).map_err(words)?;
     let snapshot = ledger.snapshot().map_err(words)?;
     for state in acknowledged {
-        if state.size > found.size {
-            return Err(format!("{} events are there, {} were acknowledged", found.size, state.size));
+        if state.size > current.size {
+            return Err(format!("{} events are there, {} were acknowledged", current.size, state.size));
         }
         if snapshot.root_at(state.size).map_err(words)? != state.root {
             return Err(format!("the first {} events are not those that were acknowledged", state.size));
         }
     }
-    Ok(found)
+    Ok(current)
 }
 
 /// The current state of a ledger.

@@ -39,21 +39,21 @@ pub fn check(case: &Case) -> Read<Checked> {
     let used = given["session_pct"].as_f64().unwrap_or(0.0);
     if case.when.starts_with("rate") {
         let rate = rate(&uses);
-        let close = |found: Option<f64>, wanted: &Value| match wanted {
-            Value::Null => found.is_none(),
+        let close = |actual: Option<f64>, wanted: &Value| match wanted {
+            Value::Null => actual.is_none(),
             Value::String(text) if text.starts_with("> ") => {
-                found.is_some_and(|found| text[2..].parse().is_ok_and(|least: f64| found > least))
+                actual.is_some_and(|actual| text[2..].parse().is_ok_and(|least: f64| actual > least))
             }
             // Idle time counts: the rate is the usage divided by the time since the first use.
             Value::String(_) => {
                 let first = uses.iter().map(|(at, _)| *at).min();
                 let sum: f64 = uses.iter().map(|(_, cost)| cost).sum();
                 let minutes = first.map(|first| (NOW.millis() - first.millis()) as f64 / MINUTE as f64);
-                found.zip(minutes).is_some_and(|(found, minutes)| (found - sum / minutes).abs() < 1e-9)
+                actual.zip(minutes).is_some_and(|(actual, minutes)| (actual - sum / minutes).abs() < 1e-9)
             }
             wanted => {
-                let near = |found: f64, wanted: f64| (found - wanted).abs() < 1e-6 * found.abs().max(1.0);
-                found.zip(wanted.as_f64()).is_some_and(|(found, wanted)| near(found, wanted))
+                let near = |actual: f64, wanted: f64| (actual - wanted).abs() < 1e-6 * actual.abs().max(1.0);
+                actual.zip(wanted.as_f64()).is_some_and(|(actual, wanted)| near(actual, wanted))
             }
         };
         let modes = [None, Some(Mode::Review), Some(Mode::Implement), Some(Mode::Deep)];
@@ -63,7 +63,7 @@ pub fn check(case: &Case) -> Read<Checked> {
             let right = match (name.as_str(), wanted) {
                 ("rate", wanted) => close(rate.map(|rate| rate.per_minute), wanted),
                 ("tte", Value::Array(wanted)) => {
-                    wanted.len() == left.len() && left.iter().zip(wanted).all(|(found, wanted)| close(*found, wanted))
+                    wanted.len() == left.len() && left.iter().zip(wanted).all(|(actual, wanted)| close(*actual, wanted))
                 }
                 _ => return Ok(unknown(case)),
             };
@@ -76,17 +76,17 @@ pub fn check(case: &Case) -> Read<Checked> {
     if case.when.starts_with("one-tier downgrade") {
         let rate = rate(&uses);
         for (from, to) in members(expect, "expect")? {
-            let found = slowed(mode(from)?, used, rate);
-            if found.name() != word(to, from)? {
-                return Ok(Checked::Failed(format!("{from} becomes {found}, wanted {to}")));
+            let actual = slowed(mode(from)?, used, rate);
+            if actual.name() != word(to, from)? {
+                return Ok(Checked::Failed(format!("{from} becomes {actual}, wanted {to}")));
             }
         }
         return Ok(Checked::Passed);
     }
     if case.when.contains("warning") {
         // Once per window: the caller remembers the window's opening.
-        let told = given["warned_this_session"].as_bool().unwrap_or(false);
-        return Ok(same(json!(warned(given) && !told), expect.clone()));
+        let warned_before = given["warned_this_session"].as_bool().unwrap_or(false);
+        return Ok(same(json!(warned(given) && !warned_before), expect.clone()));
     }
     if case.when.contains("reset") || case.when.contains("rollover") {
         // Uses of an earlier window give no rate.
@@ -95,8 +95,8 @@ pub fn check(case: &Case) -> Read<Checked> {
             ledger.record(TokenRecord::new("claude", "m").input((points * 5_000.0) as u64), *at).unwrap();
         }
         ledger.override_usage("claude", WindowKind::Session, Percent::default(), "test", "", NOW).unwrap();
-        let found = u8::from(ledger.budget("claude", NOW).unwrap().burn.is_some());
-        return Ok(same(json!(found), expect.get("samples").unwrap_or(expect).clone()));
+        let actual = u8::from(ledger.budget("claude", NOW).unwrap().burn.is_some());
+        return Ok(same(json!(actual), expect.get("samples").unwrap_or(expect).clone()));
     }
     Ok(match case.when.as_str() {
         "record sample" => {
@@ -111,8 +111,8 @@ pub fn check(case: &Case) -> Read<Checked> {
         // There is no file of samples that could be damaged: an empty ledger has no rate.
         "load" => {
             let ledger = Ledger::in_memory().unwrap();
-            let found = u8::from(ledger.budget("anthropic", NOW).unwrap().burn.is_some());
-            same(json!(found), expect.get("samples").unwrap_or(expect).clone())
+            let actual = u8::from(ledger.budget("anthropic", NOW).unwrap().burn.is_some());
+            same(json!(actual), expect.get("samples").unwrap_or(expect).clone())
         }
         "samples kept" => {
             let Some(writers) = given["writers"].as_u64() else { return Ok(unknown(case)) };

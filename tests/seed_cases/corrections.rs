@@ -40,25 +40,25 @@ pub fn overridden(case: &Case) -> Read<Checked> {
     // also states that the quota is available.
     let words: Vec<&str> = case.when.split_whitespace().collect();
     let used = words.iter().find_map(|word| word.trim_end_matches('%').parse::<i64>().ok());
-    let mut said = None;
-    let mut say = |ledger: &Ledger, used: i64| {
+    let mut overridden_percent = None;
+    let mut override_with = |ledger: &Ledger, used: i64| {
         let used = Percent::from_hundredths(u32::try_from(used.clamp(0, 100)).unwrap() * 100);
         let outcome = ledger.override_usage("claude", WindowKind::Session, used, "test", "", NOW).unwrap();
-        said = Some(outcome.position());
+        overridden_percent = Some(outcome.position());
     };
     match words.as_slice() {
-        ["/quota", "reset", ..] => say(&ledger, 0),
-        ["/quota", ..] | ["set", "used", ..] if used.is_some() => say(&ledger, used.unwrap()),
+        ["/quota", "reset", ..] => override_with(&ledger, 0),
+        ["/quota", ..] | ["set", "used", ..] if used.is_some() => override_with(&ledger, used.unwrap()),
         ["/resume", ..] => {
             // Without a pause there is nothing to resume, and nothing changes.
             assert_eq!(ledger.resume("", NOW).is_ok(), pause.is_some());
             if pause == Some("quota") {
-                say(&ledger, 0);
+                override_with(&ledger, 0);
             }
         }
         _ => return Ok(unknown(case)),
     }
-    if let Some(position) = said.filter(|_| case.when.contains("undo") || case.when.contains("void")) {
+    if let Some(position) = overridden_percent.filter(|_| case.when.contains("undo") || case.when.contains("void")) {
         let id = ledger.event(position).unwrap().id;
         ledger.void(id, "undone", NOW).unwrap();
     }
@@ -83,10 +83,10 @@ pub fn overridden(case: &Case) -> Read<Checked> {
             "mode_not" => ledger.budget("claude", NOW).unwrap().mode.name() != word(wanted, name)?,
             // Both numbers are shown: the override, which applies, and the provider's.
             "shown" => {
-                let said = session.overridden.as_ref().and_then(|said| said.percent);
+                let overridden_percent = session.overridden.as_ref().and_then(|overridden_percent| overridden_percent.percent);
                 let typed = used.map(|used| Percent::from_hundredths(used.clamp(0, 100) as u32 * 100));
-                session.percent == said
-                    && said == typed
+                session.percent == overridden_percent
+                    && overridden_percent == typed
                     && session.observed.as_ref().and_then(|seen| seen.percent) == anchor
             }
             _ => return Ok(unknown(case)),
@@ -117,8 +117,8 @@ pub fn robust(case: &Case) -> Checked {
                 let again = TokenRecord::new("claude", "m").input(5).key("the same");
                 ledger.append([NewEvent::new(again, NOW)], NOW).unwrap();
             }
-            let found = ledger.provider("claude", NOW).unwrap().all_time.requests;
-            same(json!(found), expect.as_object().unwrap().values().next().cloned().unwrap_or_default())
+            let actual = ledger.provider("claude", NOW).unwrap().all_time.requests;
+            same(json!(actual), expect.as_object().unwrap().values().next().cloned().unwrap_or_default())
         }
         "record" => {
             // Counts are unsigned; text with a sign is refused at the input.

@@ -74,7 +74,7 @@ fn response(case: &Case) -> Checked {
         let fits = match (key.as_str(), split(key)) {
             ("result", _) if value.is_null() => seen.observations.is_empty(),
             ("extra", _) => extra(&seen, value),
-            (_, Some((window, field))) => window_says(&seen, window, field, value),
+            (_, Some((window, field))) => window_matches(&seen, window, field, value),
             _ => return unknown(case),
         };
         if !fits {
@@ -86,7 +86,7 @@ fn response(case: &Case) -> Checked {
 
 /// The windows besides the two account-wide ones: their names, or their usage.
 fn extra(seen: &Observed, wanted: &Value) -> bool {
-    let found: Map<String, Value> = seen
+    let actual: Map<String, Value> = seen
         .observations
         .iter()
         .filter_map(|one| Some((one.scope.clone()?, serde_json::to_value(one.used_percent).ok()?)))
@@ -95,17 +95,17 @@ fn extra(seen: &Observed, wanted: &Value) -> bool {
         Value::Array(names) => {
             let mut names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
             names.sort_unstable();
-            found.keys().collect::<Vec<_>>() == names
+            actual.keys().collect::<Vec<_>>() == names
         }
         Value::Object(wanted) => {
-            wanted.len() == found.len()
-                && wanted.iter().all(|(name, value)| found.get(name).and_then(percent) == percent(value))
+            wanted.len() == actual.len()
+                && wanted.iter().all(|(name, value)| actual.get(name).and_then(percent) == percent(value))
         }
-        wanted => wanted.is_null() && found.is_empty(),
+        wanted => wanted.is_null() && actual.is_empty(),
     }
 }
 
-fn window_says(seen: &Observed, window: &str, field: &str, wanted: &Value) -> bool {
+fn window_matches(seen: &Observed, window: &str, field: &str, wanted: &Value) -> bool {
     let minutes = if window == "session" { 300 } else { 10_080 };
     let one = seen.observations.iter().find(|one| one.window_minutes == minutes && one.scope.is_none());
     match (field, wanted) {
@@ -208,23 +208,23 @@ fn percentages(case: &Case) -> Checked {
         Window { name: "session", minutes: 300, given, heuristic: heuristic(0) },
         Window { name: "weekly", minutes: 10_080, given, heuristic: heuristic(1) },
     ];
-    let said: Vec<QuotaObserved> = windows.iter().map(Window::observation).collect();
-    let said: Vec<QuotaObserved> =
-        said.into_iter().filter(|one| one.used_percent.is_some() || one.resets_at.is_some()).collect();
-    let mut found = Vec::new();
+    let readings: Vec<QuotaObserved> = windows.iter().map(Window::observation).collect();
+    let readings: Vec<QuotaObserved> =
+        readings.into_iter().filter(|one| one.used_percent.is_some() || one.resets_at.is_some()).collect();
+    let mut actual = Vec::new();
     for window in &windows {
-        match window.ledger(&said, now) {
-            Ok(usage) => found.push((window.name, usage)),
+        match window.ledger(&readings, now) {
+            Ok(usage) => actual.push((window.name, usage)),
             Err(error) => return Checked::Failed(error.to_string()),
         }
     }
-    let is_observed = found.iter().any(|(_, one)| matches!(one.basis, Basis::Observed | Basis::ObservedAndDelta));
+    let is_observed = actual.iter().any(|(_, one)| matches!(one.basis, Basis::Observed | Basis::ObservedAndDelta));
     let Value::Object(wanted) = &case.expect else {
-        return if case.expect.is_null() { holds(!is_observed, format!("{found:?}")) } else { unknown(case) };
+        return if case.expect.is_null() { holds(!is_observed, format!("{actual:?}")) } else { unknown(case) };
     };
     let mut wrong = Vec::new();
     for (key, value) in wanted.iter().filter(|(key, _)| !is_remark(key)) {
-        let window = split(key).and_then(|(name, field)| Some((found.iter().find(|one| one.0 == name)?, field)));
+        let window = split(key).and_then(|(name, field)| Some((actual.iter().find(|one| one.0 == name)?, field)));
         let fits = match (key.as_str(), window) {
             ("source", _) => is_observed == (value == "oauth_usage"),
             (_, Some(((_, usage), "" | "pct"))) => is_near(usage.percent, percent(value)),
@@ -236,16 +236,16 @@ fn percentages(case: &Case) -> Checked {
             _ => return unknown(case),
         };
         if !fits {
-            wrong.push(format!("{key} is not {value} in {found:?}"));
+            wrong.push(format!("{key} is not {value} in {actual:?}"));
         }
     }
     all(wrong)
 }
 
 /// Equal up to rounding of the last hundredth.
-fn is_near(found: Option<Percent>, wanted: Option<Percent>) -> bool {
-    match (found, wanted) {
-        (Some(found), Some(wanted)) => found.hundredths().abs_diff(wanted.hundredths()) <= 1,
-        (found, wanted) => found == wanted,
+fn is_near(actual: Option<Percent>, wanted: Option<Percent>) -> bool {
+    match (actual, wanted) {
+        (Some(actual), Some(wanted)) => actual.hundredths().abs_diff(wanted.hundredths()) <= 1,
+        (actual, wanted) => actual == wanted,
     }
 }

@@ -24,8 +24,8 @@ pub fn percent(value: &Value) -> Percent {
 }
 
 pub fn mode(name: &str) -> Read<Mode> {
-    let found = Mode::ALL.into_iter().find(|mode| mode.name() == name);
-    found.ok_or_else(|| Checked::Failed(format!("no rule for the mode `{name}`")))
+    let actual = Mode::ALL.into_iter().find(|mode| mode.name() == name);
+    actual.ok_or_else(|| Checked::Failed(format!("no rule for the mode `{name}`")))
 }
 
 fn whole(value: &Value) -> u8 {
@@ -130,9 +130,9 @@ fn afford(case: &Case) -> Read<Checked> {
             let of_cost =
                 |tier: &Tier| factor.trim_start_matches('x').parse() == Ok(f64::from(tier.cost_percent()) / 100.0);
             let Some(tier) = Tier::ALL.into_iter().find(of_cost) else { return Ok(unknown(case)) };
-            let found = ledger.gate(&Ask::new("claude").unwrap().tier(tier), NOW).unwrap().mode;
-            if found.name() != word(wanted, factor)? {
-                return Ok(Checked::Failed(format!("{factor}: {found}, wanted {wanted}")));
+            let actual = ledger.gate(&Ask::new("claude").unwrap().tier(tier), NOW).unwrap().mode;
+            if actual.name() != word(wanted, factor)? {
+                return Ok(Checked::Failed(format!("{factor}: {actual}, wanted {wanted}")));
             }
         }
         return Ok(Checked::Passed);

@@ -85,14 +85,14 @@ pub fn rows(case: &Case) -> Checked {
     let counted = calls(&ledger);
     let coerced = counted == wrong as u64 + 1;
     for (name, wanted) in expect.as_object().unwrap() {
-        let found = match name.as_str() {
+        let actual = match name.as_str() {
             "skipped_or_coerced" => coerced || report.skipped.len() == wrong,
             "other_lines_counted" => counted >= 1,
             "reported" => coerced || !report.skipped.is_empty(),
             _ => return unknown(case),
         };
-        if json!(found) != *wanted {
-            return Checked::Failed(format!("{name}: {found}, skipped {:?}", report.skipped));
+        if json!(actual) != *wanted {
+            return Checked::Failed(format!("{name}: {actual}, skipped {:?}", report.skipped));
         }
     }
     Checked::Passed

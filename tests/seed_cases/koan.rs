@@ -59,27 +59,27 @@ fn moment(value: &Value) -> Option<Timestamp> {
     Some(local.and_utc().into())
 }
 
-fn close(found: f64, wanted: f64) -> bool {
-    (found - wanted).abs() < 1e-9
+fn close(actual: f64, wanted: f64) -> bool {
+    (actual - wanted).abs() < 1e-9
 }
 
 /// Whether a value equals the expected one; an expected number is compared numerically.
-fn alike(found: &Value, wanted: &Value) -> bool {
-    match (found.as_f64(), wanted.as_f64()) {
-        (Some(found), Some(wanted)) => close(found, wanted),
-        _ => found == wanted,
+fn alike(actual: &Value, wanted: &Value) -> bool {
+    match (actual.as_f64(), wanted.as_f64()) {
+        (Some(actual), Some(wanted)) => close(actual, wanted),
+        _ => actual == wanted,
     }
 }
 
 /// Passes if every expected field is equal.
-fn fields(found: &Value, wanted: &Value) -> Checked {
-    let Some(wanted) = wanted.as_object() else { return holds(alike(found, wanted), format!("found {found}")) };
+fn fields(actual: &Value, wanted: &Value) -> Checked {
+    let Some(wanted) = wanted.as_object() else { return holds(alike(actual, wanted), format!("found {actual}")) };
     let wrong: Vec<_> = wanted
         .iter()
-        .filter(|(name, value)| !alike(found.get(name.as_str()).unwrap_or(&Value::Null), value))
+        .filter(|(name, value)| !alike(actual.get(name.as_str()).unwrap_or(&Value::Null), value))
         .map(|(name, value)| format!("{name}: wanted {value}"))
         .collect();
-    holds(wrong.is_empty(), format!("{}; found {found}", wrong.join(", ")))
+    holds(wrong.is_empty(), format!("{}; found {actual}", wrong.join(", ")))
 }
 
 fn usd(amount: Option<Usd>) -> Value {
@@ -87,7 +87,7 @@ fn usd(amount: Option<Usd>) -> Value {
 }
 
 /// Whether a text contains all expected parts, and none of the excluded ones.
-fn contains(found: &str, wanted: &Value) -> Option<Checked> {
+fn contains(actual: &str, wanted: &Value) -> Option<Checked> {
     let parts = |value: &Value| -> Option<Vec<String>> {
         value.as_array()?.iter().map(|part| part.as_str().map(str::to_owned)).collect()
     };
@@ -96,10 +96,10 @@ fn contains(found: &str, wanted: &Value) -> Option<Checked> {
         list => (Some(list), None),
     };
     let wanted = wanted.map_or(Some(Vec::new()), parts)?;
-    let missing = wanted.into_iter().filter(|part| !found.contains(part.as_str()));
-    let present = unwanted.and_then(parts).unwrap_or_default().into_iter().filter(|part| found.contains(part.as_str()));
+    let missing = wanted.into_iter().filter(|part| !actual.contains(part.as_str()));
+    let present = unwanted.and_then(parts).unwrap_or_default().into_iter().filter(|part| actual.contains(part.as_str()));
     let wrong: Vec<_> = missing.chain(present).collect();
-    Some(holds(wrong.is_empty(), format!("{wrong:?} in {found:?}")))
+    Some(holds(wrong.is_empty(), format!("{wrong:?} in {actual:?}")))
 }
 
 // Instances of the seed system.

@@ -38,8 +38,8 @@ pub enum Checked {
 
 #[allow(dead_code, clippy::needless_pass_by_value)]
 /// Passes if two values are equal.
-pub fn same<T: PartialEq + std::fmt::Debug>(found: T, wanted: T) -> Checked {
-    if found == wanted { Checked::Passed } else { Checked::Failed(format!("found {found:?}, wanted {wanted:?}")) }
+pub fn same<T: PartialEq + std::fmt::Debug>(actual: T, wanted: T) -> Checked {
+    if actual == wanted { Checked::Passed } else { Checked::Failed(format!("found {actual:?}, wanted {wanted:?}")) }
 }
 
 #[allow(dead_code)]
@@ -54,8 +54,8 @@ pub const NOW: Timestamp = Timestamp::from_millis(1_781_092_800_000); // 2026-06
 /// A failed case where a value is not what the rule reads: `Err` ends the rule.
 pub type Read<T> = Result<T, Checked>;
 
-fn unreadable<T>(name: &str, kind: &str, found: &Value) -> Read<T> {
-    Err(Checked::Failed(format!("no rule for `{name}`: {found} is not {kind}")))
+fn unreadable<T>(name: &str, kind: &str, actual: &Value) -> Read<T> {
+    Err(Checked::Failed(format!("no rule for `{name}`: {actual} is not {kind}")))
 }
 
 /// A text of a case.

@@ -56,13 +56,13 @@ pub fn dashboard(case: &Case) -> Checked {
         ledger.pause(Paused { reason: "manual".into(), until: None, note: None }, NOW).unwrap();
     }
     let status = ledger.status(NOW).unwrap();
-    let found = match (&status.paused, status.providers[0].budget.burn) {
+    let actual = match (&status.paused, status.providers[0].budget.burn) {
         (Some(_), _) => "paused",
         (None, None) => "warming_up",
         (None, Some(_)) => "normal",
     };
     match &case.expect {
-        Value::String(wanted) => same(found.to_owned(), wanted.clone()),
+        Value::String(wanted) => same(actual.to_owned(), wanted.clone()),
         _ => unknown(case),
     }
 }

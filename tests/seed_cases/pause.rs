@@ -28,8 +28,8 @@ pub fn pause(case: &Case) -> Read<Checked> {
     let (given, expect) = (&case.given, &case.expect);
     if case.when.starts_with("parse pause duration") {
         // No text is no duration.
-        let found = given["text"].as_str().and_then(parse_duration).map(|millis| millis / SECOND);
-        return Ok(same(json!(found), expect.clone()));
+        let actual = given["text"].as_str().and_then(parse_duration).map(|millis| millis / SECOND);
+        return Ok(same(json!(actual), expect.clone()));
     }
     if let Some(left) = given["seconds_left"].as_i64() {
         return Ok(same(json!(until_reset(left * SECOND)), expect.clone()));
@@ -40,7 +40,7 @@ pub fn pause(case: &Case) -> Read<Checked> {
             let session = given["session_start"].as_str().and_then(|start| super::text::around(start, NOW));
             let reset = given["reset"].as_i64().map(|at| Timestamp::from_millis(at * SECOND));
             let reset = reset.or(session.map(|start| start.plus(5 * HOUR)));
-            let found = resume_at(reset, NOW);
+            let actual = resume_at(reset, NOW);
             let wanted = match &expect["resume"] {
                 Value::Number(at) => at.as_i64().map(|at| Timestamp::from_millis(at * SECOND)),
                 text => {
@@ -52,7 +52,7 @@ pub fn pause(case: &Case) -> Read<Checked> {
                     of_now.or_else(|| Some(base.plus(after("reset+")? * SECOND)))
                 }
             };
-            wanted.map_or_else(|| unknown(case), |wanted| same(found, wanted))
+            wanted.map_or_else(|| unknown(case), |wanted| same(actual, wanted))
         }
         "should auto-resume" => {
             let start = Timestamp::from_millis(0);
@@ -87,8 +87,8 @@ pub fn pause(case: &Case) -> Read<Checked> {
             same(json!(winners), expect["winners"].clone())
         }
         "quota check" => {
-            let found = super::text::judged(case, given["provider"].as_str().unwrap_or("claude"));
-            let result = match found {
+            let actual = super::text::judged(case, given["provider"].as_str().unwrap_or("claude"));
+            let result = match actual {
                 exhaustion::ScanVerdict::Exhausted(_) => "exhausted",
                 exhaustion::ScanVerdict::NotExhausted => "ok",
                 exhaustion::ScanVerdict::Unreliable => "unreliable",
@@ -134,7 +134,7 @@ pub fn preflight(case: &Case) -> Checked {
         last = Some(done);
     }
     for (name, wanted) in expect.as_object().unwrap() {
-        let found = match name.as_str() {
+        let actual = match name.as_str() {
             "ok" => json!(last.unwrap().ok),
             "probe_called" => json!(probed > 0),
             "probe_calls" => json!(probed),
@@ -145,8 +145,8 @@ pub fn preflight(case: &Case) -> Checked {
             }
             _ => return unknown(case),
         };
-        if found != *wanted {
-            return Checked::Failed(format!("{name} is {found}, wanted {wanted}"));
+        if actual != *wanted {
+            return Checked::Failed(format!("{name} is {actual}, wanted {wanted}"));
         }
     }
     Checked::Passed

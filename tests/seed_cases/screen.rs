@@ -51,19 +51,19 @@ mod shown {
             return unknown_value(given);
         };
         let filled = tui::bar_cells(used, usize::try_from(width).unwrap()).min(usize::try_from(width).unwrap());
-        let found = json!({"colour": tui::tint(used).name(), "color": tui::tint(used).name(), "filled": filled});
-        let right = |(name, wanted): (&String, &Value)| found[name] == *wanted;
-        holds(expect.as_object().unwrap().iter().all(right), format!("{found}, wanted {expect}"))
+        let actual = json!({"colour": tui::tint(used).name(), "color": tui::tint(used).name(), "filled": filled});
+        let right = |(name, wanted): (&String, &Value)| actual[name] == *wanted;
+        holds(expect.as_object().unwrap().iter().all(right), format!("{actual}, wanted {expect}"))
     }
 
     pub fn modal(given: &Value, expect: &Value) -> Checked {
         let Some(input) = given["input"].as_str() else { return unknown_value(given) };
-        let found = match tui::modal_input(input) {
+        let actual = match tui::modal_input(input) {
             KeyEntry::Cancelled => Value::Null,
             KeyEntry::Invalid => json!("invalid"),
             KeyEntry::Used(used) => json!(used),
         };
-        same(found, expect.clone())
+        same(actual, expect.clone())
     }
 
     /// The seed's message without records; this crate has no such file.

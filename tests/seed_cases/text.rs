@@ -47,9 +47,9 @@ fn detection(case: &Case) -> Option<Checked> {
             "transcript" => Stream::Transcript,
             _ => return None,
         };
-        let found = on(stream);
-        if Some(found.is_some()) != wanted.as_bool() {
-            wrong.push(format!("{key}: wanted {wanted}, found {:?}", found.map(|found| found.rule)));
+        let actual = on(stream);
+        if Some(actual.is_some()) != wanted.as_bool() {
+            wrong.push(format!("{key}: wanted {wanted}, found {:?}", actual.map(|actual| actual.rule)));
         }
     }
     Some(holds(wrong.is_empty(), wrong.join("; ")))
@@ -78,12 +78,12 @@ fn both_streams(case: &Case, provider: &str) -> Option<Checked> {
         Value::Bool(wanted) => same(matches!(verdict, ScanVerdict::Exhausted(_)), *wanted),
         Value::Null => same(verdict, ScanVerdict::NotExhausted),
         Value::Number(code) => {
-            let found = match verdict {
+            let actual = match verdict {
                 ScanVerdict::Exhausted(_) => 0,
                 ScanVerdict::NotExhausted => 1,
                 ScanVerdict::Unreliable => 2,
             };
-            same(Some(found), code.as_i64())
+            same(Some(actual), code.as_i64())
         }
         wanted if wanted.to_string().contains("unreliable") => same(verdict, ScanVerdict::Unreliable),
         wanted if wanted.to_string().contains("exhausted") => {
@@ -111,10 +111,10 @@ fn host(case: &Case) -> Zone {
 fn reset_time(case: &Case) -> Option<Checked> {
     let text = case.given.get("text")?.as_str()?;
     let now = instant(case.given.get("now")?.as_str()?)?;
-    let found = reset::parse(text, now, host(case));
-    Some(match at_and(case, found.at, now)? {
+    let actual = reset::parse(text, now, host(case));
+    Some(match at_and(case, actual.at, now)? {
         Checked::Passed => match case.expect.get("display").and_then(Value::as_str) {
-            Some(display) => same(found.display.as_str(), display),
+            Some(display) => same(actual.display.as_str(), display),
             None => Checked::Passed,
         },
         other => other,
@@ -124,15 +124,15 @@ fn reset_time(case: &Case) -> Option<Checked> {
 fn reset_extract(case: &Case) -> Option<Checked> {
     let text = case.given.get("text")?.as_str()?;
     let now = instant(case.given.get("now")?.as_str()?)?;
-    let found = reset::find(text, now, host(case));
+    let actual = reset::find(text, now, host(case));
     if case.expect.is_null() {
-        return Some(holds(found.is_none(), format!("{found:?}")));
+        return Some(holds(actual.is_none(), format!("{actual:?}")));
     }
-    Some(match at_and(case, found.as_ref().and_then(|reset| reset.at), now)? {
+    Some(match at_and(case, actual.as_ref().and_then(|reset| reset.at), now)? {
         Checked::Passed => match case.expect.get("phrase") {
             Some(phrase) => {
-                let found = found.map(|reset| reset.phrase).unwrap_or_default();
-                same(found.as_str(), phrase.as_str().unwrap_or_default())
+                let actual = actual.map(|reset| reset.phrase).unwrap_or_default();
+                same(actual.as_str(), phrase.as_str().unwrap_or_default())
             }
             None => Checked::Passed,
         },
@@ -143,10 +143,10 @@ fn reset_extract(case: &Case) -> Option<Checked> {
 /// Compares the instant with the `unix` of a case: a number, nothing, or the wall clock of the host.
 fn at_and(case: &Case, at: Option<Timestamp>, now: Timestamp) -> Option<Checked> {
     let Some(wanted) = case.expect.get("unix") else { return Some(Checked::Passed) };
-    let found = at.map(|at| at.millis() / SECOND);
+    let actual = at.map(|at| at.millis() / SECOND);
     Some(match wanted {
-        Value::Null => same(found, None),
-        Value::Number(unix) => same(found, unix.as_i64()),
+        Value::Null => same(actual, None),
+        Value::Number(unix) => same(actual, unix.as_i64()),
         Value::String(words) => {
             let (hours, minutes) = words.split_once(' ')?.0.split_once(':')?;
             let of_day = hours.parse::<i64>().ok()? * HOUR + minutes.parse::<i64>().ok()? * MINUTE;
@@ -209,8 +209,8 @@ fn estimated_text(case: &Case, start: Option<&str>, now: Option<Timestamp>) -> O
     if elapsed.is_some_and(|elapsed| elapsed < 0) && parse_duration(wanted).is_some() {
         // The seed counts the hours up to the end of a window that opens in the future, where ours counts days. A better
         // answer is that such a window opens now.
-        let found = if case.conformance == "better" { Some(length) } else { left };
-        return Some(same(found, parse_duration(wanted)));
+        let actual = if case.conformance == "better" { Some(length) } else { left };
+        return Some(same(actual, parse_duration(wanted)));
     }
     Some(same(countdown(left).as_str(), wanted))
 }

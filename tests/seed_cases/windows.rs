@@ -54,9 +54,9 @@ fn percent(case: &Case) -> Read<Checked> {
         }
         // Five runs in twenty minutes: the rate of an hour is that of fifteen runs.
         let burn = ledger.budget("claude", NOW).unwrap().burn;
-        let found = burn.map_or(0.0, |burn| f64::from(burn.percent_per_hour.hundredths()) / 100.0 / 15.0);
-        let near = (found - real(expect, "expect")?).abs() < 0.01;
-        return Ok(holds(near, format!("{points}, found {found}")));
+        let actual = burn.map_or(0.0, |burn| f64::from(burn.percent_per_hour.hundredths()) / 100.0 / 15.0);
+        let near = (actual - real(expect, "expect")?).abs() < 0.01;
+        return Ok(holds(near, format!("{points}, found {actual}")));
     }
     // Without a limit that can be one, the seed divides by 1, and a better answer is to refuse it.
     let least = u64::from(expect.get("error").is_none());
@@ -208,11 +208,11 @@ fn switch(case: &Case) -> Read<Checked> {
         }
         let now = NOW.plus(MINUTE);
         for (name, wanted) in members(expect, "expect")? {
-            let found = if name == "switches" {
+            let actual = if name == "switches" {
                 json!(ledger.status(now).unwrap().switches)
-            } else if let Some(found) = counters(&ledger, first(events), now).get(name) {
+            } else if let Some(actual) = counters(&ledger, first(events), now).get(name) {
                 // Without a provider the one that the case began with is meant.
-                found.clone()
+                actual.clone()
             } else if name == "active" {
                 let active = ledger.status(now).unwrap().active_provider;
                 if active == ProviderId::resolve(word(wanted, name)?).ok().map(|id| id.to_string()) {
@@ -220,14 +220,14 @@ fn switch(case: &Case) -> Read<Checked> {
                 }
                 json!(active)
             } else {
-                let found = counters(&ledger, name, now);
+                let actual = counters(&ledger, name, now);
                 match wanted.as_object() {
-                    None => found["session_tokens"].clone(),
-                    Some(wanted) => wanted.keys().map(|key| (key.clone(), found[key].clone())).collect(),
+                    None => actual["session_tokens"].clone(),
+                    Some(wanted) => wanted.keys().map(|key| (key.clone(), actual[key].clone())).collect(),
                 }
             };
-            if found != *wanted {
-                return Ok(Checked::Failed(format!("{name}: {found}, wanted {wanted}")));
+            if actual != *wanted {
+                return Ok(Checked::Failed(format!("{name}: {actual}, wanted {wanted}")));
             }
         }
         return Ok(Checked::Passed);
@@ -259,8 +259,8 @@ fn switch(case: &Case) -> Read<Checked> {
             }
             "session_tokens" | "weekly_tokens" | "runs" => counters(&ledger, after, NOW)[name] == *wanted,
             provider => {
-                let found = counters(&ledger, provider, NOW);
-                members(wanted, provider)?.iter().all(|(counter, wanted)| found[counter] == *wanted)
+                let actual = counters(&ledger, provider, NOW);
+                members(wanted, provider)?.iter().all(|(counter, wanted)| actual[counter] == *wanted)
             }
         };
         if !right {
@@ -301,9 +301,9 @@ fn resolution(case: &Case) -> Read<Checked> {
     }
     record(&ledger, &run, count(&given["tokens"]), NOW);
     for (provider, wanted) in members(expect, "expect")? {
-        let found = ledger.provider(provider, NOW).unwrap().session.usage.tokens.total();
-        if json!(found) != *wanted {
-            return Ok(Checked::Failed(format!("{provider}: {found}, wanted {wanted}")));
+        let actual = ledger.provider(provider, NOW).unwrap().session.usage.tokens.total();
+        if json!(actual) != *wanted {
+            return Ok(Checked::Failed(format!("{provider}: {actual}, wanted {wanted}")));
         }
     }
     Ok(Checked::Passed)

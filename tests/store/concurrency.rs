@@ -120,10 +120,10 @@ fn a_call_reported_concurrently_is_recorded_once() {
         reporters.into_iter().map(|reporter| reporter.join().unwrap()).collect()
     });
     for n in 0..CALLS {
-        let told: Vec<Outcome> = outcomes.iter().map(|outcomes| outcomes[n]).collect();
-        let places: BTreeSet<Position> = told.iter().map(|outcome| outcome.position()).collect();
+        let results: Vec<Outcome> = outcomes.iter().map(|outcomes| outcomes[n]).collect();
+        let places: BTreeSet<Position> = results.iter().map(|outcome| outcome.position()).collect();
         assert_eq!(places.len(), 1, "msg_{n} is at {places:?}");
-        let appended = told.iter().filter(|outcome| outcome.is_new()).count();
+        let appended = results.iter().filter(|outcome| outcome.is_new()).count();
         assert_eq!(appended, 1, "msg_{n} was appended {appended} times");
     }
     let ledger = Ledger::open(&path).unwrap();

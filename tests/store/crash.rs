@@ -119,19 +119,19 @@ fn a_torn_write_ahead_log_opens_as_an_earlier_commit() {
     };
     // Cut off anywhere; cut off and filled with what was on the disk before.
     let mut last = 0;
-    let mut met = BTreeSet::new();
+    let mut reached = BTreeSet::new();
     for cut in (0..=log.len()).step_by(log.len() / 60 + 1).chain([log.len() - 1, log.len()]) {
-        let found = torn(&log[..cut]);
-        assert!(states.contains(&found), "cut at {cut}: {found:?} was never committed");
-        assert!(found.0 >= last, "cut at {cut}: a longer log gives a shorter ledger");
-        last = found.0;
-        met.insert(last);
+        let state = torn(&log[..cut]);
+        assert!(states.contains(&state), "cut at {cut}: {state:?} was never committed");
+        assert!(state.0 >= last, "cut at {cut}: a longer log gives a shorter ledger");
+        last = state.0;
+        reached.insert(last);
         let mut garbage = log.clone();
         garbage[cut..].fill(0xa5);
-        assert_eq!(torn(&garbage), found, "garbage from {cut} on");
+        assert_eq!(torn(&garbage), state, "garbage from {cut} on");
     }
     assert_eq!(Some(&torn(&log)), states.last());
-    assert!(met.len() > 5, "the cuts met few commits: {met:?}");
+    assert!(reached.len() > 5, "the cuts met few commits: {reached:?}");
 }
 
 #[test]
@@ -175,10 +175,10 @@ fn acknowledged_events_survive_a_kill_and_no_batch_is_partial() {
         std::thread::sleep(Duration::from_millis(delay));
         child.kill().unwrap();
         child.wait().unwrap();
-        let mut told = String::new();
-        child.stdout.take().unwrap().read_to_string(&mut told).unwrap();
+        let mut stdout = String::new();
+        child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
         let acknowledged =
-            told.lines().filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<u64>().ok()).next_back();
+            stdout.lines().filter_map(|line| line.strip_prefix("acknowledged ")?.parse::<u64>().ok()).next_back();
 
         let (_, ledger) = survey(&path);
         let table = ledger.report(&Report::by(ReportKey::Label("batch".into()))).unwrap();

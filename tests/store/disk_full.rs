@@ -51,9 +51,9 @@ fn a_full_disk_leaves_no_partial_write() {
     let before = ledger(&path, &["export", "--format", "events"]).stdout;
 
     let full = record_with_room_for(&path, 1_024);
-    let said = String::from_utf8_lossy(&full.stderr).into_owned();
-    assert_eq!(full.status.code(), Some(3), "{said}");
-    assert!(said.starts_with("usage-ledger: "), "{said}");
+    let stderr = String::from_utf8_lossy(&full.stderr).into_owned();
+    assert_eq!(full.status.code(), Some(3), "{stderr}");
+    assert!(stderr.starts_with("usage-ledger: "), "{stderr}");
 
     assert_eq!(ledger(&path, &["export", "--format", "events"]).stdout, before);
     assert!(ledger(&path, &["verify"]).status.success());

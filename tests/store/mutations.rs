@@ -78,16 +78,16 @@ fn read(path: &Path) -> Option<String> {
     let keys = [ReportKey::Day, ReportKey::Provider, ReportKey::Model, ReportKey::Project, ReportKey::Conversation];
     let table = snapshot.report(&Report::by_all(keys.clone())).ok()?;
     let status = snapshot.status(NOW.plus(14 * HOUR)).ok()?;
-    let found = snapshot.find("anthropic", "message-1").ok()?;
-    let mut told = format!("{}\n{lines}{table:?}\n{status:?}\n{found:?}", snapshot.root().ok()?);
+    let record = snapshot.find("anthropic", "message-1").ok()?;
+    let mut text = format!("{}\n{lines}{table:?}\n{status:?}\n{record:?}", snapshot.root().ok()?);
     drop(snapshot);
     for position in PAST {
         let past = ledger.as_of(AsOf::Position(position.into())).ok()?;
-        write!(told, "\n{position}: {:?}", past.report(&Report::by_all(keys.clone())).ok()?).unwrap();
+        write!(text, "\n{position}: {:?}", past.report(&Report::by_all(keys.clone())).ok()?).unwrap();
     }
     let (seal, sealed) = ledger.sealed(NOW.plus(14 * HOUR)).ok()??;
-    write!(told, "\n{seal:?}: {:?}", sealed.report(&Report::by_all(keys.clone())).ok()?).unwrap();
-    Some(told)
+    write!(text, "\n{seal:?}: {:?}", sealed.report(&Report::by_all(keys.clone())).ok()?).unwrap();
+    Some(text)
 }
 
 /// `SplitMix64`: a seed gives the same changes everywhere.
@@ -163,7 +163,7 @@ fn every_change_to_a_file_is_a_finding_or_harmless() {
                         None => {
                             detected.fetch_add(1, Ordering::Relaxed);
                         }
-                        Some(found) if found == *wanted => {}
+                        Some(record) if record == *wanted => {}
                         Some(_) => missed.lock().unwrap().push(format!("change {number}: {how}")),
                     }
                 }

@@ -170,10 +170,10 @@ fn input_that_is_not_one_response_is_refused() {
             r#"{"type":"message_start","message":{"id":"b","usage":{"input_tokens":1}}}"#,
         ),
     ];
-    for said in cases {
-        assert!(said.contains("more than one response"), "{said}");
+    for input in cases {
+        assert!(input.contains("more than one response"), "{input}");
     }
-    for (format, text, says) in [
+    for (format, text, expected) in [
         ("openai-chat", "", "the input is empty"),
         ("openai-chat", "Internal Server Error", "line 1"),
         (
@@ -191,8 +191,8 @@ fn input_that_is_not_one_response_is_refused() {
         ("ollama", r#"{"model":"m","response":"a","done":false}"#, "done: true"),
         ("gemini", r#"{"usageMetadata":{"promptTokenCount":-1}}"#, "`promptTokenCount` is -1"),
     ] {
-        let said = refused(format, text);
-        assert!(said.contains(says), "{format} {text}: {said}");
+        let message = refused(format, text);
+        assert!(message.contains(expected), "{format} {text}: {message}");
     }
 }
 

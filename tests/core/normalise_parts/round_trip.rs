@@ -103,9 +103,9 @@ proptest! {
             prop_assert!(input == prompt || input + cached == prompt);
             prop_assert!(output == completion || output + thought == completion);
             if let Some(total) = total.filter(|total| *total != tokens.total().unwrap()) {
-                let said = read.residual.unwrap();
-                let named = said.contains(&format!("total {total} but parts sum to"));
-                prop_assert!(named, "{}", said);
+                let residual_text = read.residual.unwrap();
+                let named = residual_text.contains(&format!("total {total} but parts sum to"));
+                prop_assert!(named, "{}", residual_text);
             }
         }
     }

@@ -38,8 +38,8 @@ fn start(command: &mut Command) -> (Child, Option<String>) {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-    let told: Option<Value> = serde_json::from_str(&line).ok();
-    let url = told.and_then(|told| Some(told["listening"].as_str()?.to_owned()));
+    let answer: Option<Value> = serde_json::from_str(&line).ok();
+    let url = answer.and_then(|answer| Some(answer["listening"].as_str()?.to_owned()));
     (child, url)
 }
 
@@ -112,8 +112,8 @@ pub fn kill_under_load(kills: u64, rng: &mut Rng) {
         known.push(state(&ledger).unwrap());
         let snapshot = ledger.snapshot().unwrap();
         for id in answered.lock().unwrap().iter() {
-            let found = snapshot.find("anthropic", id).unwrap();
-            assert!(found.is_some(), "round {round}: {id} was answered with 200 and is not there");
+            let record = snapshot.find("anthropic", id).unwrap();
+            assert!(record.is_some(), "round {round}: {id} was answered with 200 and is not there");
         }
     }
     let answered = answered.into_inner().unwrap().len();

@@ -194,9 +194,9 @@ impl Transaction for FaultyTx<'_> {
         self.tx.append(rows)
     }
 
-    fn shred(&mut self, position: Position, stub: &str) -> Result<()> {
+    fn shred(&mut self, position: Position, tombstone: &str) -> Result<()> {
         self.faults.pass(Fault::Put)?;
-        self.tx.shred(position, stub)
+        self.tx.shred(position, tombstone)
     }
 
     fn commit(self: Box<Self>) -> Result<()> {

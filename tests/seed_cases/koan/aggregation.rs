@@ -22,9 +22,9 @@ pub fn aggregation(case: &Case, all: &[Case], data: &[Case]) -> Option<Checked> 
         let ledger = Ledger::in_memory().unwrap();
         let first = import(&ledger, home.path());
         let again = import(&ledger, home.path());
-        let found = json!({ "rows": first.recorded });
+        let actual = json!({ "rows": first.recorded });
         return Some(match (again.recorded, first.skipped.len()) {
-            (0, 0) => fields(&found, expect),
+            (0, 0) => fields(&actual, expect),
             other => Checked::Failed(format!("recorded again and skipped: {other:?}")),
         });
     }
@@ -90,8 +90,8 @@ fn priced(case: &Case) -> Checked {
     };
     // Cases round to a millionth of a dollar.
     let near = match (usd(cost).as_f64(), wanted.as_f64()) {
-        (Some(found), Some(wanted)) => (found - wanted).abs() < 1e-6,
-        (found, wanted) => found == wanted,
+        (Some(actual), Some(wanted)) => (actual - wanted).abs() < 1e-6,
+        (actual, wanted) => actual == wanted,
     };
     holds(near, format!("found {cost:?}, wanted {expect}"))
 }
@@ -137,9 +137,9 @@ fn derived(given: &Value, expect: &Value) -> Option<Checked> {
         .into_iter()
         .flat_map(|name| std::iter::repeat_n(name, number(given, name).unwrap_or(0) as usize))
         .collect();
-    let found = sessions(&list, tokens);
-    let found = json!({ "tokens_per_productive": found.tokens_per_productive, "waste": found.waste });
-    Some(fields(&found, expect))
+    let actual = sessions(&list, tokens);
+    let actual = json!({ "tokens_per_productive": actual.tokens_per_productive, "waste": actual.waste });
+    Some(fields(&actual, expect))
 }
 
 pub fn granularity(name: &str) -> Granularity {

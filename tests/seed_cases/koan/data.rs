@@ -18,35 +18,35 @@ fn label(name: &str) -> ReportKey {
 }
 
 /// A data set as a ledger, and a case's query: range, filters and prices.
-struct Asked<'c> {
+struct DataQuery<'c> {
     case: &'c Case,
     data: &'c Value,
     ledger: Ledger,
     report: Report,
 }
 
-impl<'c> Asked<'c> {
+impl<'c> DataQuery<'c> {
     fn new(case: &'c Case, data: &'c Value) -> Option<Self> {
         let home = instance(rows(data)?);
         let ledger = Ledger::in_memory().unwrap();
         import(&ledger, home.path());
         let given = &case.given;
         let mut report = Report::by_all([]);
-        let mut asked: BTreeMap<&str, &str> =
+        let mut query: BTreeMap<&str, &str> =
             case.when.split(['&', '?', ' ']).filter_map(|part| part.split_once('=')).collect();
         for name in ["project", "model", "mode", "granularity"] {
             if let Some(value) = text(given, name) {
-                asked.insert(name, value);
+                query.insert(name, value);
             }
         }
         let days =
-            asked.get("days").and_then(|days| days.parse().ok()).or(number(given, "days").map(|days| days as i64));
+            query.get("days").and_then(|days| days.parse().ok()).or(number(given, "days").map(|days| days as i64));
         if let Some(range) = given.get("range").and_then(Value::as_array) {
             let (first, last) = (date(range.first()?)?, date(range.last()?)?);
             report = report.days(DateWindow { first, last });
         } else if let Some(today) = given.get("today").and_then(date) {
-            let back = asked.get("offset").and_then(|back| back.parse().ok()).or_else(|| given.get("offset")?.as_i64());
-            let step = granularity(asked.get("granularity").unwrap_or(&"day"));
+            let back = query.get("offset").and_then(|back| back.parse().ok()).or_else(|| given.get("offset")?.as_i64());
+            let step = granularity(query.get("granularity").unwrap_or(&"day"));
             // A mission is searched for in thirty days, everything else in the given number.
             let days = days.or(given.get("mission_id").map(|_| 30));
             let window = days.map(|days| DateWindow::ending(today, days, back.unwrap_or(0), step));
@@ -58,7 +58,7 @@ impl<'c> Asked<'c> {
             ("mode", label("mode")),
             ("type", label("type")),
         ] {
-            if let Some(value) = asked.get(name) {
+            if let Some(value) = query.get(name) {
                 report = report.only(key, *value).unwrap();
             }
         }
@@ -69,30 +69,30 @@ impl<'c> Asked<'c> {
     }
 
     fn by(&mut self, keys: &[ReportKey]) -> ReportTable {
-        let asked = keys.iter().cloned().fold(self.report.clone(), Report::and);
-        self.ledger.report(&asked).unwrap()
+        let query = keys.iter().cloned().fold(self.report.clone(), Report::and);
+        self.ledger.report(&query).unwrap()
     }
 }
 
 pub fn over_data(case: &Case, data: &Value) -> Option<Checked> {
-    let mut asked = Asked::new(case, data)?;
+    let mut query = DataQuery::new(case, data)?;
     let (when, expect) = (case.when.to_lowercase(), &case.expect);
     if when.contains("cache reads") || when.contains("savings") {
-        return Some(savings(&mut asked));
+        return Some(savings(&mut query));
     }
     if when.contains("top") && when.contains("mission") {
-        return top_missions(&mut asked);
+        return top_missions(&mut query);
     }
     if case.given.get("mission_id").is_some() || expect.get("unattributed").is_some() {
-        return mission(&mut asked);
+        return mission(&mut query);
     }
-    if let Some(series) = series(&mut asked, &when) {
+    if let Some(series) = series(&mut query, &when) {
         return Some(series);
     }
     if let Some(wanted) = expect.as_object().filter(|wanted| wanted.values().all(is_group)) {
-        return grouped(&mut asked, &when, wanted);
+        return grouped(&mut query, &when, wanted);
     }
-    let total = asked.by(&[]).total;
+    let total = query.by(&[]).total;
     match expect {
         Value::Object(_) => Some(fields(&sum(&total), expect)),
         Value::Array(_) => Some(holds(fits(&total, expect, &when), format!("found {}", sum(&total)))),
@@ -141,13 +141,13 @@ fn fits(usage: &Usage, wanted: &Value, when: &str) -> bool {
     let all = sum(usage);
     match wanted {
         Value::Array(numbers) => {
-            let found = [&all["input"], &all["output"], &all["count"]];
-            numbers.len() <= 3 && numbers.iter().zip(found).all(|(wanted, found)| alike(found, wanted))
+            let actual = [&all["input"], &all["output"], &all["count"]];
+            numbers.len() <= 3 && numbers.iter().zip(actual).all(|(wanted, actual)| alike(actual, wanted))
         }
         Value::Object(parts) => parts
             .iter()
             .filter(|(name, value)| all.get(name.as_str()).is_some() || value.is_number())
-            .all(|(name, value)| all.get(name.as_str()).is_some_and(|found| alike(found, value))),
+            .all(|(name, value)| all.get(name.as_str()).is_some_and(|actual| alike(actual, value))),
         Value::Null => usage.cost.usd.is_none(),
         wanted if when.contains("cost") => alike(&all["cost"], wanted),
         wanted if when.contains("token") => alike(&all["tokens"], wanted),
@@ -156,20 +156,20 @@ fn fits(usage: &Usage, wanted: &Value, when: &str) -> bool {
 }
 
 /// The savings of caches: the cost if everything had been read without a cache, minus the cost at a tenth of that.
-fn savings(asked: &mut Asked<'_>) -> Checked {
-    let list = &asked.data["pricing_per_million"];
+fn savings(query: &mut DataQuery<'_>) -> Checked {
+    let list = &query.data["pricing_per_million"];
     let mut cost = |share: f64| {
         let mut list = list.clone();
         for line in list.as_object_mut().unwrap().values_mut() {
             line["cache_read"] = json!(((line["input"].as_f64().unwrap() * share) * 1e9).round() / 1e9);
         }
-        asked.report = asked.report.clone().prices(Prices::from_json(&list.to_string()).unwrap());
-        asked.by(&[]).total.cost.usd.unwrap_or_default()
+        query.report = query.report.clone().prices(Prices::from_json(&list.to_string()).unwrap());
+        query.by(&[]).total.cost.usd.unwrap_or_default()
     };
     let (anew, cached) = (cost(1.0), cost(0.1));
     let dollars = |amount: Usd| usd(Some(amount)).as_f64().unwrap();
     let saved = json!(dollars(anew) - dollars(cached));
-    holds(alike(&saved, &asked.case.expect), format!("found {saved}"))
+    holds(alike(&saved, &query.case.expect), format!("found {saved}"))
 }
 
 /// The first day of a day, week or month from any of its names, and its granularity.
@@ -200,17 +200,17 @@ fn entry(value: &Value) -> Option<(String, Value)> {
 }
 
 /// A series by days, weeks or months; unnamed ones are empty.
-fn series(asked: &mut Asked<'_>, when: &str) -> Option<Checked> {
-    let wanted: Vec<(String, Value)> = match &asked.case.expect {
+fn series(query: &mut DataQuery<'_>, when: &str) -> Option<Checked> {
+    let wanted: Vec<(String, Value)> = match &query.case.expect {
         Value::Array(list) => list.iter().map(entry).collect::<Option<_>>()?,
         Value::Object(map) => map.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
         _ => return None,
     };
     let periods: Vec<_> = wanted.iter().map(|(name, _)| period(name)).collect::<Option<_>>()?;
-    let told = text(&asked.case.given, "granularity").unwrap_or_default();
+    let granularity = text(&query.case.given, "granularity").unwrap_or_default();
     let step = match periods.first() {
-        _ if when.contains("week") || told == "week" => Granularity::Week,
-        _ if when.contains("month") || told == "month" => Granularity::Month,
+        _ if when.contains("week") || granularity == "week" => Granularity::Week,
+        _ if when.contains("month") || granularity == "month" => Granularity::Month,
         Some((step, _)) => *step,
         None => Granularity::Day,
     };
@@ -222,9 +222,9 @@ fn series(asked: &mut Asked<'_>, when: &str) -> Option<Checked> {
     // For costs, only days with a cost count.
     let costs = when.contains("cost");
     let counts = |usage: &Usage| if costs { usage.cost.usd.is_some() } else { usage.requests > 0 };
-    let found = asked.by(&[key]).rows.into_iter().filter(|row| counts(&row.usage));
-    let found: BTreeMap<NaiveDate, Usage> =
-        found.filter_map(|row| Some((period(row.keys[0].as_deref()?)?.1, row.usage))).collect();
+    let actual = query.by(&[key]).rows.into_iter().filter(|row| counts(&row.usage));
+    let actual: BTreeMap<NaiveDate, Usage> =
+        actual.filter_map(|row| Some((period(row.keys[0].as_deref()?)?.1, row.usage))).collect();
     let is_empty = |value: &Value| match value {
         Value::Array(numbers) => numbers.iter().all(|number| number == &json!(0)),
         Value::Object(parts) => parts.get("count").or(parts.get("total_input")) == Some(&json!(0)),
@@ -232,9 +232,9 @@ fn series(asked: &mut Asked<'_>, when: &str) -> Option<Checked> {
     };
     let wanted: Vec<_> =
         periods.iter().map(|(_, day)| *day).zip(wanted).filter(|(_, (_, value))| !is_empty(value)).collect();
-    let equal = found.len() == wanted.len()
-        && wanted.iter().all(|(day, (_, value))| found.get(day).is_some_and(|usage| fits(usage, value, when)));
-    Some(holds(equal, format!("found {:?}", found.iter().map(|(day, usage)| (day, sum(usage))).collect::<Vec<_>>())))
+    let equal = actual.len() == wanted.len()
+        && wanted.iter().all(|(day, (_, value))| actual.get(day).is_some_and(|usage| fits(usage, value, when)));
+    Some(holds(equal, format!("found {:?}", actual.iter().map(|(day, usage)| (day, sum(usage))).collect::<Vec<_>>())))
 }
 
 /// The keys that a query names, in its order.
@@ -249,9 +249,9 @@ fn keys(when: &str) -> Vec<ReportKey> {
     let when = format!("{when} ");
     // Text in parentheses is a comment.
     let when = when.split('(').next().unwrap_or_default().to_owned() + " ";
-    let mut found: Vec<_> = known.into_iter().filter_map(|(word, key)| Some((when.find(word)?, key))).collect();
-    found.sort_by_key(|(at, _)| *at);
-    found.into_iter().map(|(_, key)| key).collect()
+    let mut actual: Vec<_> = known.into_iter().filter_map(|(word, key)| Some((when.find(word)?, key))).collect();
+    actual.sort_by_key(|(at, _)| *at);
+    actual.into_iter().map(|(_, key)| key).collect()
 }
 
 /// This crate's name of a key's value: the seed names providers by their makers.
@@ -262,7 +262,7 @@ fn ours(key: &ReportKey, name: &str) -> String {
     }
 }
 
-fn grouped(asked: &mut Asked<'_>, when: &str, wanted: &serde_json::Map<String, Value>) -> Option<Checked> {
+fn grouped(query: &mut DataQuery<'_>, when: &str, wanted: &serde_json::Map<String, Value>) -> Option<Checked> {
     let nested = wanted.values().all(|value| {
         value.as_object().is_some_and(|inner| inner.keys().all(|key| sum(&Usage::default()).get(key).is_none()))
     });
@@ -276,7 +276,7 @@ fn grouped(asked: &mut Asked<'_>, when: &str, wanted: &serde_json::Map<String, V
     };
     let mut why = String::new();
     for keys in tries {
-        let table = asked.by(&keys);
+        let table = query.by(&keys);
         let mut leaves: BTreeMap<Vec<String>, &Value> = BTreeMap::new();
         for (name, value) in wanted {
             let name = ours(&keys[0], name);
@@ -286,17 +286,17 @@ fn grouped(asked: &mut Asked<'_>, when: &str, wanted: &serde_json::Map<String, V
                 None => drop(leaves.insert(vec![name], value)),
             }
         }
-        let found = table.rows.iter().map(|row| {
+        let actual = table.rows.iter().map(|row| {
             let names: Vec<String> = row.keys.iter().map(|key| key.clone().unwrap_or_default()).collect();
             (names, &row.usage)
         });
-        let found: Vec<_> = found.collect();
-        let equal = found.len() == leaves.len()
-            && found.iter().all(|(names, usage)| leaves.get(names).is_some_and(|value| fits(usage, value, when)));
+        let actual: Vec<_> = actual.collect();
+        let equal = actual.len() == leaves.len()
+            && actual.iter().all(|(names, usage)| leaves.get(names).is_some_and(|value| fits(usage, value, when)));
         if equal {
             return Some(Checked::Passed);
         }
-        why = format!("{why} found {:?}", found.iter().map(|(names, usage)| (names, sum(usage))).collect::<Vec<_>>());
+        why = format!("{why} found {:?}", actual.iter().map(|(names, usage)| (names, sum(usage))).collect::<Vec<_>>());
     }
     Some(Checked::Failed(why))
 }
@@ -312,10 +312,10 @@ fn title_key(title: &str) -> Option<String> {
 }
 
 /// The rows of a mission by its id, and those without an id but with its title.
-fn mission(asked: &mut Asked<'_>) -> Option<Checked> {
-    let (given, expect, when) = (&asked.case.given, &asked.case.expect, asked.case.when.to_lowercase());
+fn mission(query: &mut DataQuery<'_>) -> Option<Checked> {
+    let (given, expect, when) = (&query.case.given, &query.case.expect, query.case.when.to_lowercase());
     let id = text(given, "mission_id").unwrap_or_default();
-    let table = asked.by(&[label("mission_id"), label("title_key")]);
+    let table = query.by(&[label("mission_id"), label("title_key")]);
     let titles = ["title", "mission", "mission_title", "text"].into_iter().find_map(|name| text(given, name));
     let titles: Vec<String> = match titles {
         Some(title) => title_key(title).into_iter().collect(),
@@ -362,9 +362,9 @@ fn mission(asked: &mut Asked<'_>) -> Option<Checked> {
 }
 
 /// The missions with the most input and output.
-fn top_missions(asked: &mut Asked<'_>) -> Option<Checked> {
-    let limit = asked.case.given.get("limit").and_then(Value::as_i64).unwrap_or(10).clamp(1, 200) as usize;
-    let table = asked.by(&[label("title_key")]);
+fn top_missions(query: &mut DataQuery<'_>) -> Option<Checked> {
+    let limit = query.case.given.get("limit").and_then(Value::as_i64).unwrap_or(10).clamp(1, 200) as usize;
+    let table = query.by(&[label("title_key")]);
     let top = table.top(limit);
     let named = |value: &Value| value.as_str().map(title_key);
     let is = |row: &usage_ledger::report::ReportRow, wanted: &Value| -> bool {
@@ -388,21 +388,21 @@ fn top_missions(asked: &mut Asked<'_>) -> Option<Checked> {
             Value::Object(parts) => parts.iter().all(|(name, wanted)| match name.as_str() {
                 "mission" | "title" | "text" | "name" => named(wanted) == Some(row.keys[0].clone()),
                 "cost" | "cost_usd" => alike(&cost, wanted),
-                _ if wanted.is_number() => all.get(name.as_str()).is_some_and(|found| alike(found, wanted)),
+                _ if wanted.is_number() => all.get(name.as_str()).is_some_and(|actual| alike(actual, wanted)),
                 _ => true,
             }),
             _ => false,
         }
     };
-    let found = || format!("found {:?}", top.iter().map(|row| (&row.keys, sum(&row.usage))).collect::<Vec<_>>());
-    Some(match &asked.case.expect {
+    let actual = || format!("found {:?}", top.iter().map(|row| (&row.keys, sum(&row.usage))).collect::<Vec<_>>());
+    Some(match &query.case.expect {
         Value::Array(wanted) => {
-            holds(wanted.len() == top.len() && top.iter().zip(wanted).all(|(row, wanted)| is(row, wanted)), found())
+            holds(wanted.len() == top.len() && top.iter().zip(wanted).all(|(row, wanted)| is(row, wanted)), actual())
         }
-        Value::Number(count) => holds(count.as_u64() == Some(top.len() as u64), found()),
+        Value::Number(count) => holds(count.as_u64() == Some(top.len() as u64), actual()),
         Value::Object(wanted) if wanted.contains_key("count") => {
-            holds(wanted["count"].as_u64() == Some(top.len() as u64), found())
+            holds(wanted["count"].as_u64() == Some(top.len() as u64), actual())
         }
-        wanted => holds(top.first().is_some_and(|row| is(row, wanted)), found()),
+        wanted => holds(top.first().is_some_and(|row| is(row, wanted)), actual()),
     })
 }

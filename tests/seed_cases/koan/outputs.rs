@@ -48,7 +48,7 @@ pub fn token_extraction(case: &Case) -> Option<Checked> {
     let Some(run) = run else { return Some(holds(expect.is_null(), "nothing was found")) };
     let count = |classes: &[TokenClass]| classes.iter().map(|class| run.tokens.get(*class).unwrap_or(0)).sum::<u64>();
     let cost = run.cost.map_or(0.0, |cost| cost.to_string().parse::<f64>().unwrap());
-    let found = json!({
+    let actual = json!({
         "input": count(&[TokenClass::Input]),
         // The seed includes reasoning in the output.
         "output": count(&[TokenClass::Output, TokenClass::Reasoning]),
@@ -59,5 +59,5 @@ pub fn token_extraction(case: &Case) -> Option<Checked> {
         "cost": (cost * 1e6).round() / 1e6,
         "or": expect.get("or"),
     });
-    Some(fields(&found, expect))
+    Some(fields(&actual, expect))
 }

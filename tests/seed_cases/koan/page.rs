@@ -32,15 +32,15 @@ pub fn usage_md(case: &Case) -> Option<Checked> {
     let left = |reading: &Option<koan::usage_md::UsageMdReading>| {
         reading.as_ref().map_or_else(|| json!("unknown"), |reading| json!(reading.resets_in))
     };
-    let mut found = json!({
+    let mut actual = json!({
         "session_pct": percent(session), "weekly_pct": percent(weekly),
         "session_reset": left(&page.session), "weekly_reset": left(&page.weekly),
         "malformed": page.is_malformed(), "warning": page.is_malformed(), "warns": page.is_malformed(),
     });
     if expect.get("mode_full").is_some() {
-        found["mode_full"] = json!(mode(session, weekly).name());
+        actual["mode_full"] = json!(mode(session, weekly).name());
     }
-    Some(fields(&found, expect))
+    Some(fields(&actual, expect))
 }
 
 /// The mode for the provider's percentages.

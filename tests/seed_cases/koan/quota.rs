@@ -24,6 +24,6 @@ pub fn quota_command(case: &Case) -> Option<Checked> {
     }
     let week = DateWindow::ending(Zone::UTC.day(now), 7, 0, Granularity::Day);
     let top = |key, most| ledger.report(&Report::by(key).days(week)).unwrap().top(most).len();
-    let found = json!({ "projects": top(ReportKey::Project, 3), "models": top(ReportKey::Model, 2) });
-    Some(fields(&found, expect))
+    let actual = json!({ "projects": top(ReportKey::Project, 3), "models": top(ReportKey::Model, 2) });
+    Some(fields(&actual, expect))
 }

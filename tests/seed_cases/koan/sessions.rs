@@ -32,9 +32,9 @@ pub fn backfill(case: &Case, all: &[Case], more: &[Case]) -> Option<Checked> {
     });
     let home = instance(&real.chain(synthetic).collect::<Vec<_>>());
     if let Some(outcomes) = number(given, "outcomes") {
-        let told = (0..outcomes).map(|n| json!({ "timestamp": at(8, n), "project": "a", "outcome": "productive" }));
-        let told = Value::Array(told.collect()).to_string();
-        fs::write(home.path().join("instance/session_outcomes.json"), told).unwrap();
+        let outcomes_json = (0..outcomes).map(|n| json!({ "timestamp": at(8, n), "project": "a", "outcome": "productive" }));
+        let outcomes_json = Value::Array(outcomes_json.collect()).to_string();
+        fs::write(home.path().join("instance/session_outcomes.json"), outcomes_json).unwrap();
     }
     let ledger = Ledger::in_memory().unwrap();
     import(&ledger, home.path());
@@ -43,13 +43,13 @@ pub fn backfill(case: &Case, all: &[Case], more: &[Case]) -> Option<Checked> {
     let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
     let done = koan::backfill(&ledger, &options(home.path()), apply, now).unwrap();
     let head = ledger.head().unwrap().position.get();
-    let mut found = json!({ "planned": done.planned, "written": done.written });
+    let mut actual = json!({ "planned": done.planned, "written": done.written });
     let label = ReportKey::Label("backfill".to_owned());
     let table = ledger.report(&Report::by(ReportKey::Model).and(label)).unwrap();
-    found["rows"] = json!(table.total.requests);
-    found["warning"] = json!(done.days.iter().any(|day| day.surplus > 0));
+    actual["rows"] = json!(table.total.requests);
+    actual["warning"] = json!(done.days.iter().any(|day| day.surplus > 0));
     for name in ["warn", "warned", "warns"] {
-        found[name] = found["warning"].clone();
+        actual[name] = actual["warning"].clone();
     }
     let events = (before + 1..=head).map(|position| ledger.event(position).unwrap());
     let written: Vec<TokenRecord> = events
@@ -58,8 +58,8 @@ pub fn backfill(case: &Case, all: &[Case], more: &[Case]) -> Option<Checked> {
             other => panic!("a backfill wrote {}", other.kind()),
         })
         .collect();
-    found["tokens"] = json!(written.iter().map(|record| record.tokens.total().unwrap()).sum::<u64>());
-    found["model"] = json!(written.first().and_then(|record| record.model.clone()));
-    found["marker"] = json!(written.iter().all(|record| record.labels.contains_key("backfill")));
-    Some(fields(&found, expect))
+    actual["tokens"] = json!(written.iter().map(|record| record.tokens.total().unwrap()).sum::<u64>());
+    actual["model"] = json!(written.first().and_then(|record| record.model.clone()));
+    actual["marker"] = json!(written.iter().all(|record| record.labels.contains_key("backfill")));
+    Some(fields(&actual, expect))
 }

@@ -47,10 +47,10 @@ pub fn record_format(case: &Case) -> Checked {
     assert!(written.is_ok());
     let line = String::from_utf8(out).unwrap();
     let row: Value = serde_json::from_str(&line).unwrap();
-    let mut found = row.clone();
-    found["recorded"] = json!(row["input_tokens"].is_u64());
-    found["one_line"] = json!(line.ends_with('\n') && line.matches('\n').count() == 1);
-    found["no_space_after_separator"] = json!(!line.contains(", ") && !line.contains(": "));
+    let mut actual = row.clone();
+    actual["recorded"] = json!(row["input_tokens"].is_u64());
+    actual["one_line"] = json!(line.ends_with('\n') && line.matches('\n').count() == 1);
+    actual["no_space_after_separator"] = json!(!line.contains(", ") && !line.contains(": "));
     let day = row["ts"].as_str().unwrap()[..10].to_owned();
     // A row in the file of its day is read with its original time.
     let home = instance(std::slice::from_ref(&row));
@@ -59,10 +59,10 @@ pub fn record_format(case: &Case) -> Checked {
     let back = import(&second, home.path()).recorded == 1 && second.event(1).unwrap().occurred_at == at;
     if let Some(absent) = case.expect.get("absent").and_then(Value::as_array) {
         let gone = absent.iter().all(|name| row.get(name.as_str().unwrap_or_default()).is_none());
-        found["absent"] = if gone { case.expect["absent"].clone() } else { Value::Null };
+        actual["absent"] = if gone { case.expect["absent"].clone() } else { Value::Null };
     }
-    found["file_day_equals_ts_day"] = json!(read && back && day == Zone::UTC.day(at).to_string());
-    fields(&found, &case.expect)
+    actual["file_day_equals_ts_day"] = json!(read && back && day == Zone::UTC.day(at).to_string());
+    fields(&actual, &case.expect)
 }
 
 pub fn activity_log(case: &Case) -> Option<Checked> {

@@ -209,13 +209,13 @@ impl Flaw for RollbackKeepsValues {
 
 /// The part of an uncommitted transaction that readers see.
 #[derive(Default)]
-struct Early(Mutex<Copy>);
+struct Uncommitted(Mutex<Copy>);
 
-impl Early {
+impl Uncommitted {
     fn rows(&self, rows: &[Row<'_>], last: Position) {
         let first = last.get() + 1 - rows.len() as u64;
-        let mut early = self.0.lock().unwrap();
-        early.rows.extend((first..).zip(rows).map(|(at, row)| (Position::new(at), Line::from(*row))));
+        let mut uncommitted = self.0.lock().unwrap();
+        uncommitted.rows.extend((first..).zip(rows).map(|(at, row)| (Position::new(at), Line::from(*row))));
     }
 
     fn forget(&self) {
@@ -224,25 +224,25 @@ impl Early {
 
     fn read<'a>(&self, inner: &MemoryStore) -> Box<dyn ReadView + 'a> {
         // The lock covers both reads, so that an early write is not lost between them.
-        let early = self.0.lock().unwrap();
+        let uncommitted = self.0.lock().unwrap();
         let mut copy = Copy::of(inner);
-        copy.rows.extend(early.rows.clone());
-        copy.values.extend(early.values.clone());
+        copy.rows.extend(uncommitted.rows.clone());
+        copy.values.extend(uncommitted.values.clone());
         Box::new(copy)
     }
 
     /// Commits while readers read the early part.
     fn commit(&self, tx: Box<dyn Transaction + '_>) -> Result<()> {
         thread::sleep(A_WHILE);
-        let mut early = self.0.lock().unwrap();
+        let mut uncommitted = self.0.lock().unwrap();
         tx.commit()?;
-        *early = Copy::default();
+        *uncommitted = Copy::default();
         Ok(())
     }
 }
 
 #[derive(Default)]
-struct ShowsRowsBeforeTheCommit(Early);
+struct ShowsRowsBeforeTheCommit(Uncommitted);
 
 impl Flaw for ShowsRowsBeforeTheCommit {
     fn append(&self, tx: &mut dyn Transaction, rows: &[Row<'_>]) -> Result<Position> {
@@ -262,7 +262,7 @@ impl Flaw for ShowsRowsBeforeTheCommit {
 }
 
 #[derive(Default)]
-struct ShowsValuesBeforeTheCommit(Early);
+struct ShowsValuesBeforeTheCommit(Uncommitted);
 
 impl Flaw for ShowsValuesBeforeTheCommit {
     fn put(&self, tx: &mut dyn Transaction, table: Table, key: &[u8], value: Option<&[u8]>) -> Result<()> {
@@ -284,7 +284,7 @@ impl Flaw for ShowsValuesBeforeTheCommit {
 
 /// A commit of two separate statements.
 #[derive(Default)]
-struct ShowsRowsBeforeValues(Early);
+struct ShowsRowsBeforeValues(Uncommitted);
 
 impl Flaw for ShowsRowsBeforeValues {
     fn commit(&self, tx: Box<dyn Transaction + '_>, _: &MemoryStore, written: &Written) -> Result<()> {
@@ -299,7 +299,7 @@ impl Flaw for ShowsRowsBeforeValues {
 
 /// Positions drawn before the commit: the second one is visible before the first.
 #[derive(Default)]
-struct ShowsALowerPositionLater(Early);
+struct ShowsALowerPositionLater(Uncommitted);
 
 impl Flaw for ShowsALowerPositionLater {
     fn commit(&self, tx: Box<dyn Transaction + '_>, _: &MemoryStore, written: &Written) -> Result<()> {
