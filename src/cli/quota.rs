@@ -14,11 +14,12 @@ use crate::ledger::{Ledger, Outcome};
 use crate::model::error::Error;
 use crate::model::event::{EventId, Percent, Position, QuotaObserved};
 use crate::model::provider::ProviderId;
-use crate::model::time::{DAY, HOUR, MINUTE, Timestamp, Zone};
+use crate::model::time::{Timestamp, Zone};
 use crate::model::window::kind_of;
 use crate::present::clock;
 use crate::present::failure::{Failure, say};
 use crate::present::output::{self, Answer, Plain, counted};
+use crate::present::wording;
 use crate::readers::quota::{self, Observed, QuotaFormat};
 
 /// Maximum size of a document in bytes.
@@ -190,7 +191,7 @@ fn line(seen: &QuotaObserved, zone: Zone) -> String {
     let account = seen.account.iter().map(|account| format!("({})", Plain(account)));
     let window = match (kind_of(seen.window_minutes), &seen.scope) {
         (Some(kind), None) => kind.name().to_owned(),
-        _ => length(seen.window_minutes),
+        _ => wording::length(seen.window_minutes),
     };
     let scope = seen.scope.iter().map(|scope| Plain(scope).to_string());
     let used = seen.used_percent.map(|used| format!("{used} %"));
@@ -204,14 +205,6 @@ fn line(seen: &QuotaObserved, zone: Zone) -> String {
         .chain(seen.status.iter().map(|status| Plain(status).to_string()))
         .collect();
     words.join(" ")
-}
-
-/// Formats a length in its largest whole unit: `7d`, `5h`, `1m`.
-fn length(minutes: u32) -> String {
-    let millis = i64::from(minutes) * MINUTE;
-    let units = [(DAY, "d"), (HOUR, "h"), (MINUTE, "m")];
-    let unit = units.into_iter().find(|(unit, _)| millis % unit == 0);
-    unit.map(|(unit, name)| format!("{}{name}", millis / unit)).unwrap_or_default()
 }
 
 #[cfg(test)]

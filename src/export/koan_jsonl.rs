@@ -10,6 +10,7 @@ use crate::model::event::{Quality, TokenRecord};
 use crate::model::invariant::bug;
 use crate::model::time::{Timestamp, Zone};
 use crate::model::tokens::{TokenClass, Usd};
+use crate::model::serde_skip::is_zero;
 
 /// Exports the current state of every record in the format of Koan's usage rows: compact JSON lines in order of time.
 ///
@@ -45,11 +46,6 @@ struct KoanRow<'a> {
     mission_id: Option<&'a str>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     backfill: bool,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
-const fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 impl Exporter for KoanJsonl {

@@ -185,9 +185,9 @@ impl<'t> Appender<'t> {
     }
 
     /// Appends `event_shredded` events, and replaces the bodies of their targets with tombstones.
-    pub fn shred(&mut self, words: impl Iterator<Item = Result<(NewEvent, String)>>) -> Result<()> {
+    pub fn shred(&mut self, shreddings: impl Iterator<Item = Result<(NewEvent, String)>>) -> Result<()> {
         let mut stubs = Vec::new();
-        for word in words {
+        for word in shreddings {
             let (word, kept) = word?;
             let Payload::EventShredded(shredded) = &word.payload else { continue };
             let (position, leaf) = (shredded.position, shredded.leaf.clone());

@@ -56,7 +56,7 @@ impl EventFilter {
     }
 
     /// Whether an event with these columns may match.
-    fn fits(&self, row: &Row<'_>) -> bool {
+    fn may_match(&self, row: &Row<'_>) -> bool {
         (self.kinds.is_empty() || self.kinds.iter().any(|kind| row.is_kind(*kind)))
             && self.since.is_none_or(|since| since <= row.occurred_at)
             && self.until.is_none_or(|until| row.occurred_at < until)
@@ -87,7 +87,7 @@ impl Snapshot<'_> {
         let (number, _) = place(from);
         let last = position_at(number, (BLOCK - 1) as u16);
         self.view().rows(from, &mut |position, row| {
-            if position <= last && filter.fits(&row) {
+            if position <= last && filter.may_match(&row) {
                 kinds.push((position, row.body.to_owned()));
             }
             if position < last { GO_ON } else { STOP }
@@ -121,7 +121,7 @@ impl Snapshot<'_> {
         }
         if goes_on {
             self.view().rows(from.max(position_at(full, 0)), &mut |position, row| {
-                if filter.fits(&row) && !visit(position, row.body)? { STOP } else { GO_ON }
+                if filter.may_match(&row) && !visit(position, row.body)? { STOP } else { GO_ON }
             })?;
         }
         Ok(())

@@ -96,18 +96,18 @@ impl Ledger {
             let positions: Vec<Position> = plan.positions().collect();
             let restated = plan.restated(appender.view()?)?;
             for chunk in positions.chunks(CHUNK) {
-                let mut going = Vec::with_capacity(chunk.len());
+                let mut removed = Vec::with_capacity(chunk.len());
                 for position in chunk {
-                    going.extend(take(appender.view()?, *position, &plan)?);
+                    removed.extend(take(appender.view()?, *position, &plan)?);
                 }
                 let mut roots: Vec<Position> = Vec::new();
-                for one in &going {
+                for one in &removed {
                     roots.extend(root_of(appender.view()?, one)?);
                 }
                 roots.sort_unstable();
                 roots.dedup();
                 appender.count(&roots, true)?;
-                appender.shred(going.into_iter().map(|one| {
+                appender.shred(removed.into_iter().map(|one| {
                     let word = EventShredded {
                         target: one.event.id,
                         position: one.position,
@@ -253,10 +253,10 @@ fn refresh_blocks(sink: &mut dyn WriteView, positions: &[Position]) -> Result<()
 }
 
 /// The record whose counting depends on an event.
-fn root_of(view: &dyn ReadView, going: &RemovedNames) -> Result<Option<Position>> {
-    match going.event.payload {
-        Payload::TokensRecorded(_) => Ok(Some(going.position)),
-        Payload::TokensAmended(_) => root(view, &going.event, Position::new(u64::MAX)),
+fn root_of(view: &dyn ReadView, removed: &RemovedNames) -> Result<Option<Position>> {
+    match removed.event.payload {
+        Payload::TokensRecorded(_) => Ok(Some(removed.position)),
+        Payload::TokensAmended(_) => root(view, &removed.event, Position::new(u64::MAX)),
         _ => Ok(None),
     }
 }

@@ -61,12 +61,12 @@ impl Note {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn verify(&self, verifier: &Verifier) -> Result<()> {
-        let mut own =
+        let mut from_key =
             self.signatures.iter().filter(|one| one.name == verifier.name() && one.hash == verifier.hash()).peekable();
-        if own.peek().is_none() {
+        if from_key.peek().is_none() {
             return Err(Error::unproven(format!("it has no signature of the key {verifier}")));
         }
-        if own.all(|one| verifier.fits(&self.text, &one.signature)) {
+        if from_key.all(|one| verifier.is_valid(&self.text, &one.signature)) {
             return Ok(());
         }
         Err(Error::unproven(format!("its signature by {} does not fit its text", verifier.name())))

@@ -148,24 +148,24 @@ fn proofs_of_small_trees_equal_another_implementation_and_verify_one_claim() {
                 let shows = proof.verify(&leaf_hash(&leaf(other)), &root).is_ok();
                 assert_eq!(shows, other == index, "{other} with the proof of {index} of {size}");
             }
-            let own = leaf_hash(&leaf(index));
+            let leaf_hash_of = leaf_hash(&leaf(index));
             for (other, root) in roots.iter().enumerate() {
-                assert_eq!(proof.verify(&own, root).is_ok(), other as u64 == size);
+                assert_eq!(proof.verify(&leaf_hash_of, root).is_ok(), other as u64 == size);
             }
-            spoilt(&proof.hashes, |hashes| InclusionProof { hashes, ..proof.clone() }.verify(&own, &root).is_ok());
+            is_any_alteration_accepted(&proof.hashes, |hashes| InclusionProof { hashes, ..proof.clone() }.verify(&leaf_hash_of, &root).is_ok());
         }
         for old in 1..=size {
             let proof = consistency(&mut store, old, size);
             if old < size {
-                let theirs = foreign.prove_consistency((size - old) as usize);
-                assert_eq!(bytes(&proof.hashes), theirs.as_bytes(), "{old} to {size}");
+                let foreign_proof = foreign.prove_consistency((size - old) as usize);
+                assert_eq!(bytes(&proof.hashes), foreign_proof.as_bytes(), "{old} to {size}");
             }
             for (other, old_root) in roots.iter().enumerate() {
                 assert_eq!(proof.verify(old_root, &root).is_ok(), other as u64 == old, "{other} for {old} to {size}");
                 assert_eq!(proof.verify(&roots[old as usize], old_root).is_ok(), other as u64 == size);
             }
             let old_root = roots[old as usize];
-            spoilt(&proof.hashes, |hashes| {
+            is_any_alteration_accepted(&proof.hashes, |hashes| {
                 ConsistencyProof { hashes, ..proof.clone() }.verify(&old_root, &root).is_ok()
             });
         }
@@ -173,7 +173,7 @@ fn proofs_of_small_trees_equal_another_implementation_and_verify_one_claim() {
 }
 
 /// A proof with a changed, missing, repeated or additional hash is invalid.
-fn spoilt(hashes: &[Hash], shows: impl Fn(Vec<Hash>) -> bool) {
+fn is_any_alteration_accepted(hashes: &[Hash], shows: impl Fn(Vec<Hash>) -> bool) {
     assert!(shows(hashes.to_vec()));
     assert!(!shows([hashes, &[Hash::EMPTY]].concat()));
     for at in 0..hashes.len() {

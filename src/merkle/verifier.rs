@@ -68,7 +68,7 @@ impl Verifier {
     }
 
     /// Whether a signature of this key is valid for a text.
-    pub(super) fn fits(&self, text: &str, signature: &[u8]) -> bool {
+    pub(super) fn is_valid(&self, text: &str, signature: &[u8]) -> bool {
         Signature::from_slice(signature).is_ok_and(|signature| {
             // Strict verification rejects keys and signatures whose encoding other implementations interpret
             // differently.

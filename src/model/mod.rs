@@ -6,6 +6,7 @@ pub mod humanize;
 pub(crate) mod invariant;
 pub mod provider;
 pub(crate) mod secrets;
+pub(crate) mod serde_skip;
 pub mod time;
 pub(crate) mod tokens;
 pub(crate) mod window;

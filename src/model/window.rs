@@ -59,12 +59,12 @@ pub(crate) fn kind_of(minutes: u32) -> Option<WindowKind> {
 /// covers mostly is the same window with jitter, and is dropped.
 pub(crate) fn place_observed(mut observations: Vec<Observation>) -> Vec<Window> {
     observations.sort_unstable_by_key(|seen| std::cmp::Reverse((!seen.weak, seen.at, seen.id)));
-    let mut laid: Vec<Window> = Vec::new();
+    let mut placed: Vec<Window> = Vec::new();
     for seen in observations {
         let length = i64::from(seen.minutes) * MINUTE;
         let opens = seen.resets_at.plus(-length);
         let (mut start, mut end) = (opens, seen.resets_at);
-        for other in &laid {
+        for other in &placed {
             if other.start < end && start < other.end {
                 if other.start <= start {
                     start = other.end;
@@ -75,11 +75,11 @@ pub(crate) fn place_observed(mut observations: Vec<Observation>) -> Vec<Window> 
         }
         let stands = if seen.firm { start == opens } else { 2 * (end.millis() - start.millis()) > length };
         if start < end && stands {
-            let at = laid.partition_point(|other| other.start < start);
-            laid.insert(at, Window { start, resets_at: end, end, border: Border::Observed });
+            let at = placed.partition_point(|other| other.start < start);
+            placed.insert(at, Window { start, resets_at: end, end, border: Border::Observed });
         }
     }
-    laid
+    placed
 }
 
 /// How windows without an observation open.

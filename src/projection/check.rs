@@ -32,7 +32,7 @@ pub(crate) fn add_stored(
     }
     // The end of the previous chunk: a chunk must not contain instants of the next one.
     let (mut before, mut end) = (Vec::new(), Timestamp::MIN);
-    let mut openings = session_starts::Expected::default();
+    let mut starts = session_starts::Expected::default();
     view.scan(Table::UsageInstants, &[], &[], Order::Ascending, &mut |key, value| {
         match usage_instants::read(key, value) {
             Ok((account, start, instants))
@@ -40,7 +40,7 @@ pub(crate) fn add_stored(
             {
                 for (millis, totals) in &instants {
                     print.cell(Table::UsageInstants, account, *millis, totals);
-                    openings.see(account, Timestamp::from_millis(*millis));
+                    starts.see(account, Timestamp::from_millis(*millis));
                     end = Timestamp::from_millis(*millis);
                 }
                 before = account.to_vec();
@@ -49,7 +49,7 @@ pub(crate) fn add_stored(
         }
         GO_ON
     })?;
-    openings.compare(view, bad)?;
+    starts.compare(view, bad)?;
     view.scan(Table::Keys, &[], &[], Order::Ascending, &mut |key, value| {
         if value.is_empty() {
             print.row(Table::Keys, key);

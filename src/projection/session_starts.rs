@@ -107,13 +107,13 @@ pub(super) fn follow(sink: &mut dyn WriteView, account: &[u8], changes: &Instant
             before = last_before_key(&*sink, account, &key(account, at))?;
         }
         let free = before.map_or(i64::MIN, end);
-        right = if *millis < free { free } else { lay(sink, account, free)? };
+        right = if *millis < free { free } else { write_starts(sink, account, free)? };
     }
     Ok(())
 }
 
 /// Writes the starts from an instant on that no session contains, and returns up to where the starts are correct.
-fn lay(sink: &mut dyn WriteView, account: &[u8], mut free: i64) -> Result<i64> {
+fn write_starts(sink: &mut dyn WriteView, account: &[u8], mut free: i64) -> Result<i64> {
     loop {
         // A session that extends beyond the end of the time range has no successor.
         let opens = if free > Timestamp::MAX.millis() {
@@ -159,13 +159,13 @@ mod tests {
 
     /// Computes the starts one by one from the first use.
     fn naive(uses: &Instants) -> Vec<i64> {
-        let mut openings: Vec<i64> = Vec::new();
+        let mut starts: Vec<i64> = Vec::new();
         for at in uses.keys() {
-            if openings.last().is_none_or(|opened| at - opened > 5 * HOUR) {
-                openings.push(*at);
+            if starts.last().is_none_or(|opened| at - opened > 5 * HOUR) {
+                starts.push(*at);
             }
         }
-        openings
+        starts
     }
 
     fn write(store: &mut MemoryStore, changes: &Instants) {
@@ -212,11 +212,11 @@ mod tests {
                 prop_assert_eq!(stored(&mut store), naive(&model));
             }
             let view = store.read().unwrap();
-            let (openings, probe) = (naive(&model), place(probe, 0));
+            let (starts, probe) = (naive(&model), place(probe, 0));
             let at = Timestamp::from_millis;
-            let last = openings.iter().rev().find(|opened| **opened <= probe).copied();
+            let last = starts.iter().rev().find(|opened| **opened <= probe).copied();
             prop_assert_eq!(last_start(&*view, ACCOUNT, at(probe)).unwrap(), last.map(at));
-            let first = openings.iter().find(|opened| **opened >= probe).copied();
+            let first = starts.iter().find(|opened| **opened >= probe).copied();
             prop_assert_eq!(next_start(&*view, ACCOUNT, at(probe)).unwrap(), first.map(at));
         }
     }

@@ -75,21 +75,21 @@ pub(crate) fn append_leaves(sink: &mut dyn WriteView, size: u64, leaves: &[Hash]
         if pending.is_empty() {
             break;
         }
-        let mut carried = Vec::new();
+        let mut next_level = Vec::new();
         let mut group = count / GROUP;
         let mut nodes = load(&*sink, level, group, count % GROUP)?;
         for hash in pending {
             nodes.push(hash);
             if nodes.len() as u64 == GROUP {
                 store(sink, level, group, &nodes)?;
-                carried.extend(perfect_root(std::mem::take(&mut nodes)));
+                next_level.extend(perfect_root(std::mem::take(&mut nodes)));
                 group += 1;
             }
         }
         if !nodes.is_empty() {
             store(sink, level, group, &nodes)?;
         }
-        pending = carried;
+        pending = next_level;
         count /= GROUP;
     }
     Ok(())
@@ -162,10 +162,10 @@ impl StreamingTree {
     /// Adds a leaf. Calls `full` with the level, number and children of each completed group.
     pub fn push(&mut self, leaf: Hash, full: &mut FullGroup<'_>) -> Result<()> {
         self.size += 1;
-        let mut carried = Some(leaf);
+        let mut next_level = Some(leaf);
         let mut level = 0_u8;
         let mut number = self.size;
-        while let Some(hash) = carried.take() {
+        while let Some(hash) = next_level.take() {
             if self.levels.len() <= usize::from(level) {
                 self.levels.push(Vec::with_capacity(16));
             }
@@ -175,7 +175,7 @@ impl StreamingTree {
             number /= GROUP;
             if nodes.len() as u64 == GROUP {
                 full(level, number - 1, nodes)?;
-                carried = perfect_root(std::mem::take(nodes));
+                next_level = perfect_root(std::mem::take(nodes));
                 level += 1;
             }
         }

@@ -36,9 +36,9 @@ impl<'v> Overlay<'v> {
     }
 
     /// The changes in a range of keys, in ascending order.
-    fn changed(&self, space: Table, from: &[u8], to: &[u8]) -> Vec<(&[u8], Option<&[u8]>)> {
-        let changes = self.changes.range((space, from.to_vec())..);
-        let within = changes.take_while(|((of, key), _)| *of == space && (to.is_empty() || key.as_slice() < to));
+    fn changed(&self, table: Table, from: &[u8], to: &[u8]) -> Vec<(&[u8], Option<&[u8]>)> {
+        let changes = self.changes.range((table, from.to_vec())..);
+        let within = changes.take_while(|((of, key), _)| *of == table && (to.is_empty() || key.as_slice() < to));
         within.map(|((_, key), value)| (key.as_slice(), value.as_deref())).collect()
     }
 }
@@ -76,22 +76,22 @@ impl ReadView for Overlay<'_> {
         Ok(())
     }
 
-    fn get(&self, space: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        match self.changes.get(&(space, key.to_vec())) {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        match self.changes.get(&(table, key.to_vec())) {
             Some(changed) => Ok(changed.clone()),
-            None => self.base.get(space, key),
+            None => self.base.get(table, key),
         }
     }
 
     fn scan(
         &self,
-        space: Table,
+        table: Table,
         from: &[u8],
         to: &[u8],
         order: Order,
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Flow,
     ) -> Result<()> {
-        let mut changed = self.changed(space, from, to);
+        let mut changed = self.changed(table, from, to);
         // The vector is consumed from its end.
         if order == Order::Ascending {
             changed.reverse();
@@ -101,7 +101,7 @@ impl ReadView for Overlay<'_> {
             Order::Descending => own >= other,
         };
         let mut is_over = false;
-        self.base.scan(space, from, to, order, &mut |key, value| {
+        self.base.scan(table, from, to, order, &mut |key, value| {
             let mut replaced = false;
             while let Some((own, _)) = changed.last()
                 && comes_first(own, key)
@@ -133,8 +133,8 @@ impl ReadView for Overlay<'_> {
 }
 
 impl WriteView for Overlay<'_> {
-    fn put(&mut self, space: Table, key: &[u8], value: Option<&[u8]>) -> Result<()> {
-        self.changes.insert((space, key.to_vec()), value.map(<[u8]>::to_vec));
+    fn put(&mut self, table: Table, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        self.changes.insert((table, key.to_vec()), value.map(<[u8]>::to_vec));
         Ok(())
     }
 }

@@ -59,9 +59,9 @@ impl<'a> PrefixView<'a> {
             let mut take = || {
                 let (length, rest) = bytes.split_first_chunk::<8>()?;
                 let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
-                let (taken, rest) = rest.split_at_checked(length)?;
+                let (bytes_of_value, rest) = rest.split_at_checked(length)?;
                 bytes = rest;
-                Some(taken)
+                Some(bytes_of_value)
             };
             let (Some(&[table]), Some(key), Some(value)) = (take(), take(), take()) else { return false };
             let Some(table) = Table::FOLDED.into_iter().find(|known| *known as u8 == table) else { return false };

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::import::engine::compression::is_packed;
 use crate::import::engine::log_file::LogFile;
+use crate::model::serde_skip::is_zero;
 
 /// Time without a change after which a log is settled. A tool may run long, or wait for a person, before the agent
 /// writes the counts of the answer that called it.
@@ -47,11 +48,6 @@ pub(in crate::import) struct Silence {
     answered: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     told: bool,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
-const fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 impl Silence {

@@ -6,6 +6,7 @@ use crate::import::engine::agent::Counters;
 use crate::model::event::{Quality, TokenRecord};
 use crate::model::tokens::Tokens;
 use crate::readers::normalise::{PARTS_APART, SPLIT_APART};
+use crate::model::serde_skip::is_zero;
 
 /// Number of records after which a class that none of them has is reported.
 const MANY: u64 = 20;
@@ -45,11 +46,6 @@ pub struct SchemaDrift {
     /// Classes that the agent normally states and that none of 20 or more records has.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub absent: Vec<String>,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
-const fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 /// A token class, or several that most agents state as one.

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::time::Timestamp;
+use crate::model::serde_skip::is_zero;
 
 /// One run of an importer: what it recorded, and how far it read each file.
 ///
@@ -15,7 +16,7 @@ pub struct Imported {
     /// The importer.
     pub source: String,
     /// The importer's version; 0 for builds that did not state one.
-    #[serde(default, skip_serializing_if = "is_unversioned")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub version: u32,
     /// Each file that was read, and where reading stopped.
     pub files: Vec<ImportedFile>,
@@ -70,7 +71,7 @@ pub struct ImportedFile {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub skipped: u64,
     /// The version of the importer that read it; 0 for builds that did not state one.
-    #[serde(default, skip_serializing_if = "is_unversioned")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub version: u32,
     /// The conversation that the file is the log of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,14 +100,4 @@ pub struct SkippedLine {
     pub line: u64,
     /// The reason.
     pub why: String,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
-fn is_zero(count: &u64) -> bool {
-    *count == 0
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
-fn is_unversioned(version: &u32) -> bool {
-    *version == 0
 }

@@ -14,7 +14,7 @@ use super::{event, exception};
 /// A rule with compiled expressions.
 pub(super) struct Compiled {
     pub rule: &'static ExhaustionRule,
-    words: Option<Regex>,
+    expression: Option<Regex>,
     /// For each grant, the words that must be on the same line.
     beside: Vec<Option<Regex>>,
 }
@@ -33,15 +33,15 @@ fn compile(pattern: &str) -> Option<Regex> {
 
 impl Compiled {
     fn new(rule: &'static ExhaustionRule) -> Self {
-        let words = match rule.pattern {
-            TextPattern::Words(words) | TextPattern::ErrorEvent(words) => compile(words),
+        let expression = match rule.pattern {
+            TextPattern::Words(expression) | TextPattern::ErrorEvent(expression) => compile(expression),
             TextPattern::RefusedEvent | TextPattern::RefusalNearEvent => None,
         };
         let beside = rule.grants.iter().map(|grant| match grant.trust {
-            Trust::FailedBeside(words) | Trust::FailedPlainBeside(words) => compile(words),
+            Trust::FailedBeside(expression) | Trust::FailedPlainBeside(expression) => compile(expression),
             _ => None,
         });
-        Self { rule, words, beside: beside.collect() }
+        Self { rule, expression, beside: beside.collect() }
     }
 
     /// The last match of the rule, because the latest message has the current reset.
@@ -49,8 +49,8 @@ impl Compiled {
         let index = self.rule.grants.iter().position(|grant| grant.providers.contains(&provider));
         let trust = index.and_then(|index| self.rule.grants.get(index)).map(|grant| grant.trust);
         let beside = |line: &str| {
-            let words = index.and_then(|index| self.beside.get(index)).and_then(Option::as_ref);
-            words.is_some_and(|words| words.is_match(line))
+            let expression = index.and_then(|index| self.beside.get(index)).and_then(Option::as_ref);
+            expression.is_some_and(|expression| expression.is_match(line))
         };
         let counts = |place: &Range<usize>| {
             let text = output.text.as_str();
@@ -78,13 +78,13 @@ impl Compiled {
             let within = place.start.saturating_sub(lines.start)..place.end.min(lines.end).saturating_sub(lines.start);
             counts(place) && !exception::excepts(line(text, place), &within)
         };
-        match (self.rule.pattern, &self.words) {
-            (TextPattern::Words(_), Some(words)) => {
-                words.find_iter(text).map(|matched| matched.range()).filter(|place| counts(place)).last()
+        match (self.rule.pattern, &self.expression) {
+            (TextPattern::Words(_), Some(expression)) => {
+                expression.find_iter(text).map(|matched| matched.range()).filter(|place| counts(place)).last()
             }
-            (TextPattern::ErrorEvent(_), Some(words)) => output
+            (TextPattern::ErrorEvent(_), Some(expression)) => output
                 .lines()
-                .filter(|(range, line, voice)| *voice == Voice::Client && words.is_match(line) && counts(range))
+                .filter(|(range, line, voice)| *voice == Voice::Client && expression.is_match(line) && counts(range))
                 .map(|(range, ..)| range)
                 .last(),
             (TextPattern::RefusedEvent, _) => output
@@ -92,7 +92,7 @@ impl Compiled {
                 .filter(|(range, line, _)| is_refused_event(line) && counts(range))
                 .map(|(range, ..)| range)
                 .last(),
-            (TextPattern::RefusalNearEvent, _) if REFUSAL.as_ref().is_some_and(|words| words.is_match(text)) => output
+            (TextPattern::RefusalNearEvent, _) if REFUSAL.as_ref().is_some_and(|expression| expression.is_match(text)) => output
                 .lines()
                 .filter(|(range, line, _)| line.contains(EVENT) && counts(range))
                 .map(|(range, ..)| range)
@@ -161,8 +161,8 @@ mod tests {
         assert!(REFUSAL.is_some());
         for compiled in COMPILED.iter() {
             let rule = compiled.rule;
-            let has_words = matches!(rule.pattern, TextPattern::Words(_) | TextPattern::ErrorEvent(_));
-            assert_eq!(compiled.words.is_some(), has_words, "{}", rule.id);
+            let has_expression = matches!(rule.pattern, TextPattern::Words(_) | TextPattern::ErrorEvent(_));
+            assert_eq!(compiled.expression.is_some(), has_expression, "{}", rule.id);
             for (grant, beside) in rule.grants.iter().zip(&compiled.beside) {
                 let needs = matches!(grant.trust, Trust::FailedBeside(_) | Trust::FailedPlainBeside(_));
                 assert_eq!(beside.is_some(), needs, "{} for {:?}", rule.id, grant.providers);

@@ -97,9 +97,9 @@ pub fn extract_as(output: &str, turns: Turns, provider: Option<&ProviderId>) -> 
     let documents = documents(output);
     let mut sum: Option<Extracted> = None;
     for document in documents.iter().filter_map(Value::as_object) {
-        let Some((mut found, total)) = one(document)? else { continue };
-        if found.format == "claude" && provider.is_some_and(|provider| provider.as_str() == "xai") {
-            take_out_cache(&mut found.tokens);
+        let Some((mut extracted, total)) = one(document)? else { continue };
+        if extracted.format == "claude" && provider.is_some_and(|provider| provider.as_str() == "xai") {
+            take_out_cache(&mut extracted.tokens);
         }
         let replaces = match turns {
             Turns::Auto => total,
@@ -107,9 +107,9 @@ pub fn extract_as(output: &str, turns: Turns, provider: Option<&ProviderId>) -> 
             Turns::Last => true,
         };
         sum = Some(match sum {
-            Some(before) if replaces => Extracted { model: found.model.or(before.model), ..found },
-            Some(before) => added(before, found)?,
-            None => found,
+            Some(before) if replaces => Extracted { model: extracted.model.or(before.model), ..extracted },
+            Some(before) => added(before, extracted)?,
+            None => extracted,
         });
     }
     Ok(sum.filter(|run| run.tokens.total().is_ok_and(|total| total > 0)))
@@ -133,25 +133,25 @@ fn take_out_cache(tokens: &mut Tokens) {
     }
 }
 
-fn added(before: Extracted, found: Extracted) -> Result<Extracted> {
+fn added(before: Extracted, extracted: Extracted) -> Result<Extracted> {
     let mut tokens = before.tokens;
     for class in TokenClass::ALL {
-        let sum = match (tokens.get(class), found.tokens.get(class)) {
+        let sum = match (tokens.get(class), extracted.tokens.get(class)) {
             (Some(a), Some(b)) => Some(a.checked_add(b).ok_or(Error::Overflow { what: "token sum" })?),
             (a, b) => a.or(b),
         };
         tokens.set(class, sum);
     }
-    let cost = match (before.cost, found.cost) {
+    let cost = match (before.cost, extracted.cost) {
         (Some(a), Some(b)) => Some(a.checked_add(b)?),
         (a, b) => a.or(b),
     };
     Ok(Extracted {
         tokens,
-        model: found.model.or(before.model),
+        model: extracted.model.or(before.model),
         cost,
-        format: found.format,
-        residual: found.residual.or(before.residual),
+        format: extracted.format,
+        residual: extracted.residual.or(before.residual),
     })
 }
 
@@ -171,19 +171,19 @@ fn one(document: &Map<String, Value>) -> Result<Option<(Extracted, bool)>> {
         let total = object(info, "total_token_usage");
         let is_total = total.is_some();
         let Some(usage) = total.or_else(|| object(info, "last_token_usage")) else { return Ok(None) };
-        return Ok(read_usage(document, None, &usage, Some(UsageFormat::Codex))?.map(|found| (found, is_total)));
+        return Ok(read_usage(document, None, &usage, Some(UsageFormat::Codex))?.map(|extracted| (extracted, is_total)));
     }
     // The last document of a run may be its total; the type of the document states it.
     let is_total = text("type") == Some("result");
-    let own = document.get("usage").and_then(Value::as_object);
+    let own_usage = document.get("usage").and_then(Value::as_object);
     let nested = ["stats", "metadata", "session"].iter().filter_map(|name| document.get(*name)?.as_object());
     let inner = nested.flat_map(|outer| [Some(outer), outer.get("usage").and_then(Value::as_object)]).flatten();
-    let camel = own.filter(|usage| has(usage, &CAMEL));
-    for usage in camel.into_iter().chain([document]).chain(own).chain(inner) {
-        let found = read_usage(document, Some(usage), usage, None)?;
+    let camel = own_usage.filter(|usage| has(usage, &CAMEL));
+    for usage in camel.into_iter().chain([document]).chain(own_usage).chain(inner) {
+        let extracted = read_usage(document, Some(usage), usage, None)?;
         // A part without tokens is skipped, because the next one may have them.
-        if let Some(found) = found.filter(|found| found.tokens.total().is_ok_and(|total| total > 0)) {
-            return Ok(Some((found, is_total)));
+        if let Some(extracted) = extracted.filter(|extracted| extracted.tokens.total().is_ok_and(|total| total > 0)) {
+            return Ok(Some((extracted, is_total)));
         }
     }
     Ok(None)

@@ -172,7 +172,7 @@ impl Reply {
             let inner: Option<ReplyEnvelope> = object(outer.inner(format));
             let inner_usage = inner.as_ref().and_then(|inner| inner.own_usage(format));
             let in_choice = outer.usage_of_choices(format);
-            let found = match outer.own_usage(format).or(inner_usage).or(in_choice) {
+            let usage_object = match outer.own_usage(format).or(inner_usage).or(in_choice) {
                 _ if format == UsageFormat::Ollama => ollama::metrics(format, document)?.map(|(usage, duration_ms)| {
                     reply.duration_ms = duration_ms;
                     Cow::Owned(usage)
@@ -187,7 +187,7 @@ impl Reply {
             for envelope in inside.into_iter().chain([&outer]) {
                 reply.see_tools(format, envelope, model.as_deref());
             }
-            let Some(usage) = found else {
+            let Some(usage) = usage_object else {
                 reply.model = reply.model.take().or(model);
                 continue;
             };

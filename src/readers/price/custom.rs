@@ -69,7 +69,7 @@ impl CustomPrice {
     }
 
     fn may_be_of(&self, provider: &str, lower: &str, service: Option<&str>) -> bool {
-        self.provider.as_ref().is_none_or(|own| own.as_str() == provider)
+        self.provider.as_ref().is_none_or(|price| price.as_str() == provider)
             && lower.contains(&self.fragment)
             && self.service.as_deref() == service
     }
@@ -95,16 +95,16 @@ pub(super) fn find<'p>(
     tariff: Tariff<'_>,
 ) -> CustomPriceMatch<'p> {
     let lower = model.to_lowercase();
-    let fits = |own: &&CustomPrice| own.may_be_of(provider, &lower, tariff.service) && own.from <= at;
-    if prices.iter().filter(fits).any(|own| own.above > 0 && !tariff.is_exact_for(own.above)) {
+    let fits = |price: &&CustomPrice| price.may_be_of(provider, &lower, tariff.service) && price.from <= at;
+    if prices.iter().filter(fits).any(|price| price.above > 0 && !tariff.is_exact_for(price.above)) {
         return CustomPriceMatch::Finer;
     }
     prices
         .iter()
         .filter(fits)
-        .filter(|own| own.above == 0 || tariff.prompt > own.above)
+        .filter(|price| price.above == 0 || tariff.prompt > price.above)
         .max_by(|a, b| {
-            let rank = |own: &CustomPrice| (own.fragment.len(), own.above, own.from);
+            let rank = |price: &CustomPrice| (price.fragment.len(), price.above, price.from);
             rank(a).cmp(&rank(b)).then_with(|| b.fragment.cmp(&a.fragment)).then(a.position.cmp(&b.position))
         })
         .map_or(CustomPriceMatch::Nothing, CustomPriceMatch::By)
@@ -113,9 +113,9 @@ pub(super) fn find<'p>(
 /// Whether a price that begins within the UTC day of `at` may apply to a model.
 pub(super) fn changes_within_day(prices: &[CustomPrice], provider: &str, model: &str, at: Timestamp) -> bool {
     let lower = model.to_lowercase();
-    prices.iter().any(|own| {
-        let of_day = own.from.utc_day() == at.utc_day() && own.from.millis().rem_euclid(crate::model::time::DAY) != 0;
-        of_day && own.provider.as_ref().is_none_or(|of| of.as_str() == provider) && lower.contains(&own.fragment)
+    prices.iter().any(|price| {
+        let of_day = price.from.utc_day() == at.utc_day() && price.from.millis().rem_euclid(crate::model::time::DAY) != 0;
+        of_day && price.provider.as_ref().is_none_or(|of| of.as_str() == provider) && lower.contains(&price.fragment)
     })
 }
 

@@ -244,13 +244,13 @@ fn provider(id: &str) -> Option<&'static Provider> {
     if let Some(known) = read.get(id) {
         return *known;
     }
-    let found = OUTLINES.iter().find(|outline| outline.id == id).and_then(|outline| {
+    let parsed = OUTLINES.iter().find(|outline| outline.id == id).and_then(|outline| {
         let models = serde_json::from_str(outline.models.get()).ok()?;
         let fallback_model_providers = outline.fallback_model_providers.clone();
         Some(&*Box::leak(Box::new(Provider { fallback_model_providers, models })))
     });
-    read.insert(id.to_owned(), found);
-    found
+    read.insert(id.to_owned(), parsed);
+    parsed
 }
 
 /// A model, and whether the provider sells it itself with its own tariffs.
@@ -268,13 +268,13 @@ fn model(provider_id: &str, name: &str) -> Option<Sold> {
     if let Some(known) = lookups.get(provider_id).and_then(|names| names.get(name)) {
         return *known;
     }
-    let found = look_up(provider_id, name);
-    lookups.entry(provider_id.to_owned()).or_default().insert(name.to_owned(), found);
-    found
+    let parsed = look_up(provider_id, name);
+    lookups.entry(provider_id.to_owned()).or_default().insert(name.to_owned(), parsed);
+    parsed
 }
 
 fn look_up(provider_id: &str, name: &str) -> Option<Sold> {
-    let id = NAMES.iter().find(|(ours, _)| *ours == provider_id).map_or(provider_id, |(_, theirs)| theirs);
+    let id = NAMES.iter().find(|(our_id, _)| *our_id == provider_id).map_or(provider_id, |(_, table_id)| table_id);
     let selected = provider(id)?;
     let find = |name: &String| {
         let among = |of: &'static Provider| of.models.iter().find(|model| model.rule.matches(name));
@@ -438,9 +438,9 @@ mod tests {
             let read = provider(id).unwrap_or_else(|| panic!("{id} cannot be read"));
             assert_eq!(read.models.len(), one["models"].as_array().unwrap().len());
         }
-        for (ours, theirs) in NAMES {
-            assert!(provider(theirs).is_some(), "{theirs}");
-            assert!(crate::model::provider::CATALOGUE.iter().any(|known| known.id == ours), "{ours}");
+        for (our_id, table_id) in NAMES {
+            assert!(provider(table_id).is_some(), "{table_id}");
+            assert!(crate::model::provider::CATALOGUE.iter().any(|known| known.id == our_id), "{our_id}");
         }
     }
 }

@@ -76,11 +76,11 @@ impl<'a> Tariff<'a> {
 
     /// The part of a row's key that separates tariffs: empty for the ordinary one.
     pub fn key(&self) -> Cow<'a, str> {
-        let asked = self.service_and_prompt_key();
+        let key = self.service_and_prompt_key();
         match (self.geo, self.extras.key()) {
-            (None, extras) if extras.is_empty() => asked,
-            (Some(geo), extras) if extras.is_empty() => Cow::Owned(format!("{asked}{NEXT}{geo}")),
-            (geo, extras) => Cow::Owned(format!("{asked}{NEXT}{}{NEXT}{extras}", geo.unwrap_or_default())),
+            (None, extras) if extras.is_empty() => key,
+            (Some(geo), extras) if extras.is_empty() => Cow::Owned(format!("{key}{NEXT}{geo}")),
+            (geo, extras) => Cow::Owned(format!("{key}{NEXT}{}{NEXT}{extras}", geo.unwrap_or_default())),
         }
     }
 

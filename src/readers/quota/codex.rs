@@ -168,9 +168,9 @@ impl<'l> LimitVerdict<'l> {
     /// The verdict on a window with this usage.
     fn on(self, used: Option<Percent>) -> Option<&'l str> {
         match self {
-            Self::Fine(word) => word,
-            Self::ReachedInTheOnly(word) => Some(word),
-            Self::Reached(word) => is_full(used).then_some(word),
+            Self::Fine(verdict) => verdict,
+            Self::ReachedInTheOnly(verdict) => Some(verdict),
+            Self::Reached(verdict) => is_full(used).then_some(verdict),
             Self::Unclear => None,
         }
     }

@@ -55,7 +55,7 @@ pub(super) struct ObservationDraft {
 }
 
 /// A status is a short word. Any other text could be private and is dropped.
-fn word(text: &str) -> Option<String> {
+fn status_word(text: &str) -> Option<String> {
     const LONGEST: usize = 40;
     let fine = |c: char| c.is_ascii_lowercase() || c == '_' || c == ' ';
     let text = text.trim().to_ascii_lowercase();
@@ -121,7 +121,7 @@ impl ObservationDraft {
             scope: window.scope,
             used_percent: window.used,
             resets_at: window.resets_at,
-            status: window.status.as_deref().and_then(word),
+            status: window.status.as_deref().and_then(status_word),
             feed: self.feed.to_owned(),
         };
         if !self.observed.observations.contains(&seen) {

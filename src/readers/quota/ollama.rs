@@ -26,7 +26,7 @@ pub(super) fn read(text: &str, draft: &mut ObservationDraft) -> Result<()> {
     }
     for (key, minutes, origin) in windows {
         let Some(value) = document.get(key).filter(|value| !value.is_null()) else { continue };
-        let (number, told) = match value {
+        let (number, stated_reset) = match value {
             Value::Object(fields) => {
                 let names = [&["fraction", "used"], USED].concat();
                 if first(fields, &names).is_none() {
@@ -42,7 +42,7 @@ pub(super) fn read(text: &str, draft: &mut ObservationDraft) -> Result<()> {
         };
         let used = draft.fraction(key, number);
         if used.is_some() {
-            let resets_at = told.or_else(|| Some(next(draft.at, minutes, origin?)));
+            let resets_at = stated_reset.or_else(|| Some(next(draft.at, minutes, origin?)));
             draft.see(ObservedWindow { minutes, scope: None, used, resets_at, status: None });
         }
     }

@@ -42,12 +42,12 @@ impl WriterLock {
     /// [`release`](Self::release).
     pub fn acquire(&self, until: Instant) -> bool {
         let mut tickets = self.tickets();
-        let own = tickets.next;
+        let ticket = tickets.next;
         tickets.next += 1;
-        while tickets.serving != own {
+        while tickets.serving != ticket {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                tickets.abandoned.insert(own);
+                tickets.abandoned.insert(ticket);
                 return false;
             }
             tickets = self.changed.wait_timeout(tickets, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -74,14 +74,14 @@ mod tests {
 
     #[test]
     fn threads_write_in_the_order_of_their_requests() {
-        let (lock, served) = (WriterLock::default(), Mutex::new(Vec::new()));
+        let (lock, written) = (WriterLock::default(), Mutex::new(Vec::new()));
         assert!(lock.acquire(soon()));
         std::thread::scope(|scope| {
             for number in 0..16 {
-                let (lock, served) = (&lock, &served);
+                let (lock, written) = (&lock, &written);
                 scope.spawn(move || {
                     assert!(lock.acquire(soon()));
-                    served.lock().unwrap().push(number);
+                    written.lock().unwrap().push(number);
                     lock.release();
                 });
                 // The next thread requests the lock after this one has its ticket.
@@ -91,7 +91,7 @@ mod tests {
             }
             lock.release();
         });
-        assert!(served.into_inner().unwrap().into_iter().eq(0..16));
+        assert!(written.into_inner().unwrap().into_iter().eq(0..16));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::model::event::{Raw, TokenRecord};
 use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
 use crate::readers::normalise::{self, NestedUsage, Normalised, UsageFormat};
+use crate::model::serde_skip::is_zero;
 
 /// Occurs near the start of every answer, and elsewhere only in copies of answers. Within a string its quotes would be
 /// escaped.
@@ -46,11 +47,6 @@ pub(super) struct CallOrigin {
     /// Number of answers that were reported because all their counts are 0.
     #[serde(default, skip_serializing_if = "is_zero")]
     zeros: u64,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
-const fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 impl CallOrigin {
