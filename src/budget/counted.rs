@@ -89,7 +89,8 @@ fn window(evidence: &Evidence, name: &str, window: &WindowUsage) -> Option<Count
     let mut used = window.percent?;
     let (mut age, mut trail, mut warnings) = (0, Vec::new(), Vec::new());
     let mut positions = window.evidence.clone();
-    let stale = |reading: &&ProviderSignal| reading.stale && window.overridden.as_ref().is_none_or(|word| word.at < reading.at);
+    let stale =
+        |reading: &&ProviderSignal| reading.stale && window.overridden.as_ref().is_none_or(|word| word.at < reading.at);
     if let Some(reading) = window.observed.as_ref().filter(stale) {
         age = evidence.now.millis() - reading.at.millis();
         positions.push(reading.position);

@@ -107,7 +107,8 @@ impl BudgetSettings {
         let usage = &parsed.section(settings, "usage");
         let budget = &parsed.section(settings, "budget");
         parsed.mode(at(usage, "budget_mode"));
-        parsed.unlimited = parsed.flag("unlimited_quota", at(usage, "unlimited_quota"), at(settings, "unlimited_quota"));
+        parsed.unlimited =
+            parsed.flag("unlimited_quota", at(usage, "unlimited_quota"), at(settings, "unlimited_quota"));
         parsed.session_limit = parsed.count("usage.session_token_limit", at(usage, "session_token_limit"));
         parsed.weekly_limit = parsed.count("usage.weekly_token_limit", at(usage, "weekly_token_limit"));
         parsed.rungs(at(budget, "warn_at_percent"), at(budget, "stop_at_percent"));

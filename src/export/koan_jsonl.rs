@@ -8,9 +8,9 @@ use crate::ledger::Snapshot;
 use crate::model::error::Error;
 use crate::model::event::{Quality, TokenRecord};
 use crate::model::invariant::bug;
+use crate::model::serde_skip::is_zero;
 use crate::model::time::{Timestamp, Zone};
 use crate::model::tokens::{TokenClass, Usd};
-use crate::model::serde_skip::is_zero;
 
 /// Exports the current state of every record in the format of Koan's usage rows: compact JSON lines in order of time.
 ///

@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Mutex, PoisonError};
 
+use super::outcome::Outcome;
+use super::prepared_event::PreparedEvent;
 use crate::merkle::{Hash, leaf_hash};
 use crate::model::error::{Error, Result};
 use crate::model::event::{
@@ -12,8 +14,6 @@ use crate::model::event::{
 use crate::model::time::Timestamp;
 use crate::projection::append_leaves;
 use crate::projection::{Fold, effective, find_record};
-use super::outcome::Outcome;
-use super::prepared_event::PreparedEvent;
 use crate::store::{ReadView, Row, Transaction, WriteView};
 
 /// Rows per write to the store.

@@ -27,9 +27,9 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-pub use outcome::Outcome;
 pub use as_of::AsOf;
 pub use backup::{Backup, Restored};
+pub use outcome::Outcome;
 pub use repair::Repair;
 pub use shred::{Shred, Shredding};
 pub use snapshot::Snapshot;
@@ -38,10 +38,10 @@ pub use tail::{Tail, TailStopper};
 pub use verify::{Finding, Verification};
 
 pub(crate) use append::Appender;
-#[cfg(feature = "import")]
-pub(crate) use prepared_event::PreparedEvent;
 #[cfg(feature = "cli")]
 pub(crate) use find::EventFilter;
+#[cfg(feature = "import")]
+pub(crate) use prepared_event::PreparedEvent;
 
 use crate::model::error::Result;
 use crate::model::time::Timestamp;

@@ -46,9 +46,8 @@ fn unseal(at: Position, value: &[u8]) -> Option<&[u8]> {
 pub(super) fn nearest(view: &dyn ReadView, at: Position) -> Result<(Position, Option<Vec<u8>>)> {
     let end = key(at.next());
     let range = KeyRange::between(Table::Snapshots, &[VERSION], &end).descending();
-    let nearest = view.first(&range, |key, value| {
-        Ok(position(key).and_then(|at| Some((at, Some(unseal(at, value)?.to_vec())))))
-    })?;
+    let nearest = view
+        .first(&range, |key, value| Ok(position(key).and_then(|at| Some((at, Some(unseal(at, value)?.to_vec()))))))?;
     Ok(nearest.unwrap_or((Position::START, None)))
 }
 
@@ -77,7 +76,8 @@ pub(super) fn strange(view: &dyn ReadView) -> Result<Vec<String>> {
             _ => None,
         };
         let is_sound = |at| position(key).is_some() || unseal(Position::new(at), value).is_some();
-        let message = || format!("snapshots: the row {key:02x?} is no snapshot of any build; `replay --write` drops it");
+        let message =
+            || format!("snapshots: the row {key:02x?} is no snapshot of any build; `replay --write` drops it");
         Ok((!at.is_some_and(is_sound)).then(message))
     })
 }

@@ -152,7 +152,9 @@ fn proofs_of_small_trees_equal_another_implementation_and_verify_one_claim() {
             for (other, root) in roots.iter().enumerate() {
                 assert_eq!(proof.verify(&leaf_hash_of, root).is_ok(), other as u64 == size);
             }
-            is_any_alteration_accepted(&proof.hashes, |hashes| InclusionProof { hashes, ..proof.clone() }.verify(&leaf_hash_of, &root).is_ok());
+            is_any_alteration_accepted(&proof.hashes, |hashes| {
+                InclusionProof { hashes, ..proof.clone() }.verify(&leaf_hash_of, &root).is_ok()
+            });
         }
         for old in 1..=size {
             let proof = consistency(&mut store, old, size);

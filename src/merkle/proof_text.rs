@@ -17,7 +17,11 @@ fn bad(why: impl fmt::Display) -> Error {
 /// Checks that a checkpoint has the size of a proof.
 pub(super) fn same_size(checkpoint: &Note, size: u64) -> Result<()> {
     let checkpoint_size = Checkpoint::from_str(checkpoint.text())?.size();
-    if checkpoint_size == size { Ok(()) } else { Err(bad(format!("it is about {size} events, its checkpoint about {checkpoint_size}"))) }
+    if checkpoint_size == size {
+        Ok(())
+    } else {
+        Err(bad(format!("it is about {size} events, its checkpoint about {checkpoint_size}")))
+    }
 }
 
 /// The lines of a proof, and the note after the first empty line.

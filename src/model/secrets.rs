@@ -391,7 +391,10 @@ mod tests {
         ] {
             let scrubbed = name(secret);
             let parts = ["hunter2", "IOSFODNN", "abcdef", "5678", "dXNl", "ter2"];
-            assert!(scrubbed.contains(REDACTED) && parts.iter().all(|part| !scrubbed.contains(part)), "{secret}: {scrubbed}");
+            assert!(
+                scrubbed.contains(REDACTED) && parts.iter().all(|part| !scrubbed.contains(part)),
+                "{secret}: {scrubbed}"
+            );
         }
     }
 

@@ -120,7 +120,8 @@ impl Snapshot<'_> {
     fn restated(&self, current_seals: Vec<(Position, Timestamp, PeriodSealed)>) -> Result<Vec<Seal>> {
         let periods: Vec<&PeriodSealed> = current_seals.iter().map(|(_, _, sealed)| sealed).collect();
         let restatements = restatement::events(self.view(), &periods)?;
-        current_seals.into_iter()
+        current_seals
+            .into_iter()
             .zip(restatements)
             .map(|((position, at, sealed), mut restatement)| {
                 let total = self.report(&of_period(sealed.since, sealed.until))?.total;

@@ -422,7 +422,10 @@ fn a_tombstone_without_an_event_shredded_is_a_finding() {
         assert_ne!(whole, body, "{what}: nothing was changed");
         file.execute("UPDATE events SET body = ? WHERE position = ?", (&body, at)).unwrap();
         let reported = findings(&path);
-        assert!(reported.iter().any(|(at, message)| *at == Some(about) && message.contains(what)), "{body}: {reported:?}");
+        assert!(
+            reported.iter().any(|(at, message)| *at == Some(about) && message.contains(what)),
+            "{body}: {reported:?}"
+        );
         file.execute("UPDATE events SET body = ? WHERE position = ?", (&whole, at)).unwrap();
     }
     assert!(findings(&path).is_empty());

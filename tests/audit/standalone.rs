@@ -215,7 +215,8 @@ fn events_with_line_breaks_of_early_builds_export_as_one_line_each_and_verify() 
         let (accepted, output) = export.judge("events.jsonl", "checkpoint", &export.key, Some("proof"));
         assert!(accepted && output.contains(&format!("the event at position {position} is one of 4")), "{output}");
         fs::write(export.file("line"), &events[position.parse::<usize>().unwrap() - 1]).unwrap();
-        let check = ["prove", "check", &export.path("proof"), "--line", &export.path("line"), "--verifier", &export.key];
+        let check =
+            ["prove", "check", &export.path("proof"), "--line", &export.path("line"), "--verifier", &export.key];
         cli.ok(&check);
     }
     // An altered escaped line is refused.

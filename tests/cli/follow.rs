@@ -102,7 +102,10 @@ fn lines_are_imported_while_the_agent_writes_them() {
     wait_for(&cli, 1);
     append(&log, &format!("{}\n", answer(2)));
     let report = following.next();
-    assert_eq!((&report["sources"][0]["source"], &report["sources"][0]["recorded"]), (&"claude-code".into(), &1.into()));
+    assert_eq!(
+        (&report["sources"][0]["source"], &report["sources"][0]["recorded"]),
+        (&"claude-code".into(), &1.into())
+    );
     wait_for(&cli, 2);
     // A partial line is read when it is complete.
     let third = answer(3);
@@ -113,7 +116,10 @@ fn lines_are_imported_while_the_agent_writes_them() {
     wait_for(&cli, 3);
     // It is not reported before.
     let report = following.next();
-    assert_eq!((&report["sources"][0]["recorded"], &report["sources"][0]["skipped"]), (&1.into(), &Value::Array(vec![])));
+    assert_eq!(
+        (&report["sources"][0]["recorded"], &report["sources"][0]["skipped"]),
+        (&1.into(), &Value::Array(vec![]))
+    );
     // A new log in a new directory is read.
     let other = logs.join("s1/subagents");
     fs::create_dir_all(&other).unwrap();

@@ -305,7 +305,10 @@ fn a_damaged_ledger_is_not_signed() {
         drop(store);
         for args in [&["checkpoint"][..], &["--now", "2030-01-01T00:00:00Z", "seal", "--until", "2029-01"]] {
             let stderr = cli.fails(3, args);
-            assert!(stderr.contains("damaged at position") && stderr.contains("usage-ledger verify"), "{edit}: {stderr}");
+            assert!(
+                stderr.contains("damaged at position") && stderr.contains("usage-ledger verify"),
+                "{edit}: {stderr}"
+            );
         }
     }
 }

@@ -121,7 +121,11 @@ fn a_report_of_one_agent_contains_only_that_agent() {
         for (command, agent, reports) in OF_ONE {
             for (report, by) in REPORTS.into_iter().filter(|(report, _)| reports.contains(report)) {
                 let named = format!("{command}-{report}");
-                agrees(&case.actual_json(by, &["--agent", agent]), &case.expected_json(&named), &format!("{name} {named}"));
+                agrees(
+                    &case.actual_json(by, &["--agent", agent]),
+                    &case.expected_json(&named),
+                    &format!("{name} {named}"),
+                );
             }
         }
     }

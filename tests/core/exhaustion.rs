@@ -202,7 +202,8 @@ fn messages_of_the_client_are_separated_from_model_text_in_every_stream() {
 
 #[test]
 fn a_refusal_has_its_model_and_its_time() {
-    let refusal = detect("claude", Stream::StdoutFailed, "You've hit your Opus limit · resets Oct 9, 5pm (UTC)").unwrap();
+    let refusal =
+        detect("claude", Stream::StdoutFailed, "You've hit your Opus limit · resets Oct 9, 5pm (UTC)").unwrap();
     assert_eq!((refusal.model.as_deref(), refusal.of_its_model), (Some("opus"), false));
     let refusal = detect("gemini", Stream::Stderr, "You have exhausted your capacity on this model.").unwrap();
     assert_eq!((refusal.model, refusal.of_its_model), (None, true));

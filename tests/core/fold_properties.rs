@@ -12,7 +12,7 @@ use std::fmt::{Debug, Display};
 use std::hash::{BuildHasher, Hasher};
 
 use naive::answers::{self, StatusAnswer};
-use naive::script::{ACCOUNTS, ScriptReport, Script, When, ZONES, all_keys, asked, script, when};
+use naive::script::{ACCOUNTS, Script, ScriptReport, When, ZONES, all_keys, asked, script, when};
 use naive::{Naive, Question, Rows, Sum};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -124,8 +124,14 @@ fn dump(store: &dyn EventStore, spaces: &[Table]) -> Vec<(Table, Vec<u8>, Vec<u8
 }
 
 /// Tables without positions: equal sets of events have equal bytes there.
-const COUNTERS: [Table; 6] =
-    [Table::ByModel, Table::ByProject, Table::ByConversation, Table::UsageInstants, Table::SessionStarts, Table::Accounts];
+const COUNTERS: [Table; 6] = [
+    Table::ByModel,
+    Table::ByProject,
+    Table::ByConversation,
+    Table::UsageInstants,
+    Table::SessionStarts,
+    Table::Accounts,
+];
 
 #[test]
 fn any_order_of_arrival_gives_the_same_counters() {

@@ -90,10 +90,12 @@ fn every_model_costs_what_the_publishers_crate_computes() {
         if !is_of_tokens(&stated) {
             continue;
         }
-        let own = OTHERS.iter().find(|(publishers_cost, _)| *publishers_cost == provider).map_or(&*provider, |(_, own)| own);
+        let own =
+            OTHERS.iter().find(|(publishers_cost, _)| *publishers_cost == provider).map_or(&*provider, |(_, own)| own);
         for at in TIMES.map(|at| at.parse().unwrap()) {
             for counts in calls() {
-                let (a, b) = (our_cost(&model, own, at, counts, None), publishers_cost(&model, &provider, at, counts, None));
+                let (a, b) =
+                    (our_cost(&model, own, at, counts, None), publishers_cost(&model, &provider, at, counts, None));
                 match (a, b) {
                     (Some(a), Some(b)) => {
                         assert!((a - b).abs() <= 1e-9 * b.abs().max(1e-3), "{provider}/{model} at {at}: {a} {b}");
@@ -116,7 +118,8 @@ fn special_tiers_cost_only_their_stated_price() {
         if variants.is_empty() || !is_of_tokens(&stated) {
             continue;
         }
-        let own = OTHERS.iter().find(|(publishers_cost, _)| *publishers_cost == provider).map_or(&*provider, |(_, own)| own);
+        let own =
+            OTHERS.iter().find(|(publishers_cost, _)| *publishers_cost == provider).map_or(&*provider, |(_, own)| own);
         let at: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
         for tier in ["batch", "flex", "priority", "fast"] {
             let key = if tier == "batch" { "processing" } else { "service_tier" };

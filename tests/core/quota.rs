@@ -318,10 +318,15 @@ fn two_terminals_that_redraw_add_few_events() {
         let seen = observed_weekly(used, at(100_000 + jitter));
         ledger.observe(vec![seen], at(seconds), at(seconds)).unwrap().len()
     };
-    let recorded_count: usize = (0..20).map(|n| record_reading(10 * n, "88", n % 3) + record_reading(10 * n + 5, "40", 0)).sum();
+    let recorded_count: usize =
+        (0..20).map(|n| record_reading(10 * n, "88", n % 3) + record_reading(10 * n + 5, "40", 0)).sum();
     assert_eq!(recorded_count, 1);
     assert_eq!((record_reading(250, "89", 0), record_reading(255, "40", 0), record_reading(256, "88", 0)), (1, 0, 0));
-    assert_eq!((record_reading(549, "89", 0), record_reading(551, "40", 0), record_reading(552, "89", 60)), (0, 0, 1), "it still holds");
+    assert_eq!(
+        (record_reading(549, "89", 0), record_reading(551, "40", 0), record_reading(552, "89", 60)),
+        (0, 0, 1),
+        "it still holds"
+    );
     assert_eq!((record_reading(600, "3", 200_000), record_reading(601, "89", 0)), (1, 0), "a new week");
 }
 

@@ -172,7 +172,8 @@ fn two_homes_can_be_read_in_one_run() {
     let ledger = Ledger::in_memory().unwrap();
     let report = import::run(&ledger, &options, corpus::check::now(), &mut |_| {}).unwrap();
     let imported = report.sources.into_iter().filter(|source| source.files > 0);
-    let imported: Vec<_> = imported.map(|source| (source.source, source.files, source.recorded, source.duplicates)).collect();
+    let imported: Vec<_> =
+        imported.map(|source| (source.source, source.files, source.recorded, source.duplicates)).collect();
     assert_eq!(imported, [("gemini-cli".to_owned(), 1, 2, 0), ("opencode".to_owned(), 2, 2, 2)]);
 }
 
@@ -280,7 +281,11 @@ fn no_conversation_text_is_stored() {
     let (mut logs, mut conversation_texts) = (String::new(), BTreeSet::new());
     gather(&home(), &mut logs);
     logs.lines().for_each(|line| texts(&serde_json::from_str(line).unwrap(), false, &mut conversation_texts));
-    assert!(conversation_texts.contains("please SUBAGENT") && conversation_texts.contains("Working on it.") && conversation_texts.contains("say hi"));
+    assert!(
+        conversation_texts.contains("please SUBAGENT")
+            && conversation_texts.contains("Working on it.")
+            && conversation_texts.contains("say hi")
+    );
     assert!(conversation_texts.contains("one") && conversation_texts.contains("Done."), "Gemini CLI's and OpenCode's");
     // Names that also occur in texts: models, directories, kinds of content, a subagent with a log of its name.
     let names =

@@ -15,7 +15,7 @@ use usage_ledger::store::{EventStore, MemoryStore, SqliteStore};
 use usage_ledger::{AsOf, Error, EventId, Ledger, Outcome, Position, Result, Timestamp, TokenRecord};
 
 use crate::corpus::rng::Rng;
-use crate::naive::script::{ACCOUNTS, ScriptReport, Script, When, asked, script, when};
+use crate::naive::script::{ACCOUNTS, Script, ScriptReport, When, asked, script, when};
 use crate::naive::{Naive, answers};
 use crate::{seeded, setting};
 use store::{Fault, Faults, Faulty};

@@ -83,7 +83,8 @@ pub fn overridden(case: &Case) -> Read<Checked> {
             "mode_not" => ledger.budget("claude", NOW).unwrap().mode.name() != word(wanted, name)?,
             // Both numbers are shown: the override, which applies, and the provider's.
             "shown" => {
-                let overridden_percent = session.overridden.as_ref().and_then(|overridden_percent| overridden_percent.percent);
+                let overridden_percent =
+                    session.overridden.as_ref().and_then(|overridden_percent| overridden_percent.percent);
                 let typed = used.map(|used| Percent::from_hundredths(used.clamp(0, 100) as u32 * 100));
                 session.percent == overridden_percent
                     && overridden_percent == typed

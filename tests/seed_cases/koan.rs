@@ -97,7 +97,8 @@ fn contains(actual: &str, wanted: &Value) -> Option<Checked> {
     };
     let wanted = wanted.map_or(Some(Vec::new()), parts)?;
     let missing = wanted.into_iter().filter(|part| !actual.contains(part.as_str()));
-    let present = unwanted.and_then(parts).unwrap_or_default().into_iter().filter(|part| actual.contains(part.as_str()));
+    let present =
+        unwanted.and_then(parts).unwrap_or_default().into_iter().filter(|part| actual.contains(part.as_str()));
     let wrong: Vec<_> = missing.chain(present).collect();
     Some(holds(wrong.is_empty(), format!("{wrong:?} in {actual:?}")))
 }

@@ -261,7 +261,13 @@ impl<'w> Writer<'w> {
     }
 
     /// Writes a call whose keys are unknown, unless telemetry has recorded it without a common key.
-    fn record(&mut self, appender: &mut Appender<'_>, call: PreparedEvent, of: usize, run: &mut Imported) -> Result<()> {
+    fn record(
+        &mut self,
+        appender: &mut Appender<'_>,
+        call: PreparedEvent,
+        of: usize,
+        run: &mut Imported,
+    ) -> Result<()> {
         let event = call.event();
         if let Payload::TokensRecorded(record) = &event.payload
             && self.heard.of(record)

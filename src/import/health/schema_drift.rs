@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use crate::import::engine::agent::Counters;
 use crate::model::event::{Quality, TokenRecord};
+use crate::model::serde_skip::is_zero;
 use crate::model::tokens::Tokens;
 use crate::readers::normalise::{PARTS_APART, SPLIT_APART};
-use crate::model::serde_skip::is_zero;
 
 /// Number of records after which a class that none of them has is reported.
 const MANY: u64 = 20;

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-use crate::model::time::Timestamp;
 use crate::model::serde_skip::is_zero;
+use crate::model::time::Timestamp;
 
 /// One run of an importer: what it recorded, and how far it read each file.
 ///

@@ -67,7 +67,10 @@ impl<'a> Tombstone<'a> {
         let exported: Exported<'a> = serde_json::from_str(line)
             .map_err(|e| Error::invalid(format!("the line is neither an event nor a shredded one ({e})")))?;
         if exported.shredded != position {
-            return Err(Error::unproven(format!("the line is that of position {}, not of {position}", exported.shredded)));
+            return Err(Error::unproven(format!(
+                "the line is that of position {}, not of {position}",
+                exported.shredded
+            )));
         }
         Ok(Some(exported.leaf))
     }

@@ -60,7 +60,9 @@ impl Output {
                 Author::Client => retained.push((whole_numbers(line), Voice::Client, at)),
                 Author::Window => retained.push((whole_numbers(line), Voice::Window, at)),
                 Author::Unknown => retained.push((line, Voice::Json, at)),
-                Author::Ended => retained.retain(|(line, voice, _)| *voice == Voice::Window || line.starts_with("[cli] ")),
+                Author::Ended => {
+                    retained.retain(|(line, voice, _)| *voice == Voice::Window || line.starts_with("[cli] "))
+                }
                 // In a transcript the model replies only when it is not refused.
                 Author::Model if stream == Stream::Transcript && answers(&value) => {
                     retained.retain(|(_, voice, _)| *voice != Voice::Client);

@@ -92,11 +92,15 @@ impl Compiled {
                 .filter(|(range, line, _)| is_refused_event(line) && counts(range))
                 .map(|(range, ..)| range)
                 .last(),
-            (TextPattern::RefusalNearEvent, _) if REFUSAL.as_ref().is_some_and(|expression| expression.is_match(text)) => output
-                .lines()
-                .filter(|(range, line, _)| line.contains(EVENT) && counts(range))
-                .map(|(range, ..)| range)
-                .last(),
+            (TextPattern::RefusalNearEvent, _)
+                if REFUSAL.as_ref().is_some_and(|expression| expression.is_match(text)) =>
+            {
+                output
+                    .lines()
+                    .filter(|(range, line, _)| line.contains(EVENT) && counts(range))
+                    .map(|(range, ..)| range)
+                    .last()
+            }
             _ => None,
         }
     }

@@ -114,7 +114,8 @@ pub(super) fn find<'p>(
 pub(super) fn changes_within_day(prices: &[CustomPrice], provider: &str, model: &str, at: Timestamp) -> bool {
     let lower = model.to_lowercase();
     prices.iter().any(|price| {
-        let of_day = price.from.utc_day() == at.utc_day() && price.from.millis().rem_euclid(crate::model::time::DAY) != 0;
+        let of_day =
+            price.from.utc_day() == at.utc_day() && price.from.millis().rem_euclid(crate::model::time::DAY) != 0;
         of_day && price.provider.as_ref().is_none_or(|of| of.as_str() == provider) && lower.contains(&price.fragment)
     })
 }

@@ -32,7 +32,8 @@ pub fn backfill(case: &Case, all: &[Case], more: &[Case]) -> Option<Checked> {
     });
     let home = instance(&real.chain(synthetic).collect::<Vec<_>>());
     if let Some(outcomes) = number(given, "outcomes") {
-        let outcomes_json = (0..outcomes).map(|n| json!({ "timestamp": at(8, n), "project": "a", "outcome": "productive" }));
+        let outcomes_json =
+            (0..outcomes).map(|n| json!({ "timestamp": at(8, n), "project": "a", "outcome": "productive" }));
         let outcomes_json = Value::Array(outcomes_json.collect()).to_string();
         fs::write(home.path().join("instance/session_outcomes.json"), outcomes_json).unwrap();
     }

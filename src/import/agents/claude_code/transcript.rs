@@ -19,10 +19,10 @@ use crate::import::engine::resume;
 use crate::import::engine::source::LineParser;
 use crate::import::health::missing_usage::{Ending, WITHOUT_COUNTS};
 use crate::model::event::{Raw, TokenRecord};
+use crate::model::serde_skip::is_zero;
 use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
 use crate::readers::normalise::{self, NestedUsage, Normalised, UsageFormat};
-use crate::model::serde_skip::is_zero;
 
 /// Occurs near the start of every answer, and elsewhere only in copies of answers. Within a string its quotes would be
 /// escaped.

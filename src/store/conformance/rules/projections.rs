@@ -7,7 +7,9 @@ use super::super::support::{commit_puts, whole};
 
 pub fn a_value_is_put_replaced_and_removed(factory: &dyn Factory) {
     let store = factory.open();
-    let get = |store: &dyn crate::store::EventStore, key: &[u8]| store.read().unwrap().get(Table::UsageInstants, key).unwrap();
+    let get = |store: &dyn crate::store::EventStore, key: &[u8]| {
+        store.read().unwrap().get(Table::UsageInstants, key).unwrap()
+    };
     commit_puts(&*store, Table::UsageInstants, &[(b"a", Some(b"1")), (b"b", Some(b"2"))]);
     assert_eq!(get(&*store, b"a").as_deref(), Some(b"1".as_slice()));
     commit_puts(&*store, Table::UsageInstants, &[(b"a", Some(b"longer than before"))]);

@@ -153,7 +153,8 @@ impl Flaw for TakesAnIdTwice {
         for row in rows {
             let mut row = *row;
             while tx.position_of(row.id)?.is_some() {
-                let other = usage_ledger::store::conformance::support::id(1_000_000 + self.0.lock().unwrap().len() as u64);
+                let other =
+                    usage_ledger::store::conformance::support::id(1_000_000 + self.0.lock().unwrap().len() as u64);
                 self.0.lock().unwrap().insert(other, row.id);
                 row.id = other;
             }
