@@ -129,7 +129,9 @@ pub(crate) fn surplus(view: &dyn ReadView, bad: &mut dyn FnMut(Table)) -> Result
     for table in [Table::Blocks, Table::Columns] {
         let is_surplus = |key: &[u8]| block_number(key).is_none_or(|number| number >= full);
         let rows: Vec<()> = view.collect(&KeyRange::whole(table), |key, _| Ok(is_surplus(key).then_some(())))?;
-        rows.iter().for_each(|()| bad(table));
+        for () in rows {
+            bad(table);
+        }
     }
     Ok(())
 }

@@ -61,7 +61,7 @@ impl Output {
                 Author::Window => retained.push((whole_numbers(line), Voice::Window, at)),
                 Author::Unknown => retained.push((line, Voice::Json, at)),
                 Author::Ended => {
-                    retained.retain(|(line, voice, _)| *voice == Voice::Window || line.starts_with("[cli] "))
+                    retained.retain(|(line, voice, _)| *voice == Voice::Window || line.starts_with("[cli] "));
                 }
                 // In a transcript the model replies only when it is not refused.
                 Author::Model if stream == Stream::Transcript && answers(&value) => {
