@@ -29,6 +29,8 @@ pub(crate) const fn is_hidden(char: char) -> bool {
                 | '\u{2028}'..='\u{202e}'
                 | '\u{2060}'..='\u{206f}'
                 | '\u{3164}'
+                // Variation selectors, but not the two that choose between an emoji and its text form.
+                | '\u{fe00}'..='\u{fe0d}'
                 | '\u{feff}'
                 | '\u{ffa0}'
                 | '\u{fff0}'..='\u{fffb}'
@@ -154,6 +156,8 @@ mod tests {
         for step in 1..8 {
             assert_eq!(written(Form::Text, HOSTILE, step), want, "{step}");
         }
+        assert_eq!(visible("a\u{fe00}\u{fe0d}b", Breaks::Kept), "a\\u{fe00}\\u{fe0d}b");
+        assert_eq!(visible("❤\u{fe0f}", Breaks::Kept), "❤\u{fe0f}");
         assert_eq!(visible("a\nb", Breaks::Kept), "a\nb");
         assert_eq!(visible("a\nb", Breaks::Blank), "a b");
         assert_eq!(written(Form::Coloured, "\u{1b}[1m\u{202e}", 2), "\u{1b}[1m\\u{202e}");
