@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn local_programs_have_no_quota_in_any_usual_spelling() {
         for (names, id) in [
-            (&["local", "local-llm", "local_llm", "locallmprovider", "LocalLLMProvider"][..], "local"),
+            (&["local", "local-llm", "local_llm", "localllmprovider", "LocalLLMProvider"][..], "local"),
             (&["lmstudio", "lm-studio", "lm_studio", "LM Studio", "LMStudio"], "lmstudio"),
             (&["llama.cpp", "llama-cpp", "llama_cpp", "llamacpp", "llama-server", "llama-cpp-python"], "llama.cpp"),
             (&["llamafile"], "llamafile"),
