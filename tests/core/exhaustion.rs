@@ -152,6 +152,39 @@ fn every_rule_has_three_near_misses() {
     }
 }
 
+/// A message, and what it says, whichever rule finds that: `tests/fixtures/exhaustion_verdicts.jsonl`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Message {
+    provider: String,
+    stream: String,
+    text: String,
+    now: Timestamp,
+    exhausted: bool,
+    /// Checked where it is given.
+    resets_at: Option<Timestamp>,
+    /// Checked where it is given.
+    model: Option<String>,
+}
+
+#[test]
+fn messages_of_2026_are_read_for_what_they_say() {
+    let lines = include_str!("../fixtures/exhaustion_verdicts.jsonl").lines();
+    let mut wrong = Vec::new();
+    for line in lines {
+        let message: Message = serde_json::from_str(line).unwrap();
+        let found = detect(&message.provider, stream(&message.stream), &message.text);
+        let at = found.as_ref().and_then(|found| found.reset(message.now, Zone::UTC)).and_then(|reset| reset.at);
+        let right = found.is_some() == message.exhausted
+            && (message.resets_at.is_none() || at == message.resets_at)
+            && (message.model.is_none() || found.as_ref().and_then(|found| found.model.clone()) == message.model);
+        if !right {
+            wrong.push(format!("{line}: {:?}, {at:?}", found.map(|found| (found.rule, found.model))));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// Streams of agents, by the result of the run.
 #[test]
 fn messages_of_the_client_are_separated_from_model_text_in_every_stream() {

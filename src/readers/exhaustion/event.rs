@@ -20,7 +20,7 @@ pub(super) enum Author {
 /// Names under which events wrap other events.
 const WRAPPERS: [&str; 6] = ["event", "payload", "msg", "data", "item", "message"];
 /// Prefixes of kinds and roles that belong to the conversation.
-const CONVERSATION: [&str; 28] = [
+const CONVERSATION: [&str; 34] = [
     "assistant",
     "user",
     "model",
@@ -49,6 +49,12 @@ const CONVERSATION: [&str; 28] = [
     "step",
     "part",
     "hook",
+    "queue",
+    "attachment",
+    "progress",
+    "last",
+    "ai",
+    "bash",
 ];
 
 /// The author of an event.
@@ -133,6 +139,7 @@ fn is_synthetic(event: &Map<String, Value>) -> bool {
         || flag(event, "isApiErrorMessage") == Some(true)
         || flag(event, "is_api_error_message") == Some(true)
         || text(event, "type") == Some("assistant") && text(event, "error").is_some()
+        || text(event, "stopReason") == Some("error") && text(event, "errorMessage").is_some()
 }
 
 /// Whether a turn ended with an answer.
@@ -296,6 +303,17 @@ mod tests {
             (r#"{"type":"step_finish","part":{"type":"step-finish","reason":"stop"}}"#, Author::Ended),
             (r#"{"type":"step_finish","part":{"type":"step-finish","reason":"tool-calls"}}"#, Author::Model),
             (r#"{"type":"error","error":{"name":"APIError","data":{"message":"x"}}}"#, Author::Client),
+            // pi, and the agents that are made from it.
+            (
+                r#"{"type":"message","message":{"role":"assistant","stopReason":"error","errorMessage":"x","content":[]}}"#,
+                Author::Client,
+            ),
+            (r#"{"type":"message","message":{"role":"assistant","stopReason":"stop","content":[]}}"#, Author::Model),
+            // What a person or a tool wrote, kept in a transcript.
+            (r#"{"type":"queue-operation","operation":"enqueue","content":"x"}"#, Author::Model),
+            (r#"{"type":"attachment","attachment":{"type":"queued_command","prompt":"x"}}"#, Author::Model),
+            (r#"{"type":"ai-title","aiTitle":"x"}"#, Author::Model),
+            (r#"{"type":"last-prompt","lastPrompt":"x"}"#, Author::Model),
             // Others.
             (r#"{"error":{"code":"1308","message":"x"}}"#, Author::Client),
             (r#"{"quota_exhausted":true}"#, Author::Unknown),

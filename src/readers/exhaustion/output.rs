@@ -105,7 +105,12 @@ impl Output {
                     self.lines.iter().rev().filter(|line| !self.is_blank(line)).find(|line| !is_help(self.of(line)));
                 let last = last.filter(|line| line.voice != Voice::Plain || is_message(self.of(line)));
                 let last = last.map(|line| line.range.start);
-                self.keep(&|line| line.voice != Voice::Plain || Some(line.range.start) == last);
+                // An event of an unknown kind may quote anybody.
+                self.keep(&|line| match line.voice {
+                    Voice::Client | Voice::Window => true,
+                    Voice::Json => false,
+                    Voice::Plain => Some(line.range.start) == last,
+                });
             }
             Stream::Stderr | Stream::StdoutFailed => {}
         }
@@ -186,6 +191,8 @@ fn answers(value: &Value) -> bool {
 struct Shapes {
     /// The beginning of a client's message.
     opens: Regex,
+    /// How a line begins that is an item of a list, a heading or a quotation.
+    lists: Regex,
     /// Words of a text about a message.
     about: Regex,
     /// Hints that clients print next to a message.
@@ -202,6 +209,7 @@ static SHAPES: LazyLock<Option<Shapes>> = LazyLock::new(|| {
             r"|out of|quota|credit|insufficient|billing|rate|resource|reached|hit)",
         ))
         .ok()?,
+        lists: Regex::new(r#"^\s*(?:(?:[-*+>#|]+|\d{1,3}[.)])\s|["'“‘`«*_])"#).ok()?,
         about: Regex::new(concat!(
             r"(?i)\b(?:I|I['’]\w+|we|let['’]s|fixtures?|tests?|tested|strings?|regex|pattern|assert\w*|users?|messages?|text|prints?|shows?",
             r"|docs?|readme|code|function|helper|example|renamed|added|fixed|says?|quoted?|means?|when)\b",
@@ -216,7 +224,9 @@ static SHAPES: LazyLock<Option<Shapes>> = LazyLock::new(|| {
 fn is_message(line: &str) -> bool {
     // The client quotes the server's response after an opening brace.
     let own = line.split('{').next().unwrap_or_default();
-    SHAPES.as_ref().is_some_and(|shapes| shapes.opens.is_match(own) && !shapes.about.is_match(own))
+    SHAPES.as_ref().is_some_and(|shapes| {
+        shapes.opens.is_match(own) && !shapes.lists.is_match(own) && !shapes.about.is_match(own)
+    })
 }
 
 /// Whether a line is a hint after a message: `/upgrade to increase your usage limit`.

@@ -7,7 +7,7 @@ use regex::{Regex, RegexBuilder};
 /// Expressions whose group captures the model, each with its provider if only one uses it.
 const MODELS: &[(&str, Option<&str>)] = &[
     (
-        r"\b(?:your|the) (?<model>opus|sonnet|haiku|fable)(?: \d+(?:\.\d+)?)?(?: (?:weekly|daily|usage)){0,2} limit\b",
+        r"\b(?:your|the)(?: (?:weekly|daily|monthly))? (?<model>opus|sonnet|haiku|fable)(?: \d+(?:\.\d+)?)?(?: (?:weekly|daily|monthly|usage)){0,2} limit\b",
         None,
     ),
     (r"\b(?<model>opus|sonnet|haiku|fable)(?: \d+(?:\.\d+)?)?(?: (?:weekly|daily|usage)){0,2} limit reached\b", None),
@@ -15,7 +15,7 @@ const MODELS: &[(&str, Option<&str>)] = &[
         r#"\b(?:rateLimitType["']?\s*[:=]\s*["']?|rate_limit_rejected \()(?:seven_day|five_hour|weekly)_(?<model>opus|sonnet|haiku|fable)\b"#,
         None,
     ),
-    (r"\busage limit for (?<model>[a-z][\w-]*(?:\.\w[\w-]*)*)\b(?:[.,]? switch to another model)", None),
+    (r"\busage limit for (?<model>[a-z][\w-]*(?:\.\w[\w-]*)*)\b(?:[.,]? switch to (?:another|a different) model)", None),
     (r#"\brate limit reached for (?:model )?[`'"]?(?<model>[a-z][\w./:]*-[\w./:-]*\w)"#, None),
     (
         r#"["']model["']\s*:\s*["'](?<model>gemini-[\w.-]*\w)|\bmodel: (?<named>gemini-[\w.-]*\w)|\bdaily (?<daily>gemini-[\w.-]*\w) quota\b"#,

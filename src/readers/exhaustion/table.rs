@@ -19,6 +19,7 @@ const HAZE: &[&str] = &["haze"];
 const GROK: &[&str] = &["xai"];
 /// APIs that are called directly or through a general client.
 const APIS: &[&str] = &[
+    "alibaba",
     "aws-bedrock",
     "azure-openai",
     "cerebras",
@@ -28,6 +29,7 @@ const APIS: &[&str] = &[
     "google",
     "google-vertex",
     "groq",
+    "minimax",
     "mistral",
     "moonshot",
     "opencode-zen",
@@ -67,7 +69,7 @@ const MONEY: &[Grant] = &[
 const LOOSE: &[Grant] = &[to(CLAUDE, Stderr), to(OLLAMA, Stderr), to(COPILOT, BY_COPILOT)];
 /// Terms of HTTP APIs, for the agents that pass them on.
 const HTTP: &[Grant] =
-    &[to(CODEX, BY_CODEX), to(CLINE, BY_CLINE), to(HAZE, BY_HAZE), to(GROK, BY_GROK), to(APIS, BY_API)];
+    &[to(CODEX, BY_CODEX), to(CLINE, BY_CLINE), to(HAZE, BY_HAZE), to(GROK, BY_GROK), to(APIS, BY_API), to(&[OTHERS], Stderr)];
 /// The same, for Claude Code and Copilot on their error streams.
 const LOOSE_HTTP: &[Grant] = &[
     to(CLAUDE, Stderr),
@@ -95,9 +97,12 @@ const fn runtime(
     ExhaustionRule { id, seen, pattern, runtime: true, grants }
 }
 
-/// The zone of a provider's times without a zone: Z.ai and its resellers use Beijing time.
+/// Providers whose times without a zone are in Beijing time.
+const IN_BEIJING: &[&str] = &["alibaba", "minimax", "moonshot", "zai"];
+
+/// The zone of a provider's times without a zone. Z.ai's resellers pass its words on.
 pub(super) fn place(provider: &str, rule: &str) -> Option<Place> {
-    (provider == "zai" || rule.starts_with("zai-")).then_some(Place::BEIJING)
+    (IN_BEIJING.contains(&provider) || rule.starts_with("zai-")).then_some(Place::BEIJING)
 }
 
 // Gaps are short and contain neither a quotation mark nor a line break, because a manifest can be one line of 90 KB.
@@ -111,7 +116,7 @@ pub(super) const RULES: &[ExhaustionRule] = &[
     ]),
     runtime("session-limit", "2026-07-17", Words(r"\bhit (?:your|the) session limit\b"), STRICT),
     rule("codex-error-event", "2026-04-27", ErrorEvent(
-        r#"\brate[ _-]?limit(?:s|ed)?[ _-]+(?:was |has been |is )?(?:error|exceeded|reached)|\binsufficient_quota\b|\bquota(?:\b[^"\n]{0,40}\b|_)(?:exceeded|reached|exhausted)\b|\bexceeded\b[^"\n]{0,40}\bquota\b|\b(?:hit|reached|exceeded) your (?:usage limit|spend cap)|\busage[_ ](?:limit|cap)[_ ](?:has been |was |is )?(?:reached|exceeded|hit)|\bout of credits?\b|\btoo many requests\b|\b429\b"#,
+        r#"\brate[ _-]?limit(?:s|ed)?[ _-]+(?:was |has been |is )?(?:error|exceeded|reached)|\binsufficient_quota\b|\bquota(?:\b[^"\n]{0,40}\b|_)(?:exceeded|reached|exhausted)\b|\bexceeded\b[^"\n]{0,40}\bquota\b|\b(?:hit|reached|exceeded) (?:its|your|their) (?:(?:monthly|weekly|daily) )?(?:usage limit|spend(?:ing)? (?:cap|limit))|\busage[_ ](?:limit|cap)[_ ](?:has been |was |is )?(?:reached|exceeded|hit)|\bout of credits?\b|\btoo many requests\b|\b429\b"#,
     ), &[to(CODEX, Anywhere)]),
     // These agents transform such events, so only the words can be matched.
     rule("rate-limit-event-words", "2026-05-27", RefusalNearEvent, &[to(CLINE, Failed), to(HAZE, Failed), to(GROK, Failed)]),
@@ -132,19 +137,19 @@ pub(super) const RULES: &[ExhaustionRule] = &[
 
     // Subscriptions.
     rule("window-limit", "2026-08-22", Words(
-        r"\bhit (?:your|the) (?:(?:weekly|daily|monthly|hourly|5-hour|five-hour|opus|sonnet|haiku|fable|model|plan|pro|max|team) ){1,3}limit\b",
-    ), &[to(CLAUDE, Anywhere)]),
+        r"(?:\bhit (?:your|the)|\byou(?:['’]ve| have)? (?:reached|exceeded|exhausted) your) (?:(?:weekly|daily|monthly|hourly|5-hour|five-hour|overage|opus|sonnet|haiku|fable|model|plan|pro|max|team|\d+(?:\.\d+)?|\(\d-(?:day|hour)\)) ){1,4}(?:usage )?limits?\b",
+    ), &[to(CLAUDE, Anywhere), to(APIS, Failed)]),
     rule("window-limit-reached", "2025-12-01", Words(
-        r"\b(?:(?:5|five)[- ]hour|session|weekly|daily|monthly|opus|sonnet|haiku|fable)(?: weekly)?(?: usage)? limit reached\s*(?:[·∙•|.;:!(]|$|resets?\b)",
+        r"\b(?:(?:5|five)[- ]hour|session|weekly|daily|monthly|opus|sonnet|haiku|fable|extra)(?: \d+(?:\.\d+)?)?(?: weekly)?(?: usage)? limit reached\s*(?:[·∙•|.;:!(]|$|resets?\b)",
     ), &[to(CLAUDE, Anywhere)]),
     rule("usage-limit-reached", "2026-07-16", Words(r#"\busage limit reached\s*(?:[·∙•|.;:!("]|$|resets?\b)"#), &[to(CLAUDE, Anywhere)]),
     rule("own-limit", "2026-04-23", Words(r"\bhit your limit\b|\byou(?:['’]ve| have)? hit the limit\b|\bhit the limit\s*(?:[·∙•|.;:!(]|$|resets?\b)"), &[to(CLAUDE, Anywhere)]),
-    rule("extra-usage", "2026-08-05", Words(r"\bout of extra usage\b"), STRICT),
+    rule("extra-usage", "2026-08-05", Words(r"\bout of extra usage\b|\bused (?:up )?all (?:of )?your extra usage\b"), STRICT),
     rule("codex-usage-limit", "2026-09-22", Words(r"\b(?:hit|reached|exceeded) your usage limit\b"), &[to(CODEX, Failed)]),
-    rule("codex-spend-cap", "2026-06-26", Words(r"\b(?:hit|increase) your spend cap\b"), &[to(CODEX, Failed)]),
+    rule("codex-spend-cap", "2026-06-26", Words(r"\b(?:hit|increase) your spend cap\b|\b(?:hit|reached|exceeded) (?:its|your|their) (?:monthly |weekly )?spend(?:ing)? (?:cap|limit)\b"), &[to(CODEX, Failed)]),
     rule("codex-credits", "2026-06-11", Words(r"\bworkspace is out of credits?\b|\bout of codex messages\b"), &[to(CODEX, Failed)]),
     rule("own-usage-limit", "2026-07-16", Words(r"\b(?:hit|reached|exceeded) your usage limit\b"), &[
-        to(CLINE, BY_CLINE), to(HAZE, Failed), to(GROK, BY_GROK),
+        to(CLINE, BY_CLINE), to(HAZE, Failed), to(GROK, BY_GROK), to(APIS, Failed),
     ]),
     rule("ollama-upgrade", "2026-03-15", Words(r"\bollama\.com/upgrade\b"), &[to(OLLAMA, Failed)]),
     rule("ollama-usage-limit", "2026-02-05", Words(r"\breached your (?:session|hourly|daily|weekly|monthly) usage limit\b"), &[to(OLLAMA, Failed)]),
@@ -152,14 +157,17 @@ pub(super) const RULES: &[ExhaustionRule] = &[
     rule("ollama-request-rejected", "2026-06-10", Words(r"\brequest rejected \(429\)"), &[to(OLLAMA, Failed)]),
     rule("ollama-own-limit", "2026-07-16", Words(r"\bhit (?:your|the) limit\b"), &[to(OLLAMA, Failed)]),
     rule("copilot-limit", "2026-04-18", Words(
-        r"\breached your (?:(?:weekly|daily|monthly|hourly|session|global|premium) )?(?:rate|premium request) limit\b|\breached your (?:monthly|weekly) (?:limit|quota)\b",
+        r"\b(?:reached|hit|exhausted|exceeded) (?:your|this model['’]s|the model['’]s) (?:(?:weekly|daily|monthly|hourly|session|global|premium|copilot) )?(?:rate|premium request|budget) limit\b|\b(?:reached|hit) your (?:monthly|weekly) (?:limit|quota)\b",
     ), &[to(COPILOT, Failed)]),
     rule("copilot-no-quota", "2026-05-20", Words(
         r"\byou have no quota\b|\bquota_exceeded\b|\bexceeded your (?:premium request|copilot token|monthly) (?:allowance|usage|quota|limit)\b",
     ), &[to(COPILOT, Failed)]),
-    rule("opencode-limit", "2026-08-12", Words(r"\b(?:Free|Go|Zen)UsageLimitError\b|\bfree usage (?:limit )?(?:exceeded|reached)\b"), &[
+    rule("opencode-limit", "2026-08-12", Words(r"\b(?:(?:Free|Go|Zen)Usage|Monthly|User|Workspace)LimitError\b|\bfree usage (?:limit )?(?:exceeded|reached)\b"), &[
         to(APIS, Failed), to(CLAUDE, Stderr),
     ]),
+
+    rule("kiro-limit", "2026-09-16", Words(r"\bMONTHLY_REQUEST_COUNT\b|\breached the limit for overages\b"), &[to(CLAUDE, Anywhere)]),
+    rule("key-limit", "2026-09-17", Words(r"\bkey limit exceeded\b|\brequires more credits\b"), &[to(CLAUDE, Stderr), to(APIS, Failed)]),
 
     // Quotas.
     rule("quota-flag", "2026-07-16", Words(r#"\bquota_exhausted\b["']?\s*[:=]\s*true\b"#), STRICT),
@@ -174,12 +182,17 @@ pub(super) const RULES: &[ExhaustionRule] = &[
     rule("usage-limit-or-cap", "2026-09-08", Words(
         r#"\busage\b[^"\n]{0,40}\b(?:limit|cap)\b[^"\n]{0,40}\b(?:reached|exceeded|hit)\b"#,
     ), HTTP),
+    rule("zai-window-words", "2026-09-08", Words(r"\busage limit reached for \d{1,3} ?(?:hour|day|week|month)s?\b"), &[
+        to(CLAUDE, Anywhere), to(OLLAMA, Failed),
+    ]),
     rule("usage-cap", "2026-07-16", Words(r#"\busage\b[^"\n]{0,40}\bcap\b[^"\n]{0,40}\b(?:reached|exceeded|hit)\b"#), STRICT),
 
     // Money.
     rule("credit-balance", "2026-04-06", Words(r#"\byour credit balance\b|\bcredit balance\b[^"\n]{0,40}\b(?:too low|exhausted|zero|empty)\b"#), MONEY),
     rule("out-of-credits", "2026-07-11", Words(r"\bout of credits?\b"), MONEY),
-    rule("credits-used-up", "2026-07-16", Words(r"\bused (?:up )?all (?:of )?(?:your |the |its )?(?:available )?credits?\b"), MONEY),
+    rule("credits-used-up", "2026-07-16", Words(r"\bused (?:up|all|up all) (?:of )?(?:(?:your|the|its|available|monthly|weekly|included|prepaid|premium|ai) ){0,4}credits?\b"), &[
+        to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(CLINE, BY_CLINE), to(HAZE, BY_HAZE), to(GROK, BY_GROK), to(APIS, BY_API), to(COPILOT, Failed),
+    ]),
     rule("insufficient-credits", "2026-09-08", Words(r"\binsufficient[ _]credits?\b"), MONEY),
     rule("cline-credits", "2026-06-08", Words(
         r"\bcline credits balance is \$-?0(?:\.0+)?\b|\bnot enough credits(?: available)?\b|\bcline credits depleted\b",
@@ -187,15 +200,18 @@ pub(super) const RULES: &[ExhaustionRule] = &[
     rule("credits-gone", "2026-07-16", Words(
         r#"\bcredits\b[^"\n]{0,40}\b(?:exhausted|depleted|expired|insufficient)\b|\bcredit(?: (?:limit|has|have|is|was|been|now))* (?:exhausted|depleted|expired|insufficient)\b"#,
     ), MONEY),
-    rule("insufficient-balance", "2026-07-16", Words(r"\binsufficient (?:account )?balance\b"), API),
+    rule("insufficient-balance", "2026-07-16", Words(r"\binsufficient (?:account )?balance\b"), &[to(CLAUDE, Stderr), to(APIS, BY_API)]),
     rule("http-402", "2026-07-16", Words(r#"\b(?:HTTP|status|error)(?:/\d(?:\.\d)?)?(?: code)?["']?\s*[:=]?\s*["'(]?402\b|\bpayment required\b"#), API),
-    rule("spending-limit", "2026-02-09", Words(r#"\b(?:reached|hit|exceeded)\b[^"\n]{0,25}\bspending limit\b"#), &[
-        to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(GROK, BY_GROK),
+    rule("spending-limit", "2026-02-09", Words(r#"\b(?:reached|hit|exceeded)\b[^"\n]{0,45}\bspend(?:ing)? (?:limit|cap)\b"#), &[
+        to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(GROK, BY_GROK), to(COPILOT, Failed), to(APIS, Failed),
     ]),
     rule("billing-exceeded", "2026-07-16", Words(r#"\bbilling\b[^"\n]{0,40}\b(?:limit|period)\b[^"\n]{0,40}\b(?:exceeded|reached|hit|exhausted)\b"#), STRICT),
     rule("billing-limit", "2026-07-16", Words(r#"\bbilling\b[^"\n]{0,40}\b(?:limit|quota|credits?)\b"#), &[
         to(CODEX, BY_CODEX), to(CLINE, BY_CLINE), to(HAZE, BY_HAZE), to(GROK, BY_GROK),
     ]),
+    rule("group-limit-reached", "2026-07-29", Words(
+        r"\b(?:org(?:ani[sz]ation)?|team|workspace|company|enterprise|account|project|plan|key) (?:has |have )?(?:hit|reached|exceeded) (?:its|your|their) (?:(?:monthly|weekly|daily|hourly|5-hour|usage|spend(?:ing)?|credit|api) ){1,3}(?:limit|cap|budget)\b|\b(?:your|the) (?:(?:org(?:ani[sz]ation)?|team|workspace|company|enterprise|account|project|plan)['’]s )?(?:(?:monthly|weekly|daily|hourly|5-hour|usage|spend(?:ing)?|credit) ){1,3}(?:limit|cap|budget) (?:has been|was) (?:reached|exceeded|hit|used up)\b",
+    ), &[to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(CODEX, Failed), to(COPILOT, Failed), to(CLINE, BY_CLINE), to(HAZE, BY_HAZE), to(GROK, BY_GROK), to(APIS, Failed)]),
 
     // Rates.
     rule("codex-http-429", "2026-07-16", Words(r"^\s*HTTP(?:/\d(?:\.\d)?)? 429\b"), &[to(CODEX, Failed)]),

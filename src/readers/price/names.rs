@@ -7,6 +7,10 @@ use super::rule::with_dashed_dates;
 /// The spellings under which the price table may list a provider's model, the given one first.
 pub(super) fn spellings(provider: &str, name: &str) -> Vec<String> {
     let mut all = vec![name.to_lowercase()];
+    // Anthropic's fast mode has its own price, which no table states under such a name.
+    if provider == "anthropic" && all.iter().any(|name| name.ends_with("-fast")) {
+        return Vec::new();
+    }
     let bare = all.first().map(|name| without_maker(provider, name).to_owned());
     all.extend(bare);
     // `[1m]` requests a longer context. The price of that depends on the length of the prompt.
@@ -26,8 +30,14 @@ pub(super) fn spellings(provider: &str, name: &str) -> Vec<String> {
 /// The name without its provider's own prefix: `anthropic/claude-sonnet-4.5` at Anthropic. Elsewhere the maker stays
 /// part of the name, because a gateway may charge other prices than the maker.
 fn without_maker<'n>(provider: &str, name: &'n str) -> &'n str {
-    let mut rest = name;
-    while let Some((maker, behind)) = rest.split_once('/') {
+    // Google names a model by its resource: `models/gemini-2.5-pro`, `publishers/google/models/gemini-2.5-pro`.
+    let is_google = provider.starts_with("google");
+    let resource = if is_google { name.rsplit_once("models/").map(|(_, model)| model) } else { None };
+    let mut rest = resource.unwrap_or(name);
+    if is_google {
+        rest = rest.strip_prefix("google/").unwrap_or(rest);
+    }
+    while let Some((maker, behind)) = rest.split_once(['/', ':']) {
         let is_own = ProviderId::resolve(maker).is_ok_and(|id| id.as_str() == provider);
         if !is_own {
             break;
@@ -80,6 +90,12 @@ mod tests {
             ("openai", "openai/gpt-5.5", "gpt-5.5"),
             ("openai", "openai/gpt-5-20250807", "gpt-5-2025-08-07"),
             ("google", "google/gemini-pro-2.5", "gemini-2.5-pro"),
+            ("google", "models/gemini-2.5-pro", "gemini-2.5-pro"),
+            ("google-vertex", "publishers/google/models/gemini-2.5-pro", "gemini-2.5-pro"),
+            ("google-vertex", "projects/p/locations/global/publishers/google/models/gemini-2.5-pro", "gemini-2.5-pro"),
+            ("google-vertex", "google/gemini-2.5-flash", "gemini-2.5-flash"),
+            ("google-vertex", "publishers/anthropic/models/claude-sonnet-4-5@20250929", "claude-sonnet-4-5@20250929"),
+            ("openai", "openai:gpt-5", "gpt-5"),
             ("xai", "x-ai/grok-4", "grok-4"),
             ("openrouter", "openrouter/anthropic/claude-sonnet-4.5", "anthropic/claude-sonnet-4.5"),
         ] {
@@ -87,6 +103,7 @@ mod tests {
             assert!(all.iter().any(|one| one == spelling), "{provider} {name}: {all:?}");
             assert_eq!(all[0], name.to_lowercase());
         }
+        assert!(spellings("anthropic", "claude-opus-4-6-fast").is_empty());
         // A gateway's price may differ from the maker's.
         for (provider, name) in [("openrouter", "anthropic/claude-sonnet-4.5"), ("my-gateway", "openai/gpt-5.5")] {
             assert_eq!(spellings(provider, name), [name]);

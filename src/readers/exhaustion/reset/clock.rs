@@ -70,7 +70,9 @@ impl Day {
             Self::Today => format!("today at {time}"),
             Self::Tomorrow => format!("tomorrow at {time}"),
             Self::Weekday(_) => format!("{name} {time}"),
-            Self::Date { day, year, .. } => {
+            Self::Date { month, day, year } => {
+                let written = usize::try_from(month).ok().and_then(|month| MONTHS.get(month.checked_sub(1)?));
+                let name = if name.is_empty() { written.copied().unwrap_or_default() } else { name };
                 let year = year.map(|year| format!(", {year}")).unwrap_or_default();
                 format!("{name} {day}{year} at {time}")
             }

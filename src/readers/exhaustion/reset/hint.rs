@@ -24,6 +24,7 @@ const MILLISECONDS: i64 = 100_000_000_000;
 struct Hints {
     unix: Regex,
     left: Regex,
+    until: Regex,
     header: Regex,
     date: Regex,
     again: Regex,
@@ -36,9 +37,10 @@ impl Hints {
         let length = length::pattern();
         Ok(Self {
             unix: Regex::new(
-                r#"(?i)(?:resets?_?(?:at|time(?:_?stamp)?)["']?\s*[:=]?\s*["']?|ratelimit-[\w-]*reset[\w-]*["']?\s*[:=]\s*["']?|limit reached\|)(\d{9,13})\b"#,
+                r#"(?i)(?:resets?[_ ]?(?:at|time(?:_?stamp)?)["']?\s*[:=]?\s*["']?|ratelimit-[\w-]*reset[\w-]*["']?\s*[:=]\s*["']?|limit reached\|)(\d{9,13})\b"#,
             )?,
             left: Regex::new(r#"(?i)resets?_(?:in|after)_seconds["']?\s*[:=]\s*["']?(\d{1,12})\b"#)?,
+            until: Regex::new(&format!(r#"(?i)ratelimit-reset(?:-\w+)*["']?\s*[:=]\s*["']?(?<length>{length})"#))?,
             header: Regex::new(&format!(
                 r#"(?i)\bretry[-_ ]after(?<ms>[-_ ]ms|milliseconds)?(?:[-_ ]?seconds)?["']?\s*[:=]?\s*["']?(?:(?<length>{length})|(?<number>-?\d{{1,12}})\b)"#
             ))?,
@@ -68,6 +70,9 @@ pub(super) fn find(text: &str, now: Timestamp, bare: i64) -> Option<Reset> {
     if let Some(captures) = hints.left.captures(text) {
         let seconds: i64 = captures.get(1)?.as_str().parse().ok()?;
         return Some(wait(SpanLength { millis: seconds.saturating_mul(SECOND), days: true }, now));
+    }
+    if let Some(length) = hints.until.captures(text).and_then(|found| SpanLength::read(found.name("length")?.as_str())) {
+        return Some(wait(length, now));
     }
     // Dates are tried first, because the day of the month could be read as seconds.
     if let Some(captures) = hints.date.captures(text)

@@ -44,7 +44,8 @@ impl Grammar {
         let date = format!(
             r"(?:(?:{WEEKDAY}),?\s+)?(?:(?<month>{MONTH})\.?\s+(?<day>\d{{1,2}})(?:st|nd|rd|th)?|(?<day2>\d{{1,2}})(?:st|nd|rd|th)?\s+(?<month2>{MONTH})\.?)(?:,?\s+(?<year>\d{{4}}))?"
         );
-        let day = format!(r"(?:{date}|(?:next\s+)?(?<weekday>{WEEKDAY})|(?<word>today|tomorrow))");
+        let figures = r"(?<first>\d{1,2})/(?<second_part>\d{1,2})(?:/(?<years>\d{4}|\d{2}))?";
+        let day = format!(r"(?:{date}|{figures}|(?:next\s+)?(?<weekday>{WEEKDAY})|(?<word>today|tomorrow))");
         Ok(Self {
             leads: [
                 (
@@ -56,7 +57,7 @@ impl Grammar {
                 (Regex::new(r"(?i)\b(?:try again|retry)\s+(?:(?:on|at|by|after)\s+)?")?, false),
                 (
                     Regex::new(
-                        r"(?i)(?:\b(?:regain access|(?:available|usable) again|come back|renews?|refresh(?:es)?|(?:wait|available|limited|locked|blocked|paused|exhausted|suspended) until)\s+(?:(?:on|at|by)\s+)?|将[在于]\s*)",
+                        r"(?i)(?:\b(?:regain access|(?:available|usable) again|come back|renews?|refresh(?:es)?|replenish(?:es)?|(?:access|quota|limits?) (?:is |are |will be )?restored|(?:cycle|period|window) ends|resume using this model|(?:wait|available|limited|locked|blocked|paused|exhausted|suspended) until)\s+(?:(?:on|at|by)\s+)?|将[在于]\s*)",
                     )?,
                     true,
                 ),
@@ -68,7 +69,7 @@ impl Grammar {
             instant: Regex::new(
                 r"(?i)^(?<date>\d{4}[-/]\d{2}[-/]\d{2})(?:(?:T|,?\s+(?:at\s+)?)(?<time>\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)(?:\s?(?<half>[ap]\.?m)\b\.?)?\s?(?<offset>Z\b|[+-]\d{2}:?\d{2}\b)?)?",
             )?,
-            local: Regex::new(&format!(r"(?i)^(?:{day}(?:\s*,\s*|\s+)(?:at\s+)?)?{clock}"))?,
+            local: Regex::new(&format!(r"(?i)^(?:{day}(?:\s*,\s*|\s+)(?:at\s+|@\s*)?)?{clock}"))?,
             behind: Regex::new(&format!(r"(?i)^,?\s+(?:on\s+)?{day}\b"))?,
             bare_day: Regex::new(&format!(r"(?i)^{day}\b"))?,
             zone: Regex::new(&zone::pattern())?,
@@ -184,7 +185,7 @@ fn bare_day(grammar: &Grammar, rest: &str, now: Timestamp, host: Place) -> Optio
     let end = found.get(0)?.end();
     let tail = rest.get(end..)?;
     let next = tail.trim_start_matches([',', ' ']);
-    if next.starts_with(|next: char| next.is_ascii_digit() || next == ':') || next.starts_with("at ") {
+    if next.starts_with(|next: char| next.is_ascii_digit() || next == ':') || next.starts_with("at ") || next.starts_with('@') {
         return None;
     }
     let (clock, (day, day_name)) = (Clock::midnight(), day(&found)?);
@@ -202,6 +203,9 @@ fn day<'t>(found: &Captures<'t>) -> Option<(Day, &'t str)> {
         let year = group("year").and_then(|year| year.parse().ok());
         return Some((Day::Date { month: clock::month(name)?, day, year }, name));
     }
+    if let (Some(first), Some(second)) = (group("first"), group("second_part")) {
+        return figures(first, second, group("years")).map(|day| (day, ""));
+    }
     if let Some(name) = group("weekday") {
         return name.get(..3)?.parse::<Weekday>().ok().map(|day| (Day::Weekday(day), name));
     }
@@ -211,6 +215,15 @@ fn day<'t>(found: &Captures<'t>) -> Option<(Day, &'t str)> {
         None => Day::Next,
     };
     Some((day, ""))
+}
+
+/// A date in figures as Americans write it, `12/5/2026`; the other way round if it cannot be one.
+fn figures(first: &str, second: &str, years: Option<&str>) -> Option<Day> {
+    let (first, second): (u32, u32) = (first.parse().ok()?, second.parse().ok()?);
+    let (month, day) = if first > 12 { (second, first) } else { (first, second) };
+    let year: Option<i32> = years.and_then(|years| years.parse().ok());
+    let year = year.map(|year| if year < 100 { 2000 + year } else { year });
+    (1..=12).contains(&month).then_some(Day::Date { month, day, year })
 }
 
 /// A numeric date, with or without a time.
