@@ -7,7 +7,7 @@ use super::input::{ReleaseInput, ReserveInput, named};
 use crate::budget::Ask;
 use crate::ledger::{Ledger, Outcome};
 use crate::model::error::{Error, Result};
-use crate::model::event::{BudgetReserved, EventId, NewEvent, Payload};
+use crate::model::event::{BudgetReserved, EventId, Payload};
 use crate::model::humanize::duration::parse_duration;
 use crate::model::time::{MINUTE, Timestamp};
 use crate::model::tokens::MAX_COUNT;
@@ -94,9 +94,7 @@ pub(crate) fn settle(ledger: &Ledger, body: &[u8], now: Timestamp) -> Result<App
     let named = source.map(|source| ledger.clone().source(source));
     let reporter = named.as_ref().unwrap_or(ledger);
     let at = occurred_at.unwrap_or(now);
-    let outcome = reporter.settle_at(reservation, record, at, now)?;
-    let event = |record| NewEvent::new(record, at).source(reporter.source.clone());
-    reporter.append(nested.into_iter().map(event), now)?;
+    let outcome = reporter.settle_with_nested(reservation, record, nested, at, now)?;
     receipt(ledger, outcome)
 }
 

@@ -57,27 +57,49 @@ impl Ledger {
     pub fn settle_at(
         &self,
         reservation: EventId,
-        mut record: TokenRecord,
+        record: TokenRecord,
         occurred_at: impl Into<Timestamp>,
         now: impl Into<Timestamp>,
     ) -> Result<Outcome> {
+        self.settle_with_nested(reservation, record, Vec::new(), occurred_at.into(), now.into())
+    }
+
+    /// As [`settle_at`](Self::settle_at), with the calls of other models within the call, in the same transaction.
+    pub(crate) fn settle_with_nested(
+        &self,
+        reservation: EventId,
+        mut record: TokenRecord,
+        mut nested: Vec<TokenRecord>,
+        occurred_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Outcome> {
         let source = self.source.clone();
-        let (occurred_at, now) = (occurred_at.into(), now.into());
         self.transact(now, |appender| {
             let (reserved, made) = reserved(appender.view()?, reservation)?;
-            if record.account.is_none() {
-                record.account.clone_from(&reserved.account);
+            for record in std::iter::once(&mut record).chain(&mut nested) {
+                if record.account.is_none() {
+                    record.account.clone_from(&reserved.account);
+                }
             }
-            match closing(appender.view()?, reservation, made)? {
+            let event = |record| NewEvent::new(record, occurred_at).source(source.clone());
+            let outcome = match closing(appender.view()?, reservation, made)? {
                 Some(Closing::Settled(Some(known))) => {
-                    return settled_before(appender, known, NewEvent::new(record, occurred_at).source(source));
+                    // Nested calls without a key are in the ledger since the first time, and nothing finds them there.
+                    nested.retain(|record| !record.keys.is_empty());
+                    settled_before(appender, known, event(record))?
                 }
                 Some(closing) => return Err(closed(reservation, &closing)),
-                None => expect_own(&reserved, &record)?,
+                None => {
+                    expect_own(&reserved, &record)?;
+                    let outcome = appender.push(event(record))?;
+                    let settled = BudgetSettled { reservation, record: Some(outcome.id()) };
+                    appender.push(NewEvent::new(settled, now).source(source.clone()))?;
+                    outcome
+                }
+            };
+            for record in nested {
+                appender.push(event(record))?;
             }
-            let outcome = appender.push(NewEvent::new(record, occurred_at).source(source.clone()))?;
-            let settled = BudgetSettled { reservation, record: Some(outcome.id()) };
-            appender.push(NewEvent::new(settled, now).source(source))?;
             Ok(outcome)
         })
     }

@@ -11,7 +11,7 @@ use super::fields::{count, duration};
 use crate::api::{self, reserve::Reserved};
 use crate::budget::{Ask, Tier};
 use crate::model::error::Error;
-use crate::model::event::{EventId, NewEvent};
+use crate::model::event::EventId;
 use crate::model::provider::ProviderId;
 use crate::present::clock::short;
 use crate::present::failure::{Failure, say};
@@ -100,10 +100,7 @@ pub(crate) fn settle(args: &SettleArgs, context: &Context, out: &mut dyn Write) 
     let (record, nested) = args.call.records(Some(&reserved.provider), context)?;
     let ledger = ledger.source(args.call.source.clone());
     let at = args.call.occurred_at.unwrap_or(now);
-    let outcome = ledger.settle_at(args.reservation, record, at, now)?;
-    let source = &args.call.source;
-    let nested = nested.into_iter().map(|record| NewEvent::new(record, at).source(source.clone()));
-    ledger.append(nested, now)?;
+    let outcome = ledger.settle_with_nested(args.reservation, record, nested, at, now)?;
     answer(&ledger, outcome, context, out)
 }
 

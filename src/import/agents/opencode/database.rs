@@ -6,6 +6,7 @@ use rusqlite::{Connection, Row, params_from_iter};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::columns::{name, whole};
 use super::message::{KnownSession, MessageRow};
 use super::sessions::{self, Sessions};
 use super::steps;
@@ -274,14 +275,4 @@ fn answer(message: &MessageRow<'_>, known: KnownSession<'_>) -> Result<Option<Ro
         None if message.is_under_way() => Some(RowContent::UnderWay),
         None => None,
     })
-}
-
-/// Reads a number from a column, which may have another type if other programs wrote to the database.
-pub(super) fn whole(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<i64>> {
-    Ok(row.get_ref(column)?.as_i64_or_null().unwrap_or_default())
-}
-
-/// Reads a text in the same way.
-pub(super) fn name(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<String>> {
-    Ok(row.get_ref(column)?.as_str_or_null().ok().flatten().map(str::to_owned))
 }

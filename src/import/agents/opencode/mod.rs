@@ -20,6 +20,7 @@
 //! a role, counts in a message of another role, and a malformed row or file have unknown forms. Each is skipped with a
 //! reason and never counted as 0.
 
+mod columns;
 mod database;
 mod descriptor;
 mod message;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::Connection;
 
-use super::database::{name, whole};
+use super::columns::{name, whole};
 use crate::import::engine::document::Document;
 use crate::import::engine::fields::columns;
 use crate::import::engine::query::{self, Next, Refusal};
