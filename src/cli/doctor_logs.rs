@@ -30,10 +30,10 @@ pub(crate) fn unread(homes: Vec<PathBuf>) -> Vec<UnreadAgent> {
 
 pub(crate) fn tell_unread(unread: &[UnreadAgent], out: &mut dyn Write) -> Result<(), Failure> {
     if !unread.is_empty() {
-        writeln!(out, "\nagents that this build cannot read")?;
+        writeln!(out, "\nagents whose calls this build cannot count")?;
     }
-    for UnreadAgent { agent, directory } in unread {
-        writeln!(out, "  {agent:<12} {}", Plain(&directory.to_string_lossy()))?;
+    for UnreadAgent { agent, directory, why, .. } in unread {
+        writeln!(out, "  {agent:<12} {}: {why}", Plain(&directory.to_string_lossy()))?;
     }
     Ok(())
 }

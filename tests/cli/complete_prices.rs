@@ -150,14 +150,14 @@ fn settling_again_adds_no_advice_twice() {
     let body = r#"{"model":"claude-sonnet-4-6","usage":{"input_tokens":10,"output_tokens":500,"iterations":[
         {"type":"message","input_tokens":10,"output_tokens":500},
         {"type":"advisor_message","model":"claude-opus-4-7","input_tokens":150000,"output_tokens":8000}]}}"#;
-    let desk = Desk::new();
+    let cli = TestCli::new();
     let now = ["--now", "2026-11-20T10:00:00Z"];
-    let held = desk.json(&[&now[..], &["reserve", "anthropic", "200000"]].concat());
+    let held = cli.json(&[&now[..], &["reserve", "anthropic", "200000"]].concat());
     let id = held["id"].as_str().unwrap();
     for _ in 0..2 {
-        desk.fed(body, &[&now[..], &["settle", id, "--format", "anthropic"]].concat());
-        let report = desk.json(&["report", "--by", "model"]);
+        cli.ok_with_input(body, &[&now[..], &["settle", id, "--format", "anthropic"]].concat());
+        let report = cli.json(&["report", "--by", "model"]);
         assert_eq!((&report["total"]["requests"], &report["total"]["tokens"]["total"]), (&2.into(), &158_510.into()));
     }
-    desk.ok(&["verify"]);
+    cli.ok(&["verify"]);
 }

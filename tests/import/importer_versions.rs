@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::agents::Home;
 use usage_ledger::event::{Event, Imported, NewEvent, Payload, TokensAmended};
 use usage_ledger::import::{self, ImportOptions, SourceReport};
 use usage_ledger::{Ledger, Report, ReportKey, Timestamp, TokenRecord};
@@ -190,6 +191,116 @@ fn usage_objects_of_deleted_logs_are_normalised_again() {
     let reasons: Vec<_> = amendments(&ledger).into_iter().map(|amend| amend.reason).collect();
     assert_eq!(reasons.iter().filter(|reason| reason.contains("its log is gone")).count(), 2);
     again_is_nothing(&ledger, home.path());
+}
+
+/// An old ledger with a call in it that today's version does not find.
+fn with_a_ghost(home: &Path) -> Ledger {
+    let ledger = old_ledger(home, |_| {});
+    let ghost = TokenRecord::new("anthropic", "claude-opus-4-6").output(1_000).conversation("a").key("ghost");
+    let last = ledger.head().unwrap().position;
+    let Payload::Imported(run) = ledger.event(last).unwrap().payload else { panic!() };
+    // The run stands behind the records that it states.
+    let rebuilt = Ledger::in_memory().unwrap();
+    for event in events(&ledger).into_iter().take(usize::try_from(last.get() - 1).unwrap()) {
+        rebuilt.append([NewEvent::new(event.payload, event.occurred_at).source("claude-code")], now()).unwrap();
+    }
+    rebuilt.append([NewEvent::new(ghost, now()).source("claude-code")], now()).unwrap();
+    rebuilt.append([NewEvent::new(Payload::from(run), now()).source("claude-code")], now()).unwrap();
+    rebuilt
+}
+
+#[test]
+fn a_call_that_a_newer_version_does_not_find_is_withdrawn() {
+    let home = tempfile::tempdir().unwrap();
+    write(home.path(), "a.jsonl", &(line("a", 1, "m1", 5) + &line("a", 2, "m2", 7)));
+    let ledger = with_a_ghost(home.path());
+    assert_eq!(total(&ledger), (3, 1_032));
+    let directory = tempfile::tempdir().unwrap();
+    let trial = stored(&ledger, directory.path());
+    let preview = import::preview(Some(&trial), &options(home.path()), now(), &mut |_| {}).unwrap();
+    assert_eq!((preview.amendments.len(), preview.withdrawals.len()), (0, 1));
+    let reason = "read again by version 2 of the importer, which does not find the call in its log";
+    assert_eq!(preview.withdrawals[0].reason, reason);
+    assert_eq!(import(&ledger, home.path()).amended, 1);
+    assert_eq!(total(&ledger), (2, 32));
+    again_is_nothing(&ledger, home.path());
+}
+
+#[test]
+fn a_call_may_have_gone_with_its_line_and_stays() {
+    let home = tempfile::tempdir().unwrap();
+    write(home.path(), "a.jsonl", &(line("a", 1, "m1", 5) + &line("a", 2, "m2", 7)));
+    let ledger = with_a_ghost(home.path());
+    // Somebody has deleted a line since.
+    write(home.path(), "a.jsonl", &line("a", 2, "m2", 7));
+    assert_eq!(import(&ledger, home.path()).amended, 0);
+    assert_eq!(total(&ledger), (3, 1_032));
+    // A second log of the conversation is gone.
+    let gone = write(home.path(), "b.jsonl", &line("a", 3, "m3", 9));
+    write(home.path(), "a.jsonl", &(line("a", 1, "m1", 5) + &line("a", 2, "m2", 7)));
+    let ledger = with_a_ghost(home.path());
+    fs::remove_file(gone).unwrap();
+    import(&ledger, home.path());
+    assert_eq!(total(&ledger), (4, 1_051));
+    again_is_nothing(&ledger, home.path());
+}
+
+/// The ledger that an older version of any importer would have made.
+fn old_ledger_of(home: &Path, source: &'static str, version: u32, older: impl Fn(&mut TokenRecord)) -> Ledger {
+    let (today, ledger) = (Ledger::in_memory().unwrap(), Ledger::in_memory().unwrap());
+    import::run(&today, &ImportOptions { sources: vec![source.to_owned()], ..options(home) }, now(), &mut |_| {}).unwrap();
+    for event in events(&today) {
+        let payload = match event.payload {
+            Payload::TokensRecorded(mut record) => {
+                older(&mut record);
+                Payload::from(record)
+            }
+            Payload::Imported(mut run) => {
+                run.version = version;
+                run.files.iter_mut().for_each(|file| file.version = version);
+                Payload::from(run)
+            }
+            other => other,
+        };
+        ledger.append([NewEvent::new(payload, event.occurred_at).source(source)], now()).unwrap();
+    }
+    ledger
+}
+
+#[test]
+fn old_ledgers_of_cline_and_its_kin_follow_the_second_version() {
+    for source in ["cline", "roo-code", "kilo-code"] {
+        let home = Home::of(&[source]);
+        let home = home.file("");
+        let truth = total(&old_ledger_of(&home, source, 1, |_| {}));
+        let ledger = old_ledger_of(&home, source, 1, |record| record.tokens.output = Some(1));
+        assert_ne!(total(&ledger), truth, "{source}");
+        let options = ImportOptions { sources: vec![source.to_owned()], ..options(&home) };
+        let report = import::run(&ledger, &options, now(), &mut |_| {}).unwrap().sources.remove(0);
+        assert!(report.recorded == 0 && report.amended > 0, "{source}: {report:?}");
+        assert_eq!(total(&ledger), truth, "{source}");
+        assert!(amendments(&ledger).iter().all(|amend| amend.reason == "read again by version 2 of the importer"));
+        let again = import::run(&ledger, &options, now(), &mut |_| {}).unwrap().sources.remove(0);
+        assert_eq!((again.recorded, again.amended), (0, 0), "{source}");
+    }
+}
+
+#[test]
+fn usage_objects_of_other_agents_are_counted_anew_when_their_logs_are_gone() {
+    for (source, logs) in [("pi", ".pi"), ("llm", ".config/io.datasette.llm")] {
+        let home = Home::of(&[source]);
+        let (home, logs) = (home.file(""), home.file(logs));
+        let truth = total(&old_ledger_of(&home, source, 0, |_| {}));
+        let ledger = old_ledger_of(&home, source, 0, |record| {
+            record.tokens.input = record.tokens.input.map(|input| input + 1_000);
+        });
+        assert!(logs.exists(), "{source}");
+        fs::remove_dir_all(logs).unwrap();
+        let options = ImportOptions { sources: vec![source.to_owned()], ..options(&home) };
+        let report = import::run(&ledger, &options, now(), &mut |_| {}).unwrap().sources.remove(0);
+        assert!(report.amended > 0, "{source}: {report:?}");
+        assert_eq!(total(&ledger), truth, "{source}");
+    }
 }
 
 #[test]

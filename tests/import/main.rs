@@ -17,6 +17,7 @@ mod importer_versions;
 mod incremental;
 mod missing_usage;
 mod observations;
+mod documented_agents;
 mod real_agents;
 mod schema_drift;
 mod secrets;

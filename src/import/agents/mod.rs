@@ -1,14 +1,18 @@
 //! The registry of agents: one folder and one line in [`ALL`] for each.
 
+pub(in crate::import) mod aider;
 pub(in crate::import) mod amp;
+pub(in crate::import) mod antigravity;
 pub(in crate::import) mod claude_code;
 pub(in crate::import) mod cline;
+pub(in crate::import) mod codebuff;
 pub(in crate::import) mod codex;
 pub(in crate::import) mod copilot_cli;
 pub(in crate::import) mod cursor;
 pub(in crate::import) mod droid;
 pub(in crate::import) mod gemini_cli;
 pub(in crate::import) mod goose;
+pub(in crate::import) mod grok_cli;
 pub(in crate::import) mod hermes;
 pub(in crate::import) mod kimi_code;
 pub mod koan;
@@ -16,8 +20,11 @@ pub(in crate::import) mod llm;
 pub(in crate::import) mod mistral_vibe;
 pub(in crate::import) mod openclaw;
 pub(in crate::import) mod opencode;
+pub(in crate::import) mod openhands;
 pub(in crate::import) mod pi;
 pub(in crate::import) mod qwen_code;
+pub(in crate::import) mod zcode;
+pub(in crate::import) mod zed;
 
 use crate::import::engine::agent::Agent;
 
@@ -42,6 +49,13 @@ pub(in crate::import) static ALL: &[&Agent] = &[
     &mistral_vibe::DESCRIPTOR,
     &openclaw::DESCRIPTOR,
     &pi::DESCRIPTOR,
+    &aider::DESCRIPTOR,
+    &antigravity::DESCRIPTOR,
+    &codebuff::DESCRIPTOR,
+    &grok_cli::DESCRIPTOR,
+    &openhands::DESCRIPTOR,
+    &zcode::DESCRIPTOR,
+    &zed::DESCRIPTOR,
     &koan::DESCRIPTOR,
 ];
 

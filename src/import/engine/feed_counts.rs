@@ -1,6 +1,6 @@
 //! Known differences between the counts that two feeds state for one call.
 
-use crate::import::engine::telemetry_match::INSTRUMENTED;
+use crate::import::engine::telemetry_names::is_instrumented;
 use crate::model::event::TokenRecord;
 use crate::model::tokens::Tokens;
 
@@ -10,9 +10,7 @@ pub(in crate::import) const START: u64 = 16;
 /// Returns whether an instrumentation added the count of the first stream event to the final output. `own` has the
 /// provider's count.
 pub(in crate::import) fn repeats_start(own: &TokenRecord, told: &TokenRecord) -> bool {
-    let instrumented =
-        |record: &TokenRecord| record.normaliser.as_deref().is_some_and(|name| INSTRUMENTED.contains(&name));
-    if instrumented(own) || !instrumented(told) {
+    if is_instrumented(own) || !is_instrumented(told) {
         return false;
     }
     let (Some(own), Some(told)) = (gross(&own.tokens), gross(&told.tokens)) else { return false };
@@ -44,7 +42,7 @@ pub(in crate::import) fn keep_lifetimes(counts: &mut Tokens, other: &Tokens) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::import::engine::telemetry_match::{NAMED, OWN_SDK};
+    use crate::import::engine::telemetry_names::{NAMED, OWN_SDK};
 
     fn told(normaliser: Option<&'static str>, input: u64, output: u64) -> TokenRecord {
         let mut record = TokenRecord::new("anthropic", "m").input(input).output(output);

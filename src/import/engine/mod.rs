@@ -42,6 +42,8 @@ pub(in crate::import) mod seen_keys;
 pub(in crate::import) mod service_tiers;
 pub(in crate::import) mod source;
 pub(in crate::import) mod telemetry_match;
+pub(in crate::import) mod telemetry_names;
 pub(in crate::import) mod telemetry_words;
 pub(in crate::import) mod watched_dirs;
+pub(in crate::import) mod withdraw;
 pub(in crate::import) mod writer;

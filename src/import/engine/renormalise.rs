@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use crate::import::engine::agent::Agent;
+use crate::import::engine::fields;
 use crate::import::engine::read_again::again_reason;
+use crate::import::engine::source::Source;
 use crate::import::engine::telemetry_match::is_telemetry;
 use crate::ledger::Ledger;
 use crate::model::error::Result;
@@ -13,7 +15,7 @@ use crate::model::event::{
 };
 use crate::model::time::Timestamp;
 use crate::projection::{Effective, effective};
-use crate::readers::normalise::{self, UsageFormat};
+use crate::readers::normalise::{self, Normalised, UsageFormat};
 use crate::store::{GO_ON, STOP};
 
 /// Returns whether the log does not exist any more. A path that cannot be examined counts as existing.
@@ -30,10 +32,7 @@ pub(in crate::import) fn run(
     (met, until): (&HashSet<Position>, Position),
     now: Timestamp,
 ) -> Result<u64> {
-    let amends = match agent.source.usage_format() {
-        Some(format) => amends(ledger, agent, format, (met, until), now)?,
-        None => Vec::new(),
-    };
+    let amends = amends(ledger, agent, (met, until), now)?;
     let mut run = Imported { version: agent.source.version(), ..Imported::new(agent.name) };
     run.amended = amends.len() as u64;
     run.files = gone.iter().map(|file| ImportedFile { version: agent.source.version(), ..file.clone() }).collect();
@@ -52,19 +51,18 @@ pub(in crate::import) fn run(
 fn amends(
     ledger: &Ledger,
     agent: &Agent,
-    format: UsageFormat,
     (met, until): (&HashSet<Position>, Position),
     now: Timestamp,
 ) -> Result<Vec<NewEvent>> {
     let snapshot = ledger.snapshot()?;
     let view = snapshot.view();
-    let family = family(format.normaliser());
+    let source = format!("\"source\":\"{}\"", agent.name);
     let mut records = Vec::new();
     view.rows(Position::START.next(), &mut |position, row| {
         if position > until {
             return STOP;
         }
-        if row.is_kind(EventKind::TokensRecorded) && !met.contains(&position) && row.body.contains(family) {
+        if row.is_kind(EventKind::TokensRecorded) && !met.contains(&position) && row.body.contains(&source) {
             records.push(position);
         }
         GO_ON
@@ -75,7 +73,7 @@ fn amends(
         if told.source != agent.name || told.shredded || is_telemetry(&told.record) {
             continue;
         }
-        if let Some(replacement) = counted_anew(&told, format) {
+        if let Some(replacement) = counted_anew(&told, agent.source) {
             let event = Event::from_line(position, &view.expect_line(position)?)?;
             let at = told.amended_at.map_or(now, |amended| now.max(amended.plus(1)));
             let reason =
@@ -94,13 +92,27 @@ fn family(normaliser: &str) -> &str {
     normaliser.split('/').next().unwrap_or(normaliser)
 }
 
+/// What the usage object of a record counts by the rules of this build: those of an API's format, or the agent's own.
+fn recount(record: &TokenRecord, source: &dyn Source) -> Option<Normalised> {
+    let raw = record.raw.as_ref()?;
+    let name = family(record.normaliser.as_deref()?);
+    let of_source = source.usage_format().filter(|format| family(format.normaliser()) == name);
+    let format =
+        of_source.or_else(|| UsageFormat::ALL.into_iter().find(|format| family(format.normaliser()) == name));
+    match format {
+        Some(format) => normalise::usage(format, raw.get()).ok(),
+        None => {
+            let logged = source.logged(&fields::parse(raw.get().as_bytes()).ok()?)?.ok()?;
+            logged.settle().ok().filter(|counted| family(counted.normaliser) == name)
+        }
+    }
+}
+
 /// Returns the record with the counts that its usage object gives now, if they differ. Counts that were derived from
 /// more than the object remain.
-fn counted_anew(told: &Effective, format: UsageFormat) -> Option<TokenRecord> {
+fn counted_anew(told: &Effective, source: &dyn Source) -> Option<TokenRecord> {
     let record = &told.record;
-    let is_of_format = record.normaliser.as_deref().is_some_and(|name| family(name) == family(format.normaliser()));
-    let raw = record.raw.as_ref().filter(|_| is_of_format)?;
-    let counted = normalise::usage(format, raw.get()).ok()?;
+    let counted = recount(record, source)?;
     counted.tokens.validate().ok()?;
     let is_derived = record.quality != Quality::Reported && counted.quality == Quality::Reported;
     if is_derived || counted.tokens.total().ok()? == 0 {

@@ -1,8 +1,8 @@
 //! Distinguishes the calls of a relay that gives all of them the same id.
 //!
-//! Two calls with the same message id as their only key are the same call only if their times agree: a copy in a
-//! resumed session has the same time, and telemetry has a close one. Otherwise the second call gets a key that includes
-//! its time.
+//! Two calls with the same id from their server are the same call only if they can be: a copy in a resumed session has
+//! the same time, and telemetry has a close one. Otherwise the second call gets a key that includes its time, or keeps
+//! its other keys alone.
 
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::telemetry_match::{is_met, is_telemetry};
@@ -14,23 +14,62 @@ use crate::readers::normalise::UsageFormat;
 /// Maximum difference in time between log and telemetry of one call.
 const APART: u64 = 10 * MINUTE as u64;
 
-/// Returns whether the only key of a call is an id that the server may use again.
+/// Returns whether an id that the server may use again is the only key of a call, or the only one of a server.
 pub(in crate::import) fn may_repeat(record: &TokenRecord) -> bool {
-    let is_log = record.normaliser.as_deref() == Some(UsageFormat::ClaudeCode.normaliser());
-    is_log && record.keys.len() == 1 && !is_telemetry(record)
+    let is_of = |format: UsageFormat| record.normaliser.as_deref() == Some(format.normaliser());
+    let is_single = record.keys.len() == 1;
+    let ids = record.keys.iter().filter(|key| is_server_id(key)).count();
+    !is_telemetry(record)
+        && ((is_of(UsageFormat::ClaudeCode) && is_single) || (is_of(UsageFormat::Codex) && ids == 1 && !is_single))
+}
+
+/// Whether a key is an id by itself. Keys that an importer makes name their agent, thread or span first.
+fn is_server_id(key: &str) -> bool {
+    !key.contains('/')
+}
+
+/// Whether two calls share a key that an importer made.
+fn share_made_key(a: &TokenRecord, b: &TokenRecord) -> bool {
+    a.keys.iter().filter(|key| !is_server_id(key)).any(|key| b.keys.contains(key))
 }
 
 /// Returns whether two calls with the same id can be the same call.
 pub(in crate::import) fn can_be_one(known: &ParsedCall, found: &ParsedCall) -> bool {
     let (a, b) = (&known.record, &found.record);
+    if share_made_key(a, b) {
+        return true;
+    }
     let (of_a, of_b) = (prompt(a), prompt(b));
     let same_prompt = of_a == of_b || of_a == 0 || of_b == 0;
     let same_place = a.conversation == b.conversation;
     let apart = known.at.millis().abs_diff(found.at.millis());
     let is_near = apart <= APART && (is_met(a) || is_met(b));
     // Random ids practically never repeat, least of all with equal counts.
-    let is_copy = a.tokens == b.tokens && a.model == b.model && b.keys.iter().all(|key| is_random(key));
+    let is_copy = a.tokens == b.tokens && a.model == b.model && b.keys.iter().filter(|key| is_server_id(key)).all(|key| is_random(key));
     (apart == 0 && (same_place || same_prompt)) || (same_place && same_prompt && is_near) || is_copy
+}
+
+/// How far the clocks of two feeds of one call may be apart.
+const SLACK: i64 = 1_000;
+
+/// Whether what telemetry states under the id of a known call is another call.
+pub(in crate::import) fn is_another_in_telemetry(known: &ParsedCall, found: &ParsedCall) -> bool {
+    let (a, b) = (&known.record, &found.record);
+    if share_made_key(a, b) || !a.keys.iter().any(|key| is_server_id(key) && b.keys.contains(key)) {
+        return false;
+    }
+    if !is_telemetry(a) {
+        return !can_be_one(known, found);
+    }
+    let began = |call: &ParsedCall| {
+        let lasted = call.record.duration_ms.and_then(|millis| i64::try_from(millis).ok()).unwrap_or_default();
+        call.at.plus(-lasted - SLACK)
+    };
+    let overlap = began(known) <= found.at && began(found) <= known.at;
+    let (of_a, of_b) = (prompt(a), prompt(b));
+    let same_prompt = of_a == of_b || of_a == 0 || of_b == 0;
+    let is_copy = a.tokens == b.tokens && b.keys.iter().filter(|key| is_server_id(key)).all(|key| is_random(key));
+    !(overlap && same_prompt) && !is_copy
 }
 
 /// Returns whether the part of an id after its last separator is long enough to be random.
@@ -46,10 +85,13 @@ fn prompt(record: &TokenRecord) -> u64 {
     classes.iter().fold(0, |sum, class| sum.saturating_add(record.tokens.get(*class).unwrap_or(0)))
 }
 
-/// Returns the call with a key that includes its time.
+/// Returns the call without its server's id, or with a key that includes its time if it has no other key.
 pub(in crate::import) fn with_time(mut call: ParsedCall) -> ParsedCall {
     let at = call.at;
-    for key in &mut call.record.keys {
+    if call.record.keys.iter().any(|key| !is_server_id(key)) {
+        call.record.keys.retain(|key| !is_server_id(key));
+    }
+    for key in call.record.keys.iter_mut().filter(|key| is_server_id(key)) {
         *key = format!("{key}@{at}");
     }
     // Ids under another provider are derived from the keys, so derive them again.
@@ -86,6 +128,41 @@ mod tests {
         let mut told = call(0, "relay", "a", 100);
         told.record.keys.push("otlp/x".to_owned());
         assert!(can_be_one(&told, &call(5, "relay", "a", 100)), "telemetry was there first");
+    }
+
+    #[test]
+    fn a_codex_call_is_known_by_its_thread_s_total_if_its_id_repeats() {
+        let codex = |at, conversation: &str, input, total: &str| {
+            let mut call = call(at, "relay", conversation, input);
+            call.record.normaliser = Some(UsageFormat::Codex.normaliser().into());
+            call.record.keys.push(format!("{conversation}/{total}"));
+            call
+        };
+        let known = codex(0, "a", 100, "100");
+        assert!(may_repeat(&known.record));
+        assert!(can_be_one(&known, &codex(9, "a", 100, "100")), "the same total of the same thread");
+        assert!(!can_be_one(&known, &codex(9, "a", 100, "200")));
+        assert!(!can_be_one(&known, &codex(9, "b", 100, "100")));
+        assert_eq!(with_time(codex(9, "b", 100, "100")).record.keys, ["b/100"]);
+    }
+
+    #[test]
+    fn spans_with_one_id_are_one_call_only_while_they_overlap() {
+        let span = |at, id: &str, span: &str, input| {
+            let mut call = call(at, id, "a", input);
+            call.record.normaliser = Some("gen-ai-otlp/1".into());
+            call.record.keys.push(span.to_owned());
+            call.record.duration_ms = Some(1_000);
+            call
+        };
+        let known = span(5_000, "relay", "t/1", 100);
+        let is_another = |found: &ParsedCall| is_another_in_telemetry(&known, found);
+        assert!(!is_another(&span(5_100, "relay", "t/2", 100)), "a span around it");
+        assert!(!is_another(&span(9_000, "relay", "t/1", 100)), "the same span");
+        assert!(is_another(&span(9_000, "relay", "t/3", 100)));
+        assert!(is_another(&span(5_100, "relay", "t/4", 101)));
+        let id = "msg_01XFDUDYJgAACzvnptvVoYEL";
+        assert!(!is_another_in_telemetry(&span(5_000, id, "t/1", 100), &span(9_000, id, "t/5", 100)), "sent again");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::import::engine::redacted_logs::Withdrawn;
 use crate::import::engine::renormalise;
 use crate::import::engine::seen_keys::SeenKeys;
 use crate::import::engine::telemetry_match::SeenConversations;
+use crate::import::engine::withdraw;
 use crate::import::engine::writer::{UncontendedWriter, Writer};
 use crate::import::options::ImportOptions;
 use crate::import::outcome::{ImportReport, Progress, SourceReport};
@@ -168,8 +169,8 @@ struct Changed {
     file: LogFile,
     /// The stored state, if reading can continue from it.
     known: Option<ImportedFile>,
-    /// Whether an older version of the importer read it.
-    again: bool,
+    /// How far an older version of the importer read it.
+    older: Option<ImportedFile>,
 }
 /// A file to read: the index of its job in the lane, and the job.
 type FileTask<'j> = (usize, &'j Job, &'j Changed);
@@ -210,10 +211,10 @@ impl Job {
         for file in found.files {
             let path = file.path.to_string_lossy();
             let path = secrets::path(&path);
-            let mut again = false;
+            let mut older = None;
             let known = match states.remove(&*path) {
                 Some(known) if known.version < agent.source.version() => {
-                    again = true;
+                    older = file_state(snapshot.view(), agent.name, &path)?;
                     None
                 }
                 Some(known) if is_unchanged(&file, &known) => continue,
@@ -230,7 +231,7 @@ impl Job {
                 },
             };
             drop(path);
-            changed.push(Changed { file, known, again });
+            changed.push(Changed { file, known, older });
         }
         let mut gone = Vec::new();
         let old = states.iter().filter(|(_, state)| state.version < agent.source.version() && named.is_none());
@@ -238,6 +239,11 @@ impl Job {
             gone.extend(file_state(snapshot.view(), agent.name, path)?);
         }
         Ok(Self { agent, roots, zone, files, unreadable, changed, gone })
+    }
+
+    /// The files that an older version of the importer read, and how far.
+    fn again(&self) -> Vec<withdraw::ReadAgain<'_>> {
+        self.changed.iter().filter_map(|changed| Some((&changed.file, changed.older.as_ref()?))).collect()
     }
 
     fn bytes(&self) -> u64 {
@@ -299,6 +305,7 @@ impl<'j> Lane<'j> {
         let mut reports = Vec::new();
         let (written, met) = writer.into_reports();
         for ((place, job), mut report) in self.0.iter().zip(written) {
+            report.amended += withdraw::run(ledger, job.agent, &job.again(), (&met, before), now)?;
             if !job.gone.is_empty() {
                 report.amended += renormalise::run(ledger, job.agent, &job.gone, (&met, before), now)?;
             }
@@ -367,7 +374,7 @@ impl<'j> Lane<'j> {
             let send = send.clone();
             scope.spawn(move || {
                 while let Some((of, job, changed)) = files.get(read.next.fetch_add(1, Ordering::Relaxed)) {
-                    let Changed { file, known, again } = changed;
+                    let Changed { file, known, older } = changed;
                     let mut open = true;
                     crate::import::engine::reader::read(
                         job.agent.source,
@@ -375,7 +382,7 @@ impl<'j> Lane<'j> {
                         file,
                         known.as_ref(),
                         &mut |mut chunk| {
-                            chunk.by(job.agent.source.version(), *again);
+                            chunk.by(job.agent.source.version(), older.is_some());
                             read.bytes.fetch_add(chunk.progress, Ordering::Relaxed);
                             read.records.fetch_add(chunk.found.len() as u64, Ordering::Relaxed);
                             let share = read.ahead.take(chunk.weight());

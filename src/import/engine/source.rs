@@ -14,6 +14,7 @@ use crate::model::error::Result;
 use crate::model::event::{EventId, NewEvent, SkippedLine};
 use crate::model::time::{Timestamp, Zone};
 use crate::readers::normalise::UsageFormat;
+use crate::readers::normalise::logged::Logged;
 
 /// The format of a file, with its reader.
 #[derive(Clone, Copy)]
@@ -48,6 +49,12 @@ pub(crate) trait Source: Sync {
         None
     }
 
+    /// What a usage object that its records keep counts, if the object is in the agent's own words. An error says why it cannot
+    /// be read.
+    fn logged(&self, _raw: &Value) -> Option<std::result::Result<Logged, String>> {
+        None
+    }
+
     /// Returns whether a file below a root is a log. A root that is a file is always a log.
     fn wants(&self, path: &Path) -> bool;
 
@@ -58,6 +65,11 @@ pub(crate) trait Source: Sync {
 
     /// Returns the format of the log at `path`.
     fn format(&self, path: &Path) -> LogFormat<'_>;
+
+    /// Those of its logs that the agent deletes at its next start, whatever their age, if it deletes logs at all.
+    fn deleted_at_next_start(&self, _logs: &[&Path]) -> Vec<PathBuf> {
+        Vec::new()
+    }
 
     /// Reads documents next to the logs that state how much of a quota is used.
     fn beside(&self, _roots: &[PathBuf], _zone: Zone, _ledger: &Ledger, _now: Timestamp) -> Result<Beside> {

@@ -6,6 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::import::engine::feed_counts::{START, repeats_start};
+use crate::import::engine::parsed_call::ParsedCall;
+pub(in crate::import) use crate::import::engine::telemetry_names::{
+    GUESSED, KEY, NAMED, OWN_SDK, TELEMETRY, is_instrumented, is_met, is_telemetry,
+};
 use crate::model::error::Result;
 use crate::model::event::{Event, EventKind, Payload, Position, TokenRecord};
 use crate::model::time::{MINUTE, Timestamp};
@@ -14,34 +19,10 @@ use crate::projection::{Totals, effective, file_states, uses_between};
 use crate::store::{GO_ON, ReadView, STOP};
 use crate::usage::accounts;
 
-/// The source of records from telemetry.
-pub(in crate::import) const TELEMETRY: &str = "otlp";
-/// Suffix of the normalisers of telemetry.
-pub(in crate::import) const NORMALISER: &str = "-otlp/1";
-/// Normaliser of an item that is presumably a call: it has counts and a model.
-pub(in crate::import) const GUESSED: &str = "gen-ai-like-otlp/1";
-/// Normaliser of calls from an instrumentation that counts tokens itself.
-pub(in crate::import) const NAMED: &str = "gen-ai-otlp/1";
-/// Normaliser of calls from a provider's own SDK.
-pub(in crate::import) const OWN_SDK: &str = "sdk-otlp/1";
-/// The normalisers of instrumentations.
-pub(in crate::import) const INSTRUMENTED: [&str; 2] = [NAMED, GUESSED];
-/// Prefix of generated keys, for calls without an id in telemetry.
-pub(in crate::import) const KEY: &str = "otlp/";
 /// Maximum difference in milliseconds between the times of an answer, its end and its telemetry.
 const APART: i64 = 5 * MINUTE;
 /// Positions per step of the search, which goes backwards from the end of the ledger because a match is mostly recent.
 const STRETCH: u64 = 4_096;
-
-/// Returns whether only telemetry has reported the call so far.
-pub(in crate::import) fn is_telemetry(record: &TokenRecord) -> bool {
-    record.normaliser.as_deref().is_some_and(|normaliser| normaliser.ends_with(NORMALISER))
-}
-
-/// Returns whether telemetry has reported the call.
-pub(in crate::import) fn is_met(record: &TokenRecord) -> bool {
-    is_telemetry(record) || record.keys.iter().any(|key| key.starts_with(KEY))
-}
 
 /// Conversations that telemetry has reported. Calls of other conversations need no search.
 #[derive(Debug, Default)]
@@ -81,9 +62,9 @@ pub(in crate::import) fn find(
     view: &dyn ReadView,
     record: &TokenRecord,
     at: Timestamp,
-    wanted: &dyn Fn(&TokenRecord) -> bool,
+    wanted: &dyn Fn(&ParsedCall) -> bool,
 ) -> Result<Option<Position>> {
-    if record.conversation.is_none() {
+    if record.conversation.is_none() && trace(record).is_none() {
         return Ok(None);
     }
     let mut moments = moments(view, of_tokens(&record.tokens), at)?;
@@ -98,8 +79,9 @@ pub(in crate::import) fn find(
             }
             let apart = now.at.millis().abs_diff(at.millis());
             let nearer = best.is_none_or(|(least, first)| (apart, position) < (least, first));
-            if nearer && apart <= APART as u64 && is_same(&now.record, record) && wanted(&now.record) {
-                best = Some((apart, position));
+            if nearer && apart <= APART as u64 && is_same(&now.record, record) {
+                let call = ParsedCall { at: now.at, record: now.record };
+                best = if wanted(&call) { Some((apart, position)) } else { best };
             }
         }
         moments.retain(|_, left| *left > 0);
@@ -123,7 +105,14 @@ fn moments(view: &dyn ReadView, used: CountVector, at: Timestamp) -> Result<BTre
 
 fn may_be(totals: &Totals, used: CountVector) -> Result<bool> {
     let there = sums(totals.counts()?);
-    Ok(if totals.requests == 1 { there == used } else { there.iter().zip(used).all(|(there, used)| *there >= used) })
+    // An instrumentation may count the start of a stream besides.
+    let ([went_in @ .., out], [used_in @ .., used_out]) = (there, used);
+    let start = u128::from(START);
+    Ok(if totals.requests == 1 {
+        went_in == used_in && out.abs_diff(used_out) <= start
+    } else {
+        went_in.iter().zip(used_in).all(|(there, used)| *there >= used) && out.saturating_add(start) >= used_out
+    })
 }
 
 /// Returns the records between two positions that count at one of these instants.
@@ -157,8 +146,36 @@ fn counted_time(
 
 fn is_same(a: &TokenRecord, b: &TokenRecord) -> bool {
     let agree = |a: &Option<String>, b: &Option<String>| a.is_none() || b.is_none() || a == b;
-    a.conversation == b.conversation
-        && agree(&a.agent, &b.agent)
-        && agree(&a.model, &b.model)
-        && of_tokens(&a.tokens) == of_tokens(&b.tokens)
+    let same_place = (a.conversation.is_some() && a.conversation == b.conversation)
+        || (agree(&a.conversation, &b.conversation) && trace(a).is_some() && trace(a) == trace(b));
+    let same_counts = of_tokens(&a.tokens) == of_tokens(&b.tokens) || repeats_start(a, b) || repeats_start(b, a);
+    // An instrumentation names the program that it stands in, not the agent.
+    let same_agent = agree(&a.agent, &b.agent) || is_instrumented(a) || is_instrumented(b);
+    same_place && same_agent && agree(&a.model, &b.model) && same_counts
+}
+
+/// The keys of spans, `trace/span`.
+fn spans(record: &TokenRecord) -> impl Iterator<Item = (&str, &str)> {
+    fn is_hex(text: &str, length: usize) -> bool {
+        text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    }
+    let parts = record.keys.iter().filter_map(|key| key.split_once('/'));
+    parts.filter(|(trace, span)| is_hex(trace, 32) && is_hex(span, 16))
+}
+
+/// The trace that a call is in.
+fn trace(record: &TokenRecord) -> Option<&str> {
+    spans(record).next().map(|(trace, _)| trace)
+}
+
+/// Whether one is what an instrumentation states and the other the statement of the provider's SDK or of the agent itself, while
+/// the call was under way, and none of them was joined with another before.
+pub(in crate::import) fn are_of_two_feeds(a: &ParsedCall, b: &ParsedCall) -> bool {
+    let began = |call: &ParsedCall| {
+        let lasted = call.record.duration_ms.and_then(|millis| i64::try_from(millis).ok()).unwrap_or_default();
+        call.at.plus(-lasted)
+    };
+    let overlap = began(a) <= b.at && began(b) <= a.at;
+    let is_single = |call: &ParsedCall| spans(&call.record).count() <= 1;
+    overlap && is_instrumented(&a.record) != is_instrumented(&b.record) && is_single(a) && is_single(b)
 }

@@ -151,6 +151,8 @@ fn one(
     for (file, error) in logs.unreadable {
         found.unreadable.push(Unreadable { file, why: error.to_string() });
     }
+    let paths: Vec<&Path> = logs.files.iter().map(|file| file.path.as_path()).collect();
+    let doomed = source.deleted_at_next_start(&paths);
     for file in logs.files {
         let known = states.remove(&*secrets::path(&file.path.to_string_lossy()));
         let unread = !match &known {
@@ -172,7 +174,7 @@ fn one(
         let kept = places.iter().find(|place| file.path.starts_with(place)).and_then(|place| agent.kept_days(place));
         if let Some(days) = kept {
             found.deleted_after_days = Some(found.deleted_after_days.map_or(days, |known| known.min(days)));
-            let from = deleted_from(&file, days);
+            let from = if doomed.contains(&file.path) { now } else { deleted_from(&file, days) };
             if from <= now.plus(SOON_DAYS * DAY) {
                 found.going.push(ExpiringLog { file: file.path, from, safe: !unread });
             }

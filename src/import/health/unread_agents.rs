@@ -9,17 +9,30 @@ use crate::import::engine::discover::whole;
 use crate::import::engine::places::{self, Place};
 use crate::model::secrets;
 
-/// Names and directories, from the documentation of the agents, ccusage and tokscale.
-const KNOWN: [(&str, &[Place]); 9] = [
-    ("antigravity", &[Place::Home(&[".gemini/antigravity"])]),
-    ("codebuff", &[Place::Config(&["manicode/projects"])]),
-    ("crush", &[Place::Data(&["crush"])]),
-    ("grok-cli", &[Place::Home(&[".grok/sessions"])]),
-    ("kimi-cli", &[Place::Home(&[".kimi/sessions"])]),
-    ("kiro", &[Place::Data(&["kiro-cli"]), Place::Home(&[".kiro/sessions"])]),
-    ("openhands", &[Place::Home(&[".openhands/sessions", ".openhands/conversations"])]),
-    ("warp", &[Place::Home(&[".local/state/warp-terminal"])]),
-    ("zed", &[Place::Data(&["zed/threads"])]),
+/// Why an agent's calls cannot be counted from its files.
+const NO_COUNTS: &str = "it stores no token counts";
+const NOT_KNOWN: &str = "this build does not know its format";
+
+/// Names and directories, after the documentation of the agents and of ccusage, tokscale and codeburn, and why they are not read.
+const KNOWN: [(&str, &[Place], &str); 4] = [
+    // Its sessions keep the counts of the last call, which each call replaces, and a cost that it works out itself.
+    (
+        "crush",
+        &[Place::Data(&["crush"])],
+        "it stores the token counts of the last call of a session only, and no counts of the others",
+    ),
+    ("kimi-cli", &[Place::Home(&[".kimi/sessions"])], NOT_KNOWN),
+    ("kiro", &[Place::Data(&["kiro-cli"]), Place::Home(&[".kiro/sessions"])], NO_COUNTS),
+    (
+        "warp",
+        &[
+            Place::Home(&[
+                ".local/state/warp-terminal",
+                "Library/Group Containers/2BBY89MBSN.dev.warp/Library/Application Support/dev.warp.Warp-Stable",
+            ]),
+        ],
+        "it stores one total for each model, and neither input nor output",
+    ),
 ];
 
 /// A directory of an agent without an importer in this build.
@@ -27,18 +40,21 @@ const KNOWN: [(&str, &[Place]); 9] = [
 /// ```
 /// use usage_ledger::import::{self, ImportOptions};
 /// # let home = tempfile::tempdir()?;
-/// # std::fs::create_dir_all(home.path().join(".grok/sessions"))?;
+/// # std::fs::create_dir_all(home.path().join(".kiro/sessions"))?;
 /// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
 /// let unread = import::unread_agents(&options);
-/// assert_eq!(unread[0].agent, "grok-cli");
+/// assert_eq!((unread[0].agent, unread[0].why), ("kiro", "it stores no token counts"));
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct UnreadAgent {
     /// The agent.
     pub agent: &'static str,
     /// The directory.
     pub directory: PathBuf,
+    /// Why it is not read.
+    pub why: &'static str,
 }
 
 /// Lists the existing directories of agents without an importer in this build.
@@ -54,11 +70,11 @@ pub fn unread_agents(options: &ImportOptions) -> Vec<UnreadAgent> {
     let own = if options.homes.is_empty() { std::env::home_dir() } else { None };
     let homes: Vec<&PathBuf> = options.homes.iter().chain(&own).collect();
     let mut found = Vec::new();
-    for (agent, known) in KNOWN {
+    for (agent, known, why) in KNOWN {
         let directories = homes.iter().flat_map(|home| places::below(known, home)).collect();
         for directory in whole(directories).into_iter().filter(|directory| directory.is_dir()) {
             let directory = PathBuf::from(&*secrets::path(&directory.to_string_lossy()));
-            found.push(UnreadAgent { agent, directory });
+            found.push(UnreadAgent { agent, directory, why });
         }
     }
     found

@@ -101,6 +101,56 @@ fn the_start_of_a_stream_that_an_instrumentation_counts_twice_is_not_counted() {
 }
 
 #[test]
+fn an_instrumentation_elsewhere_in_the_trace_states_the_same_calls() {
+    let mut all = spans();
+    for scope in &mut all {
+        if let Some(count) = attribute(scope, "llm.token_count.completion") {
+            let stated = &mut count["intValue"];
+            let output: u64 = stated.as_str().map_or_else(|| stated.as_u64().unwrap(), |text| text.parse().unwrap());
+            *stated = json!((output + 1).to_string());
+            // A parent of its own, which nobody else names.
+            scope["spans"][0]["parentSpanId"] = json!("00000000000000ff");
+        }
+    }
+    let mut reversed = all.clone();
+    reversed.reverse();
+    for order in [&all, &reversed] {
+        let ledger = Ledger::in_memory().unwrap();
+        for span in order {
+            sent(&ledger, std::slice::from_ref(span));
+        }
+        assert_eq!(counted(&ledger), TRUTH);
+    }
+}
+
+#[test]
+fn a_relay_that_gives_every_response_one_id_made_several_calls() {
+    let span = |span: &str, second: u64, input: u64| {
+        let nanos = |second: u64| (1_780_308_000_000_000_000 + second * 1_000_000_000).to_string();
+        let attribute = |name: &str, value: Value| json!({"key": name, "value": value});
+        json!({"scope": {"name": "opentelemetry.instrumentation.openai"}, "spans": [{
+            "traceId": "5b8efff798038103d269b633813fc60c", "spanId": span, "name": "chat glm-4.7",
+            "startTimeUnixNano": nanos(second), "endTimeUnixNano": nanos(second + 2),
+            "attributes": [
+                attribute("gen_ai.operation.name", json!({"stringValue": "chat"})),
+                attribute("gen_ai.response.id", json!({"stringValue": "relay"})),
+                attribute("gen_ai.response.model", json!({"stringValue": "glm-4.7"})),
+                attribute("gen_ai.usage.input_tokens", json!({"intValue": input})),
+                attribute("gen_ai.usage.output_tokens", json!({"intValue": 5})),
+            ]
+        }]})
+    };
+    let all = [span("00000000000000a1", 0, 100), span("00000000000000a2", 60, 100), span("00000000000000a3", 61, 300)];
+    let ledger = Ledger::in_memory().unwrap();
+    for _ in 0..2 {
+        for span in &all {
+            sent(&ledger, std::slice::from_ref(span));
+        }
+        assert_eq!((counted(&ledger).0, counted(&ledger).1[0]), (3, 500));
+    }
+}
+
+#[test]
 fn equal_calls_side_by_side_stay_apart() {
     // A second call with equal counts: two SDK spans with different ids, and two of the instrumentation.
     let all = spans();

@@ -9,13 +9,14 @@ use super::nest::NestPlace;
 use super::{Telemetry, gen_ai, nest};
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::reconcile::{Meeting, Reconciled};
+use crate::import::engine::repeated_ids;
 use crate::import::engine::telemetry_match::{self, KEY, SeenConversations, TELEMETRY};
 use crate::ledger::{Appender, Ledger};
 use crate::model::error::{Error, Result};
-use crate::model::event::{Imported, ImportedFile, NewEvent, TokenRecord};
+use crate::model::event::{Imported, ImportedFile, NewEvent, Position, TokenRecord};
 use crate::model::secrets;
 use crate::model::time::Timestamp;
-use crate::projection::find_record;
+use crate::projection::{effective, find_record};
 
 /// Number of calls by result.
 ///
@@ -187,7 +188,11 @@ fn one(
     (place, named): (&NestPlace, &BTreeSet<String>),
     now: Timestamp,
 ) -> Result<Option<Reconciled>> {
-    let mut known = find_record(appender.view()?, &found.record)?;
+    let mut known = same_calls(appender, &found)?;
+    if known.is_empty() && !find_record(appender.view()?, &found.record)?.is_empty() {
+        found = repeated_ids::with_time(found);
+        known = find_record(appender.view()?, &found.record)?;
+    }
     let meeting = Meeting { source: TELEMETRY, now, began: &HashMap::new(), heard: None, again: None };
     if gen_ai::is_told_by(&found.record) {
         let kin = nest::look(appender.view()?, place, named, &found, &known)?;
@@ -206,7 +211,9 @@ fn one(
     if known.is_empty() {
         // The agent's log may contain the call under a key that telemetry lacks.
         appender.sink()?;
-        let unmet = |record: &TokenRecord| !telemetry_match::is_met(record);
+        let unmet = |call: &ParsedCall| {
+            !telemetry_match::is_met(&call.record) || telemetry_match::are_of_two_feeds(call, &found)
+        };
         known.extend(telemetry_match::find(appender.view()?, &found.record, found.at, &unmet)?);
         if !known.is_empty() && !found.record.keys.iter().any(|key| key.starts_with(KEY)) {
             // The key marks this call as matched, and lets a repeated message find it.
@@ -218,6 +225,19 @@ fn one(
         return Ok(None);
     }
     meeting.meet(appender, found, &known).map(Some)
+}
+
+/// The records that the keys of a call find, without other calls to which a relay gave the same id.
+fn same_calls(appender: &mut Appender<'_>, found: &ParsedCall) -> Result<Vec<Position>> {
+    let mut same = Vec::new();
+    for position in find_record(appender.view()?, &found.record)? {
+        let known = effective(appender.view()?, position, None)?;
+        let known = known.map(|known| ParsedCall { at: known.at, record: known.record });
+        if known.is_none_or(|known| !repeated_ids::is_another_in_telemetry(&known, found)) {
+            same.push(position);
+        }
+    }
+    Ok(same)
 }
 
 /// Derives a key from the content, so that a call without an id is one record however often it is sent.

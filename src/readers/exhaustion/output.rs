@@ -204,7 +204,7 @@ struct Shapes {
 static SHAPES: LazyLock<Option<Shapes>> = LazyLock::new(|| {
     Some(Shapes {
         opens: Regex::new(concat!(
-            r"(?i)^\W*(?:(?:api |stream |fatal |model call )?(?:error|failed|exception)\b|\[[^\]]{1,40}\]|http|status|429|402",
+            r"(?i)^\W*(?:(?:api |stream |fatal |model call )?(?:error|failed|exception)\b|\w{1,40}(?:error|exception):|\[[^\]]{1,40}\]|http|status|429|402",
             r"|you\b|you['’]|your\b|claude\b|the\b|weekly|monthly|daily|hourly|session|opus|sonnet|haiku|fable|5[ -]hour|five|limit|usage",
             r"|out of|quota|credit|insufficient|billing|rate|resource|reached|hit)",
         ))

@@ -51,6 +51,9 @@ pub(super) struct Thread {
     /// The last value of the counter.
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<Vector>,
+    /// The response id of the last recorded call, and the key of the total at its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response: Option<(String, String)>,
     /// Whether a call of this thread itself was recorded, which ends the repetition of its parents.
     own: bool,
     /// Whether the counter last increased as a parent's did.
@@ -236,7 +239,14 @@ impl Thread {
         let thread = record.thread_id.as_deref().and_then(jsonl::name).unwrap_or_else(|| self.id());
         let own = thread == self.id();
         let total = record.thread_token_usage.map(Vector::parse).transpose()?.map(|total| key(thread, &total));
-        let response = record.response_id.as_deref().and_then(jsonl::name).map(str::to_owned);
+        let mut response = record.response_id.as_deref().and_then(jsonl::name).map(str::to_owned);
+        if let Some((response_id, total)) = response.clone().zip(total.clone()) {
+            // A relay may answer with the same id every time: then the total alone tells the calls apart.
+            if self.response.as_ref().is_some_and(|(last, at)| *last == response_id && *at != total) {
+                response = None;
+            }
+            self.response = Some((response_id, total));
+        }
         let keys: Vec<String> = response.into_iter().chain(total).collect();
         if keys.is_empty() {
             return Err("unknown shape: a token_usage_record without response_id and thread_token_usage".to_owned());

@@ -19,7 +19,7 @@ pub(in crate::import) mod message;
 mod project;
 mod retention;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
@@ -60,6 +60,10 @@ const VERSION: u32 = 2;
 impl Source for GeminiCli {
     fn version(&self) -> u32 {
         VERSION
+    }
+
+    fn deleted_at_next_start(&self, logs: &[&Path]) -> Vec<PathBuf> {
+        retention::deleted_at_next_start(logs)
     }
 
     fn wants(&self, path: &Path) -> bool {

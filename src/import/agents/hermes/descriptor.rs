@@ -14,7 +14,7 @@ pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     source: &Hermes,
     retention: Retention::Kept,
     counters: Counters { omits_zeros: false, cache_read: Stated::Always, cache_write: Stated::Always },
-    unlogged: &["the calls of subagents"],
+    unlogged: &["the last call of a subagent whose parent ends first"],
     overlap: Overlap::ByKeys,
     telemetry: None,
     ccusage: Some(CcusageAgent::new("hermes", "hermes")),

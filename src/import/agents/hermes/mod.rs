@@ -3,7 +3,8 @@
 //! Supported: schema 22 (checked against a real 0.19.0 and the responses of its server). `session_model_usage` has the
 //! sums of a session for each model, provider and task: one record that grows, dated at its first call, with the
 //! quality `derived`. A session without such rows has only its own sums. `input_tokens` excludes the cache,
-//! `output_tokens` includes reasoning. The calls of a subagent are in no sum.
+//! `output_tokens` includes reasoning. A session that ended, has messages and states no counts was closed while its call
+//! was under way, as those of subagents are when their parent ends. Such sessions are counted as skipped.
 
 mod descriptor;
 
@@ -14,7 +15,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::import::engine::document::Document;
-use crate::import::engine::fields;
+use crate::import::engine::fields::{self, SkipTally};
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::provider_names;
 use crate::import::engine::query::Refusal;
@@ -59,7 +60,7 @@ impl DatabaseLog for Hermes {
             return Err("unknown shape: a database without a table of sessions".into());
         }
         let optional: Vec<&str> =
-            COUNTS.into_iter().chain(["model", "cwd", "billing_provider", "actual_cost_usd"]).collect();
+            COUNTS.into_iter().chain(["model", "cwd", "billing_provider", "actual_cost_usd", "ended_at", "message_count"]).collect();
         let columns = fields::choose(&have, "sessions", &["id", "started_at"], &optional)?;
         let mut sessions = BTreeMap::new();
         fields::visit(database, &format!("SELECT {columns} FROM sessions ORDER BY id"), [], &mut |row| {
@@ -71,11 +72,17 @@ impl DatabaseLog for Hermes {
         let began = sessions.iter().filter_map(|(id, row)| Some((id.clone(), fields::time(row.get("started_at"))?)));
         document.conversations = began.collect();
         let summed = by_model(database, &sessions, &mut document)?;
+        let mut tally = SkipTally::default();
         for (place, (id, row)) in (1_u64..).zip(&sessions) {
             if !summed.contains(id) {
-                take(&mut document, place, sums(row, id, row, &["", "", "", ""]));
+                let read = sums(row, id, row, &["", "", "", ""]);
+                if read == Ok(None) && was_cut_off(row) {
+                    tally.add("sessions that ended without the token counts of their calls");
+                }
+                take(&mut document, place, read);
             }
         }
+        document.skipped.extend(tally.skipped());
         Ok(document)
     }
 }
@@ -109,6 +116,12 @@ fn by_model(
         take(document, place, sums(&row, id, session, &key));
     })?;
     Ok(summed)
+}
+
+/// Whether a session ended that asked its model something.
+fn was_cut_off(session: &Value) -> bool {
+    let is_over = session.get("ended_at").is_some_and(|end| !end.is_null());
+    is_over && fields::count(session, "message_count").is_ok_and(|messages| messages > Some(0))
 }
 
 fn take(document: &mut Document, place: u64, read: Result<Option<ParsedCall>, String>) {

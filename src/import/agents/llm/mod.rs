@@ -33,6 +33,10 @@ const AGENT: &str = "llm";
 const TABLES: [(&str, &str); 2] = [("turns", "thread_id"), ("responses", "conversation_id")];
 
 impl Source for Llm {
+    fn logged(&self, raw: &Value) -> Option<Result<Logged, String>> {
+        Some(counts(raw, raw.get("token_details").unwrap_or(&Value::Null)))
+    }
+
     fn wants(&self, path: &Path) -> bool {
         path.file_name().is_some_and(|name| name == "logs.db")
     }

@@ -16,7 +16,7 @@ use std::path::Path;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::import::agents::pi::message::MessageDialect;
+use crate::import::agents::pi::message::{self, MessageDialect};
 use crate::import::agents::pi::session::{Dialect, EntrySession};
 use crate::import::engine::document::Document;
 use crate::import::engine::fields;
@@ -26,6 +26,7 @@ use crate::import::engine::limits::LONGEST_LINE;
 use crate::import::engine::query::{self, Next, Refusal};
 use crate::import::engine::resume;
 use crate::import::engine::source::{DatabaseLog, LineLog, LineParser, LogFormat, Source};
+use crate::readers::normalise::logged::Logged;
 use crate::model::time::Zone;
 
 pub(in crate::import) use descriptor::DESCRIPTOR;
@@ -41,6 +42,10 @@ impl Dialect for Openclaw {
 const DATABASE: &str = "openclaw-agent.sqlite";
 
 impl Source for Openclaw {
+    fn logged(&self, raw: &Value) -> Option<Result<Logged, String>> {
+        Some(message::counts(&<Openclaw as Dialect>::DIALECT, raw))
+    }
+
     fn wants(&self, path: &Path) -> bool {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         name == DATABASE || (is_of_sessions(path) && is_lines(name))

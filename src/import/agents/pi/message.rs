@@ -73,7 +73,8 @@ pub(in crate::import) fn call(
     fields::checked(at, record).map(Some)
 }
 
-fn counts(dialect: &MessageDialect, usage: &Value) -> Result<Logged, String> {
+/// The counts of a usage object.
+pub(in crate::import) fn counts(dialect: &MessageDialect, usage: &Value) -> Result<Logged, String> {
     let field = |name: &'static str| Ok::<Field, String>((name, fields::count(usage, name)?));
     let mut logged = Logged::new(dialect.agent, dialect.normaliser, field("input")?, field("output")?);
     logged.cache_read = field("cacheRead")?;

@@ -20,6 +20,7 @@ use crate::import::engine::json_lines::JsonLines;
 use crate::import::engine::query::Refusal;
 use crate::import::engine::source::{LineLog, LineParser, LogFormat, Source};
 use crate::model::time::Zone;
+use crate::readers::normalise::logged::Logged;
 use message::MessageDialect;
 use session::{Dialect, EntrySession};
 
@@ -34,6 +35,10 @@ impl Dialect for Pi {
 }
 
 impl Source for Pi {
+    fn logged(&self, raw: &Value) -> Option<Result<Logged, String>> {
+        Some(message::counts(&<Pi as Dialect>::DIALECT, raw))
+    }
+
     fn wants(&self, path: &Path) -> bool {
         path.extension().is_some_and(|extension| extension == "jsonl")
     }

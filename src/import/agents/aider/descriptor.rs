@@ -1,0 +1,22 @@
+//! What is known about aider, from documentation: no log of its own was at hand.
+//!
+//! Sources: the documentation of aider (`docs/more/analytics`, with a sample of the log) and its source (`aider/coders/base_coder.py`, `aider/analytics.py`).
+
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
+use crate::import::engine::places::Place;
+
+use super::Aider;
+
+/// aider.
+pub(in crate::import) static DESCRIPTOR: Agent = Agent {
+    name: "aider",
+    aliases: &[],
+    places: &[Place::Home(&[".aider"]), Place::File("AIDER_ANALYTICS_LOG", &[Place::Home(&[""])])],
+    source: &Aider,
+    retention: Retention::Kept,
+    counters: Counters { omits_zeros: false, cache_read: Stated::Sometimes, cache_write: Stated::Sometimes },
+    unlogged: &["the calls of sessions without `--analytics-log`: the history of a chat has rounded counts only"],
+    overlap: Overlap::ByKeys,
+    telemetry: None,
+    ccusage: None,
+};

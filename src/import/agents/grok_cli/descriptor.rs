@@ -1,0 +1,24 @@
+//! What is known about Grok CLI, by xAI, from documentation: no log of its own was at hand.
+//!
+//! Sources: the readers of ccusage (`rust/adapters/grok`, checked by its authors against 58 turns of Grok CLI 1.0.0) and of
+//! tokscale (`sessions/grok.rs`).
+
+use crate::export::CcusageAgent;
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
+use crate::import::engine::places::Place;
+
+use super::GrokCli;
+
+/// Grok CLI, by xAI.
+pub(in crate::import) static DESCRIPTOR: Agent = Agent {
+    name: "grok-cli",
+    aliases: &["grok-build"],
+    places: &[Place::Home(&[".grok/sessions"]), Place::Named("GROK_HOME", &["sessions"])],
+    source: &GrokCli,
+    retention: Retention::Kept,
+    counters: Counters { omits_zeros: true, cache_read: Stated::Sometimes, cache_write: Stated::Sometimes },
+    unlogged: &[],
+    overlap: Overlap::ByKeys,
+    telemetry: None,
+    ccusage: Some(CcusageAgent::new("grok-cli", "grok")),
+};

@@ -1,0 +1,22 @@
+//! What is known about the agent of Zed, from documentation: no log of its own was at hand.
+//!
+//! Sources: the readers of codeburn (`providers/zed.ts`) and of tokscale (`sessions/zed.rs`), and the type `DbThread` of Zed.
+
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
+use crate::import::engine::places::Place;
+
+use super::Zed;
+
+/// the agent of Zed.
+pub(in crate::import) static DESCRIPTOR: Agent = Agent {
+    name: "zed",
+    aliases: &[],
+    places: &[Place::Data(&["zed/threads", "Zed/threads"])],
+    source: &Zed,
+    retention: Retention::Kept,
+    counters: Counters { omits_zeros: true, cache_read: Stated::Sometimes, cache_write: Stated::Sometimes },
+    unlogged: &["the calls that make titles and summaries of threads"],
+    overlap: Overlap::ByKeys,
+    telemetry: None,
+    ccusage: None,
+};

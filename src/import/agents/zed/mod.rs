@@ -1,0 +1,127 @@
+//! The agent of Zed: `threads/threads.db` in its directory of data.
+//!
+//! From documentation: see the descriptor. A row of `threads` is a thread, whose `data` is JSON, compressed with zstd.
+//! `request_token_usage` has the counts of each request. A thread states one model and one time, that of its last
+//! change, so its records are `derived`; each stays at the time at which it was seen first. The cache is beside the input.
+//! A thread with nothing but a sum (`cumulative_token_usage`) is reported as skipped, because its requests may follow.
+
+mod descriptor;
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+
+use rusqlite::{Connection, Row};
+use serde_json::Value;
+
+use crate::import::engine::document::Document;
+use crate::import::engine::fields;
+use crate::import::engine::limits::LONGEST_LINE;
+use crate::import::engine::parsed_call::ParsedCall;
+use crate::import::engine::provider_names;
+use crate::import::engine::query::{self, Next, Refusal};
+use crate::import::engine::source::{DatabaseLog, LogFormat, Source};
+use crate::model::event::Quality;
+use crate::model::time::Timestamp;
+use crate::readers::normalise::logged::Logged;
+
+pub(in crate::import) use descriptor::DESCRIPTOR;
+
+/// The importer of Zed's threads.
+pub(crate) struct Zed;
+
+const AGENT: &str = "zed";
+const COUNTS: [&str; 4] =
+    ["input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"];
+
+impl Source for Zed {
+    fn wants(&self, path: &Path) -> bool {
+        path.file_name().is_some_and(|name| name == "threads.db")
+    }
+
+    fn enters(&self, _directory: &Path) -> bool {
+        false
+    }
+
+    fn format(&self, _path: &Path) -> LogFormat<'_> {
+        LogFormat::Database(self)
+    }
+}
+
+impl DatabaseLog for Zed {
+    fn database(&self, _path: &Path, database: &Connection, _resume: Option<&Value>) -> Result<Document, Refusal> {
+        let have = fields::columns(database, "threads")?;
+        fields::choose(&have, "threads", &["id", "updated_at", "data_type", "data"], &[])?;
+        let mut document = Document::default();
+        let mut place = 0;
+        let sql = "SELECT id, updated_at, data_type, data FROM threads ORDER BY rowid";
+        query::rows(database, sql, [], &mut |row| {
+            place += 1;
+            match thread(row) {
+                Ok(found) => document.found.extend(found),
+                Err(why) => document.skipped.push((place, why)),
+            }
+            Ok(Next::Row)
+        })?;
+        Ok(document)
+    }
+}
+
+fn thread(row: &Row<'_>) -> Result<Vec<ParsedCall>, String> {
+    let unknown = |error: rusqlite::Error| format!("unknown shape: {error}");
+    let id: String = row.get("id").map_err(unknown)?;
+    let updated: String = row.get("updated_at").map_err(unknown)?;
+    let kind: String = row.get("data_type").map_err(unknown)?;
+    let data = row.get_ref("data").map_err(unknown)?;
+    let data = data.as_bytes().map_err(|_| "unknown shape: a thread without data")?;
+    let thread = match kind.as_str() {
+        "zstd" => fields::parse(&unpacked(data)?)?,
+        "json" => fields::parse(data)?,
+        _ => return Err("unknown shape: a thread whose data are neither JSON nor zstd".to_owned()),
+    };
+    let at = fields::time_text(&updated).ok_or("unknown shape: a thread without a time")?;
+    let requests = thread.get("request_token_usage").and_then(Value::as_object);
+    let mut found = Vec::new();
+    for (request, usage) in requests.into_iter().flatten() {
+        found.extend(call(&thread, (&id, request), usage, at)?);
+    }
+    let has_sum = |usage: &Value| COUNTS.iter().any(|name| fields::count(usage, name).is_ok_and(|count| count > Some(0)));
+    if found.is_empty() && thread.get("cumulative_token_usage").is_some_and(has_sum) {
+        return Err("unknown usage: a thread that states a sum and no requests".to_owned());
+    }
+    Ok(found)
+}
+
+fn unpacked(data: &[u8]) -> Result<Vec<u8>, String> {
+    let unreadable = |error: std::io::Error| format!("a thread cannot be unpacked: {error}");
+    let decoder = zstd::stream::read::Decoder::new(data).map_err(unreadable)?;
+    let mut text = Vec::new();
+    decoder.take(LONGEST_LINE as u64 + 1).read_to_end(&mut text).map_err(unreadable)?;
+    if text.len() > LONGEST_LINE { Err("a thread that is too long".to_owned()) } else { Ok(text) }
+}
+
+fn call(
+    thread: &Value,
+    (id, request): (&str, &str),
+    usage: &Value,
+    at: Timestamp,
+) -> Result<Option<ParsedCall>, String> {
+    let field = |name: &'static str| Ok::<_, String>((name, fields::count(usage, name)?));
+    let [input, output, read, written] = COUNTS;
+    let mut logged = Logged::new(AGENT, "zed/1", field(input)?, field(output)?);
+    (logged.cache_read, logged.cache_write) = (field(read)?, field(written)?);
+    logged.cache_inside = false;
+    if logged.is_nothing() {
+        return Ok(None);
+    }
+    let chosen = thread.get("model").unwrap_or(&Value::Null);
+    let model = fields::text(chosen, "model");
+    let provider = provider_names::provider(fields::text(chosen, "provider"), model, provider_names::UNKNOWN);
+    let mut record = fields::record(&provider, AGENT, logged)?.key(format!("zed/{id}/{request}")).conversation(id);
+    record.quality = Quality::Derived;
+    record.model = model.map(str::to_owned);
+    record.raw = fields::raw(
+        &COUNTS.iter().filter_map(|name| Some((*name, usage.get(*name)?.clone()))).collect::<BTreeMap<_, _>>(),
+    );
+    fields::checked(at, record).map(Some)
+}
