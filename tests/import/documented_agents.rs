@@ -68,11 +68,7 @@ fn openhands() {
 
 #[test]
 fn zcode() {
-    check(
-        "zcode",
-        &[("zai GLM-5.2", 2, [1_300, 1_700, 0, 400, 40])],
-        &["unknown usage: all counts of a call are 0"],
-    );
+    check("zcode", &[("zai GLM-5.2", 2, [1_300, 1_700, 0, 400, 40])], &["unknown usage: all counts of a call are 0"]);
 }
 
 #[test]
@@ -137,6 +133,9 @@ fn agents_without_counts_are_named_with_the_reason() {
     }
     let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
     let unread = import::unread_agents(&options);
-    let named: Vec<_> = unread.iter().map(|unread| (unread.agent, unread.why.contains("counts") || unread.why.contains("total"))).collect();
+    let named: Vec<_> = unread
+        .iter()
+        .map(|unread| (unread.agent, unread.why.contains("counts") || unread.why.contains("total")))
+        .collect();
     assert_eq!(named, [("crush", true), ("kiro", true), ("warp", true)]);
 }

@@ -248,7 +248,8 @@ fn a_call_may_have_gone_with_its_line_and_stays() {
 /// The ledger that an older version of any importer would have made.
 fn old_ledger_of(home: &Path, source: &'static str, version: u32, older: impl Fn(&mut TokenRecord)) -> Ledger {
     let (today, ledger) = (Ledger::in_memory().unwrap(), Ledger::in_memory().unwrap());
-    import::run(&today, &ImportOptions { sources: vec![source.to_owned()], ..options(home) }, now(), &mut |_| {}).unwrap();
+    import::run(&today, &ImportOptions { sources: vec![source.to_owned()], ..options(home) }, now(), &mut |_| {})
+        .unwrap();
     for event in events(&today) {
         let payload = match event.payload {
             Payload::TokensRecorded(mut record) => {

@@ -151,7 +151,9 @@ impl Meeting<'_> {
             return Ok(None);
         }
         let view = appender.view()?;
-        let Some(position) = telemetry_match::find(view, record, after.at, &|call| is_telemetry(&call.record))? else { return Ok(None) };
+        let Some(position) = telemetry_match::find(view, record, after.at, &|call| is_telemetry(&call.record))? else {
+            return Ok(None);
+        };
         Ok(effective(view, position, None)?.map(|told| (position, told)))
     }
 

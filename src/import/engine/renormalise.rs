@@ -97,8 +97,7 @@ fn recount(record: &TokenRecord, source: &dyn Source) -> Option<Normalised> {
     let raw = record.raw.as_ref()?;
     let name = family(record.normaliser.as_deref()?);
     let of_source = source.usage_format().filter(|format| family(format.normaliser()) == name);
-    let format =
-        of_source.or_else(|| UsageFormat::ALL.into_iter().find(|format| family(format.normaliser()) == name));
+    let format = of_source.or_else(|| UsageFormat::ALL.into_iter().find(|format| family(format.normaliser()) == name));
     match format {
         Some(format) => normalise::usage(format, raw.get()).ok(),
         None => {

@@ -45,7 +45,9 @@ pub(in crate::import) fn can_be_one(known: &ParsedCall, found: &ParsedCall) -> b
     let apart = known.at.millis().abs_diff(found.at.millis());
     let is_near = apart <= APART && (is_met(a) || is_met(b));
     // Random ids practically never repeat, least of all with equal counts.
-    let is_copy = a.tokens == b.tokens && a.model == b.model && b.keys.iter().filter(|key| is_server_id(key)).all(|key| is_random(key));
+    let is_copy = a.tokens == b.tokens
+        && a.model == b.model
+        && b.keys.iter().filter(|key| is_server_id(key)).all(|key| is_random(key));
     (apart == 0 && (same_place || same_prompt)) || (same_place && same_prompt && is_near) || is_copy
 }
 

@@ -272,8 +272,7 @@ impl<'w> Writer<'w> {
         let is_telemetry = |call: &ParsedCall| telemetry_match::is_telemetry(&call.record);
         if let Payload::TokensRecorded(record) = &event.payload
             && self.heard.of(record)
-            && let Some(twin) =
-                telemetry_match::find(appender.view()?, record, event.occurred_at, &is_telemetry)?
+            && let Some(twin) = telemetry_match::find(appender.view()?, record, event.occurred_at, &is_telemetry)?
         {
             let event = call.into_event();
             let Payload::TokensRecorded(record) = event.payload else {

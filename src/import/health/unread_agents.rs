@@ -25,12 +25,10 @@ const KNOWN: [(&str, &[Place], &str); 4] = [
     ("kiro", &[Place::Data(&["kiro-cli"]), Place::Home(&[".kiro/sessions"])], NO_COUNTS),
     (
         "warp",
-        &[
-            Place::Home(&[
-                ".local/state/warp-terminal",
-                "Library/Group Containers/2BBY89MBSN.dev.warp/Library/Application Support/dev.warp.Warp-Stable",
-            ]),
-        ],
+        &[Place::Home(&[
+            ".local/state/warp-terminal",
+            "Library/Group Containers/2BBY89MBSN.dev.warp/Library/Application Support/dev.warp.Warp-Stable",
+        ])],
         "it stores one total for each model, and neither input nor output",
     ),
 ];

@@ -224,9 +224,9 @@ static SHAPES: LazyLock<Option<Shapes>> = LazyLock::new(|| {
 fn is_message(line: &str) -> bool {
     // The client quotes the server's response after an opening brace.
     let own = line.split('{').next().unwrap_or_default();
-    SHAPES.as_ref().is_some_and(|shapes| {
-        shapes.opens.is_match(own) && !shapes.lists.is_match(own) && !shapes.about.is_match(own)
-    })
+    SHAPES
+        .as_ref()
+        .is_some_and(|shapes| shapes.opens.is_match(own) && !shapes.lists.is_match(own) && !shapes.about.is_match(own))
 }
 
 /// Whether a line is a hint after a message: `/upgrade to increase your usage limit`.

@@ -15,7 +15,10 @@ const MODELS: &[(&str, Option<&str>)] = &[
         r#"\b(?:rateLimitType["']?\s*[:=]\s*["']?|rate_limit_rejected \()(?:seven_day|five_hour|weekly)_(?<model>opus|sonnet|haiku|fable)\b"#,
         None,
     ),
-    (r"\busage limit for (?<model>[a-z][\w-]*(?:\.\w[\w-]*)*)\b(?:[.,]? switch to (?:another|a different) model)", None),
+    (
+        r"\busage limit for (?<model>[a-z][\w-]*(?:\.\w[\w-]*)*)\b(?:[.,]? switch to (?:another|a different) model)",
+        None,
+    ),
     (r#"\brate limit reached for (?:model )?[`'"]?(?<model>[a-z][\w./:]*-[\w./:-]*\w)"#, None),
     (
         r#"["']model["']\s*:\s*["'](?<model>gemini-[\w.-]*\w)|\bmodel: (?<named>gemini-[\w.-]*\w)|\bdaily (?<daily>gemini-[\w.-]*\w) quota\b"#,

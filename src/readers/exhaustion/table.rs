@@ -68,8 +68,14 @@ const MONEY: &[Grant] = &[
 /// Messages that a model may also write.
 const LOOSE: &[Grant] = &[to(CLAUDE, Stderr), to(OLLAMA, Stderr), to(COPILOT, BY_COPILOT)];
 /// Terms of HTTP APIs, for the agents that pass them on.
-const HTTP: &[Grant] =
-    &[to(CODEX, BY_CODEX), to(CLINE, BY_CLINE), to(HAZE, BY_HAZE), to(GROK, BY_GROK), to(APIS, BY_API), to(&[OTHERS], Stderr)];
+const HTTP: &[Grant] = &[
+    to(CODEX, BY_CODEX),
+    to(CLINE, BY_CLINE),
+    to(HAZE, BY_HAZE),
+    to(GROK, BY_GROK),
+    to(APIS, BY_API),
+    to(&[OTHERS], Stderr),
+];
 /// The same, for Claude Code and Copilot on their error streams.
 const LOOSE_HTTP: &[Grant] = &[
     to(CLAUDE, Stderr),

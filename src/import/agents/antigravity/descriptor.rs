@@ -12,14 +12,16 @@ use super::Antigravity;
 pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     name: "antigravity",
     aliases: &["antigravity-cli"],
-    places: &[Place::Home(&[
+    places: &[
+        Place::Home(&[
             ".gemini/antigravity",
             ".gemini/antigravity-cli",
             ".gemini/antigravity-ide",
             ".gemini/antigravity-backup",
         ]),
         Place::Config(&["Antigravity", "Antigravity IDE"]),
-        Place::Listed("ANTIGRAVITY_DATA_DIR", &[""])],
+        Place::Listed("ANTIGRAVITY_DATA_DIR", &[""]),
+    ],
     source: &Antigravity,
     retention: Retention::Kept,
     counters: Counters { omits_zeros: true, cache_read: Stated::Sometimes, cache_write: Stated::Sometimes },

@@ -32,7 +32,8 @@ pub(crate) struct Antigravity;
 const AGENT: &str = "antigravity";
 const PROVIDER: &str = "google";
 /// Numbers of the fields of a usage: input, all output, written to and read from the cache, reasoning.
-const COUNTS: [(&str, u32); 5] = [("input", 2), ("output", 3), ("cache_creation", 4), ("cache_read", 5), ("reasoning", 9)];
+const COUNTS: [(&str, u32); 5] =
+    [("input", 2), ("output", 3), ("cache_creation", 4), ("cache_read", 5), ("reasoning", 9)];
 /// Numbers of the fields of a usage that identify a call: its response, and its message by two names.
 const IDS: [u32; 3] = [11, 12, 7];
 
@@ -74,7 +75,11 @@ const TABLES: [Table; 2] = [
 impl Source for Antigravity {
     fn wants(&self, path: &Path) -> bool {
         path.extension().is_some_and(|extension| extension == "db")
-            && path.ancestors().skip(1).filter_map(Path::file_name).any(|name| name == "conversations" || name == "brain")
+            && path
+                .ancestors()
+                .skip(1)
+                .filter_map(Path::file_name)
+                .any(|name| name == "conversations" || name == "brain")
     }
 
     fn format(&self, _path: &Path) -> LogFormat<'_> {
@@ -98,7 +103,8 @@ impl DatabaseLog for Antigravity {
             fields::choose(&have, table.name, &["idx", table.column], &[])?;
             let sql = format!("SELECT idx, {0} FROM {1} WHERE {0} IS NOT NULL ORDER BY idx", table.column, table.name);
             query::rows(database, &sql, [], &mut |row| {
-                let place = row.get_ref(0)?.as_i64().ok().and_then(|place| u64::try_from(place).ok()).unwrap_or_default();
+                let place =
+                    row.get_ref(0)?.as_i64().ok().and_then(|place| u64::try_from(place).ok()).unwrap_or_default();
                 let read = match row.get_ref(1)?.as_bytes() {
                     Ok(bytes) => table.read(bytes, (conversation, place), began),
                     Err(_) => Err("unknown shape: a row that is no message".to_owned()),

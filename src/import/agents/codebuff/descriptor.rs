@@ -12,7 +12,10 @@ use super::Codebuff;
 pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     name: "codebuff",
     aliases: &["manicode"],
-    places: &[Place::Config(&["manicode/projects", "manicode-dev/projects", "manicode-staging/projects"]), Place::Named("CODEBUFF_DATA_DIR", &["projects"])],
+    places: &[
+        Place::Config(&["manicode/projects", "manicode-dev/projects", "manicode-staging/projects"]),
+        Place::Named("CODEBUFF_DATA_DIR", &["projects"]),
+    ],
     source: &Codebuff,
     retention: Retention::Kept,
     counters: Counters { omits_zeros: true, cache_read: Stated::Sometimes, cache_write: Stated::Sometimes },

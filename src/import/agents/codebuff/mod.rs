@@ -110,7 +110,8 @@ impl Chat<'_> {
         record.model = model.map(str::to_owned);
         record.project = Some(directory(metadata).unwrap_or(self.project).to_owned());
         let numbers = usage.as_object().into_iter().flatten().filter(|(_, value)| value.is_number());
-        record.raw = fields::raw(&numbers.map(|(name, value)| (name.as_str(), value.clone())).collect::<BTreeMap<_, _>>());
+        record.raw =
+            fields::raw(&numbers.map(|(name, value)| (name.as_str(), value.clone())).collect::<BTreeMap<_, _>>());
         fields::checked(at, record).map(Some)
     }
 }

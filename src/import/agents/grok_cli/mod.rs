@@ -77,7 +77,13 @@ impl GrokSession {
         }
     }
 
-    fn call(&self, usage: &Value, model: Option<&str>, turn: &str, at: Timestamp) -> Result<Option<ParsedCall>, String> {
+    fn call(
+        &self,
+        usage: &Value,
+        model: Option<&str>,
+        turn: &str,
+        at: Timestamp,
+    ) -> Result<Option<ParsedCall>, String> {
         let field = |name: &'static str| Ok::<Field, String>((name, fields::count(usage, name)?));
         let [input, output, read, written, reasoning] = COUNTS;
         let mut logged = Logged::new(AGENT, "grok-cli/1", field(input)?, field(output)?);

@@ -59,8 +59,10 @@ impl DatabaseLog for Hermes {
         if have.is_empty() {
             return Err("unknown shape: a database without a table of sessions".into());
         }
-        let optional: Vec<&str> =
-            COUNTS.into_iter().chain(["model", "cwd", "billing_provider", "actual_cost_usd", "ended_at", "message_count"]).collect();
+        let optional: Vec<&str> = COUNTS
+            .into_iter()
+            .chain(["model", "cwd", "billing_provider", "actual_cost_usd", "ended_at", "message_count"])
+            .collect();
         let columns = fields::choose(&have, "sessions", &["id", "started_at"], &optional)?;
         let mut sessions = BTreeMap::new();
         fields::visit(database, &format!("SELECT {columns} FROM sessions ORDER BY id"), [], &mut |row| {

@@ -26,8 +26,8 @@ use crate::import::engine::limits::LONGEST_LINE;
 use crate::import::engine::query::{self, Next, Refusal};
 use crate::import::engine::resume;
 use crate::import::engine::source::{DatabaseLog, LineLog, LineParser, LogFormat, Source};
-use crate::readers::normalise::logged::Logged;
 use crate::model::time::Zone;
+use crate::readers::normalise::logged::Logged;
 
 pub(in crate::import) use descriptor::DESCRIPTOR;
 

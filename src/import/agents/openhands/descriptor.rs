@@ -11,7 +11,10 @@ use super::OpenHands;
 pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     name: "openhands",
     aliases: &["open-hands"],
-    places: &[Place::Home(&[".openhands/conversations"]), Place::Named("OPENHANDS_PERSISTENCE_DIR", &["conversations"])],
+    places: &[
+        Place::Home(&[".openhands/conversations"]),
+        Place::Named("OPENHANDS_PERSISTENCE_DIR", &["conversations"]),
+    ],
     source: &OpenHands,
     retention: Retention::Kept,
     counters: Counters { omits_zeros: false, cache_read: Stated::Always, cache_write: Stated::Always },

@@ -31,8 +31,7 @@ pub(in crate::import) use descriptor::DESCRIPTOR;
 pub(crate) struct Zed;
 
 const AGENT: &str = "zed";
-const COUNTS: [&str; 4] =
-    ["input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"];
+const COUNTS: [&str; 4] = ["input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"];
 
 impl Source for Zed {
     fn wants(&self, path: &Path) -> bool {
@@ -85,7 +84,8 @@ fn thread(row: &Row<'_>) -> Result<Vec<ParsedCall>, String> {
     for (request, usage) in requests.into_iter().flatten() {
         found.extend(call(&thread, (&id, request), usage, at)?);
     }
-    let has_sum = |usage: &Value| COUNTS.iter().any(|name| fields::count(usage, name).is_ok_and(|count| count > Some(0)));
+    let has_sum =
+        |usage: &Value| COUNTS.iter().any(|name| fields::count(usage, name).is_ok_and(|count| count > Some(0)));
     if found.is_empty() && thread.get("cumulative_token_usage").is_some_and(has_sum) {
         return Err("unknown usage: a thread that states a sum and no requests".to_owned());
     }

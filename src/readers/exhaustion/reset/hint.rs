@@ -71,7 +71,8 @@ pub(super) fn find(text: &str, now: Timestamp, bare: i64) -> Option<Reset> {
         let seconds: i64 = captures.get(1)?.as_str().parse().ok()?;
         return Some(wait(SpanLength { millis: seconds.saturating_mul(SECOND), days: true }, now));
     }
-    if let Some(length) = hints.until.captures(text).and_then(|found| SpanLength::read(found.name("length")?.as_str())) {
+    if let Some(length) = hints.until.captures(text).and_then(|found| SpanLength::read(found.name("length")?.as_str()))
+    {
         return Some(wait(length, now));
     }
     // Dates are tried first, because the day of the month could be read as seconds.

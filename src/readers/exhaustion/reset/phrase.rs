@@ -185,7 +185,10 @@ fn bare_day(grammar: &Grammar, rest: &str, now: Timestamp, host: Place) -> Optio
     let end = found.get(0)?.end();
     let tail = rest.get(end..)?;
     let next = tail.trim_start_matches([',', ' ']);
-    if next.starts_with(|next: char| next.is_ascii_digit() || next == ':') || next.starts_with("at ") || next.starts_with('@') {
+    if next.starts_with(|next: char| next.is_ascii_digit() || next == ':')
+        || next.starts_with("at ")
+        || next.starts_with('@')
+    {
         return None;
     }
     let (clock, (day, day_name)) = (Clock::midnight(), day(&found)?);
