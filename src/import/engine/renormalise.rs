@@ -98,13 +98,11 @@ fn recount(record: &TokenRecord, source: &dyn Source) -> Option<Normalised> {
     let name = family(record.normaliser.as_deref()?);
     let of_source = source.usage_format().filter(|format| family(format.normaliser()) == name);
     let format = of_source.or_else(|| UsageFormat::ALL.into_iter().find(|format| family(format.normaliser()) == name));
-    match format {
-        Some(format) => normalise::usage(format, raw.get()).ok(),
-        None => {
-            let logged = source.logged(&fields::parse(raw.get().as_bytes()).ok()?)?.ok()?;
-            logged.settle().ok().filter(|counted| family(counted.normaliser) == name)
-        }
+    if let Some(format) = format {
+        return normalise::usage(format, raw.get()).ok();
     }
+    let logged = source.logged(&fields::parse(raw.get().as_bytes()).ok()?)?.ok()?;
+    logged.settle().ok().filter(|counted| family(counted.normaliser) == name)
 }
 
 /// Returns the record with the counts that its usage object gives now, if they differ. Counts that were derived from

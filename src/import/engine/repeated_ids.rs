@@ -71,7 +71,7 @@ pub(in crate::import) fn is_another_in_telemetry(known: &ParsedCall, found: &Par
     let (of_a, of_b) = (prompt(a), prompt(b));
     let same_prompt = of_a == of_b || of_a == 0 || of_b == 0;
     let is_copy = a.tokens == b.tokens && b.keys.iter().filter(|key| is_server_id(key)).all(|key| is_random(key));
-    !(overlap && same_prompt) && !is_copy
+    !(is_copy || (overlap && same_prompt))
 }
 
 /// Returns whether the part of an id after its last separator is long enough to be random.

@@ -83,9 +83,9 @@ impl JsonLineState for AnalyticsLog {
         let named = named.filter(|id| ProviderId::new(id).is_ok_and(|id| id.known().is_some()));
         let mut record = fields::record(named.as_deref().unwrap_or(UNKNOWN), AGENT, logged)?;
         // The sum of costs grows with every message, so it tells apart two in one second.
-        let paid = said.get("total_cost").map(ToString::to_string).unwrap_or_default();
+        let sum = said.get("total_cost").map(ToString::to_string).unwrap_or_default();
         let counts = record.tokens.counts();
-        record = record.key(format!("aider/{}/{}/{}/{paid}", at.millis(), counts[0], counts[5]));
+        record = record.key(format!("aider/{}/{}/{}/{sum}", at.millis(), counts[0], counts[5]));
         record.quality = Quality::Derived;
         record.model = model.map(str::to_owned);
         let names = ["prompt_tokens", "completion_tokens", "total_tokens"];

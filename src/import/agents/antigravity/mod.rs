@@ -131,7 +131,7 @@ fn trajectory_time(database: &Connection) -> Result<Option<Timestamp>, Refusal> 
         return Ok(began);
     }
     query::rows(database, &format!("SELECT data FROM {TABLE} ORDER BY rowid"), [], &mut |row| {
-        let time = row.get_ref(0)?.as_bytes().ok().and_then(|bytes| time(Message::read(bytes).ok()?.message(2)?));
+        let time = row.get_ref(0)?.as_bytes().ok().and_then(|bytes| time(&Message::read(bytes).ok()?.message(2)?));
         began = began.or(time);
         Ok(Next::Row)
     })?;
@@ -139,7 +139,7 @@ fn trajectory_time(database: &Connection) -> Result<Option<Timestamp>, Refusal> 
 }
 
 /// A time in seconds and nanoseconds.
-fn time(message: Message<'_>) -> Option<Timestamp> {
+fn time(message: &Message<'_>) -> Option<Timestamp> {
     let seconds = i64::try_from(message.number(1)?).ok().filter(|seconds| *seconds > 0)?;
     let millis = i64::try_from(message.number(2).unwrap_or(0) / 1_000_000).ok()?;
     Some(Timestamp::from_millis(seconds.checked_mul(1_000)?.checked_add(millis)?))
@@ -157,7 +157,7 @@ impl Table {
             None => whole,
             Some(field) => whole.message(field).ok_or("unknown shape: a generation without a model")?,
         };
-        let at = self.times.iter().find_map(|path| time(message.at(path)?)).or(began);
+        let at = self.times.iter().find_map(|path| time(&message.at(path)?)).or(began);
         let model = self.models.iter().find_map(|path| {
             let (last, outer) = path.split_last()?;
             message.at(outer)?.text(*last)

@@ -148,7 +148,9 @@ impl JsonLineState for GrokSession {
         if found.is_empty() {
             return Err("unknown usage: all counts of a turn are 0".to_owned());
         }
-        found.into_iter().for_each(|call| calls.add(call));
+        for call in found {
+            calls.add(call);
+        }
         Ok(())
     }
 

@@ -1,13 +1,13 @@
-//! What is known about OpenHands, from documentation: no log of its own was at hand.
+//! What is known about `OpenHands`, from documentation: no log of its own was at hand.
 //!
-//! Sources: the source of the OpenHands SDK (`conversation/conversation_stats.py`, `llm/utils/metrics.py`) and its documentation of persistence (`base_state.json`).
+//! Sources: the source of the `OpenHands` SDK (`conversation/conversation_stats.py`, `llm/utils/metrics.py`) and its documentation of persistence (`base_state.json`).
 
 use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
 use crate::import::engine::places::Place;
 
 use super::OpenHands;
 
-/// OpenHands.
+/// `OpenHands`.
 pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     name: "openhands",
     aliases: &["open-hands"],

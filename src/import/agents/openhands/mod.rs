@@ -1,4 +1,4 @@
-//! OpenHands: `~/.openhands/conversations/<id>/base_state.json`.
+//! `OpenHands`: `~/.openhands/conversations/<id>/base_state.json`.
 //!
 //! From documentation: see the descriptor. `stats.usage_to_metrics` has the metrics of each use of a model (`agent`,
 //! `condenser` …): `token_usages` has the counts of each call in the words of `LiteLLM`, and `costs` the
@@ -27,7 +27,7 @@ use crate::readers::normalise::logged::Logged;
 
 pub(in crate::import) use descriptor::DESCRIPTOR;
 
-/// The importer of OpenHands' conversations.
+/// The importer of `OpenHands`' conversations.
 pub(crate) struct OpenHands;
 
 const AGENT: &str = "openhands";

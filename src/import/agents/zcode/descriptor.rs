@@ -1,4 +1,4 @@
-//! What is known about ZCode, by Z.ai, from documentation: no log of its own was at hand.
+//! What is known about `ZCode`, by Z.ai, from documentation: no log of its own was at hand.
 //!
 //! Sources: the readers of ccusage (`rust/adapters/zcode`) and of codeburn (`providers/zcode.ts`, checked by its authors against 0.14.8).
 
@@ -8,7 +8,7 @@ use crate::import::engine::places::Place;
 
 use super::Zcode;
 
-/// ZCode, by Z.ai.
+/// `ZCode`, by Z.ai.
 pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     name: "zcode",
     aliases: &[],

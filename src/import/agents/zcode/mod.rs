@@ -1,4 +1,4 @@
-//! ZCode: `~/.zcode/cli/db/db.sqlite`.
+//! `ZCode`: `~/.zcode/cli/db/db.sqlite`.
 //!
 //! From documentation: see the descriptor. A row of `model_usage` is a call. `input_tokens` includes what was read from and
 //! written to the cache. Reasoning is part of the output, unless `computed_total_tokens` shows that it is beside it. Where no
@@ -22,7 +22,7 @@ use crate::readers::normalise::logged::Logged;
 
 pub(in crate::import) use descriptor::DESCRIPTOR;
 
-/// The importer of ZCode's database.
+/// The importer of `ZCode`'s database.
 pub(crate) struct Zcode;
 
 const AGENT: &str = "zcode";
