@@ -3,7 +3,10 @@
 mod calibration;
 mod drift;
 mod exhausted;
+mod forecast;
+mod growth;
 mod limits;
+mod money;
 mod observations;
 mod pause;
 mod pools;
@@ -24,6 +27,8 @@ use crate::store::{GO_ON, Order, ReadView, STOP, Table};
 pub use calibration::{Calibration, ClassWeight};
 pub use drift::Drift;
 pub use exhausted::Exhausted;
+pub use forecast::{Forecast, ForecastBasis};
+pub use money::MoneyPeriod;
 #[cfg(feature = "import")]
 pub(crate) use observations::COUNTED_BY_AGENT;
 pub use pause::{Pause, resume_at};
@@ -36,6 +41,7 @@ pub(crate) use drift::drift;
 pub(crate) use exhausted::cloud_refusal;
 use exhausted::refusals;
 pub(crate) use limits::{Limits, is_metered};
+pub(crate) use money::{MoneyLimit, money_limits};
 pub(crate) use pause::{last_resume, paused, unresumed};
 pub(crate) use reserved::{Closing, LONGEST, closing, reservations};
 pub(crate) use scope::{covers, is_exactly};
@@ -180,6 +186,8 @@ pub struct WindowUsage {
     pub basis: Basis,
     /// Positions of the events that determine the borders, the limit and the percentage.
     pub evidence: Vec<Position>,
+    /// When it is used up if work goes on as it did, where enough is known to tell.
+    pub forecast: Option<Forecast>,
 }
 
 impl WindowUsage {
@@ -353,7 +361,9 @@ pub(crate) fn usage_now(
     let windows = AccountWindows::new(view, account, now)?;
     let window = |kind| -> Result<WindowUsage> {
         let mut window = windows.now(kind)?;
-        if !metered {
+        if metered {
+            window.forecast = windows.forecast(kind, &window)?;
+        } else {
             window.basis = Basis::Unmetered;
             window.percent = None;
         }

@@ -157,6 +157,8 @@ pub(crate) fn is_about(payload: &Payload, provider: &str) -> bool {
         Payload::LimitSet(data) => data.provider.as_str() == provider,
         Payload::ProviderDeclared(data) => data.provider.as_str() == provider,
         Payload::UsageOverridden(data) => data.provider.as_str() == provider,
+        Payload::AlertSet(data) => data.provider.as_ref().is_some_and(|named| named.as_str() == provider),
+        Payload::AlertFired(data) => data.provider.as_ref().is_some_and(|named| named.as_str() == provider),
         Payload::PriceSet(data) => data.provider.as_str() == provider,
         Payload::BudgetReserved(data) => data.provider.as_str() == provider,
         Payload::EventVoided(_)
@@ -166,6 +168,7 @@ pub(crate) fn is_about(payload: &Payload, provider: &str) -> bool {
         | Payload::BudgetReleased(_)
         | Payload::Imported(_)
         | Payload::EventShredded(_)
+        | Payload::AlertDelivery(_)
         | Payload::PeriodSealed(_) => false,
     }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::events::shown;
-use crate::budget::Verdict;
+use super::gate::PricedVerdict;
 use crate::ledger::Snapshot;
 use crate::model::error::{Error, Result};
 
@@ -15,14 +15,14 @@ const SHOWN: usize = 100;
 #[derive(Serialize)]
 pub(crate) struct Explanation {
     #[serde(flatten)]
-    verdict: Verdict,
+    verdict: PricedVerdict,
     events: Vec<Box<RawValue>>,
 }
 
-/// Adds the events that a decision depends on.
-pub(crate) fn answer(snapshot: &Snapshot<'_>, verdict: Verdict) -> Result<Explanation> {
+/// Adds the events that a decision rests on.
+pub(crate) fn answer(snapshot: &Snapshot<'_>, verdict: PricedVerdict) -> Result<Explanation> {
     let mut events = Vec::new();
-    for position in verdict.evidence.iter().take(SHOWN) {
+    for position in verdict.verdict.evidence.iter().take(SHOWN) {
         let text = shown(*position, &snapshot.stored(*position)?)?;
         let event = RawValue::from_string(text);
         events.push(event.map_err(|error| Error::damaged(*position, format!("the line is no JSON ({error})")))?);

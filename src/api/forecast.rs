@@ -1,4 +1,4 @@
-//! `forecast`: how long each session window lasts at the current rate.
+//! `forecast`: how long each window lasts at the present rate.
 
 use serde::Serialize;
 
@@ -8,8 +8,9 @@ use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::model::event::{Percent, Position};
 use crate::model::provider::ProviderId;
-use crate::model::time::{MINUTE, Timestamp};
+use crate::model::time::Timestamp;
 use crate::present::costs;
+use crate::usage::Forecast;
 
 /// The forecast for each provider account in the input.
 #[derive(Serialize)]
@@ -31,23 +32,27 @@ struct Outlook {
     runs_out_at: Option<Timestamp>,
     /// Whether the window resets before it is exhausted; `None` if either time is unknown.
     lasts: Option<bool>,
+    /// The forecast of the session in full: with an interval, and what it rests on.
+    session: Option<Forecast>,
+    /// The forecast of the week.
+    weekly: Option<Forecast>,
     gated: bool,
     resumes_at: Option<Timestamp>,
 }
 
 impl Outlook {
-    fn new(status: ProviderStatus, now: Timestamp) -> Self {
-        let ProviderStatus { usage, budget } = status;
-        let left = budget.burn.and_then(|burn| burn.minutes_left);
-        let runs_out_at =
-            left.and_then(|minutes| i64::try_from(minutes).ok()).map(|minutes| now.plus(minutes * MINUTE));
+    fn new(status: ProviderStatus) -> Self {
+        let ProviderStatus { usage, budget, .. } = status;
+        let (session, weekly) = (usage.session.forecast, usage.weekly.forecast);
         Self {
             metered: usage.metered,
             percent: usage.session.used(),
             resets_at: usage.session.resets_at,
-            percent_per_hour: budget.burn.map(|burn| burn.percent_per_hour),
-            runs_out_at,
-            lasts: runs_out_at.zip(usage.session.resets_at).map(|(end, reset)| reset <= end),
+            percent_per_hour: session.map(|told| told.percent_per_hour),
+            runs_out_at: session.and_then(|told| told.used_up_at),
+            lasts: session.and_then(|told| told.before_reset).map(|before| !before),
+            session,
+            weekly,
             gated: budget.gated,
             resumes_at: budget.resumes_at,
             provider: usage.provider,
@@ -61,6 +66,6 @@ pub(crate) fn answer(snapshot: &Snapshot<'_>, input: &ForecastInput, now: Timest
     let only = named("provider", input.provider.as_deref())?.map(ProviderId::resolve).transpose()?;
     let all = costs::status(snapshot, now)?.providers.into_iter();
     let meant = all.filter(|status| only.as_ref().is_none_or(|only| status.usage.provider == only.as_str()));
-    let providers = meant.map(|status| Outlook::new(status, now)).collect();
+    let providers = meant.map(Outlook::new).collect();
     Ok(ForecastAnswer { now, position: snapshot.head()?.position, providers })
 }

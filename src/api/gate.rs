@@ -1,11 +1,14 @@
 //! `gate`: whether a run may start.
 
+use serde::Serialize;
+
 use super::input::{GateInput, named};
-use crate::budget::Ask;
+use crate::budget::{Ask, Verdict};
 use crate::ledger::Snapshot;
 use crate::model::error::{Error, Result};
-use crate::model::time::Timestamp;
-use crate::usage::active_provider;
+use crate::model::time::{Timestamp, Zone};
+use crate::present::costs;
+use crate::usage::{Cost, active_provider};
 
 impl GateInput {
     /// Converts the input. The default provider is the active one.
@@ -27,6 +30,30 @@ impl GateInput {
         if let Some(model) = named("model", self.model.as_deref())? {
             ask = ask.model(model);
         }
+        if let Some(project) = named("project", self.project.as_deref())? {
+            ask = ask.project(project);
+        }
         Ok(ask)
     }
+}
+
+/// A decision, and what the account's calls cost.
+#[derive(Serialize)]
+pub(crate) struct PricedVerdict {
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// Of the calls in the session window.
+    cost: Cost,
+    /// Of the calls in the weekly window.
+    cost_weekly: Cost,
+    /// Of the calls since midnight.
+    cost_today: Cost,
+}
+
+/// Adds what the account's calls cost to a decision.
+pub(crate) fn priced(snapshot: &Snapshot<'_>, verdict: Verdict, zone: Zone, now: Timestamp) -> Result<PricedVerdict> {
+    let account = (verdict.provider.as_str(), verdict.account.as_deref());
+    let usage = costs::usage(snapshot, account, now)?;
+    let cost_today = costs::today(snapshot, account, zone, now)?;
+    Ok(PricedVerdict { cost: usage.session.usage.cost, cost_weekly: usage.weekly.usage.cost, cost_today, verdict })
 }

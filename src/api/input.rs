@@ -70,6 +70,10 @@ pub(crate) struct GateInput {
     #[param(min_length = 1)]
     #[schema(min_length = 1)]
     pub model: Option<String>,
+    /// The project of the run, which may have money limits of its own
+    #[param(min_length = 1)]
+    #[schema(min_length = 1)]
+    pub project: Option<String>,
     /// How difficult the task is; default: medium
     pub tier: Option<TierName>,
     /// What the run needs; default: review

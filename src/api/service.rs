@@ -16,7 +16,7 @@ use super::input::{
 };
 use super::proofs::{self, Anchor, Signed};
 use super::record::{self, RecordTally};
-use super::{events, report, reserve, status, switch};
+use super::{events, gate, report, reserve, status, switch};
 use crate::ledger::{Ledger, Snapshot};
 use crate::merkle::Signer;
 use crate::model::error::Error;
@@ -171,7 +171,8 @@ impl Service {
     pub fn gate(&self, input: &GateInput) -> Result<Reply, Fault> {
         self.ask(input.as_of.as_deref(), |snapshot, now| {
             let verdict = snapshot.gate(&input.ask(snapshot, now)?, now)?;
-            Reply::varying(&verdict, &verdict)
+            let answer = gate::priced(snapshot, verdict, self.zone, now)?;
+            Reply::varying(&answer, &answer)
         })
     }
 
@@ -189,7 +190,7 @@ impl Service {
     pub fn explain(&self, input: &GateInput) -> Result<Reply, Fault> {
         self.ask(input.as_of.as_deref(), |snapshot, now| {
             let verdict = snapshot.gate(&input.ask(snapshot, now)?, now)?;
-            let answer = super::explain::answer(snapshot, verdict)?;
+            let answer = super::explain::answer(snapshot, gate::priced(snapshot, verdict, self.zone, now)?)?;
             Reply::varying(&answer, &answer)
         })
     }

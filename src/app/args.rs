@@ -5,8 +5,9 @@ use clap::{Parser, Subcommand};
 use crate::cli::context::Globals;
 
 use super::{
-    audit, backup, checkpoint, correct, doctor, export, gate, import, key, limit, log, override_usage, pause, prove,
-    provider, quota, record, report, reserve, rpc, scan_output, seal, show, shred, status, statusline, switch,
+    alert, audit, backup, checkpoint, config, correct, doctor, export, gate, hook, import, install, key, limit, log,
+    override_usage, pause, prove, provider, quota, record, report, reserve, rpc, scan_output, seal, show, shred,
+    status, statusline, switch,
 };
 use crate::app::shell;
 
@@ -93,6 +94,11 @@ pub(crate) enum Command {
     Restore(backup::RestoreArgs),
     Doctor(doctor::DoctorArgs),
     Seal(seal::SealArgs),
+    Alert(alert::AlertArgs),
+    Install(install::InstallArgs),
+    #[command(hide = true)]
+    Hook(hook::HookArgs),
+    Config(config::ConfigArgs),
     Completions(shell::CompletionsArgs),
     Man(shell::ManArgs),
 }

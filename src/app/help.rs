@@ -7,11 +7,11 @@ use clap::Command;
 /// Every command, in groups by purpose.
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Look", &["status", "watch", "statusline", "report", "log", "show"]),
-    ("Decide", &["gate", "reserve", "settle", "release", "pause", "resume", "limit", "override", "quota"]),
+    ("Decide", &["gate", "reserve", "settle", "release", "pause", "resume", "limit", "alert", "override", "quota"]),
     ("Record", &["import", "record", "switch", "scan-output", "amend", "void", "shred", "price", "provider"]),
     ("Prove", &["verify", "replay", "checkpoint", "prove", "seal", "key"]),
-    ("Connect", &["rpc", "mcp", "serve"]),
-    ("Maintain", &["doctor", "backup", "restore", "export", "completions", "man", "help"]),
+    ("Connect", &["install", "rpc", "mcp", "serve"]),
+    ("Maintain", &["doctor", "backup", "restore", "export", "config", "completions", "man", "help"]),
 ];
 
 /// Reports by one key, which clap hides.
@@ -56,7 +56,8 @@ mod tests {
         let grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
         for command in CommandLine::command().get_subcommands() {
             let name = command.get_name();
-            let is_listed = !command.is_hide_set() || SHORT_REPORTS.contains(name);
+            // Agents run `hook`, people do not.
+            let is_listed = !command.is_hide_set() || SHORT_REPORTS.contains(name) || name == "hook";
             assert!(is_listed, "`{name}` is not in the help");
             if command.is_hide_set() {
                 continue;

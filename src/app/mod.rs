@@ -23,9 +23,9 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use self::args::{Command, CommandLine, OftenLine};
 use crate::cli::context::Context;
 use crate::cli::{
-    audit, backup, checkpoint, correct, doctor, export, gate, import, key, limit, log, override_usage, overview, pause,
-    price, prove, provider, quota, record, report, reserve, rpc, scan_output, seal, show, shred, status, statusline,
-    switch,
+    alert, audit, backup, checkpoint, config, correct, doctor, export, gate, hook, import, install, key, limit, log,
+    override_usage, overview, pause, price, prove, provider, quota, record, report, reserve, rpc, scan_output, seal,
+    show, shred, status, statusline, switch,
 };
 use crate::present::failure::Failure;
 use crate::present::visible::{Breaks, Form, VisibleWriter, visible};
@@ -35,6 +35,7 @@ use crate::report::ReportKey;
 ///
 /// 0 done; 1 a finding; 2 bad usage or input, nothing written; 3 the ledger is damaged or unreachable; 75 wait.
 pub fn main() -> ExitCode {
+    shell::answer_completion();
     match OftenLine::try_parse().map(CommandLine::from).or_else(|_| parse()) {
         Ok(line) => finish(run(line)),
         Err(error) => explain(&error),
@@ -104,7 +105,14 @@ where
 }
 
 fn run(line: CommandLine) -> Result<(), Failure> {
-    let context = Context::new(line.globals)?;
+    let context = match Context::new(line.globals) {
+        // A status line always prints one line.
+        Err(failure) if matches!(line.command, Some(Command::Statusline(_))) => {
+            failure.message().iter().for_each(|message| crate::present::failure::say(message));
+            return Ok(writeln!(io::stdout(), "usage-ledger: not available")?);
+        }
+        made => made?,
+    };
     // Another thread of this command writes to standard output, so it must not be locked here.
     #[cfg(feature = "mcp")]
     if let Some(Command::Mcp(args)) = &line.command
@@ -185,7 +193,7 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Switch(args) => switch::run(&args, context, out),
         Command::ScanOutput(args) => scan_output::run(&args, context, out),
         Command::Import(args) => import::run(args, context, out),
-        Command::Report(args) => report::run(&args, &report::DEFAULT_KEYS, context, out),
+        Command::Report(args) => report::run(&args, &context.report_and_origin().0, context, out),
         Command::Daily(args) => report::run(&args, &[ReportKey::Day], context, out),
         Command::Weekly(args) => report::run(&args, &[ReportKey::Week], context, out),
         Command::Monthly(args) => report::run(&args, &[ReportKey::Month], context, out),
@@ -217,6 +225,13 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Restore(args) => backup::restore(&args, context, out),
         Command::Doctor(args) => doctor::run(args, context, out),
         Command::Seal(args) => seal::run(&args, context, out),
+        Command::Install(args) => install::run(args, context, out),
+        Command::Hook(args) => {
+            hook::run(&args, context);
+            Ok(())
+        }
+        Command::Alert(args) => alert::run(args, context, out),
+        Command::Config(args) => config::run(&args, context, out),
         Command::Completions(args) => self::shell::completions(&args, out),
         Command::Man(args) => self::shell::man(&args, out),
     }

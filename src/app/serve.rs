@@ -5,12 +5,17 @@ use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
 
+use crate::cli::alert;
 use crate::cli::context::Context;
 use crate::cli::key_file;
+use crate::ledger::Ledger;
 use crate::model::error::Error;
 use crate::present::failure::{Failure, say};
 use crate::present::output::{Answer, Plain, counted, grouped};
@@ -18,6 +23,9 @@ use crate::web::{self, Access, Api, Offer, Received, Receiver, Token};
 
 /// Seconds that a request waits for another process that writes. Then the sender is asked to retry.
 const PATIENCE: u64 = 3;
+
+/// How often alerts are checked.
+const ALERTS: Duration = Duration::from_secs(60);
 
 /// Environment variable with the token.
 const TOKEN: &str = "USAGE_LEDGER_TOKEN";
@@ -49,9 +57,10 @@ pub(crate) struct ServeArgs {
     /// Accept telemetry over OTLP, the protocol of OpenTelemetry
     #[arg(long)]
     otlp: bool,
-    /// The address to listen on; an address that other machines can reach requires a token
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4318")]
-    listen: SocketAddr,
+    /// The address to listen on; an address that other machines can reach requires a token [default: `listen` in
+    /// config.toml, else 127.0.0.1:4318]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
     #[arg(long, value_name = "FILE", help = TOKEN_HELP)]
     token_file: Option<PathBuf>,
     /// Also accept requests for this host name, for example of a container or a reverse proxy; may be repeated
@@ -63,7 +72,8 @@ pub(crate) struct ServeArgs {
 }
 
 pub(crate) fn run(args: &ServeArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let (access, new_token) = access(args, context)?;
+    let listen = args.listen.unwrap_or_else(|| context.listen_and_origin().0);
+    let (access, new_token) = access(args, listen, context)?;
     let now = context.fixed_now();
     let clock = move || now.unwrap_or_else(|| chrono::Utc::now().into());
     let signer = args.key.as_deref().map(|file| key_file::read(file, context)).transpose()?;
@@ -75,6 +85,7 @@ pub(crate) fn run(args: &ServeArgs, context: &Context, out: &mut dyn Write) -> R
     if let Some(signer) = signer {
         api = api.signer(signer);
     }
+    let alerts = ledger.clone();
     let receiver = args.otlp.then(|| Arc::new(Receiver::new(ledger, clock)));
     let mut offer = Offer::new().api(api);
     if let Some(receiver) = &receiver {
@@ -87,8 +98,16 @@ pub(crate) fn run(args: &ServeArgs, context: &Context, out: &mut dyn Write) -> R
         }
         told = announce(address, args.otlp, context.json, out);
     };
-    web::serve(offer, args.listen, access, listening, web::asked_to_end()).map_err(|error| {
-        Error::invalid(format!("{} cannot be listened at ({error}): name another with --listen", args.listen))
+    let (stop, stopped) = mpsc::channel::<()>();
+    let served = thread::scope(|scope| {
+        let watched = &alerts;
+        scope.spawn(move || watch_alerts(watched, context, &stopped));
+        let served = web::serve(offer, listen, access, listening, web::asked_to_end());
+        drop(stop);
+        served
+    });
+    served.map_err(|error| {
+        Error::invalid(format!("{listen} cannot be listened at ({error}): name another with --listen"))
     })?;
     told?;
     // Without telemetry there is no summary to print.
@@ -98,8 +117,8 @@ pub(crate) fn run(args: &ServeArgs, context: &Context, out: &mut dyn Write) -> R
 }
 
 /// Returns the access rules, and the token if a new one was created.
-fn access(args: &ServeArgs, context: &Context) -> Result<(Access, Option<String>), Failure> {
-    let mut access = Access::new(args.listen.ip());
+fn access(args: &ServeArgs, listen: SocketAddr, context: &Context) -> Result<(Access, Option<String>), Failure> {
+    let mut access = Access::new(listen.ip());
     for name in &args.host {
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte)) {
             return Err(Failure::usage(format!("--host {name:?} is no host name: write it without scheme and port")));
@@ -109,7 +128,7 @@ fn access(args: &ServeArgs, context: &Context) -> Result<(Access, Option<String>
     if let Some(token) = given_token(args, context)? {
         return Ok((access.token(token), None));
     }
-    if args.listen.ip().to_canonical().is_loopback() {
+    if listen.ip().to_canonical().is_loopback() {
         return Ok((access, None));
     }
     let (token, text) = Token::generate()?;
@@ -131,6 +150,16 @@ fn given_token(args: &ServeArgs, context: &Context) -> Result<Option<Token>, Fai
         return Ok(None);
     };
     Ok(Some(Token::new(&text).map_err(|error| Failure::usage(format!("{} holds no token ({error})", Plain(&place))))?))
+}
+
+/// Fires and delivers alerts every minute until the server ends.
+fn watch_alerts(ledger: &Ledger, context: &Context, stopped: &mpsc::Receiver<()>) {
+    loop {
+        alert::after(ledger, context);
+        if stopped.recv_timeout(ALERTS) != Err(RecvTimeoutError::Timeout) {
+            return;
+        }
+    }
 }
 
 fn announce(address: SocketAddr, otlp: bool, json: bool, out: &mut dyn Write) -> Result<(), Failure> {

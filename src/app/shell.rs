@@ -1,12 +1,16 @@
 //! `completions` and `man`: completion scripts and manual pages.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
-use clap::{Args, CommandFactory};
-use clap_complete::Shell;
+use clap::{Args, Command, CommandFactory};
+use clap_complete::env::Shells;
+use clap_complete::{ArgValueCandidates, CompleteEnv, CompletionCandidate, Shell};
 use clap_mangen::Man;
 
 use crate::app::args::CommandLine;
+use crate::cli::complete;
+use crate::model::error::Error;
 use crate::present::failure::Failure;
 
 /// Print a completion script for a shell
@@ -18,31 +22,90 @@ pub(crate) struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Print the manual page of the program or of one command
+/// Print the manual page of the program or of one command, or write all pages
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
-    usage-ledger man > ~/.local/share/man/man1/usage-ledger.1\n  \
-    usage-ledger man record | man -l -")]
+    usage-ledger man --dir ~/.local/share/man/man1\n  \
+    usage-ledger man limit set | man -l -")]
 pub(crate) struct ManArgs {
     /// The command
-    #[arg(value_name = "COMMAND")]
-    command: Option<String>,
+    #[arg(value_name = "COMMAND", num_args = 0..)]
+    command: Vec<String>,
+    /// Write the page of every command to this directory
+    #[arg(long, value_name = "DIR", conflicts_with = "command")]
+    dir: Option<PathBuf>,
+}
+
+/// The name of the program.
+const PROGRAM: &str = "usage-ledger";
+/// The variable that a completion script sets to ask for candidates.
+const ASKED: &str = "COMPLETE";
+
+/// The command with the names of the ledger as values of its arguments.
+fn with_values(command: Command) -> Command {
+    let command = command.mut_args(|arg| {
+        let candidates: fn() -> Vec<CompletionCandidate> = match arg.get_id().as_str() {
+            "provider" => complete::providers,
+            "account" => complete::accounts,
+            "model" => complete::models,
+            "agent" => complete::agents,
+            "project" => complete::projects,
+            "conversation" => complete::conversations,
+            _ => return arg,
+        };
+        arg.add(ArgValueCandidates::new(candidates))
+    });
+    command.mut_subcommands(with_values)
+}
+
+/// Answers a completion script, if one asks, and ends the process then.
+pub(crate) fn answer_completion() {
+    // Describing every command takes a while, so nothing is described unless it is needed.
+    if std::env::var_os(ASKED).is_some() {
+        CompleteEnv::with_factory(|| with_values(CommandLine::command())).var(ASKED).complete();
+    }
 }
 
 pub(crate) fn completions(args: &CompletionsArgs, out: &mut dyn Write) -> Result<(), Failure> {
-    // The generator panics if a write fails. A write to a buffer cannot fail.
-    let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut CommandLine::command(), "usage-ledger", &mut script);
-    Ok(out.write_all(&script)?)
+    let name = args.shell.to_string();
+    let shells = Shells::builtins();
+    let shell =
+        shells.completer(&name).ok_or_else(|| Failure::usage(format!("there are no completions for {name}")))?;
+    Ok(shell.write_registration(ASKED, PROGRAM, PROGRAM, PROGRAM, out)?)
 }
 
 pub(crate) fn man(args: &ManArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let mut line = CommandLine::command();
     line.build();
-    let Some(name) = &args.command else { return Ok(Man::new(line).render(out)?) };
-    let command = line
-        .find_subcommand(name)
-        .cloned()
-        .ok_or_else(|| Failure::usage(format!("`{name}` is not a command: `usage-ledger --help` lists them")))?;
-    Ok(Man::new(command).source(concat!("usage-ledger ", env!("CARGO_PKG_VERSION"))).render(out)?)
+    if let Some(directory) = &args.dir {
+        return pages(&line, PROGRAM, directory);
+    }
+    let mut command = &line;
+    for name in &args.command {
+        command = command.find_subcommand(name).ok_or_else(|| {
+            Failure::usage(format!("`{}` is not a command: `usage-ledger --help` lists them", args.command.join(" ")))
+        })?;
+    }
+    page(command.clone(), &format!("{PROGRAM} {}", args.command.join(" ")), out)
+}
+
+/// Writes the page of a command, whose whole name is given.
+fn page(command: Command, name: &str, out: &mut dyn Write) -> Result<(), Failure> {
+    let title = name.trim_end().replace(' ', "-");
+    let page = Man::new(command.display_name(name.trim_end())).title(title);
+    Ok(page.source(concat!("usage-ledger ", env!("CARGO_PKG_VERSION"))).render(out)?)
+}
+
+/// Writes a page for the command and for each of its sub-commands.
+fn pages(command: &Command, name: &str, directory: &Path) -> Result<(), Failure> {
+    let path = directory.join(format!("{}.1", name.replace(' ', "-")));
+    let mut text = Vec::new();
+    page(command.clone(), name, &mut text)?;
+    std::fs::create_dir_all(directory)
+        .and_then(|()| std::fs::write(&path, text))
+        .map_err(|source| Error::Io { path, source })?;
+    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help") {
+        pages(sub, &format!("{name} {}", sub.get_name()), directory)?;
+    }
+    Ok(())
 }

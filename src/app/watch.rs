@@ -1,17 +1,20 @@
 //! `watch`: the dashboard.
 
 use std::io::{self, IsTerminal};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
 use std::time::Duration;
 
 use clap::Args;
 
+use crate::cli::config_file::ThemeName;
 use crate::cli::context::Context;
+use crate::cli::import;
 use crate::cli::override_usage::author;
 use crate::ledger::{Ledger, Outcome};
 use crate::model::event::{Paused, Position, UsageOverridden};
 use crate::model::provider::ProviderId;
 use crate::present::failure::Failure;
-use crate::present::tint::colours;
 use crate::tui::{self, Action, Backend, Theme, ViewModel};
 
 /// Show a live dashboard in the terminal
@@ -32,6 +35,12 @@ pub(crate) struct WatchArgs {
     days: u16,
     #[arg(long, help = "Use no colours [env: NO_COLOR]")]
     no_color: bool,
+    /// The colours [default: `theme` in config.toml, else those of the terminal's background if it states one]
+    #[arg(long, value_enum, conflicts_with = "no_color")]
+    theme: Option<ThemeName>,
+    /// Do not import new calls while the dashboard runs
+    #[arg(long)]
+    no_import: bool,
 }
 
 pub(crate) fn run(args: &WatchArgs, context: &Context) -> Result<(), Failure> {
@@ -44,8 +53,47 @@ pub(crate) fn run(args: &WatchArgs, context: &Context) -> Result<(), Failure> {
     let (ledger, obstacle) = context.read_and_tell()?;
     let mut place = LedgerPlace { context, days: args.days, ledger, obstacle };
     let view_model = place.look_at()?;
-    let theme = Theme::new(colours(args.no_color));
-    Ok(tui::run(&mut place, view_model, theme, Duration::from_secs(args.interval))?)
+    let interval = Duration::from_secs(args.interval);
+    // A time that stands still needs no new calls, and the past has none.
+    let imports = !args.no_import && !context.is_past() && context.fixed_now().is_none();
+    let (stop, stopped) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        if imports {
+            scope.spawn(move || keep_importing(context, interval, &stopped));
+        }
+        let done = tui::run(&mut place, view_model, theme(args, context), interval);
+        drop(stop);
+        Ok(done?)
+    })
+}
+
+/// Imports new calls at every interval until the dashboard ends.
+fn keep_importing(context: &Context, interval: Duration, stopped: &Receiver<()>) {
+    loop {
+        // The dashboard shows the ledger. Why an import failed is what `usage-ledger import` tells.
+        let _ = import::quietly(context);
+        if stopped.recv_timeout(interval) != Err(RecvTimeoutError::Timeout) {
+            return;
+        }
+    }
+}
+
+/// The colours that the command line, the environment, the settings or the terminal ask for.
+fn theme(args: &WatchArgs, context: &Context) -> Theme {
+    let named = if args.no_color { Some(ThemeName::None) } else { args.theme.or(context.theme_and_origin().0) };
+    match named {
+        Some(ThemeName::None) => Theme::plain(),
+        Some(ThemeName::Light) => Theme::light(),
+        Some(ThemeName::Dark) => Theme::dark(),
+        None if is_light() => Theme::light(),
+        None => Theme::dark(),
+    }
+}
+
+/// Whether the terminal states a light background, as rxvt and its followers do: `15;0` is black on white.
+fn is_light() -> bool {
+    let colours = std::env::var("COLORFGBG").unwrap_or_default();
+    colours.rsplit(';').next().is_some_and(|background| matches!(background, "7" | "15"))
 }
 
 /// Opens the ledger that the command line names.

@@ -1,6 +1,7 @@
 //! Selects the windows that a decision depends on, and determines their usage.
 
 use super::Ask;
+use super::MoneyWindow;
 use super::evidence::Evidence;
 use crate::model::event::{BudgetMode, Percent, Position};
 use crate::model::time::{DAY, MINUTE, Timestamp};
@@ -17,6 +18,8 @@ pub(super) struct CountedWindow {
     pub age: i64,
     pub trail: Vec<String>,
     pub warnings: Vec<String>,
+    /// Whether it is a money budget, which the cost of a run in tokens says nothing about.
+    pub is_money: bool,
 }
 
 /// The windows of a budget mode.
@@ -53,6 +56,8 @@ pub(super) fn windows(evidence: &Evidence, ask: &Ask, mode: BudgetMode) -> Windo
             }
         }
     }
+    let money = evidence.money.iter().filter(|one| one.concerns(ask));
+    counted.extend(money.map(|one| money_window(one, evidence.now)));
     counted.sort_by_key(|window| std::cmp::Reverse(window.used));
     Windows { counted, trail }
 }
@@ -122,7 +127,29 @@ fn window(evidence: &Evidence, name: &str, window: &WindowUsage) -> Option<Count
         used = Percent::from_hundredths(used.hundredths().saturating_add(reserved.hundredths()));
     }
     let (name, resets_at, basis) = (name.to_owned(), window.resets_at, window.basis);
-    Some(CountedWindow { name, used, resets_at, basis, evidence: positions, age, trail, warnings })
+    let is_money = false;
+    Some(CountedWindow { name, used, resets_at, basis, evidence: positions, age, trail, warnings, is_money })
+}
+
+/// A money budget as a window that counts.
+fn money_window(money: &MoneyWindow, now: Timestamp) -> CountedWindow {
+    let name = money.name();
+    let spent = money.cost.usd.unwrap_or_default();
+    let unpriced = money.cost.unpriced_requests;
+    let warning = format!(
+        "{unpriced} calls in the {name} have no known price and count nothing: `usage-ledger price set` states one"
+    );
+    CountedWindow {
+        used: money.percent,
+        resets_at: Some(money.resets_at.max(now)),
+        basis: Basis::Estimated,
+        evidence: vec![money.position],
+        age: 0,
+        trail: vec![format!("the {name} has spent ${spent} of ${}", money.limit_usd)],
+        warnings: if unpriced > 0 { vec![warning] } else { Vec::new() },
+        name,
+        is_money: true,
+    }
 }
 
 /// Converts a pool to a window that counts.
@@ -144,5 +171,6 @@ fn pool(pool: &Pool, now: Timestamp) -> Option<CountedWindow> {
         trail: Vec::new(),
         warnings: if pool.stale { vec![old] } else { Vec::new() },
         name,
+        is_money: false,
     })
 }

@@ -140,10 +140,12 @@ impl Decision<'_> {
         self.marks = Some(marks);
         let margin = safety_margin(at.margin, tightest.age);
         let Rung { mode: rung, left } = Rung::of(tightest.used, marks, margin);
-        let used = format!("{} window at {} % used ({marks})", tightest.name, tightest.used);
+        let kind = if tightest.is_money { "" } else { " window" };
+        let used = format!("{}{kind} at {} % used ({marks})", tightest.name, tightest.used);
         self.trail.push(format!("{used}{}: {rung}", arithmetic(at, older)));
         let kept = if margin > 0 { format!(" after a margin of {margin} %") } else { String::new() };
-        let lowered = self.afford(rung, left, at);
+        let lowered =
+            if tightest.is_money { Lowered { mode: rung, why: Vec::new() } } else { self.afford(rung, left, at) };
         let Lowered { mode, why } = self.slow(lowered);
         let word = match mode {
             Mode::Wait => "budget exhausted",
@@ -245,6 +247,7 @@ impl Decision<'_> {
             budget_mode,
             begins: self.marks,
             resumes_at: again.filter(|_| gated),
+            money: self.evidence.money.iter().filter(|one| one.concerns(self.ask)).cloned().collect(),
             trail: self.trail,
             warnings: self.warnings,
         }

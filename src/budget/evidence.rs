@@ -1,14 +1,15 @@
 //! Collects the evidence of a decision from the projections.
 
 use super::run_cost::{RunCosts, run_costs};
-use super::{Ask, Rate, Uses, burn, burn_rate};
+use super::{Ask, MoneyWindow, Rate, Uses, burn, burn_rate};
 use crate::model::error::Result;
 use crate::model::event::{BudgetMode, Event, EventKind, Payload, Position, Thresholds};
 use crate::model::time::Timestamp;
 use crate::projection::{AccountRef, first_from, last_before};
 use crate::store::{GO_ON, ReadView, STOP};
 use crate::usage::{
-    Exhausted, Limits, Pause, ProviderUsage, Switch, WindowUsage, cloud_refusal, paused, sum_between, usage_now,
+    Exhausted, ForecastBasis, Limits, Pause, ProviderUsage, Switch, WindowUsage, cloud_refusal, paused, sum_between,
+    usage_now,
 };
 
 /// The maximal number of records that a decision names: those with the most tokens.
@@ -28,6 +29,8 @@ pub(super) struct Evidence {
     pub costs: Option<RunCosts>,
     /// The refusal of a local program's paid cloud.
     pub cloud: Option<Exhausted>,
+    /// What was spent of money limits; filled in by whoever has a snapshot.
+    pub money: Vec<MoneyWindow>,
     pub now: Timestamp,
 }
 
@@ -42,10 +45,15 @@ impl Evidence {
             rate = session_rate(view, account, &limits, &usage.session, limit, now)?;
             costs = run_costs(view, account, &limits, &usage.session, now)?;
         }
+        // The provider's own readings know of uses that were not recorded.
+        if let Some(told) = usage.session.forecast.filter(|told| told.basis != ForecastBasis::Records) {
+            let per_minute = f64::from(told.percent_per_hour.hundredths()) / 6_000.0;
+            rate = Some(Rate { per_minute, idle: told.idle });
+        }
         let paused = paused(view, now)?;
         let cloud = cloud_refusal(view, account, now)?;
         let (budget_mode, thresholds) = (limits.budget_mode, limits.thresholds);
-        Ok(Self { usage, budget_mode, thresholds, paused, rate, costs, cloud, now })
+        Ok(Self { usage, budget_mode, thresholds, paused, rate, costs, cloud, money: Vec::new(), now })
     }
 }
 

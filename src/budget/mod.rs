@@ -4,6 +4,7 @@
 //! the windows that count; the ladder; the cost of a run; the burn rate of the session; the mode that the run needs.
 
 mod afford;
+mod alerts;
 mod burn;
 mod counted;
 mod decide;
@@ -11,6 +12,7 @@ mod evidence;
 mod feed;
 mod known;
 mod ladder;
+mod money;
 mod preflight;
 mod request;
 mod reserve;
@@ -22,12 +24,17 @@ mod status;
 use serde::Serialize;
 
 pub use afford::{Tier, affordable, highest_affordable, run_cost};
+pub use alerts::Firing;
 pub use burn::{Burn, Rate, Uses, burn_rate, minutes_left, runs_out, slowed};
 pub use ladder::{Marks, Mode, Rung, left, safety_margin};
+pub use money::MoneyWindow;
 pub use preflight::{Preflight, Probe};
 pub use request::Ask;
 pub use settings::{BudgetSettings, effective_mode};
 pub use status::{ProviderStatus, Status};
+
+pub(crate) use alerts::{AlertRule, Threshold, alert_rules};
+pub(crate) use money::money_windows;
 
 use crate::model::event::{BudgetMode, Percent, Position};
 use crate::model::time::Timestamp;
@@ -79,6 +86,8 @@ pub struct Verdict {
     pub burn: Option<Burn>,
     /// The cost of an ordinary run in percent of a session window, if known.
     pub run_cost: Option<Percent>,
+    /// The money budgets that count for the run: the account's, and those of its project.
+    pub money: Vec<MoneyWindow>,
     /// The steps of the decision.
     pub trail: Vec<String>,
     /// Missing or suspicious information.

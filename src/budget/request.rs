@@ -18,6 +18,7 @@ pub struct Ask {
     pub(super) provider: ProviderId,
     pub(super) account: Option<String>,
     pub(super) model: Option<String>,
+    pub(super) project: Option<String>,
     pub(super) tier: Tier,
     pub(super) need: Mode,
     pub(super) undeclared: bool,
@@ -36,7 +37,7 @@ impl Ask {
     pub fn new(provider: &str) -> Result<Self> {
         let provider = ProviderId::resolve(provider)?;
         let (tier, need) = (Tier::Medium, Mode::Review);
-        Ok(Self { provider, account: None, model: None, tier, need, undeclared: false })
+        Ok(Self { provider, account: None, model: None, project: None, tier, need, undeclared: false })
     }
 
     /// The provider that would serve the run.
@@ -73,6 +74,18 @@ impl Ask {
         let model = model.into();
         self.provider = self.provider.serving(&model);
         self.model = Some(model);
+        self
+    }
+
+    /// For this project, which may have money limits of its own.
+    ///
+    /// ```
+    /// # use usage_ledger::budget::Ask;
+    /// let ask = Ask::new("anthropic")?.project("/home/me/acme");
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn project(mut self, project: impl Into<String>) -> Self {
+        self.project = Some(project.into());
         self
     }
 

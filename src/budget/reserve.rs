@@ -3,7 +3,7 @@
 use super::decide::decide;
 use super::evidence::Evidence;
 use super::known::{expect_known, on_the_account_meant};
-use super::{Ask, Mode};
+use super::{Ask, Mode, MoneyWindow, money_windows};
 use crate::ledger::Ledger;
 use crate::model::error::{Error, Result};
 use crate::model::event::{BudgetMode, BudgetReserved, Event, EventId, NewEvent, Payload};
@@ -21,11 +21,12 @@ fn left(window: &WindowUsage) -> Option<u64> {
 }
 
 /// Refuses if the gate is closed, or if the gating windows, minus open reservations, have too few tokens.
-fn check(view: &dyn ReadView, ask: &Ask, tokens: u64, now: Timestamp) -> Result<()> {
+fn check(view: &dyn ReadView, ask: &Ask, money: &[MoneyWindow], tokens: u64, now: Timestamp) -> Result<()> {
     let account = AccountRef::new(ask.provider.as_str(), ask.account.as_deref());
     let mut evidence = Evidence::gather(view, &account, &[], now)?;
     // Reservations count in tokens below. In the ladder they would close the gate before the limit is reached.
     evidence.usage.reserved = 0;
+    evidence.money = money.to_vec();
     let verdict = decide(&evidence, ask);
     if verdict.gated {
         return Err(Error::Gated {
@@ -171,6 +172,12 @@ impl Ledger {
             return Err(Error::invalid("a reservation is of at least 1 token, for 1 ms to 24 hours"));
         }
         let source = self.source.clone();
+        // Reservations are of tokens, so money that is spent meanwhile closes the gate for the next caller.
+        let money = {
+            let snapshot = self.snapshot()?;
+            let ask = on_the_account_meant(snapshot.view(), ask)?;
+            money_windows(&snapshot, &AccountRef::new(ask.provider.as_str(), ask.account.as_deref()), now)?
+        };
         self.transact(now, |appender| {
             if let Some(id) = id
                 && let Some(made) = made_before(appender.view()?, id, ask, tokens)?
@@ -183,9 +190,9 @@ impl Ledger {
             let view = appender.view()?;
             expect_known(view, ask)?;
             let ask = on_the_account_meant(view, ask)?;
-            check(view, &ask, tokens, now)?;
+            check(view, &ask, &money, tokens, now)?;
             if latest > now {
-                check(view, &ask, tokens, latest)?;
+                check(view, &ask, &money, tokens, latest)?;
             }
             let expires_at = now.plus(ttl);
             let (provider, account) = (ask.provider, ask.account);

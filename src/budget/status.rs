@@ -3,7 +3,7 @@ use serde::Serialize;
 use super::decide::decide;
 use super::evidence::{self, Evidence};
 use super::known::{expect_known, on_the_account_meant};
-use super::{Ask, Verdict};
+use super::{Ask, MoneyWindow, Verdict, money_windows};
 use crate::ledger::{Ledger, Snapshot};
 use crate::model::error::Result;
 use crate::model::provider::cloud_of;
@@ -31,6 +31,8 @@ pub struct ProviderStatus {
     /// Its usage.
     #[serde(flatten)]
     pub usage: ProviderUsage,
+    /// What was spent of its money limits, those of projects too.
+    pub money: Vec<MoneyWindow>,
     /// The decision for it.
     pub budget: Verdict,
 }
@@ -97,10 +99,11 @@ impl Snapshot<'_> {
         for account in &selected_keys {
             let mut evidence = Evidence::gather(view, account, &timeline, now)?;
             sum_up(view, account, now, &timeline, &mut evidence.usage)?;
+            evidence.money = money_windows(self, account, now)?;
             let mut ask = Ask::new(&account.provider)?;
             ask.account = account.account.as_deref().map(str::to_owned);
             let budget = decide(&evidence, &ask);
-            providers.push(ProviderStatus { usage: evidence.usage, budget });
+            providers.push(ProviderStatus { usage: evidence.usage, money: evidence.money, budget });
         }
         Ok(Status {
             paused: paused(view, now)?,
@@ -118,11 +121,12 @@ impl Snapshot<'_> {
         let account = AccountRef::new(ask.provider.as_str(), ask.account.as_deref());
         let timeline = switches(view, now)?;
         let mut evidence = Evidence::gather(view, &account, &timeline, now)?;
+        evidence.money = money_windows(self, &account, now)?;
         if all_time {
             sum_up(view, &account, now, &timeline, &mut evidence.usage)?;
         }
         let budget = decide(&evidence, ask);
-        Ok(ProviderStatus { usage: evidence.usage, budget })
+        Ok(ProviderStatus { usage: evidence.usage, money: evidence.money, budget })
     }
 
     /// Decides whether a run on this provider may start.
@@ -162,7 +166,7 @@ impl Snapshot<'_> {
         let (view, now) = (self.view(), now.into());
         expect_known(view, ask)?;
         let ask = &on_the_account_meant(view, ask)?;
-        let ProviderStatus { usage, budget: mut verdict } = self.provider_status(ask, false, now)?;
+        let ProviderStatus { usage, budget: mut verdict, .. } = self.provider_status(ask, false, now)?;
         for (window, counts) in
             [(&usage.session, true), (&usage.weekly, verdict.budget_mode == crate::model::event::BudgetMode::Full)]
         {

@@ -3,17 +3,21 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use etcetera::BaseStrategy;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::config::Origin;
+use super::config_file::{ConfigFile, ThemeName};
 use crate::ledger::{AsOf, Ledger, Snapshot};
 use crate::model::error::Error;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::clock::instant;
 use crate::present::failure::{Failure, say};
+use crate::report::ReportKey;
 use crate::store::{DraftLedger, Options};
 
 /// Options of every command, before or after its name.
@@ -51,9 +55,16 @@ pub(crate) struct Context {
     globals: Globals,
     /// The time that replaces the system's clock.
     clock: Option<Timestamp>,
+    /// What the user prefers on this machine.
+    config: ConfigFile,
     /// Whether to answer in JSON.
     pub json: bool,
 }
+
+/// Keys of a report without `--by`.
+const REPORT_KEYS: [ReportKey; 2] = [ReportKey::Provider, ReportKey::Day];
+/// Where `serve` listens.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4318);
 
 /// Returns an environment variable unless it is unset or empty.
 fn variable(name: &str) -> Option<OsString> {
@@ -64,16 +75,32 @@ impl Context {
     pub fn new(globals: Globals) -> Result<Self, Failure> {
         let clock = variable("USAGE_LEDGER_NOW").map(|now| instant(&now.to_string_lossy()));
         let clock = clock.transpose().map_err(|error| Failure::usage(format!("USAGE_LEDGER_NOW: {error}")))?;
-        Ok(Self { json: globals.json, globals, clock })
+        Ok(Self { json: globals.json, globals, clock, config: ConfigFile::read()? })
+    }
+
+    /// The settings of this machine.
+    pub const fn config(&self) -> &ConfigFile {
+        &self.config
     }
 
     /// Returns the path of the ledger.
     pub fn path(&self) -> Result<PathBuf, Failure> {
-        let Some(given) = self.globals.ledger.clone().or_else(|| variable("USAGE_LEDGER")) else {
+        self.path_and_origin().map(|(path, _)| path)
+    }
+
+    /// The ledger's file, and what names it.
+    pub fn path_and_origin(&self) -> Result<(PathBuf, Origin), Failure> {
+        let flag = self.globals.ledger.clone().map(|given| (given, Origin::flag("--ledger")));
+        let named = flag.or_else(|| Some((variable("USAGE_LEDGER")?, Origin::environment("USAGE_LEDGER"))));
+        let named = named.or_else(|| {
+            let stated = self.config.ledger.as_ref()?;
+            Some((stated.value.clone().into_os_string(), Origin::file(&self.config, stated)))
+        });
+        let Some((given, origin)) = named else {
             let strategy = etcetera::choose_base_strategy().map_err(|error| {
                 Failure::usage(format!("no place for a ledger ({error}): give one with --ledger PATH"))
             })?;
-            return Ok(strategy.data_dir().join("usage-ledger").join("usage.db"));
+            return Ok((strategy.data_dir().join("usage-ledger").join("usage.db"), Origin::default()));
         };
         if given.is_empty() {
             return Err(Failure::usage("the path of the ledger is empty: give one with --ledger PATH"));
@@ -84,7 +111,13 @@ impl Context {
                 "this build cannot open a PostgreSQL ledger: give the path of a file with --ledger PATH",
             ));
         }
-        Ok(given.into())
+        Ok((given.into(), origin))
+    }
+
+    /// The ledger that the command line names, as a whole path.
+    pub fn named_ledger(&self) -> Option<PathBuf> {
+        let named = PathBuf::from(self.globals.ledger.as_ref()?);
+        Some(std::path::absolute(&named).unwrap_or(named))
     }
 
     /// Opens the ledger for reading and never creates it. A ledger that does not exist is an empty one.
@@ -247,12 +280,64 @@ impl Context {
 
     /// Returns the time zone of days and printed times.
     pub fn zone(&self) -> Zone {
+        self.zone_and_origin().0
+    }
+
+    /// The zone, and what names it.
+    pub fn zone_and_origin(&self) -> (Zone, Origin) {
         let named = |name: &str| name.trim_start_matches(':').parse().ok();
-        self.globals
-            .tz
-            .or_else(|| variable("TZ").and_then(|name| named(&name.to_string_lossy())))
-            .or_else(|| iana_time_zone::get_timezone().ok().and_then(|name| named(&name)))
-            .unwrap_or(Zone::UTC)
+        if let Some(zone) = self.globals.tz {
+            return (zone, Origin::flag("--tz"));
+        }
+        if let Some(zone) = variable("TZ").and_then(|name| named(&name.to_string_lossy())) {
+            return (zone, Origin::environment("TZ"));
+        }
+        if let Some(stated) = &self.config.zone {
+            return (stated.value, Origin::file(&self.config, stated));
+        }
+        let system = iana_time_zone::get_timezone().ok().and_then(|name| named(&name));
+        (system.unwrap_or(Zone::UTC), Origin::default())
+    }
+
+    /// The home directories whose logs are read; none stands for the user's own and what the agents' environment variables
+    /// name.
+    pub fn homes(&self, given: Vec<PathBuf>) -> Vec<PathBuf> {
+        if given.is_empty() { self.homes_and_origin().0 } else { given }
+    }
+
+    /// The home directories without an option, and what names them.
+    pub fn homes_and_origin(&self) -> (Vec<PathBuf>, Origin) {
+        match &self.config.homes {
+            Some(stated) => (stated.value.clone(), Origin::file(&self.config, stated)),
+            None => (Vec::new(), Origin::default()),
+        }
+    }
+
+    /// The colours of the dashboard without an option, and what names them; without a name they suit the terminal.
+    pub fn theme_and_origin(&self) -> (Option<ThemeName>, Origin) {
+        if variable("NO_COLOR").is_some() {
+            return (Some(ThemeName::None), Origin::environment("NO_COLOR"));
+        }
+        match &self.config.theme {
+            Some(stated) => (Some(stated.value), Origin::file(&self.config, stated)),
+            None => (None, Origin::default()),
+        }
+    }
+
+    /// Where `serve` listens without an option, and what names it.
+    pub fn listen_and_origin(&self) -> (SocketAddr, Origin) {
+        match &self.config.listen {
+            Some(stated) => (stated.value, Origin::file(&self.config, stated)),
+            None => (LISTEN, Origin::default()),
+        }
+    }
+
+    /// The keys of a report without `--by`, and what names them.
+    pub fn report_and_origin(&self) -> (Vec<ReportKey>, Origin) {
+        match &self.config.report {
+            Some(stated) => (stated.value.clone(), Origin::file(&self.config, stated)),
+            None => (REPORT_KEYS.to_vec(), Origin::default()),
+        }
     }
 }
 

@@ -103,12 +103,13 @@ pub(crate) fn run(args: DoctorArgs, context: &Context, out: &mut dyn Write) -> R
     let ledger = context.read_aloud()?;
     let snapshot = context.snapshot(&ledger)?;
     let now = context.now_of(&snapshot);
+    let homes = context.homes(args.homes);
     let mut report = DoctorReport {
         ledger: context.path()?.display().to_string(),
         position: snapshot.head()?.position,
         accounts: Vec::new(),
-        unread_agents: doctor_logs::unread(args.homes.clone()),
-        logs: doctor_logs::found(&snapshot, args.homes, now)?,
+        unread_agents: doctor_logs::unread(homes.clone()),
+        logs: doctor_logs::found(&snapshot, homes, now)?,
         findings: Vec::new(),
     };
     gather(&snapshot, now, &mut report)?;

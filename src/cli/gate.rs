@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::context::Context;
+use super::report_filters::project_of;
+use crate::api::gate;
 use crate::api::input::GateInput;
 use crate::budget::{Ask, Mode, Tier, Verdict};
 use crate::ledger::Snapshot;
@@ -15,6 +17,7 @@ use crate::present::clock::{duration, short};
 use crate::present::failure::Failure;
 use crate::present::output::{Answer, Plain, wrapped};
 use crate::present::summary::summary;
+use crate::present::wording;
 use crate::readers::quota::QuotaFormat;
 
 /// Decide whether a run may start, and which mode of work it may use
@@ -42,6 +45,9 @@ pub(crate) struct GateArgs {
     /// The model of the run
     #[arg(long)]
     model: Option<String>,
+    /// The project of the run, which may have money limits of its own; the end of its path is enough
+    #[arg(long, value_parser = super::fields::text)]
+    project: Option<String>,
     /// The difficulty of the task: trivial, simple, medium, complex or critical
     #[arg(long, default_value = "medium", hide_default_value = true)]
     tier: Tier,
@@ -115,6 +121,7 @@ fn asked(args: &GateArgs, snapshot: &Snapshot<'_>, context: &Context) -> Result<
         provider: args.provider.as_ref().map(|provider| provider.as_str().to_owned()),
         account: args.account.clone(),
         model: args.model.clone(),
+        project: args.project.as_ref().map(|project| project_of(project, snapshot)).transpose()?,
         tier: None,
         need: None,
         allow_undeclared: args.allow_undeclared,
@@ -150,7 +157,7 @@ pub(crate) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
         None => snapshot.gate(&ask, now)?,
     };
     if context.json {
-        Answer::new(&verdict).write(out)?;
+        Answer::new(&gate::priced(&snapshot, verdict.clone(), context.zone(), now)?).write(out)?;
     } else if args.line {
         writeln!(out, "{}", verdict.rung())?;
     } else {
@@ -176,6 +183,9 @@ fn tell(
     writeln!(out, "{}{account}: {}{gated}", verdict.provider, verdict.mode)?;
     for line in wrapped(&Plain(&verdict.reason).to_string(), 77) {
         writeln!(out, "  {line}")?;
+    }
+    for money in &verdict.money {
+        writeln!(out, "  {}: {}", Plain(&money.name()), wording::spent(money))?;
     }
     writeln!(out, "  basis: {}; budget mode: {}", verdict.basis.name(), verdict.budget_mode.name())?;
     if let Some(at) = verdict.resumes_at {

@@ -1,10 +1,13 @@
 //! Prints a report as a table, with as many columns as the terminal has room for.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
+use comfy_table::ContentArrangement;
 use rust_decimal::Decimal;
 
 use super::report_rows;
+use super::short_names::shortened as shortened_names;
 
 use crate::model::humanize::number::scaled;
 use crate::model::tokens::{TokenClass, Usd};
@@ -95,25 +98,40 @@ fn share_bar(share: Option<u32>) -> String {
     format!("{}{} {:>3}.{} %", "█".repeat(full), "░".repeat(CELLS - full), share / 10, share % 10)
 }
 
+/// What a table shows beside the numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// Each row's share of the total.
+    pub share: bool,
+    /// Whole names and every digit, however wide the terminal is.
+    pub wide: bool,
+}
+
 /// Prints the table with the most detail that fits.
-pub(crate) fn write(answer: &ReportTable, share: bool, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn write(answer: &ReportTable, shown: Shown, out: &mut dyn Write) -> Result<(), Failure> {
+    if shown.wide {
+        return output::write_table(
+            out,
+            table(answer, Detail::Full, shown).set_content_arrangement(ContentArrangement::Disabled),
+        );
+    }
     let names = answer.keys.len();
     for detail in [Detail::Full, Detail::Short, Detail::Merged] {
-        let table = table(answer, detail, share);
+        let table = table(answer, detail, shown);
         if output::fits(&table, names) {
             output::write_table(out, &table)?;
             return if detail == Detail::Full { Ok(()) } else { shortened(out) };
         }
     }
-    output::write_table(out, &table(answer, Detail::Least, share))?;
+    output::write_table(out, &table(answer, Detail::Least, shown))?;
     shortened(out)
 }
 
 fn shortened(out: &mut dyn Write) -> Result<(), Failure> {
-    Ok(writeln!(out, "(shortened to fit: --csv and --json have every digit)")?)
+    Ok(writeln!(out, "(shortened to fit: --wide, --csv and --json have every digit)")?)
 }
 
-fn table(answer: &ReportTable, detail: Detail, share: bool) -> comfy_table::Table {
+fn table(answer: &ReportTable, detail: Detail, Shown { share, wide }: Shown) -> comfy_table::Table {
     let columns = detail.columns(&answer.total);
     let priced = answer.total.cost.reported_usd.is_some();
     let mut header: Vec<String> = answer.keys.iter().map(ReportKey::name).collect();
@@ -139,8 +157,21 @@ fn table(answer: &ReportTable, detail: Detail, share: bool) -> comfy_table::Tabl
         }
         cells
     };
+    let names: Vec<BTreeMap<&str, String>> = answer
+        .keys
+        .iter()
+        .enumerate()
+        .map(|(column, key)| {
+            let values = answer.rows.iter().filter_map(|row| row.keys.get(column).and_then(Option::as_deref));
+            if wide { BTreeMap::new() } else { shortened_names(key, values) }
+        })
+        .collect();
     let rows = answer.rows.iter().map(|row| {
-        let keys = row.keys.iter().map(|key| key.as_ref().map_or_else(|| "-".to_owned(), |key| Plain(key).to_string()));
+        let name = |(key, names): (&Option<String>, &BTreeMap<&str, String>)| {
+            let Some(key) = key else { return "-".to_owned() };
+            Plain(names.get(key.as_str()).unwrap_or(key)).to_string()
+        };
+        let keys = row.keys.iter().zip(&names).map(name);
         let mut cells = cells(keys.collect(), &row.usage);
         if share {
             cells.push(share_bar(report_rows::share(answer, row)));

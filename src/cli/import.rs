@@ -9,12 +9,15 @@ use clap::builder::PossibleValuesParser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+use super::alert;
+#[cfg(feature = "tui")]
+use super::alert_delivery;
 use super::context::Context;
 use super::import_preview;
 use crate::IMPLAUSIBLE_COUNT;
 use crate::import::koan::{self, Backfill};
 use crate::import::{self, Follower, ImportOptions, ImportReport, Progress, SourceReport};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Snapshot};
 use crate::model::error::Error;
 use crate::present::failure::{Failure, say};
 use crate::present::output::{Answer, counted, grouped, skipped};
@@ -72,14 +75,15 @@ struct Both {
 }
 
 pub(crate) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    for home in &args.homes {
+    let homes = context.homes(args.homes);
+    for home in &homes {
         if let Err(source) = std::fs::read_dir(home) {
             // Fail before creating a ledger.
             return Err(Error::Io { path: home.clone(), source }.into());
         }
     }
     let all = args.sources.is_empty();
-    let options = ImportOptions { sources: args.sources, homes: args.homes, zone: Some(context.zone()) };
+    let options = ImportOptions { sources: args.sources, homes, zone: Some(context.zone()) };
     if args.watch {
         return follow(&options, &context.write()?, context, out);
     }
@@ -111,9 +115,30 @@ pub(crate) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> R
     if unreadable { Err(Failure::Finding) } else { Ok(()) }
 }
 
+/// The logs of every agent, where the settings say.
+pub(crate) fn everything(context: &Context) -> ImportOptions {
+    ImportOptions { homes: context.homes(Vec::new()), zone: Some(context.zone()), ..ImportOptions::default() }
+}
+
+/// How many logs changed since the last import; `None` where that is no use to tell.
+pub(crate) fn outdated(snapshot: &Snapshot<'_>, context: &Context) -> Option<u64> {
+    if context.is_past() || context.fixed_now().is_some() {
+        return None;
+    }
+    // The answer itself is right for what the ledger has: a directory that cannot be read is the import's to report.
+    import::changed_logs(snapshot, &everything(context)).ok().filter(|changed| *changed > 0)
+}
+
+/// Says on stderr that logs changed since the last import.
+pub(crate) fn warn_of_outdated(snapshot: &Snapshot<'_>, context: &Context) {
+    if let Some(changed) = outdated(snapshot, context) {
+        say(&format!("{} changed since the last import: `usage-ledger import` reads them", counted(changed, "log")));
+    }
+}
+
 /// Imports new calls of every agent from the user's own logs, with a progress bar on a terminal.
 pub(crate) fn new_calls(context: &Context) -> Result<ImportReport, Failure> {
-    let options = ImportOptions { zone: Some(context.zone()), ..ImportOptions::default() };
+    let options = everything(context);
     // Without a ledger and without logs there is nothing to create a ledger for.
     if !context.is_made()? {
         let found = import::survey(&Ledger::in_memory()?.snapshot()?, &options, context.now())?;
@@ -142,7 +167,29 @@ fn into_ledger(
     {
         return Ok(report);
     }
-    Ok(import::run(&context.write()?, options, context.now(), progress)?)
+    let ledger = context.write()?;
+    let report = import::run(&ledger, options, context.now(), progress)?;
+    alert::after(&ledger, context);
+    Ok(report)
+}
+
+/// Imports one agent's new calls without a word on standard output.
+pub(crate) fn from(source: &str, context: &Context) -> Result<(), Failure> {
+    let options = ImportOptions { sources: vec![source.to_owned()], ..everything(context) };
+    into_ledger(&options, context, &mut |_| {}).map(drop)
+}
+
+/// Imports new calls into the ledger without a word on the terminal, which belongs to the dashboard. Alerts that do not
+/// arrive are recorded as such.
+#[cfg(feature = "tui")]
+pub(crate) fn quietly(context: &Context) -> Result<(), Failure> {
+    if !context.is_made()? {
+        return Ok(());
+    }
+    let ledger = context.write()?;
+    import::run(&ledger, &everything(context), context.now(), &mut |_| {})?;
+    alert_delivery::run(&ledger, context)?;
+    Ok(())
 }
 
 fn backfill(options: &ImportOptions, apply: bool, context: &Context) -> Result<Backfill, Failure> {
@@ -172,6 +219,7 @@ fn follow(options: &ImportOptions, ledger: &Ledger, context: &Context, out: &mut
         if std::mem::take(&mut is_lost) {
             say("there is a ledger again: following");
         }
+        alert::after(ledger, context);
         report
             .sources
             .retain(|source| source.recorded + source.amended + source.observed > 0 || !source.skipped.is_empty());

@@ -3,26 +3,27 @@
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand};
-use serde::Serialize;
-
 use super::context::Context;
 use super::correct::answer;
 use super::fields::count;
+use super::limit_show;
+use super::plans;
 use super::record::hint;
+use super::report_filters::project_of;
 use crate::budget::{BudgetSettings, Marks};
-use crate::ledger::Snapshot;
 use crate::model::error::Error;
-use crate::model::event::{BudgetMode, LimitSet, Position, SessionPolicy, Thresholds, WeeklyPolicy, Weights};
+use crate::model::event::{BudgetMode, LimitSet, Thresholds, Weights, WindowKind};
 use crate::model::provider::ProviderId;
-use crate::model::time::{SECOND, Timestamp};
-use crate::model::tokens::TokenClass;
+use crate::model::time::{Timestamp, Zone};
+use crate::model::tokens::Usd;
 use crate::present::failure::{Failure, say};
-use crate::present::output::{Answer, Plain, grouped};
-use crate::present::policy::{self, SessionOpens, Setting, WeeklyOpens};
+use crate::present::money::dollars;
+use crate::present::output::grouped;
+use crate::present::policy::{SessionOpens, Setting, WeeklyOpens};
 use crate::projection::AccountRef;
 use crate::readers::quota::QuotaFormat;
-use crate::usage::{Limits, accounts};
+use crate::usage::Limits;
+use clap::{Args, Subcommand};
 
 /// Set or show the limits of providers
 #[derive(Args, Debug)]
@@ -35,7 +36,7 @@ pub(crate) struct LimitArgs {
 #[derive(Debug, Subcommand)]
 enum LimitCommand {
     Set(Box<LimitSetArgs>),
-    Show(LimitShowArgs),
+    Show(limit_show::LimitShowArgs),
 }
 
 /// Set limits; options that you do not give stay as they are
@@ -44,6 +45,9 @@ enum LimitCommand {
     usage-ledger limit set anthropic --session 500000 --weekly-opens \"mon 09:00 Europe/Paris\"\n  \
     usage-ledger limit set openai --weight cache_read=0.1 --weight output=4\n  \
     usage-ledger limit set anthropic --warn 70 --stop 90\n  \
+    usage-ledger limit set anthropic --usd-day 20 --usd-month 400\n  \
+    usage-ledger limit set anthropic --project acme --usd-month 50\n  \
+    usage-ledger limit set anthropic --from-observations\n  \
     yq -o json config.yaml | usage-ledger limit set anthropic --settings -\n  \
     usage-ledger limit set anthropic --unset weekly")]
 struct LimitSetArgs {
@@ -58,6 +62,14 @@ struct LimitSetArgs {
     /// Weighted tokens in a weekly window
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
     weekly: Option<u64>,
+    /// Take the session and the weekly limit that the provider's observed percentages suggest, as `doctor` fits them
+    #[arg(long, conflicts_with_all = ["session", "weekly"])]
+    from_observations: bool,
+    /// Set the money limit of a plan that its provider documents: github-copilot pro, pro-plus, max; cursor pro, pro-plus, ultra
+    #[arg(long, value_name = "NAME", conflicts_with = "usd_month")]
+    plan: Option<String>,
+    #[command(flatten)]
+    money: MoneyArgs,
     /// The weight of a token class; may be repeated; other classes keep their default weight
     #[arg(long, value_name = "CLASS=W")]
     weight: Vec<String>,
@@ -108,6 +120,29 @@ struct LimitSetArgs {
     unset: Vec<Setting>,
 }
 
+/// Money limits. Costs are those of the price list; days begin at midnight in --tz.
+#[derive(Args, Debug)]
+struct MoneyArgs {
+    /// The most that the calls of a day may cost, in US dollars
+    #[arg(long, value_name = "USD")]
+    usd_day: Option<Usd>,
+    /// The most that the calls of a week may cost, from Monday on
+    #[arg(long, value_name = "USD")]
+    usd_week: Option<Usd>,
+    /// The most that the calls of a calendar month may cost
+    #[arg(long, value_name = "USD")]
+    usd_month: Option<Usd>,
+    /// The project that these money limits are of; the end of its path is enough
+    #[arg(long, value_parser = super::fields::text)]
+    project: Option<String>,
+}
+
+impl MoneyArgs {
+    const fn is_given(&self) -> bool {
+        self.usd_day.is_some() || self.usd_week.is_some() || self.usd_month.is_some()
+    }
+}
+
 /// Parses a feed: a format of `quota observe`, or a feed of an importer.
 fn feed(name: &str) -> Result<String, String> {
     let others = ["any", "none", "codex-rollout", "koan-usage-md", "koan-usage-state", "probe"];
@@ -120,18 +155,10 @@ fn feed(name: &str) -> Result<String, String> {
     }
 }
 
-/// Show the limits in force
-#[derive(Args, Debug)]
-#[command(after_help = "Example:\n  usage-ledger limit show anthropic")]
-struct LimitShowArgs {
-    /// Only this provider
-    provider: Option<ProviderId>,
-}
-
 pub(crate) fn run(args: LimitArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     match args.command {
         LimitCommand::Set(args) => set(*args, context, out),
-        LimitCommand::Show(args) => show(&args, context, out),
+        LimitCommand::Show(args) => limit_show::show(&args, context, out),
     }
 }
 
@@ -154,8 +181,26 @@ fn set(args: LimitSetArgs, context: &Context, out: &mut dyn Write) -> Result<(),
         thresholds: agents.thresholds,
         stale_after_seconds: args.stale_after.or(agents.stale_after_seconds),
         feeds: args.feeds.or(agents.feeds),
+        usd_zone: args.money.is_given().then(|| context.zone()),
+        project: args.money.project,
+        usd_day: args.money.usd_day,
+        usd_week: args.money.usd_week,
+        usd_month: args.money.usd_month,
         unset: args.unset.into_iter().map(Into::into).collect(),
     };
+    let now = context.now();
+    if let Some(plan) = &args.plan {
+        let (usd, source) = plans::find(&provider, plan)?;
+        say(&format!("the plan {plan} of {provider} includes {} a month ({source})", dollars(usd)));
+        (limit.usd_month, limit.usd_zone) = (Some(usd), limit.usd_zone.or(Some(Zone::UTC)));
+    }
+    if args.from_observations {
+        fit(&mut limit, context, now)?;
+    }
+    if let Some(project) = limit.project.take() {
+        let ledger = context.read()?;
+        limit.project = Some(project_of(&project, &ledger.snapshot()?)?);
+    }
     let given = Given { implement: args.implement, warn: args.warn, stop: args.stop, margin: args.margin };
     if given.is_empty() {
         limit.validate()?;
@@ -163,7 +208,6 @@ fn set(args: LimitSetArgs, context: &Context, out: &mut dyn Write) -> Result<(),
         // Refuse limits that are invalid with any earlier setting, before a ledger is created.
         LimitSet { thresholds: Some(given.at_most()?), ..limit.clone() }.validate()?;
     }
-    let now = context.now();
     let ledger = context.write()?;
     if !given.is_empty() {
         let account = AccountRef::new(&provider, limit.account.as_deref()).into_owned();
@@ -174,6 +218,37 @@ fn set(args: LimitSetArgs, context: &Context, out: &mut dyn Write) -> Result<(),
     let outcome = ledger.set_limit(limit, now)?;
     hint(&provider, &ledger, now)?;
     answer(&ledger, outcome, context, out)
+}
+
+/// Sets the limits that the provider's observed percentages suggest.
+fn fit(limit: &mut LimitSet, context: &Context, now: Timestamp) -> Result<(), Failure> {
+    let ledger = context.read()?;
+    let snapshot = ledger.snapshot()?;
+    let (provider, account) = (limit.provider.as_str(), limit.account.as_deref());
+    let fitted = |kind| -> Result<Option<u64>, Failure> {
+        let fit = snapshot.calibration(provider, account, kind, now)?.filter(|fit| fit.high < u64::MAX);
+        if let Some(fit) = &fit {
+            say(&format!(
+                "{} limit: {} weighted tokens ({} to {}, with 95 % confidence), fitted from {} observations",
+                kind.name(),
+                grouped(fit.limit),
+                grouped(fit.low),
+                grouped(fit.high),
+                fit.observations
+            ));
+        }
+        Ok(fit.map(|fit| fit.limit))
+    };
+    let (session, weekly) = (fitted(WindowKind::Session)?, fitted(WindowKind::Weekly)?);
+    if session.is_none() && weekly.is_none() {
+        let of = account.map(|account| format!(" ({account})")).unwrap_or_default();
+        return Err(Failure::usage(format!(
+            "too few observations of {provider}{of} lie beside recorded calls to fit a limit: `usage-ledger doctor` shows \
+             what is known, `usage-ledger limit set {provider} --session N` states a limit"
+        )));
+    }
+    (limit.session, limit.weekly) = (session, weekly);
+    Ok(())
 }
 
 /// Reads the limits in an agent's settings. Invalid values are reported.
@@ -227,118 +302,4 @@ impl Given {
         let implement = self.implement.unwrap_or_else(|| now.implement.unwrap_or(100));
         Thresholds::new(warn, stop, 0)?.implement_from(implement)
     }
-}
-
-/// The limits of one account.
-#[derive(Serialize)]
-struct LimitAnswer {
-    provider: String,
-    account: Option<String>,
-    session: WindowLimit<SessionPolicy>,
-    weekly: WindowLimit<WeeklyPolicy>,
-    weights: Weights,
-    budget_mode: BudgetMode,
-    thresholds: Thresholds,
-    /// The used percentage at which each mode begins.
-    begins: Marks,
-    stale_after_seconds: i64,
-    feeds: String,
-}
-
-#[derive(Serialize)]
-struct WindowLimit<P> {
-    limit: Option<u64>,
-    /// The event that set the limit.
-    position: Option<Position>,
-    policy: P,
-}
-
-#[derive(Serialize)]
-struct LimitList {
-    limits: Vec<LimitAnswer>,
-}
-
-fn show(args: &LimitShowArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let ledger = context.read()?;
-    let snapshot = context.snapshot(&ledger)?;
-    let limits = gather(args.provider.as_ref(), &snapshot, context.now_of(&snapshot))?;
-    if context.json {
-        return Answer::new(LimitList { limits }).write(out);
-    }
-    if limits.is_empty() {
-        return Ok(writeln!(
-            out,
-            "no provider is known yet: `usage-ledger limit set PROVIDER --session N` sets a limit"
-        )?);
-    }
-    for shown in &limits {
-        human(shown, out)?;
-    }
-    Ok(())
-}
-
-fn gather(provider: Option<&ProviderId>, snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Vec<LimitAnswer>, Failure> {
-    let mut known = accounts(snapshot.view())?;
-    if let Some(provider) = provider {
-        known.retain(|account| account.provider == provider.as_str());
-        if known.is_empty() {
-            known.push(AccountRef::new(provider.as_str(), None).into_owned());
-        }
-    }
-    let mut all = Vec::new();
-    for account in known {
-        let limits = Limits::at(snapshot.view(), &account, now)?;
-        let thresholds = limits.thresholds.map(|(at, _)| at).unwrap_or_default();
-        all.push(LimitAnswer {
-            provider: account.provider.into_owned(),
-            account: account.account.map(std::borrow::Cow::into_owned),
-            session: WindowLimit {
-                limit: limits.session.map(|(tokens, _)| tokens),
-                position: limits.session.map(|(_, position)| position),
-                policy: limits.session_policy,
-            },
-            weekly: WindowLimit {
-                limit: limits.weekly.map(|(tokens, _)| tokens),
-                position: limits.weekly.map(|(_, position)| position),
-                policy: limits.weekly_policy,
-            },
-            budget_mode: limits.budget_mode.map(|(mode, _)| mode).unwrap_or_default(),
-            thresholds,
-            begins: Marks::of(thresholds),
-            stale_after_seconds: limits.stale_after() / SECOND,
-            feeds: limits.feeds.unwrap_or_else(|| "any".to_owned()),
-            weights: limits.weights,
-        });
-    }
-    Ok(all)
-}
-
-fn human(shown: &LimitAnswer, out: &mut dyn Write) -> Result<(), Failure> {
-    let account = shown.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
-    writeln!(out, "{}{account}", shown.provider)?;
-    let limit = |limit: Option<u64>, position: Option<Position>| match (limit, position) {
-        (Some(tokens), Some(position)) => format!("{} weighted tokens (position {position})", grouped(tokens)),
-        _ => "no limit".to_owned(),
-    };
-    let (session, weekly) = (&shown.session, &shown.weekly);
-    writeln!(
-        out,
-        "  session  {}\n           {}",
-        limit(session.limit, session.position),
-        policy::session(session.policy)
-    )?;
-    writeln!(out, "  weekly   {}\n           {}", limit(weekly.limit, weekly.position), policy::weekly(weekly.policy))?;
-    let weights: Vec<String> =
-        TokenClass::ALL.iter().map(|class| format!("{} {}", class.name(), shown.weights.get(*class))).collect();
-    let (first, second) = weights.split_at(weights.len().div_ceil(2));
-    writeln!(out, "  weights  {},\n           {}", first.join(", "), second.join(", "))?;
-    writeln!(out, "  gate     {}: {}", shown.budget_mode.name(), shown.begins)?;
-    let Thresholds { warn, stop, margin, .. } = shown.thresholds;
-    if margin > 0 {
-        writeln!(
-            out,
-            "           (warn {warn} %, stop {stop} %, each begins when use and a margin of {margin} % pass it)"
-        )?;
-    }
-    Ok(writeln!(out, "  feeds    {}, fresh for {} s", Plain(&shown.feeds), shown.stale_after_seconds)?)
 }

@@ -167,6 +167,10 @@ fn account(
         shown = true;
         writeln!(out, "{}", bars::pool(pool, now, zone))?;
     }
+    for money in &provider.money {
+        shown = true;
+        writeln!(out, "{}", bars::money(money, now, zone))?;
+    }
     for refused in usage.exhausted.iter().chain(&usage.exhausted_models) {
         shown = true;
         writeln!(out, "  {}", wording::refusal(refused, now, zone))?;

@@ -64,8 +64,8 @@ fn stream(from: Option<impl Read>) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Waits for the end of a command, and kills it at the time limit.
-fn ended(child: &mut Child) -> io::Result<i32> {
+/// Waits for the end of a command; one that takes too long is killed.
+pub(super) fn ended(child: &mut Child) -> io::Result<i32> {
     let began = Instant::now();
     loop {
         if let Some(status) = child.try_wait()? {

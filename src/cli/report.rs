@@ -9,14 +9,15 @@ use serde::Serialize;
 use super::context::Context;
 use super::fields::label;
 use super::report_rows::{self, Sort};
-use super::{csv, grid, report_filters};
+use super::{csv, grid, import as import_command, markdown, report_filters};
 use crate::api::report::{self, ReportAnswer};
 use crate::export::{self, CcusageOptions};
 use crate::import;
+use crate::ledger::Snapshot;
 use crate::model::error::Error;
 use crate::model::event::Position;
 use crate::model::provider::ProviderId;
-use crate::model::time::Timestamp;
+use crate::model::time::{DAY, Timestamp};
 use crate::present::chart;
 use crate::present::clock::{Moment, range};
 use crate::present::failure::{Failure, say};
@@ -24,6 +25,7 @@ use crate::present::output;
 use crate::present::tint::colours;
 use crate::readers::price::Prices;
 use crate::report::{Efficiency, Report, ReportKey, ReportTable, Seal};
+use crate::usage::active_provider;
 
 /// Report requests, tokens and cost, grouped by any keys
 ///
@@ -41,7 +43,7 @@ use crate::report::{Efficiency, Report, ReportKey, ReportTable, Seal};
     usage-ledger --tz Europe/Paris report --by week --json")]
 #[allow(clippy::struct_excessive_bools)] // flags that do not depend on each other
 pub(crate) struct ReportArgs {
-    /// The keys to group by [default: provider,day]
+    /// The keys to group by [default: `report` in config.toml, else provider,day]
     #[arg(long, value_name = "KEY", value_delimiter = ',', value_parser = key)]
     by: Option<Vec<ReportKey>>,
     /// Only calls at or after this time, date or month
@@ -111,8 +113,11 @@ pub(crate) struct ReportArgs {
     /// Add each row's share of the total cost, or of the tokens if a call has no price
     #[arg(long, conflicts_with_all = ["csv", "format"])]
     share: bool,
+    /// Whole names of projects and models, and every digit, however wide the terminal is
+    #[arg(long, conflicts_with_all = ["csv", "format"])]
+    wide: bool,
     /// Draw the answer in the terminal: columns of a time by a name (day,model), a matrix (project,model), bars (model), or
-    /// a heat map of weekdays (hour)
+    /// a heat map of weekdays (hour), or how full the windows of a provider were (window)
     #[arg(long, conflicts_with_all = ["csv", "format", "share", "outcomes"])]
     chart: bool,
     /// Write the same figure to an SVG file
@@ -121,7 +126,8 @@ pub(crate) struct ReportArgs {
     /// Print the answer as CSV
     #[arg(long)]
     csv: bool,
-    /// Print the JSON of another program, by day, week, month, conversation (its session) or window (its blocks)
+    /// Print a Markdown table, or the JSON of another program by day, week, month, conversation (its session) or window (its
+    /// blocks)
     #[arg(long, value_name = "FORMAT", value_enum, conflicts_with_all = ["csv", "sealed", "outcomes", "fill"])]
     format: Option<ReportFormat>,
 }
@@ -131,6 +137,8 @@ pub(crate) struct ReportArgs {
 enum ReportFormat {
     /// ccusage 20
     Ccusage,
+    /// A table in Markdown
+    Markdown,
 }
 
 impl ReportArgs {
@@ -141,7 +149,7 @@ impl ReportArgs {
 
     /// Returns whether the answer is JSON of another program.
     pub(crate) const fn is_foreign_json(&self) -> bool {
-        self.format.is_some()
+        matches!(self.format, Some(ReportFormat::Ccusage))
     }
 
     fn filters(&self) -> impl Iterator<Item = (ReportKey, String)> {
@@ -159,10 +167,7 @@ impl ReportArgs {
     }
 }
 
-/// Default of `--by`.
-pub(crate) const DEFAULT_KEYS: [ReportKey; 2] = [ReportKey::Provider, ReportKey::Day];
-
-/// Parses a key. `session` and `block` are names in other programs.
+/// Reads a key; `session` and `block` are the names of other programs.
 fn key(text: &str) -> Result<ReportKey, Error> {
     match text {
         "session" => Ok(ReportKey::Conversation),
@@ -217,8 +222,8 @@ pub(crate) fn run(
         }
     }
     let efficiency = args.outcomes.then(|| snapshot.efficiency(&report)).transpose()?;
-    if draw(args, &answer, context, out)? {
-        return priced(&answer, out);
+    if draw(args, &answer, &snapshot, context, out)? {
+        return if by == [ReportKey::Window] { Ok(()) } else { priced(&answer, out) };
     }
     let rows = Rows { sort: args.sort, top: args.top, share: args.share };
     let left_out = rows.arrange(&mut answer);
@@ -226,7 +231,7 @@ pub(crate) fn run(
         if context.json {
             return output::json(out, &AsSealed { answer, sealed, restated_earlier: &earlier });
         }
-        grid::write(&answer, rows.share, out)?;
+        grid::write(&answer, grid::Shown { share: rows.share, wide: args.wide }, out)?;
         priced(&answer, out)?;
         return super::seal::stands_on(sealed, &earlier, out);
     }
@@ -236,7 +241,11 @@ pub(crate) fn run(
     if args.csv {
         return csv::write(&answer, out);
     }
-    grid::write(&answer, rows.share, out)?;
+    if args.format == Some(ReportFormat::Markdown) {
+        return markdown::write(&answer, out);
+    }
+    import_command::warn_of_outdated(&snapshot, context);
+    grid::write(&answer, grid::Shown { share: rows.share, wide: args.wide }, out)?;
     if left_out > 0 {
         writeln!(out, "{} not shown; the total includes them", output::counted(left_out as u64, "row"))?;
     }
@@ -284,18 +293,49 @@ fn question(
 }
 
 /// Draws the requested figures. Returns whether one was printed to the terminal.
-fn draw(args: &ReportArgs, answer: &ReportTable, context: &Context, out: &mut dyn Write) -> Result<bool, Failure> {
-    if let Some(file) = &args.svg {
-        let drawn = chart::svg(&chart::Figure::of(answer)?);
-        super::checkpoint::replace(file, &drawn, context)?;
-        say(&format!("wrote {}", file.display()));
-    }
-    if !args.chart || context.json {
+fn draw(
+    args: &ReportArgs,
+    answer: &ReportTable,
+    snapshot: &Snapshot<'_>,
+    context: &Context,
+    out: &mut dyn Write,
+) -> Result<bool, Failure> {
+    let in_terminal = args.chart && !context.json;
+    if args.svg.is_none() && !in_terminal {
         return Ok(false);
     }
-    let drawn = chart::text(&chart::Figure::of(answer)?, output::width(), colours(!io::stdout().is_terminal()));
-    out.write_all(drawn.as_bytes())?;
-    Ok(true)
+    let figure = match answer.keys[..] {
+        [ReportKey::Window] => use_of_windows(args, snapshot, context)?,
+        _ => chart::Figure::of(answer)?,
+    };
+    if let Some(file) = &args.svg {
+        super::checkpoint::replace(file, &chart::svg(&figure), context)?;
+        say(&format!("wrote {}", file.display()));
+    }
+    if in_terminal {
+        let drawn = chart::text(&figure, output::width(), colours(!io::stdout().is_terminal()));
+        out.write_all(drawn.as_bytes())?;
+    }
+    Ok(in_terminal)
+}
+
+/// The figure of a report by window alone: how full the windows of one account were, in the last week by default.
+fn use_of_windows(args: &ReportArgs, snapshot: &Snapshot<'_>, context: &Context) -> Result<chart::Figure, Failure> {
+    const USUAL: i64 = 7 * DAY;
+    let (now, zone) = (context.now_of(snapshot), context.zone());
+    let provider = match &args.provider[..] {
+        [only] => only.as_str().to_owned(),
+        [] => active_provider(snapshot.view(), now)?.ok_or_else(|| {
+            Failure::usage("no provider is active: name the one whose windows are drawn with --provider")
+        })?,
+        _ => return Err(Failure::usage("the windows of one provider can be drawn: give one --provider")),
+    };
+    let (since, until) = range(args.since, args.until, zone, now)?;
+    let until = until.map_or(now, |until| until.min(now));
+    let days = args.days.map(|days| i64::from(days) * DAY);
+    let since = since.unwrap_or_else(|| until.plus(-days.unwrap_or(USUAL)));
+    let account = args.account.first().map(String::as_str);
+    Ok(chart::window_use(snapshot, (&provider, account), (since, until), zone)?)
 }
 
 /// Order, limit and form of the rows.

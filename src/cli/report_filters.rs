@@ -2,6 +2,7 @@
 
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
+use crate::present::failure::say;
 use crate::readers::price::Prices;
 use crate::report::{Report, ReportKey};
 
@@ -50,8 +51,17 @@ pub(crate) fn resolve(snapshot: &Snapshot<'_>, filters: &[(ReportKey, String)]) 
     Ok(resolved)
 }
 
+/// The full name of a project that is named by a part of it; a name that the ledger does not know stays as it is.
+pub(crate) fn project_of(name: &str, snapshot: &Snapshot<'_>) -> Result<String> {
+    let resolved = resolve(snapshot, &[(ReportKey::Project, name.to_owned())])?;
+    if let Some(note) = resolved.notes.first().filter(|_| resolved.is_changed) {
+        say(note);
+    }
+    Ok(resolved.filters.into_iter().next().map_or_else(|| name.to_owned(), |(_, project)| project))
+}
+
 /// Lists the values of a key in the ledger.
-fn values(snapshot: &Snapshot<'_>, key: &ReportKey) -> Result<Vec<String>> {
+pub(super) fn values(snapshot: &Snapshot<'_>, key: &ReportKey) -> Result<Vec<String>> {
     let table = snapshot.report(&Report::by(key.clone()).prices(Prices::none()))?;
     Ok(table.rows.into_iter().filter_map(|mut row| row.keys.pop().flatten()).collect())
 }

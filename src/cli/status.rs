@@ -5,11 +5,13 @@ use std::io::Write;
 use clap::Args;
 
 use super::context::Context;
+use super::import;
 use crate::api::{
     self,
-    status::{Ahead, StatusState},
+    status::{Ahead, StatusState, SuggestedLimit},
 };
 use crate::budget::{ProviderStatus, Status};
+use crate::model::humanize::number::scaled;
 use crate::model::provider::{ProviderId, similar_to};
 use crate::model::time::{Timestamp, Zone};
 use crate::present::bars;
@@ -51,12 +53,14 @@ pub(crate) fn run(args: &StatusArgs, context: &Context, out: &mut dyn Write) -> 
     let mut answer = api::status::answer(&snapshot, now)?;
     if let Some(provider) = &args.provider {
         only(provider, &mut answer.state.status)?;
+        answer.state.suggested_limits.retain(|one| one.provider == provider.as_str());
     }
     if context.json {
         return Answer::new(answer).write(out);
     }
     warn_of_clock(&answer.state);
-    let status = answer.state.status;
+    import::warn_of_outdated(&snapshot, context);
+    let (status, suggested) = (answer.state.status, answer.state.suggested_limits);
     let zone = context.zone();
     if status.providers.is_empty() {
         return Ok(writeln!(
@@ -76,7 +80,30 @@ pub(crate) fn run(args: &StatusArgs, context: &Context, out: &mut dyn Write) -> 
     for provider in &status.providers {
         one(provider, &status, now, zone, out)?;
     }
+    offers(&suggested, out)?;
     switches(&status, zone, out)
+}
+
+/// The limits that observations suggest, and the command that sets them.
+fn offers(suggested: &[SuggestedLimit], out: &mut dyn Write) -> Result<(), Failure> {
+    for one in suggested {
+        let account = one.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
+        let text = format!(
+            "{} observations suggest a {} limit of about {} weighted tokens ({} to {}) for {}{account}. `{}` sets it.",
+            one.observations,
+            one.window.name(),
+            scaled(one.limit.into()),
+            scaled(one.low.into()),
+            scaled(one.high.into()),
+            one.provider,
+            Plain(&one.command)
+        );
+        for line in wrapped(&text, 80) {
+            writeln!(out, "{line}")?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
 }
 
 /// Removes the accounts of other providers.
@@ -121,6 +148,9 @@ fn one(
     for pool in &usage.pools {
         writeln!(out, "{}", bars::pool(pool, now, zone))?;
     }
+    for money in &provider.money {
+        writeln!(out, "{}", bars::money(money, now, zone))?;
+    }
     if usage.reserved > 0 {
         writeln!(out, "  reserved {} for calls in progress", counted(usage.reserved, "limit token"))?;
     }
@@ -128,9 +158,13 @@ fn one(
     for refused in usage.exhausted.iter().chain(&usage.exhausted_models) {
         told("refused", &wording::refusal(refused, now, zone), out)?;
     }
-    if let Some(burn) = &verdict.burn {
-        let outlook = wording::outlook(burn, usage.session.resets_at, now, zone);
-        told("burn", &[Some(wording::rate(burn)), outlook].into_iter().flatten().collect::<Vec<_>>().join(", "), out)?;
+    if let Some(forecast) = &usage.session.forecast {
+        let outlook = wording::outlook(forecast, usage.session.resets_at, now, zone);
+        let parts = [Some(wording::rate(forecast)), outlook].into_iter().flatten().collect::<Vec<_>>();
+        told("burn", &parts.join(", "), out)?;
+    }
+    if let Some(risk) = usage.weekly.forecast.and_then(|told| wording::risk(&told, usage.weekly.resets_at, now, zone)) {
+        told("", &format!("week: {risk}"), out)?;
     }
     let gate = if verdict.gated { " (gated)" } else { "" };
     writeln!(out, "  mode     {}{gate}", verdict.mode.name())?;

@@ -9,8 +9,9 @@ use clap::Args;
 use serde::Serialize;
 
 use super::context::Context;
+use super::statusline_session::SessionInput;
 use crate::ProviderStatus;
-use crate::budget::Ask;
+use crate::budget::{Ask, MoneyWindow};
 use crate::ledger::Snapshot;
 use crate::model::event::Percent;
 use crate::model::humanize::duration::countdown;
@@ -19,13 +20,13 @@ use crate::model::provider::ProviderId;
 use crate::model::time::{MINUTE, Timestamp};
 use crate::present::bars::cells;
 use crate::present::failure::{Failure, say};
+use crate::present::money::dollars;
 use crate::present::output::{Answer, Plain};
 use crate::present::tint::tint;
 use crate::present::wording::length;
-use crate::readers::price::Prices;
 use crate::readers::quota::{self, QuotaFormat};
 use crate::report::{Report, ReportKey};
-use crate::usage::{Pause, WindowUsage, accounts, active_provider, paused};
+use crate::usage::{Cost, Pause, WindowUsage, accounts, active_provider, paused};
 
 /// Maximum size of a document in bytes.
 const LONGEST: u64 = 1 << 20;
@@ -34,7 +35,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// Cells of the bar.
 const CELLS: usize = 8;
 
-/// Print one line for a status bar: windows, mode, tokens of today
+/// Print one line for a status bar: windows, mode, tokens and cost of today, model and context
 ///
 /// The command reads the JSON that Claude Code sends to its statusLine command, and records its windows if they changed. It
 /// always exits with 0 and prints problems on stderr.
@@ -65,6 +66,9 @@ struct StatuslineInput {
     #[serde(flatten)]
     status: ProviderStatus,
     tokens_today: u128,
+    cost_today: Cost,
+    #[serde(flatten)]
+    session: SessionInput,
     paused: Option<Pause>,
     #[serde(skip)]
     now: Timestamp,
@@ -142,7 +146,8 @@ fn tell(args: &StatuslineArgs, context: &Context) -> Result<Option<StatuslineInp
         return Ok(None);
     };
     let provider = ProviderId::resolve(&provider)?;
-    Ok(Some(ask(&snapshot, provider.as_str(), args.account.as_deref(), now, context)?))
+    let session = document.as_deref().map(SessionInput::read).unwrap_or_default();
+    Ok(Some(ask(&snapshot, provider.as_str(), args.account.as_deref(), now, context, session)?))
 }
 
 fn ask(
@@ -151,6 +156,7 @@ fn ask(
     account: Option<&str>,
     now: Timestamp,
     context: &Context,
+    session: SessionInput,
 ) -> Result<StatuslineInput, Failure> {
     let known = accounts(snapshot.view())?;
     let own = || known.iter().filter(|one| one.provider == provider);
@@ -164,13 +170,15 @@ fn ask(
     // The line shows no all-time totals, so they are computed only for JSON.
     let status = snapshot.provider_status(&ask, context.json, now)?;
     let zone = context.zone();
-    let mut today = Report::by_all([]).prices(Prices::none()).tz(zone).since(zone.start_of_day(zone.day(now)));
+    let midnight = zone.start_of_day(zone.day(now));
+    let mut today = Report::by_all([]).tz(zone).since(midnight).until(now.plus(1));
     today = today.only(ReportKey::Provider, provider)?;
     if let Some(account) = account {
         today = today.only(ReportKey::Account, account)?;
     }
-    let tokens_today = snapshot.report(&today)?.total.tokens.total();
-    Ok(StatuslineInput { status, tokens_today, paused: paused(snapshot.view(), now)?, now })
+    let today = snapshot.report(&today)?.total;
+    let (tokens_today, cost_today) = (today.tokens.total(), today.cost);
+    Ok(StatuslineInput { status, tokens_today, cost_today, session, paused: paused(snapshot.view(), now)?, now })
 }
 
 /// The form of the line.
@@ -184,7 +192,7 @@ impl Style {
         Self { ascii: args.ascii, colour: crate::present::tint::colours(args.no_color) }
     }
 
-    /// Formats `anthropic 5h 42% ▕███░░░░░▏ 2h10m · 7d 61% · deep · 1.20M tok today`.
+    /// `anthropic 5h 42% ▕███░░░░░▏ 2h10m · 7d 61% · deep · 1.20M tok today · $3.20 · Opus 4.5 · ctx 37%`
     fn line(&self, told: &StatuslineInput) -> String {
         let (usage, verdict) = (&told.status.usage, &told.status.budget);
         let account = usage.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
@@ -200,7 +208,15 @@ impl Style {
         let wait = wait.map(|at| format!(" {}", countdown(Some(at.millis() - told.now.millis()))));
         parts.push(format!("{}{}", verdict.mode, wait.unwrap_or_default()));
         parts.extend(told.paused.as_ref().map(|pause| format!("paused ({})", Plain(&pause.reason))));
+        parts.extend(told.status.money.iter().filter(|money| money.project.is_none()).map(|money| self.money(money)));
         parts.push(format!("{} tok today", scaled(told.tokens_today)));
+        parts.extend(told.cost_today.usd.map(dollars));
+        parts.extend(told.session.model.as_ref().map(|model| Plain(model).to_string()));
+        parts.extend(
+            told.session
+                .context_percent
+                .map(|used| format!("ctx {}", self.painted(&format!("{}%", used.rounded()), used))),
+        );
         let line = parts.join(if self.ascii { " | " } else { " · " });
         if self.ascii { line.chars().map(|char| if char.is_ascii() { char } else { '?' }).collect() } else { line }
     }
@@ -218,7 +234,18 @@ impl Style {
             return format!("{name} {shown}");
         }
         let left = window.resets_at.map(|end| format!(" {}", countdown(Some(end.millis() - now.millis()))));
+        let full = window.forecast.filter(|told| told.before_reset == Some(true)).and_then(|told| told.used_up_at);
+        let full = full
+            .filter(|end| *end > now)
+            .map(|end| format!(" (full in {})", countdown(Some(end.millis() - now.millis()))));
+        let left = Some(left.unwrap_or_default() + &full.unwrap_or_default());
         format!("{name} {shown} {}{}", self.bar(percent), left.unwrap_or_default())
+    }
+
+    /// `$4.00/$20.00 a day`
+    fn money(&self, money: &MoneyWindow) -> String {
+        let spent = self.painted(&dollars(money.cost.usd.unwrap_or_default()), money.percent);
+        format!("{spent}/{} a {}", dollars(money.limit_usd), money.period.name())
     }
 
     fn bar(&self, percent: Percent) -> String {

@@ -23,6 +23,8 @@ pub use engine::first::first;
 pub use engine::follow::Follower;
 pub use engine::preview::{Amendment, Preview, Withdrawal, preview};
 pub use engine::run::run;
+#[cfg(feature = "cli")]
+pub(crate) use health::changed::changed_logs;
 pub use health::inventory::{ExpiringLog, Surveyed, Unreadable, survey};
 pub use health::schema_drift::SchemaDrift;
 pub use health::self_check::{CheckedLog, SkipCount, self_check};

@@ -1,9 +1,10 @@
 //! Quota windows as plain-text bars.
 
+use crate::budget::MoneyWindow;
 use crate::model::event::Percent;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::clock::{duration, short};
-use crate::present::output::{and_cost, counted, grouped, used};
+use crate::present::output::{Plain, and_cost, counted, grouped, used};
 use crate::present::wording;
 use crate::usage::{Basis, Pool, WindowUsage};
 
@@ -42,6 +43,14 @@ pub(crate) fn pool(pool: &Pool, now: Timestamp, zone: Zone) -> String {
     let (name, told) = (wording::pool(pool), format!("{percent}{}{old}", reset.unwrap_or_default()));
     // A long name gets its own line.
     if name.chars().count() < 9 { format!("  {name:<9}{told}") } else { format!("  {name}\n  {:<9}{told}", "") }
+}
+
+/// A money budget, as a window's line: `day      [####----] 20 %  $4.00 of $20.00, resets in 3h`.
+pub(crate) fn money(money: &MoneyWindow, now: Timestamp, zone: Zone) -> String {
+    let reset = format!("resets in {} ({})", duration(now, money.resets_at), short(money.resets_at, zone));
+    let told = format!("{} {:>4} %  {reset}", bar(money.percent), money.percent);
+    let project = money.project.as_ref().map(|project| format!(" of {}", Plain(project))).unwrap_or_default();
+    format!("  {:<9}{told}\n  {:<9}{}{project}", money.period.name(), "", wording::spent(money))
 }
 
 /// Formats when a window ends, and the time until then.

@@ -1,12 +1,56 @@
 //! Adds the cost of each account's windows to the status.
 
-use crate::budget::Status;
+use crate::budget::{Ask, Status};
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::model::invariant::bug;
-use crate::model::time::Timestamp;
+use crate::model::time::{Timestamp, Zone};
 use crate::report::{Report, ReportKey};
-use crate::usage::{Cost, WindowUsage};
+use crate::usage::{Cost, Usage, WindowUsage};
+
+/// What an account used, with the computed cost of its windows.
+pub(crate) fn usage(
+    snapshot: &Snapshot<'_>,
+    account: (&str, Option<&str>),
+    now: Timestamp,
+) -> Result<crate::usage::ProviderUsage> {
+    let mut ask = Ask::new(account.0)?;
+    if let Some(name) = account.1 {
+        ask = ask.account(name);
+    }
+    let mut usage = snapshot.provider_status(&ask, false, now)?.usage;
+    for window in [&mut usage.session, &mut usage.weekly] {
+        if window.usage.requests > 0 {
+            window.usage.cost = in_window(snapshot, account, window)?;
+        }
+    }
+    Ok(usage)
+}
+
+/// What an account's calls since midnight cost.
+pub(crate) fn today(
+    snapshot: &Snapshot<'_>,
+    (provider, account): (&str, Option<&str>),
+    zone: Zone,
+    now: Timestamp,
+) -> Result<Cost> {
+    Ok(used_today(snapshot, (provider, account), zone, now)?.cost)
+}
+
+/// What an account used since midnight.
+pub(crate) fn used_today(
+    snapshot: &Snapshot<'_>,
+    (provider, account): (&str, Option<&str>),
+    zone: Zone,
+    now: Timestamp,
+) -> Result<Usage> {
+    let midnight = zone.start_of_day(zone.day(now));
+    let report = Report::by(ReportKey::Account).since(midnight).until(now.plus(1));
+    let table = snapshot.report(&report.only(ReportKey::Provider, provider)?)?;
+    let row = table.rows.into_iter().find(|row| row.keys.first().is_some_and(|key| key.as_deref() == account));
+    // An account without a call today has no row.
+    Ok(row.map(|row| row.usage).unwrap_or_default())
+}
 
 /// Returns the status at a time. Unlike [`Snapshot::status`], which reads no prices, it includes the computed cost of
 /// the windows and of all calls.

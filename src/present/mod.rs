@@ -1,5 +1,6 @@
 //! Shared by the surfaces: bars, tables, numbers, clocks and wording.
 
+pub(crate) mod alerts;
 pub(crate) mod bars;
 pub(crate) mod chart;
 pub(crate) mod clock;

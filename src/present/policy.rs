@@ -96,6 +96,12 @@ pub(crate) enum Setting {
     StaleAfter,
     /// Which feeds count
     Feeds,
+    /// The money limit of a day
+    UsdDay,
+    /// The money limit of a week
+    UsdWeek,
+    /// The money limit of a month
+    UsdMonth,
 }
 
 impl From<Setting> for LimitSetting {
@@ -110,6 +116,9 @@ impl From<Setting> for LimitSetting {
             Setting::Thresholds => Self::Thresholds,
             Setting::StaleAfter => Self::StaleAfter,
             Setting::Feeds => Self::Feeds,
+            Setting::UsdDay => Self::UsdDay,
+            Setting::UsdWeek => Self::UsdWeek,
+            Setting::UsdMonth => Self::UsdMonth,
         }
     }
 }
@@ -126,6 +135,9 @@ pub(crate) const fn setting(setting: LimitSetting) -> &'static str {
         LimitSetting::Thresholds => "thresholds",
         LimitSetting::StaleAfter => "stale-after",
         LimitSetting::Feeds => "feeds",
+        LimitSetting::UsdDay => "usd-day",
+        LimitSetting::UsdWeek => "usd-week",
+        LimitSetting::UsdMonth => "usd-month",
     }
 }
 

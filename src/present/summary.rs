@@ -1,6 +1,7 @@
 //! Summarises an event in one line.
 
 use crate::model::event::{LimitSet, Payload, PriceSet, TokenRecord};
+use crate::model::time::Zone;
 use crate::model::tokens::TokenClass;
 use crate::present::output::{Plain, counted, grouped};
 
@@ -86,6 +87,9 @@ fn raw(payload: &Payload) -> String {
             format!("position {}{author}{}", data.position, because(Some(&data.reason)))
         }
         Payload::PriceSet(data) => price(data),
+        Payload::AlertSet(data) => crate::present::alerts::rule(data),
+        Payload::AlertFired(data) => crate::present::alerts::message(data, Zone::UTC),
+        Payload::AlertDelivery(data) => crate::present::alerts::delivery(data),
     }
 }
 
@@ -125,8 +129,13 @@ fn limits(data: &LimitSet) -> String {
     parts.extend(data.thresholds.map(|at| format!("warn {} %, stop {} %, margin {} %", at.warn, at.stop, at.margin)));
     parts.extend(data.stale_after_seconds.map(|seconds| format!("observations fresh for {seconds} s")));
     parts.extend(data.feeds.as_ref().map(|feeds| format!("feeds {feeds}")));
+    for (period, usd) in [("day", data.usd_day), ("week", data.usd_week), ("month", data.usd_month)] {
+        parts.extend(usd.map(|usd| format!("${usd} a {period}")));
+    }
+    parts.extend(data.usd_zone.map(|zone| format!("days of {zone}")));
     parts.extend(data.unset.iter().map(|setting| format!("unset {}", crate::present::policy::setting(*setting))));
-    format!("{}: {}", account(data.provider.as_str(), data.account.as_deref()), parts.join(", "))
+    let project = data.project.as_ref().map(|project| format!(", project {project}")).unwrap_or_default();
+    format!("{}{project}: {}", account(data.provider.as_str(), data.account.as_deref()), parts.join(", "))
 }
 
 fn account(provider: &str, account: Option<&str>) -> String {

@@ -47,6 +47,16 @@ impl Tint {
             Self::Red => 203,
         }
     }
+
+    /// The same on a light background.
+    #[cfg_attr(not(feature = "tui"), allow(dead_code))] // only the dashboard knows the background
+    pub(crate) const fn on_light(self) -> u8 {
+        match self {
+            Self::Mint => 29,
+            Self::Amber => 130,
+            Self::Red => 160,
+        }
+    }
 }
 
 /// Returns the tint of a percentage.

@@ -1,32 +1,70 @@
 //! The wording of decisions, shared by the surfaces.
 
-use crate::budget::Burn;
+use crate::budget::MoneyWindow;
 use crate::model::event::Position;
-use crate::model::time::{MINUTE, Timestamp, Zone};
+use crate::model::time::{Timestamp, Zone};
 use crate::present::clock::{duration, short};
-use crate::present::output::Plain;
-use crate::usage::{Basis, Exhausted, Pause, Pool, ProviderSignal, WindowUsage};
+use crate::present::money::dollars;
+use crate::present::output::{Plain, counted};
+use crate::usage::{Basis, Exhausted, Forecast, Pause, Pool, ProviderSignal, WindowUsage};
 
-/// Formats `0.25%/min` from a rate per hour.
-pub(crate) fn rate(burn: &Burn) -> String {
-    format!("{:.2}%/min", f64::from(burn.percent_per_hour.hundredths()) / 6_000.0)
+/// `0.25%/min`; a slow rate by the hour: `2.40%/h`.
+pub(crate) fn rate(forecast: &Forecast) -> String {
+    let hourly = f64::from(forecast.percent_per_hour.hundredths()) / 100.0;
+    // Below that, two decimals of a minute show fewer than two digits.
+    if hourly > 0.0 && hourly < 6.0 { format!("{hourly:.2}%/h") } else { format!("{:.2}%/min", hourly / 60.0) }
 }
 
-/// Describes when the session window is exhausted at its rate, and whether it resets before.
-pub(crate) fn outlook(burn: &Burn, resets_at: Option<Timestamp>, now: Timestamp, zone: Zone) -> Option<String> {
-    let minutes = i64::try_from(burn.minutes_left?).unwrap_or(i64::MAX);
-    let end = now.plus(minutes.saturating_mul(MINUTE));
-    Some(match resets_at {
-        _ if minutes == 0 => "used up".to_owned(),
-        Some(reset) if reset <= end => "resets before it is used up".to_owned(),
-        Some(reset) => format!(
-            "used up in {} ({}), {} before it resets",
-            duration(now, end),
-            zone.local(end).format("%H:%M"),
-            duration(end, reset)
-        ),
-        None => format!("used up in {}", duration(now, end)),
-    })
+/// The time of the day, with the date where that is not today's.
+fn hour(at: Timestamp, now: Timestamp, zone: Zone) -> String {
+    let today = zone.day(at) == zone.day(now);
+    if today { zone.local(at).format("%H:%M").to_string() } else { short(at, zone) }
+}
+
+/// When a window is used up at its rate, with an interval, and whether it resets before.
+pub(crate) fn outlook(forecast: &Forecast, resets_at: Option<Timestamp>, now: Timestamp, zone: Zone) -> Option<String> {
+    let end = forecast.used_up_at?;
+    if end <= now {
+        return Some("used up".to_owned());
+    }
+    if let Some(reset) = resets_at.filter(|reset| *reset <= end) {
+        let then = forecast.percent_at_reset.map(|percent| format!(" (about {} % then)", percent.rounded()));
+        let lasts = format!("resets before it is used up{}", then.unwrap_or_default());
+        let early = forecast.earliest_at.filter(|early| *early < reset);
+        let early = early.map(|early| format!("; it may be used up from {} on", hour(early, now, zone)));
+        return Some(lasts + &early.unwrap_or_default());
+    }
+    let interval = match (forecast.earliest_at, forecast.latest_at) {
+        (Some(early), Some(late)) => {
+            let late =
+                resets_at.filter(|reset| *reset < late).map_or(hour(late, now, zone), |_| "its reset".to_owned());
+            format!(", between {} and {late}", hour(early, now, zone))
+        }
+        (Some(early), None) => format!(", not before {}", hour(early, now, zone)),
+        _ => String::new(),
+    };
+    let before = resets_at.map(|reset| format!(", {} before it resets", duration(end, reset)));
+    let (left, at) = (duration(now, end), hour(end, now, zone));
+    Some(format!("used up in {left} ({at}{interval}){}", before.unwrap_or_default()))
+}
+
+/// The forecast of a window that may be used up before it resets.
+pub(crate) fn risk(forecast: &Forecast, resets_at: Option<Timestamp>, now: Timestamp, zone: Zone) -> Option<String> {
+    let early = forecast.earliest_at.or(forecast.used_up_at)?;
+    if resets_at.is_some_and(|reset| reset <= early) {
+        return None;
+    }
+    Some(format!("{}, {}", rate(forecast), outlook(forecast, resets_at, now, zone)?))
+}
+
+/// `$4.00 of $20.00 (20 %), 2 unpriced calls`
+pub(crate) fn spent(money: &MoneyWindow) -> String {
+    let unpriced = match money.cost.unpriced_requests {
+        0 => String::new(),
+        calls => format!(", {} unpriced", counted(calls, "call")),
+    };
+    let (spent, limit) = (dollars(money.cost.usd.unwrap_or_default()), dollars(money.limit_usd));
+    format!("{spent} of {limit} ({} %){unpriced}", money.percent)
 }
 
 /// Names the commands that correct or withdraw a record.
@@ -85,20 +123,30 @@ pub(crate) fn pause(pause: &Pause, now: Timestamp, zone: Zone) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::time::HOUR;
+    use crate::model::event::LimitSet;
+    use crate::model::time::{HOUR, QUARTER};
+    use crate::{Ledger, TokenRecord};
 
     const NOW: Timestamp = Timestamp::from_millis(0);
 
     #[test]
-    fn a_rate_is_by_the_minute() {
-        let burn = Burn { percent_per_hour: "15".parse().unwrap(), minutes_left: Some(90) };
-        assert_eq!(rate(&burn), "0.25%/min");
-        let told = |reset: Option<i64>| outlook(&burn, reset.map(|hours| NOW.plus(hours * HOUR)), NOW, Zone::UTC);
-        assert_eq!(told(Some(1)).unwrap(), "resets before it is used up");
-        assert_eq!(told(Some(3)).unwrap(), "used up in 1h 30m (01:30), 1h 30m before it resets");
-        assert_eq!(told(None).unwrap(), "used up in 1h 30m");
-        let idle = Burn { minutes_left: None, ..burn };
-        assert_eq!(outlook(&idle, None, NOW, Zone::UTC), None);
+    fn a_rate_is_by_the_minute_and_an_end_has_an_interval() {
+        // 10 % in each of five hours, then a burst: 50 % are left.
+        let ledger = Ledger::in_memory().unwrap();
+        ledger.set_limit(LimitSet::new("openai").unwrap().session(1_000), NOW).unwrap();
+        for quarter in 0..=8 {
+            let call = TokenRecord::new("openai", "gpt-5").input(if quarter % 2 == 0 { 80 } else { 20 });
+            ledger.record(call, NOW.plus(quarter * QUARTER)).unwrap();
+        }
+        let now = NOW.plus(8 * QUARTER);
+        let told = ledger.provider("openai", now).unwrap().session.forecast.unwrap();
+        assert_eq!(rate(&told), "0.40%/min");
+        let outlook = |reset: Option<i64>| outlook(&told, reset.map(|hours| now.plus(hours * HOUR)), now, Zone::UTC);
+        assert!(outlook(Some(1)).unwrap().starts_with("resets before it is used up (about "));
+        let text = outlook(Some(5)).unwrap();
+        assert!(text.starts_with("used up in 2h 10m (04:10, between 03:"), "{text}");
+        assert!(text.ends_with("), 2h 49m before it resets"), "{text}");
+        assert!(outlook(None).unwrap().starts_with("used up in 2h 10m (04:10, between 03:"));
     }
 
     #[test]

@@ -50,7 +50,10 @@ fn subject(payload: &Payload) -> Option<Subject<'_>> {
         | Payload::BudgetReleased(_)
         | Payload::EventShredded(_)
         | Payload::PeriodSealed(_)
-        | Payload::PriceSet(_) => return Some(Subject::Ledger),
+        | Payload::PriceSet(_)
+        | Payload::AlertSet(_)
+        | Payload::AlertFired(_)
+        | Payload::AlertDelivery(_) => return Some(Subject::Ledger),
         Payload::TokensRecorded(_) | Payload::TokensAmended(_) | Payload::EventVoided(_) | Payload::Imported(_) => {
             return None;
         }

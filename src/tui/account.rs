@@ -8,6 +8,7 @@ use super::model::{ScreenState, ViewModel};
 use super::text::cut;
 use super::theme::Theme;
 use crate::ProviderStatus;
+use crate::budget::MoneyWindow;
 use crate::present::bars::made_of;
 use crate::present::clock::duration;
 use crate::present::output::{Plain, grouped, used, wrapped};
@@ -166,6 +167,8 @@ impl<'s> AccountBlock<'s> {
         } else {
             lines.extend(self.unmetered().into_iter().map(|line| (8, line)));
         }
+        lines.extend(self.one.money.iter().map(|money| (6, self.money(money))));
+        lines.extend(self.today().map(|line| (5, line)));
         lines.push((1, self.named("All time", &used(&usage.all_time))));
         lines.extend(self.last().map(|line| (2, line)));
         let warnings = verdict.warnings.iter().take(2);
@@ -191,6 +194,18 @@ impl<'s> AccountBlock<'s> {
     fn said(&self, window: &WindowUsage) -> Option<Line<'static>> {
         let said = cut(&wording::said(window, self.view_model.now)?, self.width.saturating_sub(NAMES));
         Some(Line::styled(format!("{:<NAMES$}{said}", ""), self.theme.dim()))
+    }
+
+    /// What the account used since midnight.
+    fn today(&self) -> Option<Line<'static>> {
+        let today = self.view_model.today.get(self.number).filter(|today| today.requests > 0)?;
+        Some(self.named("Today", &used(today)))
+    }
+
+    fn money(&self, money: &MoneyWindow) -> Line<'static> {
+        let name = format!("$ {}", money.period.name());
+        let project = money.project.as_ref().map(|project| format!(" {}", Plain(project))).unwrap_or_default();
+        self.bar(&name, Some(money.percent), Some(money.resets_at), &project)
     }
 
     fn pool(&self, pool: &Pool) -> Line<'static> {
@@ -230,11 +245,14 @@ impl<'s> AccountBlock<'s> {
     }
 
     fn burn(&self) -> Option<Line<'static>> {
-        let (burn, view_model) = (self.one.budget.burn?, self.view_model);
+        let (session, view_model) = (&self.one.usage.session, self.view_model);
+        let forecast = session.forecast?;
         let mut line = Line::from(format!("{:<NAMES$}", "Burn"));
-        line.push_span(Span::styled(wording::rate(&burn), self.theme.good()));
-        if let Some(told) = wording::outlook(&burn, self.one.usage.session.resets_at, view_model.now, view_model.zone) {
-            line.push_span(Span::raw(format!("  {told}")));
+        let rate = wording::rate(&forecast);
+        let room = self.width.saturating_sub(NAMES + rate.chars().count() + 2);
+        line.push_span(Span::styled(rate, self.theme.good()));
+        if let Some(told) = wording::outlook(&forecast, session.resets_at, view_model.now, view_model.zone) {
+            line.push_span(Span::raw(format!("  {}", cut(&told, room))));
         }
         Some(line)
     }

@@ -8,11 +8,15 @@ use super::model::{DayUse, ViewModel};
 use super::text::{put, rule};
 use super::theme::Theme;
 use crate::model::humanize::number::scaled;
+use crate::present::money::dollars;
 
 /// Distinguishes providers without colours.
 const GLYPHS: [&str; 4] = ["█", "▓", "▒", "░"];
 /// Columns of the date and of the sum.
 const SIDES: usize = 7 + 8;
+/// Columns of a day's cost, and the width from which on there is room for it.
+const MONEY: usize = 11;
+const WITH_MONEY: usize = 44;
 
 /// Returns the glyph of a provider.
 fn glyph(number: usize) -> &'static str {
@@ -29,8 +33,9 @@ pub(super) fn draw(view_model: &ViewModel, theme: Theme, area: Rect, buffer: &mu
     let rows = usize::from(area.height).saturating_sub(1);
     let days = view_model.days.get(view_model.days.len().saturating_sub(rows)..).unwrap_or_default();
     let most = days.iter().map(DayUse::total).max().unwrap_or(0);
-    let cells = usize::from(area.width).saturating_sub(SIDES);
-    let mut lines: Vec<Line<'static>> = days.iter().map(|day| bar(day, most, cells, theme)).collect();
+    let money = usize::from(area.width) >= WITH_MONEY && days.iter().any(|day| day.usd.is_some());
+    let cells = usize::from(area.width).saturating_sub(if money { SIDES + MONEY } else { SIDES });
+    let mut lines: Vec<Line<'static>> = days.iter().map(|day| bar(day, most, (cells, money), theme)).collect();
     lines.push(legend(view_model, days, theme));
     for (line, row) in lines.into_iter().zip(area.rows()) {
         put(&line, row, buffer);
@@ -42,7 +47,7 @@ fn share(part: u128, most: u128, cells: usize) -> usize {
     usize::try_from(part.saturating_mul(cells as u128) / most.max(1)).unwrap_or(cells)
 }
 
-fn bar(day: &DayUse, most: u128, cells: usize, theme: Theme) -> Line<'static> {
+fn bar(day: &DayUse, most: u128, (cells, money): (usize, bool), theme: Theme) -> Line<'static> {
     let mut line = Line::from(Span::styled(format!("{}  ", day.date.format("%m-%d")), theme.dim()));
     let (mut sum, mut filled) = (0_u128, 0);
     for (number, tokens) in day.tokens.iter().enumerate() {
@@ -57,6 +62,10 @@ fn bar(day: &DayUse, most: u128, cells: usize, theme: Theme) -> Line<'static> {
         0 => Span::styled(format!("{:>8}", "-"), theme.dim()),
         total => Span::raw(format!("{:>8}", scaled(total))),
     });
+    if money {
+        let usd = day.usd.map(dollars).unwrap_or_default();
+        line.push_span(Span::styled(format!("{usd:>MONEY$}"), theme.dim()));
+    }
     line
 }
 

@@ -66,7 +66,7 @@ pub fn render(
     let state = ScreenState::new(ViewModel::look(snapshot, now.into(), zone, DAYS)?);
     let area = Rect::new(0, 0, width, height);
     let mut buffer = Buffer::empty(area);
-    draw::draw(&state, Theme::new(false), area, &mut buffer);
+    draw::draw(&state, Theme::plain(), area, &mut buffer);
     Ok(lines_of(&buffer))
 }
 
@@ -97,7 +97,7 @@ pub fn panel(
     let found = state.view_model.status.providers.iter().position(|one| one.usage.provider == provider.as_str());
     let Some(found) = found else { return Ok(String::new()) };
     state.selected = found;
-    let lines = windows::panel(&state, usize::from(width), Theme::new(false));
+    let lines = windows::panel(&state, usize::from(width), Theme::plain());
     let mut text: Vec<String> = lines.into_iter().map(|line| line.to_string()).collect();
     text.push(String::new());
     Ok(text.join("\n"))

@@ -11,9 +11,10 @@ use super::theme::Theme;
 use crate::present::output::Plain;
 use crate::present::tint::Tint;
 
-/// Keys in the help.
-const KEYS: [(&str, &str); 7] = [
+/// The keys, for the help.
+const KEYS: [(&str, &str); 8] = [
     ("↑ ↓ j k Tab", "select a provider account"),
+    ("click, wheel", "the same; Shift selects text"),
     ("r", "say how much of a window is used"),
     ("R", "say that the session was reset"),
     ("p", "pause work"),
@@ -43,6 +44,14 @@ fn lines(modal: &Modal, state: &ScreenState, theme: Theme) -> (&'static str, Vec
             vec![
                 Line::raw(format!("{whose}: was the session window reset?")),
                 Line::raw("0 % would be used, recorded as your word."),
+                Line::styled("y = yes   n = no", theme.good()),
+            ],
+        ),
+        Modal::Pause => (
+            "pause",
+            vec![
+                Line::raw("Pause all work until it is resumed?"),
+                Line::raw("Every gate waits meanwhile."),
                 Line::styled("y = yes   n = no", theme.good()),
             ],
         ),

@@ -5,4 +5,4 @@ mod view_model;
 
 pub(crate) use keys::{Action, Modal, ScreenState};
 pub use keys::{KeyEntry, modal_input};
-pub(crate) use view_model::{DayUse, ViewModel};
+pub(crate) use view_model::{DayUse, HOUR_USE, ViewModel};

@@ -3,7 +3,8 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use ratatui::crossterm::event::{self, Event, KeyEventKind};
+use ratatui::crossterm::event::{self, DisableMouseCapture, EnableMouseCapture, Event, KeyEventKind};
+use ratatui::crossterm::execute;
 
 use super::draw::draw;
 use super::model::{Action, ScreenState, ViewModel};
@@ -32,12 +33,15 @@ pub(crate) fn run(
     interval: Duration,
 ) -> io::Result<()> {
     let mut terminal = ratatui::try_init()?;
+    // A terminal without a mouse ignores this.
+    execute!(io::stdout(), EnableMouseCapture)?;
     let mut state = ScreenState::new(view_model);
     let done = watch(backend, &mut state, interval, &mut |state| {
         let drawn = terminal.draw(|frame| draw(state, theme, frame.area(), frame.buffer_mut()));
         drawn.map(|_| ())
     });
-    let restored = ratatui::try_restore();
+    let mouse = execute!(io::stdout(), DisableMouseCapture);
+    let restored = ratatui::try_restore().and(mouse);
     done?;
     restored
 }
@@ -55,6 +59,7 @@ fn watch(
         if event::poll(TICK.min(interval))? {
             match event::read()? {
                 Event::Key(key) if key.kind != KeyEventKind::Release => action = state.key(key),
+                Event::Mouse(mouse) => state.mouse(mouse),
                 _ => {}
             }
         }

@@ -75,7 +75,7 @@ fn buffer(state: &ScreenState, theme: Theme, width: u16, height: u16) -> Buffer 
 
 /// Compares a screen with the stored one of this name.
 fn same(name: &str, state: &ScreenState, (width, height): (u16, u16)) {
-    let shown = lines_of(&buffer(state, Theme::new(true), width, height));
+    let shown = lines_of(&buffer(state, Theme::dark(), width, height));
     let path = format!("{}/tests/fixtures/tui/{name}.txt", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("UPDATE_SCREENS").is_some() {
         std::fs::write(&path, &shown).unwrap();
@@ -143,7 +143,7 @@ fn hostile_names_reach_no_cell_of_the_screen() {
     for key in ["", "j", "j", "j", "j", "?", "\u{1b}", "u"] {
         press(&mut shown, key);
         for (width, height) in [(120, 60), (80, 24), (40, 12)] {
-            let screen = buffer(&shown, Theme::new(true), width, height);
+            let screen = buffer(&shown, Theme::dark(), width, height);
             for symbol in screen.content().iter().map(ratatui::buffer::Cell::symbol) {
                 let hidden = symbol.chars().find(|char| {
                     char.is_control()
@@ -154,7 +154,7 @@ fn hostile_names_reach_no_cell_of_the_screen() {
             }
         }
     }
-    let screen = lines_of(&buffer(&state(&ledger), Theme::new(true), 160, 80));
+    let screen = lines_of(&buffer(&state(&ledger), Theme::dark(), 160, 80));
     assert!(screen.contains("2Jc"), "the texts are shown:\n{screen}");
 }
 
@@ -235,13 +235,13 @@ fn the_past_can_only_be_looked_at() {
 #[test]
 fn a_read_only_ledger_is_shown_as_one() {
     let mut shown = state(&busy());
-    assert!(!lines_of(&buffer(&shown, Theme::new(false), 80, 24)).contains("read-only"));
+    assert!(!lines_of(&buffer(&shown, Theme::plain(), 80, 24)).contains("read-only"));
     shown.view_model.obstacle = Some("the file cannot be written to".to_owned());
-    let text = lines_of(&buffer(&shown, Theme::new(false), 80, 24));
+    let text = lines_of(&buffer(&shown, Theme::plain(), 80, 24));
     assert!(text.contains("read-only: the file cannot be written to") && !text.contains("p pause"), "{text}");
     // A message replaces the keys; the mark remains.
     shown.message = Some("no".to_owned());
-    assert!(lines_of(&buffer(&shown, Theme::new(false), 80, 24)).contains("read-only"));
+    assert!(lines_of(&buffer(&shown, Theme::plain(), 80, 24)).contains("read-only"));
 }
 
 #[test]
@@ -251,8 +251,8 @@ fn no_colour_means_none() {
         let buffer = buffer(&shown, theme, 120, 40);
         buffer.content.iter().any(|cell| cell.fg != Color::Reset || cell.bg != Color::Reset)
     };
-    assert!(coloured(Theme::new(true)));
-    assert!(!coloured(Theme::new(false)));
+    assert!(coloured(Theme::dark()));
+    assert!(!coloured(Theme::plain()));
 }
 
 #[test]
@@ -265,12 +265,12 @@ fn no_size_is_too_small() {
         press(&mut shown, keys);
         for width in [1, 2, 3, 5, 8, 10, 13, 20, 39, 40, 60, 99, 100, 130] {
             for height in [1, 2, 3, 4, 5, 8, 12, 15, 16, 19, 20, 24, 31, 32, 40] {
-                let text = lines_of(&buffer(&shown, Theme::new(true), width, height));
+                let text = lines_of(&buffer(&shown, Theme::dark(), width, height));
                 assert!(!text.chars().any(|char| char.is_control() && char != '\n'), "{width}x{height}\n{text}");
             }
         }
     }
-    let past = buffer(&shown, Theme::new(true), 0, 0);
+    let past = buffer(&shown, Theme::dark(), 0, 0);
     assert!(past.content.is_empty());
 }
 

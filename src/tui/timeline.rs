@@ -1,10 +1,10 @@
-//! The active provider over the last days, with its switches.
+//! Which provider was worked with when: a strip of the last days, from records and switches.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::model::ViewModel;
+use super::model::{HOUR_USE, ViewModel};
 use super::text::{cut, put, rule};
 use super::theme::Theme;
 use crate::model::time::{DAY, Timestamp};
@@ -24,8 +24,53 @@ pub(super) fn letters(names: &[String]) -> Vec<char> {
     taken
 }
 
-/// Returns the active provider at the end of each of `cells` intervals.
-fn strip(view_model: &ViewModel, cells: usize) -> Vec<Option<usize>> {
+/// Who is shown in a cell of the strip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cell {
+    /// The provider with the most recorded tokens.
+    Worked(usize),
+    /// Nothing is recorded, and work was last switched to this provider.
+    Switched(usize),
+    /// Nothing is known.
+    Nobody,
+}
+
+/// Who worked in each of `cells` stretches of time.
+fn strip(view_model: &ViewModel, cells: usize) -> Vec<Cell> {
+    let Some(first) = view_model.days.first() else { return Vec::new() };
+    let (from, to) = (view_model.zone.start_of_day(first.date).millis(), view_model.now.millis());
+    let border = |cell: usize| {
+        let part = i128::from(to - from) * cell as i128 / cells.max(1) as i128;
+        from + i64::try_from(part).unwrap_or(0)
+    };
+    let switched = switched(view_model, cells);
+    let cell = |number: usize| {
+        let (start, end) = (border(number), border(number + 1));
+        // Of an hour that is longer than a cell, each of its cells shows the whole.
+        let within = view_model.hours.iter().filter(|hour| {
+            let begins = hour.from.millis();
+            begins < end && begins + HOUR_USE > start && (begins >= start || end - start < HOUR_USE)
+        });
+        let mut sums = vec![0_u128; view_model.names.len()];
+        for hour in within {
+            sums.iter_mut().zip(&hour.tokens).for_each(|(sum, tokens)| *sum += tokens);
+        }
+        let most = sums
+            .iter()
+            .enumerate()
+            .filter(|(_, sum)| **sum > 0)
+            .max_by_key(|(number, sum)| (**sum, usize::MAX - number));
+        match (most, switched.get(number).copied().flatten()) {
+            (Some((worked, _)), _) => Cell::Worked(worked),
+            (None, Some(last)) => Cell::Switched(last),
+            (None, None) => Cell::Nobody,
+        }
+    };
+    (0..cells).map(cell).collect()
+}
+
+/// The provider that work was last switched to, at the end of each of `cells` stretches of time, by number.
+fn switched(view_model: &ViewModel, cells: usize) -> Vec<Option<usize>> {
     let Some(first) = view_model.days.first() else { return Vec::new() };
     let (from, to) = (view_model.zone.start_of_day(first.date).millis(), view_model.now.millis());
     let timeline = &view_model.status.timeline;
@@ -59,17 +104,18 @@ pub(super) fn draw(view_model: &ViewModel, theme: Theme, area: Rect, buffer: &mu
     }
 }
 
-/// Formats `A━━━━━━━━━━O━━━A━━━`.
+/// `A━━━━──····O━━━A━━━`
 fn segments(view_model: &ViewModel, width: usize, theme: Theme) -> Line<'static> {
     let letters = letters(&view_model.names);
     let mut line = Line::default();
     for run in strip(view_model, width).chunk_by(|one, next| one == next) {
-        line.push_span(match run.first().copied().flatten() {
-            None => Span::styled("·".repeat(run.len()), theme.dim()),
-            Some(number) => {
-                let letter = letters.get(number).copied().unwrap_or('?');
-                Span::styled(format!("{letter}{}", "━".repeat(run.len() - 1)), theme.provider(number))
+        line.push_span(match run.first() {
+            Some(Cell::Worked(number)) => {
+                let letter = letters.get(*number).copied().unwrap_or('?');
+                Span::styled(format!("{letter}{}", "━".repeat(run.len() - 1)), theme.provider(*number))
             }
+            Some(Cell::Switched(number)) => Span::styled("─".repeat(run.len()), theme.provider(*number)),
+            Some(Cell::Nobody) | None => Span::styled("·".repeat(run.len()), theme.dim()),
         });
     }
     line

@@ -58,7 +58,12 @@ pub(super) fn draw(state: &ScreenState, theme: Theme, area: Rect, buffer: &mut B
     if blocks.iter().map(|block| block.len() + 1).sum::<usize>() <= height + 1 {
         blocks.iter_mut().skip(1).for_each(|block| block.insert(0, Line::default()));
     }
-    for (line, row) in blocks.into_iter().flatten().skip(skip).zip(area.rows()) {
+    let lines =
+        blocks.into_iter().enumerate().flat_map(|(number, block)| block.into_iter().map(move |line| (number, line)));
+    let mut drawn = Vec::new();
+    for ((number, line), row) in lines.skip(skip).zip(area.rows()) {
         put(&line, row, buffer);
+        drawn.push((row, number));
     }
+    state.drawn.replace(drawn);
 }

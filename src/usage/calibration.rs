@@ -14,7 +14,7 @@ use crate::model::event::{EventKind, Payload, Position, WindowKind};
 use crate::model::time::{DAY, MINUTE, Timestamp};
 use crate::model::tokens::TokenClass;
 use crate::model::window::kind_of;
-use crate::projection::{AccountRef, Subject, facts_between};
+use crate::projection::{AccountRef, Subject, Totals, facts_between};
 use crate::store::{GO_ON, Order, ReadView};
 
 /// The age of the oldest observation that counts, in milliseconds.
@@ -142,14 +142,20 @@ fn readings(
     let skip = seen.len().saturating_sub(MOST);
     let (mut readings, mut window, mut open): (Vec<CalibrationPoint>, usize, Option<(Timestamp, Timestamp)>) =
         (Vec::new(), 0, None);
+    // What was used in the window up to an instant, which the next reading of it begins from.
+    let (mut counted, mut totals) = (Timestamp::MIN, Totals::default());
     for (at, start, end, used, position) in seen.into_iter().skip(skip) {
         let known = open.filter(|(_, known)| (known.millis() - end.millis()).abs() <= JITTER);
         let (start, _) = known.unwrap_or_else(|| {
             window += 1;
+            (counted, totals) = (start, Totals::default());
             (start, end)
         });
         open = Some((start, known.map_or(end, |(_, end)| end)));
-        let totals = sum_between(view, account, start, at.plus(1))?;
+        if at >= counted {
+            totals.add(&sum_between(view, account, counted, at.plus(1))?)?;
+            counted = at.plus(1);
+        }
         let counts = totals.counts()?;
         readings.push(CalibrationPoint {
             window,

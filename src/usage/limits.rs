@@ -34,6 +34,9 @@ impl Limits {
         let mut settled: Vec<LimitSetting> = Vec::new();
         for fact in settings(view, EventKind::LimitSet, account, now)? {
             let Payload::LimitSet(set) = fact.event.payload else { continue };
+            if set.project.is_some() {
+                continue;
+            }
             let mut take = |setting: LimitSetting, named: bool| {
                 let fresh = (named || set.unset.contains(&setting)) && !settled.contains(&setting);
                 if fresh {
@@ -101,7 +104,12 @@ impl Limits {
 }
 
 /// Settings of an account, then those of its provider, each latest first.
-fn settings(view: &dyn ReadView, kind: EventKind, account: &AccountRef<'_>, now: Timestamp) -> Result<Vec<Fact>> {
+pub(super) fn settings(
+    view: &dyn ReadView,
+    kind: EventKind,
+    account: &AccountRef<'_>,
+    now: Timestamp,
+) -> Result<Vec<Fact>> {
     let mut settings = latest_facts(view, kind, &Subject::Account(account.clone()), now)?;
     if account.account.is_some() {
         let provider = AccountRef { provider: account.provider.clone(), account: None };

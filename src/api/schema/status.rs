@@ -5,7 +5,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::usage::UsageSums;
-use super::windows::{PoolAnswer, RefusalAnswer, VerdictAnswer, WindowAnswer};
+use super::windows::{MoneyAnswer, PoolAnswer, RefusalAnswer, VerdictAnswer, WindowAnswer};
 
 /// A provider account: windows, all-time totals and decision.
 #[derive(ToSchema)]
@@ -30,6 +30,8 @@ pub(crate) struct ProviderAnswer {
     since_switch: Option<UsageSums>,
     #[schema(required, format = DateTime)]
     last_switch: Option<String>,
+    /// What was spent of its money limits, those of projects too
+    money: Vec<MoneyAnswer>,
     budget: VerdictAnswer,
 }
 
@@ -98,4 +100,27 @@ pub(crate) struct StatusAnswer {
     /// Number of switches from one provider to another
     switches: u64,
     timeline: Vec<SwitchAnswer>,
+    /// Limits that observations speak for, of windows without a limit
+    suggested_limits: Vec<SuggestedLimitAnswer>,
+}
+
+/// The limit that a provider's percentages speak for.
+#[derive(ToSchema)]
+#[cfg_attr(test, derive(Deserialize))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SuggestedLimitAnswer {
+    provider: String,
+    #[schema(required)]
+    account: Option<String>,
+    /// `session` or `weekly`
+    window: String,
+    /// In weighted tokens
+    limit: u64,
+    /// The limit is no less than this, with 95 % confidence
+    low: u64,
+    /// The limit is no more than this, with 95 % confidence
+    high: u64,
+    observations: u64,
+    /// The command that sets it
+    command: String,
 }

@@ -5,7 +5,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::log::EventAnswer;
-use super::windows::{BurnAnswer, MarksAnswer, ModeName};
+use super::usage::CostSums;
+use super::windows::{BurnAnswer, MarksAnswer, ModeName, MoneyAnswer, WindowForecast};
 
 /// The session window of a provider account, extrapolated from the use of the last hours.
 #[derive(ToSchema)]
@@ -30,6 +31,12 @@ pub(crate) struct OutlookAnswer {
     /// Whether the window resets before it is exhausted; null if either time is unknown
     #[schema(required)]
     lasts: Option<bool>,
+    /// The forecast of the session in full: with an interval, and what it rests on
+    #[schema(required)]
+    session: Option<WindowForecast>,
+    /// The forecast of the week
+    #[schema(required)]
+    weekly: Option<WindowForecast>,
     /// Whether the gate is closed now
     gated: bool,
     #[schema(required, format = DateTime)]
@@ -85,9 +92,17 @@ pub(crate) struct ExplainAnswer {
     burn: Option<BurnAnswer>,
     #[schema(required)]
     run_cost: Option<f64>,
-    /// The steps of the decision
+    /// The money budgets that count
+    money: Vec<MoneyAnswer>,
+    /// How the decision was come to, step by step
     trail: Vec<String>,
     warnings: Vec<String>,
-    /// The first hundred events that the decision depends on
+    /// Of the calls in the session window
+    cost: CostSums,
+    /// Of the calls in the weekly window
+    cost_weekly: CostSums,
+    /// Of the calls since midnight
+    cost_today: CostSums,
+    /// The first hundred of the events that the decision rests on
     events: Vec<EventAnswer>,
 }

@@ -60,6 +60,44 @@ pub(crate) struct WindowAnswer {
     basis: String,
     /// Positions of the events that the numbers depend on
     evidence: Vec<u64>,
+    /// When it is used up if work goes on as it did
+    #[schema(required)]
+    forecast: Option<WindowForecast>,
+}
+
+/// How fast a window is used, and when it is used up at that rate. Bounds hold with 95 % confidence.
+#[derive(ToSchema)]
+#[cfg_attr(test, derive(Deserialize))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WindowForecast {
+    percent_per_hour: f64,
+    #[schema(required)]
+    low_percent_per_hour: Option<f64>,
+    #[schema(required)]
+    high_percent_per_hour: Option<f64>,
+    /// How much is used now: the last reading and what the tokens recorded since make
+    percent: f64,
+    /// `null` when nothing is used
+    #[schema(required, format = DateTime)]
+    used_up_at: Option<String>,
+    #[schema(required, format = DateTime)]
+    earliest_at: Option<String>,
+    /// `null` when it may last for any time
+    #[schema(required, format = DateTime)]
+    latest_at: Option<String>,
+    /// Whether it is used up before it resets
+    #[schema(required)]
+    before_reset: Option<bool>,
+    /// How much will be used when it resets, from 0 to 100
+    #[schema(required)]
+    percent_at_reset: Option<f64>,
+    /// `observations`, `records` or `observations + records`
+    basis: String,
+    /// From when on the rate was measured
+    #[schema(format = DateTime)]
+    since: String,
+    /// Whether nothing was used for half an hour
+    idle: bool,
 }
 
 /// A window of another length, or of a single model.
@@ -120,6 +158,29 @@ pub(crate) struct BurnAnswer {
     minutes_left: Option<u64>,
 }
 
+/// A money limit, and what was spent of it in its calendar period.
+#[derive(ToSchema)]
+#[cfg_attr(test, derive(Deserialize))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MoneyAnswer {
+    /// `day`, `week` or `month`
+    period: String,
+    /// The project that the limit is of; `null` for all of the account's calls
+    #[schema(required)]
+    project: Option<String>,
+    /// The limit in US dollars
+    limit_usd: String,
+    cost: CostSums,
+    /// The share of the limit that is spent
+    percent: f64,
+    #[schema(format = DateTime)]
+    started_at: String,
+    #[schema(format = DateTime)]
+    resets_at: String,
+    /// The event that set the limit
+    position: u64,
+}
+
 /// What a run may do.
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]
@@ -161,6 +222,8 @@ pub(crate) struct VerdictAnswer {
     burn: Option<BurnAnswer>,
     #[schema(required)]
     run_cost: Option<f64>,
+    /// The money budgets that count
+    money: Vec<MoneyAnswer>,
     /// The steps of the decision
     trail: Vec<String>,
     warnings: Vec<String>,
@@ -200,7 +263,15 @@ pub(crate) struct GateAnswer {
     burn: Option<BurnAnswer>,
     #[schema(required)]
     run_cost: Option<f64>,
+    /// The money budgets that count
+    money: Vec<MoneyAnswer>,
     /// The steps of the decision
     trail: Vec<String>,
     warnings: Vec<String>,
+    /// Of the calls in the session window
+    cost: CostSums,
+    /// Of the calls in the weekly window
+    cost_weekly: CostSums,
+    /// Of the calls since midnight
+    cost_today: CostSums,
 }

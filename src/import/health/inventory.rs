@@ -229,8 +229,8 @@ fn refused(
     why
 }
 
-/// Returns whether the content of a log is unchanged although its time is not: an import would find nothing new.
-fn is_same(source: &dyn Source, file: &LogFile, known: &ImportedFile) -> bool {
+/// Whether a log says what it said when it was imported, although something touched it: an import would find nothing new.
+pub(super) fn is_same(source: &dyn Source, file: &LogFile, known: &ImportedFile) -> bool {
     !source.format(&file.path).is_database()
         && content_hash(&file.path).is_ok_and(|hash| format!("{hash:016x}") == known.hash)
 }

@@ -1,5 +1,7 @@
 //! Detects what an import cannot see: skipped lines, missing usage, renamed counters, expiring logs.
 
+#[cfg(feature = "cli")]
+pub(super) mod changed;
 pub(in crate::import) mod inventory;
 pub(in crate::import) mod missing_usage;
 pub(in crate::import) mod schema_drift;

@@ -1,5 +1,6 @@
 //! Events: immutable facts, one line of JSON each.
 
+mod alert;
 mod corrections;
 mod exported;
 mod extra;
@@ -31,6 +32,7 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
+pub use alert::{AlertCondition, AlertDelivery, AlertFired, AlertSet, AlertTarget, DeliveryState};
 pub use corrections::{EventVoided, ProviderSwitched, TokensAmended};
 pub use id::EventId;
 pub use imported::{Imported, ImportedFile, SkippedLine};
@@ -218,6 +220,12 @@ payloads! {
     PeriodSealed(PeriodSealed) = "period_sealed",
     /// The price of a model's tokens.
     PriceSet(PriceSet) = "price_set",
+    /// What to watch for.
+    AlertSet(AlertSet) = "alert_set",
+    /// A watched condition was met for the first time in its window.
+    AlertFired(AlertFired) = "alert_fired",
+    /// An attempt to deliver an alert.
+    AlertDelivery(AlertDelivery) = "alert_delivery",
 }
 
 enum ParseFailure {
@@ -258,6 +266,7 @@ impl Payload {
                 "an event_shredded is written by shredding alone: use `Ledger::shred` or `usage-ledger shred`",
             )),
             Self::PriceSet(price) => price.validate(),
+            Self::AlertSet(alert) => alert.validate(),
             _ => Ok(()),
         }
     }

@@ -49,6 +49,16 @@ impl Percent {
     pub const fn whole(self) -> u32 {
         self.0 / 100
     }
+
+    /// The nearest whole percent.
+    ///
+    /// ```
+    /// # use usage_ledger::event::Percent;
+    /// assert_eq!([1249, 1250].map(|part| Percent::from_hundredths(part).rounded()), [12, 13]);
+    /// ```
+    pub const fn rounded(self) -> u32 {
+        self.0.saturating_add(50) / 100
+    }
 }
 
 impl fmt::Display for Percent {

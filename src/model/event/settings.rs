@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{SessionPolicy, WeeklyPolicy, Weights};
 use crate::model::error::{Error, Result};
 use crate::model::provider::ProviderId;
-use crate::model::time::{DAY, HOUR};
+use crate::model::time::{DAY, HOUR, Zone};
+use crate::model::tokens::Usd;
 
 /// A setting of a limit event that can be unset.
 ///
@@ -44,6 +45,24 @@ pub enum LimitSetting {
     StaleAfter,
     /// Which feeds count.
     Feeds,
+    /// The money limit of a day.
+    UsdDay,
+    /// The money limit of a week.
+    UsdWeek,
+    /// The money limit of a month.
+    UsdMonth,
+}
+
+impl LimitSetting {
+    /// Whether it is a money limit, which a project can have too.
+    ///
+    /// ```
+    /// use usage_ledger::event::LimitSetting;
+    /// assert!(LimitSetting::UsdDay.is_money() && !LimitSetting::Session.is_money());
+    /// ```
+    pub const fn is_money(self) -> bool {
+        matches!(self, Self::UsdDay | Self::UsdWeek | Self::UsdMonth)
+    }
 }
 
 /// Which windows of an account gate it.
@@ -233,6 +252,21 @@ pub struct LimitSet {
     /// Which feeds count: `any`, `none`, or the name of one feed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub feeds: Option<String>,
+    /// The project that the money limits are of. An event with a project sets nothing but money limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// The most that the calls of a day may cost, in US dollars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usd_day: Option<Usd>,
+    /// The most that the calls of a week may cost, from Monday on, in US dollars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usd_week: Option<Usd>,
+    /// The most that the calls of a calendar month may cost, in US dollars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usd_month: Option<Usd>,
+    /// The zone of the days of money limits; UTC without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usd_zone: Option<Zone>,
     /// Settings that return to their default.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unset: Vec<LimitSetting>,
@@ -263,6 +297,11 @@ impl LimitSet {
             thresholds: None,
             stale_after_seconds: None,
             feeds: None,
+            project: None,
+            usd_day: None,
+            usd_week: None,
+            usd_month: None,
+            usd_zone: None,
             unset: Vec::new(),
         })
     }
@@ -291,7 +330,77 @@ impl LimitSet {
         self
     }
 
+    /// Sets the most that the calls of a day may cost.
+    ///
+    /// ```
+    /// # use usage_ledger::event::LimitSet;
+    /// assert_eq!(LimitSet::new("anthropic")?.usd_day("20".parse()?).usd_day, Some("20".parse()?));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub const fn usd_day(mut self, usd: Usd) -> Self {
+        self.usd_day = Some(usd);
+        self
+    }
+
+    /// Sets the most that the calls of a calendar month may cost.
+    ///
+    /// ```
+    /// # use usage_ledger::event::LimitSet;
+    /// assert_eq!(LimitSet::new("anthropic")?.usd_month("400".parse()?).usd_month, Some("400".parse()?));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub const fn usd_month(mut self, usd: Usd) -> Self {
+        self.usd_month = Some(usd);
+        self
+    }
+
+    /// Names the project that the money limits are of.
+    ///
+    /// ```
+    /// # use usage_ledger::event::LimitSet;
+    /// assert_eq!(LimitSet::new("anthropic")?.project("acme").project.as_deref(), Some("acme"));
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn project(mut self, project: impl Into<String>) -> Self {
+        self.project = Some(project.into());
+        self
+    }
+
+    /// Checks the money limits, and what may stand beside them.
+    fn validate_money(&self) -> Result<()> {
+        let limits = [self.usd_day, self.usd_week, self.usd_month];
+        if limits.iter().flatten().any(|usd| *usd <= Usd::default()) {
+            return Err(Error::invalid("a money limit must be above 0 US dollars; --unset removes one"));
+        }
+        if self.usd_zone.is_some() && limits.iter().all(Option::is_none) {
+            return Err(Error::invalid(
+                "a zone of money limits needs a money limit: give usd_day, usd_week or usd_month",
+            ));
+        }
+        let Some(project) = &self.project else { return Ok(()) };
+        if project.is_empty() {
+            return Err(Error::invalid("the project of a money limit has no name"));
+        }
+        let money = Self {
+            account: self.account.clone(),
+            project: self.project.clone(),
+            usd_day: self.usd_day,
+            usd_week: self.usd_week,
+            usd_month: self.usd_month,
+            usd_zone: self.usd_zone,
+            unset: self.unset.clone(),
+            ..Self::new(self.provider.as_str())?
+        };
+        if *self != money || self.unset.iter().any(|setting| !setting.is_money()) {
+            return Err(Error::invalid(
+                "a project has money limits alone: set limits of tokens, weights and policies without a project",
+            ));
+        }
+        Ok(())
+    }
+
     pub(crate) fn validate(&self) -> Result<()> {
+        self.validate_money()?;
         if self.session == Some(0) || self.weekly == Some(0) {
             return Err(Error::invalid(
                 "a limit must be at least 1 token: declare a provider without a quota unmetered instead \
@@ -327,7 +436,8 @@ impl LimitSet {
         if self.stale_after_seconds == Some(0) {
             return Err(Error::invalid("an observation is fresh for at least 1 second"));
         }
-        let nothing = Self { account: self.account.clone(), ..Self::new(self.provider.as_str())? };
+        let nothing =
+            Self { account: self.account.clone(), project: self.project.clone(), ..Self::new(self.provider.as_str())? };
         if *self == nothing {
             return Err(Error::invalid(
                 "nothing to set: give a limit, weights, a window policy, a budget mode, thresholds or feeds",

@@ -77,14 +77,18 @@ impl Payload {
                 override_event.reason.clear();
             }
             Self::PriceSet(price) => price.note = None,
+            // Without its project the limit holds for none.
+            Self::LimitSet(limit) => SHREDDED.clone_into(limit.project.as_mut()?),
             Self::BudgetReleased(released) => released.reason.clear(),
             Self::Imported(run) => run.redact(),
             Self::QuotaObserved(_)
-            | Self::LimitSet(_)
             | Self::ProviderDeclared(_)
             | Self::BudgetReserved(_)
             | Self::BudgetSettled(_)
             | Self::EventShredded(_)
+            | Self::AlertSet(_)
+            | Self::AlertFired(_)
+            | Self::AlertDelivery(_)
             | Self::PeriodSealed(_) => return None,
         }
         Some(remaining)

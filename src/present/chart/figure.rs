@@ -6,6 +6,7 @@ use chrono::{Datelike, NaiveDate, NaiveDateTime};
 
 use crate::model::error::{Error, Result};
 use crate::model::humanize::number::scaled;
+use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
 use crate::present::money::dollars;
 use crate::present::output::Plain;
@@ -81,6 +82,22 @@ pub(crate) enum Shape {
     Matrix { rows: Vec<String>, columns: Vec<String>, values: Vec<Vec<u128>> },
     /// One bar per name.
     Bars { rows: Vec<(String, u128)> },
+    /// How full windows were at instants, one panel for each window.
+    Use { panels: Vec<Panel>, columns: Vec<String> },
+}
+
+/// How full a window was at each instant.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Panel {
+    pub name: String,
+    /// In hundredths of a percent; `None` where it is not known or no window was open.
+    pub percent: Vec<Option<u32>>,
+    /// The indices of the first instants after a reset.
+    pub resets: Vec<usize>,
+    /// The limit in words, if one is set.
+    pub limit: Option<String>,
+    /// When the window of the last instant opened.
+    pub opened: Option<Timestamp>,
 }
 
 impl Figure {

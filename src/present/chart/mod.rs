@@ -3,7 +3,9 @@
 mod figure;
 mod svg;
 mod text;
+mod window_use;
 
 pub(crate) use figure::Figure;
 pub(crate) use svg::svg;
 pub(crate) use text::text;
+pub(crate) use window_use::window_use;

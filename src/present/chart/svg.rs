@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::figure::{Figure, Shape, Unit};
+use super::figure::{Figure, Panel, Shape, Unit};
 use super::text::ending;
 
 /// Colours of series that are distinguishable in light and dark, also with colour blindness (Okabe and Ito).
@@ -12,6 +12,10 @@ const HEAT: &str = "#0072B2";
 const WIDTH: f64 = 880.0;
 const PLOT_HEIGHT: f64 = 260.0;
 const TOP: f64 = 46.0;
+/// Height of a window's panel.
+const PANEL: f64 = 150.0;
+/// The colour of a reset.
+const RESET: &str = "#D55E00";
 /// Maximum number of characters of a label.
 const LABEL: usize = 34;
 /// Width of a character of labels, in pixels.
@@ -26,6 +30,11 @@ pub(crate) fn svg(figure: &Figure) -> String {
         Shape::Stacked { columns, series, values } => stacked(&mut canvas, figure.unit, columns, series, values),
         Shape::Matrix { rows, columns, values } => matrix(&mut canvas, figure.unit, rows, columns, values),
         Shape::Bars { rows } => bars(&mut canvas, figure.unit, rows),
+        Shape::Use { panels, columns } => {
+            for (number, panel) in panels.iter().enumerate() {
+                window_use(&mut canvas, panel, columns, TOP + number as f64 * (PANEL + 66.0));
+            }
+        }
     }
     canvas.finish(&figure.title)
 }
@@ -203,6 +212,31 @@ fn bars(canvas: &mut Canvas, unit: Unit, rows: &[(String, u128)]) {
         canvas.rectangle((left, y + 3.0, width, 16.0), HEAT, 1.0, &format!("{name}: {shown}"));
         canvas.text(left + width + 8.0, y + 15.0, "start", &shown);
     }
+}
+
+/// The use of a window as an area below its limit, with a mark at each reset.
+fn window_use(canvas: &mut Canvas, panel: &Panel, columns: &[String], top: f64) {
+    let (left, right, top) = (84.0, WIDTH - 16.0, top + 20.0);
+    let bottom = top + PANEL;
+    let limit = panel.limit.as_ref().map(|limit| format!(", {limit}")).unwrap_or_default();
+    canvas.text(left, top - 8.0, "start", &format!("{}{limit}", panel.name));
+    for percent in [0, 50, 100] {
+        let y = bottom - PANEL * f64::from(percent) / 100.0;
+        canvas.line(left, y, right);
+        canvas.text(left - 8.0, y + 4.0, "end", &format!("{percent} %"));
+    }
+    let step = (right - left) / columns.len().max(1) as f64;
+    for (number, used) in panel.percent.iter().enumerate() {
+        let Some(used) = used else { continue };
+        let height = PANEL * f64::from(*used).min(10_000.0) / 10_000.0;
+        let title = format!("{}: {} %", columns.get(number).map_or("", String::as_str), f64::from(*used) / 100.0);
+        canvas.rectangle((left + step * number as f64, bottom - height, step, height), HEAT, 0.85, &title);
+    }
+    for reset in &panel.resets {
+        let when = columns.get(*reset).map_or("", String::as_str);
+        canvas.rectangle((left + step * *reset as f64, top, 1.5, PANEL), RESET, 0.9, &format!("reset at {when}"));
+    }
+    labels_below(canvas, columns, (left, step, bottom + 18.0));
 }
 
 #[cfg(test)]

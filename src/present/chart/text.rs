@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::figure::{Figure, Shape, Unit};
+use super::figure::{Figure, Panel, Shape, Unit};
+use crate::model::event::Percent;
+use crate::present::tint::tint;
 
 /// Colours of series in the 256-colour palette, and characters that distinguish series without colours.
 const SERIES: [(u8, char); 7] = [(75, '█'), (179, '▓'), (79, '▒'), (203, '░'), (141, '#'), (215, '='), (245, '-')];
@@ -22,6 +24,11 @@ pub(crate) fn text(figure: &Figure, width: usize, colours: bool) -> String {
         Shape::Bars { rows } => {
             let (names, sums): (Vec<String>, Vec<u128>) = rows.iter().cloned().unzip();
             stacked(&mut out, figure.unit, &names, &[], &[sums], Area { width, colours });
+        }
+        Shape::Use { panels, columns } => {
+            for panel in panels {
+                window_use(&mut out, panel, columns, Area { width, colours });
+            }
         }
     }
     out
@@ -76,6 +83,44 @@ fn stacked(
             };
         }
     }
+}
+
+/// An area of the use in percent, a line for every 10 points, with a mark below each reset.
+fn window_use(out: &mut String, panel: &Panel, columns: &[String], Area { width, colours }: Area) {
+    const AXIS: usize = 7;
+    const STEPS: u32 = 10;
+    let cells = width.saturating_sub(AXIS + 1).clamp(10, columns.len().max(10));
+    let limit = panel.limit.as_ref().map(|limit| format!(", {limit}")).unwrap_or_default();
+    let _ = writeln!(out, "{}{limit}", panel.name);
+    // Of several instants of a cell the fullest is shown.
+    let range = |cell: usize| {
+        cell * columns.len() / cells..((cell + 1) * columns.len() / cells).max(cell * columns.len() / cells + 1)
+    };
+    let full = |cell: usize| panel.percent.get(range(cell)).into_iter().flatten().copied().max().flatten();
+    for step in (1..=STEPS).rev() {
+        let from = step * 10_000 / STEPS;
+        let scale = if step % 5 == 0 { format!("{:>4} %", from / 100) } else { String::new() };
+        let _ = write!(out, "{scale:>AXIS$} ");
+        for cell in 0..cells {
+            // A line is filled from half of it on.
+            let filled = full(cell).is_some_and(|used| used + 5_000 / STEPS >= from);
+            let colour = full(cell).map_or(79, |used| tint(Percent::from_hundredths(used)).colour());
+            let _ = match (filled, colours) {
+                (true, true) => write!(out, "\u{1b}[38;5;{colour}m█\u{1b}[0m"),
+                (true, false) => write!(out, "█"),
+                (false, _) => write!(out, "{}", if step == STEPS { '┄' } else { ' ' }),
+            };
+        }
+        out.push('\n');
+    }
+    let _ = write!(out, "{:>AXIS$} ", "resets");
+    for cell in 0..cells {
+        let range = range(cell);
+        out.push(if panel.resets.iter().any(|reset| range.contains(reset)) { '▲' } else { '─' });
+    }
+    let (first, last) = (columns.first().map_or("", String::as_str), columns.last().map_or("", String::as_str));
+    let gap = cells.saturating_sub(first.len() + last.len());
+    let _ = writeln!(out, "\n{:AXIS$} {first}{}{last}\n", "", " ".repeat(gap.max(1)));
 }
 
 fn matrix(out: &mut String, unit: Unit, rows: &[String], columns: &[String], values: &[Vec<u128>], width: usize) {

@@ -3,6 +3,7 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::model::event::{Payload, TokenView};
+use crate::model::provider::ProviderId;
 
 /// The kind of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub(crate) fn names_of(payload: &Payload, visit: &mut dyn FnMut(NameKind, &str))
             return;
         }
         Payload::PriceSet(data) => return visit(NameKind::Provider, data.provider.as_str()),
+        Payload::AlertSet(data) => return optional(data.provider.as_ref(), data.account.as_deref(), visit),
+        Payload::AlertFired(data) => return optional(data.provider.as_ref(), data.account.as_deref(), visit),
         Payload::QuotaObserved(data) => (&data.provider, &data.account),
         Payload::QuotaExhausted(data) => (&data.provider, &data.account),
         Payload::LimitSet(data) => (&data.provider, &data.account),
@@ -49,9 +52,20 @@ pub(crate) fn names_of(payload: &Payload, visit: &mut dyn FnMut(NameKind, &str))
         | Payload::BudgetReleased(_)
         | Payload::Imported(_)
         | Payload::EventShredded(_)
+        | Payload::AlertDelivery(_)
         | Payload::PeriodSealed(_) => return,
     };
     visit(NameKind::Provider, provider.as_str());
+    if let Some(account) = account {
+        visit(NameKind::Account, account);
+    }
+}
+
+/// Visits the names of an alert, which may be about all providers.
+fn optional(provider: Option<&ProviderId>, account: Option<&str>, visit: &mut dyn FnMut(NameKind, &str)) {
+    if let Some(provider) = provider {
+        visit(NameKind::Provider, provider.as_str());
+    }
     if let Some(account) = account {
         visit(NameKind::Account, account);
     }

@@ -11,10 +11,13 @@ use crate::model::error::{Error, Result};
 use crate::model::invariant::bug;
 
 /// Every migration in order. The schema number of a file is the number of applied migrations.
-pub(super) const MIGRATIONS: [&str; 2] =
-    [include_str!("../migrations/0001_ledger.sql"), include_str!("../migrations/0002_blocks.sql")];
+pub(super) const MIGRATIONS: [&str; 3] = [
+    include_str!("../migrations/0001_ledger.sql"),
+    include_str!("../migrations/0002_blocks.sql"),
+    include_str!("../migrations/0003_alerts.sql"),
+];
 /// The newest schema of this build.
-pub(super) const SCHEMA: i64 = 2;
+pub(super) const SCHEMA: i64 = 3;
 const _: () = assert!(MIGRATIONS.len() == SCHEMA.unsigned_abs() as usize);
 
 impl Pool {

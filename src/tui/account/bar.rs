@@ -10,7 +10,7 @@ use crate::present::clock::duration;
 use crate::present::output::counted;
 use crate::present::tint::tint;
 use crate::tui::text::cut;
-use crate::usage::WindowUsage;
+use crate::usage::{Forecast, WindowUsage};
 
 /// Maximum cells of a bar.
 const CELLS: usize = 30;
@@ -22,7 +22,8 @@ const SHORT_RESET: usize = 9;
 impl AccountBlock<'_> {
     pub(super) fn window(&self, name: &str, window: &WindowUsage) -> Line<'static> {
         if window.used().is_some() {
-            return self.bar(name, window.used(), window.resets_at, "");
+            let forecast = window.forecast.filter(|told| !told.idle);
+            return self.marked(name, (window.used(), forecast), window.resets_at, "");
         }
         let known = match window.limit {
             Some(limit) => format!("limit {}", counted(limit, "token")),
@@ -43,11 +44,23 @@ impl AccountBlock<'_> {
         }
     }
 
-    /// Formats `Session   ████████░░░░░░░░░░░░░░░░░░░░░░    25%  reset in 3h 0m`. A long name shortens the rest.
+    /// A bar without a forecast.
     pub(super) fn bar(
         &self,
         name: &str,
         percent: Option<Percent>,
+        reset: Option<Timestamp>,
+        note: &str,
+    ) -> Line<'static> {
+        self.marked(name, (percent, None), reset, note)
+    }
+
+    /// `Session   ████████░░░░░░░┃░░░░░░░░░░░░░░    25%  reset in 3h 0m`; a long name shortens the rest. The mark is where
+    /// the use will be when the window resets, at the end of the bar if it is used up before.
+    fn marked(
+        &self,
+        name: &str,
+        (percent, forecast): (Option<Percent>, Option<Forecast>),
         reset: Option<Timestamp>,
         note: &str,
     ) -> Line<'static> {
@@ -63,12 +76,19 @@ impl AccountBlock<'_> {
             return Line::from(format!("{name}unknown  {}{note}", self.reset(reset, room)));
         };
         let (style, filled) = (self.theme.tint(tint(percent)), cells(percent, wide));
-        let mut line = Line::from(vec![
-            Span::raw(name),
-            Span::styled("█".repeat(filled), style),
-            Span::styled("░".repeat(wide - filled), self.theme.dim()),
-            Span::styled(format!(" {percent:>5}%"), style),
-        ]);
+        let mut line = Line::from(vec![Span::raw(name), Span::styled("█".repeat(filled), style)]);
+        let end =
+            forecast.and_then(|told| told.percent_at_reset).map(|end| cells(end, wide).min(wide.saturating_sub(1)));
+        match end.and_then(|end| end.checked_sub(filled)).filter(|before| filled + before < wide) {
+            Some(before) => {
+                let risk = forecast.is_some_and(|told| told.before_reset == Some(true));
+                line.push_span(Span::styled("░".repeat(before), self.theme.dim()));
+                line.push_span(Span::styled("┃", if risk { self.theme.bad() } else { self.theme.bold() }));
+                line.push_span(Span::styled("░".repeat(wide - filled - before - 1), self.theme.dim()));
+            }
+            None => line.push_span(Span::styled("░".repeat(wide - filled), self.theme.dim())),
+        }
+        line.push_span(Span::styled(format!(" {percent:>5}%"), style));
         if room > 0 {
             line.push_span(Span::styled(format!("  {}{note}", self.reset(reset, room)), self.theme.dim()));
         }

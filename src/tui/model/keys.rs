@@ -1,6 +1,9 @@
 //! The effect of keys.
 
-use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use std::cell::RefCell;
+
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use ratatui::layout::{Position, Rect};
 
 use super::ViewModel;
 use crate::model::event::{Percent, WindowKind};
@@ -47,6 +50,8 @@ pub(crate) enum Modal {
     Override { text: String, window: WindowKind, invalid: bool },
     /// Asks to confirm a reset.
     Reset,
+    /// Is all work to stop, really?
+    Pause,
     /// Lists the keys.
     Help,
 }
@@ -68,6 +73,8 @@ pub(crate) struct ScreenState {
     pub modal: Option<Modal>,
     /// Result of the last action.
     pub message: Option<String>,
+    /// Which account each line of the screen shows, as it was drawn last.
+    pub drawn: RefCell<Vec<(Rect, usize)>>,
 }
 
 impl ScreenState {
@@ -76,7 +83,7 @@ impl ScreenState {
         let active =
             |one: &crate::ProviderStatus| view_model.status.active_provider.as_ref() == Some(&one.usage.provider);
         let selected = view_model.status.providers.iter().position(active).unwrap_or(0);
-        Self { view_model, selected, modal: None, message: None }
+        Self { view_model, selected, modal: None, message: None, drawn: RefCell::default() }
     }
 
     /// Updates the data. The same provider account remains selected.
@@ -112,7 +119,33 @@ impl ScreenState {
                     None
                 }
             },
+            Some(Modal::Pause) => match key.code {
+                KeyCode::Char('y' | 'Y') => Some(Action::Pause),
+                KeyCode::Char('n' | 'N') | KeyCode::Esc => None,
+                _ => {
+                    self.modal = Some(Modal::Pause);
+                    None
+                }
+            },
             Some(Modal::Override { text, window, .. }) => self.typed(key.code, text, window),
+        }
+    }
+
+    /// Takes in the mouse: a click selects the account under it, the wheel the next one.
+    pub fn mouse(&mut self, mouse: MouseEvent) {
+        if self.modal.is_some() {
+            return;
+        }
+        match mouse.kind {
+            MouseEventKind::ScrollDown => drop(self.plain(KeyCode::Down)),
+            MouseEventKind::ScrollUp => drop(self.plain(KeyCode::Up)),
+            MouseEventKind::Down(MouseButton::Left) => {
+                let place = Position::new(mouse.column, mouse.row);
+                let found =
+                    self.drawn.borrow().iter().find(|(area, _)| area.contains(place)).map(|(_, number)| *number);
+                self.selected = found.unwrap_or(self.selected);
+            }
+            _ => {}
         }
     }
 
@@ -137,7 +170,7 @@ impl ScreenState {
                 }
                 None => {}
             },
-            KeyCode::Char('p') => return Some(Action::Pause),
+            KeyCode::Char('p') => self.modal = Some(Modal::Pause),
             KeyCode::Char('u') => return Some(Action::Resume),
             _ => {}
         }

@@ -2,15 +2,17 @@
 
 use chrono::{Days, NaiveDate};
 
-use crate::budget::Status;
+use crate::budget::{ProviderStatus, Status};
 use crate::ledger::Snapshot;
 use crate::model::error::{Error, Result};
 use crate::model::event::{Event, Payload, Position};
-use crate::model::time::{Timestamp, Zone};
+use crate::model::time::{HOUR, Timestamp, Zone};
+use crate::model::tokens::Usd;
 use crate::present::costs;
 use crate::present::summary::summary;
 use crate::readers::price::Prices;
 use crate::report::{Report, ReportKey};
+use crate::usage::Usage;
 
 /// Number of the last events that are examined.
 const TAIL: u64 = 256;
@@ -34,6 +36,14 @@ pub(crate) struct Last {
 /// The tokens of a day by provider, in the order of [`ViewModel::names`].
 pub(crate) struct DayUse {
     pub date: NaiveDate,
+    pub tokens: Vec<u128>,
+    /// What its calls cost; `None` where no call has a price.
+    pub usd: Option<Usd>,
+}
+
+/// The tokens of an hour, by provider in the order of [`ViewModel::names`].
+pub(crate) struct HourUse {
+    pub from: Timestamp,
     pub tokens: Vec<u128>,
 }
 
@@ -59,6 +69,10 @@ pub(crate) struct ViewModel {
     pub names: Vec<String>,
     /// Earliest first; the last one is today.
     pub days: Vec<DayUse>,
+    /// The hours of these days in which something was used, earliest first.
+    pub hours: Vec<HourUse>,
+    /// What each provider account of the status used today.
+    pub today: Vec<Usage>,
     /// Earliest first.
     pub tail: Vec<LogLine>,
 }
@@ -84,6 +98,12 @@ impl ViewModel {
             name(switch.switch.to.as_str());
         }
         let days = by_day(snapshot, now, zone, days, &names)?;
+        let hours = by_hour(snapshot, days.first().map_or(now, |day| zone.start_of_day(day.date)), now, &names)?;
+        let account = |one: &ProviderStatus| (one.usage.provider.clone(), one.usage.account.clone());
+        let mut today = Vec::new();
+        for (provider, account) in status.providers.iter().map(account) {
+            today.push(costs::used_today(snapshot, (&provider, account.as_deref()), zone, now)?);
+        }
         let told = |(position, event): &(Position, Event)| LogLine {
             position: *position,
             at: event.occurred_at,
@@ -92,7 +112,7 @@ impl ViewModel {
         };
         let tail = events.iter().map(told).collect();
         let past = snapshot.moment().is_some();
-        Ok(Self { now, zone, position, past, obstacle: None, status, last, names, days, tail })
+        Ok(Self { now, zone, position, past, obstacle: None, status, last, names, days, hours, today, tail })
     }
 
     /// Returns the index of a provider, which determines its colour.
@@ -146,14 +166,18 @@ fn by_day(snapshot: &Snapshot<'_>, now: Timestamp, zone: Zone, days: u16, names:
     let today = zone.day(now);
     let first = today.checked_sub_days(Days::new(u64::from(days.max(1)) - 1)).unwrap_or(today);
     let dates = first.iter_days().take_while(|date| *date <= today);
-    let mut found: Vec<DayUse> = dates.map(|date| DayUse { date, tokens: vec![0; names.len()] }).collect();
+    let mut found: Vec<DayUse> = dates.map(|date| DayUse { date, tokens: vec![0; names.len()], usd: None }).collect();
     let since = zone.start_of_day(first);
-    let report = Report::by(ReportKey::Day).and(ReportKey::Provider).tz(zone).since(since).prices(Prices::none());
+    let report = Report::by(ReportKey::Day).and(ReportKey::Provider).tz(zone).since(since);
     for row in snapshot.report(&report)?.rows {
         let [Some(date), Some(provider)] = row.keys.as_slice() else { continue };
         let day = found.iter_mut().find(|day| day.date.to_string() == *date);
         let number = names.iter().position(|known| known == provider);
-        if let Some((day, number)) = day.zip(number)
+        let Some(day) = day else { continue };
+        if let Some(usd) = row.usage.cost.usd {
+            day.usd = Some(day.usd.unwrap_or_default().checked_add(usd)?);
+        }
+        if let Some(number) = number
             && let Some(tokens) = day.tokens.get_mut(number)
         {
             *tokens = row.usage.tokens.total();
@@ -161,3 +185,25 @@ fn by_day(snapshot: &Snapshot<'_>, now: Timestamp, zone: Zone, days: u16, names:
     }
     Ok(found)
 }
+
+/// The tokens of each hour of UTC in which something was used.
+fn by_hour(snapshot: &Snapshot<'_>, since: Timestamp, now: Timestamp, names: &[String]) -> Result<Vec<HourUse>> {
+    let report = Report::by(ReportKey::Hour).and(ReportKey::Provider).since(since).until(now.plus(1));
+    let mut found: Vec<HourUse> = Vec::new();
+    for row in snapshot.report(&report.prices(Prices::none()))?.rows {
+        let [Some(hour), Some(provider)] = row.keys.as_slice() else { continue };
+        // The key of an hour is `2026-06-10T11`, in UTC here.
+        let from: Timestamp = format!("{hour}:00:00Z").parse()?;
+        let Some(number) = names.iter().position(|known| known == provider) else { continue };
+        if found.last().is_none_or(|last| last.from != from) {
+            found.push(HourUse { from, tokens: vec![0; names.len()] });
+        }
+        if let Some(tokens) = found.last_mut().and_then(|hour| hour.tokens.get_mut(number)) {
+            *tokens = row.usage.tokens.total();
+        }
+    }
+    Ok(found)
+}
+
+/// The length of the entries of [`ViewModel::hours`], in milliseconds.
+pub(crate) const HOUR_USE: i64 = HOUR;

@@ -1,0 +1,131 @@
+//! Money budgets: what was spent of each money limit in its calendar period.
+
+use serde::Serialize;
+
+use super::Ask;
+use crate::ledger::Snapshot;
+use crate::model::error::Result;
+use crate::model::event::{Percent, Position};
+use crate::model::time::Timestamp;
+use crate::model::tokens::Usd;
+use crate::projection::AccountRef;
+use crate::report::{Report, ReportKey};
+use crate::usage::{Cost, MoneyLimit, MoneyPeriod, Usage, money_limits};
+
+/// A money limit, and what was spent of it in the period that is open.
+///
+/// Costs are those of the price list, as [`Report`] computes them. A call without a known price counts nothing, and
+/// [`Cost::unpriced_requests`] says how many those are.
+///
+/// ```
+/// use usage_ledger::{Ledger, TokenRecord, event::LimitSet, event::PriceSet, usage::MoneyPeriod};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let ledger = Ledger::in_memory()?;
+/// ledger.set_price(PriceSet::new("openai", "", "1".parse()?, "10".parse()?)?, now)?;
+/// ledger.set_limit(LimitSet::new("openai")?.usd_day("20".parse()?), now)?;
+/// ledger.record(TokenRecord::new("openai", "gpt-5").input(5_000_000), now)?;
+/// let day = &ledger.budget("openai", now)?.money[0];
+/// assert_eq!((day.period, day.cost.usd, day.percent), (MoneyPeriod::Day, Some("5".parse()?), "25".parse()?));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct MoneyWindow {
+    /// The calendar period.
+    pub period: MoneyPeriod,
+    /// The project that the limit is of; all of the account's calls without one.
+    pub project: Option<String>,
+    /// The limit, in US dollars.
+    pub limit_usd: Usd,
+    /// What the calls of the period cost.
+    pub cost: Cost,
+    /// The share of the limit that is spent; may exceed 100.
+    pub percent: Percent,
+    /// When the period began.
+    pub started_at: Timestamp,
+    /// When the next one begins.
+    pub resets_at: Timestamp,
+    /// The event that set the limit.
+    pub position: Position,
+}
+
+impl MoneyWindow {
+    /// `day budget`, `month budget of acme`.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, event::LimitSet};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let ledger = Ledger::in_memory()?;
+    /// ledger.set_limit(LimitSet::new("openai")?.usd_day("20".parse()?), now)?;
+    /// assert_eq!(ledger.budget("openai", now)?.money[0].name(), "day budget");
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn name(&self) -> String {
+        let project = self.project.as_ref().map(|project| format!(" of {project}")).unwrap_or_default();
+        format!("{} budget{project}", self.period.name())
+    }
+
+    /// Whether it concerns a run.
+    pub(super) fn concerns(&self, ask: &Ask) -> bool {
+        self.project.is_none() || self.project == ask.project
+    }
+}
+
+/// The money budgets of an account at a time.
+pub(crate) fn money_windows(
+    snapshot: &Snapshot<'_>,
+    account: &AccountRef<'_>,
+    now: Timestamp,
+) -> Result<Vec<MoneyWindow>> {
+    money_limits(snapshot.view(), account, now)?.into_iter().map(|limit| spent(snapshot, account, limit, now)).collect()
+}
+
+fn spent(snapshot: &Snapshot<'_>, account: &AccountRef<'_>, limit: MoneyLimit, now: Timestamp) -> Result<MoneyWindow> {
+    let (started_at, resets_at) = limit.period.bounds(limit.zone, now)?;
+    let mut report = Report::by(ReportKey::Account)
+        .since(started_at)
+        .until(resets_at.min(now.plus(1)))
+        .only(ReportKey::Provider, account.provider.as_ref())?;
+    if let Some(project) = &limit.project {
+        report = report.only(ReportKey::Project, project)?;
+    }
+    let table = snapshot.report(&report)?;
+    let own =
+        table.rows.iter().find(|row| row.keys.first().is_some_and(|key| key.as_deref() == account.account.as_deref()));
+    // An account without a call has no row.
+    let cost = own.map_or_else(|| Usage::default().cost, |row| row.usage.cost);
+    Ok(MoneyWindow {
+        period: limit.period,
+        project: limit.project,
+        limit_usd: limit.usd,
+        percent: share(cost.usd, limit.usd),
+        cost,
+        started_at,
+        resets_at,
+        position: limit.position,
+    })
+}
+
+/// The share of a limit in hundredths of a percent, truncated. Nothing is spent where no call has a price.
+fn share(spent: Option<Usd>, limit: Usd) -> Percent {
+    let picos = spent.map_or(0, |usd| usd.picos().max(0)).unsigned_abs();
+    let limit = limit.picos().unsigned_abs().max(1);
+    let hundredths = picos.checked_mul(10_000).map_or(u128::from(u32::MAX), |parts| parts / limit);
+    Percent::from_hundredths(u32::try_from(hundredths).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::share;
+
+    #[test]
+    fn a_share_of_money_is_exact() {
+        let of = |spent: &str, limit: &str| share(Some(spent.parse().unwrap()), limit.parse().unwrap()).to_string();
+        assert_eq!(of("19.999999999999", "20"), "99.99");
+        assert_eq!(of("20", "20"), "100");
+        assert_eq!(of("0.1", "0.3"), "33.33");
+        assert_eq!(of("-1", "20"), "0"); // a refund spends nothing
+        assert_eq!(share(None, "20".parse().unwrap()).to_string(), "0");
+        assert_eq!(share(Some("1e14".parse().unwrap()), "0.000000000001".parse().unwrap()).hundredths(), u32::MAX);
+    }
+}

@@ -1,0 +1,277 @@
+//! `alert`: what to watch for, what happened, and who is notified.
+
+use std::io::Write;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::alert_delivery::{self, Delivered};
+use super::config_file::webhook;
+use super::context::Context;
+use super::correct::answer;
+use crate::budget::{AlertRule, Threshold, alert_rules};
+use crate::ledger::{Ledger, Snapshot};
+use crate::model::event::{AlertCondition, AlertFired, AlertSet, EventId, EventKind, Payload, Position};
+use crate::model::provider::ProviderId;
+use crate::model::time::{DAY, Timestamp, Zone};
+use crate::model::tokens::Usd;
+use crate::present::alerts;
+use crate::present::clock::short;
+use crate::present::failure::{Failure, say};
+use crate::present::money::dollars;
+use crate::present::output::{Answer, Plain, wrapped};
+use crate::projection::{Subject, facts_between};
+use crate::store::{GO_ON, Order};
+
+/// How far back `alert list` shows what fired.
+const SHOWN: i64 = 31 * DAY;
+
+/// Watch windows and costs, and notify a command, the desktop or a webhook
+///
+/// Rules and firings are events. Each rule fires once per window. Conditions are checked after every import, while `watch`,
+/// `serve` or `import --watch` runs, and by `alert check`. Where alerts are delivered to is in the table `alerts` of
+/// config.toml, because a webhook's address may be a secret. Each attempt is recorded; one that failed is repeated after a
+/// minute, then after longer pauses, for a day.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    usage-ledger alert set --weekly 80 --usd-day 20 --forecast\n  \
+    usage-ledger alert set anthropic --session 90 --command 'mail -s usage me'\n  \
+    usage-ledger alert list")]
+pub(crate) struct AlertArgs {
+    #[command(subcommand)]
+    command: AlertCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum AlertCommand {
+    Set(AlertSetArgs),
+    /// List the rules, and what fired in the last month
+    #[command(after_help = "Example:\n  usage-ledger alert list --json")]
+    List,
+    /// Check every rule now, and deliver what is due
+    #[command(after_help = "Example:\n  usage-ledger alert check")]
+    Check,
+}
+
+/// Set what to watch for; options that you do not give stay as they are
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    usage-ledger alert set --weekly 80 --usd-day 20 --forecast\n  \
+    usage-ledger alert set --desktop --webhook https://hooks.example.com/usage\n  \
+    usage-ledger alert set anthropic --unset session")]
+struct AlertSetArgs {
+    /// Only this provider [default: every provider; for costs, all of them together]
+    provider: Option<ProviderId>,
+    /// Only this account of the provider
+    #[arg(long, requires = "provider", value_parser = super::fields::text)]
+    account: Option<String>,
+    /// Alert from this use of a session window on
+    #[arg(long, value_name = "PERCENT")]
+    session: Option<u8>,
+    /// Alert from this use of a weekly window on
+    #[arg(long, value_name = "PERCENT")]
+    weekly: Option<u8>,
+    /// Alert from this cost of a day on, in US dollars; days begin at midnight in --tz
+    #[arg(long, value_name = "USD")]
+    usd_day: Option<Usd>,
+    /// Alert from this cost of a week on
+    #[arg(long, value_name = "USD")]
+    usd_week: Option<Usd>,
+    /// Alert from this cost of a calendar month on
+    #[arg(long, value_name = "USD")]
+    usd_month: Option<Usd>,
+    /// Alert when a window is forecast to be used up before it resets
+    #[arg(long)]
+    forecast: bool,
+    /// Watch a condition no longer: session, weekly, usd-day, usd-week, usd-month or forecast; may be repeated
+    #[arg(long, value_name = "CONDITION", value_parser = condition)]
+    unset: Vec<AlertCondition>,
+    /// Deliver alerts to this command of the shell, with JSON on its standard input
+    #[arg(long, value_name = "COMMAND")]
+    command: Option<String>,
+    /// Deliver alerts to this address as JSON over HTTP POST, by curl
+    #[arg(long, value_name = "URL", value_parser = address)]
+    webhook: Option<String>,
+    /// Deliver alerts as notifications of the desktop
+    #[arg(long)]
+    desktop: bool,
+}
+
+fn condition(name: &str) -> Result<AlertCondition, String> {
+    let name = name.replace('-', "_");
+    AlertCondition::ALL
+        .into_iter()
+        .find(|condition| condition.name() == name)
+        .ok_or_else(|| "write session, weekly, usd-day, usd-week, usd-month or forecast".to_owned())
+}
+
+fn address(text: &str) -> Result<String, String> {
+    webhook(text).map(str::to_owned)
+}
+
+pub(crate) fn run(args: AlertArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    match args.command {
+        AlertCommand::Set(args) => set(args, context, out),
+        AlertCommand::List => list(context, out),
+        AlertCommand::Check => check(context, out),
+    }
+}
+
+fn set(args: AlertSetArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut alert = AlertSet::new();
+    let money = args.usd_day.is_some() || args.usd_week.is_some() || args.usd_month.is_some();
+    (alert.provider, alert.account) = (args.provider, args.account);
+    (alert.session, alert.weekly, alert.forecast) = (args.session, args.weekly, args.forecast);
+    (alert.usd_day, alert.usd_week, alert.usd_month) = (args.usd_day, args.usd_week, args.usd_month);
+    alert.usd_zone = money.then(|| context.zone());
+    alert.unset = args.unset;
+    let mut targets: Vec<(&str, toml_edit::Value)> = Vec::new();
+    targets.extend(args.command.map(|command| ("command", command.into())));
+    targets.extend(args.webhook.map(|webhook| ("webhook", webhook.into())));
+    targets.extend(args.desktop.then(|| ("desktop", true.into())));
+    let watches = alert.validate();
+    // Targets alone are a wish of their own.
+    if targets.is_empty() || watches.is_ok() {
+        watches?;
+        let now = context.now();
+        let ledger = context.write()?;
+        let outcome = ledger.set_alert(alert, now)?;
+        save(&targets, context)?;
+        if targets.is_empty() && !alert_delivery::is_configured(context) {
+            say("alerts are recorded and delivered to nobody: name --command, --webhook or --desktop");
+        }
+        return answer(&ledger, outcome, context, out);
+    }
+    let path = save(&targets, context)?;
+    Ok(path.map_or(Ok(()), |path| writeln!(out, "{} has the new targets", Plain(&path)))?)
+}
+
+/// Writes the targets into the settings of this machine.
+fn save(targets: &[(&str, toml_edit::Value)], context: &Context) -> Result<Option<String>, Failure> {
+    if targets.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(context.config().write_targets(targets)?.display().to_string()))
+}
+
+/// An alert that fired, and what became of it.
+#[derive(Serialize)]
+pub(crate) struct FiredAnswer {
+    pub id: EventId,
+    pub position: Position,
+    pub at: Timestamp,
+    #[serde(flatten)]
+    pub alert: AlertFired,
+    pub message: String,
+    pub deliveries: Vec<Delivered>,
+}
+
+#[derive(Serialize)]
+struct AlertList {
+    rules: Vec<AlertRule>,
+    fired: Vec<FiredAnswer>,
+}
+
+/// What fired since a time, earliest first.
+pub(crate) fn fired_since(
+    snapshot: &Snapshot<'_>,
+    since: Timestamp,
+    until: Timestamp,
+    zone: Zone,
+) -> Result<Vec<FiredAnswer>, Failure> {
+    let mut fired = Vec::new();
+    let span = (since, until);
+    facts_between(snapshot.view(), EventKind::AlertFired, &Subject::Ledger, span, Order::Ascending, &mut |fact| {
+        if let Payload::AlertFired(alert) = fact.event.payload {
+            let message = alerts::message(&alert, zone);
+            let (id, position, at) = (fact.event.id, fact.position, fact.event.occurred_at);
+            fired.push(FiredAnswer { id, position, at, alert, message, deliveries: Vec::new() });
+        }
+        GO_ON
+    })?;
+    alert_delivery::add(snapshot, since, until, &mut fired)?;
+    Ok(fired)
+}
+
+fn list(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let ledger = context.read()?;
+    let snapshot = context.snapshot(&ledger)?;
+    let (now, zone) = (context.now_of(&snapshot), context.zone());
+    let rules = alert_rules(snapshot.view(), now)?;
+    let fired = fired_since(&snapshot, now.plus(-SHOWN), now, zone)?;
+    if context.json {
+        return Answer::new(AlertList { rules, fired }).write(out);
+    }
+    if rules.is_empty() {
+        writeln!(out, "no alert is set: `usage-ledger alert set --weekly 80 --usd-day 20 --forecast` sets three")?;
+    }
+    for rule in &rules {
+        let of = rule.provider.as_ref().map_or("all providers", ProviderId::as_str);
+        let account = rule.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
+        let from = match rule.threshold {
+            Threshold::Percent(percent) => format!("from {percent} % used"),
+            Threshold::Usd(usd) => format!("from {} on, days of {}", dollars(usd), rule.zone),
+            Threshold::Forecast => "when it will be used up before it resets".to_owned(),
+        };
+        writeln!(
+            out,
+            "{:<10}{of}{account} {from} (position {})",
+            rule.condition.name().replace('_', " "),
+            rule.position
+        )?;
+    }
+    for one in &fired {
+        told(one, zone, out)?;
+    }
+    Ok(())
+}
+
+fn told(one: &FiredAnswer, zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {
+    let states: Vec<String> = one.deliveries.iter().map(Delivered::in_words).collect();
+    let states = if states.is_empty() { "not delivered".to_owned() } else { states.join(", ") };
+    let text = format!("{}  {} [{states}]", short(one.at, zone), Plain(&one.message));
+    for line in wrapped(&text, 80) {
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct CheckAnswer {
+    fired: Vec<FiredAnswer>,
+}
+
+fn check(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    context.refuse_as_of("a check writes")?;
+    let ledger = context.write_known()?;
+    let before = ledger.snapshot()?.head()?.position;
+    let failed = alert_delivery::run(&ledger, context)?;
+    failed.iter().for_each(|told| say(told));
+    let snapshot = ledger.snapshot()?;
+    let (now, zone) = (context.now(), context.zone());
+    let mut fired = fired_since(&snapshot, now.plus(-SHOWN), now, zone)?;
+    fired.retain(|one| one.position > before);
+    if context.json {
+        Answer::new(CheckAnswer { fired }).write(out)?;
+    } else if fired.is_empty() {
+        writeln!(out, "nothing new")?;
+    } else {
+        for one in &fired {
+            told(one, zone, out)?;
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { Err(Failure::Finding) }
+}
+
+/// Fires and delivers what is due. A failure is told and stops nothing: the caller did what it was asked for.
+pub(crate) fn after(ledger: &Ledger, context: &Context) {
+    if context.is_past() {
+        return;
+    }
+    match alert_delivery::run(ledger, context) {
+        Ok(failed) => failed.iter().for_each(|told| say(told)),
+        Err(failure) => {
+            failure.message().iter().for_each(|message| say(&format!("alerts are not checked: {message}")));
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! Delivers alerts: each one once to each target, however many processes try.
+//!
+//! A process begins an attempt by appending its event, whose id one process alone can append. An attempt that ended in a
+//! failure is repeated after a pause. One that never ended, because its process died, may have arrived, so it is not repeated.
+
+use std::io::{self, Write};
+use std::process::{Command, Stdio};
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::alert::{FiredAnswer, fired_since};
+use super::context::Context;
+use super::probe;
+use crate::ledger::{Ledger, Snapshot};
+use crate::model::event::{AlertDelivery, AlertTarget, DeliveryState, EventKind, NewEvent, Payload};
+use crate::model::time::{DAY, HOUR, MINUTE, Timestamp};
+use crate::present::failure::Failure;
+use crate::projection::{Subject, facts_between};
+use crate::store::{GO_ON, Order};
+
+/// An alert that did not arrive within a day says nothing of now.
+const LASTS: i64 = DAY;
+/// The longest pause between two attempts.
+const LONGEST_PAUSE: i64 = HOUR;
+/// How many seconds a webhook may take.
+const WEBHOOK_SECONDS: &str = "10";
+/// The argument of the shell that is a command.
+const SHELL: [&str; 2] = if cfg!(windows) { ["cmd", "/C"] } else { ["sh", "-c"] };
+
+/// The last attempt to deliver an alert to a target.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Delivered {
+    pub target: AlertTarget,
+    pub attempts: u32,
+    pub state: DeliveryState,
+    pub at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+impl Delivered {
+    pub fn in_words(&self) -> String {
+        let target = self.target.name();
+        match (self.state, &self.why) {
+            (DeliveryState::Delivered, _) => format!("{target}: delivered"),
+            (DeliveryState::Sending, _) => format!("{target}: unknown"),
+            (DeliveryState::Failed, why) => {
+                let why = why.as_ref().map(|why| format!(", {why}")).unwrap_or_default();
+                format!("{target}: failed {} times{why}", self.attempts)
+            }
+        }
+    }
+
+    /// The number of the next attempt, if one is due.
+    fn next(&self, now: Timestamp) -> Option<u32> {
+        let pause = (MINUTE << self.attempts.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
+        let due = self.state == DeliveryState::Failed && now.millis() >= self.at.millis() + pause;
+        due.then(|| self.attempts + 1)
+    }
+}
+
+/// Adds to alerts what became of them.
+pub(super) fn add(
+    snapshot: &Snapshot<'_>,
+    since: Timestamp,
+    until: Timestamp,
+    fired: &mut [FiredAnswer],
+) -> Result<(), Failure> {
+    let (view, span) = (snapshot.view(), (since, until));
+    facts_between(view, EventKind::AlertDelivery, &Subject::Ledger, span, Order::Ascending, &mut |fact| {
+        let Payload::AlertDelivery(word) = fact.event.payload else { return GO_ON };
+        let Some(alert) = fired.iter_mut().find(|alert| alert.id == word.alert) else { return GO_ON };
+        let AlertDelivery { target, attempt, state, why, .. } = word;
+        let told = Delivered { target, attempts: attempt, state, at: fact.event.occurred_at, why };
+        match alert.deliveries.iter_mut().find(|known| known.target == target) {
+            // Of two words at one time the end of an attempt is the later one.
+            Some(known) if attempt > known.attempts || state != DeliveryState::Sending => *known = told,
+            Some(_) => {}
+            None => alert.deliveries.push(told),
+        }
+        GO_ON
+    })?;
+    Ok(())
+}
+
+/// A target of this machine, and its address.
+struct Place<'c> {
+    target: AlertTarget,
+    address: &'c str,
+}
+
+fn places(context: &Context) -> Vec<Place<'_>> {
+    let targets = &context.config().alerts;
+    let command = targets.command.as_ref().map(|stated| (AlertTarget::Command, stated.value.as_str()));
+    let webhook = targets.webhook.as_ref().map(|stated| (AlertTarget::Webhook, stated.value.as_str()));
+    let desktop = targets.desktop.as_ref().filter(|stated| stated.value).map(|_| (AlertTarget::Desktop, ""));
+    [command, desktop, webhook].into_iter().flatten().map(|(target, address)| Place { target, address }).collect()
+}
+
+/// Whether alerts are delivered to anybody.
+pub(super) fn is_configured(context: &Context) -> bool {
+    !places(context).is_empty()
+}
+
+/// Fires what is due and delivers what has not arrived. Returns why attempts failed, one sentence each.
+pub(crate) fn run(ledger: &Ledger, context: &Context) -> Result<Vec<String>, Failure> {
+    let now = context.now();
+    ledger.fire_alerts(now)?;
+    let places = places(context);
+    if places.is_empty() {
+        return Ok(Vec::new());
+    }
+    let waiting = fired_since(&ledger.snapshot()?, now.plus(-LASTS), now, context.zone())?;
+    let mut failed = Vec::new();
+    for alert in &waiting {
+        for place in &places {
+            let known = alert.deliveries.iter().find(|known| known.target == place.target);
+            let Some(attempt) = known.map_or(Some(1), |known| known.next(now)) else { continue };
+            failed.extend(deliver(ledger, alert, place, attempt, context)?);
+        }
+    }
+    Ok(failed)
+}
+
+/// Makes one attempt, if no other process makes it. Returns why it failed, if it did.
+fn deliver(
+    ledger: &Ledger,
+    alert: &FiredAnswer,
+    place: &Place<'_>,
+    attempt: u32,
+    context: &Context,
+) -> Result<Option<String>, Failure> {
+    let append = |state, why: Option<String>| -> Result<bool, Failure> {
+        let mut word = AlertDelivery::new(alert.id, place.target, attempt, state);
+        word.why = why;
+        let now = context.now();
+        let event = NewEvent::new(word.clone(), now).id(word.id()).source("alert");
+        Ok(ledger.append([event], now)?.into_iter().any(crate::Outcome::is_new))
+    };
+    if !append(DeliveryState::Sending, None)? {
+        return Ok(None);
+    }
+    match send(place, alert) {
+        Ok(()) => {
+            append(DeliveryState::Delivered, None)?;
+            Ok(None)
+        }
+        Err(why) => {
+            let told =
+                format!("the alert at position {} did not reach the {}: {why}", alert.position, place.target.name());
+            append(DeliveryState::Failed, Some(why))?;
+            Ok(Some(told))
+        }
+    }
+}
+
+/// The alert as JSON.
+fn document(alert: &FiredAnswer) -> String {
+    let mut document =
+        json!({ "schema": 1, "id": alert.id, "position": alert.position, "at": alert.at, "message": alert.message });
+    if let (Some(document), Ok(serde_json::Value::Object(fields))) =
+        (document.as_object_mut(), serde_json::to_value(&alert.alert))
+    {
+        document.extend(fields);
+    }
+    document.to_string()
+}
+
+/// Sends an alert. The reason of a failure quotes neither address nor output, which may hold secrets.
+fn send(place: &Place<'_>, alert: &FiredAnswer) -> Result<(), String> {
+    match place.target {
+        AlertTarget::Command => {
+            let mut shell = Command::new(SHELL[0]);
+            shell.args([SHELL[1], place.address]).env("USAGE_LEDGER_ALERT", &alert.message);
+            ran(shell, &document(alert), "the command")
+        }
+        AlertTarget::Webhook => {
+            let mut curl = Command::new("curl");
+            // The address goes over standard input, because other users can read the arguments of a process.
+            curl.args(["--silent", "--fail", "--max-time", WEBHOOK_SECONDS, "--proto", "=http,https", "--config", "-"]);
+            let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+            let config = format!(
+                "url = \"{}\"\nheader = \"Content-Type: application/json\"\nheader = \"Idempotency-Key: {}\"\n\
+                 data-binary = \"{}\"\noutput = \"{}\"\n",
+                quoted(place.address),
+                alert.id,
+                quoted(&document(alert)),
+                if cfg!(windows) { "NUL" } else { "/dev/null" }
+            );
+            ran(curl, &config, "curl")
+        }
+        _ => ran(notification(&alert.message), "", "the notification of the desktop"),
+    }
+}
+
+/// The command that shows a notification. The message is an argument or a variable, never a part of a script.
+fn notification(message: &str) -> Command {
+    const SCRIPT: &str = "on run argv\ndisplay notification (item 1 of argv) with title \"usage-ledger\"\nend run";
+    const BALLOON: &str = "Add-Type -AssemblyName System.Windows.Forms; $n = New-Object System.Windows.Forms.NotifyIcon; \
+        $n.Icon = [System.Drawing.SystemIcons]::Information; $n.Visible = $true; \
+        $n.ShowBalloonTip(10000, 'usage-ledger', $env:USAGE_LEDGER_ALERT, 'Info'); Start-Sleep 5";
+    let mut command;
+    if cfg!(target_os = "macos") {
+        command = Command::new("osascript");
+        command.args(["-e", SCRIPT, message]);
+    } else if cfg!(windows) {
+        command = Command::new("powershell");
+        command.args(["-NoProfile", "-Command", BALLOON]).env("USAGE_LEDGER_ALERT", message);
+    } else {
+        command = Command::new("notify-send");
+        command.args(["--app-name=usage-ledger", "--", "usage-ledger", message]);
+    }
+    command
+}
+
+/// Runs a command to its end with a text on its standard input.
+fn ran(mut command: Command, input: &str, what: &str) -> Result<(), String> {
+    let told = |error: io::Error| format!("{what} cannot be run ({error})");
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(told)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // A command that reads nothing closes its end early.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    match probe::ended(&mut child).map_err(told)? {
+        0 => Ok(()),
+        code => Err(format!("{what} exits {code}")),
+    }
+}

@@ -1,0 +1,173 @@
+//! `config show`: each setting of this machine, and where its value comes from.
+
+use std::io::Write;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::config_file::{ConfigFile, Stated, VARIABLE};
+use super::context::Context;
+use crate::present::failure::Failure;
+use crate::present::output::{self, Answer, Plain};
+
+/// Show the settings of this machine and the origin of each value
+///
+/// The settings are in config.toml below usage-ledger in the XDG configuration directory, or in the file that
+/// USAGE_LEDGER_CONFIG names. An option of the command line comes before the environment, the environment before the file,
+/// the file before the default. Settings that decisions depend on are events: see `limit`, `price` and `alert`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    usage-ledger config show\n  \
+    usage-ledger config path")]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Show each setting, its value and the origin of the value
+    #[command(after_help = "Example:\n  usage-ledger config show --json")]
+    Show,
+    /// Print the path of the file
+    #[command(after_help = "Example:\n  ${EDITOR:-vi} \"$(usage-ledger config path)\"")]
+    Path,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Origin {
+    origin: OriginKind,
+    /// The option, the variable, or the file with the line.
+    place: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum OriginKind {
+    Flag,
+    Environment,
+    File,
+    Default,
+}
+
+impl OriginKind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Flag => "flag",
+            Self::Environment => "environment",
+            Self::File => "file",
+            Self::Default => "default",
+        }
+    }
+}
+
+impl Origin {
+    pub fn flag(name: &str) -> Self {
+        Self { origin: OriginKind::Flag, place: Some(name.to_owned()) }
+    }
+
+    pub fn environment(name: &str) -> Self {
+        Self { origin: OriginKind::Environment, place: Some(name.to_owned()) }
+    }
+
+    pub fn file<T>(file: &ConfigFile, stated: &Stated<T>) -> Self {
+        let path = file.path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        Self { origin: OriginKind::File, place: Some(format!("{path}:{}", stated.line)) }
+    }
+
+    pub const fn default() -> Self {
+        Self { origin: OriginKind::Default, place: None }
+    }
+}
+
+/// One setting.
+#[derive(Serialize)]
+struct Setting {
+    key: &'static str,
+    /// A text, or a list of texts.
+    value: serde_json::Value,
+    #[serde(flatten)]
+    origin: Origin,
+}
+
+#[derive(Serialize)]
+struct ConfigAnswer {
+    file: Option<String>,
+    exists: bool,
+    settings: Vec<Setting>,
+}
+
+pub(crate) fn run(args: &ConfigArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let file = context.config();
+    let path = file.path.as_ref().map(|path| path.display().to_string());
+    match args.command {
+        ConfigCommand::Path => {
+            let path = path.ok_or_else(|| {
+                Failure::usage(format!("this system has no directory for settings: name a file in {VARIABLE}"))
+            })?;
+            Ok(writeln!(out, "{}", Plain(&path))?)
+        }
+        ConfigCommand::Show => {
+            let settings = settings(context)?;
+            if context.json {
+                return Answer::new(ConfigAnswer { file: path, exists: file.exists, settings }).write(out);
+            }
+            human(&settings, path.as_deref(), file.exists, out)
+        }
+    }
+}
+
+fn settings(context: &Context) -> Result<Vec<Setting>, Failure> {
+    let setting = |key, value: serde_json::Value, origin| Setting { key, value, origin };
+    let (ledger, from) = context.path_and_origin()?;
+    let ledger = setting("ledger", ledger.display().to_string().into(), from);
+    let (zone, from) = context.zone_and_origin();
+    let zone = setting("zone", zone.to_string().into(), from);
+    let (homes, from) = context.homes_and_origin();
+    let homes: Vec<String> = homes.iter().map(|home| home.display().to_string()).collect();
+    let homes = setting("homes", homes.into(), from);
+    let (theme, from) = context.theme_and_origin();
+    let theme = setting("theme", serde_json::json!(theme), from);
+    let (listen, from) = context.listen_and_origin();
+    let listen = setting("listen", listen.to_string().into(), from);
+    let (report, from) = context.report_and_origin();
+    let report: Vec<String> = report.iter().map(|key| key.name()).collect();
+    let report = setting("report", report.join(",").into(), from);
+    let mut all = vec![ledger, zone, homes, theme, listen, report];
+    let (file, targets) = (context.config(), &context.config().alerts);
+    let origin = |stated: Option<Origin>| stated.unwrap_or_else(Origin::default);
+    let command = targets.command.as_ref();
+    let value = serde_json::json!(command.map(|stated| stated.value.as_str()));
+    all.push(setting("alerts.command", value, origin(command.map(|stated| Origin::file(file, stated)))));
+    // The path of the address may be a secret.
+    let webhook = targets.webhook.as_ref();
+    let host = webhook.map(|stated| stated.value.splitn(4, '/').take(3).collect::<Vec<_>>().join("/") + "/…");
+    all.push(setting(
+        "alerts.webhook",
+        serde_json::json!(host),
+        origin(webhook.map(|stated| Origin::file(file, stated))),
+    ));
+    let desktop = targets.desktop.as_ref();
+    let value = serde_json::json!(desktop.is_some_and(|stated| stated.value));
+    all.push(setting("alerts.desktop", value, origin(desktop.map(|stated| Origin::file(file, stated)))));
+    Ok(all)
+}
+
+fn human(settings: &[Setting], path: Option<&str>, exists: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    let value = |value: &serde_json::Value| match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Array(list) => list.iter().filter_map(|one| one.as_str()).collect::<Vec<_>>().join(", "),
+        serde_json::Value::Null => "-".to_owned(),
+        other => other.to_string(),
+    };
+    let row = |one: &Setting| {
+        let place = one.origin.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
+        vec![one.key.to_owned(), value(&one.value), format!("{}{place}", one.origin.origin.name())]
+    };
+    let header = ["setting", "value", "origin"].map(str::to_owned).to_vec();
+    output::write_table(out, &output::table(header, 3, settings.iter().map(row)))?;
+    let Some(path) = path else { return Ok(()) };
+    let state = if exists { "" } else { ", which does not exist yet" };
+    Ok(writeln!(out, "file: {}{state}", Plain(path))?)
+}

@@ -1,0 +1,295 @@
+//! `config.toml`: what a user prefers on this machine.
+//!
+//! Nothing in it changes a decision: limits, prices and alerts are events. An unknown key or a value of another type is an
+//! error, so a misspelt setting never goes unnoticed.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use etcetera::BaseStrategy;
+use serde::Serialize;
+use toml_edit::{Document, Item};
+
+use crate::model::error::Error;
+use crate::model::time::Zone;
+use crate::present::failure::Failure;
+use crate::report::ReportKey;
+
+/// The environment variable that names another file.
+pub(super) const VARIABLE: &str = "USAGE_LEDGER_CONFIG";
+/// A longer file is not read, in bytes.
+const LONGEST: u64 = 1 << 20;
+
+/// The colours of the dashboard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ThemeName {
+    /// For a dark background
+    Dark,
+    /// For a light background
+    Light,
+    /// No colours
+    None,
+}
+
+/// A value, and the line that states it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stated<T> {
+    pub value: T,
+    pub line: usize,
+}
+
+/// The settings that a file states.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ConfigFile {
+    /// Where the file is, or would be; `None` where the system has no directory for it.
+    pub path: Option<PathBuf>,
+    pub exists: bool,
+    pub ledger: Option<Stated<PathBuf>>,
+    pub zone: Option<Stated<Zone>>,
+    pub homes: Option<Stated<Vec<PathBuf>>>,
+    pub theme: Option<Stated<ThemeName>>,
+    pub listen: Option<Stated<SocketAddr>>,
+    pub report: Option<Stated<Vec<ReportKey>>>,
+    pub alerts: AlertTargets,
+}
+
+/// Where alerts are delivered to. These are no events: a webhook's address may be a secret, and a command that a foreign
+/// ledger names must never run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct AlertTargets {
+    pub command: Option<Stated<String>>,
+    pub webhook: Option<Stated<String>>,
+    pub desktop: Option<Stated<bool>>,
+}
+
+/// Every key of the file.
+const KEYS: [&str; 7] = ["ledger", "zone", "homes", "theme", "listen", "report", "alerts"];
+/// Every key of its table `alerts`.
+const ALERT_KEYS: [&str; 3] = ["command", "webhook", "desktop"];
+
+impl ConfigFile {
+    /// Reads the file of the user. Without one nothing is stated.
+    pub fn read() -> Result<Self, Failure> {
+        let named = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let is_named = named.is_some();
+        let usual =
+            || etcetera::choose_base_strategy().ok().map(|dirs| dirs.config_dir().join("usage-ledger/config.toml"));
+        let Some(path) = named.or_else(usual) else { return Ok(Self::default()) };
+        let text = match read_text(&path) {
+            Ok(text) => text,
+            Err(source) if source.kind() == ErrorKind::NotFound && !is_named => {
+                return Ok(Self { path: Some(path), ..Self::default() });
+            }
+            Err(source) => return Err(Error::Io { path, source }.into()),
+        };
+        Self::parse(&text, &path).map_err(Failure::usage)
+    }
+
+    /// Reads the text of a file.
+    fn parse(text: &str, path: &Path) -> Result<Self, String> {
+        let place = |line: usize| format!("{}:{line}", path.display());
+        let document = Document::parse(text).map_err(|error| {
+            let line = error.span().map_or(1, |span| line_of(text, span.start));
+            format!("{}: {}", place(line), error.message())
+        })?;
+        let mut config = Self { path: Some(path.to_owned()), exists: true, ..Self::default() };
+        for (key, item) in document.iter() {
+            let span = document.as_table().key(key).and_then(toml_edit::Key::span).or_else(|| item.span());
+            let line = span.map_or(1, |span| line_of(text, span.start));
+            config.set(key, item, line).map_err(|why| format!("{}: {why}", place(line)))?;
+            if key == "alerts" {
+                let table = item
+                    .as_table_like()
+                    .ok_or_else(|| format!("{}: `alerts` is no table: write [alerts]", place(line)))?;
+                for (key, item) in table.iter() {
+                    let span = table.key(key).and_then(toml_edit::Key::span).or_else(|| item.span());
+                    let line = span.map_or(line, |span| line_of(text, span.start));
+                    config.set_alert(key, item, line).map_err(|why| format!("{}: {why}", place(line)))?;
+                }
+            }
+        }
+        Ok(config)
+    }
+
+    fn set(&mut self, key: &str, item: &Item, line: usize) -> Result<(), String> {
+        match key {
+            "ledger" => self.ledger = Some(Stated { value: expanded(text(key, item)?), line }),
+            "zone" => {
+                let value = text(key, item)?.parse().map_err(|error: Error| error.to_string())?;
+                self.zone = Some(Stated { value, line });
+            }
+            "homes" => {
+                let wrong =
+                    || "`homes` is no list of directories: write homes = [\"~\", \"/mnt/laptop/home\"]".to_owned();
+                let list = item.as_array().ok_or_else(wrong)?;
+                let value =
+                    list.iter().map(|one| one.as_str().map(expanded).ok_or_else(wrong)).collect::<Result<_, _>>()?;
+                self.homes = Some(Stated { value, line });
+            }
+            "theme" => {
+                let name = text(key, item)?;
+                let value = ThemeName::from_str(name, false)
+                    .map_err(|_| format!("`theme` is `{name}`: write dark, light or none"))?;
+                self.theme = Some(Stated { value, line });
+            }
+            "listen" => {
+                let address = text(key, item)?;
+                let value = address.parse().map_err(|_| {
+                    format!("`listen` is `{address}`: write an address and a port, such as 127.0.0.1:4318")
+                })?;
+                self.listen = Some(Stated { value, line });
+            }
+            "report" => {
+                let keys = text(key, item)?;
+                let value = keys
+                    .split(',')
+                    .map(|key| key.trim().parse().map_err(|error: Error| format!("`report`: {error}")))
+                    .collect::<Result<_, _>>()?;
+                self.report = Some(Stated { value, line });
+            }
+            "alerts" => {}
+            unknown => return Err(unknown_key(unknown, &KEYS)),
+        }
+        Ok(())
+    }
+
+    fn set_alert(&mut self, key: &str, item: &Item, line: usize) -> Result<(), String> {
+        match key {
+            "command" => self.alerts.command = Some(Stated { value: text(key, item)?.to_owned(), line }),
+            "webhook" => self.alerts.webhook = Some(Stated { value: webhook(text(key, item)?)?.to_owned(), line }),
+            "desktop" => {
+                let value = item.as_bool().ok_or("`desktop` is neither true nor false: write desktop = true")?;
+                self.alerts.desktop = Some(Stated { value, line });
+            }
+            unknown => return Err(unknown_key(unknown, &ALERT_KEYS)),
+        }
+        Ok(())
+    }
+
+    /// Writes where alerts are delivered to into the file, and leaves everything else in it as it is.
+    pub fn write_targets(&self, targets: &[(&str, toml_edit::Value)]) -> Result<PathBuf, Failure> {
+        let path = self.path.clone().ok_or_else(|| {
+            Failure::usage(format!("this system has no directory for settings: name a file in {VARIABLE}"))
+        })?;
+        let failed = |source| Failure::from(Error::Io { path: path.clone(), source });
+        let before = if self.exists { read_text(&path).map_err(failed)? } else { String::new() };
+        let mut document: toml_edit::DocumentMut =
+            before.parse().map_err(|error: toml_edit::TomlError| Failure::usage(error.to_string()))?;
+        let table = document.entry("alerts").or_insert(toml_edit::table());
+        for (key, value) in targets {
+            let table = table
+                .as_table_like_mut()
+                .ok_or_else(|| Failure::usage(format!("{}: `alerts` is no table: write [alerts]", path.display())))?;
+            table.insert(key, Item::Value(value.clone()));
+        }
+        super::agent_files::replace(&path, &document.to_string())?;
+        Ok(path)
+    }
+}
+
+/// An address that JSON can be sent to.
+pub(super) fn webhook(address: &str) -> Result<&str, String> {
+    let rest = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://"));
+    if rest.is_some_and(|rest| !rest.is_empty()) && !address.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Ok(address);
+    }
+    // The address may hold a secret, so no message quotes it.
+    Err("the address of the webhook begins with neither https:// nor http://, or contains a blank".to_owned())
+}
+
+fn read_text(path: &Path) -> std::io::Result<String> {
+    use std::io::Read;
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(LONGEST).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
+}
+
+fn text<'i>(key: &str, item: &'i Item) -> Result<&'i str, String> {
+    item.as_str().ok_or_else(|| format!("`{key}` is no text: write {key} = \"…\""))
+}
+
+/// A path with the home directory in place of a leading `~`.
+fn expanded(path: &str) -> PathBuf {
+    let rest = path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with(['/', '\\']));
+    match (rest, std::env::home_dir()) {
+        (Some(rest), Some(home)) => home.join(rest.trim_start_matches(['/', '\\'])),
+        _ => path.into(),
+    }
+}
+
+/// What to do about a key that is none.
+fn unknown_key(key: &str, keys: &[&str]) -> String {
+    let near = keys.iter().map(|known| (strsim::damerau_levenshtein(key, known), *known)).min();
+    let near = near.filter(|(distance, known)| 2 * distance <= known.len());
+    let meant = match (near, key) {
+        (Some((_, near)), _) => format!("did you mean `{near}`?"),
+        (None, "limit" | "limits" | "price" | "prices" | "budget") => {
+            "limits, prices and alerts are events: use `usage-ledger limit`, `price` or `alert`".to_owned()
+        }
+        (None, _) => format!("the keys are {}", keys.join(", ")),
+    };
+    format!("unknown key `{key}`: {meant}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<ConfigFile, String> {
+        ConfigFile::parse(text, Path::new("config.toml"))
+    }
+
+    #[test]
+    fn every_key_is_read_with_its_line() {
+        let config = parsed(
+            "# mine\nledger = \"/l.db\"\nzone = 'Europe/Paris'\nhomes = [\n  '/a',\n  '/b',\n]\ntheme = \"light\"\n\
+             listen = \"127.0.0.1:9\"\nreport = \"day, model\"\n",
+        )
+        .unwrap();
+        let lines = [config.ledger.as_ref().unwrap().line, config.zone.as_ref().unwrap().line];
+        assert_eq!((lines, config.theme.as_ref().unwrap().line), ([2, 3], 8));
+        assert_eq!(config.homes.unwrap().value, [PathBuf::from("/a"), PathBuf::from("/b")]);
+        assert_eq!(config.report.unwrap().value, [ReportKey::Day, ReportKey::Model]);
+        assert_eq!(config.listen.unwrap().value, "127.0.0.1:9".parse().unwrap());
+        assert!(config.exists);
+    }
+
+    #[test]
+    fn a_mistake_names_file_line_and_remedy() {
+        for (text, told) in [
+            ("zone = \"UTC\"\nlegder = \"x\"\n", "config.toml:2: unknown key `legder`: did you mean `ledger`?"),
+            ("\n\nlimits = 5", "config.toml:3: unknown key `limits`: limits, prices and alerts are events"),
+            ("[colours]\nred = 1", "config.toml:1: unknown key `colours`: the keys are ledger, zone"),
+            ("zone = \"Paris\"", "config.toml:1: "),
+            ("theme = \"blue\"", "`theme` is `blue`: write dark, light or none"),
+            ("theme = 5", "`theme` is no text"),
+            ("homes = \"/a\"", "`homes` is no list of directories"),
+            ("listen = \"4318\"", "`listen` is `4318`: write an address and a port"),
+            ("report = \"day,colour\"", "config.toml:1: `report`: "),
+            ("zone = \"UTC\"\nzone = \"UTC\"", "config.toml:2: "),
+            ("zone = ", "config.toml:1: "),
+            ("[alerts]\ncomand = \"x\"", "config.toml:2: unknown key `comand`: did you mean `command`?"),
+            ("[alerts]\nwebhook = \"ftp://secret\"", "config.toml:2: the address of the webhook begins with neither"),
+            ("alerts = 5", "`alerts` is no table"),
+        ] {
+            let error = parsed(text).unwrap_err();
+            assert!(error.contains(told), "{text:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_tilde_is_the_home_directory() {
+        let home = std::env::home_dir().unwrap();
+        assert_eq!(
+            (expanded("~"), expanded("~/u.db"), expanded("~me/u.db")),
+            (home.clone(), home.join("u.db"), "~me/u.db".into())
+        );
+    }
+}

@@ -1,0 +1,75 @@
+//! Short names of projects and models in tables: the shortest that tell the values of a column apart.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::report::ReportKey;
+
+/// The digits of a date at the end of a model's name: `20251101`.
+const DATE: usize = 8;
+
+/// Gives each value of a column a name to show. Values of other keys than project and model stay as they are.
+pub(super) fn shortened<'v>(key: &ReportKey, values: impl Iterator<Item = &'v str>) -> BTreeMap<&'v str, String> {
+    let values: BTreeSet<&str> = values.collect();
+    let candidates: fn(&str) -> Vec<String> = match key {
+        ReportKey::Project => endings,
+        ReportKey::Model => undated,
+        _ => |value| vec![value.to_owned()],
+    };
+    let all: Vec<(&str, Vec<String>)> = values.into_iter().map(|value| (value, candidates(value))).collect();
+    let is_taken = |name: &str, of: &str| {
+        all.iter().any(|(value, names)| *value != of && (*value == name || names.iter().any(|other| other == name)))
+    };
+    all.iter()
+        .map(|(value, names)| {
+            let free = names.iter().find(|name| !is_taken(name, value));
+            (*value, free.cloned().unwrap_or_else(|| (*value).to_owned()))
+        })
+        .collect()
+}
+
+/// The ends of a path, the shortest first: `acme`, `me/acme`, `/home/me/acme`.
+fn endings(path: &str) -> Vec<String> {
+    let trimmed = path.trim_end_matches(['/', '\\']);
+    let borders = trimmed.rmatch_indices(['/', '\\']).map(|(at, _)| at + 1);
+    let ends = borders.filter_map(|at| trimmed.get(at..)).filter(|end| !end.is_empty()).map(str::to_owned);
+    ends.chain([path.to_owned()]).collect()
+}
+
+/// A model without the date at its end, then with it.
+fn undated(model: &str) -> Vec<String> {
+    let short = model.rsplit_once(['-', '@']).filter(|(name, date)| {
+        !name.is_empty()
+            && date.len() == DATE
+            && date.bytes().all(|byte| byte.is_ascii_digit())
+            && date.starts_with("20")
+    });
+    short.map(|(name, _)| name.to_owned()).into_iter().chain([model.to_owned()]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(key: &ReportKey, values: &[&'static str]) -> Vec<String> {
+        let names = shortened(key, values.iter().copied());
+        values.iter().map(|value| names[value].clone()).collect()
+    }
+
+    #[test]
+    fn a_project_is_as_long_as_it_must_be() {
+        assert_eq!(of(&ReportKey::Project, &["/home/me/acme", "C:\\src\\tool", "plain"]), ["acme", "tool", "plain"]);
+        assert_eq!(of(&ReportKey::Project, &["/a/x/acme", "/b/x/acme", "/b/y/"]), ["a/x/acme", "b/x/acme", "y"]);
+        assert_eq!(of(&ReportKey::Project, &["acme", "/home/acme"]), ["acme", "home/acme"]);
+        assert_eq!(of(&ReportKey::Project, &["/", "//"]), ["/", "//"]);
+    }
+
+    #[test]
+    fn a_model_loses_its_date_unless_two_differ_by_it() {
+        let models = ["claude-opus-4-5-20251101", "gpt-5", "claude-3-opus@20240229"];
+        assert_eq!(of(&ReportKey::Model, &models), ["claude-opus-4-5", "gpt-5", "claude-3-opus"]);
+        let models = ["m-20250101", "m-20260101"];
+        assert_eq!(of(&ReportKey::Model, &models), models);
+        assert_eq!(of(&ReportKey::Model, &["m-20250101", "m"]), ["m-20250101", "m"]);
+        assert_eq!(of(&ReportKey::Conversation, &["/a/20250101"]), ["/a/20250101"]);
+    }
+}

@@ -1,0 +1,112 @@
+//! What Claude Code tells its status line about the session besides quota windows.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::event::Percent;
+use crate::model::tokens::Usd;
+
+/// The model, the context and the cost of a session, as far as the document states them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(super) struct SessionInput {
+    /// The name of the model that people see.
+    pub model: Option<String>,
+    /// How much of the model's context is used.
+    pub context_percent: Option<Percent>,
+    /// What the agent says that the session cost.
+    pub session_usd: Option<Usd>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Model {
+    id: Option<String>,
+    display_name: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Cost {
+    total_cost_usd: Option<Usd>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct CurrentUsage {
+    input_tokens: u64,
+    cache_creation_input_tokens: u64,
+    cache_read_input_tokens: u64,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ContextWindow {
+    used_percentage: Option<Percent>,
+    context_window_size: Option<u64>,
+    current_usage: Option<CurrentUsage>,
+}
+
+/// One part of the document. A part of another shape tells nothing, and the others still do.
+fn part<'d, T: Deserialize<'d>>(text: &'d str, name: &str) -> Option<T> {
+    let parts: std::collections::HashMap<String, &'d serde_json::value::RawValue> = serde_json::from_str(text).ok()?;
+    serde_json::from_str(parts.get(name)?.get()).ok()
+}
+
+impl SessionInput {
+    /// Reads the document that Claude Code sends to its `statusLine` command. Whatever it lacks stays unknown.
+    pub fn read(text: &str) -> Self {
+        let model = part::<Model>(text, "model").and_then(|model| model.display_name.or(model.id));
+        let context_percent = part::<ContextWindow>(text, "context_window").and_then(ContextWindow::percent);
+        let session_usd = part::<Cost>(text, "cost").and_then(|cost| cost.total_cost_usd);
+        Self { model: model.filter(|model| !model.trim().is_empty()), context_percent, session_usd }
+    }
+}
+
+impl ContextWindow {
+    /// The stated percentage, else the tokens of the last request over the size.
+    fn percent(self) -> Option<Percent> {
+        if self.used_percentage.is_some() {
+            return self.used_percentage;
+        }
+        let (usage, size) = (self.current_usage?, self.context_window_size.filter(|size| *size > 0)?);
+        let parts = [usage.input_tokens, usage.cache_creation_input_tokens, usage.cache_read_input_tokens];
+        let used: u128 = parts.into_iter().map(u128::from).sum();
+        u32::try_from(used.saturating_mul(10_000) / u128::from(size)).ok().map(Percent::from_hundredths)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn model_context_and_cost_are_read() {
+        let told = SessionInput::read(
+            r#"{"model":{"id":"claude-opus-4-5","display_name":"Opus 4.5"},"cost":{"total_cost_usd":0.0123456},
+                "context_window":{"used_percentage":37.5,"context_window_size":200000}}"#,
+        );
+        assert_eq!(told.model.as_deref(), Some("Opus 4.5"));
+        assert_eq!(told.context_percent, Some("37.5".parse().unwrap()));
+        assert_eq!(told.session_usd, Some("0.0123456".parse().unwrap()));
+    }
+
+    #[test]
+    fn the_context_is_computed_where_no_percentage_is_stated() {
+        let told = SessionInput::read(
+            r#"{"context_window":{"used_percentage":null,"context_window_size":200000,"current_usage":
+                {"input_tokens":1000,"output_tokens":9,"cache_creation_input_tokens":9000,"cache_read_input_tokens":40000}}}"#,
+        );
+        assert_eq!(told.context_percent, Some("25".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_part_of_another_shape_hides_no_other_part() {
+        let told = SessionInput::read(
+            r#"{"model":"opus","cost":{"total_cost_usd":"much"},"context_window":{"used_percentage":5}}"#,
+        );
+        let context_percent = Some("5".parse().unwrap());
+        assert_eq!(told, SessionInput { context_percent, ..SessionInput::default() });
+        for text in ["", "null", "[]", "{", r#"{"context_window":{"context_window_size":0,"current_usage":{}}}"#] {
+            assert_eq!(SessionInput::read(text), SessionInput::default(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! Alerts: what to watch for, that it happened, and who was notified.
+
+use serde::{Deserialize, Serialize};
+
+use super::{EventId, Percent};
+use crate::model::error::{Error, Result};
+use crate::model::provider::ProviderId;
+use crate::model::time::{Timestamp, Zone};
+use crate::model::tokens::Usd;
+
+/// What an alert watches.
+///
+/// ```
+/// use usage_ledger::event::AlertCondition;
+/// assert_eq!(AlertCondition::ALL.map(AlertCondition::name)[1], "weekly");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AlertCondition {
+    /// The use of a session window, in percent.
+    Session,
+    /// The use of a weekly window, in percent.
+    Weekly,
+    /// What the calls of a day cost.
+    UsdDay,
+    /// What the calls of a week cost.
+    UsdWeek,
+    /// What the calls of a calendar month cost.
+    UsdMonth,
+    /// A window that is forecast to be used up before it resets.
+    Forecast,
+}
+
+impl AlertCondition {
+    /// Every condition.
+    pub const ALL: [Self; 6] =
+        [Self::Session, Self::Weekly, Self::UsdDay, Self::UsdWeek, Self::UsdMonth, Self::Forecast];
+
+    /// As it stands in the event.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Weekly => "weekly",
+            Self::UsdDay => "usd_day",
+            Self::UsdWeek => "usd_week",
+            Self::UsdMonth => "usd_month",
+            Self::Forecast => "forecast",
+        }
+    }
+}
+
+/// What to watch for. What an event leaves out stays as it was.
+///
+/// ```
+/// use usage_ledger::{Ledger, event::{AlertSet, WindowKind}};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let ledger = Ledger::in_memory()?;
+/// ledger.set_alert(AlertSet::new().weekly(80), now)?;
+/// ledger.override_usage("anthropic", WindowKind::Weekly, "81".parse()?, "me", "", now)?;
+/// let fired = ledger.fire_alerts(now)?;
+/// assert_eq!(fired[0].alert.percent, Some("81".parse()?));
+/// assert!(ledger.fire_alerts(now.plus(1_000))?.is_empty()); // once a window
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct AlertSet {
+    /// Only this provider; without one, every provider, and for money all of them together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<ProviderId>,
+    /// Only this account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// From this use of a session window on, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<u8>,
+    /// From this use of a weekly window on, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weekly: Option<u8>,
+    /// From this cost of a day on, in US dollars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usd_day: Option<Usd>,
+    /// From this cost of a week on, in US dollars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usd_week: Option<Usd>,
+    /// From this cost of a calendar month on, in US dollars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usd_month: Option<Usd>,
+    /// The zone of days; UTC without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usd_zone: Option<Zone>,
+    /// Whether to alert when a window is forecast to be used up before it resets.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forecast: bool,
+    /// Conditions that are watched no longer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unset: Vec<AlertCondition>,
+}
+
+impl AlertSet {
+    /// Watches nothing yet.
+    ///
+    /// ```
+    /// # use usage_ledger::event::AlertSet;
+    /// assert_eq!(AlertSet::new().weekly, None);
+    /// ```
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Alerts from this use of a weekly window on, in percent.
+    ///
+    /// ```
+    /// # use usage_ledger::event::AlertSet;
+    /// assert_eq!(AlertSet::new().weekly(80).weekly, Some(80));
+    /// ```
+    pub const fn weekly(mut self, percent: u8) -> Self {
+        self.weekly = Some(percent);
+        self
+    }
+
+    pub(crate) fn validate(&self) -> Result<()> {
+        if [self.session, self.weekly].into_iter().flatten().any(|percent| !(1..=100).contains(&percent)) {
+            return Err(Error::invalid("an alert begins at a percentage used from 1 to 100"));
+        }
+        let money = [self.usd_day, self.usd_week, self.usd_month];
+        if money.into_iter().flatten().any(|usd| usd <= Usd::default()) {
+            return Err(Error::invalid("an alert of costs begins above 0 US dollars"));
+        }
+        if self.account.is_some() && self.provider.is_none() {
+            return Err(Error::invalid("an account is of a provider: name it too"));
+        }
+        let nothing = Self { provider: self.provider.clone(), account: self.account.clone(), ..Self::default() };
+        if (Self { usd_zone: None, ..self.clone() }) == nothing {
+            return Err(Error::invalid("nothing to watch: give a percentage, an amount of US dollars, or forecast"));
+        }
+        Ok(())
+    }
+}
+
+/// A condition was met for the first time in its window.
+///
+/// ```
+/// use usage_ledger::{Ledger, event::{AlertCondition, AlertSet, WindowKind}};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let ledger = Ledger::in_memory()?;
+/// ledger.set_alert(AlertSet::new().weekly(80), now)?;
+/// ledger.override_usage("anthropic", WindowKind::Weekly, "81".parse()?, "me", "", now)?;
+/// assert_eq!(ledger.fire_alerts(now)?[0].alert.condition, AlertCondition::Weekly);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct AlertFired {
+    /// The event that set the rule.
+    pub rule: EventId,
+    /// What was watched.
+    pub condition: AlertCondition,
+    /// The window of a forecast: `session` or `weekly`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<super::WindowKind>,
+    /// Whose use or cost; without one, of all providers together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<ProviderId>,
+    /// Of which account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// How much of the window was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<Percent>,
+    /// From which use on the rule alerts, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_percent: Option<u8>,
+    /// What the calls cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usd: Option<Usd>,
+    /// From which cost on the rule alerts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_usd: Option<Usd>,
+    /// When the window is used up at its rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_up_at: Option<Timestamp>,
+    /// When the window or the calendar period began.
+    pub started_at: Timestamp,
+    /// When it ends.
+    pub resets_at: Timestamp,
+}
+
+impl AlertFired {
+    pub(crate) const fn new(
+        rule: EventId,
+        condition: AlertCondition,
+        (started_at, resets_at): (Timestamp, Timestamp),
+    ) -> Self {
+        Self {
+            rule,
+            condition,
+            window: None,
+            provider: None,
+            account: None,
+            percent: None,
+            limit_percent: None,
+            usd: None,
+            limit_usd: None,
+            used_up_at: None,
+            started_at,
+            resets_at,
+        }
+    }
+
+    /// Whether another firing is of the same condition.
+    pub(crate) fn is_of_same_condition(&self, other: &Self) -> bool {
+        let of = |one: &Self| {
+            (one.condition, one.window, one.provider.clone(), one.account.clone(), one.limit_percent, one.limit_usd)
+        };
+        of(self) == of(other)
+    }
+}
+
+/// How an alert reaches people.
+///
+/// ```
+/// use usage_ledger::event::AlertTarget;
+/// assert_eq!(AlertTarget::Webhook.name(), "webhook");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum AlertTarget {
+    /// A command that gets JSON on its standard input.
+    Command,
+    /// A notification of the desktop.
+    Desktop,
+    /// An HTTP address that JSON is sent to.
+    Webhook,
+}
+
+impl AlertTarget {
+    /// As it stands in the event.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Command => "command",
+            Self::Desktop => "desktop",
+            Self::Webhook => "webhook",
+        }
+    }
+}
+
+/// How far an attempt to deliver an alert came.
+///
+/// ```
+/// use usage_ledger::event::DeliveryState;
+/// assert_eq!(serde_json::to_string(&DeliveryState::Sending).unwrap(), r#""sending""#);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryState {
+    /// It began. Without a later word on it nobody knows whether the alert arrived, and it is not sent again.
+    Sending,
+    /// The alert arrived.
+    Delivered,
+    /// The alert did not arrive.
+    Failed,
+}
+
+/// An attempt to deliver an alert.
+///
+/// ```
+/// use usage_ledger::{EventId, event::{AlertDelivery, AlertTarget, DeliveryState}};
+/// let alert = EventId::from_key("alert", "1");
+/// let first = AlertDelivery::new(alert, AlertTarget::Command, 1, DeliveryState::Sending);
+/// assert_eq!((first.attempt, first.why), (1, None));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct AlertDelivery {
+    /// The event `alert_fired`.
+    pub alert: EventId,
+    /// How it is delivered.
+    pub target: AlertTarget,
+    /// The number of the attempt, from 1 on.
+    pub attempt: u32,
+    /// How far it came.
+    pub state: DeliveryState,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+impl AlertDelivery {
+    /// An attempt.
+    ///
+    /// ```
+    /// # use usage_ledger::{EventId, event::{AlertDelivery, AlertTarget, DeliveryState}};
+    /// let alert = EventId::from_key("alert", "1");
+    /// assert_eq!(AlertDelivery::new(alert, AlertTarget::Desktop, 2, DeliveryState::Failed).attempt, 2);
+    /// ```
+    pub const fn new(alert: EventId, target: AlertTarget, attempt: u32, state: DeliveryState) -> Self {
+        Self { alert, target, attempt, state, why: None }
+    }
+
+    /// Says why it failed.
+    ///
+    /// ```
+    /// # use usage_ledger::{EventId, event::{AlertDelivery, AlertTarget, DeliveryState}};
+    /// let failed = AlertDelivery::new(EventId::from_key("alert", "1"), AlertTarget::Command, 1, DeliveryState::Failed);
+    /// assert_eq!(failed.because("exit status 1").why.as_deref(), Some("exit status 1"));
+    /// ```
+    pub fn because(mut self, why: impl Into<String>) -> Self {
+        self.why = Some(why.into());
+        self
+    }
+
+    /// The id of the word on an attempt, which one process alone can append.
+    ///
+    /// ```
+    /// # use usage_ledger::{EventId, event::{AlertDelivery, AlertTarget, DeliveryState}};
+    /// let word = |state| AlertDelivery::new(EventId::from_key("alert", "1"), AlertTarget::Command, 1, state).id();
+    /// assert_ne!(word(DeliveryState::Sending), word(DeliveryState::Failed));
+    /// assert_eq!(word(DeliveryState::Delivered), word(DeliveryState::Failed)); // an attempt ends once
+    /// ```
+    pub fn id(&self) -> EventId {
+        let begins = if self.state == DeliveryState::Sending { "begins" } else { "ends" };
+        EventId::from_key(
+            "usage-ledger alert",
+            &format!("{} {} {} {begins}", self.alert, self.target.name(), self.attempt),
+        )
+    }
+}

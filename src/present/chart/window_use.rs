@@ -1,0 +1,101 @@
+//! How full the windows of a provider account were over time, with limits and resets.
+
+use super::figure::{Figure, Panel, Shape, Unit};
+use crate::ledger::Snapshot;
+use crate::model::error::{Error, Result};
+use crate::model::humanize::number::scaled;
+use crate::model::time::{MINUTE, Timestamp, Zone};
+use crate::present::output::Plain;
+use crate::projection::AccountRef;
+use crate::usage::{WindowUsage, usage_now};
+
+/// Number of instants at which the windows are looked at.
+const SAMPLES: i64 = 180;
+/// Borders of one window differ by no more than this between readings.
+const JITTER: i64 = 2 * MINUTE;
+
+/// The figure of an account from one instant to another.
+///
+/// # Errors
+/// [`Error::Invalid`] for an account whose windows have neither a limit nor a reading, and the store's own.
+pub(crate) fn window_use(
+    snapshot: &Snapshot<'_>,
+    account: (&str, Option<&str>),
+    (from, to): (Timestamp, Timestamp),
+    zone: Zone,
+) -> Result<Figure> {
+    let key = AccountRef::new(account.0, account.1);
+    let (mut session, mut weekly) = (Panel::new("session"), Panel::new("weekly"));
+    let mut columns = Vec::new();
+    for sample in 1..=SAMPLES {
+        let at = from.plus((to.millis() - from.millis()) * sample / SAMPLES);
+        let usage = usage_now(snapshot.view(), &key, at, &[])?;
+        session.add(&usage.session);
+        weekly.add(&usage.weekly);
+        columns.push(zone.local(at).format("%m-%d %H:%M").to_string());
+    }
+    let panels: Vec<Panel> = [session, weekly].into_iter().filter(|panel| panel.is_known()).collect();
+    let name = account.1.map(|name| format!(" ({})", Plain(name))).unwrap_or_default();
+    if panels.is_empty() {
+        return Err(Error::invalid(format!(
+            "nothing is known about how full the windows of {}{name} were: `usage-ledger limit set {} --session N` sets a \
+             limit, `usage-ledger quota observe` records a reading",
+            account.0, account.0
+        )));
+    }
+    let title = format!("window use of {}{name}", account.0);
+    Ok(Figure { title, unit: Unit::Tokens, shape: Shape::Use { panels, columns } })
+}
+
+impl Panel {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), percent: Vec::new(), resets: Vec::new(), limit: None, opened: None }
+    }
+
+    fn add(&mut self, window: &WindowUsage) {
+        let differs = |one: Option<Timestamp>, other: Option<Timestamp>| match (one, other) {
+            (Some(one), Some(other)) => (one.millis() - other.millis()).abs() > JITTER,
+            (one, other) => one.is_some() != other.is_some(),
+        };
+        // A window that ends without another one resets too.
+        if self.opened.is_some() && differs(self.opened, window.started_at) {
+            self.resets.push(self.percent.len());
+        }
+        self.opened = window.started_at;
+        self.percent.push(window.used().filter(|_| window.started_at.is_some()).map(|used| used.hundredths()));
+        if let Some(limit) = window.limit {
+            self.limit = Some(format!("limit {}", scaled(limit.into())));
+        }
+    }
+
+    fn is_known(&self) -> bool {
+        self.percent.iter().any(Option::is_some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::event::LimitSet;
+    use crate::model::time::HOUR;
+    use crate::{Ledger, TokenRecord};
+
+    #[test]
+    fn use_grows_and_falls_at_a_reset() {
+        let now: Timestamp = "2026-06-10T12:00:00Z".parse().unwrap();
+        let ledger = Ledger::in_memory().unwrap();
+        ledger.set_limit(LimitSet::new("openai").unwrap().session(1_000), now).unwrap();
+        for (hour, tokens) in [(0, 300), (3, 400), (8, 100)] {
+            ledger.record(TokenRecord::new("openai", "gpt-5").input(tokens), now.plus(hour * HOUR)).unwrap();
+        }
+        let snapshot = ledger.snapshot().unwrap();
+        let figure = window_use(&snapshot, ("openai", None), (now, now.plus(9 * HOUR)), Zone::UTC).unwrap();
+        let Shape::Use { panels, columns } = &figure.shape else { panic!("{figure:?}") };
+        let session = &panels[0];
+        assert_eq!((panels.len(), columns.len(), session.limit.as_deref()), (1, 180, Some("limit 1.00k")));
+        // 20 samples an hour: 30 %, then 70 %, nothing from five hours on, 10 % in the next window.
+        assert_eq!([10, 70, 110, 170].map(|at| session.percent[at]), [Some(3_000), Some(7_000), None, Some(1_000)]);
+        assert_eq!(session.resets, [99]);
+        assert!(window_use(&snapshot, ("google", None), (now, now.plus(HOUR)), Zone::UTC).is_err());
+    }
+}

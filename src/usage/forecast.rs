@@ -1,0 +1,311 @@
+//! When a window is used up if work goes on as it did, with an interval.
+//!
+//! The time measured is cut into steps, and each step says how many percentage points were used in it. The rate is all
+//! points over all time, idle time included. The spread of the steps around that rate gives the variance of a minute. What
+//! is used in the next `h` minutes then has the mean `r · h` and the variance `v · h + (v / t + rounding / t²) · h²`: the
+//! first part is chance to come, the second the error of a rate that was measured over `t` minutes. The interval ends where
+//! the rest of the window is 95 % of that distribution away from the mean.
+
+use serde::Serialize;
+
+use crate::model::event::Percent;
+use crate::model::time::{MINUTE, Timestamp};
+
+/// Variance of the difference of two readings that were each rounded to a whole percent.
+const ROUNDING: f64 = 1.0 / 6.0;
+/// Without growth for this long, in milliseconds, nobody is working.
+const IDLE: i64 = 30 * MINUTE;
+/// The largest rate that is written, in hundredths of a percent an hour.
+const LARGEST: f64 = 1e9;
+
+/// What a forecast rests on.
+///
+/// ```
+/// use usage_ledger::usage::ForecastBasis;
+/// assert_eq!(ForecastBasis::Both.name(), "observations + records");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub enum ForecastBasis {
+    /// Percentages that the provider reported.
+    #[serde(rename = "observations")]
+    Observations,
+    /// Recorded tokens and a limit.
+    #[serde(rename = "records")]
+    Records,
+    /// Percentages that the provider reported, and the tokens recorded since.
+    #[serde(rename = "observations + records")]
+    Both,
+}
+
+impl ForecastBasis {
+    /// As it stands in JSON.
+    ///
+    /// ```
+    /// # use usage_ledger::usage::ForecastBasis;
+    /// assert_eq!(ForecastBasis::Records.name(), "records");
+    /// ```
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Observations => "observations",
+            Self::Records => "records",
+            Self::Both => "observations + records",
+        }
+    }
+}
+
+/// How fast a window is used, and when it is used up at that rate.
+///
+/// Bounds are of an interval that holds the truth with 95 % confidence, if work goes on as in the time measured. They are
+/// absent where one step alone was measured.
+///
+/// ```
+/// use usage_ledger::{Ledger, ProviderId, event::{NewEvent, QuotaObserved}, time::{HOUR, MINUTE}};
+/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let ledger = Ledger::in_memory()?;
+/// for (minutes, used) in [(0, "10"), (10, "20"), (20, "30"), (30, "42")] {
+///     let seen = QuotaObserved {
+///         provider: ProviderId::new("anthropic")?,
+///         account: None,
+///         window_minutes: 300,
+///         scope: None,
+///         used_percent: Some(used.parse()?),
+///         resets_at: Some(now.plus(4 * HOUR)),
+///         status: None,
+///         feed: "statusline".to_owned(),
+///     };
+///     ledger.append([NewEvent::new(seen, now.plus(minutes * MINUTE))], now.plus(minutes * MINUTE))?;
+/// }
+/// let session = ledger.provider("anthropic", now.plus(30 * MINUTE))?.session; // no limit is set
+/// let forecast = session.forecast.unwrap();
+/// assert_eq!(forecast.percent_per_hour, "64".parse()?); // 32 points in half an hour
+/// assert_eq!(forecast.before_reset, Some(true));
+/// assert!(forecast.earliest_at < forecast.used_up_at && forecast.used_up_at < forecast.latest_at);
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Forecast {
+    /// Percentage points an hour, idle time included.
+    pub percent_per_hour: Percent,
+    /// The rate is no lower than this …
+    pub low_percent_per_hour: Option<Percent>,
+    /// … and no higher than this.
+    pub high_percent_per_hour: Option<Percent>,
+    /// How much is used now: the last reading and what the tokens recorded since make.
+    pub percent: Percent,
+    /// When the window is used up at that rate, if it did not reset before; `None` when nothing is used.
+    pub used_up_at: Option<Timestamp>,
+    /// The earliest time at which it may be used up.
+    pub earliest_at: Option<Timestamp>,
+    /// The latest time at which it may be used up; `None` when it may last for any time.
+    pub latest_at: Option<Timestamp>,
+    /// Whether it is used up before it resets; `None` where either time is not known.
+    pub before_reset: Option<bool>,
+    /// How much will be used when it resets, from 0 to 100; `None` when the reset is not known.
+    pub percent_at_reset: Option<Percent>,
+    /// What the rate rests on.
+    pub basis: ForecastBasis,
+    /// From when on the rate was measured.
+    pub since: Timestamp,
+    /// Whether nothing was used for half an hour.
+    pub idle: bool,
+}
+
+/// A part of the time measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Step {
+    pub from: Timestamp,
+    pub to: Timestamp,
+    /// Percentage points used in it.
+    pub points: f64,
+}
+
+impl Step {
+    fn minutes(&self) -> f64 {
+        (self.to.millis() - self.from.millis()) as f64 / MINUTE as f64
+    }
+}
+
+/// What a forecast is made of.
+pub(super) struct Measured {
+    /// The steps, earliest first, without gaps.
+    pub steps: Vec<Step>,
+    /// How much is used now, in percent.
+    pub used: f64,
+    pub basis: ForecastBasis,
+    /// Whether the points are differences of readings that are whole numbers.
+    pub whole: bool,
+    pub resets_at: Option<Timestamp>,
+}
+
+/// The t distribution holds 95 % within so many standard errors, by degrees of freedom.
+fn errors(freedom: usize) -> f64 {
+    const T: [(usize, f64); 12] = [
+        (1, 12.71),
+        (2, 4.30),
+        (3, 3.18),
+        (4, 2.78),
+        (5, 2.57),
+        (6, 2.45),
+        (7, 2.36),
+        (8, 2.31),
+        (10, 2.23),
+        (15, 2.13),
+        (20, 2.09),
+        (30, 2.04),
+    ];
+    let found = T.iter().rev().find(|(least, _)| freedom >= *least);
+    found.map_or(f64::INFINITY, |(_, errors)| *errors)
+}
+
+fn percent(value: f64) -> Percent {
+    Percent::from_hundredths((value * 100.0).round().clamp(0.0, LARGEST) as u32)
+}
+
+fn after(now: Timestamp, minutes: f64) -> Option<Timestamp> {
+    // Further than a thousand years away is never.
+    (minutes.is_finite() && minutes < 5e8).then(|| now.plus((minutes.max(0.0) * MINUTE as f64).round() as i64))
+}
+
+/// The minutes until the rest is used up: at the earliest, and at the latest.
+fn bounds(rest: f64, rate: f64, chance: f64, error: f64, k: f64) -> (Option<f64>, Option<f64>) {
+    // (rest − rate · h)² = k² (chance · h + error · h²)
+    let (a, b, c) = (rate * rate - k * k * error, 2.0 * rest * rate + k * k * chance, rest * rest);
+    let root = (b * b - 4.0 * a * c).max(0.0).sqrt();
+    // The numerically stable forms of the two roots.
+    let earliest = 2.0 * c / (b + root);
+    let latest = (a > 0.0).then(|| (b + root) / (2.0 * a));
+    (earliest.is_finite().then_some(earliest), latest)
+}
+
+/// The forecast of a window; `None` when no time was measured.
+pub(super) fn forecast(measured: &Measured, now: Timestamp) -> Option<Forecast> {
+    let Measured { steps, used, basis, whole, resets_at } = measured;
+    let (first, last) = (steps.first()?, steps.last()?);
+    let minutes: f64 = steps.iter().map(Step::minutes).sum();
+    if minutes <= 0.0 {
+        return None;
+    }
+    let rate = steps.iter().map(|step| step.points).sum::<f64>() / minutes;
+    let grown = steps.iter().rfind(|step| step.points > 0.0).map_or(first.from, |step| step.to);
+    let spread: f64 = steps.iter().map(|step| (step.points - rate * step.minutes()).powi(2)).sum();
+    let freedom = steps.len() - 1;
+    let chance = if freedom > 0 { spread / minutes * steps.len() as f64 / freedom as f64 } else { 0.0 };
+    let error = chance / minutes + if *whole { ROUNDING / (minutes * minutes) } else { 0.0 };
+    let rest = (100.0 - used).max(0.0);
+    let left = (rate > 0.0 || rest <= 0.0).then(|| if rest <= 0.0 { 0.0 } else { rest / rate });
+    let (mut earliest, mut latest, mut low, mut high) = (None, None, None, None);
+    if freedom > 0 {
+        let k = errors(freedom);
+        low = Some(percent(60.0 * (rate - k * error.sqrt())));
+        high = Some(percent(60.0 * (rate + k * error.sqrt())));
+        if left.is_some() {
+            (earliest, latest) = bounds(rest, rate, chance, error, k);
+        }
+    }
+    let used_up_at = left.and_then(|left| after(now, left));
+    let to_reset = resets_at.map(|reset| (reset.millis() - now.millis()) as f64 / MINUTE as f64);
+    Some(Forecast {
+        percent_per_hour: percent(60.0 * rate),
+        low_percent_per_hour: low,
+        high_percent_per_hour: high,
+        percent: percent(*used),
+        used_up_at,
+        earliest_at: earliest.and_then(|minutes| after(now, minutes)),
+        latest_at: latest.and_then(|minutes| after(now, minutes)),
+        before_reset: to_reset.map(|reset| left.is_some_and(|left| left < reset)),
+        percent_at_reset: to_reset.map(|reset| percent((used + rate * reset.max(0.0)).min(100.0))),
+        basis: *basis,
+        since: first.from,
+        idle: last.to.millis() - grown.millis() > IDLE,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minutes: i64) -> Timestamp {
+        Timestamp::from_millis(minutes * MINUTE)
+    }
+
+    fn measured(points: &[(i64, f64)], used: f64, reset: i64) -> Measured {
+        let mut from = 0;
+        let mut steps = Vec::new();
+        for (minutes, points) in points {
+            steps.push(Step { from: at(from), to: at(from + minutes), points: *points });
+            from += minutes;
+        }
+        let basis = ForecastBasis::Observations;
+        Measured { steps, used, basis, whole: true, resets_at: Some(at(reset)) }
+    }
+
+    #[test]
+    fn the_rate_is_all_points_over_all_time() {
+        let told = forecast(&measured(&[(10, 10.0), (10, 10.0), (10, 12.0)], 42.0, 300), at(30)).unwrap();
+        assert_eq!((told.percent_per_hour, told.percent), ("64".parse().unwrap(), "42".parse().unwrap()));
+        // 58 points at 32 / 30 a minute.
+        assert_eq!(told.used_up_at, Some(Timestamp::from_millis(30 * MINUTE + 3_262_500)));
+        assert_eq!((told.before_reset, told.percent_at_reset), (Some(true), Some("100".parse().unwrap())));
+        let (earliest, latest) = (told.earliest_at.unwrap(), told.latest_at.unwrap());
+        assert!(at(30 + 30) < earliest && earliest < at(30 + 45), "{earliest}");
+        assert!(at(30 + 65) < latest && latest < at(30 + 100), "{latest}");
+    }
+
+    #[test]
+    fn steadier_work_gives_a_narrower_interval() {
+        let steady = forecast(&measured(&[(10, 5.0); 12], 60.0, 400), at(120)).unwrap();
+        let bursts: Vec<(i64, f64)> = (0..12).map(|step| (10, if step % 4 == 0 { 20.0 } else { 0.0 })).collect();
+        let bursts = forecast(&measured(&bursts, 60.0, 400), at(120)).unwrap();
+        assert_eq!(steady.percent_per_hour, bursts.percent_per_hour);
+        let width = |one: &Forecast| {
+            one.latest_at.map_or(i64::MAX, |latest| latest.millis()) - one.earliest_at.unwrap().millis()
+        };
+        assert!(width(&steady) < width(&bursts) / 4, "{steady:?} {bursts:?}");
+    }
+
+    #[test]
+    fn the_interval_holds_what_happens_about_as_often_as_it_says() {
+        // Use comes in bursts of 0 to 4 points a step of ten minutes, from a seeded generator.
+        let mut state = 7_u64;
+        let mut draw = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 33) % 5) as f64
+        };
+        let (mut held, rounds) = (0, 400);
+        for _ in 0..rounds {
+            let past: Vec<(i64, f64)> = (0..12).map(|_| (10, draw())).collect();
+            let used: f64 = past.iter().map(|(_, points)| points).sum();
+            let Some(told) = forecast(&measured(&past, used, 10_000), at(120)) else { continue };
+            let (mut now, mut sum) = (120, used);
+            while sum < 100.0 {
+                let points = draw();
+                now += 10;
+                sum += points;
+            }
+            let fits = told.earliest_at.is_none_or(|earliest| earliest <= at(now))
+                && told.latest_at.is_none_or(|latest| at(now - 10) <= latest);
+            held += i32::from(fits);
+        }
+        assert!(held > rounds * 92 / 100, "{held} of {rounds} (seed 7)");
+    }
+
+    #[test]
+    fn idle_work_says_so_and_nothing_used_never_ends() {
+        let idle = forecast(&measured(&[(10, 5.0), (31, 0.0)], 5.0, 300), at(41)).unwrap();
+        assert!(idle.idle && idle.used_up_at.is_some());
+        let nothing = forecast(&measured(&[(10, 0.0), (10, 0.0)], 5.0, 300), at(20)).unwrap();
+        assert_eq!((nothing.used_up_at, nothing.latest_at, nothing.before_reset), (None, None, Some(false)));
+        let full = forecast(&measured(&[(10, 50.0), (10, 50.0)], 100.0, 300), at(20)).unwrap();
+        assert_eq!((full.used_up_at, full.before_reset), (Some(at(20)), Some(true)));
+        assert_eq!(forecast(&measured(&[], 5.0, 300), at(20)), None);
+    }
+
+    #[test]
+    fn one_step_alone_has_no_interval() {
+        let told = forecast(&measured(&[(60, 30.0)], 30.0, 300), at(60)).unwrap();
+        assert_eq!((told.percent_per_hour, told.earliest_at, told.latest_at), ("30".parse().unwrap(), None, None));
+        assert_eq!((told.before_reset, told.percent_at_reset), (Some(true), Some("100".parse().unwrap())));
+    }
+}
