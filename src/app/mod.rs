@@ -233,6 +233,6 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Alert(args) => alert::run(args, context, out),
         Command::Config(args) => config::run(&args, context, out),
         Command::Completions(args) => self::shell::completions(&args, out),
-        Command::Man(args) => self::shell::man(&args, out),
+        Command::Man(args) => self::shell::man(&args, context, out),
     }
 }

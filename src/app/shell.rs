@@ -10,6 +10,7 @@ use clap_mangen::Man;
 
 use crate::app::args::CommandLine;
 use crate::cli::complete;
+use crate::cli::context::Context;
 use crate::model::error::Error;
 use crate::present::failure::Failure;
 
@@ -74,11 +75,11 @@ pub(crate) fn completions(args: &CompletionsArgs, out: &mut dyn Write) -> Result
     Ok(shell.write_registration(ASKED, PROGRAM, PROGRAM, PROGRAM, out)?)
 }
 
-pub(crate) fn man(args: &ManArgs, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn man(args: &ManArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let mut line = CommandLine::command();
     line.build();
     if let Some(directory) = &args.dir {
-        return pages(&line, PROGRAM, directory);
+        return pages(&line, PROGRAM, directory, context);
     }
     let mut command = &line;
     for name in &args.command {
@@ -97,15 +98,16 @@ fn page(command: Command, name: &str, out: &mut dyn Write) -> Result<(), Failure
 }
 
 /// Writes a page for the command and for each of its sub-commands.
-fn pages(command: &Command, name: &str, directory: &Path) -> Result<(), Failure> {
+fn pages(command: &Command, name: &str, directory: &Path, context: &Context) -> Result<(), Failure> {
     let path = directory.join(format!("{}.1", name.replace(' ', "-")));
+    context.refuse_ledger(&path)?;
     let mut text = Vec::new();
     page(command.clone(), name, &mut text)?;
     std::fs::create_dir_all(directory)
         .and_then(|()| std::fs::write(&path, text))
         .map_err(|source| Error::Io { path, source })?;
     for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help") {
-        pages(sub, &format!("{name} {}", sub.get_name()), directory)?;
+        pages(sub, &format!("{name} {}", sub.get_name()), directory, context)?;
     }
     Ok(())
 }

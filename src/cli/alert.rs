@@ -151,7 +151,7 @@ fn save(targets: &[(&str, toml_edit::Value)], context: &Context) -> Result<Optio
     if targets.is_empty() {
         return Ok(None);
     }
-    Ok(Some(context.config().write_targets(targets)?.display().to_string()))
+    Ok(Some(context.config().write_targets(targets, context)?.display().to_string()))
 }
 
 /// An alert that fired, and what became of it.

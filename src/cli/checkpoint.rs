@@ -84,19 +84,19 @@ fn expect_older(path: &Path, signer: &Signer, snapshot: &Snapshot<'_>, context: 
     }
 }
 
-/// Writes a text to a file completely or not at all. Pipes and devices are written directly.
-pub(crate) fn replace(path: &Path, text: &str, context: &Context) -> Result<(), Failure> {
+/// Writes the content of a file completely or not at all. Pipes and devices are written directly.
+pub(crate) fn replace(path: &Path, bytes: impl AsRef<[u8]>, context: &Context) -> Result<(), Failure> {
     context.refuse_ledger(path)?;
-    put(path, text).map_err(|error| key_file::trouble(path, error))
+    put(path, bytes.as_ref()).map_err(|error| key_file::trouble(path, error))
 }
 
-fn put(path: &Path, text: &str) -> std::io::Result<()> {
+fn put(path: &Path, content: &[u8]) -> std::io::Result<()> {
     if path.metadata().is_ok_and(|meta| !meta.is_file()) {
-        return fs::File::options().write(true).open(path)?.write_all(text.as_bytes());
+        return fs::File::options().write(true).open(path)?.write_all(content);
     }
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = NamedTempFile::new_in(directory)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(content)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())

@@ -12,6 +12,7 @@ use etcetera::BaseStrategy;
 use serde::Serialize;
 use toml_edit::{Document, Item};
 
+use super::context::Context;
 use crate::model::error::Error;
 use crate::model::time::Zone;
 use crate::present::failure::Failure;
@@ -170,10 +171,11 @@ impl ConfigFile {
     }
 
     /// Writes where alerts are delivered to into the file, and leaves everything else in it as it is.
-    pub fn write_targets(&self, targets: &[(&str, toml_edit::Value)]) -> Result<PathBuf, Failure> {
+    pub fn write_targets(&self, targets: &[(&str, toml_edit::Value)], context: &Context) -> Result<PathBuf, Failure> {
         let path = self.path.clone().ok_or_else(|| {
             Failure::usage(format!("this system has no directory for settings: name a file in {VARIABLE}"))
         })?;
+        context.refuse_ledger(&path)?;
         let failed = |source| Failure::from(Error::Io { path: path.clone(), source });
         let before = if self.exists { read_text(&path).map_err(failed)? } else { String::new() };
         let mut document: toml_edit::DocumentMut =

@@ -123,6 +123,9 @@ pub(crate) struct ReportArgs {
     /// Write the same figure to an SVG file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["format"])]
     svg: Option<PathBuf>,
+    /// Write the same figure to a PNG file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["format"])]
+    png: Option<PathBuf>,
     /// Print the answer as CSV
     #[arg(long)]
     csv: bool,
@@ -301,15 +304,20 @@ fn draw(
     out: &mut dyn Write,
 ) -> Result<bool, Failure> {
     let in_terminal = args.chart && !context.json;
-    if args.svg.is_none() && !in_terminal {
+    if args.svg.is_none() && args.png.is_none() && !in_terminal {
         return Ok(false);
     }
-    let figure = match answer.keys[..] {
+    let of_use = match answer.keys[..] {
         [ReportKey::Window] => use_of_windows(args, snapshot, context)?,
-        _ => chart::Figure::of(answer)?,
+        _ => None,
     };
+    let figure = of_use.map_or_else(|| chart::Figure::of(answer), Ok)?;
     if let Some(file) = &args.svg {
         super::checkpoint::replace(file, &chart::svg(&figure), context)?;
+        say(&format!("wrote {}", file.display()));
+    }
+    if let Some(file) = &args.png {
+        super::checkpoint::replace(file, chart::png(&figure)?, context)?;
         say(&format!("wrote {}", file.display()));
     }
     if in_terminal {
@@ -319,16 +327,22 @@ fn draw(
     Ok(in_terminal)
 }
 
-/// The figure of a report by window alone: how full the windows of one account were, in the last week by default.
-fn use_of_windows(args: &ReportArgs, snapshot: &Snapshot<'_>, context: &Context) -> Result<chart::Figure, Failure> {
+/// The figure of a report by window alone: how full the windows of one account were, in the last week by default. `None`
+/// where that is not known, or several providers are named.
+fn use_of_windows(
+    args: &ReportArgs,
+    snapshot: &Snapshot<'_>,
+    context: &Context,
+) -> Result<Option<chart::Figure>, Failure> {
     const USUAL: i64 = 7 * DAY;
     let (now, zone) = (context.now_of(snapshot), context.zone());
     let provider = match &args.provider[..] {
         [only] => only.as_str().to_owned(),
-        [] => active_provider(snapshot.view(), now)?.ok_or_else(|| {
-            Failure::usage("no provider is active: name the one whose windows are drawn with --provider")
-        })?,
-        _ => return Err(Failure::usage("the windows of one provider can be drawn: give one --provider")),
+        [] => match active_provider(snapshot.view(), now)? {
+            Some(active) => active,
+            None => return Ok(None),
+        },
+        _ => return Ok(None),
     };
     let (since, until) = range(args.since, args.until, zone, now)?;
     let until = until.map_or(now, |until| until.min(now));

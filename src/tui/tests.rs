@@ -292,7 +292,8 @@ fn keys_become_actions() {
     assert_eq!(press(&mut shown, "rabc\n"), None);
     assert!(matches!(&shown.modal, Some(Modal::Override { invalid: true, .. })));
     assert_eq!(press(&mut shown, "\u{1b}"), None); // closes the modal, not the dashboard
-    assert_eq!([press(&mut shown, "p"), press(&mut shown, "u")], [Some(Action::Pause), Some(Action::Resume)]);
+    assert_eq!([press(&mut shown, "p"), press(&mut shown, "n")], [None, None]); // a pause is confirmed
+    assert_eq!([press(&mut shown, "py"), press(&mut shown, "u")], [Some(Action::Pause), Some(Action::Resume)]);
     assert_eq!([press(&mut shown, "q"), press(&mut shown, "\u{1b}")], [Some(Action::Quit), Some(Action::Quit)]);
     press(&mut shown, "r");
     let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);

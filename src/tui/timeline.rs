@@ -40,7 +40,8 @@ fn strip(view_model: &ViewModel, cells: usize) -> Vec<Cell> {
     let Some(first) = view_model.days.first() else { return Vec::new() };
     let (from, to) = (view_model.zone.start_of_day(first.date).millis(), view_model.now.millis());
     let border = |cell: usize| {
-        let part = i128::from(to - from) * cell as i128 / cells.max(1) as i128;
+        // The last cell includes this moment.
+        let part = i128::from(to + 1 - from) * cell as i128 / cells.max(1) as i128;
         from + i64::try_from(part).unwrap_or(0)
     };
     let switched = switched(view_model, cells);

@@ -42,7 +42,7 @@ fn a_day_of_money_shuts_the_gate_until_midnight_of_the_zone() {
     assert_eq!(full["resumes_at"].as_str().unwrap()[..16], *"2026-06-10T22:10", "ten minutes after midnight in Paris");
     let reason = full["reason"].as_str().unwrap();
     assert!(reason.contains("day budget at 80 % used"), "{reason}");
-    cli.fails(75, &["--now", "2026-06-10T09:11:00Z", "gate", "anthropic"]);
+    cli.command().args(["--now", "2026-06-10T09:11:00Z", "gate", "anthropic"]).assert().code(75);
     cli.fails(75, &["--now", "2026-06-10T09:11:00Z", "reserve", "anthropic", "5"]);
     let next = gate(&cli, "2026-06-10T22:00:01Z", &[]);
     assert_eq!((&next["gated"], &next["money"][0]["cost"]["usd"]), (&Value::from(false), &Value::Null), "{next}");

@@ -75,14 +75,17 @@ fn the_use_of_windows_is_drawn_with_limit_and_resets() {
     }
     let asked = ["--now", "2026-06-10T18:00:00Z", "report", "--by", "window", "--since", "2026-06-10"];
     let drawn = cli.ok(&[&asked[..], &["--chart"]].concat());
-    assert!(drawn.starts_with("window use of anthropic\n\nsession, limit 1.00k\n"), "{drawn}");
+    assert!(drawn.starts_with("window use of anthropic\n\nsession, limit 1,000\n"), "{drawn}");
     assert_eq!(drawn.matches('▲').count(), 1, "one session was reset:\n{drawn}");
     assert!(drawn.lines().all(|line| line.chars().count() <= 80), "{drawn}");
     let file = cli.dir().join("use.svg");
     cli.ok(&[&asked[..], &["--svg", file.to_str().unwrap()]].concat());
     let svg = std::fs::read_to_string(file).unwrap();
-    assert!(svg.contains("session, limit 1.00k") && svg.contains("reset at 06-10 13:"), "{svg}");
+    assert!(svg.contains("session, limit 1,000") && svg.contains("reset at 06-10 13:"), "{svg}");
     assert!(svg.contains(": 70 %</title>"));
+    let file = cli.dir().join("use.png");
+    cli.ok(&[&asked[..], &["--png", file.to_str().unwrap()]].concat());
+    assert!(std::fs::read(file).unwrap().starts_with(b"\x89PNG\r\n"));
 }
 
 #[test]

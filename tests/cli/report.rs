@@ -187,9 +187,9 @@ fn a_filter_without_matches_suggests_near_names() {
     let (_, error) = note(&["--provider", "antropic"]);
     assert!(error.contains("no call has the provider `antropic`: did you mean `anthropic`?"), "{error}");
     // A unique last component of a path, and a model without its date, suffice.
-    let (table, error) = note(&["--by", "project", "--project", "acme"]);
+    let (table, error) = note(&["--by", "project", "--wide", "--project", "acme"]);
     assert!(table.contains("/home/me/acme") && error.contains("`acme` is taken for `/home/me/acme`"), "{table}{error}");
-    let (table, error) = note(&["--by", "model", "--model", "claude-opus-4-5"]);
+    let (table, error) = note(&["--by", "model", "--wide", "--model", "claude-opus-4-5"]);
     assert!(table.contains("claude-opus-4-5-20251101"), "{table}{error}");
     let (_, error) = note(&["--project", "tolos"]);
     assert!(error.contains("did you mean") && error.contains("`/home/me/tools`"), "{error}");

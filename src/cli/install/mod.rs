@@ -136,6 +136,7 @@ fn edit(
     out: &mut dyn Write,
     change: impl FnOnce(&str) -> Result<Edited, String>,
 ) -> Result<(), Failure> {
+    context.refuse_ledger(path)?;
     let before = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),

@@ -56,6 +56,7 @@ struct ServiceAnswer {
 pub(super) fn run(args: &ServiceArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let service = described(&words(args, context)?)?;
     let failed = |source| Failure::from(Error::Io { path: service.path.clone(), source });
+    context.refuse_ledger(&service.path)?;
     let before = match std::fs::read_to_string(&service.path) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,

@@ -1,11 +1,14 @@
-//! Figures of reports, for a terminal and as SVG.
+//! Figures of reports, for a terminal, as SVG and as PNG.
 
+mod canvas;
 mod figure;
+mod png;
 mod svg;
 mod text;
 mod window_use;
 
 pub(crate) use figure::Figure;
+pub(crate) use png::png;
 pub(crate) use svg::svg;
 pub(crate) use text::text;
 pub(crate) use window_use::window_use;

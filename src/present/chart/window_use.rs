@@ -2,7 +2,7 @@
 
 use super::figure::{Figure, Panel, Shape, Unit};
 use crate::ledger::Snapshot;
-use crate::model::error::{Error, Result};
+use crate::model::error::Result;
 use crate::model::humanize::number::scaled;
 use crate::model::time::{MINUTE, Timestamp, Zone};
 use crate::present::output::Plain;
@@ -16,14 +16,16 @@ const JITTER: i64 = 2 * MINUTE;
 
 /// The figure of an account from one instant to another.
 ///
+/// `None` for an account whose windows have neither a limit nor a reading.
+///
 /// # Errors
-/// [`Error::Invalid`] for an account whose windows have neither a limit nor a reading, and the store's own.
+/// The store's own.
 pub(crate) fn window_use(
     snapshot: &Snapshot<'_>,
     account: (&str, Option<&str>),
     (from, to): (Timestamp, Timestamp),
     zone: Zone,
-) -> Result<Figure> {
+) -> Result<Option<Figure>> {
     let key = AccountRef::new(account.0, account.1);
     let (mut session, mut weekly) = (Panel::new("session"), Panel::new("weekly"));
     let mut columns = Vec::new();
@@ -37,14 +39,10 @@ pub(crate) fn window_use(
     let panels: Vec<Panel> = [session, weekly].into_iter().filter(|panel| panel.is_known()).collect();
     let name = account.1.map(|name| format!(" ({})", Plain(name))).unwrap_or_default();
     if panels.is_empty() {
-        return Err(Error::invalid(format!(
-            "nothing is known about how full the windows of {}{name} were: `usage-ledger limit set {} --session N` sets a \
-             limit, `usage-ledger quota observe` records a reading",
-            account.0, account.0
-        )));
+        return Ok(None);
     }
     let title = format!("window use of {}{name}", account.0);
-    Ok(Figure { title, unit: Unit::Tokens, shape: Shape::Use { panels, columns } })
+    Ok(Some(Figure { title, unit: Unit::Tokens, shape: Shape::Use { panels, columns } }))
 }
 
 impl Panel {
@@ -89,13 +87,13 @@ mod tests {
             ledger.record(TokenRecord::new("openai", "gpt-5").input(tokens), now.plus(hour * HOUR)).unwrap();
         }
         let snapshot = ledger.snapshot().unwrap();
-        let figure = window_use(&snapshot, ("openai", None), (now, now.plus(9 * HOUR)), Zone::UTC).unwrap();
+        let figure = window_use(&snapshot, ("openai", None), (now, now.plus(9 * HOUR)), Zone::UTC).unwrap().unwrap();
         let Shape::Use { panels, columns } = &figure.shape else { panic!("{figure:?}") };
         let session = &panels[0];
-        assert_eq!((panels.len(), columns.len(), session.limit.as_deref()), (1, 180, Some("limit 1.00k")));
+        assert_eq!((panels.len(), columns.len(), session.limit.as_deref()), (1, 180, Some("limit 1,000")));
         // 20 samples an hour: 30 %, then 70 %, nothing from five hours on, 10 % in the next window.
         assert_eq!([10, 70, 110, 170].map(|at| session.percent[at]), [Some(3_000), Some(7_000), None, Some(1_000)]);
         assert_eq!(session.resets, [99]);
-        assert!(window_use(&snapshot, ("google", None), (now, now.plus(HOUR)), Zone::UTC).is_err());
+        assert_eq!(window_use(&snapshot, ("google", None), (now, now.plus(HOUR)), Zone::UTC).unwrap(), None);
     }
 }

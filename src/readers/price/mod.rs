@@ -61,7 +61,8 @@ pub struct PriceSource {
     pub published: Option<&'static str>,
     /// The checksum of its data.
     pub sha256: Option<&'static str>,
-    /// The events that set custom prices.
+    /// The events that set custom prices. Answers in JSON call them `own`.
+    #[serde(rename = "own")]
     pub custom: Vec<Position>,
 }
 
