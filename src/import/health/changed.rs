@@ -25,7 +25,8 @@ pub(crate) fn changed_logs(snapshot: &Snapshot<'_>, options: &ImportOptions) -> 
             }
             let known = match states.get(&*secrets::path(&file.path.to_string_lossy())) {
                 Some(known) => is_unchanged(&file, known) || is_same(agent.source, &file, known),
-                None => withdrawn.knows(agent.source, &file),
+                // A log that cannot be read is for the import to report.
+                None => withdrawn.knows(agent.source, &file).is_ok_and(|known| known),
             };
             changed += u64::from(!known);
         }
