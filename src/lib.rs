@@ -73,7 +73,7 @@
 //! | `tui` | yes | the dashboard `usage-ledger watch` |
 //! | `web` | yes | what `usage-ledger serve` listens with: the HTTP API, and telemetry over OTLP/HTTP |
 //! | `mcp` | yes | `usage-ledger mcp`: tools for agents over the Model Context Protocol |
-//! | `parquet` | no | `export --format parquet` |
+//! | `parquet` | yes | `export --format parquet` |
 //! | `conformance` | no | `store::conformance`: rules that test a store of your own |
 //! | `import` | by `cli` | `import`: the logs of coding agents, as `import::names` lists them, into a ledger |
 //!
@@ -102,6 +102,8 @@ mod present;
 mod projection;
 mod readers;
 pub mod report;
+#[cfg(feature = "cli")]
+mod sql;
 pub mod store;
 #[cfg(feature = "tui")]
 pub mod tui;

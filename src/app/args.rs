@@ -6,7 +6,7 @@ use crate::cli::context::Globals;
 
 use super::{
     alert, audit, backup, checkpoint, config, correct, doctor, export, gate, hook, import, install, key, limit, log,
-    override_usage, pause, prove, provider, quota, record, report, reserve, rpc, scan_output, seal, show, shred,
+    override_usage, pause, prove, provider, quota, record, report, reserve, rpc, scan_output, seal, show, shred, sql,
     status, statusline, switch,
 };
 use crate::app::shell;
@@ -70,6 +70,7 @@ pub(crate) enum Command {
     Blocks(Box<report::ReportArgs>),
     Log(log::LogArgs),
     Show(show::ShowArgs),
+    Sql(sql::SqlArgs),
     Amend(Box<correct::AmendArgs>),
     Void(correct::VoidArgs),
     Shred(shred::ShredArgs),

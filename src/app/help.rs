@@ -6,7 +6,7 @@ use clap::Command;
 
 /// Every command, in groups by purpose.
 const GROUPS: [(&str, &[&str]); 6] = [
-    ("Look", &["status", "watch", "statusline", "report", "log", "show"]),
+    ("Look", &["status", "watch", "statusline", "report", "log", "show", "sql"]),
     ("Decide", &["gate", "reserve", "settle", "release", "pause", "resume", "limit", "alert", "override", "quota"]),
     ("Record", &["import", "record", "switch", "scan-output", "amend", "void", "shred", "price", "provider"]),
     ("Prove", &["verify", "replay", "checkpoint", "prove", "seal", "key"]),

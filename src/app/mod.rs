@@ -25,7 +25,7 @@ use crate::cli::context::Context;
 use crate::cli::{
     alert, audit, backup, checkpoint, config, correct, doctor, export, gate, hook, import, install, key, limit, log,
     override_usage, overview, pause, price, prove, provider, quota, record, report, reserve, rpc, scan_output, seal,
-    show, shred, status, statusline, switch,
+    show, shred, sql, status, statusline, switch,
 };
 use crate::present::failure::Failure;
 use crate::present::visible::{Breaks, Form, VisibleWriter, visible};
@@ -172,6 +172,7 @@ fn form_of(command: &Command, context: &Context, exact: Option<Form>) -> Option<
                 Some(Form::Json)
             }
         }
+        Command::Sql(args) if args.is_csv() => exact,
         _ if context.json || matches!(command, Command::Rpc(_)) => Some(Form::Json),
         Command::Statusline(_) => Some(Form::Coloured),
         _ => Some(Form::Text),
@@ -200,6 +201,7 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Session(args) => report::run(&args, &[ReportKey::Conversation], context, out),
         Command::Blocks(args) => report::run(&args, &[ReportKey::Window], context, out),
         Command::Log(args) => log::run(&args, context, out),
+        Command::Sql(args) => sql::run(&args, context, out),
         Command::Show(args) => show::run(&args, context, out),
         Command::Amend(args) => correct::amend(&args, context, out),
         Command::Void(args) => correct::void(&args, context, out),

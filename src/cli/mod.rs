@@ -58,6 +58,7 @@ pub(crate) mod seal;
 mod short_names;
 pub(crate) mod show;
 pub(crate) mod shred;
+pub(crate) mod sql;
 pub(crate) mod status;
 pub(crate) mod statusline;
 mod statusline_session;

@@ -44,7 +44,7 @@ pub(super) const COLUMNS: [&str; 23] = [
 ];
 
 /// The current state of a call.
-pub(super) struct ExportedCall {
+pub(crate) struct ExportedCall {
     pub position: Position,
     pub id: EventId,
     pub at: Timestamp,
@@ -54,7 +54,7 @@ pub(super) struct ExportedCall {
 }
 
 /// Visits every call of a provider, or of all, with its price.
-pub(super) fn each(
+pub(crate) fn each(
     snapshot: &Snapshot<'_>,
     options: &ExportOptions,
     visit: &mut dyn FnMut(ExportedCall) -> Result<(), ExportError>,
@@ -77,7 +77,7 @@ pub(super) fn each(
 }
 
 /// Names the quality of a record's counts.
-pub(super) const fn quality(quality: Quality) -> &'static str {
+pub(crate) const fn quality(quality: Quality) -> &'static str {
     match quality {
         Quality::Reported => "reported",
         Quality::Derived => "derived",

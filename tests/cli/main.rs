@@ -42,6 +42,7 @@ mod report;
 mod rpc;
 mod scan_output;
 mod serve;
+mod sql;
 mod status;
 mod statusline;
 mod watch;

@@ -7,12 +7,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The layers from the top down. Folders of one row do not import each other.
-const LAYERS: [&[&str]; 14] = [
+const LAYERS: [&[&str]; 15] = [
     &["app", "main"],
     &["cli", "tui", "web", "mcp"],
     &["api"],
     &["present"],
     &["import"],
+    &["sql"],
     &["export"],
     &["report", "budget"],
     &["ledger"],
