@@ -84,9 +84,8 @@ fn theme(args: &WatchArgs, context: &Context) -> Theme {
     match named {
         Some(ThemeName::None) => Theme::plain(),
         Some(ThemeName::Light) => Theme::light(),
-        Some(ThemeName::Dark) => Theme::dark(),
         None if is_light() => Theme::light(),
-        None => Theme::dark(),
+        Some(ThemeName::Dark) | None => Theme::dark(),
     }
 }
 

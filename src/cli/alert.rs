@@ -44,7 +44,7 @@ pub(crate) struct AlertArgs {
 
 #[derive(Debug, Subcommand)]
 enum AlertCommand {
-    Set(AlertSetArgs),
+    Set(Box<AlertSetArgs>),
     /// List the rules, and what fired in the last month
     #[command(after_help = "Example:\n  usage-ledger alert list --json")]
     List,
@@ -111,7 +111,7 @@ fn address(text: &str) -> Result<String, String> {
 
 pub(crate) fn run(args: AlertArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     match args.command {
-        AlertCommand::Set(args) => set(args, context, out),
+        AlertCommand::Set(args) => set(*args, context, out),
         AlertCommand::List => list(context, out),
         AlertCommand::Check => check(context, out),
     }
@@ -246,7 +246,9 @@ fn check(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let ledger = context.write_known()?;
     let before = ledger.snapshot()?.head()?.position;
     let failed = alert_delivery::run(&ledger, context)?;
-    failed.iter().for_each(|told| say(told));
+    for failure in &failed {
+        say(failure);
+    }
     let snapshot = ledger.snapshot()?;
     let (now, zone) = (context.now(), context.zone());
     let mut fired = fired_since(&snapshot, now.plus(-SHOWN), now, zone)?;

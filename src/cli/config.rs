@@ -13,7 +13,7 @@ use crate::present::output::{self, Answer, Plain};
 /// Show the settings of this machine and the origin of each value
 ///
 /// The settings are in config.toml below usage-ledger in the XDG configuration directory, or in the file that
-/// USAGE_LEDGER_CONFIG names. An option of the command line comes before the environment, the environment before the file,
+/// `USAGE_LEDGER_CONFIG` names. An option of the command line comes before the environment, the environment before the file,
 /// the file before the default. Settings that decisions depend on are events: see `limit`, `price` and `alert`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
@@ -132,7 +132,7 @@ fn settings(context: &Context) -> Result<Vec<Setting>, Failure> {
     let (listen, from) = context.listen_and_origin();
     let listen = setting("listen", listen.to_string().into(), from);
     let (report, from) = context.report_and_origin();
-    let report: Vec<String> = report.iter().map(|key| key.name()).collect();
+    let report: Vec<String> = report.iter().map(crate::report::ReportKey::name).collect();
     let report = setting("report", report.join(",").into(), from);
     let mut all = vec![ledger, zone, homes, theme, listen, report];
     let (file, targets) = (context.config(), &context.config().alerts);

@@ -313,7 +313,7 @@ fn draw(
     };
     let figure = of_use.map_or_else(|| chart::Figure::of(answer), Ok)?;
     if let Some(file) = &args.svg {
-        super::checkpoint::replace(file, &chart::svg(&figure), context)?;
+        super::checkpoint::replace(file, chart::svg(&figure), context)?;
         say(&format!("wrote {}", file.display()));
     }
     if let Some(file) = &args.png {

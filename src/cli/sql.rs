@@ -17,7 +17,7 @@ use crate::sql::{RowVisitor, TABLES, query};
 /// Query the calls, switches, windows, observations, decisions, prices and events in SQL
 ///
 /// The tables are read-only and hold the ledger as currently corrected, or as of --as-of. The query is one SELECT statement of
-/// SQLite. Times are UTC texts, which SQLite's date functions read. Amounts are exact decimal texts: sum_usd(usd) adds them exactly.
+/// SQLite. Times are UTC texts, which SQLite's date functions read. Amounts are exact decimal texts: `sum_usd(usd)` adds them exactly.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger sql 'select provider, sum(total) from calls group by 1'\n  \
@@ -177,5 +177,5 @@ fn cell(value: &Value) -> String {
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }

@@ -238,8 +238,8 @@ impl Style {
         let full = full
             .filter(|end| *end > now)
             .map(|end| format!(" (full in {})", countdown(Some(end.millis() - now.millis()))));
-        let left = Some(left.unwrap_or_default() + &full.unwrap_or_default());
-        format!("{name} {shown} {}{}", self.bar(percent), left.unwrap_or_default())
+        let (left, full) = (left.unwrap_or_default(), full.unwrap_or_default());
+        format!("{name} {shown} {}{left}{full}", self.bar(percent))
     }
 
     /// `$4.00/$20.00 a day`

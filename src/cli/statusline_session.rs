@@ -32,16 +32,20 @@ struct Cost {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct CurrentUsage {
-    input_tokens: u64,
-    cache_creation_input_tokens: u64,
-    cache_read_input_tokens: u64,
+    #[serde(rename = "input_tokens")]
+    input: u64,
+    #[serde(rename = "cache_creation_input_tokens")]
+    cache_creation: u64,
+    #[serde(rename = "cache_read_input_tokens")]
+    cache_read: u64,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct ContextWindow {
     used_percentage: Option<Percent>,
-    context_window_size: Option<u64>,
+    #[serde(rename = "context_window_size")]
+    size: Option<u64>,
     current_usage: Option<CurrentUsage>,
 }
 
@@ -67,8 +71,8 @@ impl ContextWindow {
         if self.used_percentage.is_some() {
             return self.used_percentage;
         }
-        let (usage, size) = (self.current_usage?, self.context_window_size.filter(|size| *size > 0)?);
-        let parts = [usage.input_tokens, usage.cache_creation_input_tokens, usage.cache_read_input_tokens];
+        let (usage, size) = (self.current_usage?, self.size.filter(|size| *size > 0)?);
+        let parts = [usage.input, usage.cache_creation, usage.cache_read];
         let used: u128 = parts.into_iter().map(u128::from).sum();
         u32::try_from(used.saturating_mul(10_000) / u128::from(size)).ok().map(Percent::from_hundredths)
     }

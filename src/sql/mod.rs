@@ -41,8 +41,8 @@ pub(crate) fn query(
     visitor: &mut dyn RowVisitor,
 ) -> Result<()> {
     let mut database = open().map_err(|error| failed(&error))?;
-    let named = names_of(&mut database, statement)?;
-    for table in TABLES.iter().filter(|table| named.contains(table.name)) {
+    let used = names_of(&mut database, statement)?;
+    for table in TABLES.iter().filter(|table| used.contains(table.name)) {
         // One transaction for each table: a commit for each row would be slow.
         let fill = database.unchecked_transaction().map_err(|error| failed(&error))?;
         table.fill(snapshot, now, &fill)?;
@@ -50,7 +50,7 @@ pub(crate) fn query(
     }
     restrict(&mut database, None)?;
     let mut select = database.prepare(statement).map_err(|error| refused(&error))?;
-    let names: Vec<String> = select.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = select.column_names().map(str::to_owned).collect();
     visitor.columns(&names)?;
     let mut values = Vec::with_capacity(names.len());
     let mut rows = select.query([]).map_err(|error| refused(&error))?;
@@ -79,7 +79,14 @@ fn open() -> rusqlite::Result<Connection> {
 fn names_of(database: &mut Connection, statement: &str) -> Result<BTreeSet<String>> {
     let named = Arc::new(Mutex::new(BTreeSet::new()));
     restrict(database, Some(Arc::clone(&named)))?;
-    let mut batch = Batch::new(&*database, statement);
+    expect_one_select(database, statement)?;
+    allow_all(database)?;
+    let found = std::mem::take(&mut *named.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(found)
+}
+
+fn expect_one_select(database: &Connection, statement: &str) -> Result<()> {
+    let mut batch = Batch::new(database, statement);
     let first = batch.next().map_err(|error| refused(&error))?.map(|statement| statement.column_count());
     match first {
         None => return Err(Error::invalid("the query is empty: give one SELECT statement")),
@@ -89,10 +96,7 @@ fn names_of(database: &mut Connection, statement: &str) -> Result<BTreeSet<Strin
     if batch.next().map_err(|error| refused(&error))?.is_some() {
         return Err(Error::invalid("the query has several statements: give one SELECT statement"));
     }
-    drop(batch);
-    allow_all(database)?;
-    let found = std::mem::take(&mut *named.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok(found)
+    Ok(())
 }
 
 /// Lets statements only read, and notes the tables that they read.

@@ -46,10 +46,10 @@ fn folded(path: &Path) {
             TokenRecord::new(["anthropic", "openai", "ollama"][n as usize % 3], format!("model-{}", n % 5));
         record = record.input(u64::from(n) * 7).output(u64::from(n % 11)).key(format!("golden-{n}"));
         record = record.project(format!("project-{}", n % 4)).conversation(format!("conversation-{}", n / 20));
-        record.tokens.cache_read = (n % 2 == 0).then_some(u64::from(n));
-        record.tokens.reasoning = (n % 7 == 0).then_some(3);
-        record.account = (n % 13 == 0).then(|| "second".to_owned());
-        record.cost = (n % 5 == 0).then(|| format!("0.{n:04}").parse().unwrap());
+        record.tokens.cache_read = n.is_multiple_of(2).then_some(u64::from(n));
+        record.tokens.reasoning = n.is_multiple_of(7).then_some(3);
+        record.account = n.is_multiple_of(13).then(|| "second".to_owned());
+        record.cost = n.is_multiple_of(5).then(|| format!("0.{n:04}").parse().unwrap());
         NewEvent::new(record.label("mission", format!("m{}", n % 9)), at)
     };
     ledger.append((0..1_800).map(call), start.plus(200 * 86_400_000)).unwrap();

@@ -147,7 +147,7 @@ fn xml(text: &str) -> String {
 
 /// A launchd agent.
 fn plist(words: &[String]) -> String {
-    let words: String = words.iter().map(|word| format!("    <string>{}</string>\n", xml(word))).collect();
+    let words = words.iter().fold(String::new(), |list, word| list + "    <string>" + &xml(word) + "</string>\n");
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
          <!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n\

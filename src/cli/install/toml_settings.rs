@@ -41,7 +41,7 @@ pub(super) fn codex(text: &str, command: &[String], undo: bool) -> Result<Edited
     match after {
         Some(words) => {
             let mut list = Array::new();
-            words.iter().for_each(|word| list.push(word.as_str()));
+            list.extend(words.iter().map(String::as_str));
             if let Some(item) = document.get_mut("notify") {
                 // The decoration of the old value, such as a comment behind it, stays.
                 let decor = item.as_value().map(|old| old.decor().clone());

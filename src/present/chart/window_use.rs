@@ -36,7 +36,7 @@ pub(crate) fn window_use(
         weekly.add(&usage.weekly);
         columns.push(zone.local(at).format("%m-%d %H:%M").to_string());
     }
-    let panels: Vec<Panel> = [session, weekly].into_iter().filter(|panel| panel.is_known()).collect();
+    let panels: Vec<Panel> = [session, weekly].into_iter().filter(Panel::is_known).collect();
     let name = account.1.map(|name| format!(" ({})", Plain(name))).unwrap_or_default();
     if panels.is_empty() {
         return Ok(None);
@@ -60,7 +60,8 @@ impl Panel {
             self.resets.push(self.percent.len());
         }
         self.opened = window.started_at;
-        self.percent.push(window.used().filter(|_| window.started_at.is_some()).map(|used| used.hundredths()));
+        self.percent
+            .push(window.used().filter(|_| window.started_at.is_some()).map(crate::model::event::Percent::hundredths));
         if let Some(limit) = window.limit {
             self.limit = Some(format!("limit {}", scaled(limit.into())));
         }

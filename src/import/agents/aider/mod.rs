@@ -88,8 +88,8 @@ impl JsonLineState for AnalyticsLog {
         record = record.key(format!("aider/{}/{}/{}/{sum}", at.millis(), counts[0], counts[5]));
         record.quality = Quality::Derived;
         record.model = model.map(str::to_owned);
-        let names = ["prompt_tokens", "completion_tokens", "total_tokens"];
-        let raw: BTreeMap<_, _> = names.iter().filter_map(|name| Some((*name, said.get(*name)?.clone()))).collect();
+        let counters = ["prompt_tokens", "completion_tokens", "total_tokens"];
+        let raw: BTreeMap<_, _> = counters.iter().filter_map(|name| Some((*name, said.get(*name)?.clone()))).collect();
         record.raw = fields::raw(&raw);
         calls.add(fields::checked(at, record)?);
         Ok(())
