@@ -127,7 +127,7 @@ fn refused(error: &rusqlite::Error) -> Error {
         }
         other => other.to_string(),
     };
-    if message == "not authorized" {
+    if message.starts_with("not authorized") {
         return Error::invalid("the query may only read: give one SELECT statement over the tables of the ledger");
     }
     let names: Vec<&str> = TABLES.iter().map(|table| table.name).collect();

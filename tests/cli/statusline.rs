@@ -72,7 +72,7 @@ fn the_document_is_recorded_only_when_it_changes() {
     // The first document creates the ledger.
     let fresh = TestCli::new();
     let line = fresh.ok_with_input(DOCUMENT, &["--now", NOW, "statusline", "--no-color"]);
-    assert_eq!(line, "anthropic 5h 42% ▕███░░░░░▏ 2h10m · 7d 61.5% · deep · 0 tok today\n");
+    assert_eq!(line, "anthropic 5h 42% ▕███░░░░░▏ 2h10m · 7d 61.5% · deep · 0 tok today · Opus\n");
     assert_eq!(events(&fresh), 2);
 }
 

@@ -70,9 +70,9 @@ fn watch_loses_nothing_beside_another_program() {
     record(&cli, "before");
     watch(
         &cli,
-        "until('the dashboard', lambda: b'openai' in seen)\npress(b'p', 2)\ncount()\npress(b'u', 3)\n\
+        "until('the dashboard', lambda: b'openai' in seen)\npress(b'py', 2)\ncount()\npress(b'u', 3)\n\
          subprocess.run([binary, '--ledger', ledger, 'record', '--provider', 'openai', '--input', '1'], check=True)\n\
-         until('record', lambda: count() == 4)\npress(b'p', 5)\n",
+         until('record', lambda: count() == 4)\npress(b'py', 5)\n",
     );
     assert_whole(&cli, 5);
 }
@@ -84,9 +84,9 @@ fn watch_reports_a_deleted_ledger_and_shows_the_next_one() {
     watch(
         &cli,
         "until('the dashboard', lambda: b'openai' in seen)\nos.rename(ledger, ledger + '.away')\n\
-         until('news of it', lambda: b'moved' in seen)\nos.write(tty, b'p')\ndrain(1)\n\
+         until('news of it', lambda: b'moved' in seen)\nos.write(tty, b'py')\ndrain(1)\n\
          assert not os.path.exists(ledger), 'a ledger was made'\n\
-         os.rename(ledger + '.away', ledger)\ndrain(1)\nassert count() == 1, count()\npress(b'p', 2)\n",
+         os.rename(ledger + '.away', ledger)\ndrain(1)\nassert count() == 1, count()\npress(b'py', 2)\n",
     );
     assert_whole(&cli, 2);
 }
@@ -99,10 +99,10 @@ fn watch_recreates_no_deleted_ledger_and_shows_the_next_one() {
         &cli,
         "until('the dashboard', lambda: b'openai' in seen)\nfor end in ('', '-wal', '-shm'):\n    \
          if os.path.exists(ledger + end): os.remove(ledger + end)\n\
-         until('news of it', lambda: b'deleted' in seen)\nos.write(tty, b'p')\ndrain(1)\n\
+         until('news of it', lambda: b'deleted' in seen)\nos.write(tty, b'py')\ndrain(1)\n\
          assert not os.path.exists(ledger), 'a ledger was made'\n\
          subprocess.run([binary, '--ledger', ledger, 'record', '--provider', 'mistral', '--input', '1'], check=True)\n\
-         until('the next one', lambda: b'mistral' in seen)\npress(b'p', 2)\n",
+         until('the next one', lambda: b'mistral' in seen)\npress(b'py', 2)\n",
     );
     assert_whole(&cli, 2);
 }
@@ -116,7 +116,7 @@ fn watch_continues_with_a_replaced_ledger() {
     let script = format!(
         "until('the dashboard', lambda: b'openai' in seen)\nfor end in ('-wal', '-shm'):\n    \
          if os.path.exists(ledger + end): os.remove(ledger + end)\nos.rename('{}', ledger)\n\
-         until('the other one', lambda: b'mistral' in seen)\npress(b'p', 2)\n",
+         until('the other one', lambda: b'mistral' in seen)\npress(b'py', 2)\n",
         other.ledger().display()
     );
     watch(&cli, &script);
@@ -137,7 +137,7 @@ fn watch_marks_a_read_only_ledger() {
     }
     let is_root = std::os::unix::fs::MetadataExt::uid(&fs::metadata(&ledger).unwrap()) == 0;
     let script = "until('the dashboard', lambda: b'openai' in seen)\n\
-                  until('the mark', lambda: b'read-only' in seen)\nos.write(tty, b'p')\n\
+                  until('the mark', lambda: b'read-only' in seen)\nos.write(tty, b'py')\n\
                   until('the reason', lambda: b'permission' in seen)\n";
     let mut command = watching(&ledger, script);
     if is_root {

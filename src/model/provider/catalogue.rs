@@ -105,15 +105,18 @@ pub const CATALOGUE: &[CatalogueEntry] = &[
     unmetered("xinference", "Xinference", &["xorbits-inference"]),
 ];
 
-/// The entry with a name or alias. Separators between words do not matter: `lm_studio` equals `lm-studio`. The display
-/// name of an unmetered program also matches, because its own settings show it: `LM Studio`.
+/// The entry with a name or alias. Separators between words do not matter: `lm_studio` equals `lm-studio`. For an unmetered
+/// program, the display name and any case match too, because its own settings show them: `LM Studio`, `LocalLLMProvider`.
 pub(super) fn find(name: &str) -> Option<&'static CatalogueEntry> {
     let names = |entry: &CatalogueEntry| std::iter::once(entry.id).chain(entry.aliases.iter().copied());
     let exact = CATALOGUE.iter().find(|entry| names(entry).any(|entry| entry == name));
     exact.or_else(|| {
         CATALOGUE.iter().find(|entry| {
             names(entry).any(|entry| letters(entry).eq(letters(name)))
-                || (!entry.metered && letters(&entry.name.to_ascii_lowercase()).eq(letters(&name.to_ascii_lowercase())))
+                || (!entry.metered
+                    && names(entry)
+                        .chain([entry.name])
+                        .any(|entry| letters(&entry.to_ascii_lowercase()).eq(letters(&name.to_ascii_lowercase()))))
         })
     })
 }

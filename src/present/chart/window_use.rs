@@ -94,7 +94,8 @@ mod tests {
         assert_eq!((panels.len(), columns.len(), session.limit.as_deref()), (1, 180, Some("limit 1,000")));
         // 20 samples an hour: 30 %, then 70 %, nothing from five hours on, 10 % in the next window.
         assert_eq!([10, 70, 110, 170].map(|at| session.percent[at]), [Some(3_000), Some(7_000), None, Some(1_000)]);
-        assert_eq!(session.resets, [99]);
+        // The window still includes the instant of its reset, which is sample 99.
+        assert_eq!(session.resets, [100]);
         assert_eq!(window_use(&snapshot, ("google", None), (now, now.plus(HOUR)), Zone::UTC).unwrap(), None);
     }
 }

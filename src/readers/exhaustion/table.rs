@@ -156,6 +156,7 @@ pub(super) const RULES: &[ExhaustionRule] = &[
     rule("codex-credits", "2026-06-11", Words(r"\bworkspace is out of credits?\b|\bout of codex messages\b"), &[to(CODEX, Failed)]),
     rule("own-usage-limit", "2026-07-16", Words(r"\b(?:hit|reached|exceeded) your usage limit\b"), &[
         to(CLINE, BY_CLINE), to(HAZE, Failed), to(GROK, BY_GROK), to(APIS, Failed),
+        to(&[OTHERS], FailedPlainBeside(r"^\W*\w{1,40}(?:error|exception):")),
     ]),
     rule("ollama-upgrade", "2026-03-15", Words(r"\bollama\.com/upgrade\b"), &[to(OLLAMA, Failed)]),
     rule("ollama-usage-limit", "2026-02-05", Words(r"\breached your (?:session|hourly|daily|weekly|monthly) usage limit\b"), &[to(OLLAMA, Failed)]),

@@ -227,17 +227,26 @@ fn hold_alone(lease: &Lease) -> Result<()> {
     let (about, connection) = (&lease.pool.about, lease.connection()?);
     let fail = |error| about.error(error, "locking the ledger");
     connection.query_row("PRAGMA locking_mode=EXCLUSIVE", [], |_| Ok(())).map_err(fail)?;
-    // Leaving WAL mode takes an exclusive lock, which is then kept.
     super::file::prepare_journal(&about.path)?;
+    let left = leave_log(about, connection);
+    if left.is_err() {
+        super::file::remove_empty_journal(&about.path);
+    }
+    left?;
+    // A write takes the lock if the file was not in WAL mode.
+    connection.execute_batch("BEGIN EXCLUSIVE; COMMIT").map_err(fail)
+}
+
+/// Leaves WAL mode. That takes an exclusive lock, which is then kept.
+fn leave_log(about: &FileContext, connection: &Connection) -> Result<()> {
     let end = Instant::now() + Duration::from_secs(about.busy_seconds);
     loop {
-        match super::file::change_journal_mode(connection, "DELETE").map_err(fail) {
-            Ok(mode) if mode == "delete" => break,
+        let changed = super::file::change_journal_mode(connection, "DELETE");
+        match changed.map_err(|error| about.error(error, "locking the ledger")) {
+            Ok(mode) if mode == "delete" => return Ok(()),
             Ok(_) => return Err(Error::Busy { seconds: about.busy_seconds }),
             Err(Error::Busy { .. }) if Instant::now() < end => std::thread::sleep(AGAIN),
             Err(error) => return Err(error),
         }
     }
-    // A write takes the lock if the file was not in WAL mode.
-    connection.execute_batch("BEGIN EXCLUSIVE; COMMIT").map_err(fail)
 }

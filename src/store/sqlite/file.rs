@@ -87,6 +87,15 @@ pub(super) fn prepare_journal(database: &Path) -> Result<()> {
     }
 }
 
+/// Removes the journal that [`prepare_journal`] made, if SQLite did not use it.
+pub(super) fn remove_empty_journal(database: &Path) {
+    let journal = journal_of(database);
+    if fs::metadata(&journal).is_ok_and(|meta| meta.len() == 0) {
+        // An empty journal that stays has no effect.
+        let _ = fs::remove_file(journal);
+    }
+}
+
 /// Creates an empty private file. SQLite gives its other files the same mode.
 pub(super) fn private_file(path: &Path) -> io::Result<fs::File> {
     let mut options = fs::OpenOptions::new();
