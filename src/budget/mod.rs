@@ -33,6 +33,7 @@ pub use request::Ask;
 pub use settings::{BudgetSettings, effective_mode};
 pub use status::{ProviderStatus, Status};
 
+#[cfg(feature = "cli")]
 pub(crate) use alerts::{AlertRule, Threshold, alert_rules};
 pub(crate) use money::money_windows;
 

@@ -260,7 +260,7 @@ mod tests {
         let bursts = forecast(&measured(&bursts, 60.0, 400), at(120)).unwrap();
         assert_eq!(steady.percent_per_hour, bursts.percent_per_hour);
         let width = |one: &Forecast| {
-            one.latest_at.map_or(i64::MAX, |latest| latest.millis()) - one.earliest_at.unwrap().millis()
+            one.latest_at.map_or(i64::MAX, Timestamp::millis) - one.earliest_at.unwrap().millis()
         };
         assert!(width(&steady) < width(&bursts) / 4, "{steady:?} {bursts:?}");
     }
