@@ -259,9 +259,8 @@ mod tests {
         let bursts: Vec<(i64, f64)> = (0..12).map(|step| (10, if step % 4 == 0 { 20.0 } else { 0.0 })).collect();
         let bursts = forecast(&measured(&bursts, 60.0, 400), at(120)).unwrap();
         assert_eq!(steady.percent_per_hour, bursts.percent_per_hour);
-        let width = |one: &Forecast| {
-            one.latest_at.map_or(i64::MAX, Timestamp::millis) - one.earliest_at.unwrap().millis()
-        };
+        let width =
+            |one: &Forecast| one.latest_at.map_or(i64::MAX, Timestamp::millis) - one.earliest_at.unwrap().millis();
         assert!(width(&steady) < width(&bursts) / 4, "{steady:?} {bursts:?}");
     }
 

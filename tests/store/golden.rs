@@ -11,7 +11,7 @@ use usage_ledger::merkle::Hash;
 use usage_ledger::{AsOf, Ledger, Timestamp, TokenRecord};
 
 /// The schema and the version of cached past states that the hashes below belong to.
-const VERSIONS: (i64, i64) = (2, 3);
+const VERSIONS: (i64, i64) = (3, 3);
 
 /// The hash of all rows of each table.
 const TABLES: [(&str, &str); 16] = [
@@ -22,7 +22,7 @@ const TABLES: [(&str, &str); 16] = [
     ("corrections", "c9ec541516583285"),
     ("facts", "2eb1a3e7019999b3"),
     ("imported_files", "9190937fc7f40b55"),
-    ("kinds", "104a53a6ee56126e"),
+    ("kinds", "2a6212ea26a6aab6"),
     ("natural_keys", "05155734e0e05279"),
     ("session_openings", "ac4185920453bb5d"),
     ("snapshots", "477b1fb38ba55769"),

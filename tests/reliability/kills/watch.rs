@@ -76,7 +76,7 @@ pub fn kill_at_work(kills: u64, rng: &mut Rng) {
         let began = Instant::now();
         while child.try_wait().unwrap().is_none() && began.elapsed() < super::PATIENCE {
             let _ = screens.recv_timeout(std::time::Duration::from_millis(100));
-            let _ = ours.write_all(if rng.chance(500) { b"p" } else { b"u" });
+            let _ = ours.write_all(if rng.chance(500) { &b"py"[..] } else { b"u" }); // a pause is confirmed
         }
         let _ = child.kill();
         killed += u64::from(was_killed(child.wait().unwrap()));
