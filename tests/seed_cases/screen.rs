@@ -146,7 +146,8 @@ mod shown {
         let filled = line.matches('█').count();
         line.starts_with(name)
             && filled == tui::bar_cells(used, 30)
-            && filled + line.matches('░').count() == 30
+            // A mark shows where the forecast ends.
+            && filled + line.matches(['░', '┃']).count() == 30
             && line.contains(&format!("{used}%"))
             && (!rest.contains(&"reset") || line.contains("reset in ") || line.contains("not open"))
     }
