@@ -52,7 +52,7 @@ pub(crate) fn nested_key(key: &str, place: usize) -> String {
 
 /// Completes the record of a nested call. Model, cost and duration in the input are those of the outer call, so they
 /// are not copied.
-pub(crate) fn with_own_figures<E>(
+pub(crate) fn complete_nested<E>(
     nested: &TokenRecord,
     complete: impl FnOnce(TokenRecord) -> std::result::Result<TokenRecord, E>,
 ) -> std::result::Result<TokenRecord, E> {
@@ -63,13 +63,13 @@ pub(crate) fn with_own_figures<E>(
 
 /// Returns the provider of an agent's output.
 fn server<'p>(provider: Option<&'p ProviderId>, format: &str, model: Option<&str>) -> Result<&'p str> {
-    let is_claude = model.is_some_and(|model| model.starts_with("claude"));
-    match (provider, format) {
-        (Some(provider), _) => Ok(provider.as_str()),
-        (None, "codex") => Ok("openai"),
-        (None, "claude") if is_claude => Ok("anthropic"),
-        (None, _) => Err(Error::invalid("this output does not tell who served the tokens: give --provider")),
-    }
+    let of_agent = || match format {
+        // This client can use models of other providers.
+        "claude" => model.is_some_and(|model| model.starts_with("claude")).then_some("anthropic"),
+        _ => UsageFormat::ALL.iter().find(|known| known.name() == format).map(|known| known.provider()),
+    };
+    let server = provider.map(ProviderId::as_str).or_else(of_agent);
+    server.ok_or_else(|| Error::invalid("this output does not name the provider: give --provider"))
 }
 
 /// Returns the calls of a run: one per model, if the output states counts per model.
@@ -207,7 +207,7 @@ impl<'a> Call<'a> {
 
     /// Builds the record of a nested call, with the fields that apply to both.
     fn nested(&self, place: usize, nested: &TokenRecord) -> Result<TokenRecord> {
-        with_own_figures(nested, |record| {
+        complete_nested(nested, |record| {
             let mut record = JsonLine::of(&self.fields, Some(record))?.record;
             // The object's keys identify the outer call.
             record.keys.retain(|key| nested.keys.contains(key));
@@ -233,7 +233,7 @@ impl<'a> Call<'a> {
         });
         match count {
             None => Ok(()),
-            Some((name, _)) => Err(Error::invalid(format!("`{name}` stands beside `response`: send one of them"))),
+            Some((name, _)) => Err(Error::invalid(format!("`{name}` conflicts with `response`: send one of them"))),
         }
     }
 }
@@ -267,7 +267,7 @@ mod tests {
         for (body, named) in [
             (r#"{"format":"anthropic"}"#, "belong together"),
             (r#"{"response":{}}"#, "belong together"),
-            (r#"{"format":"anthropic","response":{"usage":{"input_tokens":1}},"input":1}"#, "`input` stands beside"),
+            (r#"{"format":"anthropic","response":{"usage":{"input_tokens":1}},"input":1}"#, "`input` conflicts with"),
             (r#"{"format":"morse","response":{}}"#, "morse"),
             (r#"{"source":"a","source":"b","provider":"openai","input":1}"#, "`source` occurs twice"),
             (r#"{"provider":"openai","input":1,"colour":"red"}"#, "unknown field `colour`"),

@@ -22,14 +22,14 @@ const LOOKED_AT: u64 = 100_000;
 
 /// Selects events.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct EventFilter {
+pub(crate) struct EventSelection {
     pub kinds: Vec<EventKind>,
     pub providers: Vec<ProviderId>,
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
 }
 
-impl EventFilter {
+impl EventSelection {
     /// Parses the names of kinds and providers.
     pub fn new(kinds: &[String], providers: &[String]) -> Result<Self> {
         let kinds = kinds.iter().flat_map(|names| names.split(',')).map(|name| {
@@ -66,7 +66,7 @@ impl EventFilter {
 
 /// A range of events.
 #[derive(Serialize)]
-pub(crate) struct EventsAnswer {
+pub(crate) struct EventList {
     /// Last position of the ledger.
     head: Position,
     events: Vec<Box<RawValue>>,
@@ -76,10 +76,10 @@ pub(crate) struct EventsAnswer {
 
 impl EventsInput {
     /// Returns the filter.
-    pub fn filter(&self, zone: Zone, now: Timestamp) -> Result<EventFilter> {
+    pub fn filter(&self, zone: Zone, now: Timestamp) -> Result<EventSelection> {
         let moment = |text: &Option<String>| text.as_deref().map(str::parse::<Moment>).transpose();
         let (since, until) = range(moment(&self.since)?, moment(&self.until)?, zone, now)?;
-        Ok(EventFilter { since, until, ..EventFilter::new(&self.kind, &self.provider)? })
+        Ok(EventSelection { since, until, ..EventSelection::new(&self.kind, &self.provider)? })
     }
 
     /// Returns the position after which the list begins.
@@ -111,8 +111,8 @@ pub(crate) fn answer(
     snapshot: &Snapshot<'_>,
     after: Position,
     limit: usize,
-    filter: &EventFilter,
-) -> Result<EventsAnswer> {
+    filter: &EventSelection,
+) -> Result<EventList> {
     let head = snapshot.head()?.position;
     let (mut events, mut bytes, mut last) = (Vec::new(), 0, after);
     if after < head {
@@ -129,7 +129,7 @@ pub(crate) fn answer(
             Ok(events.len() < limit && bytes < BYTES && position.get() - after.get() < LOOKED_AT)
         })?;
     }
-    Ok(EventsAnswer { head, events, next: (last < head).then_some(last) })
+    Ok(EventList { head, events, next: (last < head).then_some(last) })
 }
 
 /// Formats an event as one line with its position. A shredded event has its tombstone and the position of its
@@ -137,9 +137,11 @@ pub(crate) fn answer(
 pub(crate) fn shown(position: Position, line: &str) -> Result<String> {
     Ok(match Tombstone::read(position, line)? {
         None => format!("{{\"position\":{position},\"event\":{}}}", on_one_line(line)),
-        Some(Tombstone { leaf, by, kept, .. }) => {
-            let kept = on_one_line(kept);
-            format!("{{\"position\":{position},\"shredded\":{{\"by\":{by},\"leaf\":\"{leaf}\"}},\"event\":{kept}}}")
+        Some(Tombstone { leaf, by, kept: tombstone, .. }) => {
+            let tombstone = on_one_line(tombstone);
+            format!(
+                "{{\"position\":{position},\"shredded\":{{\"by\":{by},\"leaf\":\"{leaf}\"}},\"event\":{tombstone}}}"
+            )
         }
     })
 }

@@ -14,7 +14,7 @@ use crate::usage::Forecast;
 
 /// The forecast for each provider account in the input.
 #[derive(Serialize)]
-pub(crate) struct ForecastAnswer {
+pub(crate) struct ForecastReport {
     now: Timestamp,
     position: Position,
     providers: Vec<Outlook>,
@@ -62,10 +62,10 @@ impl Outlook {
 }
 
 /// Computes the forecast at a time.
-pub(crate) fn answer(snapshot: &Snapshot<'_>, input: &ForecastInput, now: Timestamp) -> Result<ForecastAnswer> {
+pub(crate) fn answer(snapshot: &Snapshot<'_>, input: &ForecastInput, now: Timestamp) -> Result<ForecastReport> {
     let only = named("provider", input.provider.as_deref())?.map(ProviderId::resolve).transpose()?;
     let all = costs::status(snapshot, now)?.providers.into_iter();
     let meant = all.filter(|status| only.as_ref().is_none_or(|only| status.usage.provider == only.as_str()));
     let providers = meant.map(Outlook::new).collect();
-    Ok(ForecastAnswer { now, position: snapshot.head()?.position, providers })
+    Ok(ForecastReport { now, position: snapshot.head()?.position, providers })
 }

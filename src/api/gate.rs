@@ -12,7 +12,7 @@ use crate::usage::{Cost, active_provider};
 
 impl GateInput {
     /// Converts the input. The default provider is the active one.
-    pub fn ask(&self, snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Ask> {
+    pub fn request(&self, snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Ask> {
         let provider = match named("provider", self.provider.as_deref())? {
             Some(provider) => provider.to_owned(),
             None => active_provider(snapshot.view(), now)?.ok_or_else(|| {

@@ -103,7 +103,7 @@ impl JsonLine {
     /// Parses the fields of an object. If there is a response, they complete its record.
     pub(super) fn of(LineFields(fields): &LineFields<'_>, response: Option<TokenRecord>) -> Result<Self> {
         if response.is_none() && !fields.iter().any(|(name, value)| name == "provider" && value.get() != "null") {
-            return Err(Error::invalid("`provider` is missing: say who served the tokens"));
+            return Err(Error::invalid("`provider` is missing: name the service that metered the tokens"));
         }
         // The provider is set below. Any valid id works here, and an unknown one would start a search for similar
         // names.
@@ -132,7 +132,7 @@ impl JsonLine {
     fn date(&mut self) -> Result<()> {
         let Some(counted_at) = self.record.counted_at else { return Ok(()) };
         match self.occurred_at {
-            None => Err(Error::invalid("`counted_at` without `occurred_at`: say when the call was made, too")),
+            None => Err(Error::invalid("`counted_at` without `occurred_at`: add the time of the call")),
             Some(at) if counted_at < at => {
                 Err(Error::invalid(format!("`counted_at` {counted_at} is before `occurred_at` {at}: leave it out")))
             }

@@ -2,7 +2,7 @@
 //!
 //! The command, the HTTP API and the interfaces on standard input and output share these functions, so all give the
 //! same answers. An operation takes a typed input, uses a [`Service`](service::Service), and returns a
-//! [`Reply`](service::Reply) or a [`Fault`](fault::Fault).
+//! [`OperationReply`](service::Reply) or a [`Fault`](fault::Fault).
 
 pub(crate) mod call;
 pub(crate) mod events;

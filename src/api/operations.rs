@@ -4,13 +4,13 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
-use super::service::{Reply, Service, parse};
+use super::service::{OperationReply, Service, parse};
 
 /// An operation.
 pub(crate) struct Operation {
     pub name: &'static str,
     /// Runs the operation with a JSON object of parameters.
-    pub run: fn(&Service, &[u8]) -> Result<Reply, Fault>,
+    pub run: fn(&Service, &[u8]) -> Result<OperationReply, Fault>,
 }
 
 /// Every operation.
@@ -36,15 +36,15 @@ pub(crate) fn operation(name: &str) -> Option<&'static Operation> {
 }
 
 /// Proves that an event is in the ledger (`event`), or that a later state extends an earlier one (`old`).
-fn proof(service: &Service, input: &[u8]) -> Result<Reply, Fault> {
+fn proof(service: &Service, input: &[u8]) -> Result<OperationReply, Fault> {
     #[derive(Deserialize)]
-    struct Subject {
+    struct ProofSubject {
         event: Option<IgnoredAny>,
         old: Option<IgnoredAny>,
     }
     match parse(input)? {
-        Subject { event: Some(_), old: None } => service.inclusion(&parse(input)?),
-        Subject { event: None, old: Some(_) } => service.consistency(&parse(input)?),
+        ProofSubject { event: Some(_), old: None } => service.inclusion(&parse(input)?),
+        ProofSubject { event: None, old: Some(_) } => service.consistency(&parse(input)?),
         _ => Err(Fault::input(
             "a proof is about an event or about an earlier state: send `event`, or send `old` for the size of that state",
         )),
@@ -56,11 +56,11 @@ fn proof(service: &Service, input: &[u8]) -> Result<Reply, Fault> {
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 
-fn version(Nothing {}: &Nothing) -> Result<Reply, Fault> {
+fn version(Nothing {}: &Nothing) -> Result<OperationReply, Fault> {
     #[derive(Serialize)]
     struct Version {
         name: &'static str,
         version: &'static str,
     }
-    Reply::new(Version { name: "usage-ledger", version: env!("CARGO_PKG_VERSION") })
+    OperationReply::new(Version { name: "usage-ledger", version: env!("CARGO_PKG_VERSION") })
 }

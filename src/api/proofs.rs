@@ -48,12 +48,12 @@ pub(crate) struct Signed {
 }
 
 /// A checkpoint and its note. Signatures are not verified yet.
-pub(crate) struct Kept {
+pub(crate) struct CheckpointNote {
     pub note: Note,
     pub checkpoint: Checkpoint,
 }
 
-impl Kept {
+impl CheckpointNote {
     /// Parses the checkpoint in a note.
     pub fn of(text: &str) -> Result<Self> {
         let note: Note = text.parse()?;
@@ -70,7 +70,7 @@ impl Kept {
 
 impl Signed {
     pub fn new(note: String) -> Result<Self> {
-        let Kept { checkpoint, .. } = Kept::of(&note)?;
+        let CheckpointNote { checkpoint, .. } = CheckpointNote::of(&note)?;
         let (origin, root) = (checkpoint.origin().to_owned(), checkpoint.root().to_string());
         Ok(Self { origin, size: checkpoint.size(), root, note })
     }
@@ -85,14 +85,18 @@ pub(crate) struct Anchor {
 
 impl Anchor {
     /// Creates an anchor from a signed checkpoint.
-    pub fn signed(kept: Kept) -> Self {
-        Self { size: kept.checkpoint.size(), root: kept.checkpoint.root(), note: Some(kept.note) }
+    pub fn signed(checkpoint_note: CheckpointNote) -> Self {
+        Self {
+            size: checkpoint_note.checkpoint.size(),
+            root: checkpoint_note.checkpoint.root(),
+            note: Some(checkpoint_note.note),
+        }
     }
 
     /// Creates an anchor from a size of a snapshot, signed if there is a key.
     pub fn at(snapshot: &Snapshot<'_>, size: Option<u64>, signer: Option<&Signer>) -> Result<Self> {
         if let Some(signer) = signer {
-            return Ok(Self::signed(Kept::sign(snapshot, size, signer)?));
+            return Ok(Self::signed(CheckpointNote::sign(snapshot, size, signer)?));
         }
         let size = size.map_or_else(|| Ok(snapshot.head()?.position.get()), Ok::<_, Error>)?;
         Ok(Self { size, root: snapshot.root_at(size)?, note: None })

@@ -10,8 +10,8 @@ use crate::model::event::NewEvent;
 use crate::model::invariant::bug;
 use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
+use crate::present::decision_text::withdrawal;
 use crate::present::output::{AppendReceipt, grouped};
-use crate::present::wording::withdrawal;
 use crate::readers::normalise::NO_USAGE;
 
 /// Number of records by result.
@@ -35,7 +35,7 @@ impl RecordTally {
 }
 
 /// Records one call and its nested calls. The receipt is that of the outer call; its warnings name suspicious values.
-pub(crate) fn one(
+pub(crate) fn record_one(
     ledger: &Ledger,
     event: NewEvent,
     nested: impl IntoIterator<Item = NewEvent>,
@@ -70,7 +70,7 @@ pub(crate) fn one(
 }
 
 /// Records a call that a program sends.
-pub(crate) fn sent(ledger: &Ledger, body: &[u8], now: Timestamp) -> Result<AppendReceipt> {
+pub(crate) fn record_sent(ledger: &Ledger, body: &[u8], now: Timestamp) -> Result<AppendReceipt> {
     let call = Call::parse(body)?;
     if call.reservation.is_some() {
         return Err(Error::invalid("`reservation` is not taken here: end a reservation with `settle`"));
@@ -79,7 +79,7 @@ pub(crate) fn sent(ledger: &Ledger, body: &[u8], now: Timestamp) -> Result<Appen
     let source = call.source.clone().map_or_else(|| ledger.source.clone(), Into::into);
     let (record, nested) = call.records(None)?;
     let event = |record| NewEvent::new(record, occurred_at.unwrap_or(now)).source(source.clone());
-    let (_, receipt) = one(ledger, NewEvent { id, ..event(record) }, nested.into_iter().map(event), now)?;
+    let (_, receipt) = record_one(ledger, NewEvent { id, ..event(record) }, nested.into_iter().map(event), now)?;
     Ok(receipt)
 }
 

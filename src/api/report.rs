@@ -17,7 +17,7 @@ const MOST_BACK: u32 = 36_500;
 
 /// A report, with the outcomes of its sessions if requested.
 #[derive(Serialize)]
-pub(crate) struct ReportAnswer {
+pub(crate) struct FullReport {
     #[serde(flatten)]
     pub table: ReportTable,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,7 +36,9 @@ impl ReportInput {
         }
         let in_days = self.days.is_some() || self.back.is_some();
         if in_days && (since.is_some() || until.is_some()) {
-            return Err(Error::invalid("`days` and `back` stand beside `since` or `until`: send one of the two pairs"));
+            return Err(Error::invalid(
+                "`days` and `back` conflict with `since` and `until`: send one of the two pairs",
+            ));
         }
         let (since, until) = range(since, until, zone, now)?;
         let mut report = Report::by_all(by.clone()).tz(zone);
@@ -143,8 +145,8 @@ fn step(by: &[ReportKey]) -> Granularity {
 }
 
 /// Runs the query on a snapshot.
-pub(crate) fn answer(snapshot: &Snapshot<'_>, report: &Report, outcomes: bool) -> Result<ReportAnswer> {
+pub(crate) fn answer(snapshot: &Snapshot<'_>, report: &Report, outcomes: bool) -> Result<FullReport> {
     let table = snapshot.report(report)?;
     let outcomes = if outcomes { Some(snapshot.efficiency(report)?) } else { None };
-    Ok(ReportAnswer { table, outcomes })
+    Ok(FullReport { table, outcomes })
 }

@@ -28,11 +28,11 @@ use crate::present::output::Answer;
 #[cfg(feature = "web")]
 const STREAMED: u64 = 10_000;
 /// Maximum number of records in a batch. A larger one would block other writers too long.
-const BATCH: usize = 50_000;
+const BATCH_RECORDS: usize = 50_000;
 
 /// An answer.
 #[derive(Clone, Debug)]
-pub(crate) struct Reply {
+pub(crate) struct OperationReply {
     /// JSON.
     pub body: String,
     /// Hash of what it depends on besides the events; `None` if it depends on events alone.
@@ -40,7 +40,7 @@ pub(crate) struct Reply {
     pub varying: Option<u64>,
 }
 
-impl Reply {
+impl OperationReply {
     pub(super) fn new(answer: impl Serialize) -> Result<Self, Fault> {
         Ok(Self { body: to_json(&Answer::new(answer))?, varying: None })
     }
@@ -75,7 +75,7 @@ impl State {
 }
 
 /// The clock of a service.
-pub(crate) struct Clock {
+pub(crate) struct ServiceClock {
     /// A fixed time for all operations, if the user set one.
     pub named: Option<Timestamp>,
     /// Returns the current time.
@@ -85,7 +85,7 @@ pub(crate) struct Clock {
 /// A ledger with the operations on it.
 pub(crate) struct Service {
     ledger: Ledger,
-    clock: Clock,
+    clock: ServiceClock,
     zone: Zone,
     signer: Option<Signer>,
 }
@@ -104,7 +104,7 @@ pub(crate) fn parse<I: DeserializeOwned>(json: &[u8]) -> Result<I, Fault> {
 
 impl Service {
     /// Creates a service for a ledger.
-    pub const fn new(ledger: Ledger, clock: Clock, zone: Zone, signer: Option<Signer>) -> Self {
+    pub const fn new(ledger: Ledger, clock: ServiceClock, zone: Zone, signer: Option<Signer>) -> Self {
         Self { ledger, clock, zone, signer }
     }
 
@@ -114,10 +114,10 @@ impl Service {
     }
 
     /// Runs a query on the current snapshot or a past one. The second argument of `ask` is the time of the query.
-    fn ask<T>(
+    fn query<T>(
         &self,
         moment: Option<&str>,
-        ask: impl FnOnce(&Snapshot<'_>, Timestamp) -> Result<T, Fault>,
+        run: impl FnOnce(&Snapshot<'_>, Timestamp) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let moment = moment.map(as_of).transpose()?;
         let snapshot = match moment {
@@ -125,7 +125,7 @@ impl Service {
             Some(moment) => self.ledger.as_of(moment)?,
         };
         let now = self.clock.named.or(snapshot.moment()).unwrap_or_else(|| self.now());
-        ask(&snapshot, now)
+        run(&snapshot, now)
     }
 
     fn write<T>(&self, write: impl FnOnce(&Ledger, Timestamp) -> Result<T, Fault>) -> Result<T, Fault> {
@@ -136,7 +136,7 @@ impl Service {
     #[cfg(feature = "web")]
     pub fn state(&self) -> Result<State, Fault> {
         let (position, root) =
-            self.ask(None, |snapshot, _| Ok((snapshot.head()?.position, snapshot.root()?.to_string())))?;
+            self.query(None, |snapshot, _| Ok((snapshot.head()?.position, snapshot.root()?.to_string())))?;
         let mut of = root;
         write!(of, " {} {:?}", env!("CARGO_PKG_VERSION"), self.zone)
             .map_err(|error| Fault::new(FaultKind::Bug, error.to_string(), "report this message"))?;
@@ -146,7 +146,7 @@ impl Service {
     /// Returns the last position.
     #[cfg(any(feature = "web", test))]
     pub fn head(&self) -> Result<Position, Fault> {
-        self.ask(None, |snapshot, _| Ok(snapshot.head()?.position))
+        self.query(None, |snapshot, _| Ok(snapshot.head()?.position))
     }
 
     /// Checks that the ledger contains a position.
@@ -160,59 +160,59 @@ impl Service {
     }
 
     /// Windows, cost and decision of every provider account.
-    pub fn status(&self, input: &StatusInput) -> Result<Reply, Fault> {
-        self.ask(input.as_of.as_deref(), |snapshot, now| {
+    pub fn status(&self, input: &StatusInput) -> Result<OperationReply, Fault> {
+        self.query(input.as_of.as_deref(), |snapshot, now| {
             let answer = status::answer(snapshot, now)?;
-            Reply::varying(&answer, &answer.state)
+            OperationReply::varying(&answer, &answer.state)
         })
     }
 
     /// Decides whether a run may start.
-    pub fn gate(&self, input: &GateInput) -> Result<Reply, Fault> {
-        self.ask(input.as_of.as_deref(), |snapshot, now| {
-            let verdict = snapshot.gate(&input.ask(snapshot, now)?, now)?;
+    pub fn gate(&self, input: &GateInput) -> Result<OperationReply, Fault> {
+        self.query(input.as_of.as_deref(), |snapshot, now| {
+            let verdict = snapshot.gate(&input.request(snapshot, now)?, now)?;
             let answer = gate::priced(snapshot, verdict, self.zone, now)?;
-            Reply::varying(&answer, &answer)
+            OperationReply::varying(&answer, &answer)
         })
     }
 
     /// Forecasts how long each session window lasts.
     #[cfg(feature = "mcp")]
-    pub fn forecast(&self, input: &super::input::ForecastInput) -> Result<Reply, Fault> {
-        self.ask(input.as_of.as_deref(), |snapshot, now| {
+    pub fn forecast(&self, input: &super::input::ForecastInput) -> Result<OperationReply, Fault> {
+        self.query(input.as_of.as_deref(), |snapshot, now| {
             let answer = super::forecast::answer(snapshot, input, now)?;
-            Reply::varying(&answer, &answer)
+            OperationReply::varying(&answer, &answer)
         })
     }
 
     /// Explains a decision of the gate.
     #[cfg(feature = "mcp")]
-    pub fn explain(&self, input: &GateInput) -> Result<Reply, Fault> {
-        self.ask(input.as_of.as_deref(), |snapshot, now| {
-            let verdict = snapshot.gate(&input.ask(snapshot, now)?, now)?;
+    pub fn explain(&self, input: &GateInput) -> Result<OperationReply, Fault> {
+        self.query(input.as_of.as_deref(), |snapshot, now| {
+            let verdict = snapshot.gate(&input.request(snapshot, now)?, now)?;
             let answer = super::explain::answer(snapshot, gate::priced(snapshot, verdict, self.zone, now)?)?;
-            Reply::varying(&answer, &answer)
+            OperationReply::varying(&answer, &answer)
         })
     }
 
     /// Reports usage and cost.
-    pub fn report(&self, input: &ReportInput) -> Result<Reply, Fault> {
-        self.ask(input.as_of.as_deref(), |snapshot, now| {
+    pub fn report(&self, input: &ReportInput) -> Result<OperationReply, Fault> {
+        self.query(input.as_of.as_deref(), |snapshot, now| {
             let answer = report::answer(snapshot, &input.query(self.zone, now)?, input.outcomes)?;
             let body = to_json(&answer)?;
             let varying = (!input.is_timeless()).then(|| xxh3_64(body.as_bytes()));
-            Ok(Reply { body, varying })
+            Ok(OperationReply { body, varying })
         })
     }
 
     /// Lists events.
-    pub fn events(&self, input: &EventsInput) -> Result<Reply, Fault> {
+    pub fn events(&self, input: &EventsInput) -> Result<OperationReply, Fault> {
         let (limit, after) = (input.limit()?, input.after()?);
-        self.ask(None, |snapshot, now| {
+        self.query(None, |snapshot, now| {
             let filter = input.filter(self.zone, now)?;
             let answer = events::answer(snapshot, after, limit, &filter)?;
             let varying = if input.is_timeless() { None } else { Some(xxh3_64(to_json(&answer)?.as_bytes())) };
-            Ok(Reply { varying, ..Reply::new(answer)? })
+            Ok(OperationReply { varying, ..OperationReply::new(answer)? })
         })
     }
 
@@ -221,10 +221,10 @@ impl Service {
     pub fn next_events(
         &self,
         after: Position,
-        filter: &events::EventFilter,
+        filter: &events::EventSelection,
         visit: &mut dyn FnMut(Position, &str, String) -> bool,
     ) -> Result<Position, Fault> {
-        self.ask(None, |snapshot, _| {
+        self.query(None, |snapshot, _| {
             let head = snapshot.head()?.position;
             if after > head {
                 return Err(Error::NotFound { what: format!("at position {after} (the last one is {head})") }.into());
@@ -245,28 +245,28 @@ impl Service {
     }
 
     /// Proves that an event is in the ledger.
-    pub fn inclusion(&self, input: &InclusionInput) -> Result<Reply, Fault> {
-        self.ask(None, |snapshot, _| {
+    pub fn inclusion(&self, input: &InclusionInput) -> Result<OperationReply, Fault> {
+        self.query(None, |snapshot, _| {
             let position = match input.event.parse::<u64>() {
                 Ok(position) => Position::new(position),
                 Err(_) => snapshot.position(input.event.parse::<EventId>()?)?,
             };
             let anchor = Anchor::at(snapshot, input.size, self.signer.as_ref())?;
-            Reply::new(proofs::inclusion(snapshot, position, anchor)?)
+            OperationReply::new(proofs::inclusion(snapshot, position, anchor)?)
         })
     }
 
     /// Proves that a later state extends an earlier one.
-    pub fn consistency(&self, input: &ConsistencyInput) -> Result<Reply, Fault> {
-        self.ask(None, |snapshot, _| {
+    pub fn consistency(&self, input: &ConsistencyInput) -> Result<OperationReply, Fault> {
+        self.query(None, |snapshot, _| {
             let old = (input.old, snapshot.root_at(input.old)?);
             let anchor = Anchor::at(snapshot, input.new, self.signer.as_ref())?;
-            Reply::new(proofs::consistency(snapshot, old, anchor)?)
+            OperationReply::new(proofs::consistency(snapshot, old, anchor)?)
         })
     }
 
     /// Signs size and root hash.
-    pub fn checkpoint(&self, input: &CheckpointInput) -> Result<Reply, Fault> {
+    pub fn checkpoint(&self, input: &CheckpointInput) -> Result<OperationReply, Fault> {
         let signer = self.signer.as_ref().ok_or_else(|| {
             Fault::new(
                 FaultKind::NoKey,
@@ -274,29 +274,29 @@ impl Service {
                 "make one with `usage-ledger key generate`, and start the program with --key FILE",
             )
         })?;
-        self.ask(None, |snapshot, _| {
+        self.query(None, |snapshot, _| {
             let size = input.size.map_or_else(|| Ok(snapshot.head()?.position.get()), Ok::<_, Error>)?;
-            Reply::new(Signed::new(snapshot.checkpoint_at(size, signer)?)?)
+            OperationReply::new(Signed::new(snapshot.checkpoint_at(size, signer)?)?)
         })
     }
 
     /// Records one call.
-    pub fn record(&self, body: &[u8]) -> Result<Reply, Fault> {
-        self.write(|ledger, now| Reply::new(record::sent(ledger, body, now)?))
+    pub fn record(&self, body: &[u8]) -> Result<OperationReply, Fault> {
+        self.write(|ledger, now| OperationReply::new(record::record_sent(ledger, body, now)?))
     }
 
     /// Records many calls: all, or none.
-    pub fn records<'r>(&self, records: impl Iterator<Item = &'r [u8]>) -> Result<Reply, Fault> {
+    pub fn records<'r>(&self, records: impl Iterator<Item = &'r [u8]>) -> Result<OperationReply, Fault> {
         let mut lines = Vec::new();
         for (number, record) in (1_u64..).zip(records) {
-            if lines.len() == BATCH {
-                return Err(Fault::input(format!("there are over {BATCH} records: send fewer at a time")));
+            if lines.len() == BATCH_RECORDS {
+                return Err(Fault::input(format!("there are over {BATCH_RECORDS} records: send fewer at a time")));
             }
             let line = Call::parse(record).and_then(Call::lines);
             lines.push(line.map_err(|error| Fault::from(error).at_record(number))?);
         }
         if lines.is_empty() {
-            return Reply::new(RecordTally::default());
+            return OperationReply::new(RecordTally::default());
         }
         self.write(|ledger, now| {
             let (own, mut number) = (ledger.source.clone(), 0);
@@ -312,7 +312,7 @@ impl Service {
                 Ok(tally)
             });
             match pushed {
-                Ok(tally) => Reply::new(tally),
+                Ok(tally) => OperationReply::new(tally),
                 Err(error) if number > 0 && !error.is_store() => Err(Fault::from(error).at_record(number)),
                 Err(error) => Err(error.into()),
             }
@@ -320,10 +320,10 @@ impl Service {
     }
 
     /// Records many calls from a JSON array in an object, or from JSON lines.
-    pub fn batch(&self, body: &[u8], is_lines: bool) -> Result<Reply, Fault> {
+    pub fn batch(&self, body: &[u8], is_lines: bool) -> Result<OperationReply, Fault> {
         #[derive(serde::Deserialize)]
         #[serde(deny_unknown_fields)]
-        struct Batch<'a> {
+        struct BatchBody<'a> {
             #[serde(borrow)]
             records: Vec<&'a RawValue>,
         }
@@ -331,29 +331,29 @@ impl Service {
             let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.iter().all(u8::is_ascii_whitespace));
             return self.records(lines);
         }
-        let batch: Batch<'_> = serde_json::from_slice(body).map_err(|error| {
+        let batch: BatchBody<'_> = serde_json::from_slice(body).map_err(|error| {
             Fault::input(format!("{error}: send {{\"records\":[…]}}, or lines of JSON as application/x-ndjson"))
         })?;
         self.records(batch.records.iter().map(|record| record.get().as_bytes()))
     }
 
     /// Appends a provider switch.
-    pub fn switch(&self, input: &SwitchInput) -> Result<Reply, Fault> {
-        self.write(|ledger, now| Reply::new(switch::switch(ledger, input, now)?.1))
+    pub fn switch(&self, input: &SwitchInput) -> Result<OperationReply, Fault> {
+        self.write(|ledger, now| OperationReply::new(switch::switch(ledger, input, now)?.1))
     }
 
     /// Reserves tokens.
-    pub fn reserve(&self, input: &ReserveInput) -> Result<Reply, Fault> {
-        self.write(|ledger, now| Reply::new(reserve::reserve(ledger, input, now)?))
+    pub fn reserve(&self, input: &ReserveInput) -> Result<OperationReply, Fault> {
+        self.write(|ledger, now| OperationReply::new(reserve::reserve(ledger, input, now)?))
     }
 
     /// Settles a reservation with the record of its call.
-    pub fn settle(&self, body: &[u8]) -> Result<Reply, Fault> {
-        self.write(|ledger, now| Reply::new(reserve::settle(ledger, body, now)?))
+    pub fn settle(&self, body: &[u8]) -> Result<OperationReply, Fault> {
+        self.write(|ledger, now| OperationReply::new(reserve::settle(ledger, body, now)?))
     }
 
     /// Releases a reservation.
-    pub fn release(&self, input: &ReleaseInput) -> Result<Reply, Fault> {
-        self.write(|ledger, now| Reply::new(reserve::release(ledger, input, now)?))
+    pub fn release(&self, input: &ReleaseInput) -> Result<OperationReply, Fault> {
+        self.write(|ledger, now| OperationReply::new(reserve::release(ledger, input, now)?))
     }
 }

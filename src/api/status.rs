@@ -11,7 +11,7 @@ use crate::present::costs;
 
 /// The status and its time.
 #[derive(Serialize)]
-pub(crate) struct StatusAnswer {
+pub(crate) struct TimedStatus {
     pub now: Timestamp,
     #[serde(flatten)]
     pub state: StatusState,
@@ -55,13 +55,13 @@ pub(crate) struct Ahead {
 }
 
 /// Computes the status at a time.
-pub(crate) fn answer(snapshot: &Snapshot<'_>, now: Timestamp) -> Result<StatusAnswer> {
+pub(crate) fn answer(snapshot: &Snapshot<'_>, now: Timestamp) -> Result<TimedStatus> {
     let ahead = snapshot.recorded_ahead_of(now)?;
     let recorded_ahead = ahead.map(|(position, recorded_at)| Ahead { position, recorded_at });
     let status = costs::status(snapshot, now)?;
     let suggested_limits = suggested_limits(snapshot, &status, now)?;
     let state = StatusState { position: snapshot.head()?.position, recorded_ahead, status, suggested_limits };
-    Ok(StatusAnswer { now, state })
+    Ok(TimedStatus { now, state })
 }
 
 /// The fitted limits of observed windows without a limit, where the fit bounds them.

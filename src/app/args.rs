@@ -5,9 +5,9 @@ use clap::{Parser, Subcommand};
 use crate::cli::context::Globals;
 
 use super::{
-    alert, audit, backup, checkpoint, config, correct, doctor, export, gate, hook, import, install, key, limit, log,
+    alert, amend_void, backup, checkpoint, config, doctor, export, gate, hook, import, install, key, limit, log,
     override_usage, pause, prove, provider, quota, record, report, reserve, rpc, scan_output, seal, show, shred, sql,
-    status, statusline, switch,
+    status, statusline, switch, verify,
 };
 use crate::app::shell;
 
@@ -71,15 +71,15 @@ pub(crate) enum Command {
     Log(log::LogArgs),
     Show(show::ShowArgs),
     Sql(sql::SqlArgs),
-    Amend(Box<correct::AmendArgs>),
-    Void(correct::VoidArgs),
+    Amend(Box<amend_void::AmendArgs>),
+    Void(amend_void::VoidArgs),
     Shred(shred::ShredArgs),
     Limit(limit::LimitArgs),
     Provider(provider::ProviderArgs),
     Price(crate::cli::price::PriceArgs),
     Quota(quota::QuotaArgs),
-    Replay(audit::ReplayArgs),
-    Verify(audit::VerifyArgs),
+    Replay(verify::ReplayArgs),
+    Verify(verify::VerifyArgs),
     Checkpoint(checkpoint::CheckpointArgs),
     Prove(prove::ProveArgs),
     Key(key::KeyArgs),
@@ -155,13 +155,13 @@ mod tests {
             "report --by day,model --since 2026-06-01 --tz Europe/Paris --provider anthropic",
             "gate anthropic --explain",
         ] {
-            let words = || std::iter::once("usage-ledger").chain(line.split_whitespace());
-            let (often, whole) = (OftenLine::try_parse_from(words()), CommandLine::try_parse_from(words()));
+            let arguments = || std::iter::once("usage-ledger").chain(line.split_whitespace());
+            let (often, whole) = (OftenLine::try_parse_from(arguments()), CommandLine::try_parse_from(arguments()));
             assert_eq!(format!("{:?}", CommandLine::from(often.unwrap())), format!("{:?}", whole.unwrap()), "{line}");
         }
         for line in ["--help", "--version", "help", "status --help", "report --by", "statusline --nonsense", "record"] {
-            let words = std::iter::once("usage-ledger").chain(line.split_whitespace());
-            assert!(OftenLine::try_parse_from(words).is_err(), "{line} is for the whole parser");
+            let arguments = std::iter::once("usage-ledger").chain(line.split_whitespace());
+            assert!(OftenLine::try_parse_from(arguments).is_err(), "{line} is for the whole parser");
         }
     }
 }

@@ -29,7 +29,7 @@ pub(crate) fn grouped(command: Command) -> Command {
         let _ = write!(text, "\n{title}:\n");
         for name in names {
             let about = match command.find_subcommand(name) {
-                Some(found) => found.get_about().map(ToString::to_string).unwrap_or_default(),
+                Some(command) => command.get_about().map(ToString::to_string).unwrap_or_default(),
                 None if *name == "help" => "Print this text or the help of a command".to_owned(),
                 // A build without a feature lacks its commands.
                 None => continue,
@@ -65,6 +65,45 @@ mod tests {
             assert_eq!(grouped.iter().filter(|listed| **listed == name).count(), 1, "the groups of `{name}`");
             let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(after.contains(&format!("usage-ledger {name}")), "`{name}` has no example: {after}");
+        }
+    }
+
+    /// Pages with "How do I" entries.
+    const PAGES: [&str; 11] = [
+        include_str!("../../docs/budget.md"),
+        include_str!("../../docs/ccusage.md"),
+        include_str!("../../docs/costs.md"),
+        include_str!("../../docs/import.md"),
+        include_str!("../../docs/operations.md"),
+        include_str!("../../docs/programs.md"),
+        include_str!("../../docs/proofs.md"),
+        include_str!("../../docs/reports.md"),
+        include_str!("../../docs/safety.md"),
+        include_str!("../../docs/sql.md"),
+        include_str!("../../docs/telemetry.md"),
+    ];
+
+    #[test]
+    fn every_command_has_an_entry_in_the_documentation() {
+        let mut shown = Vec::new();
+        for page in PAGES {
+            let mut is_how_to = false;
+            for line in page.lines() {
+                is_how_to |= line.starts_with("## How do I");
+                is_how_to &= !line.starts_with("## ") || line.starts_with("## How do I");
+                if is_how_to {
+                    let words = line.split(|char: char| !char.is_alphanumeric() && char != '-');
+                    shown.extend(words.map(str::to_owned));
+                }
+            }
+        }
+        for command in CommandLine::command().get_subcommands() {
+            let name = command.get_name();
+            // Agents run `hook`, people do not.
+            assert!(
+                name == "hook" || shown.iter().any(|word| word == name),
+                "`{name}` is in no \"How do I\" of docs/*.md"
+            );
         }
     }
 

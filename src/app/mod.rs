@@ -23,9 +23,9 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use self::args::{Command, CommandLine, OftenLine};
 use crate::cli::context::Context;
 use crate::cli::{
-    alert, audit, backup, checkpoint, config, correct, doctor, export, gate, hook, import, install, key, limit, log,
+    alert, amend_void, backup, checkpoint, config, doctor, export, gate, hook, import, install, key, limit, log,
     override_usage, overview, pause, price, prove, provider, quota, record, report, reserve, rpc, scan_output, seal,
-    show, shred, sql, status, statusline, switch,
+    show, shred, sql, status, statusline, switch, verify,
 };
 use crate::present::failure::Failure;
 use crate::present::visible::{Breaks, Form, VisibleWriter, visible};
@@ -53,7 +53,7 @@ fn parse() -> Result<CommandLine, clap::Error> {
 fn explain(error: &clap::Error) -> ExitCode {
     if error.use_stderr() {
         let text = error.render().to_string();
-        crate::present::failure::say(text.strip_prefix("error: ").unwrap_or(&text).trim_end());
+        crate::present::failure::print_message(text.strip_prefix("error: ").unwrap_or(&text).trim_end());
     } else {
         // The reader of the help can close the pipe early.
         let _ = error.print();
@@ -64,7 +64,7 @@ fn explain(error: &clap::Error) -> ExitCode {
 fn finish(done: Result<(), Failure>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.tell(),
+        Err(failure) => failure.report(),
     }
 }
 
@@ -108,7 +108,7 @@ fn run(line: CommandLine) -> Result<(), Failure> {
     let context = match Context::new(line.globals) {
         // A status line always prints one line.
         Err(failure) if matches!(line.command, Some(Command::Statusline(_))) => {
-            failure.message().iter().for_each(|message| crate::present::failure::say(message));
+            failure.message().iter().for_each(|message| crate::present::failure::print_message(message));
             return Ok(writeln!(io::stdout(), "usage-ledger: not available")?);
         }
         made => made?,
@@ -203,15 +203,15 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Log(args) => log::run(&args, context, out),
         Command::Sql(args) => sql::run(&args, context, out),
         Command::Show(args) => show::run(&args, context, out),
-        Command::Amend(args) => correct::amend(&args, context, out),
-        Command::Void(args) => correct::void(&args, context, out),
+        Command::Amend(args) => amend_void::amend(&args, context, out),
+        Command::Void(args) => amend_void::void(&args, context, out),
         Command::Shred(args) => shred::run(&args, context, out),
         Command::Limit(args) => limit::run(args, context, out),
         Command::Provider(args) => provider::run(args, context, out),
         Command::Price(args) => price::run(args, context, out),
         Command::Quota(args) => quota::run(args, context, out),
-        Command::Replay(args) => audit::replay(&args, context, out),
-        Command::Verify(args) => audit::verify(&args, context, out),
+        Command::Replay(args) => verify::replay(&args, context, out),
+        Command::Verify(args) => verify::verify(&args, context, out),
         Command::Checkpoint(args) => checkpoint::run(&args, context, out),
         Command::Prove(args) => prove::run(args, context, out),
         Command::Key(args) => key::run(args, context, out),

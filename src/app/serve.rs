@@ -17,9 +17,9 @@ use crate::cli::context::Context;
 use crate::cli::key_file;
 use crate::ledger::Ledger;
 use crate::model::error::Error;
-use crate::present::failure::{Failure, say};
+use crate::present::failure::{Failure, print_message};
 use crate::present::output::{Answer, Plain, counted, grouped};
-use crate::web::{self, Access, Api, Offer, Received, Receiver, Token};
+use crate::web::{self, Access, Api, Received, Receiver, Services, Token};
 
 /// Seconds that a request waits for another process that writes. Then the sender is asked to retry.
 const PATIENCE: u64 = 3;
@@ -36,11 +36,10 @@ const TOKEN_FILE: u64 = 4_096;
 
 /// Serve the HTTP API for programs, and receive telemetry from agents over OTLP/HTTP
 ///
-/// The API is at /api/v1, and /api/v1/openapi.json describes it. With --otlp the server also records the calls in telemetry.
-/// Claude Code, Codex, Gemini CLI, Qwen Code and every OpenTelemetry GenAI instrumentation can send logs, traces and
-/// metrics, as protobuf or JSON. A call that telemetry and an imported log both contain is one record. Metrics are compared
-/// with the records and never recorded. Status 200 means that the calls are stored. GET / lists what arrived. Ctrl-C ends
-/// the server.
+/// The API is at /api/v1, and /api/v1/openapi.json describes it. With --otlp the server also records the calls in
+/// telemetry. Coding agents and OpenTelemetry GenAI instrumentations can send logs, traces and metrics, as protobuf or
+/// JSON. A call that telemetry and an imported log both contain is one record. Metrics are compared with the records and
+/// never recorded. Status 200 means that the calls are stored. GET / lists what arrived. Ctrl-C ends the server.
 ///
 /// The server accepts requests for localhost, loopback addresses and the listen address, and refuses pages of other
 /// origins. On a loopback address it requires a token only if you give one. On any other address every request needs
@@ -87,29 +86,31 @@ pub(crate) fn run(args: &ServeArgs, context: &Context, out: &mut dyn Write) -> R
     }
     let alerts = ledger.clone();
     let receiver = args.otlp.then(|| Arc::new(Receiver::new(ledger, clock)));
-    let mut offer = Offer::new().api(api);
+    let mut services = Services::new().api(api);
     if let Some(receiver) = &receiver {
-        offer = offer.telemetry(Arc::clone(receiver));
+        services = services.telemetry(Arc::clone(receiver));
     }
-    let mut told: Result<(), Failure> = Ok(());
+    let mut sent: Result<(), Failure> = Ok(());
     let listening = |address: SocketAddr| {
         if let Some(token) = &new_token {
-            say(&format!("every request needs this token, which is new at each start: Authorization: Bearer {token}"));
+            print_message(&format!(
+                "every request needs this token, which is new at each start: Authorization: Bearer {token}"
+            ));
         }
-        told = announce(address, args.otlp, context.json, out);
+        sent = announce(address, args.otlp, context.json, out);
     };
     let (stop, stopped) = mpsc::channel::<()>();
     let served = thread::scope(|scope| {
         let watched = &alerts;
         scope.spawn(move || watch_alerts(watched, context, &stopped));
-        let served = web::serve(offer, listen, access, listening, web::asked_to_end());
+        let served = web::serve(services, listen, access, listening, web::shutdown_signal());
         drop(stop);
         served
     });
     served.map_err(|error| {
         Error::invalid(format!("{listen} cannot be listened at ({error}): name another with --listen"))
     })?;
-    told?;
+    sent?;
     // Without telemetry there is no summary to print.
     let Some(receiver) = receiver else { return Ok(()) };
     let done = receiver.received();

@@ -50,7 +50,7 @@ pub(crate) fn run(args: &WatchArgs, context: &Context) -> Result<(), Failure> {
     if !(io::stdout().is_terminal() && io::stdin().is_terminal()) {
         return Err(Failure::usage("watch draws on a terminal: use `usage-ledger status` where there is none"));
     }
-    let (ledger, obstacle) = context.read_and_tell()?;
+    let (ledger, obstacle) = context.read_with_reason()?;
     let mut place = LedgerPlace { context, days: args.days, ledger, obstacle };
     let view_model = place.look_at()?;
     let interval = Duration::from_secs(args.interval);
@@ -107,8 +107,8 @@ struct LedgerPlace<'c> {
 impl LedgerPlace<'_> {
     fn look_at(&mut self) -> Result<ViewModel, Failure> {
         let snapshot = self.context.snapshot(&self.ledger)?;
-        let now = self.context.now_of(&snapshot);
-        let mut view_model = ViewModel::look(&snapshot, now, self.context.zone(), self.days)?;
+        let now = self.context.query_time(&snapshot);
+        let mut view_model = ViewModel::read(&snapshot, now, self.context.zone(), self.days)?;
         view_model.past = self.context.is_past();
         view_model.obstacle.clone_from(&self.obstacle);
         Ok(view_model)
@@ -123,8 +123,9 @@ impl LedgerPlace<'_> {
                 let what = format!("{provider}'s {} window is at {used} %", window.name());
                 let (resets_at, author, reason) = (None, author(), "said in the dashboard".to_owned());
                 let provider = ProviderId::resolve(&provider)?;
-                let word = UsageOverridden { provider, account, window, used_percent: used, resets_at, author, reason };
-                (ledger.override_with(word, now)?, what)
+                let overridden =
+                    UsageOverridden { provider, account, window, used_percent: used, resets_at, author, reason };
+                (ledger.override_with(overridden, now)?, what)
             }
             Action::Pause => {
                 let pause = Paused { reason: "manual".to_owned(), until: None, note: None };
@@ -141,25 +142,25 @@ impl LedgerPlace<'_> {
 }
 
 /// Formats a failure.
-fn words(failure: &Failure) -> String {
+fn text(failure: &Failure) -> String {
     failure.message().unwrap_or_default()
 }
 
 impl Backend for LedgerPlace<'_> {
-    fn look(&mut self) -> Result<ViewModel, String> {
-        self.look_at().map_err(|failure| words(&failure))
+    fn read(&mut self) -> Result<ViewModel, String> {
+        self.look_at().map_err(|failure| text(&failure))
     }
 
     fn is_news(&mut self, view_model: &ViewModel) -> Result<bool, String> {
         if view_model.position == Position::START {
             // A ledger that did not exist before may exist now.
-            (self.ledger, self.obstacle) = self.context.read_and_tell().map_err(|failure| words(&failure))?;
+            (self.ledger, self.obstacle) = self.context.read_with_reason().map_err(|failure| text(&failure))?;
         }
         let head = self.ledger.head().map_err(|error| error.to_string())?;
         Ok(head.position != view_model.position)
     }
 
     fn act(&mut self, action: Action) -> Result<String, String> {
-        self.write(action).map_err(|failure| words(&failure))
+        self.write(action).map_err(|failure| text(&failure))
     }
 }

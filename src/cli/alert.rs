@@ -6,9 +6,9 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::alert_delivery::{self, Delivered};
+use super::amend_void::answer;
 use super::config_file::webhook;
 use super::context::Context;
-use super::correct::answer;
 use crate::budget::{AlertRule, Threshold, alert_rules};
 use crate::ledger::{Ledger, Snapshot};
 use crate::model::event::{AlertCondition, AlertFired, AlertSet, EventId, EventKind, Payload, Position};
@@ -17,7 +17,7 @@ use crate::model::time::{DAY, Timestamp, Zone};
 use crate::model::tokens::Usd;
 use crate::present::alerts;
 use crate::present::clock::short;
-use crate::present::failure::{Failure, say};
+use crate::present::failure::{Failure, print_message};
 use crate::present::money::dollars;
 use crate::present::output::{Answer, Plain, wrapped};
 use crate::projection::{Subject, facts_between};
@@ -63,7 +63,7 @@ struct AlertSetArgs {
     /// Only this provider [default: every provider; for costs, all of them together]
     provider: Option<ProviderId>,
     /// Only this account of the provider
-    #[arg(long, requires = "provider", value_parser = super::fields::text)]
+    #[arg(long, requires = "provider", value_parser = super::record_flags::text)]
     account: Option<String>,
     /// Alert from this use of a session window on
     #[arg(long, value_name = "PERCENT")]
@@ -138,7 +138,7 @@ fn set(args: AlertSetArgs, context: &Context, out: &mut dyn Write) -> Result<(),
         let outcome = ledger.set_alert(alert, now)?;
         save(&targets, context)?;
         if targets.is_empty() && !alert_delivery::is_configured(context) {
-            say("alerts are recorded and delivered to nobody: name --command, --webhook or --desktop");
+            print_message("alerts are recorded and delivered to nobody: name --command, --webhook or --desktop");
         }
         return answer(&ledger, outcome, context, out);
     }
@@ -196,7 +196,7 @@ pub(crate) fn fired_since(
 fn list(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let ledger = context.read()?;
     let snapshot = context.snapshot(&ledger)?;
-    let (now, zone) = (context.now_of(&snapshot), context.zone());
+    let (now, zone) = (context.query_time(&snapshot), context.zone());
     let rules = alert_rules(snapshot.view(), now)?;
     let fired = fired_since(&snapshot, now.plus(-SHOWN), now, zone)?;
     if context.json {
@@ -243,11 +243,11 @@ struct CheckAnswer {
 
 fn check(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     context.refuse_as_of("a check writes")?;
-    let ledger = context.write_known()?;
+    let ledger = context.write_existing()?;
     let before = ledger.snapshot()?.head()?.position;
     let failed = alert_delivery::run(&ledger, context)?;
     for failure in &failed {
-        say(failure);
+        print_message(failure);
     }
     let snapshot = ledger.snapshot()?;
     let (now, zone) = (context.now(), context.zone());
@@ -271,9 +271,9 @@ pub(crate) fn after(ledger: &Ledger, context: &Context) {
         return;
     }
     match alert_delivery::run(ledger, context) {
-        Ok(failed) => failed.iter().for_each(|told| say(told)),
+        Ok(failed) => failed.iter().for_each(|told| print_message(told)),
         Err(failure) => {
-            failure.message().iter().for_each(|message| say(&format!("alerts are not checked: {message}")));
+            failure.message().iter().for_each(|message| print_message(&format!("alerts are not checked: {message}")));
         }
     }
 }

@@ -11,7 +11,7 @@ use super::context::Context;
 use super::key_file;
 use crate::ledger::Ledger;
 use crate::merkle::Checkpoint;
-use crate::present::failure::{Failure, say};
+use crate::present::failure::{Failure, print_message};
 use crate::present::output::{Answer, counted};
 
 /// Write a verified copy of the ledger while other programs use it
@@ -58,7 +58,7 @@ pub(crate) struct RestoreArgs {
 }
 
 #[derive(Serialize)]
-struct Done<'a> {
+struct BackupAnswer<'a> {
     file: String,
     size: u64,
     root: String,
@@ -84,11 +84,11 @@ pub(crate) fn backup(args: &BackupArgs, context: &Context, out: &mut dyn Write) 
     });
     let beside = beside.transpose()?;
     if beside.is_none() {
-        say("hint: there is no key, so no checkpoint was signed: `usage-ledger key generate` makes one");
+        print_message("hint: there is no key, so no checkpoint was signed: `usage-ledger key generate` makes one");
     }
     let (file, root) = (args.file.display().to_string(), made.root.to_string());
     if context.json {
-        return Answer::new(Done { file, size: made.size, root, checkpoint: beside, former: None }).write(out);
+        return Answer::new(BackupAnswer { file, size: made.size, root, checkpoint: beside, former: None }).write(out);
     }
     writeln!(out, "{file}: {} verified, root {root}", counted(made.size, "event"))?;
     if let Some(beside) = beside {
@@ -102,15 +102,15 @@ pub(crate) fn restore(args: &RestoreArgs, context: &Context, out: &mut dyn Write
     let verifiers =
         args.verifier.iter().map(|given| key_file::verifier(given, context)).collect::<Result<Vec<_>, _>>()?;
     let checkpoints = args.checkpoint.iter().map(|path| {
-        let kept = checkpoint::read(path, context)?;
-        Ok::<Checkpoint, Failure>(super::audit::signed_by_any(&kept.note, &verifiers)?)
+        let checkpoint_note = checkpoint::read(path, context)?;
+        Ok::<Checkpoint, Failure>(super::verify::signed_by_any(&checkpoint_note.note, &verifiers)?)
     });
     let checkpoints = checkpoints.collect::<Result<Vec<_>, _>>()?;
     let done = Ledger::restore(&args.file, &place, args.replace, &checkpoints)?;
     let (file, root) = (place.display().to_string(), done.root.to_string());
     if context.json {
         let former = done.former.as_deref();
-        return Answer::new(Done { file, size: done.size, root, checkpoint: None, former }).write(out);
+        return Answer::new(BackupAnswer { file, size: done.size, root, checkpoint: None, former }).write(out);
     }
     writeln!(out, "{file}: {} verified, root {root}", counted(done.size, "event"))?;
     if let Some(former) = &done.former {

@@ -9,7 +9,7 @@ use tempfile::NamedTempFile;
 
 use super::context::Context;
 use super::key_file;
-use crate::api::proofs::{Kept, Signed};
+use crate::api::proofs::{CheckpointNote, Signed};
 use crate::ledger::Snapshot;
 use crate::merkle::{Checkpoint, Signer};
 use crate::model::error::Error;
@@ -34,14 +34,14 @@ pub(crate) struct CheckpointArgs {
 }
 
 /// Reads the checkpoint in a file.
-pub(crate) fn read(path: &Path, context: &Context) -> Result<Kept, Failure> {
+pub(crate) fn read(path: &Path, context: &Context) -> Result<CheckpointNote, Failure> {
     let text = key_file::text(path, context)?;
-    Kept::of(&text).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+    CheckpointNote::of(&text).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
 }
 
 /// Checks that the ledger extends a checkpoint.
-pub(crate) fn expect(kept: &Kept, snapshot: &Snapshot<'_>) -> Result<(), Failure> {
-    match snapshot.check(&kept.checkpoint)? {
+pub(crate) fn expect(checkpoint_note: &CheckpointNote, snapshot: &Snapshot<'_>) -> Result<(), Failure> {
+    match snapshot.check(&checkpoint_note.checkpoint)? {
         None => Ok(()),
         Some(finding) => Err(Error::Unproven { what: finding.what }.into()),
     }
@@ -74,9 +74,9 @@ fn expect_older(path: &Path, signer: &Signer, snapshot: &Snapshot<'_>, context: 
         Ok(meta) if !meta.is_file() || meta.len() == 0 => return Ok(()),
         _ => {}
     }
-    let kept = read(path, context)?;
-    match Checkpoint::open(&kept.note, signer.verifier()) {
-        Ok(_) => expect(&kept, snapshot),
+    let checkpoint_note = read(path, context)?;
+    match Checkpoint::open(&checkpoint_note.note, signer.verifier()) {
+        Ok(_) => expect(&checkpoint_note, snapshot),
         Err(Error::Unproven { what }) => {
             Err(Failure::usage(format!("{} is not replaced: {what}; give another --out", path.display())))
         }

@@ -11,7 +11,7 @@ use crate::report::ReportKey;
 fn known(key: &ReportKey) -> Vec<CompletionCandidate> {
     let read = || -> Option<Vec<String>> {
         let context = Context::new(Globals::default()).ok()?;
-        let (ledger, _) = context.read_and_tell().ok()?;
+        let (ledger, _) = context.read_with_reason().ok()?;
         values(&ledger.snapshot().ok()?, key).ok()
     };
     // A name with hidden characters would steer the terminal.

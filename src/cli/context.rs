@@ -16,7 +16,7 @@ use crate::ledger::{AsOf, Ledger, Snapshot};
 use crate::model::error::Error;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::clock::instant;
-use crate::present::failure::{Failure, say};
+use crate::present::failure::{Failure, print_message};
 use crate::report::ReportKey;
 use crate::store::{DraftLedger, Options};
 
@@ -122,17 +122,17 @@ impl Context {
 
     /// Opens the ledger for reading and never creates it. A ledger that does not exist is an empty one.
     pub fn read(&self) -> Result<Ledger, Failure> {
-        let (ledger, obstacle) = self.read_and_tell()?;
+        let (ledger, obstacle) = self.read_with_reason()?;
         if let Some(why) = obstacle {
-            say(&format!("note: answering from {}, which is read-only here: {why}", self.path()?.display()));
+            print_message(&format!("note: answering from {}, which is read-only here: {why}", self.path()?.display()));
         }
         Ok(ledger)
     }
 
     /// As [`read`](Self::read), but returns the reason for read-only mode instead of printing it.
-    pub fn read_and_tell(&self) -> Result<(Ledger, Option<String>), Failure> {
+    pub fn read_with_reason(&self) -> Result<(Ledger, Option<String>), Failure> {
         let path = self.path()?;
-        if !exists(&path)? {
+        if !has_content(&path)? {
             return Ok((Ledger::in_memory()?, None));
         }
         match open(&path, false) {
@@ -142,10 +142,10 @@ impl Context {
     }
 
     /// As [`read`](Self::read), but warns if there is no file, because the user may take the answer as a proof.
-    pub fn read_aloud(&self) -> Result<Ledger, Failure> {
+    pub fn read_with_warning(&self) -> Result<Ledger, Failure> {
         let path = self.path()?;
-        if !exists(&path)? {
-            say(&format!("there is no {} yet: answering for an empty ledger", path.display()));
+        if !has_content(&path)? {
+            print_message(&format!("there is no {} yet: answering for an empty ledger", path.display()));
         }
         self.read()
     }
@@ -157,8 +157,8 @@ impl Context {
     }
 
     /// Returns whether the ledger's file exists.
-    pub fn is_made(&self) -> Result<bool, Failure> {
-        exists(&self.path()?)
+    pub fn exists(&self) -> Result<bool, Failure> {
+        has_content(&self.path()?)
     }
 
     /// Fails if a file that the user names for another purpose is the ledger. Every such path is checked before it is
@@ -171,7 +171,7 @@ impl Context {
     /// Fails if there is no ledger.
     pub fn expect_existing(&self) -> Result<(), Failure> {
         let path = self.path()?;
-        if exists(&path)? {
+        if has_content(&path)? {
             return Ok(());
         }
         Err(Failure::usage(format!(
@@ -211,9 +211,9 @@ impl Context {
     }
 
     /// Opens an existing ledger for writing, for commands that refer to its events.
-    pub fn write_known(&self) -> Result<Ledger, Failure> {
+    pub fn write_existing(&self) -> Result<Ledger, Failure> {
         self.refuse_as_of("this command writes")?;
-        if exists(&self.path()?)? { self.write() } else { self.read() }
+        if has_content(&self.path()?)? { self.write() } else { self.read() }
     }
 
     /// Returns whether the command is about the past.
@@ -225,7 +225,7 @@ impl Context {
         match self.globals.as_of {
             None => Ok(()),
             Some(_) => Err(Failure::usage(format!(
-                "{why}, so it cannot be asked --as-of a moment: use that with status, report, log, show, export, \
+                "{why}, so it has no --as-of: use that with status, report, log, show, export, \
                  checkpoint, prove, limit show or provider list"
             ))),
         }
@@ -237,7 +237,7 @@ impl Context {
             None => ledger.snapshot()?,
             Some(moment) => {
                 if let AsOf::Time(time) = moment {
-                    self.warn_of_a_jump(&ledger.snapshot()?, time)?;
+                    self.warn_about_jump(&ledger.snapshot()?, time)?;
                 }
                 ledger.as_of(moment)?
             }
@@ -246,13 +246,12 @@ impl Context {
 
     /// Warns if a time does not identify a past state: after the clock jumped ahead, later events have the recording
     /// time of the jump.
-    fn warn_of_a_jump(&self, snapshot: &Snapshot<'_>, time: Timestamp) -> Result<(), Failure> {
+    fn warn_about_jump(&self, snapshot: &Snapshot<'_>, time: Timestamp) -> Result<(), Failure> {
         let Some((position, recorded_at)) = snapshot.recorded_ahead_of(self.now())? else { return Ok(()) };
         let before = snapshot.position_at(time)?;
         if before.next() == position {
-            say(&format!(
-                "position {position} is recorded at {recorded_at}, which is in the future: a clock was ahead. Events behind \
-                 it are recorded no earlier, so {time} can only name position {before}: ask --as-of POSITION for a later one"
+            print_message(&format!(
+                "position {position} is recorded at {recorded_at}, which is in the future: a clock was ahead. Events after it are recorded no earlier, so {time} can only name position {before}: ask --as-of POSITION for a later one"
             ));
         }
         Ok(())
@@ -274,7 +273,7 @@ impl Context {
     }
 
     /// Returns the time of queries on a snapshot: for a past snapshot its own time, unless the command line sets one.
-    pub fn now_of(&self, snapshot: &Snapshot<'_>) -> Timestamp {
+    pub fn query_time(&self, snapshot: &Snapshot<'_>) -> Timestamp {
         self.globals.now.or(snapshot.moment()).unwrap_or_else(|| self.now())
     }
 
@@ -346,7 +345,7 @@ fn unreachable(path: &Path, source: std::io::Error) -> Failure {
 }
 
 /// Returns whether a path has content. An empty file counts as absent.
-fn exists(path: &Path) -> Result<bool, Failure> {
+fn has_content(path: &Path) -> Result<bool, Failure> {
     match fs::metadata(path) {
         Ok(meta) => Ok(!meta.is_file() || meta.len() > 0),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),

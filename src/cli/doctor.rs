@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::audit;
 use super::context::Context;
+use super::verify;
 use super::{doctor_events, doctor_logs, doctor_self_check};
-use crate::import::{self, Surveyed};
+use crate::import::{self, LogInventory};
 use crate::ledger::Snapshot;
 use crate::model::event::{Position, WindowKind};
 use crate::model::time::{DAY, Timestamp, Zone};
@@ -29,7 +29,7 @@ use crate::usage::{Drift, accounts, is_metered};
 #[command(after_help = "Examples:\n  \
     usage-ledger doctor\n  \
     usage-ledger doctor --home /mnt/laptop/home\n  \
-    usage-ledger doctor --self-check ~/.codex/sessions\n  \
+    usage-ledger doctor --self-check ~/sessions\n  \
     usage-ledger doctor --repair")]
 pub(crate) struct DoctorArgs {
     /// Look for logs in this home directory; may be repeated [default: your home directory, and the directories in the
@@ -56,7 +56,7 @@ struct Checked {
 
 /// A problem, and what to do about it.
 #[derive(Serialize)]
-pub(crate) struct Problem {
+pub(crate) struct Diagnosis {
     #[serde(flatten)]
     pub about: Topic,
     pub what: String,
@@ -87,10 +87,10 @@ struct DoctorReport {
     ledger: String,
     position: Position,
     accounts: Vec<Checked>,
-    logs: Vec<Surveyed>,
+    logs: Vec<LogInventory>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unread_agents: Vec<import::UnreadAgent>,
-    findings: Vec<Problem>,
+    findings: Vec<Diagnosis>,
 }
 
 pub(crate) fn run(args: DoctorArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
@@ -100,16 +100,16 @@ pub(crate) fn run(args: DoctorArgs, context: &Context, out: &mut dyn Write) -> R
     if !args.self_check.is_empty() {
         return doctor_self_check::run(&args.self_check, context, out);
     }
-    let ledger = context.read_aloud()?;
+    let ledger = context.read_with_warning()?;
     let snapshot = context.snapshot(&ledger)?;
-    let now = context.now_of(&snapshot);
+    let now = context.query_time(&snapshot);
     let homes = context.homes(args.homes);
     let mut report = DoctorReport {
         ledger: context.path()?.display().to_string(),
         position: snapshot.head()?.position,
         accounts: Vec::new(),
         unread_agents: doctor_logs::unread(homes.clone()),
-        logs: doctor_logs::found(&snapshot, homes, now)?,
+        logs: doctor_logs::inventories(&snapshot, homes, now)?,
         findings: Vec::new(),
     };
     gather(&snapshot, now, &mut report)?;
@@ -118,7 +118,7 @@ pub(crate) fn run(args: DoctorArgs, context: &Context, out: &mut dyn Write) -> R
     if context.json {
         Answer::new(&report).write(out)?;
     } else {
-        tell(&report, now, context.zone(), out)?;
+        print(&report, now, context.zone(), out)?;
     }
     if report.findings.is_empty() { Ok(()) } else { Err(Failure::Finding) }
 }
@@ -130,18 +130,18 @@ fn repair(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     if context.json {
         Answer::new(&repair).write(out)?;
     } else {
-        audit::places(&repair.repaired, out)?;
-        audit::places(&repair.refused, out)?;
+        verify::places(&repair.repaired, out)?;
+        verify::places(&repair.refused, out)?;
         let size = counted(repair.size, "event");
         match (repair.refused.len() as u64, repair.repaired.len() as u64) {
             (0, 0) => writeln!(out, "nothing to repair: {size} verified, root {}", repair.root)?,
-            (0, found) => {
-                writeln!(out, "repaired {}: {size} verified, root {}", counted(found, "finding"), repair.root)?;
+            (0, findings) => {
+                writeln!(out, "repaired {}: {size} verified, root {}", counted(findings, "finding"), repair.root)?;
             }
-            (found, _) => writeln!(
+            (findings, _) => writeln!(
                 out,
                 "{} that no repair can make right; nothing was changed: restore a backup with `usage-ledger restore`",
-                counted(found, "finding")
+                counted(findings, "finding")
             )?,
         }
     }
@@ -149,11 +149,11 @@ fn repair(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 fn gather(snapshot: &Snapshot<'_>, now: Timestamp, report: &mut DoctorReport) -> Result<(), Failure> {
-    for known in accounts(snapshot.view())? {
-        if !is_metered(snapshot.view(), &known, now)?.0 {
+    for account in accounts(snapshot.view())? {
+        if !is_metered(snapshot.view(), &account, now)?.0 {
             continue;
         }
-        let (provider, account) = (known.provider.as_ref(), known.account.as_deref());
+        let (provider, account) = (account.provider.as_ref(), account.account.as_deref());
         let mut windows = Vec::new();
         for kind in [WindowKind::Session, WindowKind::Weekly] {
             windows.extend(snapshot.drift(provider, account, kind, now)?);
@@ -170,11 +170,11 @@ fn find(
     windows: &[Drift],
     snapshot: &Snapshot<'_>,
     now: Timestamp,
-    findings: &mut Vec<Problem>,
+    findings: &mut Vec<Diagnosis>,
 ) -> Result<(), Failure> {
     let of = account.map(|account| format!(" --account {account}")).unwrap_or_default();
     let mut add = |what: String, remedy: String| {
-        findings.push(Problem { about: Topic::Provider(provider.to_owned()), what, remedy });
+        findings.push(Diagnosis { about: Topic::Provider(provider.to_owned()), what, remedy });
     };
     for drift in windows {
         let name = drift.window.name();
@@ -183,7 +183,7 @@ fn find(
         let set = format!("usage-ledger limit set {provider}{of} --{name} {better}");
         match drift.limit {
             None if fitted.is_some() => {
-                add(format!("no {name} limit is set, though the observations speak for one"), set);
+                add(format!("no {name} limit is set, but the observations suggest one"), set);
             }
             Some(limit) if drift.is_off() => {
                 add(format!("the {name} limit of {} does not fit the provider's readings", grouped(limit)), set);
@@ -203,7 +203,7 @@ fn find(
     Ok(())
 }
 
-fn tell(report: &DoctorReport, now: Timestamp, zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {
+fn print(report: &DoctorReport, now: Timestamp, zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(out, "{} at position {}", Plain(&report.ledger), report.position)?;
     for account in &report.accounts {
         let of = account.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
@@ -215,8 +215,8 @@ fn tell(report: &DoctorReport, now: Timestamp, zone: Zone, out: &mut dyn Write) 
             window(drift, now, zone, out)?;
         }
     }
-    doctor_logs::tell(&report.logs, zone, out)?;
-    doctor_logs::tell_unread(&report.unread_agents, out)?;
+    doctor_logs::print(&report.logs, zone, out)?;
+    doctor_logs::print_unread(&report.unread_agents, out)?;
     if report.findings.is_empty() {
         return Ok(writeln!(out, "\nnothing to be found")?);
     }
@@ -231,18 +231,19 @@ fn tell(report: &DoctorReport, now: Timestamp, zone: Zone, out: &mut dyn Write) 
 }
 
 fn window(drift: &Drift, now: Timestamp, zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {
-    let said = &drift.observed;
-    let age = if now.millis() - said.at.millis() < DAY { duration(said.at, now) } else { short(said.at, zone) };
-    let percent = said.percent.map(|percent| format!("{percent} %")).unwrap_or_default();
+    let reading = &drift.observed;
+    let age =
+        if now.millis() - reading.at.millis() < DAY { duration(reading.at, now) } else { short(reading.at, zone) };
+    let percent = reading.percent.map(|percent| format!("{percent} %")).unwrap_or_default();
     let against = match (drift.estimated, drift.points) {
         (Some(estimated), Some(points)) => format!(", estimated {estimated} % ({points:+.1} points)"),
         _ => String::new(),
     };
-    writeln!(out, "  {:<8} {} said {percent} {age} ago{against}", drift.window.name(), Plain(&said.source))?;
+    writeln!(out, "  {:<8} {} reported {percent} {age} ago{against}", drift.window.name(), Plain(&reading.source))?;
     if let Some(fit) = &drift.calibration {
         writeln!(
             out,
-            "           {} observations in {} windows speak for a limit of {} ({} to {})",
+            "           {} observations in {} windows suggest a limit of {} ({} to {})",
             fit.observations,
             fit.windows,
             grouped(fit.limit),

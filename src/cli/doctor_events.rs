@@ -1,21 +1,21 @@
 //! Problems in events: implausible records, and times of a clock that was ahead.
 
-use super::doctor::{Problem, Topic};
+use super::doctor::{Diagnosis, Topic};
 use crate::ledger::{Snapshot, Suspicion};
 use crate::model::time::Timestamp;
 use crate::present::clock::duration;
+use crate::present::decision_text::withdrawal;
 use crate::present::failure::Failure;
 use crate::present::output::grouped;
-use crate::present::wording::withdrawal;
 
 /// Maximum number of records to list.
 const NAMED: usize = 100;
 
-pub(crate) fn findings(snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Vec<Problem>, Failure> {
+pub(crate) fn findings(snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Vec<Diagnosis>, Failure> {
     let mut findings = Vec::new();
     if let Some((position, recorded_at)) = snapshot.recorded_ahead_of(now)? {
         let before = position.get().saturating_sub(1);
-        findings.push(Problem {
+        findings.push(Diagnosis {
             about: Topic::Event(position),
             what: format!(
                 "it is recorded at {recorded_at}, {} ahead of the clock. Every later event is recorded no earlier, so \
@@ -33,10 +33,10 @@ pub(crate) fn findings(snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Vec<Pr
             }
             _ => format!("{} states the time {}, outside the years 2000 to 2199", suspect.source, suspect.occurred_at),
         };
-        findings.push(Problem { about: Topic::Event(suspect.position), what, remedy: withdrawal(suspect.position) });
+        findings.push(Diagnosis { about: Topic::Event(suspect.position), what, remedy: withdrawal(suspect.position) });
     }
     if let Some(suspect) = suspects.get(NAMED) {
-        findings.push(Problem {
+        findings.push(Diagnosis {
             about: Topic::Event(suspect.position),
             what: format!("{} further records are implausible", grouped((suspects.len() - NAMED) as u64)),
             remedy: "correct those above, then run usage-ledger doctor again".to_owned(),

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use indicatif::HumanBytes;
 
-use super::doctor::{Problem, Topic};
-use crate::import::{self, ExpiringLog, ImportOptions, Surveyed, UnreadAgent};
+use super::doctor::{Diagnosis, Topic};
+use crate::import::{self, ExpiringLog, ImportOptions, LogInventory, UnreadAgent};
 use crate::ledger::Snapshot;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::failure::Failure;
@@ -16,11 +16,15 @@ use crate::present::output::{Plain, counted, grouped, skipped};
 const NAMED: usize = 5;
 
 /// Lists the agents with logs on this machine, now or earlier.
-pub(crate) fn found(snapshot: &Snapshot<'_>, homes: Vec<PathBuf>, now: Timestamp) -> Result<Vec<Surveyed>, Failure> {
+pub(crate) fn inventories(
+    snapshot: &Snapshot<'_>,
+    homes: Vec<PathBuf>,
+    now: Timestamp,
+) -> Result<Vec<LogInventory>, Failure> {
     let options = ImportOptions { homes, ..ImportOptions::default() };
-    let mut found = import::survey(snapshot, &options, now)?;
-    found.retain(|agent| agent.files + agent.gone + agent.skipped > 0 || !agent.unreadable.is_empty());
-    Ok(found)
+    let mut inventories = import::inventory(snapshot, &options, now)?;
+    inventories.retain(|agent| agent.files + agent.deleted + agent.skipped > 0 || !agent.unreadable.is_empty());
+    Ok(inventories)
 }
 
 /// Lists the directories of agents without an importer.
@@ -28,7 +32,7 @@ pub(crate) fn unread(homes: Vec<PathBuf>) -> Vec<UnreadAgent> {
     import::unread_agents(&ImportOptions { homes, ..ImportOptions::default() })
 }
 
-pub(crate) fn tell_unread(unread: &[UnreadAgent], out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn print_unread(unread: &[UnreadAgent], out: &mut dyn Write) -> Result<(), Failure> {
     if !unread.is_empty() {
         writeln!(out, "\nagents whose calls this build cannot count")?;
     }
@@ -38,13 +42,13 @@ pub(crate) fn tell_unread(unread: &[UnreadAgent], out: &mut dyn Write) -> Result
     Ok(())
 }
 
-pub(crate) fn findings(logs: &[Surveyed]) -> Vec<Problem> {
+pub(crate) fn findings(logs: &[LogInventory]) -> Vec<Diagnosis> {
     let mut findings = Vec::new();
     for agent in logs {
         let mut add = |what: String, remedy: String| {
-            findings.push(Problem { about: Topic::Source(agent.source.clone()), what, remedy });
+            findings.push(Diagnosis { about: Topic::Source(agent.source.clone()), what, remedy });
         };
-        let lost = agent.going.iter().filter(|log| !log.safe).count();
+        let lost = agent.expiring.iter().filter(|log| !log.safe).count();
         if lost > 0 {
             add(
                 format!("{} that it deletes within a week are not in the ledger yet", counted(lost as u64, "log")),
@@ -66,7 +70,7 @@ pub(crate) fn findings(logs: &[Surveyed]) -> Vec<Problem> {
         if let Some(first) = lost.first() {
             add(
                 format!(
-                    "{} may tell of tokens that are in no report: {}",
+                    "{} may contain tokens that are in no report: {}",
                     counted(lost.len() as u64, "skipped line"),
                     skipped(first)
                 ),
@@ -77,19 +81,23 @@ pub(crate) fn findings(logs: &[Surveyed]) -> Vec<Problem> {
     findings
 }
 
-pub(crate) fn tell(logs: &[Surveyed], zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn print(logs: &[LogInventory], zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {
     if logs.is_empty() {
         return Ok(writeln!(out, "\nno logs of an agent were found: name a home directory with --home")?);
     }
     writeln!(out, "\nlogs")?;
     for agent in logs {
-        let mut said = vec![format!("{}, {}", counted(agent.files, "file"), HumanBytes(agent.bytes))];
-        said.push(if agent.unread == 0 { "all read".to_owned() } else { format!("{} to read", grouped(agent.unread)) });
-        if agent.gone > 0 {
-            said.push(format!("{} that are gone are safe here", grouped(agent.gone)));
+        let mut parts = vec![format!("{}, {}", counted(agent.files, "file"), HumanBytes(agent.bytes))];
+        parts.push(if agent.unread == 0 {
+            "all read".to_owned()
+        } else {
+            format!("{} to read", grouped(agent.unread))
+        });
+        if agent.deleted > 0 {
+            parts.push(format!("{} that the agent deleted are in the ledger", grouped(agent.deleted)));
         }
-        writeln!(out, "  {:<12} {}", agent.source, said.join("; "))?;
-        going(agent, zone, out)?;
+        writeln!(out, "  {:<12} {}", agent.source, parts.join("; "))?;
+        print_expiring(agent, zone, out)?;
         if !agent.never_logged.is_empty() {
             writeln!(out, "{INDENT}its logs never contain {}", agent.never_logged.join("; "))?;
         }
@@ -108,10 +116,10 @@ pub(crate) fn tell(logs: &[Surveyed], zone: Zone, out: &mut dyn Write) -> Result
 
 const INDENT: &str = "               ";
 
-fn going(agent: &Surveyed, zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {
+fn print_expiring(agent: &LogInventory, zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {
     let Some(days) = agent.deleted_after_days else { return Ok(()) };
-    let safe = agent.going.iter().filter(|log| log.safe).count();
-    let of = match (agent.going.len(), safe) {
+    let safe = agent.expiring.iter().filter(|log| log.safe).count();
+    let of = match (agent.expiring.len(), safe) {
         (0, _) => "none within a week".to_owned(),
         (all, safe) if all == safe => format!("{} within a week, all safe here", grouped(all as u64)),
         (all, safe) => format!("{} within a week, {} safe here", grouped(all as u64), grouped(safe as u64)),
@@ -121,7 +129,7 @@ fn going(agent: &Surveyed, zone: Zone, out: &mut dyn Write) -> Result<(), Failur
         let safe = if log.safe { "safe    " } else { "not read" };
         format!("{} {safe} {}", zone.day(log.from), log.file.to_string_lossy())
     };
-    files(agent.going.iter().map(line), out)
+    files(agent.expiring.iter().map(line), out)
 }
 
 fn files(names: impl ExactSizeIterator<Item = String>, out: &mut dyn Write) -> Result<(), Failure> {

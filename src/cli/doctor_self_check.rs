@@ -26,12 +26,12 @@ pub(super) fn run(logs: &[PathBuf], context: &Context, out: &mut dyn Write) -> R
     if context.json {
         Answer::new(&check).write(out)?;
     } else {
-        tell(&check, out)?;
+        print(&check, out)?;
     }
     if is_sound { Ok(()) } else { Err(Failure::Finding) }
 }
 
-fn tell(check: &SelfCheck, out: &mut dyn Write) -> Result<(), Failure> {
+fn print(check: &SelfCheck, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(out, "usage-ledger {} on {}", check.build, check.system)?;
     if check.files.is_empty() {
         writeln!(out, "no logs that an importer knows")?;

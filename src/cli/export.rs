@@ -14,7 +14,7 @@ use crate::ledger::Snapshot;
 use crate::model::error::Error;
 use crate::model::event::{Position, Tombstone};
 use crate::model::provider::ProviderId;
-use crate::present::failure::{Failure, say};
+use crate::present::failure::{Failure, print_message};
 
 /// Write the ledger in the format of another program
 ///
@@ -46,18 +46,18 @@ pub(crate) struct ExportArgs {
 
 pub(crate) fn run(args: &ExportArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let exporter = export::find(&args.format)?;
-    let ledger = context.read_aloud()?;
+    let ledger = context.read_with_warning()?;
     let snapshot = context.snapshot(&ledger)?;
     if args.provider.is_some() && args.format == "events" {
         return Err(Failure::usage("events are exported whole: leave out --provider"));
     }
     let options = ExportOptions {
-        now: Some(context.now_of(&snapshot)),
+        now: Some(context.query_time(&snapshot)),
         zone: context.zone(),
         provider: args.provider.as_ref().map(|provider| provider.as_str().to_owned()),
     };
     if args.format == "events" && context.is_past() {
-        tell_of_later_shredding(&snapshot)?;
+        warn_about_later_shredding(&snapshot)?;
     }
     let Some(path) = args.output.as_deref().filter(|path| *path != Path::new("-")) else {
         return Ok(exporter.export_with(&snapshot, &options, out)?);
@@ -71,17 +71,17 @@ pub(crate) fn run(args: &ExportArgs, context: &Context, out: &mut dyn Write) -> 
 
 /// Warns if an `event_shredded` follows the exported range. Shredded bodies are missing from the past too, so a check
 /// of the export alone cannot explain them.
-fn tell_of_later_shredding(snapshot: &Snapshot<'_>) -> Result<(), Failure> {
+fn warn_about_later_shredding(snapshot: &Snapshot<'_>) -> Result<(), Failure> {
     let head = snapshot.head()?.position;
-    let mut found = None;
+    let mut later = None;
     snapshot.lines(Position::START.next(), &mut |position, line| {
-        found = Tombstone::read(position, line)?
+        later = Tombstone::read(position, line)?
             .filter(|tombstone| tombstone.by > head)
             .map(|tombstone| (position, tombstone.by));
-        Ok(found.is_none())
+        Ok(later.is_none())
     })?;
-    if let Some((position, by)) = found {
-        say(&format!(
+    if let Some((position, by)) = later {
+        print_message(&format!(
             "position {position} was shredded later, by position {by}, which is not in this export: who is to check it \
              needs an export of the whole ledger"
         ));

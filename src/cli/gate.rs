@@ -14,10 +14,10 @@ use crate::ledger::Snapshot;
 use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
 use crate::present::clock::{duration, short};
+use crate::present::decision_text;
 use crate::present::failure::Failure;
 use crate::present::output::{Answer, Plain, wrapped};
 use crate::present::summary::summary;
-use crate::present::wording;
 use crate::readers::quota::QuotaFormat;
 
 /// Decide whether a run may start, and which mode of work it may use
@@ -40,13 +40,13 @@ pub(crate) struct GateArgs {
     /// The provider of the run [default: the active provider]
     provider: Option<ProviderId>,
     /// The account
-    #[arg(long, value_parser = super::fields::text)]
+    #[arg(long, value_parser = super::record_flags::text)]
     account: Option<String>,
     /// The model of the run
     #[arg(long)]
     model: Option<String>,
     /// The project of the run, which may have money limits of its own; the end of its path is enough
-    #[arg(long, value_parser = super::fields::text)]
+    #[arg(long, value_parser = super::record_flags::text)]
     project: Option<String>,
     /// The difficulty of the task: trivial, simple, medium, complex or critical
     #[arg(long, default_value = "medium", hide_default_value = true)]
@@ -67,7 +67,7 @@ pub(crate) struct GateArgs {
     #[arg(long, value_name = "COMMAND")]
     probe: Option<String>,
     /// How long a successful probe counts [default: 10m]
-    #[arg(long, value_name = "DURATION", requires = "probe", default_value = "10m", hide_default_value = true, value_parser = super::fields::duration)]
+    #[arg(long, value_name = "DURATION", requires = "probe", default_value = "10m", hide_default_value = true, value_parser = super::record_flags::duration)]
     probe_for: i64,
     /// Print one line for scripts, mode:left:reason
     #[arg(long, conflicts_with_all = ["explain"])]
@@ -89,7 +89,7 @@ fn document(path: &Path, context: &Context) -> Result<String, Failure> {
         context.refuse_ledger(path)?;
     }
     let mut text = String::new();
-    let read = super::lines::open(path, context).map(|file| file.take(LONGEST).read_to_string(&mut text));
+    let read = super::input_lines::open(path, context).map(|file| file.take(LONGEST).read_to_string(&mut text));
     Ok(if matches!(read, Ok(Ok(_))) { text } else { String::new() })
 }
 
@@ -115,8 +115,8 @@ impl Need {
 }
 
 /// Builds the request and its time.
-fn asked(args: &GateArgs, snapshot: &Snapshot<'_>, context: &Context) -> Result<(Ask, Timestamp), Failure> {
-    let now = context.now_of(snapshot);
+fn request(args: &GateArgs, snapshot: &Snapshot<'_>, context: &Context) -> Result<(Ask, Timestamp), Failure> {
+    let now = context.query_time(snapshot);
     let input = GateInput {
         provider: args.provider.as_ref().map(|provider| provider.as_str().to_owned()),
         account: args.account.clone(),
@@ -127,7 +127,7 @@ fn asked(args: &GateArgs, snapshot: &Snapshot<'_>, context: &Context) -> Result<
         allow_undeclared: args.allow_undeclared,
         as_of: None,
     };
-    Ok((input.ask(snapshot, now)?.tier(args.tier).need(args.need.mode()), now))
+    Ok((input.request(snapshot, now)?.tier(args.tier).need(args.need.mode()), now))
 }
 
 pub(crate) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
@@ -145,7 +145,7 @@ pub(crate) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
         Some((format, path)) => Some((*format, document(path, context)?)),
         None => None,
     };
-    let (ask, now) = asked(args, &context.snapshot(&ledger)?, context)?;
+    let (ask, now) = request(args, &context.snapshot(&ledger)?, context)?;
     if let Some(command) = &args.probe {
         let provider = ask.provider().as_str().to_owned();
         ledger.preflight(&ask, args.probe_for, now, || super::probe::run(command, &provider, now, context.zone()))?;
@@ -161,19 +161,19 @@ pub(crate) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
     } else if args.line {
         writeln!(out, "{}", verdict.rung())?;
     } else {
-        tell(&verdict, args, &snapshot, context, out)?;
+        print(&verdict, args, &snapshot, context, out)?;
     }
     if verdict.gated { Err(Failure::Wait) } else { Ok(()) }
 }
 
-fn tell(
+fn print(
     verdict: &Verdict,
     args: &GateArgs,
     snapshot: &Snapshot<'_>,
     context: &Context,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let (now, zone) = (context.now_of(snapshot), context.zone());
+    let (now, zone) = (context.query_time(snapshot), context.zone());
     let account = verdict.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
     let gated = if verdict.gated && verdict.mode > Mode::Wait {
         format!(" (gated: {} is needed)", verdict.need)
@@ -185,21 +185,21 @@ fn tell(
         writeln!(out, "  {line}")?;
     }
     for money in &verdict.money {
-        writeln!(out, "  {}: {}", Plain(&money.name()), wording::spent(money))?;
+        writeln!(out, "  {}: {}", Plain(&money.name()), decision_text::spent(money))?;
     }
     writeln!(out, "  basis: {}; budget mode: {}", verdict.basis.name(), verdict.budget_mode.name())?;
     if let Some(at) = verdict.resumes_at {
-        writeln!(out, "  ask again in {} ({})", duration(now, at), short(at, zone))?;
+        writeln!(out, "  retry in {} ({})", duration(now, at), short(at, zone))?;
     }
     if !args.explain {
         return Ok(());
     }
     writeln!(out, "\nhow it was decided")?;
     for (number, step) in verdict.trail.iter().enumerate() {
-        story(&format!("  {}. ", number + 1), step, out)?;
+        print_labelled(&format!("  {}. ", number + 1), step, out)?;
     }
     for warning in &verdict.warnings {
-        story("  !  ", warning, out)?;
+        print_labelled("  !  ", warning, out)?;
     }
     writeln!(out, "\nwhat it rests on")?;
     if verdict.evidence.is_empty() {
@@ -207,14 +207,14 @@ fn tell(
     }
     for position in &verdict.evidence {
         let event = snapshot.event(*position)?;
-        let told = format!("{}  {}  {}", short(event.occurred_at, zone), event.payload.kind(), summary(&event.payload));
-        story(&format!("  {:>6}  ", position.get()), &told, out)?;
+        let text = format!("{}  {}  {}", short(event.occurred_at, zone), event.payload.kind(), summary(&event.payload));
+        print_labelled(&format!("  {:>6}  ", position.get()), &text, out)?;
     }
     Ok(())
 }
 
 /// Prints a text after a label, with further lines indented.
-fn story(mark: &str, text: &str, out: &mut dyn Write) -> Result<(), Failure> {
+fn print_labelled(mark: &str, text: &str, out: &mut dyn Write) -> Result<(), Failure> {
     for (number, line) in wrapped(&Plain(text).to_string(), 79 - mark.len()).into_iter().enumerate() {
         let mark = if number == 0 { mark.to_owned() } else { " ".repeat(mark.len()) };
         writeln!(out, "{mark}{line}")?;

@@ -8,7 +8,7 @@ use clap::builder::PossibleValuesParser;
 use super::context::Context;
 use super::import;
 use crate::import::names;
-use crate::present::failure::say;
+use crate::present::failure::print_message;
 
 /// Import an agent's new calls at the end of its turn
 ///
@@ -30,10 +30,10 @@ pub(crate) struct HookArgs {
 
 pub(crate) fn run(args: &HookArgs, context: &Context) {
     if let Err(failure) = import::from(&args.source, context) {
-        failure.message().iter().for_each(|message| say(&format!("nothing is imported: {message}")));
+        failure.message().iter().for_each(|message| print_message(&format!("nothing is imported: {message}")));
     }
     let Some((program, words)) = args.then.split_first() else { return };
     if let Err(error) = Command::new(program).args(words).stdin(Stdio::inherit()).stdout(Stdio::null()).status() {
-        say(&format!("`{program}` cannot be run: {error}"));
+        print_message(&format!("`{program}` cannot be run: {error}"));
     }
 }

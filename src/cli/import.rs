@@ -19,7 +19,7 @@ use crate::import::koan::{self, Backfill};
 use crate::import::{self, Follower, ImportOptions, ImportReport, Progress, SourceReport};
 use crate::ledger::{Ledger, Snapshot};
 use crate::model::error::Error;
-use crate::present::failure::{Failure, say};
+use crate::present::failure::{Failure, print_message};
 use crate::present::output::{Answer, counted, grouped, skipped};
 
 /// Maximum wait for a change before the next check.
@@ -67,7 +67,7 @@ pub(crate) struct ImportArgs {
 
 /// The result of an import and a backfill.
 #[derive(Serialize)]
-struct Both {
+struct ImportAnswer {
     #[serde(flatten)]
     imported: ImportReport,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,7 +94,7 @@ pub(crate) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> R
         bar.set_message(counted(progress.records, "record"));
     };
     if args.dry_run {
-        let ledger = if context.is_made()? { Some(context.read()?) } else { None };
+        let ledger = if context.exists()? { Some(context.read()?) } else { None };
         let done = import::preview(ledger.as_ref(), &options, context.now(), shown);
         bar.finish_and_clear();
         return import_preview::write(&done?, all, context, out);
@@ -106,10 +106,10 @@ pub(crate) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> R
     let backfill = args.backfill.then(|| backfill(&options, args.apply, context)).transpose()?;
     let unreadable = imported.sources.iter().any(|source| source.unreadable > 0);
     if context.json {
-        Answer::new(Both { imported, backfill }).write(out)?;
+        Answer::new(ImportAnswer { imported, backfill }).write(out)?;
     } else {
         human(&imported, all, out)?;
-        told_twice(&imported);
+        warn_about_koan(&imported);
         backfill.map_or(Ok(()), |done| backfilled(&done, args.apply, out))?;
     }
     if unreadable { Err(Failure::Finding) } else { Ok(()) }
@@ -132,7 +132,10 @@ pub(crate) fn outdated(snapshot: &Snapshot<'_>, context: &Context) -> Option<u64
 /// Says on stderr that logs changed since the last import.
 pub(crate) fn warn_of_outdated(snapshot: &Snapshot<'_>, context: &Context) {
     if let Some(changed) = outdated(snapshot, context) {
-        say(&format!("{} changed since the last import: `usage-ledger import` reads them", counted(changed, "log")));
+        print_message(&format!(
+            "{} changed since the last import: `usage-ledger import` reads them",
+            counted(changed, "log")
+        ));
     }
 }
 
@@ -140,9 +143,9 @@ pub(crate) fn warn_of_outdated(snapshot: &Snapshot<'_>, context: &Context) {
 pub(crate) fn new_calls(context: &Context) -> Result<ImportReport, Failure> {
     let options = everything(context);
     // Without a ledger and without logs there is nothing to create a ledger for.
-    if !context.is_made()? {
-        let found = import::survey(&Ledger::in_memory()?.snapshot()?, &options, context.now())?;
-        if found.iter().all(|agent| agent.files == 0 && agent.unreadable.is_empty()) {
+    if !context.exists()? {
+        let inventories = import::inventory(&Ledger::in_memory()?.snapshot()?, &options, context.now())?;
+        if inventories.iter().all(|agent| agent.files == 0 && agent.unreadable.is_empty()) {
             return Ok(ImportReport::default());
         }
     }
@@ -183,7 +186,7 @@ pub(crate) fn from(source: &str, context: &Context) -> Result<(), Failure> {
 /// arrive are recorded as such.
 #[cfg(feature = "tui")]
 pub(crate) fn quietly(context: &Context) -> Result<(), Failure> {
-    if !context.is_made()? {
+    if !context.exists()? {
         return Ok(());
     }
     let ledger = context.write()?;
@@ -206,7 +209,7 @@ fn follow(options: &ImportOptions, ledger: &Ledger, context: &Context, out: &mut
             Ok(None) => continue,
             Err(error @ Error::Replaced { .. }) => {
                 if !is_lost {
-                    say(&format!("{error}; waiting for a ledger at that path"));
+                    print_message(&format!("{error}; waiting for a ledger at that path"));
                 }
                 is_lost = true;
                 std::thread::sleep(WAIT);
@@ -217,7 +220,7 @@ fn follow(options: &ImportOptions, ledger: &Ledger, context: &Context, out: &mut
             Err(error) => return Err(error.into()),
         };
         if std::mem::take(&mut is_lost) {
-            say("there is a ledger again: following");
+            print_message("there is a ledger again: following");
         }
         alert::after(ledger, context);
         report
@@ -241,13 +244,14 @@ fn follow(options: &ImportOptions, ledger: &Ledger, context: &Context, out: &mut
 
 /// Warns about calls that are recorded twice: Koan runs other agents, and their logs contain its calls without a common
 /// key.
-fn told_twice(report: &ImportReport) {
-    let (own, others): (Vec<_>, Vec<_>) = report.sources.iter().partition(|source| source.source == "koan");
+fn warn_about_koan(report: &ImportReport) {
+    let (own, others): (Vec<_>, Vec<_>) =
+        report.sources.iter().partition(|source| import::repeats_other_logs(&source.source));
     let new = report.sources.iter().any(|source| source.recorded > 0);
     if new && own.iter().any(|source| source.files > 0) && others.iter().any(|source| source.files > 0) {
-        say(
-            "hint: Koan's rows may tell of calls that the logs of the agents it runs tell of too, and nothing in a row \
-             says which: to count them once, import either of them, or tell them apart with --agent",
+        print_message(
+            "hint: Koan's rows and the logs of the agents that it runs may contain the same calls, and nothing in a row \
+             identifies them: to count them once, import only one of the two, or filter with --agent",
         );
     }
 }
@@ -265,9 +269,13 @@ fn backfilled(done: &Backfill, apply: bool, out: &mut dyn Write) -> Result<(), F
         )?;
     }
     for day in done.days.iter().filter(|day| day.surplus > 0) {
-        say(&format!("{}: {} backfilled beyond its sessions, left alone", day.day, counted(day.surplus, "row")));
+        print_message(&format!(
+            "{}: {} backfilled beyond its sessions, left alone",
+            day.day,
+            counted(day.surplus, "row")
+        ));
     }
-    done.skipped.iter().take(SKIPPED).for_each(|line| say(&format!("skipped {}", skipped(line))));
+    done.skipped.iter().take(SKIPPED).for_each(|line| print_message(&format!("skipped {}", skipped(line))));
     let dry = if apply || done.planned == 0 { "" } else { "; --apply writes them" };
     Ok(writeln!(out, "backfill: {} to write, {} written{dry}", counted(done.planned, "record"), grouped(done.written))?)
 }
@@ -286,25 +294,28 @@ fn progress_bar(context: &Context) -> ProgressBar {
 }
 
 /// Prints signs that counts are missing.
-fn doubtful(source: &SourceReport) {
-    let (doubts, all) = (&source.doubts, source.recorded);
+fn print_drift(source: &SourceReport) {
+    let (drift, all) = (&source.drift, source.recorded);
     let of = |number: u64| format!("{}: {} of {}", source.source, grouped(number), counted(all, "new record"));
     let version = "its logs may be of a version that is not known";
-    for (number, class) in [(doubts.without_input, "input"), (doubts.without_output, "output")] {
+    for (number, class) in [(drift.without_input, "input"), (drift.without_output, "output")] {
         if number > 0 {
-            say(&format!("{} without a count of {class}: {version}", of(number)));
+            print_message(&format!("{} without a count of {class}: {version}", of(number)));
         }
     }
-    for class in &doubts.absent {
-        say(&format!("{} with a count of {class}: {version}", of(0)));
+    for class in &drift.absent {
+        print_message(&format!("{} with a count of {class}: {version}", of(0)));
     }
-    if doubts.implausible > 0 {
-        let of = of(doubts.implausible);
-        say(&format!("{of} with a count above {}: usage-ledger doctor names them", grouped(IMPLAUSIBLE_COUNT)));
+    if drift.implausible > 0 {
+        let of = of(drift.implausible);
+        print_message(&format!(
+            "{of} with a count above {}: usage-ledger doctor names them",
+            grouped(IMPLAUSIBLE_COUNT)
+        ));
     }
-    if doubts.not_adding_up > 0 {
+    if drift.not_adding_up > 0 {
         let shown = "usage-ledger export --format csv shows them, by their `residual`";
-        say(&format!("{} with counts that do not add up: {shown}", of(doubts.not_adding_up)));
+        print_message(&format!("{} with counts that do not add up: {shown}", of(drift.not_adding_up)));
     }
 }
 
@@ -327,10 +338,10 @@ pub(super) fn human(report: &ImportReport, all: bool, out: &mut dyn Write) -> Re
             grouped(source.duplicates),
             grouped(source.amended)
         )?;
-        source.skipped.iter().take(SKIPPED).for_each(|line| say(&format!("skipped {}", skipped(line))));
-        doubtful(source);
+        source.skipped.iter().take(SKIPPED).for_each(|line| print_message(&format!("skipped {}", skipped(line))));
+        print_drift(source);
         if let Some(more) = source.skipped.len().checked_sub(SKIPPED).filter(|more| *more > 0) {
-            say(&format!("skipped {more} more lines of {}: --json lists them all", source.source));
+            print_message(&format!("skipped {more} more lines of {}: --json lists them all", source.source));
         }
     }
     if !without.is_empty() {

@@ -55,7 +55,7 @@ fn changed(preview: &Preview, out: &mut dyn Write) -> Result<(), Failure> {
 /// Describes the differences between two states of a record.
 fn changes(before: Option<&TokenRecord>, after: &TokenRecord) -> Vec<String> {
     let Some(before) = before else { return vec!["a record of this import".to_owned()] };
-    let mut found = Vec::new();
+    let mut changes_found = Vec::new();
     let named = [
         ("provider", Some(&*before.provider), Some(&*after.provider)),
         ("model", before.model.as_deref(), after.model.as_deref()),
@@ -63,20 +63,20 @@ fn changes(before: Option<&TokenRecord>, after: &TokenRecord) -> Vec<String> {
         ("project", before.project.as_deref(), after.project.as_deref()),
     ];
     for (name, from, to) in named.into_iter().filter(|(_, from, to)| from != to) {
-        found.push(format!("{name} {} -> {}", from.unwrap_or("-"), to.unwrap_or("-")));
+        changes_found.push(format!("{name} {} -> {}", from.unwrap_or("-"), to.unwrap_or("-")));
     }
     let count = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), grouped);
     for class in TokenClass::ALL {
         let (from, to) = (before.tokens.get(class), after.tokens.get(class));
         if from != to {
-            found.push(format!("{} {} -> {}", class.name(), count(from), count(to)));
+            changes_found.push(format!("{} {} -> {}", class.name(), count(from), count(to)));
         }
     }
     if before.labels != after.labels {
-        found.push("labels".to_owned());
+        changes_found.push("labels".to_owned());
     }
-    if found.is_empty() {
-        found.push("keys, times or other details".to_owned());
+    if changes_found.is_empty() {
+        changes_found.push("keys, times or other details".to_owned());
     }
-    found
+    changes_found
 }

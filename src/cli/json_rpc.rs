@@ -40,7 +40,7 @@ const fn code(kind: FaultKind) -> i32 {
 /// A request, with members that are not parsed yet. `None` is an absent member; null is a value.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Request<'a> {
+struct RpcRequest<'a> {
     #[serde(borrow, default, deserialize_with = "value")]
     jsonrpc: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "value")]
@@ -110,7 +110,7 @@ pub(super) fn too_long(most: usize, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn one(service: &Service, text: &str) -> Option<String> {
-    let request: Request<'_> = match serde_json::from_str(text) {
+    let request: RpcRequest<'_> = match serde_json::from_str(text) {
         Ok(request) => request,
         Err(error) => {
             let sender: Sender<'_> = serde_json::from_str(text).unwrap_or_default();
@@ -139,7 +139,7 @@ fn is_id(value: &RawValue) -> bool {
         || value.get().starts_with(|first: char| first == '"' || first == '-' || first.is_ascii_digit())
 }
 
-fn run(service: &Service, request: &Request<'_>) -> Result<String, Refused> {
+fn run(service: &Service, request: &RpcRequest<'_>) -> Result<String, Refused> {
     let text = |member: Option<&RawValue>| member.and_then(|text| serde_json::from_str::<String>(text.get()).ok());
     if text(request.jsonrpc).as_deref() != Some("2.0") {
         return Err(refuse(INVALID_REQUEST, "this is no request of JSON-RPC 2.0: send \"jsonrpc\": \"2.0\""));

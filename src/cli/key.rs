@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::context::Context;
 use super::key_file;
 use crate::merkle::{Signer, Verifier};
-use crate::present::failure::{Failure, say};
+use crate::present::failure::{Failure, print_message};
 use crate::present::output::Answer;
 
 /// Create or show the key that signs checkpoints
@@ -72,7 +72,9 @@ fn generate(args: GenerateArgs, context: &Context, out: &mut dyn Write) -> Resul
     let signer = Signer::generate(&args.name.unwrap_or_else(default_name))?;
     key_file::create(&file, &signer, context)?;
     if context.path().is_ok_and(|ledger| ledger.parent() == file.parent()) {
-        say("the key is in the directory of the ledger: a person who copies that directory can sign; move the key");
+        print_message(
+            "the key is in the directory of the ledger: a person who copies that directory can sign; move the key",
+        );
     }
     show(signer.verifier(), file, context, out)
 }

@@ -79,8 +79,7 @@ fn refuse_public(path: &Path, meta: &fs::Metadata) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::usage(format!(
-        "{path} is open to others (mode {mode:03o}): run `chmod 600 {path}`, and make a new key if somebody may have \
-         read it",
+        "{path} is open to others (mode {mode:03o}): run `chmod 600 {path}`, and create a new key if another person may have read it",
         path = path.display()
     )))
 }

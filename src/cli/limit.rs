@@ -3,12 +3,12 @@
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use super::amend_void::answer;
 use super::context::Context;
-use super::correct::answer;
-use super::fields::count;
 use super::limit_show;
 use super::plans;
 use super::record::hint;
+use super::record_flags::count;
 use super::report_filters::project_of;
 use crate::budget::{BudgetSettings, Marks};
 use crate::model::error::Error;
@@ -16,7 +16,7 @@ use crate::model::event::{BudgetMode, LimitSet, Thresholds, Weights, WindowKind}
 use crate::model::provider::ProviderId;
 use crate::model::time::{Timestamp, Zone};
 use crate::model::tokens::Usd;
-use crate::present::failure::{Failure, say};
+use crate::present::failure::{Failure, print_message};
 use crate::present::money::dollars;
 use crate::present::output::grouped;
 use crate::present::policy::{SessionOpens, Setting, WeeklyOpens};
@@ -133,7 +133,7 @@ struct MoneyArgs {
     #[arg(long, value_name = "USD")]
     usd_month: Option<Usd>,
     /// The project that these money limits are of; the end of its path is enough
-    #[arg(long, value_parser = super::fields::text)]
+    #[arg(long, value_parser = super::record_flags::text)]
     project: Option<String>,
 }
 
@@ -145,10 +145,8 @@ impl MoneyArgs {
 
 /// Parses a feed: a format of `quota observe`, or a feed of an importer.
 fn feed(name: &str) -> Result<String, String> {
-    let others = ["any", "none", "codex-rollout", "koan-usage-md", "koan-usage-state", "probe"];
-    let known =
-        others.into_iter().chain(QuotaFormat::ALL.iter().map(|format| format.name())).any(|known| known == name);
-    if known {
+    let formats = QuotaFormat::ALL.iter().map(|format| format.name());
+    if ["any", "none", "probe"].into_iter().chain(crate::import::feeds()).chain(formats).any(|feed| feed == name) {
         Ok(name.to_owned())
     } else {
         Err("it is no feed: write any, none or a format of `quota observe`".to_owned())
@@ -191,7 +189,7 @@ fn set(args: LimitSetArgs, context: &Context, out: &mut dyn Write) -> Result<(),
     let now = context.now();
     if let Some(plan) = &args.plan {
         let (usd, source) = plans::find(&provider, plan)?;
-        say(&format!("the plan {plan} of {provider} includes {} a month ({source})", dollars(usd)));
+        print_message(&format!("the plan {plan} of {provider} includes {} a month ({source})", dollars(usd)));
         (limit.usd_month, limit.usd_zone) = (Some(usd), limit.usd_zone.or(Some(Zone::UTC)));
     }
     if args.from_observations {
@@ -201,19 +199,19 @@ fn set(args: LimitSetArgs, context: &Context, out: &mut dyn Write) -> Result<(),
         let ledger = context.read()?;
         limit.project = Some(project_of(&project, &ledger.snapshot()?)?);
     }
-    let given = Given { implement: args.implement, warn: args.warn, stop: args.stop, margin: args.margin };
+    let given = ThresholdArgs { implement: args.implement, warn: args.warn, stop: args.stop, margin: args.margin };
     if given.is_empty() {
         limit.validate()?;
     } else {
         // Refuse limits that are invalid with any earlier setting, before a ledger is created.
-        LimitSet { thresholds: Some(given.at_most()?), ..limit.clone() }.validate()?;
+        LimitSet { thresholds: Some(given.most_permissive()?), ..limit.clone() }.validate()?;
     }
     let ledger = context.write()?;
     if !given.is_empty() {
         let account = AccountRef::new(&provider, limit.account.as_deref()).into_owned();
-        let held =
+        let earlier =
             Limits::at(ledger.snapshot()?.view(), &account, now)?.thresholds.map(|(at, _)| at).unwrap_or_default();
-        limit.thresholds = Some(given.over(held)?);
+        limit.thresholds = Some(given.applied_to(earlier)?);
     }
     let outcome = ledger.set_limit(limit, now)?;
     hint(&provider, &ledger, now)?;
@@ -228,7 +226,7 @@ fn fit(limit: &mut LimitSet, context: &Context, now: Timestamp) -> Result<(), Fa
     let fitted = |kind| -> Result<Option<u64>, Failure> {
         let fit = snapshot.calibration(provider, account, kind, now)?.filter(|fit| fit.high < u64::MAX);
         if let Some(fit) = &fit {
-            say(&format!(
+            print_message(&format!(
                 "{} limit: {} weighted tokens ({} to {}, with 95 % confidence), fitted from {} observations",
                 kind.name(),
                 grouped(fit.limit),
@@ -255,33 +253,33 @@ fn fit(limit: &mut LimitSet, context: &Context, now: Timestamp) -> Result<(), Fa
 fn agents_settings(path: &Path, provider: &str, context: &Context) -> Result<LimitSet, Failure> {
     const LONGEST: u64 = 1 << 20;
     let mut text = String::new();
-    let read = super::lines::open(path, context)?.take(LONGEST).read_to_string(&mut text);
+    let read = super::input_lines::open(path, context)?.take(LONGEST).read_to_string(&mut text);
     read.map_err(|source| Error::Io { path: path.to_owned(), source })?;
     let settings = serde_json::from_str(&text)
         .map_err(|error| Failure::usage(format!("{}: {error}: --settings reads a JSON object", path.display())))?;
     let settings = BudgetSettings::from_json(&settings);
     for warning in &settings.warnings {
-        say(warning);
+        print_message(warning);
     }
     Ok(settings.limit_set(provider)?)
 }
 
 /// The thresholds on the command line.
 #[derive(Clone, Copy, PartialEq)]
-struct Given {
+struct ThresholdArgs {
     implement: Option<u8>,
     warn: Option<u8>,
     stop: Option<u8>,
     margin: Option<u8>,
 }
 
-impl Given {
+impl ThresholdArgs {
     const fn is_empty(self) -> bool {
         matches!(self, Self { implement: None, warn: None, stop: None, margin: None })
     }
 
     /// Returns the given thresholds, with every other one at its maximum.
-    fn at_most(self) -> crate::Result<Thresholds> {
+    fn most_permissive(self) -> crate::Result<Thresholds> {
         let at = Thresholds::new(self.warn.unwrap_or(0), self.stop.unwrap_or(100), self.margin.unwrap_or(0))?;
         self.implement.map_or(Ok(at), |percent| at.implement_from(percent))
     }
@@ -290,12 +288,12 @@ impl Given {
     ///
     /// With a margin, missing thresholds keep their stated values. Without one, every percentage is where its mode
     /// begins, so missing thresholds keep the begin of their mode.
-    fn over(self, held: Thresholds) -> crate::Result<Thresholds> {
+    fn applied_to(self, earlier: Thresholds) -> crate::Result<Thresholds> {
         if let Some(margin) = self.margin {
-            let at = Thresholds::new(self.warn.unwrap_or(held.warn), self.stop.unwrap_or(held.stop), margin)?;
+            let at = Thresholds::new(self.warn.unwrap_or(earlier.warn), self.stop.unwrap_or(earlier.stop), margin)?;
             return self.implement.map_or(Ok(at), |percent| at.implement_from(percent));
         }
-        let now = Marks::of(held);
+        let now = Marks::of(earlier);
         let stop = self.stop.or(now.wait).unwrap_or(100);
         // A mode that is not given yields to the given one.
         let warn = self.warn.unwrap_or_else(|| now.review.unwrap_or(100).min(stop));

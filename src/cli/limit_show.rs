@@ -78,7 +78,7 @@ struct LimitList {
 pub(crate) fn show(args: &LimitShowArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let ledger = context.read()?;
     let snapshot = context.snapshot(&ledger)?;
-    let limits = gather(args.provider.as_ref(), &snapshot, context.now_of(&snapshot))?;
+    let limits = gather(args.provider.as_ref(), &snapshot, context.query_time(&snapshot))?;
     if context.json {
         return Answer::new(LimitList { limits }).write(out);
     }

@@ -87,7 +87,7 @@ pub(crate) fn run(args: &LogArgs, context: &Context, out: &mut dyn Write) -> Res
     let ledger = context.read()?;
     let snapshot = context.snapshot(&ledger)?;
     let zone = context.zone();
-    let (since, until) = clock::range(args.since, args.until, zone, context.now_of(&snapshot))?;
+    let (since, until) = clock::range(args.since, args.until, zone, context.query_time(&snapshot))?;
     let log = LogAnswer { args, filter: filter(args, since, until), zone, json: context.json };
     let head = snapshot.head()?.position;
     match (args.limit, args.reverse) {
@@ -124,8 +124,8 @@ impl LogAnswer<'_> {
         }
         if self.args.activity && !self.json {
             // Use the current values: a withdrawn call is no activity.
-            let told = snapshot.effective(position)?;
-            return Ok(told.map(|told| export::activity(&told.record, told.at, self.zone)));
+            let counted = snapshot.effective(position)?;
+            return Ok(counted.map(|counted| export::activity(&counted.record, counted.at, self.zone)));
         }
         Ok(Some(if self.json { verbatim(position, line)? } else { self.human(position, &event, Tombstone::is(line)) }))
     }
@@ -133,8 +133,8 @@ impl LogAnswer<'_> {
     fn human(&self, position: Position, event: &Event, shredded: bool) -> String {
         let time = clock::full(event.occurred_at, self.zone);
         let mark = if shredded { "  (shredded)" } else { "" };
-        let said = summary(&event.payload);
-        format!("{position:>6}  {time}  {:<17}  {said}  {}{mark}", event.payload.kind(), event.id)
+        let text = summary(&event.payload);
+        format!("{position:>6}  {time}  {:<17}  {text}  {}{mark}", event.payload.kind(), event.id)
     }
 
     fn forward(&self, snapshot: &Snapshot<'_>, from: Position, out: &mut dyn Write) -> Result<(), Failure> {

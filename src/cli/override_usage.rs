@@ -4,8 +4,8 @@ use std::io::Write;
 
 use clap::{ArgGroup, Args, ValueEnum};
 
+use super::amend_void::answer;
 use super::context::Context;
-use super::correct::answer;
 use super::record::hint;
 use crate::model::event::{Percent, UsageOverridden, WindowKind};
 use crate::model::provider::ProviderId;
@@ -39,7 +39,7 @@ pub(crate) struct OverrideArgs {
     #[arg(long, value_name = "RFC3339", value_parser = crate::present::clock::instant)]
     resets_at: Option<Timestamp>,
     /// The account
-    #[arg(long, value_parser = super::fields::text)]
+    #[arg(long, value_parser = super::record_flags::text)]
     account: Option<String>,
     /// The reason
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
@@ -68,7 +68,7 @@ pub(crate) fn author() -> String {
 pub(crate) fn run(args: OverrideArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let now = context.now();
     let provider = args.provider.as_str().to_owned();
-    let word = UsageOverridden {
+    let overridden = UsageOverridden {
         provider: args.provider,
         account: args.account,
         window: match args.window {
@@ -81,7 +81,7 @@ pub(crate) fn run(args: OverrideArgs, context: &Context, out: &mut dyn Write) ->
         reason: args.reason,
     };
     let ledger = context.write()?;
-    let outcome = ledger.override_with(word, now)?;
+    let outcome = ledger.override_with(overridden, now)?;
     hint(&provider, &ledger, now)?;
     answer(&ledger, outcome, context, out)
 }

@@ -7,25 +7,25 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::{import, status};
-use crate::api::{self, status::StatusAnswer};
+use crate::api::{self, status::TimedStatus};
 use crate::budget::{ProviderStatus, Status};
 use crate::import::ImportReport;
 use crate::model::error::Error;
 use crate::model::humanize::number::scaled;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::bars;
-use crate::present::failure::{Failure, say};
+use crate::present::decision_text;
+use crate::present::failure::{Failure, print_message};
 use crate::present::money;
 use crate::present::output::{self, Plain, counted, grouped};
 use crate::present::periods::Periods;
-use crate::present::wording;
 use crate::usage::{Basis, Usage};
 
 /// The answer in JSON: the status, the periods, and the import that preceded it.
 #[derive(Serialize)]
 struct Overview {
     #[serde(flatten)]
-    status: StatusAnswer,
+    status: TimedStatus,
     periods: Periods,
     #[serde(skip_serializing_if = "Option::is_none")]
     imported: Option<ImportReport>,
@@ -35,14 +35,14 @@ pub(crate) fn run(no_import: bool, context: &Context, out: &mut dyn Write) -> Re
     let imported = if no_import || context.is_past() { None } else { import_new(context)? };
     let ledger = context.read()?;
     let snapshot = context.snapshot(&ledger)?;
-    let (now, zone) = (context.now_of(&snapshot), context.zone());
+    let (now, zone) = (context.query_time(&snapshot), context.zone());
     let status = api::status::answer(&snapshot, now)?;
     let periods = Periods::at(&snapshot, zone, now)?;
     let unreadable = imported.as_ref().is_some_and(|report| report.sources.iter().any(|source| source.unreadable > 0));
     if context.json {
         output::Answer::new(Overview { status, periods, imported }).write(out)?;
     } else {
-        status::warn_of_clock(&status.state);
+        status::warn_about_clock(&status.state);
         let status = status.state.status;
         if let Some(report) = &imported {
             announce(report, out)?;
@@ -52,7 +52,7 @@ pub(crate) fn run(no_import: bool, context: &Context, out: &mut dyn Write) -> Re
         }
         table(&periods, out)?;
         if let Some(pause) = &status.paused {
-            writeln!(out, "\n{}", wording::pause(pause, now, zone))?;
+            writeln!(out, "\n{}", decision_text::pause(pause, now, zone))?;
         }
         for provider in &status.providers {
             account(provider, &status, now, zone, out)?;
@@ -67,7 +67,7 @@ fn import_new(context: &Context) -> Result<Option<ImportReport>, Failure> {
     match import::new_calls(context) {
         Ok(report) => Ok(Some(report)),
         Err(Failure::Ledger(error @ (Error::ReadOnly { .. } | Error::DiskFull)) | Failure::Unreachable(error)) => {
-            say(&format!("nothing is imported: {error}"));
+            print_message(&format!("nothing is imported: {error}"));
             Ok(None)
         }
         Err(failure) => Err(failure),
@@ -86,12 +86,12 @@ fn announce(report: &ImportReport, out: &mut dyn Write) -> Result<(), Failure> {
     }
     let unreadable = sum(|source| source.unreadable);
     if unreadable > 0 {
-        say(&format!("{} cannot be read: `usage-ledger import` names them", counted(unreadable, "log file")));
+        print_message(&format!("{} cannot be read: `usage-ledger import` names them", counted(unreadable, "log file")));
     }
     // A log that cannot be read is one of the skipped entries, too.
     let skipped = sum(|source| source.skipped.len() as u64).saturating_sub(unreadable);
     if skipped > 0 {
-        say(&format!("{} skipped: `usage-ledger doctor` gives the reasons", counted(skipped, "log line")));
+        print_message(&format!("{} skipped: `usage-ledger doctor` gives the reasons", counted(skipped, "log line")));
     }
     Ok(())
 }
@@ -173,7 +173,7 @@ fn account(
     }
     for refused in usage.exhausted.iter().chain(&usage.exhausted_models) {
         shown = true;
-        writeln!(out, "  {}", wording::refusal(refused, now, zone))?;
+        writeln!(out, "  {}", decision_text::refusal(refused, now, zone))?;
     }
     if !shown {
         writeln!(out, "  no open window and no known limit")?;

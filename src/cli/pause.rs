@@ -4,9 +4,9 @@ use std::io::Write;
 
 use clap::Args;
 
+use super::amend_void::answer;
 use super::context::Context;
-use super::correct::answer;
-use super::fields::duration;
+use super::record_flags::duration;
 use crate::model::event::{Paused, Percent, UsageOverridden, WindowKind};
 use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
@@ -41,7 +41,7 @@ pub(crate) fn pause(args: PauseArgs, context: &Context, out: &mut dyn Write) -> 
     let reason = args.reason.unwrap_or_else(|| if until.is_some() { "timed" } else { "manual" }.to_owned());
     if until.is_some() && reason != "quota" && reason != "timed" {
         return Err(Failure::usage(format!(
-            "only a quota or a timed pause ends by itself: leave out --reason and say {reason} with --note"
+            "only a quota or a timed pause ends by itself: omit --reason and put {reason} into --note"
         )));
     }
     let ledger = context.write()?;
@@ -64,13 +64,13 @@ pub(crate) struct ResumeArgs {
     #[arg(long, value_name = "PROVIDER")]
     quota_verified: Option<ProviderId>,
     /// The account of that provider
-    #[arg(long, requires = "quota_verified", value_parser = super::fields::text)]
+    #[arg(long, requires = "quota_verified", value_parser = super::record_flags::text)]
     account: Option<String>,
 }
 
 pub(crate) fn resume(args: ResumeArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let now = context.now();
-    let ledger = context.write_known()?;
+    let ledger = context.write_existing()?;
     let outcome = match args.quota_verified {
         None => ledger.resume(&args.reason, now)?,
         Some(provider) => ledger.override_with(

@@ -5,9 +5,9 @@ use std::io::Write;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::amend_void::answer;
 use super::context::Context;
-use super::correct::answer;
-use super::fields::count;
+use super::record_flags::count;
 use crate::model::event::{Payload, Position, PriceSet};
 use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
@@ -83,7 +83,7 @@ struct PriceSetArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger price show anthropic claude-sonnet-4-5 --prompt 250000\n  \
-    usage-ledger price show openai gpt-5.2-codex --at 2026-06-01")]
+    usage-ledger price show openai gpt-5.2 --at 2026-06-01")]
 struct PriceShowArgs {
     /// The provider
     provider: ProviderId,
@@ -148,7 +148,7 @@ struct PriceAnswer {
 fn show(args: &PriceShowArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let ledger = context.read()?;
     let snapshot = context.snapshot(&ledger)?;
-    let now = context.now_of(&snapshot);
+    let now = context.query_time(&snapshot);
     let at = args.at.map_or(now, |at| at.resolve(context.zone(), now));
     let prices = snapshot.prices()?;
     let quote = prices.quote(args.provider.as_str(), &args.model, at, args.service_tier.as_deref(), args.prompt);
@@ -185,13 +185,13 @@ fn show(args: &PriceShowArgs, context: &Context, out: &mut dyn Write) -> Result<
     let source = prices.source();
     match quote.position {
         Some(position) => writeln!(out, "stated at position {position} for `{}`", Plain(&quote.stated_for))?,
-        None => writeln!(out, "{}, `{}`", told(&source), Plain(&quote.stated_for))?,
+        None => writeln!(out, "{}, `{}`", source_text(&source), Plain(&quote.stated_for))?,
     }
     Ok(())
 }
 
 /// Formats `genai-prices 0.2.1 of 2026-10-30 (sha256 36b2d46ee3f3…)`.
-pub(crate) fn told(source: &PriceSource) -> String {
+pub(crate) fn source_text(source: &PriceSource) -> String {
     let (Some(table), Some(published), Some(hash)) = (source.table, source.published, source.sha256) else {
         return "prices of your own".to_owned();
     };
@@ -228,5 +228,5 @@ fn list(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     for one in &own {
         writeln!(out, "{:>6}  {}", grouped(one.position.get()), summary::summary(&one.price.clone().into()))?;
     }
-    Ok(writeln!(out, "else {}", told(&prices))?)
+    Ok(writeln!(out, "else {}", source_text(&prices))?)
 }

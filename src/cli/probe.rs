@@ -23,13 +23,13 @@ pub(crate) fn run(command: &str, provider: &str, now: Timestamp, zone: Zone) -> 
         Err(error) => return Probe::Failed(format!("`{command}`: {error}")),
     };
     match judge(provider, Some(&stdout), Some(&stderr), exit) {
-        ScanVerdict::Exhausted(found) => {
-            let resets_at = found.reset(now, zone).and_then(|reset| reset.at);
-            Probe::Exhausted { excerpt: found.excerpt, resets_at }
+        ScanVerdict::Exhausted(exhaustion) => {
+            let resets_at = exhaustion.reset(now, zone).and_then(|reset| reset.at);
+            Probe::Exhausted { excerpt: exhaustion.excerpt, resets_at }
         }
         ScanVerdict::NotExhausted if exit == 0 => Probe::Available,
         ScanVerdict::NotExhausted | ScanVerdict::Unreliable => {
-            Probe::Failed(format!("`{command}` exits {exit} and does not say that the quota is used up"))
+            Probe::Failed(format!("`{command}` exits {exit} and shows no exhausted quota"))
         }
     }
 }

@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use super::checkpoint;
 use super::context::Context;
+use super::event_ref::Target;
 use super::key_file;
 use super::prove_check;
-use super::target::Target;
-use crate::api::proofs::{self, Anchor, Kept};
+use crate::api::proofs::{self, Anchor, CheckpointNote};
 use crate::ledger::Snapshot;
 use crate::present::failure::Failure;
 use crate::present::output::Answer;
@@ -94,11 +94,11 @@ fn inclusion(args: &InclusionArgs, context: &Context, out: &mut dyn Write) -> Re
     let ledger = context.read()?;
     let snapshot = context.snapshot(&ledger)?;
     let position = args.event.position(&snapshot)?;
-    let kept = match &args.checkpoint {
-        Some(path) => kept(path, &snapshot, context)?,
+    let checkpoint_note = match &args.checkpoint {
+        Some(path) => read_checkpoint(path, &snapshot, context)?,
         None => sign(None, args.key.as_deref(), &snapshot, context)?,
     };
-    let proof = proofs::inclusion(&snapshot, position, Anchor::signed(kept))?;
+    let proof = proofs::inclusion(&snapshot, position, Anchor::signed(checkpoint_note))?;
     print(proof.proof.clone(), proof, context, out)
 }
 
@@ -108,16 +108,16 @@ fn consistency(args: ConsistencyArgs, context: &Context, out: &mut dyn Write) ->
     let old = match args.old {
         CheckMark::Size(size) => (size, snapshot.root_at(size)?),
         CheckMark::File(path) => {
-            let kept = kept(&path, &snapshot, context)?;
-            (kept.checkpoint.size(), kept.checkpoint.root())
+            let checkpoint_note = read_checkpoint(&path, &snapshot, context)?;
+            (checkpoint_note.checkpoint.size(), checkpoint_note.checkpoint.root())
         }
     };
-    let kept = match args.new {
-        Some(CheckMark::File(path)) => kept(&path, &snapshot, context)?,
+    let checkpoint_note = match args.new {
+        Some(CheckMark::File(path)) => read_checkpoint(&path, &snapshot, context)?,
         Some(CheckMark::Size(size)) => sign(Some(size), args.key.as_deref(), &snapshot, context)?,
         None => sign(None, args.key.as_deref(), &snapshot, context)?,
     };
-    let proof = proofs::consistency(&snapshot, old, Anchor::signed(kept))?;
+    let proof = proofs::consistency(&snapshot, old, Anchor::signed(checkpoint_note))?;
     print(proof.proof.clone(), proof, context, out)
 }
 
@@ -131,14 +131,19 @@ fn print(text: Option<String>, proof: impl Serialize, context: &Context, out: &m
 }
 
 /// Reads a checkpoint that this ledger extends.
-fn kept(path: &Path, snapshot: &Snapshot<'_>, context: &Context) -> Result<Kept, Failure> {
-    let kept = checkpoint::read(path, context)?;
-    checkpoint::expect(&kept, snapshot)?;
-    Ok(kept)
+fn read_checkpoint(path: &Path, snapshot: &Snapshot<'_>, context: &Context) -> Result<CheckpointNote, Failure> {
+    let checkpoint_note = checkpoint::read(path, context)?;
+    checkpoint::expect(&checkpoint_note, snapshot)?;
+    Ok(checkpoint_note)
 }
 
 /// Signs a checkpoint of a size, now.
-fn sign(size: Option<u64>, key: Option<&Path>, snapshot: &Snapshot<'_>, context: &Context) -> Result<Kept, Failure> {
+fn sign(
+    size: Option<u64>,
+    key: Option<&Path>,
+    snapshot: &Snapshot<'_>,
+    context: &Context,
+) -> Result<CheckpointNote, Failure> {
     let signer = key_file::read(&key_file::place(key)?, context)?;
-    Ok(Kept::sign(snapshot, size, &signer)?)
+    Ok(CheckpointNote::sign(snapshot, size, &signer)?)
 }

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use super::audit::{by_any, signed_by_any};
 use super::checkpoint;
 use super::context::Context;
 use super::key_file;
+use super::verify::{by_any, signed_by_any};
 use crate::merkle::{ConsistencyProofText, InclusionProofText};
 use crate::model::error::Error;
 use crate::model::event::Exported;
@@ -83,9 +83,7 @@ pub(crate) fn run(args: &CheckArgs, context: &Context, out: &mut dyn Write) -> R
             (format!("the first {} are as they were", counted(old.size(), "event")), checkpoint)
         }
         (None, None) => {
-            return Err(Failure::usage(
-                "say what is to be proven: --line FILE with the event, or --old FILE with the earlier checkpoint",
-            ));
+            return Err(Failure::usage("give --line FILE with the event, or --old FILE with the earlier checkpoint"));
         }
     };
     if context.json {

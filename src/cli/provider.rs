@@ -6,8 +6,8 @@ use std::io::Write;
 use clap::{ArgGroup, Args, Subcommand};
 use serde::Serialize;
 
+use super::amend_void::answer;
 use super::context::Context;
-use super::correct::answer;
 use crate::ledger::Snapshot;
 use crate::model::event::ProviderDeclared;
 use crate::model::provider::{CATALOGUE, ProviderId};
@@ -70,7 +70,7 @@ pub(crate) fn run(args: ProviderArgs, context: &Context, out: &mut dyn Write) ->
 /// A provider account.
 #[derive(Serialize)]
 #[allow(clippy::struct_excessive_bools)] // facts that do not depend on each other, as JSON shows them
-struct ProviderAnswer {
+struct ProviderEntry {
     provider: String,
     account: Option<String>,
     name: Option<&'static str>,
@@ -85,10 +85,10 @@ struct ProviderAnswer {
 
 #[derive(Serialize)]
 struct ProviderList {
-    providers: Vec<ProviderAnswer>,
+    providers: Vec<ProviderEntry>,
 }
 
-fn gather(snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Vec<ProviderAnswer>, Failure> {
+fn gather(snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Vec<ProviderEntry>, Failure> {
     let view = snapshot.view();
     let mut known: BTreeMap<AccountRef<'static>, bool> = BTreeMap::new();
     for listed in CATALOGUE {
@@ -101,7 +101,7 @@ fn gather(snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Vec<ProviderAnswer>
     for (account, used) in known {
         let (metered, declared, _) = is_metered(view, &account, now)?;
         let listed = CATALOGUE.iter().find(|listed| listed.id == account.provider);
-        all.push(ProviderAnswer {
+        all.push(ProviderEntry {
             provider: account.provider.into_owned(),
             account: account.account.map(std::borrow::Cow::into_owned),
             name: listed.map(|listed| listed.name),
@@ -118,7 +118,7 @@ fn gather(snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Vec<ProviderAnswer>
 fn list(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let ledger = context.read()?;
     let snapshot = context.snapshot(&ledger)?;
-    let providers = gather(&snapshot, context.now_of(&snapshot))?;
+    let providers = gather(&snapshot, context.query_time(&snapshot))?;
     if context.json {
         return Answer::new(ProviderList { providers }).write(out);
     }

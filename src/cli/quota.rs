@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::context::Context;
-use super::lines;
+use super::input_lines;
 use super::record::hint;
 use crate::ledger::{Ledger, Outcome};
 use crate::model::error::Error;
@@ -17,9 +17,9 @@ use crate::model::provider::ProviderId;
 use crate::model::time::{Timestamp, Zone};
 use crate::model::window::kind_of;
 use crate::present::clock;
-use crate::present::failure::{Failure, say};
+use crate::present::decision_text;
+use crate::present::failure::{Failure, print_message};
 use crate::present::output::{self, Answer, Plain, counted};
-use crate::present::wording;
 use crate::readers::quota::{self, Observed, QuotaFormat};
 
 /// Maximum size of a document in bytes.
@@ -115,7 +115,7 @@ fn observe(args: &ObserveArgs, context: &Context, out: &mut dyn Write) -> Result
     let mut observed = observed.of(args.provider.as_ref(), args.account.as_deref());
     if !context.json || observed.observations.is_empty() {
         for warning in &observed.warnings {
-            say(&Plain(warning).to_string());
+            print_message(&Plain(warning).to_string());
         }
     }
     if observed.observations.is_empty() {
@@ -126,7 +126,7 @@ fn observe(args: &ObserveArgs, context: &Context, out: &mut dyn Write) -> Result
         )));
     }
     let ledger = context.write()?;
-    let told = observed.observations.len();
+    let count = observed.observations.len();
     let outcomes = if args.changes {
         let (news, outcomes) = ledger.observe(observed.observations, at, now)?.into_iter().unzip();
         observed.observations = news;
@@ -134,15 +134,15 @@ fn observe(args: &ObserveArgs, context: &Context, out: &mut dyn Write) -> Result
     } else {
         ledger.append(observed.events(at).map(|event| event.source("cli")), now)?
     };
-    let unchanged = told - observed.observations.len();
+    let unchanged = count - observed.observations.len();
     if let Some(provider) = &args.provider {
         hint(provider.as_str(), &ledger, now)?;
     }
     if context.json {
         return json(&observed, unchanged, &outcomes, &ledger, out);
     }
-    if unchanged == told {
-        return Ok(writeln!(out, "{} unchanged; nothing was added", counted(told as u64, "window"))?);
+    if unchanged == count {
+        return Ok(writeln!(out, "{} unchanged; nothing was added", counted(count as u64, "window"))?);
     }
     for (seen, outcome) in observed.observations.iter().zip(outcomes) {
         output::outcome(out, outcome, &line(seen, context.zone()))?;
@@ -152,7 +152,7 @@ fn observe(args: &ObserveArgs, context: &Context, out: &mut dyn Write) -> Result
 
 fn document(path: &Path, context: &Context) -> Result<String, Failure> {
     let mut text = String::new();
-    let mut limited = lines::open(path, context)?.take(LONGEST + 1);
+    let mut limited = input_lines::open(path, context)?.take(LONGEST + 1);
     limited.read_to_string(&mut text).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     if text.len() as u64 > LONGEST {
         return Err(Failure::usage(format!("the document is longer than {LONGEST} bytes: it is another one")));
@@ -167,10 +167,10 @@ fn json(
     ledger: &Ledger,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let mut taken = AppendedAnswer { observed: Vec::new(), unchanged, warnings: &observed.warnings };
+    let mut appended = AppendedAnswer { observed: Vec::new(), unchanged, warnings: &observed.warnings };
     for (seen, outcome) in observed.observations.iter().zip(outcomes) {
         let position = outcome.position();
-        taken.observed.push(ObservedAnswer {
+        appended.observed.push(ObservedAnswer {
             position,
             id: ledger.event(position)?.id,
             provider: seen.provider.as_str(),
@@ -183,7 +183,7 @@ fn json(
             feed: &seen.feed,
         });
     }
-    Answer::new(taken).write(out)
+    Answer::new(appended).write(out)
 }
 
 /// Formats an observation: `anthropic session 42 % resets 2026-11-23T23:00:00+00:00`.
@@ -191,12 +191,12 @@ fn line(seen: &QuotaObserved, zone: Zone) -> String {
     let account = seen.account.iter().map(|account| format!("({})", Plain(account)));
     let window = match (kind_of(seen.window_minutes), &seen.scope) {
         (Some(kind), None) => kind.name().to_owned(),
-        _ => wording::length(seen.window_minutes),
+        _ => decision_text::length(seen.window_minutes),
     };
     let scope = seen.scope.iter().map(|scope| Plain(scope).to_string());
     let used = seen.used_percent.map(|used| format!("{used} %"));
     let resets = seen.resets_at.map(|at| format!("resets {}", clock::full(at, zone)));
-    let words: Vec<String> = std::iter::once(seen.provider.to_string())
+    let parts: Vec<String> = std::iter::once(seen.provider.to_string())
         .chain(account)
         .chain([window])
         .chain(scope)
@@ -204,7 +204,7 @@ fn line(seen: &QuotaObserved, zone: Zone) -> String {
         .chain(resets)
         .chain(seen.status.iter().map(|status| Plain(status).to_string()))
         .collect();
-    words.join(" ")
+    parts.join(" ")
 }
 
 #[cfg(test)]

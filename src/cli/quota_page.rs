@@ -11,9 +11,9 @@ use crate::model::humanize::number;
 use crate::model::provider::ProviderId;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::clock::duration;
+use crate::present::decision_text;
 use crate::present::failure::Failure;
 use crate::present::output::{Answer, Plain};
-use crate::present::wording;
 use crate::readers::price::Prices;
 use crate::report::{DateWindow, Granularity, Report, ReportKey, ReportRow};
 use crate::usage::{Basis, Pool, ProviderUsage, Usage, WindowUsage};
@@ -51,7 +51,7 @@ pub(crate) fn show(
 ) -> std::result::Result<(), Failure> {
     let ledger = context.read()?;
     let snapshot = context.snapshot(&ledger)?;
-    let (now, zone) = (context.now_of(&snapshot), context.zone());
+    let (now, zone) = (context.query_time(&snapshot), context.zone());
     let Some(page) = gather(&snapshot, provider, now, zone)? else {
         return Err(Failure::usage(
             "no provider is worked with yet: name one, as in `usage-ledger quota show anthropic`",
@@ -103,10 +103,10 @@ fn human(page: &QuotaPage, now: Timestamp, zone: Zone, out: &mut dyn Write) -> s
             writeln!(out, "  {name:<8} {}", line(window, now))?;
         }
         for pool in &account.pools {
-            writeln!(out, "  {:<8} {}", wording::pool(pool), pool_line(pool, now))?;
+            writeln!(out, "  {:<8} {}", decision_text::pool(pool), pool_line(pool, now))?;
         }
         for refused in account.exhausted.iter().chain(&account.exhausted_models) {
-            writeln!(out, "  {}", wording::refusal(refused, now, zone))?;
+            writeln!(out, "  {}", decision_text::refusal(refused, now, zone))?;
         }
     }
     shares("projects, 7 days", &page.top_projects, &|name| Plain(name).to_string(), out)?;

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::call::CallArgs;
+use super::call_args::CallArgs;
 use super::context::Context;
-use super::lines::Lines;
+use super::input_lines::Lines;
 use crate::api;
 use crate::api::json_line::JsonLine;
 use crate::api::record::RecordTally;
@@ -16,7 +16,7 @@ use crate::ledger::Ledger;
 use crate::model::event::NewEvent;
 use crate::model::provider::CATALOGUE;
 use crate::model::time::Timestamp;
-use crate::present::failure::{Failure, say};
+use crate::present::failure::{Failure, print_message};
 use crate::present::output::{self, Answer, Plain, counted};
 
 /// Maximum number of undeclared providers to check in one run.
@@ -49,12 +49,12 @@ pub(crate) struct RecordArgs {
 
 pub(crate) fn run(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     match &args.jsonl {
-        Some(path) => many(&mut Lines::open(path, context)?, &args.call.source, context, out),
-        None => one(args, context, out),
+        Some(path) => record_many(&mut Lines::open(path, context)?, &args.call.source, context, out),
+        None => record_one(args, context, out),
     }
 }
 
-fn one(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+fn record_one(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let (record, nested) = args.call.records(None, context)?;
     let now = context.now();
     let what = format!(
@@ -67,8 +67,8 @@ fn one(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Result<(), F
     let source = args.call.source;
     let event = |record| NewEvent::new(record, at).source(source.clone());
     let ledger = context.write()?;
-    let (outcome, receipt) = api::record::one(&ledger, event(record), nested.into_iter().map(event), now)?;
-    receipt.warnings.iter().for_each(|warning| say(warning));
+    let (outcome, receipt) = api::record::record_one(&ledger, event(record), nested.into_iter().map(event), now)?;
+    receipt.warnings.iter().for_each(|warning| print_message(warning));
     if context.json {
         return Answer::new(receipt).write(out);
     }
@@ -76,7 +76,7 @@ fn one(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Result<(), F
 }
 
 /// Validates every line before the ledger is opened, then records all in one transaction.
-fn many(lines: &mut Lines, source: &str, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+fn record_many(lines: &mut Lines, source: &str, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     context.refuse_as_of("this command writes")?;
     let mut odd = BTreeSet::new();
     let records = check(lines, &mut odd)?;
@@ -100,7 +100,7 @@ fn check(lines: &mut Lines, odd: &mut BTreeSet<String>) -> Result<u64, Failure> 
         };
         let provider = provider.map_err(|error| Failure::at_line(lines.number(), error))?;
         records += 1;
-        if odd.len() < ODD && !odd.contains(&*provider) && CATALOGUE.iter().all(|known| known.id != provider) {
+        if odd.len() < ODD && !odd.contains(&*provider) && CATALOGUE.iter().all(|entry| entry.id != provider) {
             odd.insert(provider.into_owned());
         }
     }
@@ -110,14 +110,14 @@ fn take_in(lines: &mut Lines, source: &str, odd: &BTreeSet<String>, context: &Co
     lines.rewind()?;
     let now = context.now();
     let ledger = context.write()?;
-    let taken = ledger.transact(now, |appender| {
+    let recorded = ledger.transact(now, |appender| {
         let mut tally = RecordTally::default();
         while let Some(line) = lines.next()? {
             tally.push(appender, JsonLine::parse(line)?, source, now)?;
         }
         Ok(tally)
     });
-    let tally = taken.map_err(|error| Failure::at_line(lines.number(), error))?;
+    let tally = recorded.map_err(|error| Failure::at_line(lines.number(), error))?;
     for provider in odd {
         hint(provider, &ledger, now)?;
     }
@@ -127,7 +127,7 @@ fn take_in(lines: &mut Lines, source: &str, odd: &BTreeSet<String>, context: &Co
 /// Warns about an undeclared provider that is similar to a known one.
 pub(crate) fn hint(provider: &str, ledger: &Ledger, now: Timestamp) -> Result<(), Failure> {
     if let Some(hint) = api::record::hint(provider, ledger, now)? {
-        say(&hint);
+        print_message(&hint);
     }
     Ok(())
 }

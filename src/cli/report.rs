@@ -7,10 +7,10 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::context::Context;
-use super::fields::label;
-use super::report_rows::{self, Sort};
-use super::{csv, grid, import as import_command, markdown, report_filters};
-use crate::api::report::{self, ReportAnswer};
+use super::record_flags::label;
+use super::report_rows::{self, RowOrder};
+use super::{csv, import as import_command, markdown, report_filters, report_table};
+use crate::api::report::{self, FullReport};
 use crate::export::{self, CcusageOptions};
 use crate::import;
 use crate::ledger::Snapshot;
@@ -20,7 +20,7 @@ use crate::model::provider::ProviderId;
 use crate::model::time::{DAY, Timestamp};
 use crate::present::chart;
 use crate::present::clock::{Moment, range};
-use crate::present::failure::{Failure, say};
+use crate::present::failure::{Failure, print_message};
 use crate::present::output;
 use crate::present::tint::colours;
 use crate::readers::price::Prices;
@@ -87,8 +87,7 @@ pub(crate) struct ReportArgs {
         long,
         value_name = "FILE",
         long_help = "Compute costs only from the prices in this file, in US dollars per million tokens\n\n\
-            {\"opus\": {\"input\": 15, \"output\": 75, \"cache_read\": 1.5, \"cache_write_5m\": 18.75}}: a price is of \
-            every model whose name contains its fragment, the longest of several. Without a price of their own, tokens \
+            {\"opus\": {\"input\": 15, \"output\": 75, \"cache_read\": 1.5, \"cache_write_5m\": 18.75}}: a price applies to every model whose name contains its fragment; the longest fragment wins. Without a price of their own, tokens \
             read from a cache cost 0.1 and tokens written to one 1.25 times the input's price; a model without one is \
             unpriced."
     )]
@@ -106,7 +105,7 @@ pub(crate) struct ReportArgs {
     outcomes: bool,
     /// The order of rows [default: key; with --top: cost, or tokens if a call has no price]
     #[arg(long, value_enum, conflicts_with = "format")]
-    sort: Option<Sort>,
+    sort: Option<RowOrder>,
     /// Only the first N rows; the total still includes all rows
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "format")]
     top: Option<u32>,
@@ -201,24 +200,24 @@ pub(crate) fn run(
             earlier.pop();
             earlier.retain(|seal| !seal.restatement.is_nothing());
         }
-        let (found, snapshot) = super::seal::find(&ledger, which.map(Position::new), context.now())?;
-        seal = Some(found);
+        let (sealed, snapshot) = super::seal::find(&ledger, which.map(Position::new), context.now())?;
+        seal = Some(sealed);
         snapshot
     } else {
         context.snapshot(&ledger)?
     };
-    let unfiltered = question(args, &by, seal.as_ref(), context, context.now_of(&snapshot))?;
+    let unfiltered = question(args, &by, seal.as_ref(), context, context.query_time(&snapshot))?;
     let filters: Vec<_> = args.filters().collect();
     let mut report = filtered(unfiltered.clone(), &filters)?;
     if args.format == Some(ReportFormat::Ccusage) {
-        let at = CcusageOptions::at(context.now_of(&snapshot));
+        let at = CcusageOptions::at(context.query_time(&snapshot));
         let options = CcusageOptions { costs: !args.no_cost, ..at.agents(import::ccusage_agents()) };
         return Ok(export::ccusage(&snapshot, &report, options, out)?);
     }
     let mut answer = snapshot.report(&report)?;
     if answer.total.requests == 0 && !filters.is_empty() {
         let resolved = report_filters::resolve(&snapshot, &filters)?;
-        resolved.notes.iter().for_each(|note| say(note));
+        resolved.notes.iter().for_each(|note| print_message(note));
         if resolved.is_changed {
             report = filtered(unfiltered, &resolved.filters)?;
             answer = snapshot.report(&report)?;
@@ -234,12 +233,12 @@ pub(crate) fn run(
         if context.json {
             return output::json(out, &AsSealed { answer, sealed, restated_earlier: &earlier });
         }
-        grid::write(&answer, grid::Shown { share: rows.share, wide: args.wide }, out)?;
+        report_table::write(&answer, report_table::Shown { share: rows.share, wide: args.wide }, out)?;
         priced(&answer, out)?;
-        return super::seal::stands_on(sealed, &earlier, out);
+        return super::seal::print_basis(sealed, &earlier, out);
     }
     if context.json {
-        return output::json(out, &ReportAnswer { table: answer, outcomes: efficiency });
+        return output::json(out, &FullReport { table: answer, outcomes: efficiency });
     }
     if args.csv {
         return csv::write(&answer, out);
@@ -248,12 +247,12 @@ pub(crate) fn run(
         return markdown::write(&answer, out);
     }
     import_command::warn_of_outdated(&snapshot, context);
-    grid::write(&answer, grid::Shown { share: rows.share, wide: args.wide }, out)?;
+    report_table::write(&answer, report_table::Shown { share: rows.share, wide: args.wide }, out)?;
     if left_out > 0 {
         writeln!(out, "{} not shown; the total includes them", output::counted(left_out as u64, "row"))?;
     }
     priced(&answer, out)?;
-    efficiency.map_or(Ok(()), |found| outcomes(&found, out))
+    efficiency.map_or(Ok(()), |efficiency| outcomes(&efficiency, out))
 }
 
 /// Builds the query without filters: keys, range and prices.
@@ -314,11 +313,11 @@ fn draw(
     let figure = of_use.map_or_else(|| chart::Figure::of(answer), Ok)?;
     if let Some(file) = &args.svg {
         super::checkpoint::replace(file, chart::svg(&figure), context)?;
-        say(&format!("wrote {}", file.display()));
+        print_message(&format!("wrote {}", file.display()));
     }
     if let Some(file) = &args.png {
         super::checkpoint::replace(file, chart::png(&figure)?, context)?;
-        say(&format!("wrote {}", file.display()));
+        print_message(&format!("wrote {}", file.display()));
     }
     if in_terminal {
         let drawn = chart::text(&figure, output::width(), colours(!io::stdout().is_terminal()));
@@ -335,7 +334,7 @@ fn use_of_windows(
     context: &Context,
 ) -> Result<Option<chart::Figure>, Failure> {
     const USUAL: i64 = 7 * DAY;
-    let (now, zone) = (context.now_of(snapshot), context.zone());
+    let (now, zone) = (context.query_time(snapshot), context.zone());
     let provider = match &args.provider[..] {
         [only] => only.as_str().to_owned(),
         [] => match active_provider(snapshot.view(), now)? {
@@ -354,7 +353,7 @@ fn use_of_windows(
 
 /// Order, limit and form of the rows.
 struct Rows {
-    sort: Option<Sort>,
+    sort: Option<RowOrder>,
     top: Option<u32>,
     share: bool,
 }
@@ -362,8 +361,8 @@ struct Rows {
 impl Rows {
     /// Sorts and limits the rows. Returns how many are left out.
     fn arrange(&self, answer: &mut ReportTable) -> usize {
-        let by_size = if report_rows::shares_are_of_cost(answer) { Sort::Cost } else { Sort::Tokens };
-        let sort = self.sort.unwrap_or(if self.top.is_some() { by_size } else { Sort::Key });
+        let by_size = if report_rows::shares_are_of_cost(answer) { RowOrder::Cost } else { RowOrder::Tokens };
+        let sort = self.sort.unwrap_or(if self.top.is_some() { by_size } else { RowOrder::Key });
         let top = self.top.map(|top| usize::try_from(top).unwrap_or(usize::MAX));
         report_rows::arrange(answer, sort, top)
     }
@@ -385,7 +384,7 @@ fn priced(answer: &ReportTable, out: &mut dyn Write) -> Result<(), Failure> {
             _ if source.table.is_none() => String::new(),
             number => format!(", and {} of your own", output::counted(number as u64, "price")),
         };
-        writeln!(out, "computed by {}{own}", super::price::told(source))?;
+        writeln!(out, "computed by {}{own}", super::price::source_text(source))?;
     }
     if cost.unpriced_requests > 0 && (cost.usd.is_some() || source.table.is_some()) {
         writeln!(
@@ -407,16 +406,20 @@ struct AsSealed<'s> {
     restated_earlier: &'s [Seal],
 }
 
-fn outcomes(found: &Efficiency, out: &mut dyn Write) -> Result<(), Failure> {
-    if found.productive + found.empty + found.blocked == 0 {
+fn outcomes(efficiency: &Efficiency, out: &mut dyn Write) -> Result<(), Failure> {
+    if efficiency.productive + efficiency.empty + efficiency.blocked == 0 {
         return Ok(writeln!(out, "no record has the label outcome: `record --label outcome=productive` states one")?);
     }
-    writeln!(out, "sessions: {} productive, {} empty, {} blocked", found.productive, found.empty, found.blocked)?;
-    if let Some(tokens) = found.tokens_per_productive {
+    writeln!(
+        out,
+        "sessions: {} productive, {} empty, {} blocked",
+        efficiency.productive, efficiency.empty, efficiency.blocked
+    )?;
+    if let Some(tokens) = efficiency.tokens_per_productive {
         writeln!(out, "tokens for each productive session: {tokens:.0}")?;
     }
-    let trend = found.trend.map(|trend| format!(", {}", trend.name())).unwrap_or_default();
-    Ok(writeln!(out, "wasted: {:.0} % of the sessions{trend}", found.waste * 100.0)?)
+    let trend = efficiency.trend.map(|trend| format!(", {}", trend.name())).unwrap_or_default();
+    Ok(writeln!(out, "wasted: {:.0} % of the sessions{trend}", efficiency.waste * 100.0)?)
 }
 
 fn price_list(path: &Path, context: &Context) -> Result<Prices, Failure> {

@@ -2,7 +2,7 @@
 
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
-use crate::present::failure::say;
+use crate::present::failure::print_message;
 use crate::readers::price::Prices;
 use crate::report::{Report, ReportKey};
 
@@ -55,7 +55,7 @@ pub(crate) fn resolve(snapshot: &Snapshot<'_>, filters: &[(ReportKey, String)]) 
 pub(crate) fn project_of(name: &str, snapshot: &Snapshot<'_>) -> Result<String> {
     let resolved = resolve(snapshot, &[(ReportKey::Project, name.to_owned())])?;
     if let Some(note) = resolved.notes.first().filter(|_| resolved.is_changed) {
-        say(note);
+        print_message(note);
     }
     Ok(resolved.filters.into_iter().next().map_or_else(|| name.to_owned(), |(_, project)| project))
 }

@@ -10,7 +10,7 @@ use crate::usage::Usage;
 
 /// Sort order of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Sort {
+pub(crate) enum RowOrder {
     /// The keys, ascending
     Key,
     /// Tokens, the largest first
@@ -22,12 +22,12 @@ pub(crate) enum Sort {
 }
 
 /// Sorts the rows and keeps the first `top` of them. Returns how many rows are left out.
-pub(crate) fn arrange(table: &mut ReportTable, sort: Sort, top: Option<usize>) -> usize {
+pub(crate) fn arrange(table: &mut ReportTable, sort: RowOrder, top: Option<usize>) -> usize {
     match sort {
-        Sort::Key => {}
-        Sort::Tokens => table.rows.sort_by_key(|row| Reverse(row.usage.tokens.total())),
-        Sort::Cost => table.rows.sort_by_key(|row| Reverse(amount(&row.usage))),
-        Sort::Requests => table.rows.sort_by_key(|row| Reverse(row.usage.requests)),
+        RowOrder::Key => {}
+        RowOrder::Tokens => table.rows.sort_by_key(|row| Reverse(row.usage.tokens.total())),
+        RowOrder::Cost => table.rows.sort_by_key(|row| Reverse(amount(&row.usage))),
+        RowOrder::Requests => table.rows.sort_by_key(|row| Reverse(row.usage.requests)),
     }
     let all = table.rows.len();
     table.rows.truncate(top.unwrap_or(all));

@@ -4,17 +4,17 @@ use std::io::Write;
 
 use clap::Args;
 
-use super::call::CallArgs;
+use super::amend_void::answer;
+use super::call_args::CallArgs;
 use super::context::Context;
-use super::correct::answer;
-use super::fields::{count, duration};
+use super::record_flags::{count, duration};
 use crate::api::{self, reserve::Reserved};
 use crate::budget::{Ask, Tier};
 use crate::model::error::Error;
 use crate::model::event::EventId;
 use crate::model::provider::ProviderId;
 use crate::present::clock::short;
-use crate::present::failure::{Failure, say};
+use crate::present::failure::{Failure, print_message};
 use crate::present::output::{Answer, counted};
 
 /// Reserve tokens for a call, if the provider's windows have room
@@ -35,7 +35,7 @@ pub(crate) struct ReserveArgs {
     #[arg(long = "for", value_name = "DURATION", default_value = "10m", value_parser = duration)]
     ttl: i64,
     /// The account
-    #[arg(long, value_parser = super::fields::text)]
+    #[arg(long, value_parser = super::record_flags::text)]
     account: Option<String>,
     /// The model of the call; some models have their own quota
     #[arg(long)]
@@ -47,7 +47,7 @@ pub(crate) struct ReserveArgs {
     #[arg(long)]
     allow_undeclared: bool,
     /// A name for this reservation: a repeated call with the same key finds the first one
-    #[arg(long, value_parser = super::fields::text)]
+    #[arg(long, value_parser = super::record_flags::text)]
     key: Option<String>,
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn reserve(args: &ReserveArgs, context: &Context, out: &mut dyn Write
     }
     let reserved = match api::reserve::make(&ledger, &ask, args.tokens, args.ttl, args.key.as_deref(), now) {
         Err(error @ (Error::OverBudget { .. } | Error::Gated { .. })) => {
-            say(&error.to_string());
+            print_message(&error.to_string());
             return Err(Failure::Wait);
         }
         done => done?,
@@ -95,7 +95,7 @@ pub(crate) struct SettleArgs {
 
 pub(crate) fn settle(args: &SettleArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let now = context.now();
-    let ledger = context.write_known()?;
+    let ledger = context.write_existing()?;
     let reserved = api::reserve::reserved(&ledger, args.reservation)?;
     let (record, nested) = args.call.records(Some(&reserved.provider), context)?;
     let ledger = ledger.source(args.call.source.clone());
@@ -116,7 +116,7 @@ pub(crate) struct ReleaseArgs {
 }
 
 pub(crate) fn release(args: &ReleaseArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let ledger = context.write_known()?;
+    let ledger = context.write_existing()?;
     let outcome = ledger.release(args.reservation, &args.reason, context.now())?;
     answer(&ledger, outcome, context, out)
 }

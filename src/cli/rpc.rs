@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::context::Context;
 use super::{json_rpc, key_file};
-use crate::api::service::{Clock, Service};
+use crate::api::service::{Service, ServiceClock};
 use crate::ledger::Ledger;
 use crate::present::failure::Failure;
 
@@ -35,8 +35,10 @@ pub(crate) struct RpcArgs {
 /// Creates the operations on a ledger, with the options of the command line.
 pub(crate) fn service(ledger: Ledger, key: Option<&PathBuf>, context: &Context) -> Result<Service, Failure> {
     let fixed = context.fixed_now();
-    let clock =
-        Clock { named: context.named_now(), now: Box::new(move || fixed.unwrap_or_else(|| chrono::Utc::now().into())) };
+    let clock = ServiceClock {
+        named: context.named_now(),
+        now: Box::new(move || fixed.unwrap_or_else(|| chrono::Utc::now().into())),
+    };
     let signer = key.map(|file| key_file::read(file, context)).transpose()?;
     Ok(Service::new(ledger, clock, context.zone(), signer))
 }

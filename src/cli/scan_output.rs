@@ -17,7 +17,7 @@ use crate::model::invariant::bug;
 use crate::model::provider::ProviderId;
 use crate::model::time::{HOUR, Timestamp};
 use crate::present::clock::short;
-use crate::present::failure::{Failure, say};
+use crate::present::failure::{Failure, print_message};
 use crate::present::output::{Answer, Plain};
 use crate::readers::exhaustion::reset::Reset;
 use crate::readers::exhaustion::{Exhaustion, ScanVerdict, Stream, decode, detect, judge};
@@ -98,7 +98,7 @@ impl ScanOutputArgs {
         let (stdout, stderr) = (self.stdout.as_deref().map(captured), self.stderr.as_deref().map(captured));
         let read = |stream: &Option<io::Result<String>>| stream.as_ref().and_then(|text| text.as_ref().ok().cloned());
         match judge(provider, read(&stdout).as_deref(), read(&stderr).as_deref(), self.exit_code) {
-            ScanVerdict::Exhausted(found) => Ok(Some(found)),
+            ScanVerdict::Exhausted(exhaustion) => Ok(Some(exhaustion)),
             ScanVerdict::NotExhausted => Ok(None),
             ScanVerdict::Unreliable => {
                 let named = [(&self.stdout, stdout), (&self.stderr, stderr)];
@@ -129,7 +129,7 @@ struct Scanned<'a> {
 pub(crate) fn run(args: &ScanOutputArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     context.refuse_as_of("this command writes")?;
     let provider = args.provider.as_str();
-    let Some(found) = args.scan(context)? else {
+    let Some(exhaustion) = args.scan(context)? else {
         if context.json {
             let (rule, excerpt, model, resets_at, position) = (None, None, None, None, None);
             let none = Scanned { provider, exhausted: false, rule, excerpt, model, resets_at, position };
@@ -137,19 +137,19 @@ pub(crate) fn run(args: &ScanOutputArgs, context: &Context, out: &mut dyn Write)
         }
         return Ok(writeln!(out, "{provider}: no sign of an exhausted quota")?);
     };
-    let time_at = found.at.filter(|at| *at <= context.now());
-    let occurred_at = args.occurred_at.or(time_at).unwrap_or_else(|| context.now());
-    let own = args.model.as_deref().filter(|_| found.of_its_model);
-    let model = found.model.as_deref().or(own);
-    let reset = found.reset(occurred_at, context.zone());
+    let time_in_output = exhaustion.at.filter(|at| *at <= context.now());
+    let occurred_at = args.occurred_at.or(time_in_output).unwrap_or_else(|| context.now());
+    let own = args.model.as_deref().filter(|_| exhaustion.of_its_model);
+    let model = exhaustion.model.as_deref().or(own);
+    let reset = exhaustion.reset(occurred_at, context.zone());
     let outcome = if args.dry_run {
         None
     } else {
-        match append(args, context, &found, model, reset.as_ref(), occurred_at) {
+        match append(args, context, &exhaustion, model, reset.as_ref(), occurred_at) {
             Ok(outcome) => Some(outcome),
             // The answer is valid even if the ledger cannot record it.
             Err(Failure::Ledger(error @ (Error::ReadOnly { .. } | Error::DiskFull))) => {
-                say(&format!("the refusal was not recorded: {error}"));
+                print_message(&format!("the refusal was not recorded: {error}"));
                 None
             }
             Err(failure) => return Err(failure),
@@ -158,18 +158,18 @@ pub(crate) fn run(args: &ScanOutputArgs, context: &Context, out: &mut dyn Write)
     let resets_at = reset.as_ref().and_then(|reset| reset.at);
     if context.json {
         let position = outcome.map(|outcome| outcome.position().get());
-        let (rule, excerpt) = (Some(found.rule), Some(found.excerpt.as_str()));
+        let (rule, excerpt) = (Some(exhaustion.rule), Some(exhaustion.excerpt.as_str()));
         Answer::new(Scanned { provider, exhausted: true, rule, excerpt, model, resets_at, position }).write(out)?;
     } else {
         let whose = model.map_or_else(|| provider.to_owned(), |model| format!("{provider}, {model}"));
-        tell(&whose, &found, reset.as_ref(), outcome, context, out)?;
+        print(&whose, &exhaustion, reset.as_ref(), outcome, context, out)?;
     }
     if args.wait { Err(Failure::Wait) } else { Ok(()) }
 }
 
-fn tell(
+fn print(
     whose: &str,
-    found: &Exhaustion,
+    exhaustion: &Exhaustion,
     reset: Option<&Reset>,
     outcome: Option<Outcome>,
     context: &Context,
@@ -184,7 +184,7 @@ fn tell(
         None => String::new(),
     };
     writeln!(out, "{}: the quota is used up{until}", Plain(whose))?;
-    writeln!(out, "  {}: {}", found.rule, Plain(&found.excerpt))?;
+    writeln!(out, "  {}: {}", exhaustion.rule, Plain(&exhaustion.excerpt))?;
     match outcome {
         Some(Outcome::Appended { position, .. }) => writeln!(out, "  recorded at position {position}")?,
         Some(Outcome::Existing { position, .. }) => {
@@ -198,7 +198,7 @@ fn tell(
 fn append(
     args: &ScanOutputArgs,
     context: &Context,
-    found: &Exhaustion,
+    exhaustion: &Exhaustion,
     model: Option<&str>,
     reset: Option<&Reset>,
     occurred_at: Timestamp,
@@ -211,14 +211,14 @@ fn append(
         _ => format!("hour {}", occurred_at.millis().div_euclid(HOUR)),
     };
     let named = account.as_deref().unwrap_or_default();
-    let key = ["quota-exhausted", named, found.rule, &found.excerpt, &moment].join("\0");
+    let key = ["quota-exhausted", named, exhaustion.rule, &exhaustion.excerpt, &moment].join("\0");
     let fact = QuotaExhausted {
         provider: args.provider.clone(),
         account,
         model: model.map(str::to_owned),
         resets_at,
-        rule: found.rule.to_owned(),
-        excerpt: found.excerpt.clone(),
+        rule: exhaustion.rule.to_owned(),
+        excerpt: exhaustion.excerpt.clone(),
     };
     let now = context.now();
     let event = NewEvent::new(fact, occurred_at).source("cli").id(EventId::from_key(args.provider.as_str(), &key));
@@ -240,25 +240,25 @@ fn captured(path: &Path) -> io::Result<String> {
 
 /// Returns at most `most` bytes of the end of an input. If bytes were dropped, starts at a line.
 fn tail(input: &mut dyn Read, most: usize) -> io::Result<String> {
-    let (mut kept, mut head, mut cut) = (Vec::new(), Vec::new(), false);
+    let (mut kept_bytes, mut head, mut cut) = (Vec::new(), Vec::new(), false);
     loop {
         // Buffer twice the size and drop the first half, so that each byte moves only once.
-        let read = input.take(2 * most as u64 - kept.len() as u64).read_to_end(&mut kept)?;
+        let read = input.take(2 * most as u64 - kept_bytes.len() as u64).read_to_end(&mut kept_bytes)?;
         if head.is_empty() {
-            head = kept.iter().take(4).copied().collect();
+            head = kept_bytes.iter().take(4).copied().collect();
         }
-        if kept.len() > most {
+        if kept_bytes.len() > most {
             // Drop an even number of bytes, because the text may be UTF-16.
-            kept.drain(..(kept.len() - most).next_multiple_of(2));
+            kept_bytes.drain(..(kept_bytes.len() - most).next_multiple_of(2));
             cut = true;
         }
         if read == 0 {
             break;
         }
     }
-    let text = decode(&head, &kept);
-    let whole = text.split_once('\n').filter(|_| cut).map(|(_, lines)| lines.to_owned());
-    Ok(whole.unwrap_or(text))
+    let text = decode(&head, &kept_bytes);
+    let without_first_line = text.split_once('\n').filter(|_| cut).map(|(_, lines)| lines.to_owned());
+    Ok(without_first_line.unwrap_or(text))
 }
 
 #[cfg(test)]
@@ -269,8 +269,11 @@ mod tests {
     fn the_end_is_kept() {
         for length in [0, 1, 7, 8, 9, 15, 16, 17, 40] {
             let text: String = ('a'..='z').cycle().take(length).collect();
-            let kept = tail(&mut text.as_bytes(), 8).unwrap();
-            assert!(text.ends_with(&kept) && kept.len() <= 8 && kept.len() + 1 >= length.min(8), "{length}: {kept}");
+            let kept_bytes = tail(&mut text.as_bytes(), 8).unwrap();
+            assert!(
+                text.ends_with(&kept_bytes) && kept_bytes.len() <= 8 && kept_bytes.len() + 1 >= length.min(8),
+                "{length}: {kept_bytes}"
+            );
         }
         assert_eq!(tail(&mut &b"{\"cut\":\n{}"[..], 8).unwrap(), "{}", "the rest of a line is no line");
         let wide: Vec<u8> = "\u{feff}first\nlast".encode_utf16().flat_map(u16::to_le_bytes).collect();

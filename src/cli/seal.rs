@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::amend_void::answer;
 use super::context::Context;
-use super::correct::answer;
 use super::key_file;
 use crate::ledger::{Ledger, Snapshot};
 use crate::model::event::{Payload, Position};
@@ -73,7 +73,7 @@ pub(crate) fn find(ledger: &Ledger, which: Option<Position>, now: Timestamp) -> 
 }
 
 /// Prints the seal of a report, later events, and earlier seals that were restated.
-pub(crate) fn stands_on(seal: &Seal, earlier: &[Seal], out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn print_basis(seal: &Seal, earlier: &[Seal], out: &mut dyn Write) -> Result<(), Failure> {
     let sealed = &seal.sealed;
     let since = sealed.since.map(|since| format!(" from {since}")).unwrap_or_default();
     writeln!(

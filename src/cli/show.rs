@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::context::Context;
-use super::pretty::pretty;
-use super::target::Target;
+use super::event_ref::Target;
+use super::json_indent::pretty;
 use crate::ledger::Snapshot;
 use crate::merkle::InclusionProof;
 use crate::model::error::Error;
@@ -46,7 +46,7 @@ struct CountsAs {
 
 /// One event.
 #[derive(Serialize)]
-struct EventAnswer<'a> {
+struct ShownEvent<'a> {
     position: Position,
     leaf: String,
     /// Who erased its body, when and why. Then `event` is the tombstone.
@@ -77,15 +77,18 @@ impl TombstoneAnswer {
         if position > snapshot.head()?.position {
             return Ok(Self { position, at: None, author: None, reason: None });
         }
-        let word = snapshot.event(position)?;
-        let at = Some(word.occurred_at);
-        match word.payload {
+        let event = snapshot.event(position)?;
+        let at = Some(event.occurred_at);
+        match event.payload {
             Payload::EventShredded(data) => Ok(Self { position, at, author: data.author, reason: Some(data.reason) }),
-            _ => Err(Error::damaged(position, "an event is shredded by this one, which does not say so").into()),
+            _ => {
+                Err(Error::damaged(position, "an event is a tombstone that refers to this one, which does not name it")
+                    .into())
+            }
         }
     }
 
-    fn told(&self, zone: Zone) -> String {
+    fn describe(&self, zone: Zone) -> String {
         let at = self.at.map_or_else(|| ", later than this".to_owned(), |at| format!(", {}", full(at, zone)));
         let author = self.author.as_ref().map(|author| format!(", requested by {author}")).unwrap_or_default();
         let reason = self.reason.as_ref().map(|reason| format!("; {reason}")).unwrap_or_default();
@@ -117,11 +120,11 @@ pub(crate) fn run(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Re
     };
     let line = snapshot.stored(position)?;
     let tombstone = Tombstone::read(position, &line)?;
-    let kept = tombstone.map_or(line.as_str(), |tombstone| tombstone.kept);
-    let event = Event::from_line(position, kept)?;
-    let on_one_line = on_one_line(kept);
+    let stored_line = tombstone.map_or(line.as_str(), |tombstone| tombstone.kept);
+    let event = Event::from_line(position, stored_line)?;
+    let on_one_line = on_one_line(stored_line);
     let void = snapshot.is_void(event.id)?;
-    let shown = EventAnswer {
+    let shown = ShownEvent {
         position,
         leaf: snapshot.leaf(position)?.to_string(),
         shredded: tombstone.map(|tombstone| TombstoneAnswer::read(tombstone.by, &snapshot)).transpose()?,
@@ -132,7 +135,7 @@ pub(crate) fn run(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Re
         proof: prove(position, &snapshot)?,
         event: serde_json::from_str(&on_one_line)?,
     };
-    let shown = weigh(shown, &event, &snapshot)?;
+    let shown = set_current_state(shown, &event, &snapshot)?;
     if context.json {
         return Answer::new(shown).write(out);
     }
@@ -146,9 +149,9 @@ pub(crate) fn run(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Re
         writeln!(out, "as       {}", crate::present::output::Plain(&record(&now.record)))?;
     }
     if let Some(shredded) = &shown.shredded {
-        writeln!(out, "shredded {}", crate::present::output::Plain(&shredded.told(zone)))?;
+        writeln!(out, "shredded {}", crate::present::output::Plain(&shredded.describe(zone)))?;
     }
-    writeln!(out, "{}", pretty(kept))?;
+    writeln!(out, "{}", pretty(stored_line))?;
     let Some(proof) = &shown.proof else {
         return Ok(writeln!(out, "proof    none: the tree is damaged; run `usage-ledger verify`")?);
     };
@@ -176,19 +179,19 @@ fn prove(position: Position, snapshot: &Snapshot<'_>) -> Result<Option<Proof>, F
 
 /// Finds the record with a key, of any provider in this ledger.
 fn by_key(key: &str, snapshot: &Snapshot<'_>) -> Result<Position, Failure> {
-    let mut found = BTreeMap::new();
+    let mut records = BTreeMap::new();
     for account in accounts(snapshot.view())? {
         if let Some(position) = snapshot.find(&account.provider, key)? {
-            found.insert(position, account.provider);
+            records.insert(position, account.provider);
         }
     }
-    match found.first_key_value() {
+    match records.first_key_value() {
         None => Err(Error::NotFound { what: format!("with the position, id or key `{key}`") }.into()),
-        Some((position, _)) if found.len() == 1 => Ok(*position),
+        Some((position, _)) if records.len() == 1 => Ok(*position),
         Some(_) => {
-            let providers: Vec<_> = found.into_values().collect();
+            let providers: Vec<_> = records.into_values().collect();
             Err(Failure::usage(format!(
-                "several providers have a record with the key `{key}`: say --provider with one of {}",
+                "several providers have a record with the key `{key}`: give --provider with one of {}",
                 providers.join(", ")
             )))
         }
@@ -196,7 +199,11 @@ fn by_key(key: &str, snapshot: &Snapshot<'_>) -> Result<Position, Failure> {
 }
 
 /// Sets whether the event is in effect, and the current values of a token record.
-fn weigh<'a>(mut shown: EventAnswer<'a>, event: &Event, snapshot: &Snapshot<'_>) -> Result<EventAnswer<'a>, Failure> {
+fn set_current_state<'a>(
+    mut shown: ShownEvent<'a>,
+    event: &Event,
+    snapshot: &Snapshot<'_>,
+) -> Result<ShownEvent<'a>, Failure> {
     match &event.payload {
         Payload::TokensRecorded(_) => {
             let effective = snapshot.effective(shown.position)?;
@@ -216,7 +223,7 @@ fn weigh<'a>(mut shown: EventAnswer<'a>, event: &Event, snapshot: &Snapshot<'_>)
     Ok(shown)
 }
 
-fn state(shown: &EventAnswer<'_>) -> String {
+fn state(shown: &ShownEvent<'_>) -> String {
     match &shown.counts_as {
         _ if shown.void => "no: it is withdrawn".to_owned(),
         Some(now) if shown.amended => format!("as amended at position {}", now.position),

@@ -6,9 +6,9 @@ use clap::{ArgGroup, Args};
 use serde::Serialize;
 
 use super::context::Context;
-use super::fields;
+use super::event_ref::Target;
 use super::override_usage::author;
-use super::target::Target;
+use super::record_flags;
 use crate::ledger::{Shred, Shredding};
 use crate::model::error::Error;
 use crate::model::event::Position;
@@ -36,19 +36,19 @@ pub(crate) struct ShredArgs {
     #[arg(value_name = "POSITION|ID")]
     event: Vec<Target>,
     /// All records of this project and the import notes of their logs; may be repeated
-    #[arg(long, value_name = "NAME", value_parser = fields::text)]
+    #[arg(long, value_name = "NAME", value_parser = record_flags::text)]
     project: Vec<String>,
     /// All records of this conversation and the import notes of its log; may be repeated
-    #[arg(long, value_name = "ID", value_parser = fields::text)]
+    #[arg(long, value_name = "ID", value_parser = record_flags::text)]
     conversation: Vec<String>,
     /// All records with this label; may be repeated
-    #[arg(long, value_name = "NAME=VALUE", value_parser = fields::label)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = record_flags::label)]
     label: Vec<(String, String)>,
     /// The reason; the ledger keeps it
-    #[arg(long, value_name = "TEXT", value_parser = fields::text, required_unless_present = "finish")]
+    #[arg(long, value_name = "TEXT", value_parser = record_flags::text, required_unless_present = "finish")]
     reason: Option<String>,
     /// The person who requests it; the ledger keeps the name [default: the user's name]
-    #[arg(long, value_name = "NAME", value_parser = fields::text)]
+    #[arg(long, value_name = "NAME", value_parser = record_flags::text)]
     author: Option<String>,
     /// List the events that would be shredded, and change nothing
     #[arg(long)]
@@ -68,10 +68,10 @@ struct ShredAnswer<'a> {
 }
 
 pub(crate) fn run(args: &ShredArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let ledger = context.write_known()?;
+    let ledger = context.write_existing()?;
     if args.finish {
         ledger.erase()?;
-        return tell(&[], &[], Some(true), "the file holds nothing of what was shredded", context, out);
+        return print(&[], &[], Some(true), "the file holds nothing of what was shredded", context, out);
     }
     let mut shred =
         Shred::because(args.reason.as_deref().unwrap_or_default()).author(args.author.clone().unwrap_or_else(author));
@@ -87,7 +87,7 @@ pub(crate) fn run(args: &ShredArgs, context: &Context, out: &mut dyn Write) -> R
     if args.dry_run {
         let events = ledger.would_shred(&shred)?;
         let what = format!("{} would be shredded{}", counted(events.len() as u64, "event"), at(&events));
-        return tell(&events, &[], None, &what, context, out);
+        return print(&events, &[], None, &what, context, out);
     }
     let Shredding { events, still, erased, unerased } = ledger.shred(&shred, context.now())?;
     let what = if events.is_empty() {
@@ -97,11 +97,11 @@ pub(crate) fn run(args: &ShredArgs, context: &Context, out: &mut dyn Write) -> R
         format!("{} shredded{}", counted(events.len() as u64, "event"), at(&events))
     };
     let erased = (erased || unerased.is_some()).then_some(erased);
-    tell(&events, &still, erased, &what, context, out)?;
+    print(&events, &still, erased, &what, context, out)?;
     unerased.map_or(Ok(()), |error: Error| Err(error.into()))
 }
 
-fn tell(
+fn print(
     events: &[Position],
     still: &[Position],
     erased: Option<bool>,
@@ -118,7 +118,7 @@ fn tell(
         let hold = if still.len() == 1 { "holds" } else { "hold" };
         writeln!(
             out,
-            "{lines} still {hold} a name, as part of what stays{}: look with `usage-ledger show`",
+            "{lines} still {hold} a name in a part that remains{}: look with `usage-ledger show`",
             at(still)
         )?;
     }

@@ -53,7 +53,7 @@ pub(crate) fn run(args: &SqlArgs, context: &Context, out: &mut dyn Write) -> Res
     }
     let ledger = context.read()?;
     let snapshot = context.snapshot(&ledger)?;
-    let now = context.now_of(&snapshot);
+    let now = context.query_time(&snapshot);
     if args.csv {
         let mut lines = CsvRows(csv::Writer::from_writer(out));
         query(&snapshot, now, &statement, &mut lines)?;

@@ -16,9 +16,9 @@ use crate::model::provider::{ProviderId, similar_to};
 use crate::model::time::{Timestamp, Zone};
 use crate::present::bars;
 use crate::present::clock::short;
-use crate::present::failure::{Failure, say};
+use crate::present::decision_text;
+use crate::present::failure::{Failure, print_message};
 use crate::present::output::{Answer, Plain, counted, used, wrapped};
-use crate::present::wording;
 
 /// Show the active provider and the quota windows of every provider
 ///
@@ -37,9 +37,9 @@ pub(crate) struct StatusArgs {
 }
 
 /// Warns about an event with a recording time in the future.
-pub(crate) fn warn_of_clock(state: &StatusState) {
+pub(crate) fn warn_about_clock(state: &StatusState) {
     if let Some(Ahead { position, recorded_at }) = &state.recorded_ahead {
-        say(&format!(
+        print_message(&format!(
             "position {position} is recorded at {recorded_at}, which is in the future: a clock was ahead; \
              `usage-ledger doctor` explains the effect"
         ));
@@ -49,7 +49,7 @@ pub(crate) fn warn_of_clock(state: &StatusState) {
 pub(crate) fn run(args: &StatusArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let ledger = context.read()?;
     let snapshot = context.snapshot(&ledger)?;
-    let now = context.now_of(&snapshot);
+    let now = context.query_time(&snapshot);
     let mut answer = api::status::answer(&snapshot, now)?;
     if let Some(provider) = &args.provider {
         only(provider, &mut answer.state.status)?;
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &StatusArgs, context: &Context, out: &mut dyn Write) -> 
     if context.json {
         return Answer::new(answer).write(out);
     }
-    warn_of_clock(&answer.state);
+    warn_about_clock(&answer.state);
     import::warn_of_outdated(&snapshot, context);
     let (status, suggested) = (answer.state.status, answer.state.suggested_limits);
     let zone = context.zone();
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &StatusArgs, context: &Context, out: &mut dyn Write) -> 
         return since_switch(&status, zone, out);
     }
     if let Some(pause) = &status.paused {
-        for line in wrapped(&wording::pause(pause, now, zone), 80) {
+        for line in wrapped(&decision_text::pause(pause, now, zone), 80) {
             writeln!(out, "{line}")?;
         }
         writeln!(out)?;
@@ -141,8 +141,8 @@ fn one(
     for (name, window) in [("session", &usage.session), ("weekly", &usage.weekly)] {
         let [first, second] = bars::lines(name, window, now, zone);
         writeln!(out, "{first}\n{second}")?;
-        if let Some(said) = wording::said(window, now).filter(|_| usage.metered) {
-            told("", &said, out)?;
+        if let Some(reading) = decision_text::reading(window, now).filter(|_| usage.metered) {
+            print_named("", &reading, out)?;
         }
     }
     for pool in &usage.pools {
@@ -156,15 +156,19 @@ fn one(
     }
     writeln!(out, "  all time {}", used(&usage.all_time))?;
     for refused in usage.exhausted.iter().chain(&usage.exhausted_models) {
-        told("refused", &wording::refusal(refused, now, zone), out)?;
+        print_named("refused", &decision_text::refusal(refused, now, zone), out)?;
     }
     if let Some(forecast) = &usage.session.forecast {
-        let outlook = wording::outlook(forecast, usage.session.resets_at, now, zone);
-        let parts = [Some(wording::rate(forecast)), outlook].into_iter().flatten().collect::<Vec<_>>();
-        told("burn", &parts.join(", "), out)?;
+        let outlook = decision_text::outlook(forecast, usage.session.resets_at, now, zone);
+        let parts = [Some(decision_text::rate(forecast)), outlook].into_iter().flatten().collect::<Vec<_>>();
+        print_named("burn", &parts.join(", "), out)?;
     }
-    if let Some(risk) = usage.weekly.forecast.and_then(|told| wording::risk(&told, usage.weekly.resets_at, now, zone)) {
-        told("", &format!("week: {risk}"), out)?;
+    if let Some(risk) = usage
+        .weekly
+        .forecast
+        .and_then(|print_named| decision_text::risk(&print_named, usage.weekly.resets_at, now, zone))
+    {
+        print_named("", &format!("week: {risk}"), out)?;
     }
     let gate = if verdict.gated { " (gated)" } else { "" };
     writeln!(out, "  mode     {}{gate}", verdict.mode.name())?;
@@ -179,7 +183,7 @@ fn one(
 }
 
 /// Prints a text after its name, with further lines indented.
-fn told(name: &str, text: &str, out: &mut dyn Write) -> Result<(), Failure> {
+fn print_named(name: &str, text: &str, out: &mut dyn Write) -> Result<(), Failure> {
     for (number, line) in wrapped(text, 69).into_iter().enumerate() {
         writeln!(out, "  {:<9}{line}", if number == 0 { name } else { "" })?;
     }

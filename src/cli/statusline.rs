@@ -18,12 +18,12 @@ use crate::model::humanize::duration::countdown;
 use crate::model::humanize::number::scaled;
 use crate::model::provider::ProviderId;
 use crate::model::time::{MINUTE, Timestamp};
-use crate::present::bars::cells;
-use crate::present::failure::{Failure, say};
+use crate::present::bars::bar_cells;
+use crate::present::decision_text::length;
+use crate::present::failure::{Failure, print_message};
 use crate::present::money::dollars;
 use crate::present::output::{Answer, Plain};
 use crate::present::tint::tint;
-use crate::present::wording::length;
 use crate::readers::quota::{self, QuotaFormat};
 use crate::report::{Report, ReportKey};
 use crate::usage::{Cost, Pause, WindowUsage, accounts, active_provider, paused};
@@ -75,17 +75,17 @@ struct StatuslineInput {
 }
 
 pub(crate) fn run(args: &StatuslineArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let told = tell(args, context);
+    let input = input(args, context);
     if context.json
-        && let Ok(Some(told)) = &told
+        && let Ok(Some(input)) = &input
     {
-        return Answer::new(told).write(out);
+        return Answer::new(input).write(out);
     }
-    let line = match told {
-        Ok(Some(told)) => Style::of(args).line(&told),
+    let line = match input {
+        Ok(Some(input)) => Style::of(args).line(&input),
         Ok(None) => "usage-ledger: nothing recorded yet".to_owned(),
         Err(failure) => {
-            failure.message().iter().for_each(|message| say(message));
+            failure.message().iter().for_each(|message| print_message(message));
             "usage-ledger: not available".to_owned()
         }
     };
@@ -106,23 +106,23 @@ fn document() -> Option<String> {
     });
     match receive.recv_timeout(PATIENCE).ok()? {
         Ok(text) if text.len() as u64 > LONGEST => {
-            say(&format!("the document is longer than {LONGEST} bytes: left out"));
+            print_message(&format!("the document is longer than {LONGEST} bytes: left out"));
             None
         }
         Ok(text) => Some(text).filter(|text| !text.trim().is_empty()),
         Err(error) => {
-            say(&format!("the document cannot be read ({error}): left out"));
+            print_message(&format!("the document cannot be read ({error}): left out"));
             None
         }
     }
 }
 
-fn tell(args: &StatuslineArgs, context: &Context) -> Result<Option<StatuslineInput>, Failure> {
+fn input(args: &StatuslineArgs, context: &Context) -> Result<Option<StatuslineInput>, Failure> {
     let (document, now) = (document(), context.now());
     let observed = document.as_ref().and_then(|text| match quota::observe(QuotaFormat::ClaudeStatusline, text, now) {
         Ok(observed) => Some(observed.of(None, args.account.as_deref())),
         Err(error) => {
-            say(&error.to_string());
+            print_message(&error.to_string());
             None
         }
     });
@@ -131,16 +131,16 @@ fn tell(args: &StatuslineArgs, context: &Context) -> Result<Option<StatuslineInp
     let news = observed.map(|observed| observed.observations).filter(|seen| records && !seen.is_empty());
     if let Some(news) = news {
         // A status line does not wait for other writers. The next document repeats the readings.
-        let kept = context.write_now().map(|ledger| ledger.source("statusline").observe(news, now, now));
-        if !matches!(kept, Ok(Ok(_))) {
-            say(
+        let recorded = context.write_now().map(|ledger| ledger.source("statusline").observe(news, now, now));
+        if !matches!(recorded, Ok(Ok(_))) {
+            print_message(
                 "the readings of the document were not recorded: another process is writing, or the ledger cannot be written",
             );
         }
     }
     let ledger = context.read()?;
     let snapshot = context.snapshot(&ledger)?;
-    let now = context.now_of(&snapshot);
+    let now = context.query_time(&snapshot);
     let named = args.provider.as_ref().map(ProviderId::as_str).or(from_claude).map(str::to_owned);
     let Some(provider) = named.map_or_else(|| active_provider(snapshot.view(), now), |named| Ok(Some(named)))? else {
         return Ok(None);
@@ -193,27 +193,28 @@ impl Style {
     }
 
     /// `anthropic 5h 42% ▕███░░░░░▏ 2h10m · 7d 61% · deep · 1.20M tok today · $3.20 · Opus 4.5 · ctx 37%`
-    fn line(&self, told: &StatuslineInput) -> String {
-        let (usage, verdict) = (&told.status.usage, &told.status.budget);
+    fn line(&self, input: &StatuslineInput) -> String {
+        let (usage, verdict) = (&input.status.usage, &input.status.budget);
         let account = usage.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
         let mut parts = Vec::new();
         let head = format!("{}{account}", usage.provider);
         if usage.metered {
-            parts.push(format!("{head} {}", self.window("5h", &usage.session, true, told.now)));
-            parts.push(self.window("7d", &usage.weekly, false, told.now));
+            parts.push(format!("{head} {}", self.window("5h", &usage.session, true, input.now)));
+            parts.push(self.window("7d", &usage.weekly, false, input.now));
         } else {
             parts.push(format!("{head} no API quota"));
         }
         let wait = verdict.resumes_at.filter(|_| verdict.gated);
-        let wait = wait.map(|at| format!(" {}", countdown(Some(at.millis() - told.now.millis()))));
+        let wait = wait.map(|at| format!(" {}", countdown(Some(at.millis() - input.now.millis()))));
         parts.push(format!("{}{}", verdict.mode, wait.unwrap_or_default()));
-        parts.extend(told.paused.as_ref().map(|pause| format!("paused ({})", Plain(&pause.reason))));
-        parts.extend(told.status.money.iter().filter(|money| money.project.is_none()).map(|money| self.money(money)));
-        parts.push(format!("{} tok today", scaled(told.tokens_today)));
-        parts.extend(told.cost_today.usd.map(dollars));
-        parts.extend(told.session.model.as_ref().map(|model| Plain(model).to_string()));
+        parts.extend(input.paused.as_ref().map(|pause| format!("paused ({})", Plain(&pause.reason))));
+        parts.extend(input.status.money.iter().filter(|money| money.project.is_none()).map(|money| self.money(money)));
+        parts.push(format!("{} tok today", scaled(input.tokens_today)));
+        parts.extend(input.cost_today.usd.map(dollars));
+        parts.extend(input.session.model.as_ref().map(|model| Plain(model).to_string()));
         parts.extend(
-            told.session
+            input
+                .session
                 .context_percent
                 .map(|used| format!("ctx {}", self.painted(&format!("{}%", used.rounded()), used))),
         );
@@ -234,7 +235,7 @@ impl Style {
             return format!("{name} {shown}");
         }
         let left = window.resets_at.map(|end| format!(" {}", countdown(Some(end.millis() - now.millis()))));
-        let full = window.forecast.filter(|told| told.before_reset == Some(true)).and_then(|told| told.used_up_at);
+        let full = window.forecast.filter(|input| input.before_reset == Some(true)).and_then(|input| input.used_up_at);
         let full = full
             .filter(|end| *end > now)
             .map(|end| format!(" (full in {})", countdown(Some(end.millis() - now.millis()))));
@@ -249,7 +250,7 @@ impl Style {
     }
 
     fn bar(&self, percent: Percent) -> String {
-        let filled = cells(percent, CELLS);
+        let filled = bar_cells(percent, CELLS);
         let (full, empty, open, close) = if self.ascii { ("#", "-", "[", "]") } else { ("█", "░", "▕", "▏") };
         let bar = format!("{}{}", full.repeat(filled), empty.repeat(CELLS - filled));
         format!("{open}{}{close}", self.painted(&bar, percent))

@@ -9,7 +9,7 @@ use crate::api::{self, input::SwitchInput};
 use crate::model::event::Payload;
 use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
-use crate::present::failure::{Failure, say};
+use crate::present::failure::{Failure, print_message};
 use crate::present::output::{self, Answer, Plain};
 
 /// Record that work moves to another provider; no counter changes
@@ -27,7 +27,7 @@ pub(crate) struct SwitchArgs {
     #[arg(long, value_name = "RFC3339", value_parser = crate::present::clock::instant)]
     occurred_at: Option<Timestamp>,
     /// A name for this switch: a repeated call with the same key finds the first one
-    #[arg(long, value_parser = super::fields::text)]
+    #[arg(long, value_parser = super::record_flags::text)]
     key: Option<String>,
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &SwitchArgs, context: &Context, out: &mut dyn Write) -> 
     };
     let ledger = context.write()?;
     let (outcome, receipt) = api::switch::switch(&ledger, &input, context.now())?;
-    receipt.warnings.iter().for_each(|warning| say(warning));
+    receipt.warnings.iter().for_each(|warning| print_message(warning));
     if context.json {
         return Answer::new(receipt).write(out);
     }

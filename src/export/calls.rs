@@ -61,13 +61,13 @@ pub(crate) fn each(
 ) -> Result<(), ExportError> {
     let prices: Prices = snapshot.prices()?;
     let mut failed = Ok(());
-    let done = snapshot.each_call(&mut |position, told| {
-        if options.provider.as_ref().is_some_and(|provider| *provider != told.record.provider) {
+    let done = snapshot.each_call(&mut |position, call| {
+        if options.provider.as_ref().is_some_and(|provider| *provider != call.record.provider) {
             return Ok(());
         }
-        let usd = prices.cost(&told.record, told.at)?;
+        let usd = prices.cost(&call.record, call.at)?;
         let id = snapshot.event(position)?.id;
-        failed = visit(ExportedCall { position, id, at: told.at, record: told.record, usd });
+        failed = visit(ExportedCall { position, id, at: call.at, record: call.record, usd });
         // If writing fails, stop the scan. The scan's own error is a placeholder; the write error in `failed` is
         // returned.
         if failed.is_ok() { Ok(()) } else { Err(crate::Error::invalid("the export could not be written")) }

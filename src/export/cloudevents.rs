@@ -66,7 +66,7 @@ impl Exporter for CloudEvents {
 }
 
 fn write(line: &CloudEventLine<'_>, position: Position, out: &mut dyn Write) -> std::io::Result<()> {
-    let told = EventData {
+    let data = EventData {
         specversion: "1.0",
         id: line.id,
         source: format!("/usage-ledger/{}", escaped(&line.source)),
@@ -77,7 +77,7 @@ fn write(line: &CloudEventLine<'_>, position: Position, out: &mut dyn Write) -> 
         recordedat: line.recorded_at,
         data: line.data,
     };
-    serde_json::to_writer(&mut *out, &told)?;
+    serde_json::to_writer(&mut *out, &data)?;
     writeln!(out)
 }
 

@@ -108,7 +108,7 @@ struct FocusRow<'r> {
 
 impl<'r> FocusRow<'r> {
     fn new(key: &'r Key, sum: &'r ChargeSum) -> Result<Self> {
-        let known = CATALOGUE.iter().find(|known| known.id == key.provider);
+        let entry = CATALOGUE.iter().find(|entry| entry.id == key.provider);
         let beyond = |what| Error::Overflow { what };
         let quantity = i128::try_from(sum.quantity).ok().and_then(|sum| Decimal::try_from_i128_with_scale(sum, 0).ok());
         let quantity = quantity.ok_or_else(|| beyond("quantity of a charge"))? / Decimal::from(key.meter.unit().0);
@@ -117,7 +117,7 @@ impl<'r> FocusRow<'r> {
         Ok(Self {
             key,
             sum,
-            name: known.map_or_else(|| key.provider.clone(), |known| known.name.to_owned()),
+            name: entry.map_or_else(|| key.provider.clone(), |entry| entry.name.to_owned()),
             model: key.model.as_deref().unwrap_or("unknown model"),
             meter: key.meter.name(),
             quantity,

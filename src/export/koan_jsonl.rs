@@ -64,9 +64,9 @@ impl Exporter for KoanJsonl {
         out: &mut dyn Write,
     ) -> Result<(), ExportError> {
         let mut ordered = Vec::new();
-        snapshot.each_call(&mut |position, told| {
-            if options.provider.as_ref().is_none_or(|provider| *provider == told.record.provider) {
-                ordered.push((told.at, position));
+        snapshot.each_call(&mut |position, call| {
+            if options.provider.as_ref().is_none_or(|provider| *provider == call.record.provider) {
+                ordered.push((call.at, position));
             }
             Ok(())
         })?;

@@ -46,7 +46,8 @@ impl Exporter for Parquet {
         let shared = SharedBuffer::default();
         let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
         let mut writer =
-            SerializedFileWriter::new(shared.clone(), schema().map_err(told)?, Arc::new(properties)).map_err(told)?;
+            SerializedFileWriter::new(shared.clone(), schema().map_err(export_error)?, Arc::new(properties))
+                .map_err(export_error)?;
         let mut group = Vec::new();
         each(snapshot, options, &mut |call| {
             group.push(call);
@@ -60,12 +61,12 @@ impl Exporter for Parquet {
         if !group.is_empty() {
             write(&mut writer, &group)?;
         }
-        writer.close().map_err(told)?;
+        writer.close().map_err(export_error)?;
         Ok(shared.drain(out)?)
     }
 }
 
-fn told(error: ParquetError) -> ExportError {
+fn export_error(error: ParquetError) -> ExportError {
     match error {
         ParquetError::External(error) => io::Error::other(error).into(),
         other => Error::invalid(format!("the records do not fit into Parquet ({other})")).into(),
@@ -184,27 +185,28 @@ impl ParquetColumn {
     }
 
     fn write(&self, writer: &mut ColumnWriter<'_>, calls: &[ExportedCall]) -> Result<(), ExportError> {
-        let levels = |known: Vec<bool>| (!self.always).then(|| known.into_iter().map(i16::from).collect::<Vec<_>>());
+        let levels =
+            |is_known: Vec<bool>| (!self.always).then(|| is_known.into_iter().map(i16::from).collect::<Vec<_>>());
         let written = match (&self.values, writer) {
             (Values::Number(of) | Values::Time(of), ColumnWriter::Int64ColumnWriter(writer)) => {
-                let (values, known) = split(calls, of)?;
-                writer.write_batch(&values, levels(known).as_deref(), None)
+                let (values, is_known) = split(calls, of)?;
+                writer.write_batch(&values, levels(is_known).as_deref(), None)
             }
             (Values::Text(of) | Values::Json(of), ColumnWriter::ByteArrayColumnWriter(writer)) => {
                 let bytes = |text: String| ByteArray::from(text.into_bytes());
-                let (values, known) = split(calls, |call| Ok(of(call)?.map(bytes)))?;
-                writer.write_batch(&values, levels(known).as_deref(), None)
+                let (values, is_known) = split(calls, |call| Ok(of(call)?.map(bytes)))?;
+                writer.write_batch(&values, levels(is_known).as_deref(), None)
             }
             (Values::Amount(of), ColumnWriter::FixedLenByteArrayColumnWriter(writer)) => {
                 let picos: Vec<_> = calls.iter().map(|call| of(call).map(Usd::picos)).collect();
-                let known = picos.iter().map(Option::is_some).collect();
+                let is_known = picos.iter().map(Option::is_some).collect();
                 let bytes = |picos: i128| FixedLenByteArray::from(picos.to_be_bytes().to_vec());
                 let values: Vec<_> = picos.into_iter().flatten().map(bytes).collect();
-                writer.write_batch(&values, levels(known).as_deref(), None)
+                writer.write_batch(&values, levels(is_known).as_deref(), None)
             }
             _ => Err(ParquetError::General(format!("the column {} has another type", self.name))),
         };
-        written.map(|_| ()).map_err(told)
+        written.map(|_| ()).map_err(export_error)
     }
 }
 
@@ -214,18 +216,18 @@ fn split<T>(
     of: impl Fn(&ExportedCall) -> LedgerResult<Option<T>>,
 ) -> LedgerResult<(Vec<T>, Vec<bool>)> {
     let values: Vec<Option<T>> = calls.iter().map(of).collect::<LedgerResult<_>>()?;
-    let known = values.iter().map(Option::is_some).collect();
-    Ok((values.into_iter().flatten().collect(), known))
+    let is_known = values.iter().map(Option::is_some).collect();
+    Ok((values.into_iter().flatten().collect(), is_known))
 }
 
 fn write(writer: &mut SerializedFileWriter<SharedBuffer>, calls: &[ExportedCall]) -> Result<(), ExportError> {
-    let mut group = writer.next_row_group().map_err(told)?;
+    let mut group = writer.next_row_group().map_err(export_error)?;
     for column in columns() {
-        let next = group.next_column().map_err(told)?;
+        let next = group.next_column().map_err(export_error)?;
         let mut writer = next.ok_or_else(|| bug!("no column `{}` in the schema", column.name))?;
         column.write(writer.untyped(), calls)?;
-        writer.close().map_err(told)?;
+        writer.close().map_err(export_error)?;
     }
-    group.close().map_err(told)?;
+    group.close().map_err(export_error)?;
     Ok(())
 }

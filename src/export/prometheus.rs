@@ -47,8 +47,8 @@ impl Exporter for Prometheus {
             }
             let account = usage.account.as_deref().unwrap_or_default();
             let names = [("provider", &*usage.provider), ("account", account)];
-            for (window, held) in [("session", &usage.session), ("weekly", &usage.weekly)] {
-                windows(&names, window, held, &mut page);
+            for (window, usage) in [("session", &usage.session), ("weekly", &usage.weekly)] {
+                windows(&names, window, usage, &mut page);
             }
             page.add("usage_ledger_gated", &names, u8::from(one.budget.gated));
         }
@@ -70,7 +70,7 @@ const METRICS: [(&str, &str, &str); 12] = [
     ("usage_ledger_window_limit_tokens", "gauge", "The limit of the quota window, in weighted tokens."),
     ("usage_ledger_window_used_ratio", "gauge", "Share of the quota window that is used; 1 is all of it."),
     ("usage_ledger_window_reset_timestamp_seconds", "gauge", "When the quota window ends."),
-    ("usage_ledger_gated", "gauge", "Whether the provider is to be waited for."),
+    ("usage_ledger_gated", "gauge", "Whether runs on the provider must wait."),
     ("usage_ledger_provider_switches_total", "counter", "Switches from one provider to another."),
     ("usage_ledger_events_total", "counter", "Events in the ledger."),
 ];
@@ -101,16 +101,16 @@ fn counters(table: &ReportTable, page: &mut MetricsPage) -> Result<()> {
     Ok(())
 }
 
-fn windows(names: &[(&str, &str)], window: &str, held: &WindowUsage, page: &mut MetricsPage) {
+fn windows(names: &[(&str, &str)], window: &str, usage: &WindowUsage, page: &mut MetricsPage) {
     let names = [names, &[("window", window)]].concat();
-    page.add("usage_ledger_window_tokens", &names, held.usage.tokens.total());
-    if let Some(limit) = held.limit {
+    page.add("usage_ledger_window_tokens", &names, usage.usage.tokens.total());
+    if let Some(limit) = usage.limit {
         page.add("usage_ledger_window_limit_tokens", &names, limit);
     }
-    if let Some(used) = held.used() {
+    if let Some(used) = usage.used() {
         page.add("usage_ledger_window_used_ratio", &names, Decimal::new(used.hundredths().into(), 4).normalize());
     }
-    if let Some(at) = held.resets_at {
+    if let Some(at) = usage.resets_at {
         page.add("usage_ledger_window_reset_timestamp_seconds", &names, at.millis().div_euclid(1_000));
     }
 }

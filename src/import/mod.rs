@@ -18,14 +18,16 @@ use crate::model::error::Result;
 
 pub use agents::koan;
 #[cfg(feature = "cli")]
-pub(crate) use engine::first::fill;
-pub use engine::first::first;
+use engine::agent::Overlap;
+#[cfg(feature = "cli")]
+pub(crate) use engine::first_import::fill;
+pub use engine::first_import::first;
 pub use engine::follow::Follower;
 pub use engine::preview::{Amendment, Preview, Withdrawal, preview};
 pub use engine::run::run;
 #[cfg(feature = "cli")]
 pub(crate) use health::changed::changed_logs;
-pub use health::inventory::{ExpiringLog, Surveyed, Unreadable, survey};
+pub use health::inventory::{ExpiringLog, LogInventory, Unreadable, inventory};
 pub use health::schema_drift::SchemaDrift;
 pub use health::self_check::{CheckedLog, SkipCount, self_check};
 pub use health::skip_reasons::loses_counts;
@@ -40,6 +42,18 @@ pub use outcome::{ImportReport, Progress, SourceReport};
 /// ```
 pub fn names() -> Vec<&'static str> {
     agents::ALL.iter().map(|agent| agent.name).collect()
+}
+
+/// Returns whether the calls of a source are also in the logs of other agents, without a common key.
+#[cfg(feature = "cli")]
+pub(crate) fn repeats_other_logs(source: &str) -> bool {
+    agents::find(source).is_some_and(|agent| agent.overlap == Overlap::Unmarked)
+}
+
+/// Lists the feeds of quota readings that importers record.
+#[cfg(feature = "cli")]
+pub(crate) fn feeds() -> impl Iterator<Item = &'static str> {
+    agents::ALL.iter().flat_map(|agent| agent.feeds).copied()
 }
 
 /// Lists the directories that an import without options searches, by agent.

@@ -73,8 +73,8 @@ mod tests {
             ("droid", "FACTORY_DIR", "/f", "/f/sessions"),
         ] {
             let importer = agents::find(source).unwrap();
-            let found = importer.configured(&|asked| (asked == name).then(|| value.to_owned()));
-            assert!(found.contains(&PathBuf::from(directory)), "{source} {name}: {found:?}");
+            let directories = importer.configured(&|wanted| (wanted == name).then(|| value.to_owned()));
+            assert!(directories.contains(&PathBuf::from(directory)), "{source} {name}: {directories:?}");
             assert!(importer.configured(&|_| None).is_empty(), "{source}");
         }
     }

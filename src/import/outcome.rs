@@ -54,7 +54,7 @@ pub struct SourceReport {
     pub observed: u64,
     /// Signs that counts of the new records are wrong.
     #[serde(flatten)]
-    pub doubts: SchemaDrift,
+    pub drift: SchemaDrift,
 }
 
 /// Progress of an import.

@@ -20,18 +20,17 @@ use crate::api::problem::Problem;
 use crate::api::schema::{
     ExplainAnswer, ForecastAnswer, GateAnswer, ReceiptAnswer, RecordInput, ReportAnswer, StatusAnswer,
 };
-use crate::api::service::{Reply, Service, parse};
+use crate::api::service::{OperationReply, Service, parse};
 use crate::model::error::{Error, Result};
 
-const INSTRUCTIONS: &str = "A ledger of LLM token usage. Ask `gate` before a large task, and `explain` for why it decided so. \
-    `usage` shows the quota windows of every provider, `report` sums tokens and cost, `forecast` tells how long a session \
-    window lasts at the present rate.";
+const INSTRUCTIONS: &str = "A ledger of LLM token usage. Call `gate` before a large task, and `explain` for the reason of a decision. \
+    `usage` shows the quota windows of every provider, `report` sums tokens and cost, `forecast` shows how long a session window lasts at the current rate.";
 
 /// A tool and the operation that it runs.
 #[derive(Clone)]
 struct Offered {
     tool: Tool,
-    run: fn(&Service, &[u8]) -> std::result::Result<Reply, Fault>,
+    run: fn(&Service, &[u8]) -> std::result::Result<OperationReply, Fault>,
 }
 
 /// The tools on a ledger.
@@ -45,7 +44,7 @@ fn offered(
     name: &'static str,
     description: &'static str,
     (input, output): (Arc<JsonObject>, Arc<JsonObject>),
-    run: fn(&Service, &[u8]) -> std::result::Result<Reply, Fault>,
+    run: fn(&Service, &[u8]) -> std::result::Result<OperationReply, Fault>,
 ) -> Offered {
     let hints = ToolAnnotations::new().read_only(true).destructive(false).idempotent(true).open_world(false);
     Offered { tool: Tool::new(name, description, input).with_raw_output_schema(output).with_annotations(hints), run }
@@ -73,7 +72,7 @@ fn read_only() -> Result<Vec<Offered>> {
         ),
         offered(
             "forecast",
-            "Tell when each provider's session window is used up at the present rate, and whether it resets before",
+            "Show when each provider's session window is exhausted at the current rate, and whether it resets before",
             (schema::of::<ForecastInput>()?, schema::of::<ForecastAnswer>()?),
             |service, input| service.forecast(&parse(input)?),
         ),
@@ -131,8 +130,8 @@ impl ServerHandler for Tools {
         _: RequestContext<RoleServer>,
     ) -> std::result::Result<CallToolResponse, ErrorData> {
         let Some(offered) = self.find(&request.name) else {
-            let known: Vec<&str> = self.offered.iter().map(|offered| &*offered.tool.name).collect();
-            let why = format!("`{}` is no tool: use one of {}", request.name, known.join(", "));
+            let names: Vec<&str> = self.offered.iter().map(|offered| &*offered.tool.name).collect();
+            let why = format!("`{}` is no tool: use one of {}", request.name, names.join(", "));
             return Err(ErrorData::invalid_params(Cow::from(why), None));
         };
         let (service, run) = (Arc::clone(&self.service), offered.run);
@@ -167,7 +166,7 @@ pub(crate) fn serve(tools: Tools) -> Result<()> {
     runtime.shutdown_background();
     done.map_err(|why| {
         Error::invalid(format!(
-            "the client does not speak the protocol ({why}): start `usage-ledger mcp` from an MCP client"
+            "the client does not use the protocol ({why}): start `usage-ledger mcp` from an MCP client"
         ))
     })
 }

@@ -4,8 +4,8 @@ use crate::budget::MoneyWindow;
 use crate::model::event::Percent;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::clock::{duration, short};
+use crate::present::decision_text;
 use crate::present::output::{Plain, and_cost, counted, grouped, used};
-use crate::present::wording;
 use crate::usage::{Basis, Pool, WindowUsage};
 
 /// Cells of a bar.
@@ -27,7 +27,7 @@ fn bar(percent: Percent) -> String {
 /// assert_eq!([25, 70, 100].map(|percent| bar_cells(percent.to_string().parse().unwrap(), 30)), [8, 21, 30]);
 /// # }
 /// ```
-pub fn cells(percent: Percent, width: usize) -> usize {
+pub fn bar_cells(percent: Percent, width: usize) -> usize {
     const WHOLE: u128 = 100 * 100;
     let parts = u128::from(percent.hundredths()).min(WHOLE) * width as u128;
     let (cells, rest) = (parts / WHOLE, parts % WHOLE);
@@ -37,12 +37,13 @@ pub fn cells(percent: Percent, width: usize) -> usize {
 
 /// Formats a separate quota pool like the first line of a window.
 pub(crate) fn pool(pool: &Pool, now: Timestamp, zone: Zone) -> String {
-    let percent = pool.percent.map_or_else(|| "unknown".to_owned(), |told| format!("{} {told:>4} %", bar(told)));
+    let percent =
+        pool.percent.map_or_else(|| "unknown".to_owned(), |percent| format!("{} {percent:>4} %", bar(percent)));
     let reset = pool.resets_at.map(|at| format!("  resets in {} ({})", duration(now, at), short(at, zone)));
     let old = if pool.stale { " (old)" } else { "" };
-    let (name, told) = (wording::pool(pool), format!("{percent}{}{old}", reset.unwrap_or_default()));
+    let (name, percent) = (decision_text::pool(pool), format!("{percent}{}{old}", reset.unwrap_or_default()));
     // A long name gets its own line.
-    if name.chars().count() < 9 { format!("  {name:<9}{told}") } else { format!("  {name}\n  {:<9}{told}", "") }
+    if name.chars().count() < 9 { format!("  {name:<9}{percent}") } else { format!("  {name}\n  {:<9}{percent}", "") }
 }
 
 /// A money budget, as a window's line: `day      [####----] 20 %  $4.00 of $20.00, resets in 3h`.
@@ -50,7 +51,7 @@ pub(crate) fn money(money: &MoneyWindow, now: Timestamp, zone: Zone) -> String {
     let reset = format!("resets in {} ({})", duration(now, money.resets_at), short(money.resets_at, zone));
     let told = format!("{} {:>4} %  {reset}", bar(money.percent), money.percent);
     let project = money.project.as_ref().map(|project| format!(" of {}", Plain(project))).unwrap_or_default();
-    format!("  {:<9}{told}\n  {:<9}{}{project}", money.period.name(), "", wording::spent(money))
+    format!("  {:<9}{told}\n  {:<9}{}{project}", money.period.name(), "", decision_text::spent(money))
 }
 
 /// Formats when a window ends, and the time until then.

@@ -61,13 +61,13 @@ impl FromStr for Moment {
             return Ok(ago);
         }
         // chrono also accepts 2026-6-1; we accept one form only.
-        let found = match text.len() {
+        let format = match text.len() {
             10 => day(text),
             7 => day(&format!("{text}-01")),
             _ => return instant(text).map(Self::Instant).map_err(|error| or_date(&error)),
         };
         let wrong = |why: &str| or_date(&Error::InvalidTime { text: text.to_owned(), why: why.to_owned() });
-        match found {
+        match format {
             Some(day) if (FIRST_YEAR..=LAST_YEAR).contains(&day.year()) => Ok(Self::Day(day)),
             Some(_) => Err(wrong(WRONG_YEAR)),
             None => Err(wrong("no such day in the calendar")),

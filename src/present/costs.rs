@@ -85,6 +85,6 @@ fn in_window(snapshot: &Snapshot<'_>, account: (&str, Option<&str>), window: &Wi
 fn cost(snapshot: &Snapshot<'_>, (provider, account): (&str, Option<&str>), report: Report) -> Result<Cost> {
     let table = snapshot.report(&report.only(ReportKey::Provider, provider)?)?;
     let row = table.rows.into_iter().find(|row| row.keys.first().is_some_and(|key| key.as_deref() == account));
-    let row = row.ok_or_else(|| bug!("no reported calls of {provider}, whose window has some"))?;
+    let row = row.ok_or_else(|| bug!("no reported calls of {provider}, although its window has some"))?;
     Ok(row.usage.cost)
 }

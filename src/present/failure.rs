@@ -75,17 +75,17 @@ impl Failure {
     }
 
     /// Prints the message to stderr, and returns the exit code.
-    pub fn tell(&self) -> ExitCode {
+    pub fn report(&self) -> ExitCode {
         if let Some(message) = self.message() {
             // An error may quote input.
-            say(&secrets::name(&message));
+            print_message(&secrets::name(&message));
         }
         ExitCode::from(self.code())
     }
 }
 
 /// Prints a message to stderr. A closed stderr is ignored.
-pub(crate) fn say(message: &str) {
+pub(crate) fn print_message(message: &str) {
     let _ = writeln!(io::stderr(), "usage-ledger: {}", visible(message, Breaks::Kept));
 }
 

@@ -5,6 +5,8 @@ pub(crate) mod bars;
 pub(crate) mod chart;
 pub(crate) mod clock;
 pub(crate) mod costs;
+#[cfg_attr(not(feature = "tui"), allow(dead_code))] // the dashboard shows more than one line can
+pub(crate) mod decision_text;
 pub(crate) mod failure;
 pub(crate) mod money;
 pub(crate) mod output;
@@ -14,5 +16,3 @@ pub(crate) mod summary;
 #[cfg_attr(not(feature = "tui"), allow(dead_code))] // its names are for users of the dashboard
 pub(crate) mod tint;
 pub(crate) mod visible;
-#[cfg_attr(not(feature = "tui"), allow(dead_code))] // the dashboard shows more than one line can
-pub(crate) mod wording;

@@ -64,14 +64,14 @@ impl FromStr for WeeklyOpens {
                  \"mon 09:00 Europe/Paris\""
             ))
         };
-        let mut words = text.split_whitespace();
-        let weekday = words.next().and_then(|word| word.parse().ok()).ok_or_else(bad)?;
-        let time = match words.next() {
+        let mut parts = text.split_whitespace();
+        let weekday = parts.next().and_then(|part| part.parse().ok()).ok_or_else(bad)?;
+        let time = match parts.next() {
             None => NaiveTime::MIN,
-            Some(word) => NaiveTime::parse_from_str(word, "%H:%M").map_err(|_| bad())?,
+            Some(part) => NaiveTime::parse_from_str(part, "%H:%M").map_err(|_| bad())?,
         };
-        let zone = words.next().map(str::parse).transpose()?;
-        if words.next().is_some() { Err(bad()) } else { Ok(Self::Calendar { weekday, time, zone }) }
+        let zone = parts.next().map(str::parse).transpose()?;
+        if parts.next().is_some() { Err(bad()) } else { Ok(Self::Calendar { weekday, time, zone }) }
     }
 }
 

@@ -11,9 +11,9 @@ use crate::ProviderStatus;
 use crate::budget::MoneyWindow;
 use crate::present::bars::made_of;
 use crate::present::clock::duration;
+use crate::present::decision_text;
 use crate::present::output::{Plain, grouped, used, wrapped};
 use crate::present::tint::{Tint, tint};
-use crate::present::wording;
 use crate::usage::{Pool, WindowUsage};
 
 /// Columns of labels.
@@ -66,8 +66,8 @@ impl<'s> AccountBlock<'s> {
         let (mut cut_off, before) = (false, lines.len());
         for _ in most..before {
             let least = lines.iter().map(|(worth, _)| *worth).min().unwrap_or(0);
-            let Some(found) = lines.iter().rposition(|(worth, _)| *worth == least) else { break };
-            lines.remove(found);
+            let Some(index) = lines.iter().rposition(|(worth, _)| *worth == least) else { break };
+            lines.remove(index);
             cut_off |= least == REASON;
         }
         // Mark a sentence that was cut off.
@@ -152,10 +152,10 @@ impl<'s> AccountBlock<'s> {
         if usage.metered {
             lines.push((8, self.window("Session", &usage.session)));
             lines.push((2, self.made_of(&usage.session)));
-            lines.extend(self.said(&usage.session).map(|line| (4, line)));
+            lines.extend(self.reading(&usage.session).map(|line| (4, line)));
             lines.push((7, self.window("Weekly", &usage.weekly)));
             lines.push((2, self.made_of(&usage.weekly)));
-            lines.extend(self.said(&usage.weekly).map(|line| (4, line)));
+            lines.extend(self.reading(&usage.weekly).map(|line| (4, line)));
             lines.extend(usage.pools.iter().map(|pool| (4, self.pool(pool))));
             if usage.reserved > 0 {
                 lines.push((4, self.named("Reserved", &format!("{} limit tokens", grouped(usage.reserved)))));
@@ -191,9 +191,9 @@ impl<'s> AccountBlock<'s> {
     }
 
     /// Formats the last reading, if the shown percentage differs from it or a person stated it.
-    fn said(&self, window: &WindowUsage) -> Option<Line<'static>> {
-        let said = cut(&wording::said(window, self.view_model.now)?, self.width.saturating_sub(NAMES));
-        Some(Line::styled(format!("{:<NAMES$}{said}", ""), self.theme.dim()))
+    fn reading(&self, window: &WindowUsage) -> Option<Line<'static>> {
+        let reading = cut(&decision_text::reading(window, self.view_model.now)?, self.width.saturating_sub(NAMES));
+        Some(Line::styled(format!("{:<NAMES$}{reading}", ""), self.theme.dim()))
     }
 
     /// What the account used since midnight.
@@ -209,7 +209,7 @@ impl<'s> AccountBlock<'s> {
     }
 
     fn pool(&self, pool: &Pool) -> Line<'static> {
-        self.bar(&wording::pool(pool), pool.percent, pool.resets_at, if pool.stale { " (old)" } else { "" })
+        self.bar(&decision_text::pool(pool), pool.percent, pool.resets_at, if pool.stale { " (old)" } else { "" })
     }
 
     fn named(&self, name: &str, text: &str) -> Line<'static> {
@@ -218,7 +218,7 @@ impl<'s> AccountBlock<'s> {
 
     fn refusal(&self) -> Option<Line<'static>> {
         let refused = self.one.usage.exhausted.as_ref()?;
-        let text = wording::refusal(refused, self.view_model.now, self.view_model.zone);
+        let text = decision_text::refusal(refused, self.view_model.now, self.view_model.zone);
         Some(Line::styled(format!("{:<NAMES$}{text}", "Exhausted"), self.theme.bad()))
     }
 
@@ -229,7 +229,7 @@ impl<'s> AccountBlock<'s> {
         let mut line = Line::from(format!("{:<NAMES$}", "Mode"));
         line.push_span(Span::styled(verdict.mode.name(), style));
         if let Some(at) = verdict.resumes_at {
-            line.push_span(Span::raw(format!("  ask again in {}", duration(self.view_model.now, at))));
+            line.push_span(Span::raw(format!("  retry in {}", duration(self.view_model.now, at))));
         }
         if whole {
             line.push_span(Span::styled(format!("  (budget mode {})", verdict.budget_mode.name()), self.theme.dim()));
@@ -248,10 +248,10 @@ impl<'s> AccountBlock<'s> {
         let (session, view_model) = (&self.one.usage.session, self.view_model);
         let forecast = session.forecast?;
         let mut line = Line::from(format!("{:<NAMES$}", "Burn"));
-        let rate = wording::rate(&forecast);
+        let rate = decision_text::rate(&forecast);
         let room = self.width.saturating_sub(NAMES + rate.chars().count() + 2);
         line.push_span(Span::styled(rate, self.theme.good()));
-        if let Some(told) = wording::outlook(&forecast, session.resets_at, view_model.now, view_model.zone) {
+        if let Some(told) = decision_text::outlook(&forecast, session.resets_at, view_model.now, view_model.zone) {
             line.push_span(Span::raw(format!("  {}", cut(&told, room))));
         }
         Some(line)

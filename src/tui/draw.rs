@@ -10,9 +10,9 @@ use super::text::cut;
 use super::theme::Theme;
 use super::{days, modal, tail, timeline, windows};
 use crate::present::clock;
+use crate::present::decision_text;
 use crate::present::output::Plain;
 use crate::present::visible::is_hidden;
-use crate::present::wording;
 
 /// Width from which the days are next to the providers.
 const WIDE: u16 = 100;
@@ -45,7 +45,7 @@ pub(crate) fn draw(state: &ScreenState, theme: Theme, whole: Rect, buffer: &mut 
     if let Some(pause) = &state.view_model.status.paused
         && let Some(row) = take(&mut area, 1)
     {
-        let text = wording::pause(pause, state.view_model.now, state.view_model.zone);
+        let text = decision_text::pause(pause, state.view_model.now, state.view_model.zone);
         let text = cut(&format!(" {text}"), usize::from(row.width));
         Line::styled(format!("{text:<0$}", usize::from(row.width)), theme.banner()).render(row, buffer);
     }

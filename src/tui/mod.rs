@@ -29,7 +29,7 @@ mod windows;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-pub use crate::present::bars::cells as bar_cells;
+pub use crate::present::bars::bar_cells;
 pub use crate::present::tint::{Tint, tint};
 pub use model::{KeyEntry, modal_input};
 
@@ -63,7 +63,7 @@ pub fn render(
     zone: Zone,
     (width, height): (u16, u16),
 ) -> Result<String> {
-    let state = ScreenState::new(ViewModel::look(snapshot, now.into(), zone, DAYS)?);
+    let state = ScreenState::new(ViewModel::read(snapshot, now.into(), zone, DAYS)?);
     let area = Rect::new(0, 0, width, height);
     let mut buffer = Buffer::empty(area);
     draw::draw(&state, Theme::plain(), area, &mut buffer);
@@ -93,10 +93,10 @@ pub fn panel(
     width: u16,
 ) -> Result<String> {
     let provider = crate::ProviderId::resolve(provider)?;
-    let mut state = ScreenState::new(ViewModel::look(snapshot, now.into(), zone, DAYS)?);
-    let found = state.view_model.status.providers.iter().position(|one| one.usage.provider == provider.as_str());
-    let Some(found) = found else { return Ok(String::new()) };
-    state.selected = found;
+    let mut state = ScreenState::new(ViewModel::read(snapshot, now.into(), zone, DAYS)?);
+    let index = state.view_model.status.providers.iter().position(|one| one.usage.provider == provider.as_str());
+    let Some(index) = index else { return Ok(String::new()) };
+    state.selected = index;
     let lines = windows::panel(&state, usize::from(width), Theme::plain());
     let mut text: Vec<String> = lines.into_iter().map(|line| line.to_string()).collect();
     text.push(String::new());

@@ -43,7 +43,7 @@ fn lines(modal: &Modal, state: &ScreenState, theme: Theme) -> (&'static str, Vec
             "reset quota",
             vec![
                 Line::raw(format!("{whose}: was the session window reset?")),
-                Line::raw("0 % would be used, recorded as your word."),
+                Line::raw("This records 0 % used, with you as author."),
                 Line::styled("y = yes   n = no", theme.good()),
             ],
         ),

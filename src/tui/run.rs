@@ -16,7 +16,7 @@ const TICK: Duration = Duration::from_millis(250);
 /// Reads and writes the ledger for the dashboard. Errors are texts for the screen.
 pub(crate) trait Backend {
     /// Reads the current data.
-    fn look(&mut self) -> Result<ViewModel, String>;
+    fn read(&mut self) -> Result<ViewModel, String>;
     /// Returns whether events were appended since these data were read.
     fn is_news(&mut self, view_model: &ViewModel) -> Result<bool, String>;
     /// Runs an action and returns its result as text.
@@ -73,7 +73,7 @@ fn watch(
         let live = !state.view_model.past;
         if acted || live && (looked.elapsed() >= interval || backend.is_news(&state.view_model) != Ok(false)) {
             looked = Instant::now();
-            match backend.look() {
+            match backend.read() {
                 Ok(view_model) => state.show(view_model),
                 // Keep the last data, and show why they are not updated.
                 Err(error) => state.message = Some(error),

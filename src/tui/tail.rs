@@ -17,16 +17,16 @@ pub(super) fn draw(view_model: &ViewModel, theme: Theme, area: Rect, buffer: &mu
     }
     let first = view_model.tail.len().saturating_sub(usize::from(area.height));
     let (width, today) = (usize::from(area.width), view_model.zone.day(view_model.now));
-    for (told, row) in view_model.tail.iter().skip(first).zip(area.rows()) {
-        let local = view_model.zone.local(told.at);
+    for (line, row) in view_model.tail.iter().skip(first).zip(area.rows()) {
+        let local = view_model.zone.local(line.at);
         // An event of another day shows its date in the same width.
         let time = if local.date() == today { local.format("%H:%M:%S") } else { local.format("%b %d  ") };
         let head = if width >= 60 {
-            format!("{:>6}  {time}  {:<17}  ", told.position.get(), told.kind)
+            format!("{:>6}  {time}  {:<17}  ", line.position.get(), line.kind)
         } else {
             format!("{} ", local.format(if local.date() == today { "%H:%M" } else { "%m-%d" }))
         };
-        let text = cut(&told.text, width.saturating_sub(head.chars().count()));
+        let text = cut(&line.text, width.saturating_sub(head.chars().count()));
         Line::from(vec![Span::styled(head, theme.dim()), Span::raw(text)]).render(row, buffer);
     }
 }

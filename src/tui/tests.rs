@@ -64,7 +64,7 @@ fn busy() -> Ledger {
 }
 
 fn state(ledger: &Ledger) -> ScreenState {
-    ScreenState::new(ViewModel::look(&ledger.snapshot().unwrap(), NOW, Zone::UTC, 7).unwrap())
+    ScreenState::new(ViewModel::read(&ledger.snapshot().unwrap(), NOW, Zone::UTC, 7).unwrap())
 }
 
 fn buffer(state: &ScreenState, theme: Theme, width: u16, height: u16) -> Buffer {
@@ -224,7 +224,7 @@ fn an_empty_ledger_and_one_without_a_switch() {
 fn the_past_can_only_be_looked_at() {
     let ledger = busy();
     let snapshot = ledger.as_of(AsOf::Time(NOW.plus(-HOUR))).unwrap();
-    let mut shown = ScreenState::new(ViewModel::look(&snapshot, NOW.plus(-HOUR), Zone::UTC, 7).unwrap());
+    let mut shown = ScreenState::new(ViewModel::read(&snapshot, NOW.plus(-HOUR), Zone::UTC, 7).unwrap());
     for key in ["r", "R", "p", "u"] {
         assert_eq!(press(&mut shown, key), None);
         assert!(shown.modal.is_none() && shown.message.take().is_some(), "{key}");
@@ -312,6 +312,6 @@ fn the_selected_account_stays_selected() {
     press(&mut shown, "j");
     assert_eq!(shown.usage().unwrap().provider, "ollama");
     ledger.record(call("google", "gemini", 1), NOW).unwrap();
-    shown.show(ViewModel::look(&ledger.snapshot().unwrap(), NOW, Zone::UTC, 7).unwrap());
+    shown.show(ViewModel::read(&ledger.snapshot().unwrap(), NOW, Zone::UTC, 7).unwrap());
     assert_eq!((shown.selected, shown.usage().unwrap().provider.as_str()), (2, "ollama"));
 }

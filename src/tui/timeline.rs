@@ -15,13 +15,13 @@ pub(super) const WANTED: u16 = 4;
 
 /// Returns one letter per name: the first one that no earlier name uses.
 pub(super) fn letters(names: &[String]) -> Vec<char> {
-    let mut taken = Vec::new();
+    let mut used = Vec::new();
     for name in names {
         let own = name.chars().filter(char::is_ascii_alphanumeric).map(|char| char.to_ascii_uppercase());
-        let free = own.chain('A'..='Z').chain('0'..='9').find(|char| !taken.contains(char));
-        taken.push(free.unwrap_or('?'));
+        let free = own.chain('A'..='Z').chain('0'..='9').find(|char| !used.contains(char));
+        used.push(free.unwrap_or('?'));
     }
-    taken
+    used
 }
 
 /// Who is shown in a cell of the strip.
@@ -156,9 +156,9 @@ fn legend(view_model: &ViewModel, width: usize, theme: Theme) -> Line<'static> {
     let recent = view_model.now.millis() - last.at.millis() < DAY;
     let time = view_model.zone.local(last.at).format(if recent { "%H:%M" } else { "%m-%d %H:%M" });
     let why = last.switch.reason.as_ref().map(|reason| format!(": {}", Plain(reason))).unwrap_or_default();
-    let told = format!("{count}, the last {time} to {}{why}", last.switch.to);
+    let text = format!("{count}, the last {time} to {}{why}", last.switch.to);
     let room = width.saturating_sub(line.width());
-    line.push_span(Span::styled(cut(&told, room), theme.dim()));
+    line.push_span(Span::styled(cut(&text, room), theme.dim()));
     line
 }
 

@@ -25,25 +25,26 @@ fn fit(state: &ScreenState, width: usize, height: usize, theme: Theme) -> Vec<Ve
         (0..count).filter_map(block).collect()
     };
     for others in [RowDetail::All, RowDetail::Bars] {
-        let told = blocks(others);
-        if told.iter().map(Vec::len).sum::<usize>() <= height {
-            return told;
+        let panels = blocks(others);
+        if panels.iter().map(Vec::len).sum::<usize>() <= height {
+            return panels;
         }
     }
-    let mut told = blocks(RowDetail::Line);
-    if let Some((own, block)) = told.get_mut(state.selected).zip(AccountBlock::of(state, state.selected, width, theme))
+    let mut panels = blocks(RowDetail::Line);
+    if let Some((own, block)) =
+        panels.get_mut(state.selected).zip(AccountBlock::of(state, state.selected, width, theme))
     {
         *own = block.trimmed((height + 1).saturating_sub(count));
     }
-    told
+    panels
 }
 
 /// Returns the number of lines of the panel, with its title and blank lines between accounts where there is room.
 pub(super) fn filled(state: &ScreenState, width: u16, theme: Theme, height: u16) -> u16 {
     let room = usize::from(height.saturating_sub(1));
-    let told = fit(state, usize::from(width), room, theme);
-    let lines: usize = told.iter().map(Vec::len).sum();
-    let spaced = lines + told.len().saturating_sub(1);
+    let panels = fit(state, usize::from(width), room, theme);
+    let lines: usize = panels.iter().map(Vec::len).sum();
+    let spaced = lines + panels.len().saturating_sub(1);
     u16::try_from(if spaced <= room { spaced } else { lines }).unwrap_or(u16::MAX).saturating_add(1).min(height)
 }
 

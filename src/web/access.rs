@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::answer::{BodyForm, Refusal};
+use super::answer::{BodyForm, RequestRefusal};
 use super::intake::refuse;
 use super::token::Token;
 
@@ -82,8 +82,8 @@ impl Access {
     }
 
     /// Refuses a request that violates a rule.
-    fn check(&self, parts: &Parts) -> Result<(), Refusal> {
-        let refuse = |status, why: &str| Err(Refusal::new(BodyForm::of(parts), status, why));
+    fn check(&self, parts: &Parts) -> Result<(), RequestRefusal> {
+        let refuse = |status, why: &str| Err(RequestRefusal::new(BodyForm::of(parts), status, why));
         let Some(host) = authority(parts) else {
             return refuse(
                 StatusCode::BAD_REQUEST,
@@ -100,7 +100,7 @@ impl Access {
         if !is_own_page(parts, &host) {
             return refuse(
                 StatusCode::FORBIDDEN,
-                "the request comes from a page of another origin: only pages of this server and programs may send",
+                "the request comes from a page of another origin: only pages of this server and programs may send requests",
             );
         }
         if let Some(token) = &self.token
@@ -127,10 +127,10 @@ impl Access {
             return address.is_loopback()
                 || address == self.listen
                 || local.is_some_and(|local| local.to_canonical() == address)
-                || self.hosts.iter().any(|known| known == bare);
+                || self.hosts.iter().any(|host| host == bare);
         }
         let name = host.strip_suffix('.').unwrap_or(host);
-        name.eq_ignore_ascii_case("localhost") || self.hosts.iter().any(|known| known.eq_ignore_ascii_case(name))
+        name.eq_ignore_ascii_case("localhost") || self.hosts.iter().any(|host| host.eq_ignore_ascii_case(name))
     }
 }
 

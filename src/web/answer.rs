@@ -53,7 +53,7 @@ const REASONS: usize = 20;
 
 /// Why a request was refused.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct RequestRefusal {
     pub form: BodyForm,
     pub status: StatusCode,
     pub why: String,
@@ -68,7 +68,7 @@ struct StatusBody {
     message: String,
 }
 
-impl Refusal {
+impl RequestRefusal {
     pub fn new(form: BodyForm, status: StatusCode, why: impl Into<String>) -> Self {
         Self { form, status, why: why.into() }
     }
@@ -114,7 +114,7 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for RequestRefusal {
     fn into_response(self) -> Response {
         let (code, status) = (self.code(), self.status);
         let body = match self.form {
@@ -140,7 +140,7 @@ impl IntoResponse for Refusal {
 /// Answers that a message was accepted, and which parts were not.
 ///
 /// `field` is the protocol's name for the number of rejected items.
-pub(super) fn taken(form: BodyForm, field: &str, unread: &[String]) -> Response {
+pub(super) fn accepted(form: BodyForm, field: &str, unread: &[String]) -> Response {
     let kind = [(header::CONTENT_TYPE, form.name())];
     if unread.is_empty() {
         let body = if form == BodyForm::Protobuf { "" } else { "{}" };

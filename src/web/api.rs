@@ -11,13 +11,13 @@ use axum::routing::{get, post};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
-use super::answer::{BodyForm, Refusal};
+use super::answer::{BodyForm, RequestRefusal};
 use super::openapi::{KnownTag, Problems};
 use super::problem::Denial;
 use super::stream::{self, Streams};
 use super::work::Work;
 use super::{cached, openapi};
-use crate::api::events::EventFilter;
+use crate::api::events::EventSelection;
 use crate::api::fault::Fault;
 use crate::api::input::{
     CheckpointInput, ConsistencyInput, EventsInput, GateInput, InclusionInput, ReleaseInput, ReportInput, ReserveInput,
@@ -27,12 +27,12 @@ use crate::api::schema::{
     CheckpointAnswer, ConsistencyAnswer, EventsAnswer, GateAnswer, InclusionAnswer, ReceiptAnswer, RecordInput,
     RecordsInput, ReportAnswer, ReservationAnswer, SettleInput, StatusAnswer, TallyAnswer,
 };
-use crate::api::service::{Reply, Service, parse};
+use crate::api::service::{OperationReply, Service, parse};
 use crate::model::event::Position;
 
 /// State that the routes share.
 #[derive(Clone)]
-pub(super) struct Api {
+pub(super) struct ApiState {
     service: Arc<Service>,
     work: Work,
     streams: Streams,
@@ -58,7 +58,7 @@ pub(super) fn routes(service: Arc<Service>, work: Work, ending: watch::Receiver<
         .route("/api/v1/proofs/consistency", get(consistency))
         .route("/api/v1/checkpoint", get(checkpoint))
         .route("/api/v1/openapi.json", get(document))
-        .with_state(Api { service, work, streams: Streams::new(ending) })
+        .with_state(ApiState { service, work, streams: Streams::new(ending) })
 }
 
 /// Parses an input from a query string. Error messages name the parameter.
@@ -70,7 +70,7 @@ fn query<I: DeserializeOwned>(query: Option<&str>) -> Result<I, Fault> {
     })
 }
 
-impl Api {
+impl ApiState {
     /// Runs an operation on another thread than the one that serves connections.
     async fn run<T: Send + 'static>(
         &self,
@@ -87,7 +87,7 @@ impl Api {
         headers: HeaderMap,
         input: Option<String>,
         is_timeless: fn(&I) -> bool,
-        ask: fn(&Service, &I) -> Result<Reply, Fault>,
+        ask: fn(&Service, &I) -> Result<OperationReply, Fault>,
     ) -> Answered {
         self.run(move |service| {
             let input = query(input.as_deref())?;
@@ -106,7 +106,7 @@ impl Api {
     async fn change(
         &self,
         headers: &HeaderMap,
-        change: impl FnOnce(&Service) -> Result<Reply, Fault> + Send + 'static,
+        change: impl FnOnce(&Service) -> Result<OperationReply, Fault> + Send + 'static,
     ) -> Answered {
         expect_json(headers)?;
         let reply = self.run(change).await?;
@@ -125,8 +125,8 @@ fn is_lines(headers: &HeaderMap) -> bool {
 }
 
 /// The content type must be JSON, because a page of another origin cannot send that without a preflight request.
-fn expect_json(headers: &HeaderMap) -> Result<(), Refusal> {
-    let refuse = |why| Err(Refusal::new(BodyForm::Problem, StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
+fn expect_json(headers: &HeaderMap) -> Result<(), RequestRefusal> {
+    let refuse = |why| Err(RequestRefusal::new(BodyForm::Problem, StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
     if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
         return refuse("an encoded body is not read here: send it without Content-Encoding");
     }
@@ -141,7 +141,7 @@ fn expect_json(headers: &HeaderMap) -> Result<(), Refusal> {
 /// The same call with the same key or id is recorded once; with different counts it is refused with 409.
 #[utoipa::path(post, path = "/api/v1/record", tag = "write", request_body = RecordInput,
     responses((status = 200, description = "The call is in the ledger", body = ReceiptAnswer), Problems))]
-pub(super) async fn record(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> Answered {
+pub(super) async fn record(State(api): State<ApiState>, headers: HeaderMap, body: Bytes) -> Answered {
     api.change(&headers, move |service| service.record(&body)).await
 }
 
@@ -150,7 +150,7 @@ pub(super) async fn record(State(api): State<Api>, headers: HeaderMap, body: Byt
 /// The body is an object with a list, or JSON lines as `application/x-ndjson`.
 #[utoipa::path(post, path = "/api/v1/records", tag = "write", request_body = RecordsInput,
     responses((status = 200, description = "All calls are in the ledger", body = TallyAnswer), Problems))]
-pub(super) async fn records(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> Answered {
+pub(super) async fn records(State(api): State<ApiState>, headers: HeaderMap, body: Bytes) -> Answered {
     let is_lines = is_lines(&headers);
     api.change(&headers, move |service| service.batch(&body, is_lines)).await
 }
@@ -160,7 +160,7 @@ pub(super) async fn records(State(api): State<Api>, headers: HeaderMap, body: By
 /// A switch to the active provider appends nothing.
 #[utoipa::path(post, path = "/api/v1/switch", tag = "write", request_body = SwitchInput,
     responses((status = 200, description = "The switch is in the ledger", body = ReceiptAnswer), Problems))]
-pub(super) async fn switch(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> Answered {
+pub(super) async fn switch(State(api): State<ApiState>, headers: HeaderMap, body: Bytes) -> Answered {
     api.change(&headers, move |service| service.switch(&parse(&body)?)).await
 }
 
@@ -170,7 +170,7 @@ pub(super) async fn switch(State(api): State<Api>, headers: HeaderMap, body: Byt
 /// limit together.
 #[utoipa::path(post, path = "/api/v1/reserve", tag = "write", request_body = ReserveInput,
     responses((status = 200, description = "The tokens are set aside", body = ReservationAnswer), Problems))]
-pub(super) async fn reserve(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> Answered {
+pub(super) async fn reserve(State(api): State<ApiState>, headers: HeaderMap, body: Bytes) -> Answered {
     api.change(&headers, move |service| service.reserve(&parse(&body)?)).await
 }
 
@@ -179,14 +179,14 @@ pub(super) async fn reserve(State(api): State<Api>, headers: HeaderMap, body: By
 /// The body is that of `record`. Settling again with the same record changes nothing.
 #[utoipa::path(post, path = "/api/v1/settle", tag = "write", request_body = SettleInput,
     responses((status = 200, description = "The call is in the ledger", body = ReceiptAnswer), Problems))]
-pub(super) async fn settle(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> Answered {
+pub(super) async fn settle(State(api): State<ApiState>, headers: HeaderMap, body: Bytes) -> Answered {
     api.change(&headers, move |service| service.settle(&body)).await
 }
 
 /// Release a reservation whose call did not happen
 #[utoipa::path(post, path = "/api/v1/release", tag = "write", request_body = ReleaseInput,
     responses((status = 200, description = "The release is in the ledger", body = ReceiptAnswer), Problems))]
-pub(super) async fn release(State(api): State<Api>, headers: HeaderMap, body: Bytes) -> Answered {
+pub(super) async fn release(State(api): State<ApiState>, headers: HeaderMap, body: Bytes) -> Answered {
     api.change(&headers, move |service| service.release(&parse(&body)?)).await
 }
 
@@ -197,7 +197,7 @@ pub(super) async fn release(State(api): State<Api>, headers: HeaderMap, body: By
 #[utoipa::path(get, path = "/api/v1/gate", tag = "read", params(GateInput, KnownTag),
     responses((status = 200, description = "The decision", body = GateAnswer, headers(("etag" = String, description = "The state of the answer"))),
         (status = 304, description = "The client has the answer: nothing changed"), Problems))]
-pub(super) async fn gate(State(api): State<Api>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
+pub(super) async fn gate(State(api): State<ApiState>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
     api.ask(headers, input, |_: &GateInput| false, Service::gate).await
 }
 
@@ -207,7 +207,7 @@ pub(super) async fn gate(State(api): State<Api>, headers: HeaderMap, RawQuery(in
 #[utoipa::path(get, path = "/api/v1/status", tag = "read", params(StatusInput, KnownTag),
     responses((status = 200, description = "The status", body = StatusAnswer, headers(("etag" = String, description = "The state of the answer"))),
         (status = 304, description = "The client has the answer: nothing changed"), Problems))]
-pub(super) async fn status(State(api): State<Api>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
+pub(super) async fn status(State(api): State<ApiState>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
     api.ask(headers, input, |_: &StatusInput| false, Service::status).await
 }
 
@@ -217,7 +217,7 @@ pub(super) async fn status(State(api): State<Api>, headers: HeaderMap, RawQuery(
 #[utoipa::path(get, path = "/api/v1/report", tag = "read", params(ReportInput, KnownTag),
     responses((status = 200, description = "The sums", body = ReportAnswer, headers(("etag" = String, description = "The state of the answer"))),
         (status = 304, description = "The client has the answer: nothing changed"), Problems))]
-pub(super) async fn report(State(api): State<Api>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
+pub(super) async fn report(State(api): State<ApiState>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
     api.ask(headers, input, ReportInput::is_timeless, Service::report).await
 }
 
@@ -228,7 +228,7 @@ pub(super) async fn report(State(api): State<Api>, headers: HeaderMap, RawQuery(
 #[utoipa::path(get, path = "/api/v1/events", tag = "read", params(EventsInput, KnownTag),
     responses((status = 200, description = "The events", body = EventsAnswer, headers(("etag" = String, description = "The state of the answer"))),
         (status = 304, description = "The client has the answer: nothing changed"), Problems))]
-pub(super) async fn events(State(api): State<Api>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
+pub(super) async fn events(State(api): State<ApiState>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
     api.ask(headers, input, EventsInput::is_timeless, Service::events).await
 }
 
@@ -238,7 +238,7 @@ pub(super) async fn events(State(api): State<Api>, headers: HeaderMap, RawQuery(
 #[utoipa::path(get, path = "/api/v1/proofs/inclusion", tag = "read", params(InclusionInput, KnownTag),
     responses((status = 200, description = "The proof", body = InclusionAnswer, headers(("etag" = String, description = "The state of the answer"))),
         (status = 304, description = "The client has the answer: nothing changed"), Problems))]
-pub(super) async fn inclusion(State(api): State<Api>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
+pub(super) async fn inclusion(State(api): State<ApiState>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
     api.ask(headers, input, |_: &InclusionInput| true, Service::inclusion).await
 }
 
@@ -248,7 +248,11 @@ pub(super) async fn inclusion(State(api): State<Api>, headers: HeaderMap, RawQue
 #[utoipa::path(get, path = "/api/v1/proofs/consistency", tag = "read", params(ConsistencyInput, KnownTag),
     responses((status = 200, description = "The proof", body = ConsistencyAnswer, headers(("etag" = String, description = "The state of the answer"))),
         (status = 304, description = "The client has the answer: nothing changed"), Problems))]
-pub(super) async fn consistency(State(api): State<Api>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
+pub(super) async fn consistency(
+    State(api): State<ApiState>,
+    headers: HeaderMap,
+    RawQuery(input): RawQuery,
+) -> Answered {
     api.ask(headers, input, |_: &ConsistencyInput| true, Service::consistency).await
 }
 
@@ -258,7 +262,7 @@ pub(super) async fn consistency(State(api): State<Api>, headers: HeaderMap, RawQ
 #[utoipa::path(get, path = "/api/v1/checkpoint", tag = "read", params(CheckpointInput, KnownTag),
     responses((status = 200, description = "The checkpoint", body = CheckpointAnswer, headers(("etag" = String, description = "The state of the answer"))),
         (status = 304, description = "The client has the answer: nothing changed"), Problems))]
-pub(super) async fn checkpoint(State(api): State<Api>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
+pub(super) async fn checkpoint(State(api): State<ApiState>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
     api.ask(headers, input, |_: &CheckpointInput| true, Service::checkpoint).await
 }
 
@@ -269,10 +273,10 @@ pub(super) async fn checkpoint(State(api): State<Api>, headers: HeaderMap, RawQu
 #[utoipa::path(get, path = "/api/v1/events/stream", tag = "read",
     params(StreamInput, ("Last-Event-ID" = Option<String>, Header, description = "The position of the last event that the client has")),
     responses((status = 200, description = "Events, for as long as the client listens", body = String, content_type = "text/event-stream"), Problems))]
-pub(super) async fn follow(State(api): State<Api>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
+pub(super) async fn follow(State(api): State<ApiState>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
     let start = move |service: &Service| {
         let input: StreamInput = query(input.as_deref())?;
-        let filter = EventFilter::new(&input.kind, &input.provider)?;
+        let filter = EventSelection::new(&input.kind, &input.provider)?;
         let seen = stream::last_seen(&headers)?.or(input.after.map(Position::new));
         let after = match seen {
             // A position beyond the end belongs to another ledger. Refuse it before the stream starts.
@@ -287,7 +291,7 @@ pub(super) async fn follow(State(api): State<Api>, headers: HeaderMap, RawQuery(
 
 /// Returns the OpenAPI document of this API.
 async fn document(headers: HeaderMap) -> Answered {
-    let json = openapi::json().map_err(|_| Refusal::failed(BodyForm::Problem))?;
+    let json = openapi::json().map_err(|_| RequestRefusal::failed(BodyForm::Problem))?;
     let tag = format!("\"{:016x}\"", xxhash_rust::xxh3::xxh3_64(json.as_bytes()));
     Ok(cached::respond(&headers, &tag, Some(json)))
 }

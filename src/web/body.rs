@@ -7,17 +7,17 @@ use prost::Message;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::answer::{BodyForm, Refusal};
+use super::answer::{BodyForm, RequestRefusal};
 use super::gzip::{self, Bound};
 
 /// Maximum size of a body in bytes, also after decompression.
 pub(super) const MOST: usize = 16 << 20;
 
 /// Returns the encoding of the message.
-pub(super) fn form(headers: &HeaderMap) -> Result<BodyForm, Refusal> {
+pub(super) fn form(headers: &HeaderMap) -> Result<BodyForm, RequestRefusal> {
     BodyForm::sent(headers).ok_or_else(|| {
         let why = "this content type is not read here: send application/x-protobuf or application/json";
-        Refusal::new(BodyForm::Json, StatusCode::UNSUPPORTED_MEDIA_TYPE, why)
+        RequestRefusal::new(BodyForm::Json, StatusCode::UNSUPPORTED_MEDIA_TYPE, why)
     })
 }
 
@@ -26,18 +26,18 @@ pub(super) fn read<M: Message + Default + DeserializeOwned>(
     form: BodyForm,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<M, Refusal> {
+) -> Result<M, RequestRefusal> {
     let encoding = headers.get(header::CONTENT_ENCODING).map_or("identity", |value| value.to_str().unwrap_or("?"));
     let bytes = match encoding.trim().to_ascii_lowercase().as_str() {
         "" | "identity" => Cow::Borrowed(body),
         "gzip" => Cow::Owned(gzip::unpack(body).map_err(|bound| {
             let broken = matches!(bound, Bound::Broken(_));
             let status = if broken { StatusCode::BAD_REQUEST } else { StatusCode::PAYLOAD_TOO_LARGE };
-            Refusal::new(form, status, bound.why())
+            RequestRefusal::new(form, status, bound.why())
         })?),
         _ => {
             let why = "this content encoding is not unpacked here: send gzip or none";
-            return Err(Refusal::new(form, StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
+            return Err(RequestRefusal::new(form, StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
         }
     };
     let read = match form {
@@ -46,7 +46,7 @@ pub(super) fn read<M: Message + Default + DeserializeOwned>(
             serde_json::from_slice(&bytes).or_else(|_| as_proto3(&bytes)).map_err(|error| place(&error))
         }
     };
-    read.map_err(|why| Refusal::new(form, StatusCode::BAD_REQUEST, format!("the body cannot be read: {why}")))
+    read.map_err(|why| RequestRefusal::new(form, StatusCode::BAD_REQUEST, format!("the body cannot be read: {why}")))
 }
 
 /// Describes where JSON is invalid. The parser's own message may quote the body, which may contain a prompt.
@@ -58,17 +58,17 @@ fn place(error: &serde_json::Error) -> String {
 /// Accepts what protobuf's JSON mapping allows and serde does not: `null` for an absent field, and numbers written as
 /// strings, such as `"NaN"`, which becomes absent.
 fn as_proto3<M: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<M> {
-    let mut told: Value = serde_json::from_slice(bytes)?;
-    tidy(&mut told);
-    serde_json::from_value(told)
+    let mut value: Value = serde_json::from_slice(bytes)?;
+    tidy(&mut value);
+    serde_json::from_value(value)
 }
 
 /// Floating-point fields.
 const FLOATS: [&str; 9] =
     ["doubleValue", "asDouble", "sum", "min", "max", "quantile", "value", "zeroThreshold", "explicitBounds"];
 
-fn tidy(told: &mut Value) {
-    match told {
+fn tidy(value: &mut Value) {
+    match value {
         Value::Array(all) => {
             all.retain(|one| !one.is_null());
             all.iter_mut().for_each(tidy);
@@ -87,12 +87,12 @@ fn tidy(told: &mut Value) {
 }
 
 /// Converts a number written as a string. `NaN` and the infinities become absent.
-fn number(told: &mut Value) {
-    if let Value::Array(all) = told {
+fn number(value: &mut Value) {
+    if let Value::Array(all) = value {
         all.iter_mut().for_each(number);
-    } else if let Some(text) = told.as_str() {
+    } else if let Some(text) = value.as_str() {
         let read: Option<f64> = text.parse().ok();
-        *told = match read {
+        *value = match read {
             Some(number) => serde_json::Number::from_f64(number).map_or(Value::Null, Value::Number),
             None => return,
         };

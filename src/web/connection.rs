@@ -25,7 +25,7 @@ use super::access::Local;
 use super::answer::BodyForm;
 use super::intake::{Deadline, WITHIN};
 use super::problem::of_refusal;
-use super::work::told_to_end;
+use super::work::wait_for_end;
 
 /// How long a client may leave an answer unread.
 const UNREAD: Duration = Duration::from_secs(10);
@@ -35,14 +35,14 @@ const GRACE: Duration = Duration::from_secs(4);
 const HEAD: usize = 64 << 10;
 /// State shared by a stream and its service.
 #[derive(Debug, Default)]
-struct Progress {
+struct ConnectionProgress {
     /// When the first byte of the current request was read.
     began: Mutex<Option<Instant>>,
     /// Number of requests whose head is read and that are not answered yet.
     under_way: AtomicUsize,
 }
 
-impl Progress {
+impl ConnectionProgress {
     fn began(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
         // A panic cannot leave a partial instant.
         self.began.lock().unwrap_or_else(PoisonError::into_inner)
@@ -51,7 +51,7 @@ impl Progress {
 
 /// Serves a connection until it closes or the server ends.
 pub(super) async fn serve(stream: TcpStream, routes: Router, mut ending: watch::Receiver<bool>) {
-    let progress = Arc::new(Progress::default());
+    let progress = Arc::new(ConnectionProgress::default());
     let local = stream.local_addr().ok().map(|address| Local(address.ip()));
     let shared = Arc::clone(&progress);
     let service = service_fn(move |mut request: Request<Incoming>| {
@@ -80,7 +80,7 @@ pub(super) async fn serve(stream: TcpStream, routes: Router, mut ending: watch::
                 refuse(stream, StatusCode::REQUEST_TIMEOUT, &why).await;
             }
         }
-        () = told_to_end(&mut ending) => {
+        () = wait_for_end(&mut ending) => {
             if progress.under_way.load(Ordering::Relaxed) > 0 {
                 Pin::new(&mut connection).graceful_shutdown();
                 // A client without an answer by now has to retry.
@@ -110,7 +110,7 @@ pub(super) async fn refuse(mut stream: TcpStream, status: StatusCode, why: &str)
 #[derive(Debug)]
 struct Timed {
     stream: TcpStream,
-    progress: Arc<Progress>,
+    progress: Arc<ConnectionProgress>,
     unread: Option<Pin<Box<Sleep>>>,
 }
 

@@ -13,9 +13,9 @@ use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::answer::{BodyForm, Refusal};
+use super::answer::{BodyForm, RequestRefusal};
 use super::body::MOST;
-use super::work::told_to_end;
+use super::work::wait_for_end;
 
 /// Time limit for receiving a request, head and body together.
 pub(super) const WITHIN: Duration = Duration::from_secs(10);
@@ -39,7 +39,7 @@ pub(super) struct Intake {
 
 /// Memory reserved for a body. It is released when the request is answered.
 #[derive(Default)]
-struct Held(Option<OwnedSemaphorePermit>);
+struct ReservedMemory(Option<OwnedSemaphorePermit>);
 
 impl Intake {
     pub fn new(ending: watch::Receiver<bool>) -> Self {
@@ -47,7 +47,7 @@ impl Intake {
     }
 
     /// Reads the whole body, and reserves its memory.
-    async fn read(&self, parts: &Parts, body: &mut Body) -> Result<(Bytes, Held), Refusal> {
+    async fn read(&self, parts: &Parts, body: &mut Body) -> Result<(Bytes, ReservedMemory), RequestRefusal> {
         let form = BodyForm::of(parts);
         let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
         if declared.and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > MOST as u64) {
@@ -57,37 +57,37 @@ impl Intake {
         let mut ending = self.ending.clone();
         tokio::select! {
             biased;
-            read = timeout_at(deadline, self.collect(form, body)) => read.unwrap_or_else(|_| Err(Refusal::new(
+            read = timeout_at(deadline, self.collect(form, body)) => read.unwrap_or_else(|_| Err(RequestRefusal::new(
                 form,
                 StatusCode::REQUEST_TIMEOUT,
                 format!("the request took over {} s to come in: send it faster, or less at a time", WITHIN.as_secs()),
             ))),
-            () = told_to_end(&mut ending) => Err(Refusal::ending(form)),
+            () = wait_for_end(&mut ending) => Err(RequestRefusal::ending(form)),
         }
     }
 
-    async fn collect(&self, form: BodyForm, body: &mut Body) -> Result<(Bytes, Held), Refusal> {
-        let (mut held, mut whole) = (Held::default(), Vec::new());
+    async fn collect(&self, form: BodyForm, body: &mut Body) -> Result<(Bytes, ReservedMemory), RequestRefusal> {
+        let (mut memory, mut whole) = (ReservedMemory::default(), Vec::new());
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| {
                 let why = format!("the body did not come whole ({error}): send it again");
-                Refusal::new(form, StatusCode::BAD_REQUEST, why)
+                RequestRefusal::new(form, StatusCode::BAD_REQUEST, why)
             })?;
             let Ok(data) = frame.into_data() else { continue }; // trailers
             if whole.len() + data.len() > MOST {
                 return Err(too_large(form));
             }
-            held.add(&self.room, data.len()).ok_or_else(|| {
+            memory.add(&self.room, data.len()).ok_or_else(|| {
                 let why = format!("bodies of over {} MiB are coming in at once: send again later", IN_FLIGHT >> 20);
-                Refusal::new(form, StatusCode::TOO_MANY_REQUESTS, why)
+                RequestRefusal::new(form, StatusCode::TOO_MANY_REQUESTS, why)
             })?;
             whole.extend_from_slice(&data);
         }
-        Ok((whole.into(), held))
+        Ok((whole.into(), memory))
     }
 }
 
-impl Held {
+impl ReservedMemory {
     /// Reserves more memory; `None` if there is none left.
     fn add(&mut self, room: &Arc<Semaphore>, bytes: usize) -> Option<()> {
         let more = Arc::clone(room).try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()?;
@@ -99,13 +99,13 @@ impl Held {
     }
 }
 
-fn too_large(form: BodyForm) -> Refusal {
+fn too_large(form: BodyForm) -> RequestRefusal {
     let why = format!("the body is over {} MiB: send less at a time", MOST >> 20);
-    Refusal::new(form, StatusCode::PAYLOAD_TOO_LARGE, why)
+    RequestRefusal::new(form, StatusCode::PAYLOAD_TOO_LARGE, why)
 }
 
 /// Discards the rest of a refused request, within limits, and answers. Then the connection is closed.
-pub(super) async fn refuse(refusal: Refusal, parts: &Parts, mut body: Body) -> Response {
+pub(super) async fn refuse(refusal: RequestRefusal, parts: &Parts, mut body: Body) -> Response {
     // A client that expects `100 Continue` has not sent a body yet. A body must not delay the end of the server or
     // exceed its own time limit.
     let is_over = refusal.is_ending() || refusal.status == StatusCode::REQUEST_TIMEOUT;
@@ -129,9 +129,9 @@ pub(super) async fn refuse(refusal: Refusal, parts: &Parts, mut body: Body) -> R
 pub(super) async fn take_in(State(intake): State<Arc<Intake>>, request: Request, next: Next) -> Response {
     let (parts, mut body) = request.into_parts();
     match intake.read(&parts, &mut body).await {
-        Ok((whole, held)) => {
+        Ok((whole, memory)) => {
             let response = next.run(Request::from_parts(parts, Body::from(whole))).await;
-            drop(held);
+            drop(memory);
             response
         }
         Err(refusal) => refuse(refusal, &parts, body).await,

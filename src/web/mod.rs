@@ -12,11 +12,11 @@ mod cached;
 mod connection;
 mod gzip;
 mod intake;
-mod offer;
 mod openapi;
 mod otlp;
 mod problem;
 mod server;
+mod services;
 mod stream;
 mod token;
 mod work;
@@ -32,8 +32,8 @@ use crate::model::error::{Error, Result};
 use crate::model::time::Timestamp;
 
 pub use access::Access;
-pub use offer::{Api, Offer};
 pub use server::serve;
+pub use services::{Api, Services};
 pub use token::Token;
 
 /// How long to refuse requests after the ledger was busy. Otherwise waiting requests would add up their timeouts.
@@ -43,20 +43,20 @@ const KEPT: usize = 100;
 
 /// Records telemetry in a ledger, one request at a time. An answer means that the calls are in the file.
 pub struct Receiver {
-    writer: Mutex<Writer>,
+    writer: Mutex<LedgerWriter>,
     /// Separate from the writer, so a query is answered while a transaction waits for the write lock.
-    report: Mutex<Report>,
+    report: Mutex<ReceivedTotals>,
     now: Box<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
-struct Writer {
+struct LedgerWriter {
     ledger: Ledger,
     /// When the ledger was last busy.
     busy: Option<Instant>,
 }
 
 #[derive(Default)]
-struct Report {
+struct ReceivedTotals {
     received: Received,
     sums: MetricSums,
 }
@@ -91,7 +91,7 @@ impl Receiver {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn new(ledger: Ledger, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        let writer = Mutex::new(Writer { ledger, busy: None });
+        let writer = Mutex::new(LedgerWriter { ledger, busy: None });
         Self { writer, report: Mutex::default(), now: Box::new(now) }
     }
 
@@ -109,26 +109,26 @@ impl Receiver {
     }
 
     /// Records calls. Returns why some could not be read.
-    fn take(&self, told: Telemetry) -> Result<Vec<String>> {
-        let mut unread = told.unread.clone();
-        let taken = {
+    fn take(&self, telemetry: Telemetry) -> Result<Vec<String>> {
+        let mut unread = telemetry.unread.clone();
+        let accepted = {
             let mut writer = lock(&self.writer);
-            let Writer { ledger, busy } = &mut *writer;
+            let LedgerWriter { ledger, busy } = &mut *writer;
             if busy.is_some_and(|at| at.elapsed() < BUSY) {
                 return Err(Error::Busy { seconds: 0 });
             }
-            let taken = take(ledger, told, (self.now)());
-            *busy = matches!(taken, Err(Error::Busy { .. })).then(Instant::now);
-            taken?
+            let accepted = take(ledger, telemetry, (self.now)());
+            *busy = matches!(accepted, Err(Error::Busy { .. })).then(Instant::now);
+            accepted?
         };
         let mut report = lock(&self.report);
-        for record in &taken.records {
+        for record in &accepted.records {
             report.sums.record(record);
         }
-        report.received.calls.recorded += taken.counts.recorded;
-        report.received.calls.known += taken.counts.known;
-        report.received.calls.amended += taken.counts.amended;
-        unread.extend(taken.refused);
+        report.received.calls.recorded += accepted.counts.recorded;
+        report.received.calls.known += accepted.counts.known;
+        report.received.calls.amended += accepted.counts.amended;
+        unread.extend(accepted.refused);
         report.received.note(&unread);
         Ok(unread)
     }
@@ -164,10 +164,10 @@ impl Received {
 /// Completes when the process should end: on Ctrl-C or, where it exists, SIGTERM.
 ///
 /// ```
-/// let waits = usage_ledger::web::asked_to_end();
+/// let waits = usage_ledger::web::shutdown_signal();
 /// drop(waits); // nobody asked
 /// ```
-pub async fn asked_to_end() {
+pub async fn shutdown_signal() {
     let interrupted = async {
         // Without a handler the default applies: the process ends.
         let _ = tokio::signal::ctrl_c().await;

@@ -85,15 +85,15 @@ impl Modify for Bearer {
     ),
     components(schemas(ProblemAnswer, TierName, NeedName)),
     tags(
-        (name = "write", description = "Append events. An answer comes when they are durable."),
-        (name = "read", description = "Ask. No GET changes the ledger.")
+        (name = "write", description = "Append events. The answer is sent when they are durable."),
+        (name = "read", description = "Queries. No GET changes the ledger.")
     ),
     security((), ("token" = [])),
     modifiers(&Bearer)
 )]
-struct Document;
+struct OpenApiDocument;
 
 /// Returns the document as JSON.
 pub(super) fn json() -> serde_json::Result<String> {
-    Document::openapi().to_json()
+    OpenApiDocument::openapi().to_json()
 }

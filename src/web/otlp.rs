@@ -15,7 +15,7 @@ use prost::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::answer::{BodyForm, Refusal, taken};
+use super::answer::{BodyForm, RequestRefusal, accepted};
 use super::body::{form, read};
 use super::work::Work;
 use super::{Received, Receiver};
@@ -38,7 +38,11 @@ pub(super) fn routes(receiver: Arc<Receiver>, work: Work) -> Router {
         .with_state(SharedReceiver { receiver, work })
 }
 
-async fn logs(State(shared): State<SharedReceiver>, headers: HeaderMap, body: Bytes) -> Result<Response, Refusal> {
+async fn logs(
+    State(shared): State<SharedReceiver>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, RequestRefusal> {
     shared
         .take(headers, body, "rejectedLogRecords", |receiver, form, request: &ExportLogsServiceRequest| {
             record(receiver, form, Telemetry::of_logs(request))
@@ -46,7 +50,11 @@ async fn logs(State(shared): State<SharedReceiver>, headers: HeaderMap, body: By
         .await
 }
 
-async fn traces(State(shared): State<SharedReceiver>, headers: HeaderMap, body: Bytes) -> Result<Response, Refusal> {
+async fn traces(
+    State(shared): State<SharedReceiver>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, RequestRefusal> {
     shared
         .take(headers, body, "rejectedSpans", |receiver, form, request: &ExportTraceServiceRequest| {
             record(receiver, form, Telemetry::of_spans(request))
@@ -54,7 +62,11 @@ async fn traces(State(shared): State<SharedReceiver>, headers: HeaderMap, body: 
         .await
 }
 
-async fn metrics(State(shared): State<SharedReceiver>, headers: HeaderMap, body: Bytes) -> Result<Response, Refusal> {
+async fn metrics(
+    State(shared): State<SharedReceiver>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, RequestRefusal> {
     shared
         .take(headers, body, "rejectedDataPoints", |receiver, _, request: &ExportMetricsServiceRequest| {
             Ok(receiver.compare(request))
@@ -69,17 +81,17 @@ impl SharedReceiver {
         headers: HeaderMap,
         body: Bytes,
         rejected: &str,
-        told: impl FnOnce(&Receiver, BodyForm, &M) -> Result<Vec<String>, Refusal> + Send + 'static,
-    ) -> Result<Response, Refusal> {
+        handle: impl FnOnce(&Receiver, BodyForm, &M) -> Result<Vec<String>, RequestRefusal> + Send + 'static,
+    ) -> Result<Response, RequestRefusal> {
         let form = form(&headers)?;
         let Self { receiver, work } = self;
-        let unread = work.run(form, move || told(&receiver, form, &read(form, &headers, &body)?)).await?;
-        Ok(taken(form, rejected, &unread))
+        let unread = work.run(form, move || handle(&receiver, form, &read(form, &headers, &body)?)).await?;
+        Ok(accepted(form, rejected, &unread))
     }
 }
 
-fn record(receiver: &Receiver, form: BodyForm, told: Telemetry) -> Result<Vec<String>, Refusal> {
-    receiver.take(told).map_err(|error| Refusal::of_store(form, &error))
+fn record(receiver: &Receiver, form: BodyForm, telemetry: Telemetry) -> Result<Vec<String>, RequestRefusal> {
+    receiver.take(telemetry).map_err(|error| RequestRefusal::of_store(form, &error))
 }
 
 async fn received(State(shared): State<SharedReceiver>) -> Response {
@@ -92,6 +104,6 @@ async fn received(State(shared): State<SharedReceiver>) -> Response {
     let answer = PartialSuccess { schema: 1, received: shared.receiver.received() };
     match serde_json::to_string(&answer) {
         Ok(body) => (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], body).into_response(),
-        Err(_) => Refusal::failed(BodyForm::Problem).into_response(),
+        Err(_) => RequestRefusal::failed(BodyForm::Problem).into_response(),
     }
 }

@@ -3,7 +3,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::answer::{BodyForm, Refusal};
+use super::answer::{BodyForm, RequestRefusal};
 use crate::api::fault::{Fault, remedy_of};
 use crate::api::problem::{Problem, urn};
 use crate::model::time::{SECOND, Timestamp};
@@ -30,19 +30,19 @@ pub(super) enum Denial {
     /// An operation failed.
     Fault(Box<Fault>, Timestamp),
     /// A guard refused the request.
-    Refusal(Refusal),
+    RequestRefusal(RequestRefusal),
 }
 
-impl From<Refusal> for Denial {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refusal(refusal)
+impl From<RequestRefusal> for Denial {
+    fn from(refusal: RequestRefusal) -> Self {
+        Self::RequestRefusal(refusal)
     }
 }
 
 impl IntoResponse for Denial {
     fn into_response(self) -> Response {
         let (fault, now) = match self {
-            Self::Refusal(refusal) => return refusal.into_response(),
+            Self::RequestRefusal(refusal) => return refusal.into_response(),
             Self::Fault(fault, now) => (*fault, now),
         };
         let wait = fault.resumes_at.map(|at| (at.millis().saturating_sub(now.millis()) / SECOND).max(0) + 1);

@@ -16,10 +16,10 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::access::{Access, guard};
-use super::answer::{BodyForm, Refusal};
+use super::answer::{BodyForm, RequestRefusal};
 use super::connection;
 use super::intake::{Intake, take_in};
-use super::offer::Offer;
+use super::services::Services;
 
 /// Maximum number of open connections.
 const CONNECTIONS: usize = 256;
@@ -48,17 +48,17 @@ const HEADERS: [(HeaderName, &str); 5] = [
 ///
 /// ```
 /// use std::sync::Arc;
-/// use usage_ledger::{Ledger, web::{self, Access, Offer, Receiver}};
+/// use usage_ledger::{Ledger, web::{self, Access, Services, Receiver}};
 /// let receiver = Arc::new(Receiver::new(Ledger::in_memory()?, || chrono::Utc::now().into()));
-/// let offer = Offer::new().telemetry(receiver);
+/// let services = Services::new().telemetry(receiver);
 /// let access = Access::new([127, 0, 0, 1].into());
 /// let mut at = None;
-/// web::serve(offer, "127.0.0.1:0".parse()?, access, |address| at = Some(address), async {})?;
+/// web::serve(services, "127.0.0.1:0".parse()?, access, |address| at = Some(address), async {})?;
 /// assert_ne!(at.map(|address| address.port()), Some(0));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn serve(
-    offer: Offer,
+    services: Services,
     address: SocketAddr,
     access: Access,
     listening: impl FnOnce(SocketAddr),
@@ -72,7 +72,7 @@ pub fn serve(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let done = runtime.block_on(async {
         let (end, ending) = watch::channel(false);
-        let routes = guarded(offer.routes(&ending), access, &ending);
+        let routes = guarded(services.routes(&ending), access, &ending);
         let listener = tokio::net::TcpListener::from_std(listener)?;
         listening(listener.local_addr()?);
         let mut connections = JoinSet::new();
@@ -102,9 +102,9 @@ fn guarded(routes: Router, access: Access, ending: &watch::Receiver<bool>) -> Ro
         .layer(from_fn(with_headers))
 }
 
-async fn unknown(uri: Uri) -> Refusal {
+async fn unknown(uri: Uri) -> RequestRefusal {
     let form = if uri.path().starts_with("/v1/") { BodyForm::Json } else { BodyForm::Problem };
-    Refusal::new(
+    RequestRefusal::new(
         form,
         StatusCode::NOT_FOUND,
         "there is nothing at this path: the API is described at /api/v1/openapi.json, and with --otlp telemetry goes to \
@@ -112,14 +112,14 @@ async fn unknown(uri: Uri) -> Refusal {
     )
 }
 
-async fn not_allowed(method: Method, uri: Uri) -> Refusal {
+async fn not_allowed(method: Method, uri: Uri) -> RequestRefusal {
     let form = if uri.path().starts_with("/v1/") { BodyForm::Json } else { BodyForm::Problem };
     let wanted = match method {
         Method::POST => "GET",
         Method::GET | Method::HEAD => "POST",
         _ => "one that the header Allow names",
     };
-    Refusal::new(form, StatusCode::METHOD_NOT_ALLOWED, format!("this path takes another method: send {wanted}"))
+    RequestRefusal::new(form, StatusCode::METHOD_NOT_ALLOWED, format!("this path takes another method: send {wanted}"))
 }
 
 async fn with_headers(request: Request, next: Next) -> Response {

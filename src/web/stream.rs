@@ -15,9 +15,9 @@ use hyper::body::Frame;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::spawn_blocking;
 
-use super::answer::{BodyForm, Refusal};
-use super::work::told_to_end;
-use crate::api::events::EventFilter;
+use super::answer::{BodyForm, RequestRefusal};
+use super::work::wait_for_end;
+use crate::api::events::EventSelection;
 use crate::api::fault::Fault;
 use crate::api::service::Service;
 use crate::model::event::Position;
@@ -44,9 +44,14 @@ impl Streams {
     }
 
     /// Starts a stream after a position.
-    pub fn start(&self, service: Arc<Service>, after: Position, filter: EventFilter) -> Result<Response, Refusal> {
+    pub fn start(
+        &self,
+        service: Arc<Service>,
+        after: Position,
+        filter: EventSelection,
+    ) -> Result<Response, RequestRefusal> {
         let place = Arc::clone(&self.open).try_acquire_owned().map_err(|_| {
-            Refusal::later(
+            RequestRefusal::later(
                 BodyForm::Problem,
                 &format!("{STREAMS} streams are open: close some, or connect again later"),
             )
@@ -78,7 +83,7 @@ pub(super) fn last_seen(headers: &HeaderMap) -> Result<Option<Position>, Fault> 
 async fn follow(
     service: Arc<Service>,
     mut after: Position,
-    filter: EventFilter,
+    filter: EventSelection,
     sender: mpsc::Sender<Bytes>,
     mut ending: watch::Receiver<bool>,
     place: OwnedSemaphorePermit,
@@ -89,8 +94,8 @@ async fn follow(
         return;
     }
     loop {
-        let (asked, wanted) = (Arc::clone(&service), Arc::clone(&filter));
-        let read = spawn_blocking(move || chunk(&asked, after, &wanted)).await;
+        let (service_handle, filter_handle) = (Arc::clone(&service), Arc::clone(&filter));
+        let read = spawn_blocking(move || chunk(&service_handle, after, &filter_handle)).await;
         // If the ledger cannot be read, end the stream. The client reconnects and receives the error.
         let Ok(Ok((last, text))) = read else { break };
         let caught_up = last == after;
@@ -110,7 +115,7 @@ async fn follow(
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
                 () = sender.closed() => break,
-                () = told_to_end(&mut ending) => break,
+                () = wait_for_end(&mut ending) => break,
             }
         }
     }
@@ -118,7 +123,7 @@ async fn follow(
 }
 
 /// Returns the next events as text, and the last position that was examined.
-fn chunk(service: &Service, after: Position, filter: &EventFilter) -> Result<(Position, String), Fault> {
+fn chunk(service: &Service, after: Position, filter: &EventSelection) -> Result<(Position, String), Fault> {
     let mut text = String::new();
     let last = service.next_events(after, filter, &mut |position, kind, line| {
         // Writing to a string cannot fail.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::spawn_blocking;
 
-use super::answer::{BodyForm, Refusal};
+use super::answer::{BodyForm, RequestRefusal};
 
 /// Maximum number of requests in progress. One records while another is decoded. Each may need many times the memory of
 /// its body.
@@ -15,7 +15,7 @@ const AT_ONCE: usize = 2;
 const TURN: Duration = Duration::from_secs(5);
 
 /// Waits until the server should end.
-pub(super) async fn told_to_end(ending: &mut watch::Receiver<bool>) {
+pub(super) async fn wait_for_end(ending: &mut watch::Receiver<bool>) {
     // A dropped sender also means that the server has ended.
     let _ = ending.wait_for(|ending| *ending).await;
 }
@@ -36,22 +36,22 @@ impl Work {
     pub async fn run<T: Send + 'static>(
         &self,
         form: BodyForm,
-        job: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
-    ) -> Result<T, Refusal> {
+        job: impl FnOnce() -> Result<T, RequestRefusal> + Send + 'static,
+    ) -> Result<T, RequestRefusal> {
         let mut ending = self.ending.clone();
         let turn = tokio::select! {
             biased;
-            () = told_to_end(&mut ending) => return Err(Refusal::ending(form)),
+            () = wait_for_end(&mut ending) => return Err(RequestRefusal::ending(form)),
             turn = tokio::time::timeout(TURN, Arc::clone(&self.turns).acquire_owned()) => turn,
         };
         let Ok(Ok(turn)) = turn else {
-            return Err(Refusal::later(form, "the server has too much to do: send again later"));
+            return Err(RequestRefusal::later(form, "the server has too much to do: send again later"));
         };
         let done = spawn_blocking(move || {
             let answer = job();
             drop(turn);
             answer
         });
-        done.await.unwrap_or_else(|_| Err(Refusal::failed(form)))
+        done.await.unwrap_or_else(|_| Err(RequestRefusal::failed(form)))
     }
 }

@@ -5,6 +5,7 @@
 #[path = "../naive/mod.rs"]
 mod naive;
 
+mod agent_names;
 mod clock;
 mod counted_at;
 mod exhaustion;

@@ -27,7 +27,7 @@ pub fn import(ledger: &Ledger, home: &Path) -> Vec<SourceReport> {
     let options = ImportOptions { homes: vec![home.to_owned()], ..ImportOptions::default() };
     let sources = import::run(ledger, &options, now(), &mut |_| {}).unwrap().sources;
     for source in &sources {
-        assert_eq!(source.doubts, import::SchemaDrift::default(), "{}", source.source);
+        assert_eq!(source.drift, import::SchemaDrift::default(), "{}", source.source);
     }
     sources
 }

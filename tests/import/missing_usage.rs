@@ -60,7 +60,7 @@ impl Fixture {
     fn skipped(&mut self, source: &str) -> u64 {
         let options = self.options(source);
         let snapshot = self.ledger.snapshot().unwrap();
-        import::survey(&snapshot, &options, now()).unwrap()[0].skipped
+        import::inventory(&snapshot, &options, now()).unwrap()[0].skipped
     }
 }
 

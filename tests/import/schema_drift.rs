@@ -39,7 +39,7 @@ fn import(home: &Path) -> Vec<(String, u64, SchemaDrift)> {
     let options = ImportOptions { homes: vec![home.to_owned()], ..ImportOptions::default() };
     let now: usage_ledger::Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
     let report = import::run(&Ledger::in_memory().unwrap(), &options, now, &mut |_| {}).unwrap();
-    let summary = |source: import::SourceReport| (source.source, source.recorded, source.doubts);
+    let summary = |source: import::SourceReport| (source.source, source.recorded, source.drift);
     report.sources.into_iter().filter(|source| source.recorded > 0).map(summary).collect()
 }
 

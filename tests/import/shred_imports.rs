@@ -130,9 +130,9 @@ fn a_log_that_moved_does_not_bring_its_name_back() {
     assert!(!fixture.holds("foocorp"));
     let surveyed = {
         let options = ImportOptions { homes: vec![other.clone()], ..ImportOptions::default() };
-        import::survey(&fixture.ledger.snapshot().unwrap(), &options, now()).unwrap()
+        import::inventory(&fixture.ledger.snapshot().unwrap(), &options, now()).unwrap()
     };
-    assert!(surveyed.iter().all(|agent| (agent.unread, agent.gone) == (0, 0)));
+    assert!(surveyed.iter().all(|agent| (agent.unread, agent.deleted) == (0, 0)));
 }
 
 #[test]

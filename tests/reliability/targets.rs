@@ -346,7 +346,7 @@ fn http_body(data: &[u8]) {
 /// A server for some requests; a new one follows, so that its ledger stays small.
 fn server() -> std::net::SocketAddr {
     use std::sync::{Arc, Mutex, mpsc};
-    use usage_ledger::web::{self, Access, Offer, Receiver};
+    use usage_ledger::web::{self, Access, Receiver, Services};
     const REQUESTS: u32 = 2_000;
     static RUNNING: Mutex<Option<(std::net::SocketAddr, u32, mpsc::Sender<()>)>> = Mutex::new(None);
     let mut running = RUNNING.lock().unwrap();
@@ -355,7 +355,7 @@ fn server() -> std::net::SocketAddr {
         return *at;
     }
     let receiver = Arc::new(Receiver::new(Ledger::in_memory().unwrap(), now));
-    let offer = Offer::new().telemetry(Arc::clone(&receiver));
+    let services = Services::new().telemetry(Arc::clone(&receiver));
     let (send, listening) = mpsc::channel();
     let (end, ended) = mpsc::channel::<()>();
     std::thread::spawn(move || {
@@ -364,7 +364,7 @@ fn server() -> std::net::SocketAddr {
             // It ends when the next one starts.
             let _ = tokio::task::spawn_blocking(move || ended.recv()).await;
         };
-        web::serve(offer, "127.0.0.1:0".parse().unwrap(), access, |at| send.send(at).unwrap(), ended).unwrap();
+        web::serve(services, "127.0.0.1:0".parse().unwrap(), access, |at| send.send(at).unwrap(), ended).unwrap();
     });
     let at = listening.recv().unwrap();
     *running = Some((at, REQUESTS, end));

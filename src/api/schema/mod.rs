@@ -4,8 +4,8 @@
 //! with these types and refuses unknown and missing fields, so both stay equal.
 #![allow(dead_code)] // the OpenAPI derive reads these types, and nothing constructs them
 
+mod inputs;
 mod log;
-mod sent;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -14,11 +14,11 @@ mod tools;
 mod usage;
 mod windows;
 
+pub(crate) use inputs::{RecordInput, RecordsInput, SettleInput};
 pub(crate) use log::{
     CheckpointAnswer, ConsistencyAnswer, EventsAnswer, InclusionAnswer, ProblemAnswer, ReceiptAnswer,
     ReservationAnswer, TallyAnswer,
 };
-pub(crate) use sent::{RecordInput, RecordsInput, SettleInput};
 pub(crate) use status::StatusAnswer;
 #[cfg(feature = "mcp")]
 pub(crate) use tools::{ExplainAnswer, ForecastAnswer};

@@ -3,19 +3,19 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::sent::FormatName;
+use super::inputs::FormatName;
 use super::*;
 use crate::api::call;
 use crate::api::fault::{Fault, FaultKind};
 use crate::api::input::{CheckpointInput, ConsistencyInput, EventsInput, GateInput, InclusionInput};
-use crate::api::service::{Clock, Reply, Service, parse};
+use crate::api::service::{OperationReply, Service, ServiceClock, parse};
 use crate::event::{LimitSet, Paused, WindowKind};
 use crate::merkle::Signer;
 use crate::model::time::{HOUR, MINUTE, Timestamp, Zone};
 use crate::{Ledger, TokenRecord};
 
 /// Parses an answer with the documented shape. Unknown and missing fields are errors.
-fn conforms<T: DeserializeOwned>(reply: Result<Reply, Fault>) -> Value {
+fn conforms<T: DeserializeOwned>(reply: Result<OperationReply, Fault>) -> Value {
     let body = reply.unwrap().body;
     if let Err(error) = serde_json::from_str::<T>(&body) {
         panic!("the document does not describe {body}: {error}");
@@ -38,7 +38,7 @@ fn service() -> (Service, Timestamp) {
     // Record an event in the future.
     ledger.record(TokenRecord::new("openai", "gpt-5").input(3), now.plus(HOUR)).unwrap();
     let now = now.plus(20 * MINUTE);
-    let clock = Clock { named: None, now: Box::new(move || now) };
+    let clock = ServiceClock { named: None, now: Box::new(move || now) };
     let signer = Signer::generate("usage-ledger.example/alice").unwrap();
     (Service::new(ledger, clock, Zone::UTC, Some(signer)), now)
 }

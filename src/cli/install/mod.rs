@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::agent_files::replace;
 use super::context::Context;
 use crate::model::error::Error;
-use crate::present::failure::{Failure, say};
+use crate::present::failure::{Failure, print_message};
 use crate::present::output::{Answer, Plain};
 
 /// Add usage-ledger to an agent's settings, or install a service that runs `serve`
@@ -154,7 +154,7 @@ fn edit(
         let (file, dry_run, notes) = (path.display().to_string(), args.dry_run, edited.notes);
         return Answer::new(InstallAnswer { file, changed, dry_run, diff, notes }).write(out);
     }
-    edited.notes.iter().for_each(|note| say(note));
+    edited.notes.iter().for_each(|note| print_message(note));
     if !changed {
         let state = if args.undo { "has nothing of usage-ledger" } else { "has all of it already" };
         return Ok(writeln!(out, "{} {state}", Plain(&path.display().to_string()))?);

@@ -10,21 +10,21 @@ pub(super) type NameOfPath = fn(&str) -> Option<String>;
 ///
 /// ```
 /// use usage_ledger::export::CcusageAgent;
-/// const AGENT: CcusageAgent = CcusageAgent::new("gemini-cli", "gemini").with_reasoning_beside().without_activity();
+/// const AGENT: CcusageAgent = CcusageAgent::new("gemini-cli", "gemini").with_separate_reasoning().without_activity();
 /// assert_eq!((AGENT.agent(), AGENT.name()), ("gemini-cli", "gemini"));
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct CcusageAgent {
     agent: &'static str,
     name: &'static str,
-    reasoning_beside: bool,
+    separate_reasoning: bool,
     states_activity: bool,
-    command: Command,
+    command: CcusageCommand,
 }
 
 /// The command of ccusage that reports a single agent.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Command {
+pub(super) enum CcusageCommand {
     /// Rows in the common form.
     Plain,
     /// Like `ccusage claude`: sessions name their projects, weeks begin on Sundays, and blocks are of this agent.
@@ -40,18 +40,18 @@ impl CcusageAgent {
     /// assert_eq!(usage_ledger::export::CcusageAgent::new("kilo-code", "kilo").name(), "kilo");
     /// ```
     pub const fn new(agent: &'static str, name: &'static str) -> Self {
-        Self { agent, name, reasoning_beside: false, states_activity: true, command: Command::Plain }
+        Self { agent, name, separate_reasoning: false, states_activity: true, command: CcusageCommand::Plain }
     }
 
     /// Reasoning counts in `totalTokens` alone and not in `outputTokens`.
     ///
     /// ```
-    /// let agent = usage_ledger::export::CcusageAgent::new("goose", "goose").with_reasoning_beside();
+    /// let agent = usage_ledger::export::CcusageAgent::new("goose", "goose").with_separate_reasoning();
     /// assert_eq!(agent.agent(), "goose");
     /// ```
     #[must_use]
-    pub const fn with_reasoning_beside(mut self) -> Self {
-        self.reasoning_beside = true;
+    pub const fn with_separate_reasoning(mut self) -> Self {
+        self.separate_reasoning = true;
         self
     }
 
@@ -75,7 +75,7 @@ impl CcusageAgent {
     /// ```
     #[must_use]
     pub const fn with_projects(mut self, project: fn(&str) -> Option<String>) -> Self {
-        self.command = Command::Projects(project);
+        self.command = CcusageCommand::Projects(project);
         self
     }
 
@@ -88,7 +88,7 @@ impl CcusageAgent {
     /// ```
     #[must_use]
     pub const fn with_threads(mut self, session: fn(&str) -> Option<String>) -> Self {
-        self.command = Command::Threads(session);
+        self.command = CcusageCommand::Threads(session);
         self
     }
 
@@ -117,42 +117,42 @@ pub(super) struct CcusageAgents(pub &'static [CcusageAgent]);
 
 impl CcusageAgents {
     fn find(self, agent: Option<&str>) -> Option<&'static CcusageAgent> {
-        self.0.iter().find(|known| Some(known.agent) == agent)
+        self.0.iter().find(|entry| Some(entry.agent) == agent)
     }
 
     /// Returns ccusage's name of an agent.
     pub fn name(self, agent: Option<&str>) -> &str {
-        self.find(agent).map_or_else(|| agent.unwrap_or(UNKNOWN), |known| known.name)
+        self.find(agent).map_or_else(|| agent.unwrap_or(UNKNOWN), |entry| entry.name)
     }
 
     /// Returns whether the reasoning of an agent is not part of its output.
-    pub fn reasoning_beside(self, agent: Option<&str>) -> bool {
-        self.find(agent).is_some_and(|known| known.reasoning_beside)
+    pub fn separate_reasoning(self, agent: Option<&str>) -> bool {
+        self.find(agent).is_some_and(|entry| entry.separate_reasoning)
     }
 
     /// Returns whether the sessions of an agent state the time of their last activity.
     pub fn states_activity(self, agent: Option<&str>) -> bool {
-        self.find(agent).is_none_or(|known| known.states_activity)
+        self.find(agent).is_none_or(|entry| entry.states_activity)
     }
 
     /// Returns the command that reports an agent.
-    pub fn command(self, agent: Option<&str>) -> Command {
-        self.find(agent).map_or(Command::Plain, |known| known.command)
+    pub fn command(self, agent: Option<&str>) -> CcusageCommand {
+        self.find(agent).map_or(CcusageCommand::Plain, |entry| entry.command)
     }
 
     /// Returns whether sessions of an agent belong to projects, as in `ccusage claude`.
     pub fn has_projects(self, agent: Option<&str>) -> bool {
-        matches!(self.command(agent), Command::Projects(_))
+        matches!(self.command(agent), CcusageCommand::Projects(_))
     }
 
     /// Returns whether files name the sessions of an agent.
     pub fn has_threads(self, agent: Option<&str>) -> bool {
-        matches!(self.command(agent), Command::Threads(_))
+        matches!(self.command(agent), CcusageCommand::Threads(_))
     }
 
     /// Returns the agent whose calls form blocks.
     pub fn of_blocks(self) -> Option<&'static str> {
-        self.0.iter().map(|known| known.agent).find(|agent| self.has_projects(Some(agent)))
+        self.0.iter().map(|entry| entry.agent).find(|agent| self.has_projects(Some(agent)))
     }
 }
 
@@ -162,13 +162,13 @@ mod tests {
 
     const AGENTS: CcusageAgents = CcusageAgents(&[
         CcusageAgent::new("a", "one").with_projects(|_| None),
-        CcusageAgent::new("b", "two").with_threads(|_| None).with_reasoning_beside().without_activity(),
+        CcusageAgent::new("b", "two").with_threads(|_| None).with_separate_reasoning().without_activity(),
     ]);
 
     #[test]
     fn an_agent_that_ccusage_does_not_know_keeps_its_name() {
         assert_eq!((AGENTS.name(Some("b")), AGENTS.name(Some("c")), AGENTS.name(None)), ("two", "c", UNKNOWN));
-        assert_eq!((AGENTS.reasoning_beside(Some("b")), AGENTS.reasoning_beside(Some("c"))), (true, false));
+        assert_eq!((AGENTS.separate_reasoning(Some("b")), AGENTS.separate_reasoning(Some("c"))), (true, false));
         assert_eq!((AGENTS.states_activity(Some("b")), AGENTS.states_activity(Some("c"))), (false, true));
         assert_eq!((AGENTS.has_threads(Some("b")), AGENTS.has_threads(Some("c"))), (true, false));
         assert_eq!(AGENTS.of_blocks(), Some("a"));

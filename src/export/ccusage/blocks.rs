@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::CcusageOptions;
 use super::agents::UNKNOWN;
+use super::class_totals::ClassTotals;
 use super::number::Number;
-use super::spent::Spent;
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::model::time::Timestamp;
@@ -22,7 +22,7 @@ use rate::{BurnRate, Projection};
 /// Divides all calls into blocks and returns those that begin in the report's range.
 pub(super) fn answer(snapshot: &Snapshot<'_>, report: &Report, options: CcusageOptions) -> Result<BlocksAnswer> {
     let mut of_all_times = report.of_all_times();
-    if let Some(agent) = options.known().of_blocks().filter(|_| report.wanted(&ReportKey::Agent).is_empty()) {
+    if let Some(agent) = options.known_agents().of_blocks().filter(|_| report.wanted(&ReportKey::Agent).is_empty()) {
         of_all_times = of_all_times.only(ReportKey::Agent, agent)?;
     }
     let mut models: BTreeSet<Rc<str>> = BTreeSet::new();
@@ -34,7 +34,7 @@ pub(super) fn answer(snapshot: &Snapshot<'_>, report: &Report, options: CcusageO
             models.insert(Rc::clone(&model));
             model
         });
-        calls.push(BlockCall { at: call.at, model, spent: Spent::of_call(options.known(), call) });
+        calls.push(BlockCall { at: call.at, model, totals: ClassTotals::of_call(options.known_agents(), call) });
         Ok(())
     })?;
     let mut blocks = Vec::new();
@@ -68,12 +68,12 @@ struct BlockRow {
     models: Vec<String>,
     projection: Option<Projection>,
     start_time: Timestamp,
-    token_counts: TokenCounts,
+    token_counts: BlockTokenCounts,
     total_tokens: u128,
 }
 
 #[derive(Debug, Serialize)]
-struct TokenCounts {
+struct BlockTokenCounts {
     #[serde(rename = "cacheCreationInputTokens")]
     cache_creation: u128,
     #[serde(rename = "cacheReadInputTokens")]
@@ -89,11 +89,11 @@ impl BlockRow {
         let is_active = block.is_active(options.now);
         let rate = if is_active { BurnRate::of(block, options.costs)? } else { None };
         let projection = rate.as_ref().map(|_| Projection::of(block, options)).transpose()?;
-        let spent = &block.spent;
+        let totals = &block.totals;
         Ok(Self {
             actual_end_time: block.last,
             burn_rate: rate,
-            cost_usd: options.costs.then(|| Number::usd(spent.cost)).transpose()?,
+            cost_usd: options.costs.then(|| Number::usd(totals.cost)).transpose()?,
             end_time: block.end,
             entries: block.calls,
             id: if block.is_gap() { format!("gap-{}", block.start) } else { block.start.to_string() },
@@ -102,13 +102,13 @@ impl BlockRow {
             models: block.models.iter().map(ToString::to_string).collect(),
             projection,
             start_time: block.start,
-            token_counts: TokenCounts {
-                cache_creation: spent.cache_creation,
-                cache_read: spent.cache_read,
-                input: spent.input,
-                output: spent.output,
+            token_counts: BlockTokenCounts {
+                cache_creation: totals.cache_creation,
+                cache_read: totals.cache_read,
+                input: totals.input,
+                output: totals.output,
             },
-            total_tokens: spent.total(),
+            total_tokens: totals.total(),
         })
     }
 }

@@ -3,20 +3,20 @@
 
 mod agents;
 mod blocks;
+mod class_totals;
 mod names;
 mod number;
 mod one_agent;
 mod periods;
 mod rows;
 mod sessions;
-mod spent;
 mod threads;
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 
-use self::agents::{CcusageAgents, Command};
+use self::agents::{CcusageAgents, CcusageCommand};
 use super::ExportError;
 use crate::ledger::Snapshot;
 use crate::model::error::{Error, Result};
@@ -72,7 +72,7 @@ impl CcusageOptions {
         self
     }
 
-    const fn known(&self) -> CcusageAgents {
+    const fn known_agents(&self) -> CcusageAgents {
         CcusageAgents(self.agents)
     }
 }
@@ -102,7 +102,7 @@ impl CcusageReport {
 
 /// The form of a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Shape {
+enum ReportShape {
     /// Of all agents, with an `agent` in each row.
     All,
     /// Of one agent with different field names. The value is the ledger's name of it.
@@ -111,14 +111,14 @@ enum Shape {
     One(String),
 }
 
-impl Shape {
+impl ReportShape {
     /// Returns the form of a report. A report that filters by one agent has the form of that agent's command.
-    fn of(report: &Report, known: CcusageAgents) -> Self {
-        let mut agents = report.wanted(&ReportKey::Agent).into_iter();
-        match (agents.next(), agents.next()) {
-            (Some(agent), None) => match known.command(Some(agent)) {
-                Command::Threads(_) => Self::Threads(agent.to_owned()),
-                Command::Plain | Command::Projects(_) => Self::One(agent.to_owned()),
+    fn of(report: &Report, agents: CcusageAgents) -> Self {
+        let mut wanted = report.wanted(&ReportKey::Agent).into_iter();
+        match (wanted.next(), wanted.next()) {
+            (Some(agent), None) => match agents.command(Some(agent)) {
+                CcusageCommand::Threads(_) => Self::Threads(agent.to_owned()),
+                CcusageCommand::Plain | CcusageCommand::Projects(_) => Self::One(agent.to_owned()),
             },
             _ => Self::All,
         }
@@ -158,22 +158,22 @@ pub fn ccusage(
     out: &mut dyn Write,
 ) -> Result<(), ExportError> {
     let report = &report.by_counted_at();
-    let shape = Shape::of(report, options.known());
+    let shape = ReportShape::of(report, options.known_agents());
     match (CcusageReport::of(report.keys())?, &shape) {
-        (CcusageReport::Periods(length), Shape::All) => {
+        (CcusageReport::Periods(length), ReportShape::All) => {
             print(&periods::answer(snapshot, report, length, options)?, out)
         }
-        (CcusageReport::Periods(length), Shape::Threads(agent)) => {
+        (CcusageReport::Periods(length), ReportShape::Threads(agent)) => {
             print(&threads::periods(snapshot, report, agent, length, options)?, out)
         }
-        (CcusageReport::Periods(length), Shape::One(agent)) => {
+        (CcusageReport::Periods(length), ReportShape::One(agent)) => {
             print(&one_agent::answer(snapshot, report, agent, length, options)?, out)
         }
-        (CcusageReport::Sessions, Shape::Threads(agent)) => {
+        (CcusageReport::Sessions, ReportShape::Threads(agent)) => {
             print(&threads::sessions(snapshot, report, agent, options)?, out)
         }
-        (CcusageReport::Sessions, Shape::All) => print(&sessions::answer(snapshot, report, None, options)?, out),
-        (CcusageReport::Sessions, Shape::One(agent)) => {
+        (CcusageReport::Sessions, ReportShape::All) => print(&sessions::answer(snapshot, report, None, options)?, out),
+        (CcusageReport::Sessions, ReportShape::One(agent)) => {
             print(&sessions::answer(snapshot, report, Some(agent), options)?, out)
         }
         (CcusageReport::Blocks, _) => print(&blocks::answer(snapshot, report, options)?, out),

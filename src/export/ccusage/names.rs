@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::agents::{CcusageAgents, Command, NameOfPath};
+use super::agents::{CcusageAgents, CcusageCommand, NameOfPath};
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::projection::file_states;
@@ -14,26 +14,34 @@ pub(super) struct NamesOfPaths(HashMap<String, HashMap<String, String>>);
 impl NamesOfPaths {
     /// Returns the project directories of sessions.
     pub fn projects(snapshot: &Snapshot<'_>, agents: CcusageAgents) -> Result<Self> {
-        Self::read(snapshot, agents, |command| if let Command::Projects(name) = command { Some(name) } else { None })
+        Self::read(
+            snapshot,
+            agents,
+            |command| if let CcusageCommand::Projects(name) = command { Some(name) } else { None },
+        )
     }
 
     /// Returns the file names of sessions.
     pub fn threads(snapshot: &Snapshot<'_>, agents: CcusageAgents) -> Result<Self> {
-        Self::read(snapshot, agents, |command| if let Command::Threads(name) = command { Some(name) } else { None })
+        Self::read(
+            snapshot,
+            agents,
+            |command| if let CcusageCommand::Threads(name) = command { Some(name) } else { None },
+        )
     }
 
     fn read(
         snapshot: &Snapshot<'_>,
         agents: CcusageAgents,
-        of: impl Fn(Command) -> Option<NameOfPath>,
+        of: impl Fn(CcusageCommand) -> Option<NameOfPath>,
     ) -> Result<Self> {
-        let mut found = Self::default();
+        let mut names = Self::default();
         for agent in agents.0.iter().map(super::CcusageAgent::agent) {
             if let Some(name) = of(agents.command(Some(agent))) {
-                found.0.insert(agent.to_owned(), places(snapshot, agent, name)?);
+                names.0.insert(agent.to_owned(), places(snapshot, agent, name)?);
             }
         }
-        Ok(found)
+        Ok(names)
     }
 
     /// Returns the name of an agent's conversation.
@@ -48,8 +56,8 @@ fn places(snapshot: &Snapshot<'_>, source: &str, place: NameOfPath) -> Result<Ha
     for file in file_states(snapshot.view(), source)?.into_values() {
         let (Some(conversation), Some(place)) = (file.conversation, place(&file.path)) else { continue };
         match places.get_mut(&conversation) {
-            Some(known) if *known <= place => {}
-            Some(known) => *known = place,
+            Some(name) if *name <= place => {}
+            Some(name) => *name = place,
             None => {
                 places.insert(conversation, place);
             }

@@ -6,11 +6,11 @@ use chrono::{Datelike, Days, NaiveDate};
 
 use super::CcusageOptions;
 use super::agents::UNKNOWN;
+use super::class_totals::ClassTotals;
 use super::names::NamesOfPaths;
 use super::periods::Period;
 use super::rows::{Label, ModelRows, RowsAnswer};
 use super::sessions::place;
-use super::spent::Spent;
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::report::Report;
@@ -23,17 +23,17 @@ pub(super) fn answer(
     length: Period,
     options: CcusageOptions,
 ) -> Result<RowsAnswer> {
-    let projects = NamesOfPaths::projects(snapshot, options.known())?;
-    let from_sunday = options.known().has_projects(Some(agent));
+    let projects = NamesOfPaths::projects(snapshot, options.known_agents())?;
+    let from_sunday = options.known_agents().has_projects(Some(agent));
     let mut periods: BTreeMap<String, ModelRows> = BTreeMap::new();
     report.each_call(snapshot, &mut |call| {
         let project = projects.get(call.record.agent.as_deref(), call.record.conversation.as_deref());
         let day = report.zone().day(call.at);
         let models = periods.entry(period(day, from_sunday, length)).or_default();
         let model = call.record.model.as_deref().unwrap_or(UNKNOWN);
-        models.add(model, Some(place(day, project, call)), &Spent::of_call(options.known(), call))
+        models.add(model, Some(place(day, project, call)), &ClassTotals::of_call(options.known_agents(), call))
     })?;
-    let mut all = Spent::default();
+    let mut all = ClassTotals::default();
     let mut rows = Vec::with_capacity(periods.len());
     for (period, models) in periods {
         let label = match length {
@@ -41,8 +41,8 @@ pub(super) fn answer(
             Period::Week => Label { week: Some(period), ..Label::default() },
             Period::Month => Label { month: Some(period), ..Label::default() },
         };
-        let (row, spent) = models.row(label, options.costs)?;
-        all.add(&spent)?;
+        let (row, totals) = models.row(label, options.costs)?;
+        all.add(&totals)?;
         rows.push(row);
     }
     Ok(RowsAnswer { name: length.rows(), rows, all, costs: options.costs })

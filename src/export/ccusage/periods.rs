@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{Datelike, NaiveDate, Weekday};
 
 use super::CcusageOptions;
-use super::agents::{Command, UNKNOWN};
+use super::agents::{CcusageCommand, UNKNOWN};
+use super::class_totals::ClassTotals;
 use super::names::NamesOfPaths;
 use super::rows::{Label, Metadata, ModelRows, RowsAnswer};
 use super::sessions::place;
-use super::spent::Spent;
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::model::time::Zone;
@@ -66,16 +66,20 @@ pub(super) fn answer(
         let mut keys = row.keys.iter().map(Option::as_deref);
         let (Some(Some(period)), Some(agent), Some(model)) = (keys.next(), keys.next(), keys.next()) else { continue };
         let (agents, models) = periods.entry(monday(period).unwrap_or_else(|| period.to_owned())).or_default();
-        agents.insert(options.known().name(agent).to_owned());
-        models.add(model.unwrap_or(UNKNOWN), None, &Spent::of_usage(options.known(), agent, &row.usage))?;
+        agents.insert(options.known_agents().name(agent).to_owned());
+        models.add(
+            model.unwrap_or(UNKNOWN),
+            None,
+            &ClassTotals::of_usage(options.known_agents(), agent, &row.usage),
+        )?;
     }
-    if periods.values().any(|(_, models)| models.are_equally_dear()) {
+    if periods.values().any(|(_, models)| models.have_equal_costs()) {
         place_equals(snapshot, report, length, options, &mut periods)?;
     }
-    let mut all = Spent::default();
+    let mut all = ClassTotals::default();
     let mut rows = Vec::with_capacity(periods.len());
     for (period, (agents, models)) in periods {
-        let (row, spent) = models.row(
+        let (row, totals) = models.row(
             Label {
                 agent: Some("all".to_owned()),
                 period: Some(period),
@@ -84,7 +88,7 @@ pub(super) fn answer(
             },
             options.costs,
         )?;
-        all.add(&spent)?;
+        all.add(&totals)?;
         rows.push(row);
     }
     Ok(RowsAnswer { name: length.rows(), rows, all, costs: options.costs })
@@ -99,16 +103,16 @@ fn place_equals(
     options: CcusageOptions,
     periods: &mut Periods,
 ) -> Result<()> {
-    let projects = NamesOfPaths::projects(snapshot, options.known())?;
+    let projects = NamesOfPaths::projects(snapshot, options.known_agents())?;
     report.each_call(snapshot, &mut |call| {
         let day = report.zone().day(call.at);
         let agent = call.record.agent.as_deref();
         let Some((_, models)) = periods.get_mut(&length.period(day)) else { return Ok(()) };
         let project = projects.get(agent, call.record.conversation.as_deref());
-        let place = match options.known().command(agent) {
-            Command::Projects(_) => (0, Some(place(day, project, call))),
-            Command::Threads(_) => (1, None),
-            Command::Plain => (2, None),
+        let place = match options.known_agents().command(agent) {
+            CcusageCommand::Projects(_) => (0, Some(place(day, project, call))),
+            CcusageCommand::Threads(_) => (1, None),
+            CcusageCommand::Plain => (2, None),
         };
         models.read(call.record.model.as_deref().unwrap_or(UNKNOWN), place);
         Ok(())

@@ -6,8 +6,8 @@ use chrono::NaiveDate;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
+use super::class_totals::ClassTotals;
 use super::number::Number;
-use super::spent::Spent;
 use crate::model::error::Result;
 use crate::model::time::Timestamp;
 
@@ -25,26 +25,26 @@ struct ModelRow {
     first: Option<RowPlace>,
     /// Agent and position of its first reading, for reports that use them to order models with equal cost.
     read: Option<(usize, Option<RowPlace>)>,
-    spent: Spent,
+    totals: ClassTotals,
 }
 
 impl ModelRows {
     /// Adds usage of a model.
-    pub fn add(&mut self, name: &str, first: Option<RowPlace>, spent: &Spent) -> Result<()> {
+    pub fn add(&mut self, name: &str, first: Option<RowPlace>, totals: &ClassTotals) -> Result<()> {
         if let Some(model) = self.0.iter_mut().find(|model| model.name == name) {
             if first < model.first {
                 model.first = first;
             }
-            return model.spent.add(spent);
+            return model.totals.add(totals);
         }
-        self.0.push(ModelRow { name: name.to_owned(), first, read: None, spent: *spent });
+        self.0.push(ModelRow { name: name.to_owned(), first, read: None, totals: *totals });
         Ok(())
     }
 
     /// Returns whether several models have equal cost.
-    pub fn are_equally_dear(&self) -> bool {
+    pub fn have_equal_costs(&self) -> bool {
         let mut seen = BTreeSet::new();
-        !self.0.iter().all(|model| seen.insert(model.spent.cost))
+        !self.0.iter().all(|model| seen.insert(model.totals.cost))
     }
 
     /// Sets where a model is read first: index of the agent, and position in the agent's logs.
@@ -57,20 +57,20 @@ impl ModelRows {
     }
 
     /// Returns the usage by model name.
-    pub fn by_name(self) -> BTreeMap<String, Spent> {
-        self.0.into_iter().map(|model| (model.name, model.spent)).collect()
+    pub fn by_name(self) -> BTreeMap<String, ClassTotals> {
+        self.0.into_iter().map(|model| (model.name, model.totals)).collect()
     }
 
     /// Returns the row of all models together.
-    pub fn row(mut self, label: Label, costs: bool) -> Result<(UsageRow, Spent)> {
+    pub fn row(mut self, label: Label, costs: bool) -> Result<(UsageRow, ClassTotals)> {
         self.0.sort_by(|a, b| (&a.first, &a.name).cmp(&(&b.first, &b.name)));
         let models_used = self.0.iter().map(|model| model.name.clone()).collect();
-        let mut all = Spent::default();
+        let mut all = ClassTotals::default();
         for model in &self.0 {
-            all.add(&model.spent)?;
+            all.add(&model.totals)?;
         }
         // Sorted by cost, descending; models with equal cost in reading order, or unchanged.
-        self.0.sort_by(|a, b| (b.spent.cost, &a.read).cmp(&(a.spent.cost, &b.read)));
+        self.0.sort_by(|a, b| (b.totals.cost, &a.read).cmp(&(a.totals.cost, &b.read)));
         let model_breakdowns = self.0.into_iter().map(|model| Breakdown::new(model, costs)).collect::<Result<_>>()?;
         let row = UsageRow {
             agent: label.agent,
@@ -111,8 +111,8 @@ pub(super) struct Label {
     pub week: Option<String>,
 }
 
-fn cost(spent: &Spent, wanted: bool) -> Result<Option<Number>> {
-    wanted.then(|| Number::usd(spent.cost)).transpose()
+fn cost(totals: &ClassTotals, wanted: bool) -> Result<Option<Number>> {
+    wanted.then(|| Number::usd(totals.cost)).transpose()
 }
 
 /// A row: a day, a week, a month or a session.
@@ -187,15 +187,15 @@ struct Breakdown {
 
 impl Breakdown {
     fn new(model: ModelRow, costs: bool) -> Result<Self> {
-        let spent = model.spent;
+        let totals = model.totals;
         Ok(Self {
-            cache_creation_tokens: spent.cache_creation,
-            cache_read_tokens: spent.cache_read,
-            cost: cost(&spent, costs)?,
-            input_tokens: spent.input,
-            missing_pricing: spent.unpriced,
+            cache_creation_tokens: totals.cache_creation,
+            cache_read_tokens: totals.cache_read,
+            cost: cost(&totals, costs)?,
+            input_tokens: totals.input,
+            missing_pricing: totals.unpriced,
             model_name: model.name,
-            output_tokens: spent.output,
+            output_tokens: totals.output,
         })
     }
 }
@@ -221,7 +221,7 @@ pub(super) struct RowsAnswer {
     /// Field name of the list of rows.
     pub name: &'static str,
     pub rows: Vec<UsageRow>,
-    pub all: Spent,
+    pub all: ClassTotals,
     pub costs: bool,
 }
 

@@ -7,9 +7,9 @@ use chrono::NaiveDate;
 
 use super::CcusageOptions;
 use super::agents::{CcusageAgents, UNKNOWN};
+use super::class_totals::ClassTotals;
 use super::names::NamesOfPaths;
 use super::rows::{Label, Metadata, ModelRows, RowPlace, RowsAnswer, UsageRow};
-use super::spent::Spent;
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::model::time::Timestamp;
@@ -58,9 +58,9 @@ pub(super) fn answer(
     one: Option<&str>,
     options: CcusageOptions,
 ) -> Result<RowsAnswer> {
-    let agents = options.known();
+    let agents = options.known_agents();
     let (threads, projects) = (NamesOfPaths::threads(snapshot, agents)?, NamesOfPaths::projects(snapshot, agents)?);
-    let mut all = Spent::default();
+    let mut all = ClassTotals::default();
     let mut rows: Vec<(Usd, UsageRow)> = Vec::new();
     for session in gather(snapshot, report, agents)? {
         let SessionRow { agent, conversation, first, last, reasoning, models } = session;
@@ -87,9 +87,9 @@ pub(super) fn answer(
                 ..Label::default()
             },
         };
-        let (row, spent) = models.row(label, options.costs)?;
-        all.add(&spent)?;
-        rows.push((spent.cost, row));
+        let (row, totals) = models.row(label, options.costs)?;
+        all.add(&totals)?;
+        rows.push((totals.cost, row));
     }
     // Sorted by cost, descending, then by name. Those of one agent without projects are sorted by name alone.
     let by_cost = one.is_none_or(|name| agents.has_projects(Some(name)));
@@ -107,14 +107,14 @@ fn names_of(row: &UsageRow) -> [Option<&str>; 4] {
 
 impl SessionRow {
     fn take(&mut self, agents: CcusageAgents, call: &PricedCall<'_>) -> Result<()> {
-        let spent = Spent::of_call(agents, call);
+        let totals = ClassTotals::of_call(agents, call);
         self.first = self.first.min(call.at);
         self.last = self.last.max(call.at);
-        self.reasoning = self.reasoning.saturating_add(spent.reasoning);
+        self.reasoning = self.reasoning.saturating_add(totals.reasoning);
         // ccusage lists the models of threads by name, and those of other sessions by first use. A session may span
         // several days, and its own log precedes those of its subagents.
         let has_threads = agents.has_threads(call.record.agent.as_deref());
         let first = (!has_threads).then(|| place(NaiveDate::MIN, None, call));
-        self.models.add(call.record.model.as_deref().unwrap_or(UNKNOWN), first, &spent)
+        self.models.add(call.record.model.as_deref().unwrap_or(UNKNOWN), first, &totals)
     }
 }

@@ -8,12 +8,12 @@ use serde::ser::Serializer;
 
 use super::CcusageOptions;
 use super::agents::UNKNOWN;
+use super::class_totals::ClassTotals;
 use super::names::NamesOfPaths;
 use super::number::Number;
 use super::periods::{Period, monday};
 use super::rows::{ModelRows, in_order};
 use super::sessions::{SessionRow, gather};
-use super::spent::Spent;
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::model::time::Timestamp;
@@ -33,7 +33,11 @@ pub(super) fn periods(
         let mut keys = row.keys.iter().map(Option::as_deref);
         let (Some(Some(period)), Some(model)) = (keys.next(), keys.next()) else { continue };
         let models = periods.entry(monday(period).unwrap_or_else(|| period.to_owned())).or_default();
-        models.add(model.unwrap_or(UNKNOWN), None, &Spent::of_usage(options.known(), Some(agent), &row.usage))?;
+        models.add(
+            model.unwrap_or(UNKNOWN),
+            None,
+            &ClassTotals::of_usage(options.known_agents(), Some(agent), &row.usage),
+        )?;
     }
     let mut answer = ThreadsAnswer::new(length.rows(), options);
     for (period, models) in periods {
@@ -54,9 +58,9 @@ pub(super) fn sessions(
     agent: &str,
     options: CcusageOptions,
 ) -> Result<ThreadsAnswer> {
-    let threads = NamesOfPaths::threads(snapshot, options.known())?;
+    let threads = NamesOfPaths::threads(snapshot, options.known_agents())?;
     let mut sessions = BTreeMap::new();
-    for session in gather(snapshot, report, options.known())? {
+    for session in gather(snapshot, report, options.known_agents())? {
         let place = threads.get(Some(agent), session.conversation.as_deref()).cloned();
         let id = place.or_else(|| session.conversation.clone()).unwrap_or_else(|| UNKNOWN.to_owned());
         sessions.insert((id, session.conversation.clone()), session);
@@ -81,28 +85,28 @@ pub(super) fn sessions(
 pub(super) struct ThreadsAnswer {
     name: &'static str,
     rows: Vec<ThreadsRow>,
-    all: Spent,
+    all: ClassTotals,
     unpriced: BTreeSet<String>,
     costs: bool,
 }
 
 impl ThreadsAnswer {
     fn new(name: &'static str, options: CcusageOptions) -> Self {
-        Self { name, rows: Vec::new(), all: Spent::default(), unpriced: BTreeSet::new(), costs: options.costs }
+        Self { name, rows: Vec::new(), all: ClassTotals::default(), unpriced: BTreeSet::new(), costs: options.costs }
     }
 
     fn take(&mut self, label: ThreadsRow, models: ModelRows) -> Result<()> {
         let mut parts = BTreeMap::new();
-        let mut all = Spent::default();
-        for (name, spent) in models.by_name() {
-            all.add(&spent)?;
-            if spent.unpriced {
+        let mut all = ClassTotals::default();
+        for (name, totals) in models.by_name() {
+            all.add(&totals)?;
+            if totals.unpriced {
                 self.unpriced.insert(name.clone());
             }
             // ccusage guesses the model of a log that names none. The ledger does not.
             let part =
-                ThreadsRow { is_fallback: Some(false), missing_pricing: spent.unpriced, ..ThreadsRow::default() };
-            parts.insert(name, part.counted(&spent));
+                ThreadsRow { is_fallback: Some(false), missing_pricing: totals.unpriced, ..ThreadsRow::default() };
+            parts.insert(name, part.counted(&totals));
         }
         self.all.add(&all)?;
         let row = ThreadsRow { models: Some(parts), ..label };
@@ -154,20 +158,20 @@ struct ThreadsRow {
 }
 
 impl ThreadsRow {
-    fn counted(self, spent: &Spent) -> Self {
+    fn counted(self, totals: &ClassTotals) -> Self {
         Self {
-            cache_creation_tokens: spent.cache_creation,
-            cache_read_tokens: spent.cache_read,
-            input_tokens: spent.input,
-            output_tokens: spent.output,
-            reasoning_output_tokens: spent.reasoning,
-            total_tokens: spent.total(),
+            cache_creation_tokens: totals.cache_creation,
+            cache_read_tokens: totals.cache_read,
+            input_tokens: totals.input,
+            output_tokens: totals.output,
+            reasoning_output_tokens: totals.reasoning,
+            total_tokens: totals.total(),
             ..self
         }
     }
 
-    fn priced(self, spent: &Spent, costs: bool) -> Result<Self> {
-        Ok(Self { cost_usd: costs.then(|| Number::usd(spent.cost)).transpose()?, ..self })
+    fn priced(self, totals: &ClassTotals, costs: bool) -> Result<Self> {
+        Ok(Self { cost_usd: costs.then(|| Number::usd(totals.cost)).transpose()?, ..self })
     }
 }
 

@@ -79,13 +79,13 @@ pub(super) struct ChargeSum {
 pub(super) fn gather(snapshot: &Snapshot<'_>, options: &ExportOptions) -> Result<BTreeMap<Key, ChargeSum>> {
     let prices = snapshot.prices()?;
     let mut sums: BTreeMap<Key, ChargeSum> = BTreeMap::new();
-    snapshot.each_call(&mut |_, told| {
-        let record = told.record;
+    snapshot.each_call(&mut |_, call| {
+        let record = call.record;
         if options.provider.as_ref().is_some_and(|provider| *provider != record.provider) {
             return Ok(());
         }
         let extras = Extras::of(&record.modalities, &record.server_tools);
-        let mut quoted = prices.origin_of_call(&record, told.at);
+        let mut quoted = prices.origin_of_call(&record, call.at);
         if let Some((rates, _)) = &quoted
             && rates.charge(record.tokens.counts().map(u128::from), 1, &extras).is_none()
         {
@@ -100,7 +100,7 @@ pub(super) fn gather(snapshot: &Snapshot<'_>, options: &ExportOptions) -> Result
                 own: origin.custom,
             });
             let key = Key {
-                day: Zone::UTC.day(told.at),
+                day: Zone::UTC.day(call.at),
                 provider: record.provider.to_string(),
                 account: record.account.clone(),
                 model: record.model.clone(),

@@ -5,11 +5,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::export::CcusageAgent;
-use crate::import::engine::places::{self, Place};
+use crate::import::engine::log_places::{self, LogPlace};
 use crate::import::engine::platform_dirs::EnvLookup;
 use crate::import::engine::regular;
 use crate::import::engine::source::Source;
-use crate::import::engine::telemetry_words::TelemetryWords;
+use crate::import::engine::telemetry_vocabulary::TelemetryVocabulary;
 use crate::model::event::TokenRecord;
 
 /// Maximum size in bytes of an agent's settings file. A larger file is ignored.
@@ -22,7 +22,7 @@ pub(crate) struct Agent {
     /// Other names that people or programs use for it.
     pub aliases: &'static [&'static str],
     /// Directories of its logs on Linux, macOS and Windows, and the environment variables that override them.
-    pub places: &'static [Place],
+    pub places: &'static [LogPlace],
     /// How its log files are recognised and parsed.
     pub source: &'static dyn Source,
     /// Whether and when it deletes its logs.
@@ -33,8 +33,10 @@ pub(crate) struct Agent {
     pub unlogged: &'static [&'static str],
     /// Whether the logs of other agents contain the same calls.
     pub overlap: Overlap,
+    /// Feeds of quota readings that its importer records.
+    pub feeds: &'static [&'static str],
     /// Its own telemetry, if it sends any.
-    pub telemetry: Option<&'static TelemetryWords>,
+    pub telemetry: Option<&'static TelemetryVocabulary>,
     /// How ccusage reports it, if ccusage knows it.
     pub ccusage: Option<CcusageAgent>,
 }
@@ -54,13 +56,13 @@ pub(crate) enum Retention {
 pub(crate) struct Counters {
     /// Input and output: absent only if the agent omits a count of 0.
     pub omits_zeros: bool,
-    pub cache_read: Stated,
-    pub cache_write: Stated,
+    pub cache_read: StatedWhen,
+    pub cache_write: StatedWhen,
 }
 
 /// Whether a log states a counter of each call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stated {
+pub(crate) enum StatedWhen {
     /// Always, including 0.
     Always,
     /// Always, if the call was served by this provider.
@@ -69,7 +71,7 @@ pub(crate) enum Stated {
     Sometimes,
 }
 
-impl Stated {
+impl StatedWhen {
     /// Returns whether this record must have the counter.
     pub fn of(self, record: &TokenRecord) -> bool {
         match self {
@@ -99,12 +101,12 @@ impl Agent {
 
     /// The directories below `home` that hold its logs, whether they exist or not.
     pub fn roots(&self, home: &Path) -> Vec<PathBuf> {
-        places::below(self.places, home)
+        log_places::below(self.places, home)
     }
 
     /// Further log directories from environment variables. Used only if the command line names no home.
     pub fn configured(&self, variable: EnvLookup<'_>) -> Vec<PathBuf> {
-        places::configured(self.places, variable)
+        log_places::configured(self.places, variable)
     }
 
     /// After how many days without a change the agent deletes a log below this root, if it does.

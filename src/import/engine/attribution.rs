@@ -124,7 +124,7 @@ fn of_model(model: &str) -> Option<&'static str> {
 }
 
 /// The provider-dependent names of two sightings of one call, if they differ.
-pub(in crate::import) struct Names([KnownModel; 2]);
+pub(in crate::import) struct SightingNames([KnownModel; 2]);
 
 struct KnownModel {
     provider: Cow<'static, str>,
@@ -132,7 +132,7 @@ struct KnownModel {
     ids: Vec<EventId>,
 }
 
-impl Names {
+impl SightingNames {
     pub fn of(a: &TokenRecord, b: &TokenRecord) -> Option<Self> {
         let same = a.provider == b.provider && a.key_ids.is_empty() && b.key_ids.is_empty();
         let known = |record: &TokenRecord| KnownModel {
@@ -244,12 +244,12 @@ mod tests {
         assert_eq!(moved.key_ids, [EventId::from_key(ANTHROPIC, "m1")]);
         for [a, b] in [[&before, &moved], [&moved, &before]] {
             let mut joined = before.clone();
-            Names::of(a, b).unwrap().agree(&mut joined);
+            SightingNames::of(a, b).unwrap().agree(&mut joined);
             assert_eq!(joined.provider, "zai");
             let mut ids = ["m1", "r1"].map(|key| EventId::from_key(ANTHROPIC, key));
             ids.sort_unstable();
             assert_eq!(joined.key_ids, ids);
         }
-        assert!(Names::of(&before, &before).is_none());
+        assert!(SightingNames::of(&before, &before).is_none());
     }
 }

@@ -7,26 +7,26 @@ use crate::ledger::PreparedEvent;
 use crate::store::Housekeeping;
 
 /// Number of written batches that may wait to be freed.
-const LOTS: usize = 2;
+const QUEUED: usize = 2;
 
 /// Threads that run until this value is dropped. A small run starts none.
 #[derive(Default)]
 pub(in crate::import) struct BackgroundThreads {
     /// Receives written batches. Freeing them is slow because other threads allocated them in many small pieces.
-    pub spent: Option<SyncSender<Vec<PreparedEvent>>>,
+    pub written: Option<SyncSender<Vec<PreparedEvent>>>,
     tidy: Option<SyncSender<()>>,
 }
 
 impl BackgroundThreads {
     pub fn start<'s>(scope: &'s Scope<'s, '_>, housekeeping: Option<Housekeeping>) -> Self {
-        let (spent, lots) = sync_channel::<Vec<PreparedEvent>>(LOTS);
-        scope.spawn(move || lots.into_iter().for_each(drop));
+        let (written, batches) = sync_channel::<Vec<PreparedEvent>>(QUEUED);
+        scope.spawn(move || batches.into_iter().for_each(drop));
         let tidy = housekeeping.map(|mut work| {
             let (tidy, asked) = sync_channel(1);
             scope.spawn(move || asked.into_iter().for_each(|()| work()));
             tidy
         });
-        Self { spent: Some(spent), tidy }
+        Self { written: Some(written), tidy }
     }
 
     /// Requests housekeeping of the store, unless a request is already waiting.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::import::engine::chunk::Chunk;
-use crate::import::engine::merge::{KeyedCall, Pending};
+use crate::import::engine::merge::{KeyedSighting, Pending};
 use crate::import::engine::seen_keys::SeenKeys;
 use crate::ledger::PreparedEvent;
 use crate::model::event::{ImportedFile, NewEvent, SkippedLine};
@@ -17,7 +17,7 @@ const BATCH: usize = 1_024;
 pub(in crate::import) struct Delivery {
     pub ready: PreparedEvent,
     /// Whether an event of this run, or an earlier one, may have one of its keys.
-    pub known: bool,
+    pub maybe_recorded: bool,
     /// Whether it comes from a file that an older version of the importer read.
     pub again: bool,
 }
@@ -26,7 +26,7 @@ pub(in crate::import) struct Delivery {
 #[derive(Default)]
 pub(in crate::import) struct Batch {
     /// Index of the source, among those that are imported together.
-    pub of: usize,
+    pub source_index: usize,
     /// Calls with at least one key, which determines the id.
     pub calls: Vec<Delivery>,
     /// Calls without keys.
@@ -55,8 +55,8 @@ impl Batch {
 }
 
 /// Collects the chunks of one source into batches.
-pub(in crate::import) struct Gatherer {
-    of: usize,
+pub(in crate::import) struct Batcher {
+    source_index: usize,
     source: &'static str,
     /// The expected `recorded_at`. The writer serialises the line again if the actual one differs.
     recorded_at: Timestamp,
@@ -66,10 +66,10 @@ pub(in crate::import) struct Gatherer {
     batch: Batch,
 }
 
-impl Gatherer {
-    pub fn new(of: usize, source: &'static str, recorded_at: Timestamp) -> Self {
+impl Batcher {
+    pub fn new(source_index: usize, source: &'static str, recorded_at: Timestamp) -> Self {
         Self {
-            of,
+            source_index,
             source,
             recorded_at,
             pending: Pending::default(),
@@ -82,11 +82,11 @@ impl Gatherer {
     /// Adds a chunk. Returns a batch once it is full.
     pub fn take(&mut self, mut chunk: Chunk, keys: &mut SeenKeys) -> Option<Batch> {
         chunk.scrub();
-        let own = chunk.state.as_ref().and_then(|state| Some((state.conversation.clone()?, state.began?)));
-        for (conversation, at) in chunk.began.into_iter().chain(own) {
-            let known = self.began.entry(conversation.clone()).or_insert(at);
-            *known = at.min(*known);
-            self.batch.began.insert(conversation, *known);
+        let file_began = chunk.state.as_ref().and_then(|state| Some((state.conversation.clone()?, state.began?)));
+        for (conversation, at) in chunk.began.into_iter().chain(file_began) {
+            let began = self.began.entry(conversation.clone()).or_insert(at);
+            *began = at.min(*began);
+            self.batch.began.insert(conversation, *began);
         }
         if let Some(state) = chunk.state {
             self.states.insert(state.path.clone(), state);
@@ -94,30 +94,30 @@ impl Gatherer {
         self.batch.bytes += chunk.bytes;
         self.batch.skipped.extend(chunk.skipped);
         self.batch.unreadable += chunk.unreadable;
-        for mut found in chunk.found {
-            found.again = chunk.again;
-            self.pending.add(found, &|conversation| self.began.get(conversation).copied());
+        for mut sighting in chunk.calls {
+            sighting.again = chunk.again;
+            self.pending.add(sighting, &|conversation| self.began.get(conversation).copied());
         }
         for (id, event) in chunk.observed {
             let ready = PreparedEvent::new(id, event.source(self.source), None, self.recorded_at);
-            self.batch.observed.push(Delivery { ready, known: keys.any(&[id]), again: false });
+            self.batch.observed.push(Delivery { ready, maybe_recorded: keys.any(&[id]), again: false });
         }
-        (self.pending.len() + self.batch.observed.len() >= BATCH).then(|| self.rest(keys))
+        (self.pending.len() + self.batch.observed.len() >= BATCH).then(|| self.finish(keys))
     }
 
     /// Returns what remains as the last batch.
-    pub fn rest(&mut self, keys: &mut SeenKeys) -> Batch {
+    pub fn finish(&mut self, keys: &mut SeenKeys) -> Batch {
         let mut batch = std::mem::take(&mut self.batch);
-        batch.of = self.of;
+        batch.source_index = self.source_index;
         batch.copies = std::mem::take(&mut self.pending.copies);
         batch.states = std::mem::take(&mut self.states).into_values().collect();
-        for KeyedCall { found, ids, again } in self.pending.drain() {
-            let event = NewEvent::new(found.record, found.at).source(self.source);
+        for KeyedSighting { call, ids, again } in self.pending.drain() {
+            let event = NewEvent::new(call.record, call.at).source(self.source);
             match ids.first() {
                 Some(id) => {
-                    let known = keys.any(&ids);
+                    let maybe_recorded = keys.any(&ids);
                     let ready = PreparedEvent::new(*id, event, Some(ids), self.recorded_at);
-                    batch.calls.push(Delivery { ready, known, again });
+                    batch.calls.push(Delivery { ready, maybe_recorded, again });
                 }
                 None => batch.keyless.push(event),
             }

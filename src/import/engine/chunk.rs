@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::import::engine::merge::KeyedCall;
+use crate::import::engine::merge::KeyedSighting;
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::model::event::{EventId, ImportedFile, NewEvent, SkippedLine};
 use crate::model::secrets;
@@ -11,7 +11,7 @@ use crate::model::time::Timestamp;
 /// A parsed part of a file, up to the end of a line.
 #[derive(Debug, Default)]
 pub(in crate::import) struct Chunk {
-    pub found: Vec<KeyedCall>,
+    pub calls: Vec<KeyedSighting>,
     /// Quota observations. The id is a hash of the content.
     pub observed: Vec<(EventId, NewEvent)>,
     pub skipped: Vec<SkippedLine>,
@@ -40,7 +40,7 @@ impl Chunk {
 
     /// Returns the number of records and observations.
     pub fn weight(&self) -> usize {
-        self.found.len() + self.observed.len()
+        self.calls.len() + self.observed.len()
     }
 
     /// Removes credentials from everything except calls. Calls are scrubbed before their ids are derived.
@@ -48,8 +48,8 @@ impl Chunk {
         self.observed.iter_mut().for_each(|(_, event)| event.payload.scrub());
         self.skipped.iter_mut().for_each(SkippedLine::scrub);
         for (conversation, _) in &mut self.began {
-            if let Cow::Owned(kept) = secrets::id(conversation) {
-                *conversation = kept;
+            if let Cow::Owned(plain) = secrets::id(conversation) {
+                *conversation = plain;
             }
         }
         if let Some(state) = &mut self.state {
@@ -59,27 +59,27 @@ impl Chunk {
 }
 
 /// Splits calls into those that a ledger accepts and skipped ones with a reason. One bad call must not end an import.
-pub(in crate::import) fn admitted(file: &str, found: Vec<ParsedCall>) -> (Vec<KeyedCall>, Vec<SkippedLine>) {
+pub(in crate::import) fn admitted(file: &str, calls: Vec<ParsedCall>) -> (Vec<KeyedSighting>, Vec<SkippedLine>) {
     let mut refused = Vec::new();
-    let admitted = found.into_iter().filter(|found| match found.record.validate() {
+    let admitted = calls.into_iter().filter(|calls| match calls.record.validate() {
         Ok(()) => true,
         Err(error) => {
-            let call = found.record.keys.first().map(|key| format!(" (call {key})")).unwrap_or_default();
+            let call = calls.record.keys.first().map(|key| format!(" (call {key})")).unwrap_or_default();
             refused.push(SkippedLine { file: file.to_owned(), line: 0, why: format!("unknown shape: {error}{call}") });
             false
         }
     });
-    let sightings = admitted.map(KeyedCall::from).collect();
+    let sightings = admitted.map(KeyedSighting::from).collect();
     (sightings, refused)
 }
 
 /// Removes quoted text from a reason, because no text of a conversation may be stored.
 pub(in crate::import) fn unquoted(why: &str) -> String {
     let mut parts = why.split('"');
-    let mut kept = parts.next().unwrap_or_default().to_owned();
+    let mut plain = parts.next().unwrap_or_default().to_owned();
     while parts.next().is_some() {
-        kept.push('…');
-        kept.push_str(parts.next().unwrap_or_default());
+        plain.push('…');
+        plain.push_str(parts.next().unwrap_or_default());
     }
-    kept
+    plain
 }

@@ -25,12 +25,12 @@ pub(in crate::import) fn roots(agent: &Agent, homes: &[PathBuf]) -> Result<Vec<P
             roots.extend(agent.roots(&home));
         }
     }
-    Ok(whole(roots))
+    Ok(absolute(roots))
 }
 
 /// Makes paths absolute. File events use absolute paths, and a log must have the same path whatever the working
 /// directory is.
-pub(in crate::import) fn whole(paths: Vec<PathBuf>) -> Vec<PathBuf> {
+pub(in crate::import) fn absolute(paths: Vec<PathBuf>) -> Vec<PathBuf> {
     paths.into_iter().map(|path| std::path::absolute(&path).unwrap_or(path)).collect()
 }
 
@@ -45,7 +45,7 @@ pub(in crate::import) struct Logs {
 
 /// Finds every log of an agent below these directories.
 pub(in crate::import) fn logs(source: &dyn Source, roots: &[PathBuf]) -> Logs {
-    let mut walk = Walk { source, found: Logs::default(), seen: HashSet::new(), links: Vec::new() };
+    let mut walk = Walk { source, logs: Logs::default(), seen: HashSet::new(), links: Vec::new() };
     for root in roots {
         match fs::metadata(root) {
             Ok(meta) if meta.is_dir() => walk.linked(root),
@@ -53,10 +53,10 @@ pub(in crate::import) fn logs(source: &dyn Source, roots: &[PathBuf]) -> Logs {
             Ok(_) => match regular::check(root).and_then(|meta| Ok((fs::canonicalize(root)?, meta))) {
                 Ok((real, meta)) => {
                     if walk.seen.insert(real.into_os_string()) {
-                        walk.found.files.push(log_file(source, root.clone(), &meta));
+                        walk.logs.files.push(log_file(source, root.clone(), &meta));
                     }
                 }
-                Err(error) => walk.found.unreadable.push((root.clone(), error)),
+                Err(error) => walk.logs.unreadable.push((root.clone(), error)),
             },
             // The agent is not installed.
             Err(error) if is_absent(&error) => {}
@@ -67,13 +67,13 @@ pub(in crate::import) fn logs(source: &dyn Source, roots: &[PathBuf]) -> Logs {
     while let Some(link) = walk.links.pop() {
         walk.linked(&link);
     }
-    let mut found = walk.found;
+    let mut logs = walk.logs;
     // Compare bytes. Comparing paths component by component is many times slower.
-    found.files.sort_unstable_by(|a, b| a.path.as_os_str().cmp(b.path.as_os_str()));
-    found.files.dedup_by(|a, b| a.path.as_os_str() == b.path.as_os_str());
-    found.unreadable.sort_by(|(a, _), (b, _)| a.cmp(b));
-    found.unreadable.dedup_by(|(a, _), (b, _)| a == b);
-    found
+    logs.files.sort_unstable_by(|a, b| a.path.as_os_str().cmp(b.path.as_os_str()));
+    logs.files.dedup_by(|a, b| a.path.as_os_str() == b.path.as_os_str());
+    logs.unreadable.sort_by(|(a, _), (b, _)| a.cmp(b));
+    logs.unreadable.dedup_by(|(a, _), (b, _)| a == b);
+    logs
 }
 
 /// Builds the entry of a file. Size and time of a database include those of its write-ahead log.
@@ -99,24 +99,24 @@ pub(in crate::import) fn named(source: &dyn Source, roots: &[PathBuf], paths: &B
             path == root || (source.wants(path) && between.into_iter().all(|dir| dir == root || source.enters(dir)))
         })
     };
-    let found = paths.iter().filter(|path| is_log(path)).filter_map(|path| {
+    let logs = paths.iter().filter(|path| is_log(path)).filter_map(|path| {
         let meta = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
         Some(log_file(source, path.clone(), &meta))
     });
-    found.collect()
+    logs.collect()
 }
 
 /// Maps a changed file to its log: changes of a database appear in its write-ahead log first.
 pub(in crate::import) fn logged(path: &Path) -> PathBuf {
     let name = path.to_string_lossy();
-    let beside = ["-wal", "-shm", "-journal"].iter().find_map(|end| name.strip_suffix(end));
-    beside.map_or_else(|| path.to_owned(), PathBuf::from)
+    let database = ["-wal", "-shm", "-journal"].iter().find_map(|end| name.strip_suffix(end));
+    database.map_or_else(|| path.to_owned(), PathBuf::from)
 }
 
 /// A directory walk that enters each directory once, however many links lead to it.
 struct Walk<'s> {
     source: &'s dyn Source,
-    found: Logs,
+    logs: Logs,
     /// Real paths of the directories that were entered.
     seen: HashSet<OsString>,
     links: Vec<PathBuf>,
@@ -128,14 +128,14 @@ impl Walk<'_> {
         match fs::canonicalize(directory).and_then(|real| regular::expect_real(&real).map(|()| real)) {
             Ok(real) => self.directory(directory, real),
             Err(error) if is_absent(&error) => {}
-            Err(error) => self.found.unreadable.push((directory.to_owned(), error)),
+            Err(error) => self.logs.unreadable.push((directory.to_owned(), error)),
         }
     }
 
     /// Records a path that cannot be examined because a directory above it denies access.
     fn hidden(&mut self, place: &Path, error: io::Error) {
         let closed = place.ancestors().skip(1).find(|above| fs::metadata(above).is_ok());
-        self.found.unreadable.push((closed.unwrap_or(place).to_owned(), error));
+        self.logs.unreadable.push((closed.unwrap_or(place).to_owned(), error));
     }
 
     /// Enters a directory unless it was entered before. `real` is its path without links.
@@ -147,7 +147,7 @@ impl Walk<'_> {
             Ok(entries) => entries,
             // The agent deleted it during the walk.
             Err(error) if is_absent(&error) => return,
-            Err(error) => return self.found.unreadable.push((directory.to_owned(), error)),
+            Err(error) => return self.logs.unreadable.push((directory.to_owned(), error)),
         };
         for entry in entries {
             match entry.and_then(|entry| entry.file_type().map(|kind| (entry.path(), kind))) {
@@ -158,7 +158,7 @@ impl Walk<'_> {
                     }
                 }
                 Ok((path, kind)) => self.entry(path, kind),
-                Err(error) => self.found.unreadable.push((directory.to_owned(), error)),
+                Err(error) => self.logs.unreadable.push((directory.to_owned(), error)),
             }
         }
         self.seen.insert(real.into_os_string());
@@ -177,15 +177,15 @@ impl Walk<'_> {
                 }
             }
             Ok(_) if !wants => {}
-            Ok(meta) if meta.is_file() => self.found.files.push(log_file(self.source, path, &meta)),
+            Ok(meta) if meta.is_file() => self.logs.files.push(log_file(self.source, path, &meta)),
             // Opening a pipe or device could block the reader.
             Ok(meta) => {
                 let why = format!("it is {}, not a regular file", regular::kind(meta.file_type()));
-                self.found.unreadable.push((path, io::Error::new(io::ErrorKind::InvalidInput, why)));
+                self.logs.unreadable.push((path, io::Error::new(io::ErrorKind::InvalidInput, why)));
             }
             // The agent deleted it during the walk, or the link never led to a log.
             Err(error) if is_absent(&error) && !(kind.is_symlink() && wants) => {}
-            Err(error) => self.found.unreadable.push((path, error)),
+            Err(error) => self.logs.unreadable.push((path, error)),
         }
     }
 }
@@ -208,9 +208,9 @@ mod tests {
         symlink(&elsewhere, projects.join("b")).unwrap();
         symlink(&projects, elsewhere.join("round")).unwrap();
         symlink(projects.join("a"), projects.join("0")).unwrap();
-        let found = logs(&AnyLines, std::slice::from_ref(&projects));
-        let paths: Vec<_> = found.files.iter().map(|file| file.path.strip_prefix(&projects).unwrap()).collect();
+        let logs = logs(&AnyLines, std::slice::from_ref(&projects));
+        let paths: Vec<_> = logs.files.iter().map(|file| file.path.strip_prefix(&projects).unwrap()).collect();
         assert_eq!(paths, [Path::new("a/s.jsonl"), Path::new("b/deeper/s.jsonl")]);
-        assert!(found.unreadable.is_empty());
+        assert!(logs.unreadable.is_empty());
     }
 }

@@ -7,7 +7,7 @@ use crate::model::time::Timestamp;
 /// The result of parsing a document or a database.
 #[derive(Debug, Default)]
 pub(crate) struct Document {
-    pub found: Vec<ParsedCall>,
+    pub calls: Vec<ParsedCall>,
     /// Entries that cannot be used: the number of the entry from 1 (0 for the whole file), and the reason.
     pub skipped: Vec<(u64, String)>,
     /// The conversation of the document, if it belongs to one.

@@ -18,20 +18,20 @@ pub(in crate::import) fn read_document(
     log: &dyn DocumentLog,
     zone: Zone,
     file: &LogFile,
-    known: Option<&ImportedFile>,
+    stored: Option<&ImportedFile>,
     emit: &mut dyn FnMut(Chunk) -> bool,
 ) {
-    emit_read(text(log, zone, file, known), file, emit);
+    emit_read(text(log, zone, file, stored), file, emit);
 }
 
 /// Reads the new rows of a database, and emits their calls as one chunk.
 pub(in crate::import) fn read_database(
     log: &dyn DatabaseLog,
     file: &LogFile,
-    known: Option<&ImportedFile>,
+    stored: Option<&ImportedFile>,
     emit: &mut dyn FnMut(Chunk) -> bool,
 ) {
-    emit_read(database(log, file, known), file, emit);
+    emit_read(database(log, file, stored), file, emit);
 }
 
 fn emit_read(read: DocumentResult, file: &LogFile, emit: &mut dyn FnMut(Chunk) -> bool) {
@@ -67,21 +67,21 @@ fn with_state(
     }
 }
 
-fn text(log: &dyn DocumentLog, zone: Zone, file: &LogFile, known: Option<&ImportedFile>) -> DocumentResult {
+fn text(log: &dyn DocumentLog, zone: Zone, file: &LogFile, stored: Option<&ImportedFile>) -> DocumentResult {
     let bytes = regular::read(&file.path, LONGEST_LINE as u64)
         .map_err(|error| Refusal::Unreadable(format!("the file cannot be read: {error}")))?;
     let hash = xxh3_64(&bytes);
-    if known.is_some_and(|known| known.hash == hex(hash)) {
+    if stored.is_some_and(|stored| stored.hash == hex(hash)) {
         return Ok(None);
     }
-    let stored = known.and_then(|known| known.resume.as_ref());
+    let stored = stored.and_then(|stored| stored.resume.as_ref());
     let (document, again) = with_state(stored, &|stored| log.document(&file.path, &bytes, zone, stored))?;
     Ok(Some((document, hash, again)))
 }
 
-fn database(log: &dyn DatabaseLog, file: &LogFile, known: Option<&ImportedFile>) -> DocumentResult {
+fn database(log: &dyn DatabaseLog, file: &LogFile, stored: Option<&ImportedFile>) -> DocumentResult {
     let connection = query::open(&file.path)?;
-    let stored = known.and_then(|known| known.resume.as_ref());
+    let stored = stored.and_then(|stored| stored.resume.as_ref());
     let (document, again) = with_state(stored, &|stored| log.database(&file.path, &connection, stored))?;
     let resume = document.resume.as_ref().map(ToString::to_string).unwrap_or_default();
     let hash = xxh3_64(format!("{}:{}:{resume}", file.size, file.modified).as_bytes());
@@ -97,12 +97,12 @@ fn chunk(file: &LogFile, name: String, document: Document, hash: u64) -> Chunk {
     let unreadable = u64::from(cut.is_some());
     let parts = document.skipped.len() as u64 + unreadable;
     let skipped = |(line, why): (u64, String)| SkippedLine { file: name.clone(), line, why: unquoted(&why) };
-    let (found, refused) = admitted(&name, document.found);
+    let (calls, refused) = admitted(&name, document.calls);
     let parts = parts + refused.len() as u64;
     Chunk {
         skipped: document.skipped.into_iter().chain(cut).map(skipped).chain(refused).collect(),
         unreadable,
-        found,
+        calls,
         observed: Vec::new(),
         began: document.conversations,
         bytes: file.size,

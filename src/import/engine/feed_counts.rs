@@ -9,13 +9,13 @@ pub(in crate::import) const START: u64 = 16;
 
 /// Returns whether an instrumentation added the count of the first stream event to the final output. `own` has the
 /// provider's count.
-pub(in crate::import) fn repeats_start(own: &TokenRecord, told: &TokenRecord) -> bool {
-    if is_instrumented(own) || !is_instrumented(told) {
+pub(in crate::import) fn repeats_start(own: &TokenRecord, reported: &TokenRecord) -> bool {
+    if is_instrumented(own) || !is_instrumented(reported) {
         return false;
     }
-    let (Some(own), Some(told)) = (gross(&own.tokens), gross(&told.tokens)) else { return false };
-    let more = told.1.saturating_sub(own.1);
-    own.0 == told.0 && more > 0 && more <= START && more <= own.1
+    let (Some(own), Some(reported)) = (gross(&own.tokens), gross(&reported.tokens)) else { return false };
+    let more = reported.1.saturating_sub(own.1);
+    own.0 == reported.0 && more > 0 && more <= START && more <= own.1
 }
 
 /// Returns total input and total output. Feeds split these into classes differently.
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
     use crate::import::engine::telemetry_names::{NAMED, OWN_SDK};
 
-    fn told(normaliser: Option<&'static str>, input: u64, output: u64) -> TokenRecord {
+    fn reported(normaliser: Option<&'static str>, input: u64, output: u64) -> TokenRecord {
         let mut record = TokenRecord::new("anthropic", "m").input(input).output(output);
         record.normaliser = normaliser.map(Into::into);
         record
@@ -52,19 +52,19 @@ mod tests {
 
     #[test]
     fn only_an_instrumentation_counts_the_start_of_a_stream_twice() {
-        let own = told(Some(OWN_SDK), 10, 447);
-        assert!(repeats_start(&own, &told(Some(NAMED), 10, 448)));
-        assert!(repeats_start(&told(Some("anthropic/2"), 10, 447), &told(Some(NAMED), 10, 448)));
+        let own = reported(Some(OWN_SDK), 10, 447);
+        assert!(repeats_start(&own, &reported(Some(NAMED), 10, 448)));
+        assert!(repeats_start(&reported(Some("anthropic/2"), 10, 447), &reported(Some(NAMED), 10, 448)));
         for (other, why) in [
-            (told(Some(NAMED), 10, 447), "the same"),
-            (told(Some(NAMED), 11, 448), "other input"),
-            (told(Some(NAMED), 10, 464), "more than a start"),
-            (told(Some(OWN_SDK), 10, 448), "a provider's own"),
+            (reported(Some(NAMED), 10, 447), "the same"),
+            (reported(Some(NAMED), 11, 448), "other input"),
+            (reported(Some(NAMED), 10, 464), "more than a start"),
+            (reported(Some(OWN_SDK), 10, 448), "a provider's own"),
         ] {
             assert!(!repeats_start(&own, &other), "{why}");
         }
         // The first event of a stream states less than half of the output.
-        assert!(!repeats_start(&told(None, 10, 1), &told(Some(NAMED), 10, 3)));
+        assert!(!repeats_start(&reported(None, 10, 1), &reported(Some(NAMED), 10, 3)));
     }
 
     #[test]

@@ -136,7 +136,7 @@ impl SkipTally {
 
 /// Returns the column names of a table, or none if it does not exist. A view is an error because it may be endless.
 pub(in crate::import) fn columns(database: &rusqlite::Connection, table: &str) -> Result<Vec<String>, Refusal> {
-    let mut found = Vec::new();
+    let mut names = Vec::new();
     let kind = "SELECT type FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type = 'view'";
     if database.prepare_cached(kind)?.exists([table])? {
         // SQLite also refuses it, with a less helpful message.
@@ -144,10 +144,10 @@ pub(in crate::import) fn columns(database: &rusqlite::Connection, table: &str) -
         return Err(Refusal::Unreadable(why));
     }
     query::rows(database, "SELECT name FROM pragma_table_info(?1)", [table], &mut |row| {
-        found.push(row.get(0)?);
+        names.push(row.get(0)?);
         Ok(Next::Row)
     })?;
-    Ok(found)
+    Ok(names)
 }
 
 /// Selects those of the wanted columns that the table has. Fails with the name of the first required column that is
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn times_of_every_form_are_the_same_instant() {
-        for told in [
+        for value in [
             json!("2026-11-23T19:00:00Z"),
             json!("2026-11-23T20:00:00+01:00"),
             json!("2026-11-23 19:00:00"),
@@ -212,7 +212,7 @@ mod tests {
             json!(1_795_460_400_000_i64),
             json!(1_795_460_400),
         ] {
-            assert_eq!(time(Some(&told)).unwrap().to_string(), "2026-11-23T19:00:00.000Z", "{told}");
+            assert_eq!(time(Some(&value)).unwrap().to_string(), "2026-11-23T19:00:00.000Z", "{value}");
         }
         for wrong in [json!("yesterday"), json!(12), json!(null), json!({})] {
             assert_eq!(time(Some(&wrong)), None, "{wrong}");
@@ -221,17 +221,17 @@ mod tests {
 
     #[test]
     fn counts_are_whole_numbers_and_costs_no_less_than_nothing() {
-        let told = json!({"a": 3, "b": 3.0, "c": null, "d": "3", "e": -1, "f": 1.5, "cost": 0.0123, "debt": -1});
-        assert_eq!(count(&told, "a"), Ok(Some(3)));
-        assert_eq!(count(&told, "b"), Ok(Some(3)));
-        assert_eq!(count(&told, "c"), Ok(None));
-        assert_eq!(count(&told, "z"), Ok(None));
-        assert_eq!(count(&told, "e"), Ok(Some(-1)));
+        let value = json!({"a": 3, "b": 3.0, "c": null, "d": "3", "e": -1, "f": 1.5, "cost": 0.0123, "debt": -1});
+        assert_eq!(count(&value, "a"), Ok(Some(3)));
+        assert_eq!(count(&value, "b"), Ok(Some(3)));
+        assert_eq!(count(&value, "c"), Ok(None));
+        assert_eq!(count(&value, "z"), Ok(None));
+        assert_eq!(count(&value, "e"), Ok(Some(-1)));
         for wrong in ["d", "f"] {
-            assert!(count(&told, wrong).is_err(), "{wrong}");
+            assert!(count(&value, wrong).is_err(), "{wrong}");
         }
-        assert_eq!(cost(told.get("cost")).unwrap().to_string(), "0.0123");
-        assert_eq!(cost(told.get("debt")), None);
-        assert_eq!(cost(told.get("d")), None);
+        assert_eq!(cost(value.get("cost")).unwrap().to_string(), "0.0123");
+        assert_eq!(cost(value.get("debt")), None);
+        assert_eq!(cost(value.get("d")), None);
     }
 }

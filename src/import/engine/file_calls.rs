@@ -8,39 +8,39 @@ use crate::import::engine::parsed_call::ParsedCall;
 /// Calls in the order of their first sighting.
 #[derive(Default)]
 pub(in crate::import) struct FileCalls {
-    found: Vec<ParsedCall>,
-    /// Index in `found` by first key.
+    calls: Vec<ParsedCall>,
+    /// Index in `call` by first key.
     places: HashMap<String, usize>,
 }
 
 impl FileCalls {
     /// Adds a sighting. Of several sightings of one call the largest total wins, dated at the earliest time.
-    pub fn add(&mut self, found: ParsedCall) {
-        let Some(key) = found.record.keys.first() else {
-            self.found.push(found);
+    pub fn add(&mut self, call: ParsedCall) {
+        let Some(key) = call.record.keys.first() else {
+            self.calls.push(call);
             return;
         };
-        let known = self.places.get(key).and_then(|place| self.found.get_mut(*place));
-        let Some(known) = known else {
-            self.places.insert(key.clone(), self.found.len());
-            self.found.push(found);
+        let earlier = self.places.get(key).and_then(|place| self.calls.get_mut(*place));
+        let Some(earlier) = earlier else {
+            self.places.insert(key.clone(), self.calls.len());
+            self.calls.push(call);
             return;
         };
-        let (at, counted) = (known.at.min(found.at), counted(known, &found));
-        if total(&found) > total(known) {
-            *known = found;
+        let (at, counted) = (earlier.at.min(call.at), counted(earlier, &call));
+        if total(&call) > total(earlier) {
+            *earlier = call;
         }
-        known.at = at;
-        known.count_at(counted);
+        earlier.at = at;
+        earlier.count_at(counted);
     }
 
     pub const fn len(&self) -> usize {
-        self.found.len()
+        self.calls.len()
     }
 
     pub fn take(&mut self) -> Vec<ParsedCall> {
         self.places.clear();
-        std::mem::take(&mut self.found)
+        std::mem::take(&mut self.calls)
     }
 }
 
@@ -50,7 +50,7 @@ mod tests {
     use crate::model::event::TokenRecord;
     use crate::model::time::Timestamp;
 
-    fn found(at: i64, key: &str, output: u64) -> ParsedCall {
+    fn call(at: i64, key: &str, output: u64) -> ParsedCall {
         let mut record = TokenRecord::new("google", "m").output(output);
         record.keys = vec![key.to_owned()];
         ParsedCall { at: Timestamp::from_millis(at), record }
@@ -59,12 +59,12 @@ mod tests {
     #[test]
     fn the_largest_counts_at_the_earliest_time() {
         let mut calls = FileCalls::default();
-        for one in [found(5, "a", 3), found(6, "b", 1), found(7, "a", 9), found(4, "a", 2)] {
+        for one in [call(5, "a", 3), call(6, "b", 1), call(7, "a", 9), call(4, "a", 2)] {
             calls.add(one);
         }
         assert_eq!(calls.len(), 2);
-        assert_eq!(calls.take(), [found(4, "a", 9).counted(Timestamp::from_millis(7)), found(6, "b", 1)]);
-        calls.add(found(8, "a", 1));
-        assert_eq!(calls.take(), [found(8, "a", 1)]);
+        assert_eq!(calls.take(), [call(4, "a", 9).counted(Timestamp::from_millis(7)), call(6, "b", 1)]);
+        calls.add(call(8, "a", 1));
+        assert_eq!(calls.take(), [call(8, "a", 1)]);
     }
 }

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use notify::event::ModifyKind;
 use notify::{Event, EventKind};
 
-use crate::import::engine::discover::{self, roots, whole};
-use crate::import::engine::partial_lines::Unfinished;
+use crate::import::engine::discover::{self, absolute, roots};
+use crate::import::engine::partial_lines::PartialLines;
 use crate::import::engine::run::{NamedSource, run_some};
 use crate::import::engine::watched_dirs::{Watched, refused};
 use crate::import::options::ImportOptions;
@@ -48,13 +48,13 @@ pub struct Follower {
     options: ImportOptions,
     /// Directories that contain homes of agents.
     homes: Vec<PathBuf>,
-    told: Receiver<notify::Result<Event>>,
+    notifications: Receiver<notify::Result<Event>>,
     watched: Watched,
     /// Time of the next full scan.
     look: Instant,
     /// Time of the next search for directories.
     seek: Instant,
-    unfinished: Unfinished,
+    partial_lines: PartialLines,
 }
 
 impl Follower {
@@ -70,10 +70,10 @@ impl Follower {
     /// assert!(Follower::new(unknown).is_err());
     /// ```
     pub fn new(options: ImportOptions) -> Result<Self> {
-        let (tell, told) = channel();
+        let (send, notifications) = channel();
         let system = notify::recommended_watcher(move |event| {
             // Sending fails only after the follower is dropped, so the error does not matter.
-            let _ = tell.send(event);
+            let _ = send.send(event);
         })
         .map_err(|error| refused(&error, None))?;
         let mut sought = BTreeSet::new();
@@ -82,10 +82,10 @@ impl Follower {
         }
         let homes =
             if options.homes.is_empty() { std::env::home_dir().into_iter().collect() } else { options.homes.clone() };
-        let homes = whole(homes);
+        let homes = absolute(homes);
         let watched = Watched::new(system, sought);
-        let (look, unfinished) = (Instant::now(), Unfinished::default());
-        let mut follower = Self { options, homes, told, watched, look, seek: look, unfinished };
+        let (look, partial_lines) = (Instant::now(), PartialLines::default());
+        let mut follower = Self { options, homes, notifications, watched, look, seek: look, partial_lines };
         follower.seek()?;
         Ok(follower)
     }
@@ -121,9 +121,9 @@ impl Follower {
     ) -> Result<Option<ImportReport>> {
         let mut report = self.import(ledger, now, wait)?;
         if let Some(report) = &mut report {
-            self.unfinished.hold(report, Instant::now());
+            self.partial_lines.take_partial(report, Instant::now());
         }
-        self.unfinished.tell(&mut report, Instant::now());
+        self.partial_lines.add_stuck(&mut report, Instant::now());
         Ok(report)
     }
 
@@ -156,7 +156,7 @@ impl Follower {
         let mut end = (Instant::now() + wait).min(self.seek).min(self.look);
         let mut until = None;
         loop {
-            match self.told.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            match self.notifications.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(Ok(event)) => {
                     if self.take(event, &mut changed) {
                         let until = *until.get_or_insert_with(|| Instant::now() + LONGEST);
@@ -188,11 +188,11 @@ impl Follower {
         let mut about_logs = false;
         for path in event.paths {
             if (came || went) && self.watched.is_above(&path) {
-                self.watched.lose(&path);
+                self.watched.forget(&path);
                 self.seek = Instant::now();
                 about_logs = true;
             }
-            if self.watched.holds(&path) {
+            if self.watched.contains(&path) {
                 if came && path.is_dir() {
                     self.look = self.look.min(Instant::now() + SETTLED);
                 }

@@ -48,6 +48,6 @@ impl LogFile {
 }
 
 /// Returns whether a file is unchanged since it was read. Such a file is not opened.
-pub(in crate::import) fn is_unchanged(file: &LogFile, known: &ImportedFile) -> bool {
-    file.size == known.size && file.modified == known.modified && file.identity == known.identity
+pub(in crate::import) fn is_unchanged(file: &LogFile, stored: &ImportedFile) -> bool {
+    file.size == stored.size && file.modified == stored.modified && file.identity == stored.identity
 }

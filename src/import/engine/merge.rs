@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use crate::import::engine::attribution::Names;
+use crate::import::engine::attribution::SightingNames;
 use crate::import::engine::feed_counts::{keep_lifetimes, repeats_start};
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::project_paths;
@@ -28,12 +28,12 @@ pub(in crate::import) type Began<'a> = &'a dyn Fn(&str) -> Option<Timestamp>;
 ///
 /// `a` is the current state, `b` the new sighting.
 pub(in crate::import) fn join(a: ParsedCall, b: ParsedCall, began: Began<'_>) -> ParsedCall {
-    let names = Names::of(&a.record, &b.record);
+    let names = SightingNames::of(&a.record, &b.record);
     let mut joined = if is_known_repetition(&a, &b) || is_origin(&a, &b) {
-        told_by(a, b)
+        join_copy(a, b)
     } else if b.record.keys.len() == 1 && is_origin(&b, &a) {
         // A fork's copy also has its parent's key. So the sighting with one key is the original.
-        told_by(b, a)
+        join_copy(b, a)
     } else {
         join_equals(a, b, began)
     };
@@ -45,42 +45,42 @@ pub(in crate::import) fn join(a: ParsedCall, b: ParsedCall, began: Began<'_>) ->
 
 /// Joins a call from a log with the same call from telemetry. The larger total wins as a whole. On a tie the log wins,
 /// because it knows the project and conversation. Telemetry adds what the log lacks, such as the cost.
-pub(in crate::import) fn complete(log: ParsedCall, told: ParsedCall) -> ParsedCall {
-    let names = Names::of(&log.record, &told.record);
-    let telemetry_knows_more = total(&told) > total(&log) && !repeats_start(&log.record, &told.record);
-    let counted = if telemetry_knows_more { told.counted_time() } else { log.counted_time() };
-    let (mut record, counted_time) = (log.record, told.at);
-    let told = told.record;
-    let new: Vec<_> = told.keys.iter().filter(|key| !record.keys.contains(key)).cloned().collect();
+pub(in crate::import) fn complete(log: ParsedCall, telemetry: ParsedCall) -> ParsedCall {
+    let names = SightingNames::of(&log.record, &telemetry.record);
+    let telemetry_has_more = total(&telemetry) > total(&log) && !repeats_start(&log.record, &telemetry.record);
+    let counted = if telemetry_has_more { telemetry.counted_time() } else { log.counted_time() };
+    let (mut record, counted_at) = (log.record, telemetry.at);
+    let telemetry = telemetry.record;
+    let new: Vec<_> = telemetry.keys.iter().filter(|key| !record.keys.contains(key)).cloned().collect();
     record.keys.extend(new);
     if record.provider == UNKNOWN {
-        record.provider = told.provider;
+        record.provider = telemetry.provider;
     }
-    record.model = record.model.or(told.model);
-    record.agent = record.agent.or(told.agent);
-    record.account = record.account.or(told.account);
-    record.conversation = record.conversation.or(told.conversation);
-    record.project = record.project.or(told.project);
-    record.cost = record.cost.or(told.cost);
-    record.duration_ms = record.duration_ms.or(told.duration_ms);
-    service_tiers::settle(&mut record, &told.labels);
-    for (name, value) in told.labels {
+    record.model = record.model.or(telemetry.model);
+    record.agent = record.agent.or(telemetry.agent);
+    record.account = record.account.or(telemetry.account);
+    record.conversation = record.conversation.or(telemetry.conversation);
+    record.project = record.project.or(telemetry.project);
+    record.cost = record.cost.or(telemetry.cost);
+    record.duration_ms = record.duration_ms.or(telemetry.duration_ms);
+    service_tiers::settle(&mut record, &telemetry.labels);
+    for (name, value) in telemetry.labels {
         record.labels.entry(name).or_insert(value);
     }
-    if telemetry_knows_more {
-        let logged = std::mem::replace(&mut record.tokens, told.tokens);
+    if telemetry_has_more {
+        let logged = std::mem::replace(&mut record.tokens, telemetry.tokens);
         keep_lifetimes(&mut record.tokens, &logged);
-        record.normaliser = told.normaliser;
-        record.quality = told.quality;
-        record.residual = told.residual;
-        record.raw = told.raw;
+        record.normaliser = telemetry.normaliser;
+        record.quality = telemetry.quality;
+        record.residual = telemetry.residual;
+        record.raw = telemetry.raw;
     } else {
-        keep_lifetimes(&mut record.tokens, &told.tokens);
+        keep_lifetimes(&mut record.tokens, &telemetry.tokens);
     }
     if let Some(names) = names {
         names.agree(&mut record);
     }
-    ParsedCall { at: log.at.min(counted_time), record }.counted(counted)
+    ParsedCall { at: log.at.min(counted_at), record }.counted(counted)
 }
 
 /// Joins two telemetry items of one call, such as a span and the log record in it. The more detailed one wins and the
@@ -99,8 +99,8 @@ pub(in crate::import) fn unite(a: ParsedCall, b: ParsedCall) -> ParsedCall {
 
 /// Returns whether `a` has all keys of `b`: then `b` is a fork's copy that is already joined.
 fn is_known_repetition(a: &ParsedCall, b: &ParsedCall) -> bool {
-    let (known, new) = (&a.record.keys, &b.record.keys);
-    new.len() > 1 && new.first() != known.first() && new.iter().all(|key| known.contains(key))
+    let (pending, new) = (&a.record.keys, &b.record.keys);
+    new.len() > 1 && new.first() != pending.first() && new.iter().all(|key| pending.contains(key))
 }
 
 /// Returns whether `a` is the original of the copy `b`. A fork gives each copied call its own key and its parent's key;
@@ -114,16 +114,16 @@ fn is_origin(a: &ParsedCall, b: &ParsedCall) -> bool {
 
 /// Joins a copy into its original: adds its keys, and its counts if they are larger. Everything else comes from the
 /// original.
-fn told_by(mut origin: ParsedCall, mut repeated: ParsedCall) -> ParsedCall {
+fn join_copy(mut origin: ParsedCall, mut repeated: ParsedCall) -> ParsedCall {
     let mut keys = std::mem::take(&mut origin.record.keys);
     let new: Vec<_> = repeated.record.keys.drain(..).filter(|key| !keys.contains(key)).collect();
     keys.extend(new);
     let mut counted = origin.counted_time();
     if total(&repeated) > total(&origin) {
         counted = repeated.counted_time();
-        let home = std::mem::replace(&mut origin.record, repeated.record);
-        keep_lifetimes(&mut origin.record.tokens, &home.tokens);
-        set_home(&mut origin.record, home);
+        let conversation_rank = std::mem::replace(&mut origin.record, repeated.record);
+        keep_lifetimes(&mut origin.record.tokens, &conversation_rank.tokens);
+        set_conversation(&mut origin.record, conversation_rank);
     }
     origin.record.keys = keys;
     origin.counted(counted)
@@ -133,13 +133,13 @@ fn join_equals(mut a: ParsedCall, b: ParsedCall, began: Began<'_>) -> ParsedCall
     let (at, counted) = (a.at.min(b.at), counted(&a, &b));
     let mut keys = std::mem::take(&mut a.record.keys);
     keys.extend(b.record.keys.iter().filter(|key| !keys.contains(key)).cloned().collect::<Vec<_>>());
-    let a_is_home = home(&a.record, began) <= home(&b.record, began);
+    let a_is_home = conversation_rank(&a.record, began) <= conversation_rank(&b.record, began);
     let a_is_fuller = fullness(&a.record) >= fullness(&b.record);
     let (mut record, other) = if a_is_fuller { (a.record, b.record) } else { (b.record, a.record) };
     keep_lifetimes(&mut record.tokens, &other.tokens);
     fill(&mut record, &other);
     if a_is_home != a_is_fuller {
-        set_home(&mut record, other);
+        set_conversation(&mut record, other);
     }
     record.keys = keys;
     ParsedCall { at, record }.counted(counted)
@@ -173,8 +173,8 @@ fn fill(record: &mut TokenRecord, other: &TokenRecord) {
     record.residual = Some("put together from two sightings, one of which states no input".to_owned());
 }
 
-pub(in crate::import) fn total(found: &ParsedCall) -> u64 {
-    found.record.tokens.total().unwrap_or(u64::MAX)
+pub(in crate::import) fn total(call: &ParsedCall) -> u64 {
+    call.record.tokens.total().unwrap_or(u64::MAX)
 }
 
 /// Returns when the larger total was reported; on a tie, the earlier time.
@@ -186,26 +186,26 @@ pub(in crate::import) fn counted(a: &ParsedCall, b: &ParsedCall) -> Timestamp {
     }
 }
 
-pub(in crate::import) fn set_home(record: &mut TokenRecord, home: TokenRecord) {
-    record.account = home.account;
-    record.agent = home.agent;
-    record.conversation = home.conversation;
-    record.project = home.project;
-    record.labels = home.labels;
+pub(in crate::import) fn set_conversation(record: &mut TokenRecord, conversation_rank: TokenRecord) {
+    record.account = conversation_rank.account;
+    record.agent = conversation_rank.agent;
+    record.conversation = conversation_rank.conversation;
+    record.project = conversation_rank.project;
+    record.labels = conversation_rank.labels;
 }
 
 /// Sort key of detail: the larger total, then the finer split into classes.
 fn fullness(record: &TokenRecord) -> (u64, usize, [u64; 7], Option<&str>, Option<Cow<'_, str>>) {
     let raw = record.raw.as_ref().map(crate::model::event::Raw::minified);
-    let known = TokenClass::ALL.into_iter().filter(|class| record.tokens.get(*class).is_some()).count();
-    (record.tokens.total().unwrap_or(u64::MAX), known, record.tokens.counts(), record.model.as_deref(), raw)
+    let pending = TokenClass::ALL.into_iter().filter(|class| record.tokens.get(*class).is_some()).count();
+    (record.tokens.total().unwrap_or(u64::MAX), pending, record.tokens.counts(), record.model.as_deref(), raw)
 }
 
 /// Sort key of the conversation of a call: the smallest wins.
 pub(in crate::import) type Placement<'r> =
     (Timestamp, bool, Option<&'r str>, usize, Option<&'r str>, Vec<(&'r String, &'r String)>);
 
-pub(in crate::import) fn home<'r>(record: &'r TokenRecord, began: Began<'_>) -> Placement<'r> {
+pub(in crate::import) fn conversation_rank<'r>(record: &'r TokenRecord, began: Began<'_>) -> Placement<'r> {
     let conversation = record.conversation.as_deref();
     let start = conversation.and_then(began).unwrap_or(Timestamp::MAX);
     let labels: Vec<_> = record.labels.iter().collect();
@@ -215,27 +215,27 @@ pub(in crate::import) fn home<'r>(record: &'r TokenRecord, began: Began<'_>) -> 
 
 /// A sighting with the ids of its keys. Computing ids is slow, so it happens once, on the reader's thread.
 #[derive(Clone, Debug)]
-pub(in crate::import) struct KeyedCall {
-    pub found: ParsedCall,
+pub(in crate::import) struct KeyedSighting {
+    pub call: ParsedCall,
     pub ids: Vec<EventId>,
     /// Whether it comes from a file that an older version of the importer read.
     pub again: bool,
 }
 
-impl From<ParsedCall> for KeyedCall {
-    fn from(mut found: ParsedCall) -> Self {
+impl From<ParsedCall> for KeyedSighting {
+    fn from(mut call: ParsedCall) -> Self {
         // Scrub before deriving ids, so that every sighting of the call gets the same ids.
-        found.record.scrub();
-        project_paths::unify(&mut found.record);
-        let ids = found.record.ids().collect();
-        Self { found, ids, again: false }
+        call.record.scrub();
+        project_paths::unify(&mut call.record);
+        let ids = call.record.ids().collect();
+        Self { call, ids, again: false }
     }
 }
 
 /// Sightings that are not written yet, joined by their keys.
 #[derive(Default)]
 pub(in crate::import) struct Pending {
-    found: Vec<Option<KeyedCall>>,
+    sightings: Vec<Option<KeyedSighting>>,
     index: HashMap<EventId, usize>,
     /// Number of copies that were joined to a pending sighting.
     pub copies: u64,
@@ -243,39 +243,39 @@ pub(in crate::import) struct Pending {
 
 impl Pending {
     pub const fn len(&self) -> usize {
-        self.found.len()
+        self.sightings.len()
     }
 
-    pub fn add(&mut self, sighting: KeyedCall, began: Began<'_>) {
+    pub fn add(&mut self, sighting: KeyedSighting, began: Began<'_>) {
         let mut joined = sighting;
         let mut places = self.places(&joined);
         let is_other = |place: &usize| {
-            let known = self.found.get(*place).and_then(Option::as_ref);
-            known.is_some_and(|known| !can_be_one(&known.found, &joined.found))
+            let pending = self.sightings.get(*place).and_then(Option::as_ref);
+            pending.is_some_and(|pending| !can_be_one(&pending.call, &joined.call))
         };
-        if may_repeat(&joined.found.record) && places.iter().any(is_other) {
-            joined = KeyedCall::from(with_time(joined.found));
+        if may_repeat(&joined.call.record) && places.iter().any(is_other) {
+            joined = KeyedSighting::from(with_time(joined.call));
             places = self.places(&joined);
         }
         for place in &places {
-            if let Some(known) = self.found.get_mut(*place).and_then(Option::take) {
+            if let Some(pending) = self.sightings.get_mut(*place).and_then(Option::take) {
                 self.copies += 1;
-                let again = known.again || joined.again;
-                joined = KeyedCall { again, ..KeyedCall::from(join(known.found, joined.found, began)) };
+                let again = pending.again || joined.again;
+                joined = KeyedSighting { again, ..KeyedSighting::from(join(pending.call, joined.call, began)) };
             }
         }
-        let place = places.first().copied().unwrap_or(self.found.len());
+        let place = places.first().copied().unwrap_or(self.sightings.len());
         for id in &joined.ids {
             self.index.insert(*id, place);
         }
-        match self.found.get_mut(place) {
+        match self.sightings.get_mut(place) {
             Some(slot) => *slot = Some(joined),
-            None => self.found.push(Some(joined)),
+            None => self.sightings.push(Some(joined)),
         }
     }
 
     /// Returns the indexes of the pending sightings with one of its keys.
-    fn places(&self, sighting: &KeyedCall) -> Vec<usize> {
+    fn places(&self, sighting: &KeyedSighting) -> Vec<usize> {
         let mut places: Vec<usize> = sighting.ids.iter().filter_map(|id| self.index.get(id).copied()).collect();
         places.sort_unstable();
         places.dedup();
@@ -283,9 +283,9 @@ impl Pending {
     }
 
     /// Removes and returns all sightings in the order of their arrival.
-    pub fn drain(&mut self) -> Vec<KeyedCall> {
+    pub fn drain(&mut self) -> Vec<KeyedSighting> {
         self.index.clear();
-        self.found.drain(..).flatten().collect()
+        self.sightings.drain(..).flatten().collect()
     }
 }
 
@@ -312,34 +312,34 @@ mod tests {
         )
     }
 
-    fn joined(found: &[ParsedCall]) -> ParsedCall {
+    fn joined(call: &[ParsedCall]) -> ParsedCall {
         let began = |conversation: &str| match conversation {
             "a" => Some(Timestamp::from_millis(9)),
             "b" => Some(Timestamp::from_millis(3)),
             _ => None,
         };
         let mut pending = Pending::default();
-        for one in found {
+        for one in call {
             pending.add(one.clone().into(), &began);
         }
         let mut all = pending.drain();
         assert_eq!(all.len(), 1);
-        let mut one = all.remove(0).found;
+        let mut one = all.remove(0).call;
         one.record.keys.sort();
         one
     }
 
     proptest! {
         #[test]
-        fn the_order_of_sightings_does_not_matter(found in prop::collection::vec(sighting(), 1..7), seed in any::<u64>()) {
-            let mut shuffled = found.clone();
+        fn the_order_of_sightings_does_not_matter(call in prop::collection::vec(sighting(), 1..7), seed in any::<u64>()) {
+            let mut shuffled = call.clone();
             shuffled.sort_by_key(|one| {
                 use std::hash::{Hash, Hasher};
                 let mut hasher = std::collections::hash_map::DefaultHasher::new();
                 (seed, one.at, &one.record.keys, one.record.tokens.counts()).hash(&mut hasher);
                 hasher.finish()
             });
-            prop_assert_eq!(joined(&found), joined(&shuffled));
+            prop_assert_eq!(joined(&call), joined(&shuffled));
         }
     }
 
@@ -349,15 +349,15 @@ mod tests {
             let record = TokenRecord::new("anthropic", "m").output(output).key("msg").conversation("a");
             ParsedCall { at: Timestamp::from_millis(at), record }
         };
-        let told = |lines: &[ParsedCall]| {
+        let telemetry = |lines: &[ParsedCall]| {
             let one = joined(lines);
             (one.at.millis(), one.counted_time().millis(), one.record.counted_at.is_some())
         };
         let [begun, whole, again] = [line(1, 2), line(4, 9), line(6, 9)];
         for order in [[&begun, &whole, &again], [&again, &begun, &whole], [&whole, &again, &begun]] {
-            assert_eq!(told(&order.map(Clone::clone)), (1, 4, true));
+            assert_eq!(telemetry(&order.map(Clone::clone)), (1, 4, true));
         }
-        assert_eq!(told(&[whole, again]), (4, 4, false));
+        assert_eq!(telemetry(&[whole, again]), (4, 4, false));
     }
 
     #[test]
@@ -366,11 +366,11 @@ mod tests {
             at: Timestamp::from_millis(at),
             record: TokenRecord::new("anthropic", "m").output(output),
         };
-        let told = |found: ParsedCall| (found.at.millis(), found.counted_time().millis());
-        assert_eq!(told(complete(call(5, 9), call(3, 9))), (3, 5));
-        assert_eq!(told(complete(call(5, 9), call(3, 10))), (3, 3)); // unless it knows more
-        assert_eq!(told(unite(call(5, 9), call(3, 9))), (3, 3));
-        assert_eq!(told(unite(call(3, 8), call(5, 9))), (3, 5));
+        let telemetry = |call: ParsedCall| (call.at.millis(), call.counted_time().millis());
+        assert_eq!(telemetry(complete(call(5, 9), call(3, 9))), (3, 5));
+        assert_eq!(telemetry(complete(call(5, 9), call(3, 10))), (3, 3)); // unless it knows more
+        assert_eq!(telemetry(unite(call(5, 9), call(3, 9))), (3, 3));
+        assert_eq!(telemetry(unite(call(3, 8), call(5, 9))), (3, 5));
     }
 
     #[test]
@@ -414,9 +414,9 @@ mod tests {
             }
             let all = pending.drain();
             assert_eq!(all.len(), 1);
-            assert_eq!(all[0].found.at.millis(), 9);
-            assert_eq!(all[0].found.record.conversation.as_deref(), Some("parent"));
-            assert_eq!(all[0].found.record.keys[0], "parent/7");
+            assert_eq!(all[0].call.at.millis(), 9);
+            assert_eq!(all[0].call.record.conversation.as_deref(), Some("parent"));
+            assert_eq!(all[0].call.record.keys[0], "parent/7");
         }
     }
 
@@ -434,6 +434,6 @@ mod tests {
         assert_eq!(pending.copies, 2);
         let all = pending.drain();
         assert_eq!(all.len(), 1);
-        assert_eq!(all[0].found.record.keys.len(), 4);
+        assert_eq!(all[0].call.record.keys.len(), 4);
     }
 }

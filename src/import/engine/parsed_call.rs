@@ -20,13 +20,13 @@ impl ParsedCall {
     }
 
     /// Sets when its counts were reported.
-    pub fn counted(mut self, counted_time: Timestamp) -> Self {
-        self.count_at(counted_time);
+    pub fn counted(mut self, counted_at: Timestamp) -> Self {
+        self.count_at(counted_at);
         self
     }
 
     /// Sets when its counts were reported. Stores nothing if that is the time of the call.
-    pub fn count_at(&mut self, counted_time: Timestamp) {
-        self.record.counted_at = Some(counted_time).filter(|counted_time| *counted_time > self.at);
+    pub fn count_at(&mut self, counted_at: Timestamp) {
+        self.record.counted_at = Some(counted_at).filter(|counted_at| *counted_at > self.at);
     }
 }

@@ -16,7 +16,7 @@ const STUCK: Duration = Duration::from_secs(60);
 
 /// Files with a partial last line.
 #[derive(Debug, Default)]
-pub(in crate::import) struct Unfinished(BTreeMap<String, PartialLine>);
+pub(in crate::import) struct PartialLines(BTreeMap<String, PartialLine>);
 
 #[derive(Debug)]
 struct PartialLine {
@@ -25,34 +25,34 @@ struct PartialLine {
     /// Size of the file at that time.
     size: u64,
     since: Instant,
-    told: bool,
+    is_reported: bool,
 }
 
-impl Unfinished {
+impl PartialLines {
     /// Removes partial lines from a report and remembers them.
-    pub fn hold(&mut self, report: &mut ImportReport, now: Instant) {
+    pub fn take_partial(&mut self, report: &mut ImportReport, now: Instant) {
         for source in &mut report.sources {
             let name = &source.source;
             source.skipped.retain(|skipped| {
-                let unfinished = skipped.why == INCOMPLETE;
-                if unfinished {
+                let partial_lines = skipped.why == INCOMPLETE;
+                if partial_lines {
                     self.note(name, skipped, now);
                 }
-                !unfinished
+                !partial_lines
             });
         }
     }
 
     fn note(&mut self, source: &str, skipped: &SkippedLine, now: Instant) {
         let size = size(&skipped.file);
-        if self.0.get(&skipped.file).is_none_or(|known| known.size != size) {
+        if self.0.get(&skipped.file).is_none_or(|stored| stored.size != size) {
             let (source, skipped) = (source.to_owned(), skipped.clone());
-            self.0.insert(skipped.file.clone(), PartialLine { source, skipped, size, since: now, told: false });
+            self.0.insert(skipped.file.clone(), PartialLine { source, skipped, size, since: now, is_reported: false });
         }
     }
 
     /// Adds the lines that remained partial to a report, each once.
-    pub fn tell(&mut self, report: &mut Option<ImportReport>, now: Instant) {
+    pub fn add_stuck(&mut self, report: &mut Option<ImportReport>, now: Instant) {
         for (source, skipped) in self.stuck(now) {
             let sources = &mut report.get_or_insert_default().sources;
             match sources.iter_mut().find(|report| report.source == source) {
@@ -65,14 +65,14 @@ impl Unfinished {
     fn stuck(&mut self, now: Instant) -> Vec<(String, SkippedLine)> {
         let mut stuck = Vec::new();
         self.0.retain(|file, line| {
-            if line.told || now.saturating_duration_since(line.since) < STUCK {
+            if line.is_reported || now.saturating_duration_since(line.since) < STUCK {
                 return true;
             }
             // The file has grown, so an import has reported it since.
             if size(file) != line.size || is_ended(file) {
                 return false;
             }
-            line.told = true;
+            line.is_reported = true;
             stuck.push((line.source.clone(), line.skipped.clone()));
             true
         });
@@ -111,36 +111,39 @@ mod tests {
                 sources: vec![SourceReport { source: "my-agent".to_owned(), skipped, ..SourceReport::default() }],
             }
         };
-        let (mut unfinished, begin) = (Unfinished::default(), Instant::now());
+        let (mut partial_lines, begin) = (PartialLines::default(), Instant::now());
         let after = |seconds| begin + Duration::from_secs(seconds);
-        let hold = |unfinished: &mut Unfinished, seconds| {
+        let take_partial = |partial_lines: &mut PartialLines, seconds| {
             let mut report = report();
-            unfinished.hold(&mut report, after(seconds));
+            partial_lines.take_partial(&mut report, after(seconds));
             assert_eq!(report.sources[0].skipped.iter().map(|skipped| skipped.line).collect::<Vec<_>>(), [1]);
         };
         std::fs::write(&file, "{}\n{").unwrap();
-        hold(&mut unfinished, 0);
+        take_partial(&mut partial_lines, 0);
         std::fs::write(&file, "{}\n{\"a").unwrap();
-        hold(&mut unfinished, 50);
-        let tell = |unfinished: &mut Unfinished, seconds| {
+        take_partial(&mut partial_lines, 50);
+        let add_stuck = |partial_lines: &mut PartialLines, seconds| {
             let mut report = None;
-            unfinished.tell(&mut report, after(seconds));
+            partial_lines.add_stuck(&mut report, after(seconds));
             report.map(|report| report.sources)
         };
-        assert_eq!(tell(&mut unfinished, 70), None);
+        assert_eq!(add_stuck(&mut partial_lines, 70), None);
         // A periodic full scan reads the unchanged line again.
-        hold(&mut unfinished, 100);
-        let told = tell(&mut unfinished, 110).unwrap();
-        assert_eq!((told.len(), told[0].source.as_str(), told[0].skipped[0].line), (1, "my-agent", 2));
-        hold(&mut unfinished, 160);
-        assert_eq!(tell(&mut unfinished, 300), None);
+        take_partial(&mut partial_lines, 100);
+        let is_reported = add_stuck(&mut partial_lines, 110).unwrap();
+        assert_eq!(
+            (is_reported.len(), is_reported[0].source.as_str(), is_reported[0].skipped[0].line),
+            (1, "my-agent", 2)
+        );
+        take_partial(&mut partial_lines, 160);
+        assert_eq!(add_stuck(&mut partial_lines, 300), None);
         // The agent completes the line.
         std::fs::write(&file, "{}\n{\"ab").unwrap();
-        hold(&mut unfinished, 310);
+        take_partial(&mut partial_lines, 310);
         std::fs::write(&file, "{}\n{\"ab\":1}\n").unwrap();
-        assert_eq!((tell(&mut unfinished, 400), unfinished.0.len()), (None, 0));
+        assert_eq!((add_stuck(&mut partial_lines, 400), partial_lines.0.len()), (None, 0));
         // The line was completed while it was read.
-        hold(&mut unfinished, 410);
-        assert_eq!((tell(&mut unfinished, 500), unfinished.0.len()), (None, 0));
+        take_partial(&mut partial_lines, 410);
+        assert_eq!((add_stuck(&mut partial_lines, 500), partial_lines.0.len()), (None, 0));
     }
 }

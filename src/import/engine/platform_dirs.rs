@@ -84,18 +84,18 @@ const FLATPAKS: [&str; 4] = [
 
 /// Returns the extension storage directories below a home.
 pub(in crate::import) fn editors(home: &Path) -> Vec<PathBuf> {
-    let mut found = edited(&config(home));
-    found.extend(edited(&below(home, &FLATPAKS)));
-    found.extend(below(home, &SERVERS).iter().map(|server| server.join("User/globalStorage")));
-    found
+    let mut directories = edited(&config(home));
+    directories.extend(edited(&below(home, &FLATPAKS)));
+    directories.extend(below(home, &SERVERS).iter().map(|server| server.join("User/globalStorage")));
+    directories
 }
 
 /// Returns the extension storage directories from environment variables.
 pub(in crate::import) fn editors_configured(variable: EnvLookup<'_>) -> Vec<PathBuf> {
-    let mut found = edited(&config_configured(variable));
-    found.extend(each(&listed(variable, &["VSCODE_PORTABLE"]), "user-data/User/globalStorage"));
-    found.extend(each(&listed(variable, &["XDG_DATA_HOME"]), "code-server/User/globalStorage"));
-    found
+    let mut directories = edited(&config_configured(variable));
+    directories.extend(each(&listed(variable, &["VSCODE_PORTABLE"]), "user-data/User/globalStorage"));
+    directories.extend(each(&listed(variable, &["XDG_DATA_HOME"]), "code-server/User/globalStorage"));
+    directories
 }
 
 fn edited(settings: &[PathBuf]) -> Vec<PathBuf> {
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_three_systems_are_covered() {
-        let found = editors(Path::new("/h"));
+        let directories = editors(Path::new("/h"));
         for place in [
             "/h/.config/Code/User/globalStorage",
             "/h/Library/Application Support/Cursor/User/globalStorage",
@@ -126,7 +126,7 @@ mod tests {
             "/h/.config/Code - OSS/User/globalStorage",
             "/h/.var/app/com.visualstudio.code/config/Code/User/globalStorage",
         ] {
-            assert!(found.contains(&PathBuf::from(place)), "{place}");
+            assert!(directories.contains(&PathBuf::from(place)), "{place}");
         }
     }
 

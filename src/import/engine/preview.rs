@@ -145,7 +145,7 @@ fn tried(
     for amendment in &mut preview.amendments {
         let position: Option<Position> = before.position_of(amendment.target)?;
         if let Some(position) = position {
-            amendment.before = effective(before, position, None)?.map(|told| told.record);
+            amendment.before = effective(before, position, None)?.map(|counted| counted.record);
         }
     }
     Ok(preview)

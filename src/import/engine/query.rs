@@ -82,7 +82,7 @@ pub(in crate::import) fn open(path: &Path) -> Result<Connection, Refusal> {
     // opened this way.
     let mut immutable = true;
     for end in ["-wal", "-journal"] {
-        let log = beside(path, end);
+        let log = suffixed(path, end);
         if std::fs::metadata(&log).is_ok_and(|meta| meta.len() > 0) {
             stored += regular::stored(&regular::check(&log).map_err(|error| unreadable(&error))?);
             immutable = false;
@@ -119,10 +119,10 @@ fn limit(connection: &mut Connection, time: Duration) -> rusqlite::Result<()> {
 
 /// Returns the path of a database's write-ahead log, which contains the newest changes.
 pub(in crate::import) fn wal(path: &Path) -> PathBuf {
-    beside(path, "-wal")
+    suffixed(path, "-wal")
 }
 
-fn beside(path: &Path, end: &str) -> PathBuf {
+fn suffixed(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(end);
     name.into()
@@ -192,7 +192,7 @@ mod tests {
         writer.execute_batch("BEGIN; UPDATE t SET v = 1").unwrap();
         let killed = home.path().join("killed.db");
         for end in ["", "-journal"] {
-            std::fs::copy(beside(&path, end), beside(&killed, end)).unwrap();
+            std::fs::copy(suffixed(&path, end), suffixed(&killed, end)).unwrap();
         }
         // Only a process with write access can roll it back.
         assert!(changed(&killed).unwrap_err().contains("readonly"));

@@ -33,17 +33,17 @@ pub(in crate::import) fn read(
     source: &dyn Source,
     zone: Zone,
     file: &LogFile,
-    known: Option<&ImportedFile>,
+    stored: Option<&ImportedFile>,
     emit: &mut dyn FnMut(Chunk) -> bool,
 ) {
     let log = match source.format(&file.path) {
         LogFormat::Lines(log) => log,
-        LogFormat::Document(log) => return document_reader::read_document(log, zone, file, known, emit),
-        LogFormat::Database(log) => return document_reader::read_database(log, file, known, emit),
+        LogFormat::Document(log) => return document_reader::read_document(log, zone, file, stored, emit),
+        LogFormat::Database(log) => return document_reader::read_database(log, file, stored, emit),
     };
     let name = file.path.to_string_lossy().into_owned();
     let mut reached = None;
-    if let Err(why) = lines(log, zone, file, known, &mut reached, emit) {
+    if let Err(why) = lines(log, zone, file, stored, &mut reached, emit) {
         let beyond = reached.filter(|line| *line > 0).map(|line| format!(" beyond line {line}")).unwrap_or_default();
         let skipped = SkippedLine { file: name, line: 0, why: format!("the file cannot be read{beyond}: {why}") };
         emit(Chunk { skipped: vec![skipped], unreadable: 1, ..Chunk::default() });
@@ -55,14 +55,14 @@ fn lines(
     log: &dyn LineLog,
     zone: Zone,
     file: &LogFile,
-    known: Option<&ImportedFile>,
+    stored: Option<&ImportedFile>,
     reached: &mut Option<u64>,
     emit: &mut dyn FnMut(Chunk) -> bool,
 ) -> Result<(), String> {
     let handle = open(&file.path).map_err(|error| error.to_string())?;
     let mut reading = FileReading::new(log, zone, file, handle).map_err(|why| why.to_string())?;
-    if let Some(known) = known.filter(|_| log.resumes())
-        && let Some(why) = reading.resume(known).map_err(|error| error.to_string())?
+    if let Some(stored) = stored.filter(|_| log.resumes())
+        && let Some(why) = reading.resume(stored).map_err(|error| error.to_string())?
     {
         let skipped = SkippedLine { file: reading.name.clone(), line: 0, why };
         emit(Chunk { skipped: vec![skipped], ..Chunk::default() });
@@ -128,8 +128,8 @@ impl<'a> FileReading<'a> {
 
     /// Continues after the part that an earlier run read, if that part has the same hash. Otherwise starts at the
     /// beginning.
-    fn resume(&mut self, known: &ImportedFile) -> std::io::Result<Option<String>> {
-        let mut left = known.offset;
+    fn resume(&mut self, stored: &ImportedFile) -> std::io::Result<Option<String>> {
+        let mut left = stored.offset;
         let mut block = vec![0; BLOCK];
         while left > 0 {
             let want = usize::try_from(left).map_or(BLOCK, |left| left.min(BLOCK));
@@ -141,8 +141,8 @@ impl<'a> FileReading<'a> {
             left -= got as u64;
         }
         let mut unreadable = None;
-        let parser = if left == 0 && format!("{:016x}", self.hash.digest()) == known.hash {
-            match self.log.parser(&self.file.path, known.resume.as_ref(), self.zone) {
+        let parser = if left == 0 && format!("{:016x}", self.hash.digest()) == stored.hash {
+            match self.log.parser(&self.file.path, stored.resume.as_ref(), self.zone) {
                 Ok(parser) => Some(parser),
                 Err(Refusal::State(why)) => {
                     unreadable = Some(why);
@@ -155,11 +155,11 @@ impl<'a> FileReading<'a> {
         };
         if let Some(parser) = parser {
             self.parser = parser;
-            self.offset = known.offset;
-            self.emitted = known.offset;
-            self.lines = known.lines;
-            self.skipped = known.skipped.saturating_sub(u64::from(self.parser.is_silent()));
-            self.chunk.progress = if is_packed(&self.file.path) { 0 } else { known.offset };
+            self.offset = stored.offset;
+            self.emitted = stored.offset;
+            self.lines = stored.lines;
+            self.skipped = stored.skipped.saturating_sub(u64::from(self.parser.is_missing_usage()));
+            self.chunk.progress = if is_packed(&self.file.path) { 0 } else { stored.offset };
         } else {
             self.hash = Xxh3::new();
             self.handle = open(&self.file.path)?;
@@ -318,8 +318,8 @@ impl<'a> FileReading<'a> {
     /// Returns what was read since the last chunk.
     fn cut(&mut self) -> Chunk {
         let mut chunk = std::mem::take(&mut self.chunk);
-        let (found, refused) = admitted(&self.name, self.parser.take());
-        chunk.found = found;
+        let (calls, refused) = admitted(&self.name, self.parser.take());
+        chunk.calls = calls;
         chunk.skipped.extend(refused);
         chunk.observed = self.parser.take_observed();
         chunk.bytes = self.offset - self.emitted;
@@ -338,7 +338,7 @@ impl<'a> FileReading<'a> {
             hash: format!("{:016x}", self.hash.digest()),
             lines: self.lines,
             version: 0,
-            skipped: self.skipped + u64::from(self.parser.is_silent()),
+            skipped: self.skipped + u64::from(self.parser.is_missing_usage()),
             conversation: self.parser.conversation().map(str::to_owned),
             began: self.parser.began(),
             resume: self.parser.resume(),

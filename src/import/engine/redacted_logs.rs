@@ -17,22 +17,22 @@ use crate::model::invariant::bug;
 const BLOCK: usize = 64 * 1024;
 
 /// The stored states of a source's shredded logs.
-pub(in crate::import) struct Withdrawn(Vec<ImportedFile>);
+pub(in crate::import) struct RedactedLogs(Vec<ImportedFile>);
 
-impl Withdrawn {
+impl RedactedLogs {
     /// Moves them out of the states of all logs of a source.
     pub fn take(states: &mut HashMap<String, ImportedFile>) -> Self {
-        let mut found: Vec<ImportedFile> =
+        let mut redacted: Vec<ImportedFile> =
             states.extract_if(|path, _| path.starts_with(REDACTED_PATH)).map(|(_, state)| state).collect();
-        found.sort_by_key(|state| state.offset);
-        Self(found)
+        redacted.sort_by_key(|state| state.offset);
+        Self(redacted)
     }
 
     /// Returns whether a file is one of them and has no new content. It is recognised by device and inode, or by a hash
     /// of its content, whatever its name and compression are.
     ///
     /// An unreadable file is an error, because it may be a shredded log and its name must not be stored again.
-    pub fn knows(&self, source: &dyn Source, file: &LogFile) -> io::Result<bool> {
+    pub fn contains(&self, source: &dyn Source, file: &LogFile) -> io::Result<bool> {
         if self.0.is_empty() {
             return Ok(false);
         }
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
     use crate::import::engine::source::tests::AnyLines;
 
-    fn known(text: &str, size: usize) -> Withdrawn {
+    fn known(text: &str, size: usize) -> RedactedLogs {
         let hash = format!("{:016x}", xxh3_64(text.as_bytes()));
         let path = format!("{REDACTED_PATH}{hash}");
         let state = ImportedFile {
@@ -101,7 +101,7 @@ mod tests {
         };
         let other = ImportedFile { path: "/logs/a.jsonl".to_owned(), ..state.clone() };
         let mut states = HashMap::from([(path, state), (other.path.clone(), other)]);
-        let withdrawn = Withdrawn::take(&mut states);
+        let withdrawn = RedactedLogs::take(&mut states);
         assert_eq!(states.len(), 1, "only what was shredded is taken");
         withdrawn
     }
@@ -117,18 +117,18 @@ mod tests {
         let at = |name: &str| dir.path().join(name);
         let text = "{\"a\":1}\n".repeat(20_000);
         let shredded = known(&text, text.len());
-        let knows = |file: &LogFile| shredded.knows(&AnyLines, file).unwrap();
-        assert!(knows(&file(at("elsewhere.jsonl"), text.as_bytes())));
-        assert!(knows(&file(at("packed.jsonl.zst"), &zstd::encode_all(text.as_bytes(), 3).unwrap())));
-        assert!(!knows(&file(at("longer.jsonl"), format!("{text}{{}}\n").as_bytes())));
-        assert!(!knows(&file(
+        let contains = |file: &LogFile| shredded.contains(&AnyLines, file).unwrap();
+        assert!(contains(&file(at("elsewhere.jsonl"), text.as_bytes())));
+        assert!(contains(&file(at("packed.jsonl.zst"), &zstd::encode_all(text.as_bytes(), 3).unwrap())));
+        assert!(!contains(&file(at("longer.jsonl"), format!("{text}{{}}\n").as_bytes())));
+        assert!(!contains(&file(
             at("longer.jsonl.zst"),
             &zstd::encode_all(format!("{text}{{}}\n").as_bytes(), 3).unwrap()
         )));
-        assert!(!knows(&file(at("other.jsonl"), text.replace('1', "2").as_bytes())));
+        assert!(!contains(&file(at("other.jsonl"), text.replace('1', "2").as_bytes())));
         let gone =
             LogFile { path: Path::new("/nowhere").to_owned(), size: text.len() as u64, modified: 1, identity: None };
-        let error = shredded.knows(&AnyLines, &gone).unwrap_err();
+        let error = shredded.contains(&AnyLines, &gone).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound, "a log that cannot be read may be a shredded one: {error}");
     }
 
@@ -136,8 +136,8 @@ mod tests {
     fn a_line_that_is_being_written_is_nothing_new() {
         let dir = tempfile::tempdir().unwrap();
         let whole = file(dir.path().join("a.jsonl"), b"{}\n{\"type\":");
-        assert!(known("{}\n", 11).knows(&AnyLines, &whole).unwrap());
+        assert!(known("{}\n", 11).contains(&AnyLines, &whole).unwrap());
         // Nothing was read of it, so there is no hash to compare.
-        assert!(!known("", 11).knows(&AnyLines, &whole).unwrap());
+        assert!(!known("", 11).contains(&AnyLines, &whole).unwrap());
     }
 }

@@ -99,7 +99,7 @@ pub(in crate::import) fn expect_real(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(target_os = "linux")]
-fn expect_storage(found: nix::sys::statfs::Statfs) -> io::Result<()> {
+fn expect_storage(stat: nix::sys::statfs::Statfs) -> io::Result<()> {
     /// Magic numbers from `linux/magic.h`.
     const MADE_UP: [(u32, &str); 15] = [
         (0x0000_9fa0, "proc"),
@@ -118,7 +118,7 @@ fn expect_storage(found: nix::sys::statfs::Statfs) -> io::Result<()> {
         (0x0000_1cd1, "devpts"),
         (0x1980_0202, "mqueue"),
     ];
-    let number = found.filesystem_type().0 as u32;
+    let number = stat.filesystem_type().0 as u32;
     match MADE_UP.iter().find(|(magic, _)| *magic == number) {
         Some((_, name)) => Err(refused(&format!("in the file system `{name}`, which the operating system makes up"))),
         None => Ok(()),

@@ -19,7 +19,7 @@ use crate::readers::normalise::{self, Normalised, UsageFormat};
 use crate::store::{GO_ON, STOP};
 
 /// Returns whether the log does not exist any more. A path that cannot be examined counts as existing.
-pub(in crate::import) fn is_gone(path: &str) -> bool {
+pub(in crate::import) fn is_deleted(path: &str) -> bool {
     Path::new(path).symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
@@ -28,14 +28,14 @@ pub(in crate::import) fn is_gone(path: &str) -> bool {
 pub(in crate::import) fn run(
     ledger: &Ledger,
     agent: &Agent,
-    gone: &[ImportedFile],
+    deleted: &[ImportedFile],
     (met, until): (&HashSet<Position>, Position),
     now: Timestamp,
 ) -> Result<u64> {
     let amends = amends(ledger, agent, (met, until), now)?;
     let mut run = Imported { version: agent.source.version(), ..Imported::new(agent.name) };
     run.amended = amends.len() as u64;
-    run.files = gone.iter().map(|file| ImportedFile { version: agent.source.version(), ..file.clone() }).collect();
+    run.files = deleted.iter().map(|file| ImportedFile { version: agent.source.version(), ..file.clone() }).collect();
     run.files.sort_by(|a, b| a.path.cmp(&b.path));
     let amended = run.amended;
     ledger.transact(now, |appender| {
@@ -69,17 +69,17 @@ fn amends(
     })?;
     let mut amends = Vec::new();
     for position in records {
-        let Some(told) = effective(view, position, None)? else { continue };
-        if told.source != agent.name || told.shredded || is_telemetry(&told.record) {
+        let Some(recorded) = effective(view, position, None)? else { continue };
+        if recorded.source != agent.name || recorded.shredded || is_telemetry(&recorded.record) {
             continue;
         }
-        if let Some(replacement) = counted_anew(&told, agent.source) {
+        if let Some(replacement) = counted_anew(&recorded, agent.source) {
             let event = Event::from_line(position, &view.expect_line(position)?)?;
-            let at = told.amended_at.map_or(now, |amended| now.max(amended.plus(1)));
+            let at = recorded.amended_at.map_or(now, |amended| now.max(amended.plus(1)));
             let reason =
                 format!("{}: its log is gone, its usage object is counted anew", again_reason(agent.source.version()));
             amends.push(NewEvent::new(
-                Payload::from(TokensAmended { target: event.id, reason, at: Some(told.at), replacement }),
+                Payload::from(TokensAmended { target: event.id, reason, at: Some(recorded.at), replacement }),
                 at,
             ));
         }
@@ -107,8 +107,8 @@ fn recount(record: &TokenRecord, source: &dyn Source) -> Option<Normalised> {
 
 /// Returns the record with the counts that its usage object gives now, if they differ. Counts that were derived from
 /// more than the object remain.
-fn counted_anew(told: &Effective, source: &dyn Source) -> Option<TokenRecord> {
-    let record = &told.record;
+fn counted_anew(recorded: &Effective, source: &dyn Source) -> Option<TokenRecord> {
+    let record = &recorded.record;
     let counted = recount(record, source)?;
     counted.tokens.validate().ok()?;
     let is_derived = record.quality != Quality::Reported && counted.quality == Quality::Reported;

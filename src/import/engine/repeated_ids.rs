@@ -5,7 +5,7 @@
 //! its other keys alone.
 
 use crate::import::engine::parsed_call::ParsedCall;
-use crate::import::engine::telemetry_match::{is_met, is_telemetry};
+use crate::import::engine::telemetry_match::{is_reported_by_telemetry, is_telemetry};
 use crate::model::event::{EventId, TokenRecord};
 use crate::model::time::MINUTE;
 use crate::model::tokens::TokenClass;
@@ -34,16 +34,16 @@ fn share_made_key(a: &TokenRecord, b: &TokenRecord) -> bool {
 }
 
 /// Returns whether two calls with the same id can be the same call.
-pub(in crate::import) fn can_be_one(known: &ParsedCall, found: &ParsedCall) -> bool {
-    let (a, b) = (&known.record, &found.record);
+pub(in crate::import) fn can_be_one(earlier: &ParsedCall, later: &ParsedCall) -> bool {
+    let (a, b) = (&earlier.record, &later.record);
     if share_made_key(a, b) {
         return true;
     }
     let (of_a, of_b) = (prompt(a), prompt(b));
     let same_prompt = of_a == of_b || of_a == 0 || of_b == 0;
     let same_place = a.conversation == b.conversation;
-    let apart = known.at.millis().abs_diff(found.at.millis());
-    let is_near = apart <= APART && (is_met(a) || is_met(b));
+    let apart = earlier.at.millis().abs_diff(later.at.millis());
+    let is_near = apart <= APART && (is_reported_by_telemetry(a) || is_reported_by_telemetry(b));
     // Random ids practically never repeat, least of all with equal counts.
     let is_copy = a.tokens == b.tokens
         && a.model == b.model
@@ -55,19 +55,19 @@ pub(in crate::import) fn can_be_one(known: &ParsedCall, found: &ParsedCall) -> b
 const SLACK: i64 = 1_000;
 
 /// Whether what telemetry states under the id of a known call is another call.
-pub(in crate::import) fn is_another_in_telemetry(known: &ParsedCall, found: &ParsedCall) -> bool {
-    let (a, b) = (&known.record, &found.record);
+pub(in crate::import) fn is_another_in_telemetry(earlier: &ParsedCall, later: &ParsedCall) -> bool {
+    let (a, b) = (&earlier.record, &later.record);
     if share_made_key(a, b) || !a.keys.iter().any(|key| is_server_id(key) && b.keys.contains(key)) {
         return false;
     }
     if !is_telemetry(a) {
-        return !can_be_one(known, found);
+        return !can_be_one(earlier, later);
     }
     let began = |call: &ParsedCall| {
         let lasted = call.record.duration_ms.and_then(|millis| i64::try_from(millis).ok()).unwrap_or_default();
         call.at.plus(-lasted - SLACK)
     };
-    let overlap = began(known) <= found.at && began(found) <= known.at;
+    let overlap = began(earlier) <= later.at && began(later) <= earlier.at;
     let (of_a, of_b) = (prompt(a), prompt(b));
     let same_prompt = of_a == of_b || of_a == 0 || of_b == 0;
     let is_copy = a.tokens == b.tokens && b.keys.iter().filter(|key| is_server_id(key)).all(|key| is_random(key));
@@ -118,18 +118,18 @@ mod tests {
 
     #[test]
     fn calls_that_differ_in_time_conversation_or_prompt_are_several() {
-        let known = call(0, "relay", "a", 100);
-        assert!(may_repeat(&known.record));
-        assert!(can_be_one(&known, &call(0, "relay", "b", 100)), "a copy in a resumed session");
-        assert!(!can_be_one(&known, &call(5, "relay", "a", 100)));
-        assert!(!can_be_one(&known, &call(5, "relay", "b", 100)));
-        assert!(!can_be_one(&known, &call(0, "relay", "b", 200)));
+        let earlier = call(0, "relay", "a", 100);
+        assert!(may_repeat(&earlier.record));
+        assert!(can_be_one(&earlier, &call(0, "relay", "b", 100)), "a copy in a resumed session");
+        assert!(!can_be_one(&earlier, &call(5, "relay", "a", 100)));
+        assert!(!can_be_one(&earlier, &call(5, "relay", "b", 100)));
+        assert!(!can_be_one(&earlier, &call(0, "relay", "b", 200)));
         let id = "msg_01XFDUDYJgAACzvnptvVoYEL";
         assert!(can_be_one(&call(0, id, "a", 100), &call(5, id, "b", 100)), "a copy with another time");
         assert!(!can_be_one(&call(0, id, "a", 100), &call(5, id, "b", 101)));
-        let mut told = call(0, "relay", "a", 100);
-        told.record.keys.push("otlp/x".to_owned());
-        assert!(can_be_one(&told, &call(5, "relay", "a", 100)), "telemetry was there first");
+        let mut reported = call(0, "relay", "a", 100);
+        reported.record.keys.push("otlp/x".to_owned());
+        assert!(can_be_one(&reported, &call(5, "relay", "a", 100)), "telemetry was there first");
     }
 
     #[test]
@@ -140,11 +140,11 @@ mod tests {
             call.record.keys.push(format!("{conversation}/{total}"));
             call
         };
-        let known = codex(0, "a", 100, "100");
-        assert!(may_repeat(&known.record));
-        assert!(can_be_one(&known, &codex(9, "a", 100, "100")), "the same total of the same thread");
-        assert!(!can_be_one(&known, &codex(9, "a", 100, "200")));
-        assert!(!can_be_one(&known, &codex(9, "b", 100, "100")));
+        let earlier = codex(0, "a", 100, "100");
+        assert!(may_repeat(&earlier.record));
+        assert!(can_be_one(&earlier, &codex(9, "a", 100, "100")), "the same total of the same thread");
+        assert!(!can_be_one(&earlier, &codex(9, "a", 100, "200")));
+        assert!(!can_be_one(&earlier, &codex(9, "b", 100, "100")));
         assert_eq!(with_time(codex(9, "b", 100, "100")).record.keys, ["b/100"]);
     }
 
@@ -157,8 +157,8 @@ mod tests {
             call.record.duration_ms = Some(1_000);
             call
         };
-        let known = span(5_000, "relay", "t/1", 100);
-        let is_another = |found: &ParsedCall| is_another_in_telemetry(&known, found);
+        let earlier = span(5_000, "relay", "t/1", 100);
+        let is_another = |later: &ParsedCall| is_another_in_telemetry(&earlier, later);
         assert!(!is_another(&span(5_100, "relay", "t/2", 100)), "a span around it");
         assert!(!is_another(&span(9_000, "relay", "t/1", 100)), "the same span");
         assert!(is_another(&span(9_000, "relay", "t/3", 100)));

@@ -100,7 +100,7 @@ mod tests {
             let file = LogFile { path: path.clone(), size: meta.len(), modified: 1, identity: None };
             let (mut found, mut skipped, mut state) = (0, Vec::new(), None);
             reader::read(agent.source, Zone::UTC, &file, known, &mut |chunk| {
-                found += chunk.found.len();
+                found += chunk.calls.len();
                 skipped.extend(chunk.skipped);
                 state = chunk.state.or(state.take());
                 true

@@ -9,16 +9,16 @@ use std::time::Duration;
 use crate::import::engine::agent::{Agent, Overlap};
 use crate::import::engine::background::BackgroundThreads;
 use crate::import::engine::backpressure::{Budget, QueueShare};
-use crate::import::engine::batcher::{Batch, Gatherer};
+use crate::import::engine::batcher::{Batch, Batcher};
 use crate::import::engine::chunk::Chunk;
 use crate::import::engine::discover::{Logs, logs, roots};
 use crate::import::engine::log_file::{LogFile, is_unchanged};
-use crate::import::engine::redacted_logs::Withdrawn;
+use crate::import::engine::redacted_logs::RedactedLogs;
 use crate::import::engine::renormalise;
 use crate::import::engine::seen_keys::SeenKeys;
 use crate::import::engine::telemetry_match::SeenConversations;
 use crate::import::engine::withdraw;
-use crate::import::engine::writer::{UncontendedWriter, Writer};
+use crate::import::engine::writer::{ImportWriter, UncontendedWriter};
 use crate::import::options::ImportOptions;
 use crate::import::outcome::{ImportReport, Progress, SourceReport};
 use crate::ledger::Ledger;
@@ -33,7 +33,7 @@ const AHEAD: usize = 4_096;
 /// Number of batches that may wait for the writer, so that the batcher does not wait during a commit.
 const WAITING: usize = 1;
 /// Bytes of logs from which background threads support the writer.
-const MUCH: u64 = 16 << 20;
+const LARGE: u64 = 16 << 20;
 /// Interval of progress reports.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -91,7 +91,7 @@ pub(in crate::import) fn run_some(
     let mut jobs = Vec::new();
     for agent in options.agents()? {
         let mut roots = roots(agent, &options.homes)?;
-        let found = if let Some(named) = named {
+        let logs_found = if let Some(named) = named {
             roots.retain(|root| named.roots.contains(root));
             let files = crate::import::engine::discover::named(agent.source, &roots, &named.paths);
             if files.is_empty() {
@@ -101,25 +101,32 @@ pub(in crate::import) fn run_some(
         } else {
             logs(agent.source, &roots)
         };
-        jobs.push(Job::new(agent, roots, found, options.zone.unwrap_or(Zone::UTC), (ledger, named))?);
+        jobs.push(Job::new(agent, roots, logs_found, options.zone.unwrap_or(Zone::UTC), (ledger, named))?);
     }
     let mut bar = Progress { total: jobs.iter().map(Job::bytes).sum(), ..Progress::default() };
     progress(bar);
     let head = ledger.head()?.position;
-    let (mut known, mut alone) = (SeenKeys::new(head == Position::START), UncontendedWriter::since(head));
-    let much = bar.total >= MUCH;
-    let ledger = &if much { ledger.deferred() } else { ledger.clone() };
-    let housekeeping = if much { ledger.housekeeping()? } else { None };
+    let (mut seen_keys, mut uncontended) = (SeenKeys::new(head == Position::START), UncontendedWriter::since(head));
+    let is_large = bar.total >= LARGE;
+    let ledger = &if is_large { ledger.deferred() } else { ledger.clone() };
+    let housekeeping = if is_large { ledger.housekeeping()? } else { None };
     let imported = std::thread::scope(|scope| {
-        let hands = if much { BackgroundThreads::start(scope, housekeeping) } else { BackgroundThreads::default() };
+        let background =
+            if is_large { BackgroundThreads::start(scope, housekeeping) } else { BackgroundThreads::default() };
         let mut sources = Vec::new();
         for together in lanes(&jobs) {
-            sources.extend(together.run(ledger, now, (&mut known, &mut alone, &hands), &mut bar, progress)?);
+            sources.extend(together.run(
+                ledger,
+                now,
+                (&mut seen_keys, &mut uncontended, &background),
+                &mut bar,
+                progress,
+            )?);
         }
         sources.sort_by_key(|(place, _)| *place);
         Ok(ImportReport { sources: sources.into_iter().map(|(_, report)| report).collect() })
     });
-    if much {
+    if is_large {
         // Even after an error, make durable what was committed.
         ledger.sync()?;
     }
@@ -168,7 +175,7 @@ impl ReadFile {
 struct Changed {
     file: LogFile,
     /// The stored state, if reading can continue from it.
-    known: Option<ImportedFile>,
+    stored: Option<ImportedFile>,
     /// How far an older version of the importer read it.
     older: Option<ImportedFile>,
 }
@@ -184,21 +191,21 @@ struct Job {
     unreadable: Vec<SkippedLine>,
     changed: Vec<Changed>,
     /// Deleted files that an older version of the importer read.
-    gone: Vec<ImportedFile>,
+    deleted: Vec<ImportedFile>,
 }
 
 impl Job {
     fn new(
         agent: &'static Agent,
         roots: Vec<PathBuf>,
-        found: Logs,
+        logs: Logs,
         zone: Zone,
         (ledger, named): (&Ledger, Option<&NamedSource<'_>>),
     ) -> Result<Self> {
         let snapshot = ledger.snapshot()?;
         let mut states = file_outlines(snapshot.view(), agent.name)?;
-        let withdrawn = Withdrawn::take(&mut states);
-        let files = found.files.len() as u64;
+        let redacted = RedactedLogs::take(&mut states);
+        let files = logs.files.len() as u64;
         let unread = |path: &Path, error: &std::io::Error| {
             let file = path.to_string_lossy().into_owned();
             let mut skipped = SkippedLine { file, line: 0, why: format!("it cannot be read: {error}") };
@@ -206,22 +213,22 @@ impl Job {
             skipped
         };
         let mut unreadable: Vec<SkippedLine> =
-            found.unreadable.iter().map(|(path, error)| unread(path, error)).collect();
+            logs.unreadable.iter().map(|(path, error)| unread(path, error)).collect();
         let mut changed = Vec::new();
-        for file in found.files {
+        for file in logs.files {
             let path = file.path.to_string_lossy();
             let path = secrets::path(&path);
             let mut older = None;
-            let known = match states.remove(&*path) {
-                Some(known) if known.version < agent.source.version() => {
+            let stored = match states.remove(&*path) {
+                Some(stored) if stored.version < agent.source.version() => {
                     older = file_state(snapshot.view(), agent.name, &path)?;
                     None
                 }
-                Some(known) if is_unchanged(&file, &known) => continue,
+                Some(stored) if is_unchanged(&file, &stored) => continue,
                 Some(_) => file_state(snapshot.view(), agent.name, &path)?,
                 // A shredded log with new content is read from the beginning. Its earlier calls are found by their
                 // keys.
-                None => match withdrawn.knows(agent.source, &file) {
+                None => match redacted.contains(agent.source, &file) {
                     Ok(true) => continue,
                     Ok(false) => None,
                     Err(error) => {
@@ -231,18 +238,18 @@ impl Job {
                 },
             };
             drop(path);
-            changed.push(Changed { file, known, older });
+            changed.push(Changed { file, stored, older });
         }
-        let mut gone = Vec::new();
+        let mut deleted = Vec::new();
         let old = states.iter().filter(|(_, state)| state.version < agent.source.version() && named.is_none());
-        for (path, _) in old.filter(|(path, _)| renormalise::is_gone(path)) {
-            gone.extend(file_state(snapshot.view(), agent.name, path)?);
+        for (path, _) in old.filter(|(path, _)| renormalise::is_deleted(path)) {
+            deleted.extend(file_state(snapshot.view(), agent.name, path)?);
         }
-        Ok(Self { agent, roots, zone, files, unreadable, changed, gone })
+        Ok(Self { agent, roots, zone, files, unreadable, changed, deleted })
     }
 
     /// The files that an older version of the importer read, and how far.
-    fn again(&self) -> Vec<withdraw::ReadAgain<'_>> {
+    fn reads_again(&self) -> Vec<withdraw::ReadAgain<'_>> {
         self.changed.iter().filter_map(|changed| Some((&changed.file, changed.older.as_ref()?))).collect()
     }
 
@@ -252,18 +259,18 @@ impl Job {
 
     /// Appends events that an importer reads from files next to the logs. An event whose id is in the ledger is
     /// skipped.
-    fn beside(&self, ledger: &Ledger, now: Timestamp, report: &mut SourceReport) -> Result<()> {
-        let mut beside = self.agent.source.beside(&self.roots, self.zone, ledger, now)?;
-        beside.events.iter_mut().for_each(|event| event.payload.scrub());
-        beside.skipped.iter_mut().for_each(SkippedLine::scrub);
-        report.files += beside.files;
-        report.skipped.extend(beside.skipped);
-        if beside.events.is_empty() {
+    fn quota_documents(&self, ledger: &Ledger, now: Timestamp, report: &mut SourceReport) -> Result<()> {
+        let mut quota_documents = self.agent.source.quota_documents(&self.roots, self.zone, ledger, now)?;
+        quota_documents.events.iter_mut().for_each(|event| event.payload.scrub());
+        quota_documents.skipped.iter_mut().for_each(SkippedLine::scrub);
+        report.files += quota_documents.files;
+        report.skipped.extend(quota_documents.skipped);
+        if quota_documents.events.is_empty() {
             return Ok(());
         }
         let name = self.agent.name;
         ledger.transact(now, |appender| {
-            for event in beside.events {
+            for event in quota_documents.events {
                 match appender.push(event.source(name)) {
                     Ok(outcome) => report.observed += u64::from(outcome.is_new()),
                     // One event that the ledger refuses does not affect the others.
@@ -286,30 +293,30 @@ impl<'j> Lane<'j> {
         self,
         ledger: &Ledger,
         now: Timestamp,
-        (known, alone, hands): (&mut SeenKeys, &mut UncontendedWriter, &BackgroundThreads),
+        (seen_keys, uncontended, background): (&mut SeenKeys, &mut UncontendedWriter, &BackgroundThreads),
         bar: &mut Progress,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Vec<(usize, SourceReport)>> {
-        let heard = SeenConversations::read(ledger.snapshot()?.view())?;
+        let seen_conversations = SeenConversations::read(ledger.snapshot()?.view())?;
         let reports = self.0.iter().map(|(_, job)| {
             let report =
                 SourceReport { source: job.agent.name.to_owned(), files: job.files, ..SourceReport::default() };
             (report, job.agent.counters, job.agent.source.version())
         });
         let before = ledger.head()?.position;
-        let mut writer = Writer::new(reports, now, alone, heard, hands);
+        let mut writer = ImportWriter::new(reports, now, uncontended, seen_conversations, background);
         let files = self.files();
         if !files.is_empty() {
-            self.read(ledger, now, &files, (known, &mut writer), bar, progress)?;
+            self.read(ledger, now, &files, (seen_keys, &mut writer), bar, progress)?;
         }
         let mut reports = Vec::new();
-        let (written, met) = writer.into_reports();
+        let (written, read_again) = writer.into_reports();
         for ((place, job), mut report) in self.0.iter().zip(written) {
-            report.amended += withdraw::run(ledger, job.agent, &job.again(), (&met, before), now)?;
-            if !job.gone.is_empty() {
-                report.amended += renormalise::run(ledger, job.agent, &job.gone, (&met, before), now)?;
+            report.amended += withdraw::run(ledger, job.agent, &job.reads_again(), (&read_again, before), now)?;
+            if !job.deleted.is_empty() {
+                report.amended += renormalise::run(ledger, job.agent, &job.deleted, (&read_again, before), now)?;
             }
-            job.beside(ledger, now, &mut report)?;
+            job.quota_documents(ledger, now, &mut report)?;
             report.skipped.extend(job.unreadable.iter().cloned());
             report.unreadable += job.unreadable.len() as u64;
             // Readers report them in an arbitrary order.
@@ -325,14 +332,14 @@ impl<'j> Lane<'j> {
         ledger: &Ledger,
         now: Timestamp,
         files: &[FileTask<'j>],
-        (known, writer): (&mut SeenKeys, &mut Writer<'_>),
+        (seen_keys, writer): (&mut SeenKeys, &mut ImportWriter<'_>),
         bar: &mut Progress,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<()> {
         let read = ReadFile::default();
         let recorded_at = now.max(ledger.head()?.recorded_at);
         std::thread::scope(|scope| {
-            let batches = self.start(scope, files, &read, recorded_at, known);
+            let batches = self.start(scope, files, &read, recorded_at, seen_keys);
             loop {
                 match batches.recv_timeout(TICK) {
                     // A failed write drops the receiver, which stops the threads that send to it.
@@ -351,9 +358,11 @@ impl<'j> Lane<'j> {
     /// jobs with many writes overlap.
     fn files(&self) -> Vec<FileTask<'j>> {
         let mut files = Vec::new();
-        for (of, (_, job)) in self.0.iter().enumerate() {
+        for (source_index, (_, job)) in self.0.iter().enumerate() {
             let count = job.changed.len().max(1);
-            files.extend(job.changed.iter().enumerate().map(|(at, file)| ((at << 16) / count, (of, *job, file))));
+            files.extend(
+                job.changed.iter().enumerate().map(|(at, file)| ((at << 16) / count, (source_index, *job, file))),
+            );
         }
         files.sort_by_key(|(share, _)| *share);
         files.into_iter().map(|(_, file)| file).collect()
@@ -366,27 +375,27 @@ impl<'j> Lane<'j> {
         files: &'s [FileTask<'j>],
         read: &'s ReadFile,
         recorded_at: Timestamp,
-        known: &'s mut SeenKeys,
+        seen_keys: &'s mut SeenKeys,
     ) -> Receiver<Batch> {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(files.len());
         let (send, chunks) = channel::<(usize, Chunk, QueueShare<'s>)>();
         for _ in 0..threads {
             let send = send.clone();
             scope.spawn(move || {
-                while let Some((of, job, changed)) = files.get(read.next.fetch_add(1, Ordering::Relaxed)) {
-                    let Changed { file, known, older } = changed;
+                while let Some((source_index, job, changed)) = files.get(read.next.fetch_add(1, Ordering::Relaxed)) {
+                    let Changed { file, stored, older } = changed;
                     let mut open = true;
                     crate::import::engine::reader::read(
                         job.agent.source,
                         job.zone,
                         file,
-                        known.as_ref(),
+                        stored.as_ref(),
                         &mut |mut chunk| {
                             chunk.by(job.agent.source.version(), older.is_some());
                             read.bytes.fetch_add(chunk.progress, Ordering::Relaxed);
-                            read.records.fetch_add(chunk.found.len() as u64, Ordering::Relaxed);
+                            read.records.fetch_add(chunk.calls.len() as u64, Ordering::Relaxed);
                             let share = read.ahead.take(chunk.weight());
-                            open = send.send((*of, chunk, share)).is_ok();
+                            open = send.send((*source_index, chunk, share)).is_ok();
                             open
                         },
                     );
@@ -398,21 +407,21 @@ impl<'j> Lane<'j> {
         }
         let (hand_over, batches) = sync_channel::<Batch>(WAITING);
         let sources = self.0.iter().enumerate();
-        let mut gatherers: Vec<_> =
-            sources.map(|(of, (_, job))| Gatherer::new(of, job.agent.name, recorded_at)).collect();
+        let mut by_source: Vec<_> =
+            sources.map(|(source_index, (_, job))| Batcher::new(source_index, job.agent.name, recorded_at)).collect();
         scope.spawn(move || {
             // An early end drops the queued chunks, and with them the capacity that readers wait for.
-            for (of, chunk, _share) in chunks {
-                let batch = gatherers.get_mut(of).and_then(|gatherer| gatherer.take(chunk, known));
+            for (source_index, chunk, _share) in chunks {
+                let batch = by_source.get_mut(source_index).and_then(|batcher| batcher.take(chunk, seen_keys));
                 if let Some(batch) = batch
                     && hand_over.send(batch).is_err()
                 {
                     return;
                 }
             }
-            for mut gatherer in gatherers {
-                let rest = gatherer.rest(known);
-                if !rest.is_empty() && hand_over.send(rest).is_err() {
+            for mut batcher in by_source {
+                let last = batcher.finish(seen_keys);
+                if !last.is_empty() && hand_over.send(last).is_err() {
                     return;
                 }
             }

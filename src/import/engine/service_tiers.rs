@@ -11,13 +11,13 @@ const SETTING: &str = "setting";
 const STANDARD: &str = "standard";
 
 /// Sets the tier that a setting requests, and marks it as unconfirmed.
-pub(in crate::import) fn asked(record: &mut TokenRecord, tier: &str) {
+pub(in crate::import) fn set_requested(record: &mut TokenRecord, tier: &str) {
     record.labels.insert(SERVICE_TIER.to_owned(), tier.to_owned());
     record.labels.insert(FROM.to_owned(), SETTING.to_owned());
 }
 
 /// Sets the tier that the response states.
-pub(in crate::import) fn answered(record: &mut TokenRecord, tier: &str) {
+pub(in crate::import) fn set_stated(record: &mut TokenRecord, tier: &str) {
     record.labels.remove(FROM);
     if is_special(tier) {
         record.labels.insert(SERVICE_TIER.to_owned(), tier.to_owned());
@@ -33,6 +33,6 @@ fn is_asked(labels: &BTreeMap<String, String>) -> bool {
 /// Takes the tier from another feed of the same call, if the current tier is unconfirmed.
 pub(in crate::import) fn settle(record: &mut TokenRecord, other: &BTreeMap<String, String>) {
     if let Some(tier) = other.get(SERVICE_TIER).filter(|_| is_asked(&record.labels) && !is_asked(other)) {
-        answered(record, &tier.clone());
+        set_stated(record, &tier.clone());
     }
 }

@@ -72,8 +72,14 @@ pub(crate) trait Source: Sync {
     }
 
     /// Reads documents next to the logs that state how much of a quota is used.
-    fn beside(&self, _roots: &[PathBuf], _zone: Zone, _ledger: &Ledger, _now: Timestamp) -> Result<Beside> {
-        Ok(Beside::default())
+    fn quota_documents(
+        &self,
+        _roots: &[PathBuf],
+        _zone: Zone,
+        _ledger: &Ledger,
+        _now: Timestamp,
+    ) -> Result<QuotaDocuments> {
+        Ok(QuotaDocuments::default())
     }
 }
 
@@ -120,7 +126,7 @@ pub(crate) trait DatabaseLog: Sync {
 
 /// Events from documents that are not logs. Their ids are hashes of the content.
 #[derive(Debug, Default)]
-pub(crate) struct Beside {
+pub(crate) struct QuotaDocuments {
     pub events: Vec<NewEvent>,
     pub skipped: Vec<SkippedLine>,
     /// Number of documents that were examined.
@@ -159,7 +165,7 @@ pub(crate) trait LineParser: Send {
     }
 
     /// Returns whether such a report still holds. It counts as a skip until the file has counts.
-    fn is_silent(&self) -> bool {
+    fn is_missing_usage(&self) -> bool {
         false
     }
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::import::engine::feed_counts::{START, repeats_start};
 use crate::import::engine::parsed_call::ParsedCall;
 pub(in crate::import) use crate::import::engine::telemetry_names::{
-    GUESSED, KEY, NAMED, OWN_SDK, TELEMETRY, is_instrumented, is_met, is_telemetry,
+    GUESSED, KEY, NAMED, OWN_SDK, TELEMETRY, is_instrumented, is_reported_by_telemetry, is_telemetry,
 };
 use crate::model::error::Result;
 use crate::model::event::{Event, EventKind, Payload, Position, TokenRecord};
@@ -72,7 +72,7 @@ pub(in crate::import) fn find(
     let mut end = view.head()?.position.get();
     while !moments.is_empty() && end > 0 {
         let start = end.saturating_sub(STRETCH);
-        for position in counted_time(view, start, end, &moments)? {
+        for position in records_at(view, start, end, &moments)? {
             let Some(now) = effective(view, position, None)? else { continue };
             if let Some(left) = moments.get_mut(&now.at) {
                 *left -= 1;
@@ -92,15 +92,15 @@ pub(in crate::import) fn find(
 
 /// Returns the instants near `at` at which calls used exactly these counts, and the number of calls at each.
 fn moments(view: &dyn ReadView, used: CountVector, at: Timestamp) -> Result<BTreeMap<Timestamp, i64>> {
-    let mut found = BTreeMap::new();
+    let mut calls = BTreeMap::new();
     for account in accounts(view)? {
         for (millis, totals) in uses_between(view, &account.key(), at.plus(-APART), at.plus(APART + 1))? {
             if may_be(&totals, used)? {
-                *found.entry(Timestamp::from_millis(millis)).or_default() += totals.requests;
+                *calls.entry(Timestamp::from_millis(millis)).or_default() += totals.requests;
             }
         }
     }
-    Ok(found)
+    Ok(calls)
 }
 
 fn may_be(totals: &Totals, used: CountVector) -> Result<bool> {
@@ -116,20 +116,15 @@ fn may_be(totals: &Totals, used: CountVector) -> Result<bool> {
 }
 
 /// Returns the records between two positions that count at one of these instants.
-fn counted_time(
-    view: &dyn ReadView,
-    start: u64,
-    end: u64,
-    moments: &BTreeMap<Timestamp, i64>,
-) -> Result<Vec<Position>> {
+fn records_at(view: &dyn ReadView, start: u64, end: u64, moments: &BTreeMap<Timestamp, i64>) -> Result<Vec<Position>> {
     let (recorded, amended) = (EventKind::TokensRecorded.code(), EventKind::TokensAmended.code());
-    let (mut found, mut targets) = (BTreeSet::new(), Vec::new());
+    let (mut positions, mut targets) = (BTreeSet::new(), Vec::new());
     view.rows(Position::new(start + 1), &mut |position, row| {
         if position.get() > end {
             return STOP;
         }
         if row.kind == recorded && moments.contains_key(&row.occurred_at) {
-            found.insert(position);
+            positions.insert(position);
         } else if row.kind == amended
             && let Payload::TokensAmended(amend) = Event::from_line(position, row.body)?.payload
             && amend.at.is_some_and(|at| moments.contains_key(&at))
@@ -139,9 +134,9 @@ fn counted_time(
         GO_ON
     })?;
     for target in targets {
-        found.extend(view.position_of(target)?);
+        positions.extend(view.position_of(target)?);
     }
-    Ok(found.into_iter().collect())
+    Ok(positions.into_iter().collect())
 }
 
 fn is_same(a: &TokenRecord, b: &TokenRecord) -> bool {

@@ -23,7 +23,7 @@ pub(in crate::import) fn is_telemetry(record: &TokenRecord) -> bool {
 }
 
 /// Returns whether telemetry has reported the call.
-pub(in crate::import) fn is_met(record: &TokenRecord) -> bool {
+pub(in crate::import) fn is_reported_by_telemetry(record: &TokenRecord) -> bool {
     is_telemetry(record) || record.keys.iter().any(|key| key.starts_with(KEY))
 }
 

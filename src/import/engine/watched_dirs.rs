@@ -13,12 +13,12 @@ use crate::model::error::{Error, Result};
 
 /// Distinguishes a directory from a later one of the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Identity {
+struct DirectoryIdentity {
     place: Option<(u64, u64)>,
     created: Option<SystemTime>,
 }
 
-impl Identity {
+impl DirectoryIdentity {
     fn of(path: &Path) -> Option<Self> {
         let meta = std::fs::metadata(path).ok()?;
         #[cfg(unix)]
@@ -40,12 +40,12 @@ pub(in crate::import) struct Watched {
     sought: BTreeSet<PathBuf>,
     /// Those that exist.
     roots: BTreeSet<PathBuf>,
-    held: BTreeMap<PathBuf, (Identity, RecursiveMode)>,
+    watches: BTreeMap<PathBuf, (DirectoryIdentity, RecursiveMode)>,
 }
 
 impl Watched {
     pub const fn new(watcher: RecommendedWatcher, sought: BTreeSet<PathBuf>) -> Self {
-        Self { watcher, sought, roots: BTreeSet::new(), held: BTreeMap::new() }
+        Self { watcher, sought, roots: BTreeSet::new(), watches: BTreeMap::new() }
     }
 
     /// Returns the watched log directories.
@@ -54,7 +54,7 @@ impl Watched {
     }
 
     /// Returns whether a path is a watched log directory or below one.
-    pub fn holds(&self, path: &Path) -> bool {
+    pub fn contains(&self, path: &Path) -> bool {
         path.ancestors().any(|directory| self.roots.contains(directory))
     }
 
@@ -64,8 +64,8 @@ impl Watched {
     }
 
     /// Ends the watches at this path, where a directory appeared or vanished.
-    pub fn lose(&mut self, path: &Path) {
-        let lost: Vec<PathBuf> = self.held.keys().filter(|held| held.starts_with(path)).cloned().collect();
+    pub fn forget(&mut self, path: &Path) {
+        let lost: Vec<PathBuf> = self.watches.keys().filter(|watches| watches.starts_with(path)).cloned().collect();
         for path in lost {
             self.let_go(&path);
         }
@@ -74,7 +74,7 @@ impl Watched {
     fn let_go(&mut self, path: &Path) {
         // The system may have ended the watch already.
         let _ = self.watcher.unwatch(path);
-        self.held.remove(path);
+        self.watches.remove(path);
         self.roots.remove(path);
     }
 
@@ -82,24 +82,24 @@ impl Watched {
     pub fn seek(&mut self, homes: &[PathBuf]) -> Result<bool> {
         let wanted = self.wanted(homes);
         let stale: Vec<PathBuf> = self
-            .held
+            .watches
             .iter()
-            .filter(|(path, held)| wanted.get(*path) != Some(*held))
+            .filter(|(path, watches)| wanted.get(*path) != Some(*watches))
             .map(|(path, _)| path.clone())
             .collect();
         for path in stale {
             // Watches below it end with it.
-            self.lose(&path);
+            self.forget(&path);
         }
         let mut new = false;
         for (path, (identity, mode)) in wanted {
-            if self.held.contains_key(&path) {
+            if self.watches.contains_key(&path) {
                 continue;
             }
             let is_root = mode == RecursiveMode::Recursive;
             match self.watcher.watch(&path, mode) {
                 Ok(()) => {
-                    self.held.insert(path.clone(), (identity, mode));
+                    self.watches.insert(path.clone(), (identity, mode));
                     if is_root {
                         self.roots.insert(path);
                         new = true;
@@ -113,14 +113,14 @@ impl Watched {
         Ok(new)
     }
 
-    fn wanted(&self, homes: &[PathBuf]) -> BTreeMap<PathBuf, (Identity, RecursiveMode)> {
+    fn wanted(&self, homes: &[PathBuf]) -> BTreeMap<PathBuf, (DirectoryIdentity, RecursiveMode)> {
         let mut wanted = BTreeMap::new();
         for root in &self.sought {
-            if let Some(identity) = Identity::of(root) {
+            if let Some(identity) = DirectoryIdentity::of(root) {
                 wanted.insert(root.clone(), (identity, RecursiveMode::Recursive));
             }
             for above in above(root, homes) {
-                if let Some(identity) = Identity::of(above) {
+                if let Some(identity) = DirectoryIdentity::of(above) {
                     wanted.entry(above.to_owned()).or_insert((identity, RecursiveMode::NonRecursive));
                 }
             }

@@ -12,7 +12,7 @@ use crate::import::engine::agent::Agent;
 use crate::import::engine::compression;
 use crate::import::engine::log_file::{LogFile, is_unchanged};
 use crate::import::engine::read_again::again_reason;
-use crate::import::engine::telemetry_match::is_met;
+use crate::import::engine::telemetry_match::is_reported_by_telemetry;
 use crate::ledger::Ledger;
 use crate::model::error::Result;
 use crate::model::event::{Event, EventKind, EventVoided, ImportedFile, NewEvent, Payload, Position, TokenRecord};
@@ -80,7 +80,7 @@ fn unmet(
     for position in positions {
         let Some(told) = effective(view, position, None)? else { continue };
         let is_own = told.source == agent.name && !told.shredded && !told.record.keys.is_empty();
-        if is_own && !is_met(&told.record) {
+        if is_own && !is_reported_by_telemetry(&told.record) {
             found.push((position, told));
         }
     }

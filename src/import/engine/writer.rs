@@ -9,10 +9,10 @@ use crate::import::engine::agent::Counters;
 use crate::import::engine::background::BackgroundThreads;
 use crate::import::engine::batcher::{Batch, Delivery};
 use crate::import::engine::parsed_call::ParsedCall;
-use crate::import::engine::reconcile::{Meeting, Reconciled};
+use crate::import::engine::reconcile::{Reconciled, Reconciler};
 use crate::import::engine::repeated_ids;
 use crate::import::engine::telemetry_match::{self, SeenConversations};
-use crate::import::health::schema_drift::Doubting;
+use crate::import::health::schema_drift::DriftCheck;
 use crate::import::outcome::SourceReport;
 use crate::ledger::{Appender, Ledger, PreparedEvent};
 use crate::model::error::Result;
@@ -53,7 +53,7 @@ struct FilePart {
     report: SourceReport,
     /// The importer's version.
     version: u32,
-    doubting: Doubting,
+    drift: DriftCheck,
     /// Start times of conversations, as far as this run has read them.
     began: HashMap<String, Timestamp>,
 }
@@ -69,7 +69,7 @@ struct WrittenBatch {
 }
 
 impl WrittenBatch {
-    fn of(source: &str, version: u32) -> Self {
+    fn new(source: &str, version: u32) -> Self {
         let run = Imported { version, ..Imported::new(source.to_owned()) };
         Self { run, states: HashMap::new(), skipped: Vec::new(), unreadable: 0, observed: 0, bytes: 0 }
     }
@@ -98,69 +98,81 @@ impl WrittenBatch {
 }
 
 /// Writes batches, several per transaction.
-pub(in crate::import) struct Writer<'w> {
+pub(in crate::import) struct ImportWriter<'w> {
     now: Timestamp,
     parts: Vec<FilePart>,
     /// Conversations that telemetry has reported.
-    heard: SeenConversations,
-    alone: &'w mut UncontendedWriter,
-    hands: &'w BackgroundThreads,
+    seen_conversations: SeenConversations,
+    uncontended: &'w mut UncontendedWriter,
+    background: &'w BackgroundThreads,
     /// Positions of records that an older version of the importer wrote and this run has read again. The first sighting
     /// replaces the older result; further sightings are joined to it.
-    met: HashSet<Position>,
+    read_again_records: HashSet<Position>,
 }
 
-impl<'w> Writer<'w> {
+impl<'w> ImportWriter<'w> {
     pub fn new(
         reports: impl Iterator<Item = (SourceReport, Counters, u32)>,
         now: Timestamp,
-        alone: &'w mut UncontendedWriter,
-        heard: SeenConversations,
-        hands: &'w BackgroundThreads,
+        uncontended: &'w mut UncontendedWriter,
+        seen_conversations: SeenConversations,
+        background: &'w BackgroundThreads,
     ) -> Self {
         let parts = reports.map(|(report, counters, version)| FilePart {
             report,
             version,
-            doubting: Doubting::new(counters),
+            drift: DriftCheck::new(counters),
             began: HashMap::new(),
         });
-        Self { now, parts: parts.collect(), heard, alone, hands, met: HashSet::new() }
+        Self {
+            now,
+            parts: parts.collect(),
+            seen_conversations,
+            uncontended,
+            background,
+            read_again_records: HashSet::new(),
+        }
     }
 
     /// Returns the report of each source, and the positions that were read again.
     pub fn into_reports(self) -> (Vec<SourceReport>, HashSet<Position>) {
-        let reports = self.parts.into_iter().map(|part| SourceReport { doubts: part.doubting.end(), ..part.report });
-        (reports.collect(), self.met)
+        let reports = self.parts.into_iter().map(|part| SourceReport { drift: part.drift.end(), ..part.report });
+        (reports.collect(), self.read_again_records)
     }
 
     /// Writes a batch, and those that follow shortly, in one transaction.
     pub fn flush(&mut self, ledger: &Ledger, first: Batch, following: &Receiver<Batch>) -> Result<()> {
-        let mut taken: BTreeMap<usize, WrittenBatch> = BTreeMap::new();
+        let mut written_batches: BTreeMap<usize, WrittenBatch> = BTreeMap::new();
         ledger.transact(self.now, |appender| {
-            if let Some(spent) = &self.hands.spent {
-                appender.leave_spent(spent.clone());
+            if let Some(written) = &self.background.written {
+                appender.leave_spent(written.clone());
             }
-            let alone = self.alone.is(appender.flushed_view().head()?.position);
+            let uncontended = self.uncontended.is(appender.flushed_view().head()?.position);
             let mut next = Some(first);
             for written in 1.. {
                 let Some(batch) = next else { break };
                 // Lookups must see the records that this transaction has written.
                 appender.view()?;
-                let part =
-                    self.parts.get_mut(batch.of).ok_or_else(|| bug!("a batch of source {} of none", batch.of))?;
+                let part = self
+                    .parts
+                    .get_mut(batch.source_index)
+                    .ok_or_else(|| bug!("a batch of source {} of none", batch.source_index))?;
                 part.began.extend(batch.began.iter().map(|(conversation, at)| (conversation.clone(), *at)));
-                let of = taken.entry(batch.of).or_insert_with(|| WrittenBatch::of(&part.report.source, part.version));
-                self.write(appender, batch, alone, of)?;
+                let source_index = written_batches
+                    .entry(batch.source_index)
+                    .or_insert_with(|| WrittenBatch::new(&part.report.source, part.version));
+                self.write(appender, batch, uncontended, source_index)?;
                 next = if written < TOGETHER { following.recv_timeout(PATIENCE).ok() } else { None };
             }
-            taken.values_mut().try_for_each(|of| of.tell(appender, self.now))?;
-            self.alone.reach(appender.view()?.head()?.position);
+            written_batches.values_mut().try_for_each(|source_index| source_index.tell(appender, self.now))?;
+            self.uncontended.reach(appender.view()?.head()?.position);
             Ok(())
         })?;
-        self.hands.tidy();
-        for (of, taken) in taken {
-            let part = self.parts.get_mut(of).ok_or_else(|| bug!("what source {of} of none wrote"))?;
-            taken.add_to(&mut part.report);
+        self.background.tidy();
+        for (source_index, written_batches) in written_batches {
+            let part =
+                self.parts.get_mut(source_index).ok_or_else(|| bug!("what source {source_index} of none wrote"))?;
+            written_batches.add_to(&mut part.report);
         }
         Ok(())
     }
@@ -169,30 +181,31 @@ impl<'w> Writer<'w> {
         &mut self,
         appender: &mut Appender<'_>,
         batch: Batch,
-        alone: bool,
-        taken: &mut WrittenBatch,
+        uncontended: bool,
+        written_batches: &mut WrittenBatch,
     ) -> Result<()> {
-        taken.run.duplicates += batch.copies;
-        taken.bytes += batch.bytes;
-        taken.skipped.extend(batch.skipped);
-        taken.unreadable += batch.unreadable;
-        taken.states.extend(batch.states.into_iter().map(|state| (state.path.clone(), state)));
-        for Delivery { ready, known, again } in batch.calls {
-            if alone && !known {
-                self.record(appender, ready, batch.of, &mut taken.run)?;
+        written_batches.run.duplicates += batch.copies;
+        written_batches.bytes += batch.bytes;
+        written_batches.skipped.extend(batch.skipped);
+        written_batches.unreadable += batch.unreadable;
+        written_batches.states.extend(batch.states.into_iter().map(|state| (state.path.clone(), state)));
+        for Delivery { ready, maybe_recorded, again } in batch.calls {
+            if uncontended && !maybe_recorded {
+                self.record(appender, ready, batch.source_index, &mut written_batches.run)?;
             } else {
-                self.look_up(appender, (ready, again), batch.of, &mut taken.run)?;
+                self.look_up(appender, (ready, again), batch.source_index, &mut written_batches.run)?;
             }
         }
         for one in batch.keyless {
-            self.doubt(batch.of, &one.payload);
+            self.check_drift(batch.source_index, &one.payload);
             appender.push(one)?;
-            taken.run.recorded += 1;
+            written_batches.run.recorded += 1;
         }
-        for Delivery { ready, known, .. } in batch.observed {
+        for Delivery { ready, maybe_recorded, .. } in batch.observed {
             // Forks and moved logs repeat observations. Equal content at the same time is one observation.
-            let outcome = if alone && !known { appender.push_ready(ready) } else { appender.push(ready.into()) }?;
-            taken.observed += u64::from(outcome.is_new());
+            let outcome =
+                if uncontended && !maybe_recorded { appender.push_ready(ready) } else { appender.push(ready.into()) }?;
+            written_batches.observed += u64::from(outcome.is_new());
         }
         Ok(())
     }
@@ -202,15 +215,15 @@ impl<'w> Writer<'w> {
         &mut self,
         appender: &mut Appender<'_>,
         (call, again): (PreparedEvent, bool),
-        of: usize,
+        source_index: usize,
         run: &mut Imported,
     ) -> Result<()> {
         let Payload::TokensRecorded(record) = &call.event().payload else {
             return Err(bug!("a call is a `{}`", call.event().payload.kind()));
         };
-        let known = find_record(appender.flushed_view(), record)?;
-        if known.is_empty() {
-            return self.record(appender, call, of, run);
+        let recorded = find_record(appender.flushed_view(), record)?;
+        if recorded.is_empty() {
+            return self.record(appender, call, source_index, run);
         }
         let may_repeat = repeated_ids::may_repeat(record);
         let event = call.into_event();
@@ -218,46 +231,50 @@ impl<'w> Writer<'w> {
         let Payload::TokensRecorded(record) = event.payload else {
             return Err(bug!("a call is a `{}`", event.payload.kind()));
         };
-        let found = ParsedCall { at: event.occurred_at, record };
-        if may_repeat && is_another(appender, &found, &known)? {
-            return self.look_up_with_time(appender, (found, again), source, of, run);
+        let sighting = ParsedCall { at: event.occurred_at, record };
+        if may_repeat && is_another(appender, &sighting, &recorded)? {
+            return self.look_up_with_time(appender, (sighting, again), source, source_index, run);
         }
-        self.meet_known(appender, (found, again), &known, of, run)
+        self.reconcile_recorded(appender, (sighting, again), &recorded, source_index, run)
     }
 
     /// Writes a call whose id belongs to an earlier call, under a key that includes its time.
     fn look_up_with_time(
         &mut self,
         appender: &mut Appender<'_>,
-        (found, again): (ParsedCall, bool),
+        (sighting, again): (ParsedCall, bool),
         source: Cow<'static, str>,
-        of: usize,
+        source_index: usize,
         run: &mut Imported,
     ) -> Result<()> {
-        let found = repeated_ids::with_time(found);
-        let known = find_record(appender.flushed_view(), &found.record)?;
-        if !known.is_empty() {
-            return self.meet_known(appender, (found, again), &known, of, run);
+        let sighting = repeated_ids::with_time(sighting);
+        let recorded = find_record(appender.flushed_view(), &sighting.record)?;
+        if !recorded.is_empty() {
+            return self.reconcile_recorded(appender, (sighting, again), &recorded, source_index, run);
         }
-        let ids: Vec<_> = found.record.ids().collect();
+        let ids: Vec<_> = sighting.record.ids().collect();
         let id = *ids.first().ok_or_else(|| bug!("a call with an id that repeats has none"))?;
-        let event = NewEvent::new(found.record, found.at).source(source);
-        self.record(appender, PreparedEvent::new(id, event, Some(ids), self.now), of, run)
+        let event = NewEvent::new(sighting.record, sighting.at).source(source);
+        self.record(appender, PreparedEvent::new(id, event, Some(ids), self.now), source_index, run)
     }
 
     /// Reconciles a call with the records that have one of its keys.
-    fn meet_known(
+    fn reconcile_recorded(
         &mut self,
         appender: &mut Appender<'_>,
-        (found, again): (ParsedCall, bool),
-        known: &[Position],
-        of: usize,
+        (sighting, again): (ParsedCall, bool),
+        recorded: &[Position],
+        source_index: usize,
         run: &mut Imported,
     ) -> Result<()> {
         // Mark all of them, whichever is amended.
-        let new = if again { known.iter().filter(|position| self.met.insert(**position)).count() } else { 0 };
-        let is_first = again && new == known.len();
-        self.meet(appender, (found, is_first), known, of, run)
+        let new = if again {
+            recorded.iter().filter(|position| self.read_again_records.insert(**position)).count()
+        } else {
+            0
+        };
+        let is_first = again && new == recorded.len();
+        self.reconcile(appender, (sighting, is_first), recorded, source_index, run)
     }
 
     /// Writes a call whose keys are unknown, unless telemetry has recorded it without a common key.
@@ -265,48 +282,56 @@ impl<'w> Writer<'w> {
         &mut self,
         appender: &mut Appender<'_>,
         call: PreparedEvent,
-        of: usize,
+        source_index: usize,
         run: &mut Imported,
     ) -> Result<()> {
         let event = call.event();
         let is_telemetry = |call: &ParsedCall| telemetry_match::is_telemetry(&call.record);
         if let Payload::TokensRecorded(record) = &event.payload
-            && self.heard.of(record)
-            && let Some(twin) = telemetry_match::find(appender.view()?, record, event.occurred_at, &is_telemetry)?
+            && self.seen_conversations.of(record)
+            && let Some(telemetry_record) =
+                telemetry_match::find(appender.view()?, record, event.occurred_at, &is_telemetry)?
         {
             let event = call.into_event();
             let Payload::TokensRecorded(record) = event.payload else {
                 return Err(bug!("a call is a `{}`", event.payload.kind()));
             };
-            return self.meet(appender, (ParsedCall { at: event.occurred_at, record }, false), &[twin], of, run);
+            return self.reconcile(
+                appender,
+                (ParsedCall { at: event.occurred_at, record }, false),
+                &[telemetry_record],
+                source_index,
+                run,
+            );
         }
-        self.doubt(of, &call.event().payload);
+        self.check_drift(source_index, &call.event().payload);
         appender.push_ready(call)?;
         run.recorded += 1;
         Ok(())
     }
 
-    fn doubt(&mut self, of: usize, call: &Payload) {
-        if let (Some(part), Payload::TokensRecorded(record)) = (self.parts.get_mut(of), call) {
-            part.doubting.see(record);
+    fn check_drift(&mut self, source_index: usize, call: &Payload) {
+        if let (Some(part), Payload::TokensRecorded(record)) = (self.parts.get_mut(source_index), call) {
+            part.drift.see(record);
         }
     }
 
-    fn meet(
+    fn reconcile(
         &self,
         appender: &mut Appender<'_>,
-        (found, is_again): (ParsedCall, bool),
-        known: &[Position],
-        of: usize,
+        (sighting, is_again): (ParsedCall, bool),
+        recorded: &[Position],
+        source_index: usize,
         run: &mut Imported,
     ) -> Result<()> {
-        let part = self.parts.get(of).ok_or_else(|| bug!("a call of source {of} of none"))?;
+        let part = self.parts.get(source_index).ok_or_else(|| bug!("a call of source {source_index} of none"))?;
         let again = is_again.then_some(part.version);
-        let heard = Some(&self.heard);
-        let meeting = Meeting { source: &run.source, now: self.now, began: &part.began, heard, again };
-        match meeting.meet(appender, found, known)? {
+        let seen_conversations = Some(&self.seen_conversations);
+        let reconciler =
+            Reconciler { source: &run.source, now: self.now, began: &part.began, seen_conversations, again };
+        match reconciler.reconcile(appender, sighting, recorded)? {
             Reconciled::Amended => run.amended += 1,
-            Reconciled::Known => run.duplicates += 1,
+            Reconciled::Unchanged => run.duplicates += 1,
         }
         Ok(())
     }
@@ -314,10 +339,10 @@ impl<'w> Writer<'w> {
 
 /// Returns whether a call with a repeatable id differs from all calls with that id. A withdrawn record counts as the
 /// same call.
-fn is_another(appender: &Appender<'_>, found: &ParsedCall, known: &[Position]) -> Result<bool> {
-    for position in known {
-        let Some(told) = effective(appender.flushed_view(), *position, None)? else { return Ok(false) };
-        if repeated_ids::can_be_one(&ParsedCall { at: told.at, record: told.record }, found) {
+fn is_another(appender: &Appender<'_>, sighting: &ParsedCall, recorded: &[Position]) -> Result<bool> {
+    for position in recorded {
+        let Some(recorded) = effective(appender.flushed_view(), *position, None)? else { return Ok(false) };
+        if repeated_ids::can_be_one(&ParsedCall { at: recorded.at, record: recorded.record }, sighting) {
             return Ok(false);
         }
     }
@@ -333,9 +358,9 @@ fn new_states(
     let view = appender.flushed_view();
     let mut new = Vec::new();
     for state in states.into_values() {
-        let known = crate::projection::file_state(view, source, &state.path)?;
-        if known.is_none_or(|known| {
-            (known.offset, &known.hash, known.skipped, known.version)
+        let recorded = crate::projection::file_state(view, source, &state.path)?;
+        if recorded.is_none_or(|recorded| {
+            (recorded.offset, &recorded.hash, recorded.skipped, recorded.version)
                 != (state.offset, &state.hash, state.skipped, state.version)
         }) {
             new.push(state);

@@ -2,7 +2,7 @@
 
 use crate::import::engine::discover::{logs, roots};
 use crate::import::engine::log_file::is_unchanged;
-use crate::import::engine::redacted_logs::Withdrawn;
+use crate::import::engine::redacted_logs::RedactedLogs;
 use crate::import::health::inventory::is_same;
 use crate::import::options::ImportOptions;
 use crate::ledger::Snapshot;
@@ -18,7 +18,7 @@ pub(crate) fn changed_logs(snapshot: &Snapshot<'_>, options: &ImportOptions) -> 
     for agent in options.agents()? {
         let mut states = file_states(snapshot.view(), agent.name)?;
         is_used |= !states.is_empty();
-        let withdrawn = Withdrawn::take(&mut states);
+        let withdrawn = RedactedLogs::take(&mut states);
         for file in logs(agent.source, &roots(agent, &options.homes)?).files {
             if agent.source.format(&file.path).is_database() {
                 continue;
@@ -26,7 +26,7 @@ pub(crate) fn changed_logs(snapshot: &Snapshot<'_>, options: &ImportOptions) -> 
             let known = match states.get(&*secrets::path(&file.path.to_string_lossy())) {
                 Some(known) => is_unchanged(&file, known) || is_same(agent.source, &file, known),
                 // A log that cannot be read is for the import to report.
-                None => withdrawn.knows(agent.source, &file).is_ok_and(|known| known),
+                None => withdrawn.contains(agent.source, &file).is_ok_and(|known| known),
             };
             changed += u64::from(!known);
         }

@@ -11,7 +11,7 @@ use crate::import::engine::discover::{logs, roots};
 use crate::import::engine::log_file::LogFile;
 use crate::import::engine::log_file::is_unchanged;
 use crate::import::engine::reader;
-use crate::import::engine::redacted_logs::Withdrawn;
+use crate::import::engine::redacted_logs::RedactedLogs;
 use crate::import::engine::regular;
 use crate::import::engine::source::Source;
 use crate::import::health::skip_reasons::{Skipping, reasons};
@@ -33,13 +33,13 @@ const SOON_DAYS: i64 = 7;
 /// # let home = tempfile::tempdir()?;
 /// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
 /// let ledger = Ledger::in_memory()?;
-/// let found = import::survey(&ledger.snapshot()?, &options, chrono::Utc::now())?;
-/// assert!(found.iter().all(|agent| agent.files == 0)); // an empty home
+/// let logs = import::inventory(&ledger.snapshot()?, &options, chrono::Utc::now())?;
+/// assert!(logs.iter().all(|agent| agent.files == 0)); // an empty home
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Surveyed {
+pub struct LogInventory {
     /// The importer.
     pub source: String,
     /// Existing directories.
@@ -51,14 +51,16 @@ pub struct Surveyed {
     /// Number of logs that an import would read, because they are new or changed.
     pub unread: u64,
     /// Number of imported logs that the agent has deleted. Their records remain.
-    pub gone: u64,
+    #[serde(rename = "gone")]
+    pub deleted: u64,
     /// Days without a change after which the agent deletes a log, if it does.
     pub deleted_after_days: Option<u32>,
     /// Calls that its logs never contain.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub never_logged: Vec<&'static str>,
     /// Logs that it deletes within a week, the next one first.
-    pub going: Vec<ExpiringLog>,
+    #[serde(rename = "going")]
+    pub expiring: Vec<ExpiringLog>,
     /// Logs and directories that cannot be read, and the reasons.
     pub unreadable: Vec<Unreadable>,
     /// Number of lines or entries that imports skipped, including those of deleted logs.
@@ -115,87 +117,96 @@ pub struct Unreadable {
 /// std::fs::write(logs.join("s.jsonl"), "{}\n")?;
 /// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
 /// let ledger = Ledger::in_memory()?;
-/// let found = import::survey(&ledger.snapshot()?, &options, chrono::Utc::now())?;
-/// let claude = found.iter().find(|agent| agent.source == "claude-code").unwrap();
+/// let logs = import::inventory(&ledger.snapshot()?, &options, chrono::Utc::now())?;
+/// let claude = logs.iter().find(|agent| agent.source == "claude-code").unwrap();
 /// assert_eq!((claude.files, claude.unread, claude.deleted_after_days), (1, 1, Some(30)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn survey(snapshot: &Snapshot<'_>, options: &ImportOptions, now: impl Into<Timestamp>) -> Result<Vec<Surveyed>> {
+pub fn inventory(
+    snapshot: &Snapshot<'_>,
+    options: &ImportOptions,
+    now: impl Into<Timestamp>,
+) -> Result<Vec<LogInventory>> {
     let now = now.into();
     let mut skipping = Skipping::new();
     let sources = options.agents()?.into_iter();
-    let found = sources.map(|agent| one(snapshot, agent, options, now, &mut skipping));
-    let mut found = found.collect::<Result<Vec<_>>>()?;
+    let inventories = sources.map(|agent| of_agent(snapshot, agent, options, now, &mut skipping));
+    let mut inventories = inventories.collect::<Result<Vec<_>>>()?;
     let mut reasons = reasons(snapshot, &skipping)?;
-    for agent in &mut found {
+    for agent in &mut inventories {
         agent.reasons = reasons.remove(&agent.source).unwrap_or_default();
     }
-    Ok(found)
+    Ok(inventories)
 }
 
-fn one(
+fn of_agent(
     snapshot: &Snapshot<'_>,
     agent: &Agent,
     options: &ImportOptions,
     now: Timestamp,
     skipping: &mut Skipping,
-) -> Result<Surveyed> {
+) -> Result<LogInventory> {
     let source = agent.source;
     let roots = roots(agent, &options.homes)?;
     let logs = logs(source, &roots);
     let places: Vec<PathBuf> = roots.into_iter().filter(|root| root.exists()).collect();
     let mut states = file_states(snapshot.view(), agent.name)?;
-    let withdrawn = Withdrawn::take(&mut states);
-    let mut found =
-        Surveyed { source: agent.name.to_owned(), never_logged: agent.unlogged.to_vec(), ..Surveyed::default() };
+    let withdrawn = RedactedLogs::take(&mut states);
+    let mut inventories = LogInventory {
+        source: agent.name.to_owned(),
+        never_logged: agent.unlogged.to_vec(),
+        ..LogInventory::default()
+    };
     for (file, error) in logs.unreadable {
-        found.unreadable.push(Unreadable { file, why: error.to_string() });
+        inventories.unreadable.push(Unreadable { file, why: error.to_string() });
     }
     let paths: Vec<&Path> = logs.files.iter().map(|file| file.path.as_path()).collect();
     let doomed = source.deleted_at_next_start(&paths);
     for file in logs.files {
-        let known = states.remove(&*secrets::path(&file.path.to_string_lossy()));
-        let unread = !match &known {
-            Some(known) => is_unchanged(&file, known) || is_same(source, &file, known),
+        let stored = states.remove(&*secrets::path(&file.path.to_string_lossy()));
+        let unread = !match &stored {
+            Some(stored) => is_unchanged(&file, stored) || is_same(source, &file, stored),
             // A log that cannot be read is unread; why follows below.
-            None => withdrawn.knows(source, &file).is_ok_and(|known| known),
+            None => withdrawn.contains(source, &file).is_ok_and(|stored| stored),
         };
-        found.note_skipped(known.as_ref(), skipping);
-        found.files += 1;
-        found.bytes += file.size;
-        found.unread += u64::from(unread);
-        let known = known.as_ref().filter(|_| unread);
+        inventories.note_skipped(stored.as_ref(), skipping);
+        inventories.files += 1;
+        inventories.bytes += file.size;
+        inventories.unread += u64::from(unread);
+        let stored = stored.as_ref().filter(|_| unread);
         let why = match opened(source, &file.path) {
             Err(error) => Some(error.to_string()),
-            Ok(()) if unread => refused(source, options, &file, known),
+            Ok(()) if unread => refused(source, options, &file, stored),
             Ok(()) => None,
         };
-        found.unreadable.extend(why.map(|why| Unreadable { file: file.path.clone(), why }));
-        let kept = places.iter().find(|place| file.path.starts_with(place)).and_then(|place| agent.kept_days(place));
-        if let Some(days) = kept {
-            found.deleted_after_days = Some(found.deleted_after_days.map_or(days, |known| known.min(days)));
+        inventories.unreadable.extend(why.map(|why| Unreadable { file: file.path.clone(), why }));
+        let kept_days =
+            places.iter().find(|place| file.path.starts_with(place)).and_then(|place| agent.kept_days(place));
+        if let Some(days) = kept_days {
+            inventories.deleted_after_days =
+                Some(inventories.deleted_after_days.map_or(days, |stored| stored.min(days)));
             let from = if doomed.contains(&file.path) { now } else { deleted_from(&file, days) };
             if from <= now.plus(SOON_DAYS * DAY) {
-                found.going.push(ExpiringLog { file: file.path, from, safe: !unread });
+                inventories.expiring.push(ExpiringLog { file: file.path, from, safe: !unread });
             }
         }
     }
     for state in states.values() {
-        found.gone += u64::from(!Path::new(&state.path).exists());
-        found.note_skipped(Some(state), skipping);
+        inventories.deleted += u64::from(!Path::new(&state.path).exists());
+        inventories.note_skipped(Some(state), skipping);
     }
-    found.going.sort_by(|a, b| (a.from, &a.file).cmp(&(b.from, &b.file)));
-    found.skipped_in.sort();
-    found.places = places;
-    Ok(found)
+    inventories.expiring.sort_by(|a, b| (a.from, &a.file).cmp(&(b.from, &b.file)));
+    inventories.skipped_in.sort();
+    inventories.places = places;
+    Ok(inventories)
 }
 
-impl Surveyed {
-    fn note_skipped(&mut self, known: Option<&ImportedFile>, skipping: &mut Skipping) {
-        if let Some(known) = known.filter(|known| known.skipped > 0) {
-            self.skipped += known.skipped;
-            skipping.insert((self.source.clone(), known.path.clone()), known.skipped);
-            self.skipped_in.push(PathBuf::from(&known.path));
+impl LogInventory {
+    fn note_skipped(&mut self, stored: Option<&ImportedFile>, skipping: &mut Skipping) {
+        if let Some(stored) = stored.filter(|stored| stored.skipped > 0) {
+            self.skipped += stored.skipped;
+            skipping.insert((self.source.clone(), stored.path.clone()), stored.skipped);
+            self.skipped_in.push(PathBuf::from(&stored.path));
         }
     }
 }
@@ -211,14 +222,14 @@ fn refused(
     source: &dyn Source,
     options: &ImportOptions,
     file: &LogFile,
-    known: Option<&ImportedFile>,
+    stored: Option<&ImportedFile>,
 ) -> Option<String> {
     if source.format(&file.path).is_lines() {
         // Skipped lines are reported one by one. A file that cannot be unpacked has no lines to report.
         return is_packed(&file.path).then(|| content_hash(&file.path).err()).flatten().map(|error| error.to_string());
     }
     let mut why = None;
-    reader::read(source, options.zone.unwrap_or(Zone::UTC), file, known, &mut |chunk| {
+    reader::read(source, options.zone.unwrap_or(Zone::UTC), file, stored, &mut |chunk| {
         let mut chunk = chunk;
         chunk.scrub();
         let mut skipped = chunk.skipped;
@@ -230,9 +241,9 @@ fn refused(
 }
 
 /// Whether a log says what it said when it was imported, although something touched it: an import would find nothing new.
-pub(super) fn is_same(source: &dyn Source, file: &LogFile, known: &ImportedFile) -> bool {
+pub(super) fn is_same(source: &dyn Source, file: &LogFile, stored: &ImportedFile) -> bool {
     !source.format(&file.path).is_database()
-        && content_hash(&file.path).is_ok_and(|hash| format!("{hash:016x}") == known.hash)
+        && content_hash(&file.path).is_ok_and(|hash| format!("{hash:016x}") == stored.hash)
 }
 
 fn content_hash(path: &Path) -> std::io::Result<u64> {

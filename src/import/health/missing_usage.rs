@@ -33,7 +33,7 @@ pub(crate) enum Ending {
 /// Tracks answers without counts in one log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(in crate::import) struct Silence {
+pub(in crate::import) struct MissingUsage {
     /// The program that writes the log, and its version.
     #[serde(skip_serializing_if = "Option::is_none")]
     writer: Option<String>,
@@ -46,11 +46,12 @@ pub(in crate::import) struct Silence {
     /// Whether one more answer followed, which may not be complete.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     answered: bool,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    told: bool,
+    /// Whether missing counts were reported.
+    #[serde(rename = "told", skip_serializing_if = "std::ops::Not::not")]
+    is_reported: bool,
 }
 
-impl Silence {
+impl MissingUsage {
     /// Sets the program that writes the log, if the version is a plain number.
     pub fn by(&mut self, program: &str, version: &str) {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+' | '_');
@@ -81,21 +82,21 @@ impl Silence {
     }
 
     /// Returns whether missing counts were reported.
-    pub const fn is_told(&self) -> bool {
-        self.told
+    pub const fn has_reported(&self) -> bool {
+        self.is_reported
     }
 
     /// Returns what to report at the end of the log, once.
     pub fn end(&mut self, settled: bool) -> Ending {
         let least = if self.counted { SEVERAL } else { 1 };
         let answers = self.over + u64::from(self.answered);
-        if answers < least || self.told {
+        if answers < least || self.is_reported {
             return Ending::Plain;
         }
         if self.over < least && !settled {
             return Ending::Open;
         }
-        self.told = true;
+        self.is_reported = true;
         let by = self.writer.as_ref().map(|writer| format!(", written by {writer}")).unwrap_or_default();
         Ending::Silent(if self.counted {
             format!("{answers} {WITHOUT_COUNTS} behind the last count{by}")
@@ -119,18 +120,18 @@ mod tests {
 
     #[test]
     fn a_log_is_told_of_once_and_when_that_is_certain() {
-        let mut silence = Silence::default();
-        silence.go_on();
-        assert_eq!(silence.end(true), Ending::Plain);
-        silence.answer();
-        assert_eq!((silence.end(false), silence.is_told()), (Ending::Open, false));
-        silence.go_on();
-        silence.by("Agent", "0.12.0\nand a text");
-        silence.by("Agent", "0.12.0");
+        let mut missing_usage = MissingUsage::default();
+        missing_usage.go_on();
+        assert_eq!(missing_usage.end(true), Ending::Plain);
+        missing_usage.answer();
+        assert_eq!((missing_usage.end(false), missing_usage.has_reported()), (Ending::Open, false));
+        missing_usage.go_on();
+        missing_usage.by("Agent", "0.12.0\nand a text");
+        missing_usage.by("Agent", "0.12.0");
         let why = "answers without token counts, written by Agent 0.12.0".to_owned();
-        assert_eq!((silence.end(false), silence.is_told()), (Ending::Silent(why), true));
-        assert_eq!(silence.end(true), Ending::Plain);
-        let mut resumed = Silence::default();
+        assert_eq!((missing_usage.end(false), missing_usage.has_reported()), (Ending::Silent(why), true));
+        assert_eq!(missing_usage.end(true), Ending::Plain);
+        let mut resumed = MissingUsage::default();
         resumed.count();
         for _ in 0..2 {
             resumed.answer();
@@ -140,10 +141,10 @@ mod tests {
         resumed.answer();
         assert_eq!(resumed.clone().end(false), Ending::Open);
         let why = "3 answers without token counts behind the last count".to_owned();
-        assert_eq!((resumed.end(true), resumed.is_told()), (Ending::Silent(why), true));
+        assert_eq!((resumed.end(true), resumed.has_reported()), (Ending::Silent(why), true));
         resumed.count();
-        assert_eq!((resumed.end(true), resumed.is_told()), (Ending::Plain, false));
-        let mut quiet = Silence::default();
+        assert_eq!((resumed.end(true), resumed.has_reported()), (Ending::Plain, false));
+        let mut quiet = MissingUsage::default();
         quiet.answer();
         assert_eq!(quiet.end(true), Ending::Silent("answers without token counts".to_owned()));
     }

@@ -26,7 +26,7 @@ const APART: [&str; 2] = [PARTS_APART, SPLIT_APART];
 /// std::fs::write(logs.join("s.jsonl"), line.replace('\n', " ") + "\n")?;
 /// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
 /// let report = import::run(&Ledger::in_memory()?, &options, now, &mut |_| {})?;
-/// assert_eq!((report.sources[0].recorded, report.sources[0].doubts.without_output), (1, 1));
+/// assert_eq!((report.sources[0].recorded, report.sources[0].drift.without_output), (1, 1));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -53,19 +53,19 @@ struct Usual {
     name: &'static str,
     has: fn(&Tokens) -> bool,
     /// Whether the agent states the class for such a call, including 0.
-    tells: fn(Counters, &TokenRecord) -> bool,
+    states: fn(Counters, &TokenRecord) -> bool,
 }
 
 const USUAL: [Usual; 4] = [
-    Usual { name: "input", has: |tokens| tokens.input.is_some(), tells: |counters, _| counters.omits_zeros },
-    Usual { name: "output", has: |tokens| tokens.output.is_some(), tells: |counters, _| counters.omits_zeros },
+    Usual { name: "input", has: |tokens| tokens.input.is_some(), states: |counters, _| counters.omits_zeros },
+    Usual { name: "output", has: |tokens| tokens.output.is_some(), states: |counters, _| counters.omits_zeros },
     Usual {
         name: "cache_read",
         has: |tokens| tokens.cache_read.is_some(),
         // Logs that state cache reads also state cache writes.
-        tells: |counters, record| counters.cache_read.of(record) || writes(&record.tokens),
+        states: |counters, record| counters.cache_read.of(record) || writes(&record.tokens),
     },
-    Usual { name: "cache_write", has: writes, tells: |counters, record| counters.cache_write.of(record) },
+    Usual { name: "cache_write", has: writes, states: |counters, record| counters.cache_write.of(record) },
 ];
 
 const fn writes(tokens: &Tokens) -> bool {
@@ -73,41 +73,41 @@ const fn writes(tokens: &Tokens) -> bool {
 }
 
 /// Checks the records of a run as they are written.
-pub(in crate::import) struct Doubting {
+pub(in crate::import) struct DriftCheck {
     counters: Counters,
-    doubts: SchemaDrift,
+    drift: SchemaDrift,
     /// For each class, the number of records that should have it and of those that do.
     classes: [(u64, u64); USUAL.len()],
 }
 
-impl Doubting {
+impl DriftCheck {
     /// Checks records of an agent whose log states these counters.
     pub fn new(counters: Counters) -> Self {
-        Self { counters, doubts: SchemaDrift::default(), classes: <[(u64, u64); USUAL.len()]>::default() }
+        Self { counters, drift: SchemaDrift::default(), classes: <[(u64, u64); USUAL.len()]>::default() }
     }
 
     pub fn see(&mut self, record: &TokenRecord) {
-        self.doubts.implausible += u64::from(record.tokens.implausible().is_some());
+        self.drift.implausible += u64::from(record.tokens.implausible().is_some());
         if record.quality == Quality::Estimated {
             return;
         }
-        let (tokens, doubts) = (&record.tokens, &mut self.doubts);
+        let (tokens, drift) = (&record.tokens, &mut self.drift);
         if !self.counters.omits_zeros {
-            doubts.without_input += u64::from(tokens.input.is_none());
-            doubts.without_output += u64::from(tokens.output.is_none());
+            drift.without_input += u64::from(tokens.input.is_none());
+            drift.without_output += u64::from(tokens.output.is_none());
         }
         let apart = |residual: &String| APART.iter().any(|apart| residual.contains(apart));
-        doubts.not_adding_up += u64::from(record.residual.as_ref().is_some_and(apart));
+        drift.not_adding_up += u64::from(record.residual.as_ref().is_some_and(apart));
         for (usual, (should, have)) in USUAL.iter().zip(&mut self.classes) {
-            *should += u64::from((usual.tells)(self.counters, record));
+            *should += u64::from((usual.states)(self.counters, record));
             *have += u64::from((usual.has)(tokens));
         }
     }
 
     pub fn end(mut self) -> SchemaDrift {
         let absent = USUAL.iter().zip(self.classes).filter(|(_, (should, have))| *should >= MANY && *have == 0);
-        self.doubts.absent = absent.map(|(usual, _)| usual.name.to_owned()).collect();
-        self.doubts
+        self.drift.absent = absent.map(|(usual, _)| usual.name.to_owned()).collect();
+        self.drift
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
     use crate::import::agents;
 
     fn seen(source: &str, records: &[(TokenRecord, usize)]) -> SchemaDrift {
-        let mut doubting = Doubting::new(agents::find(source).unwrap().counters);
+        let mut doubting = DriftCheck::new(agents::find(source).unwrap().counters);
         for (record, times) in records {
             (0..*times).for_each(|_| doubting.see(record));
         }
@@ -131,11 +131,11 @@ mod tests {
     #[test]
     fn a_class_is_missed_where_it_is_usual_and_not_one_of_many_has_it() {
         let bare = call("anthropic");
-        let whole = bare.clone().cache_read(0);
+        let absolute = bare.clone().cache_read(0);
         let absent = |source, records: &[_]| seen(source, records).absent;
         assert_eq!(absent("claude-code", &[(bare.clone(), 20)]), ["cache_read", "cache_write"]);
         assert_eq!(absent("claude-code", &[(bare.clone(), 19)]), [""; 0]);
-        assert_eq!(absent("claude-code", &[(bare.clone(), 900), (whole, 1)]), ["cache_write"]);
+        assert_eq!(absent("claude-code", &[(bare.clone(), 900), (absolute, 1)]), ["cache_write"]);
         assert_eq!(absent("claude-code", &[(call("ollama"), 20)]), [""; 0]);
         assert_eq!(absent("codex", &[(call("openai"), 20)]), ["cache_read"]);
         assert_eq!(absent("amp", &[(bare.clone(), 20)]), [""; 0]);
@@ -148,8 +148,8 @@ mod tests {
     fn input_and_output_are_of_each_call_unless_a_zero_is_left_out() {
         let (input, output) = (TokenRecord::new("p", "m").input(1), TokenRecord::new("p", "m").output(1));
         let one = [(input.clone(), 3), (output, 1)];
-        let doubts = seen("roo-code", &one);
-        assert_eq!((doubts.without_input, doubts.without_output), (1, 3));
+        let drift = seen("roo-code", &one);
+        assert_eq!((drift.without_input, drift.without_output), (1, 3));
         assert_eq!(seen("cursor", &one), SchemaDrift::default());
         assert_eq!(seen("cursor", &[(input, 20)]).absent, ["output"]);
         let mut estimated = TokenRecord::new("p", "m");

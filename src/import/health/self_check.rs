@@ -7,7 +7,7 @@ use std::{fs, io};
 use serde::Serialize;
 
 use crate::import::engine::agent::Agent;
-use crate::import::engine::discover::{Logs, logs, whole};
+use crate::import::engine::discover::{Logs, absolute, logs};
 use crate::import::engine::log_file::LogFile;
 use crate::import::engine::reader;
 use crate::import::engine::source::LogFormat;
@@ -95,7 +95,7 @@ impl CheckedLog {
 pub fn self_check(paths: &[PathBuf], zone: Option<Zone>) -> Result<Vec<CheckedLog>> {
     let zone = zone.unwrap_or(Zone::UTC);
     let mut checked = Vec::new();
-    for path in whole(paths.to_vec()) {
+    for path in absolute(paths.to_vec()) {
         let meta = fs::metadata(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
         if meta.is_dir() {
             directory(&path, zone, &mut checked)?;
@@ -117,11 +117,11 @@ fn directory(path: &Path, zone: Zone, checked: &mut Vec<CheckedLog>) -> Result<(
         let here = located(agent, path).is_some();
         (*agent, if here { logs(agent.source, &[path.to_owned()]) } else { Logs::default() })
     };
-    for found in [all.iter().map(of_home).collect::<Vec<_>>(), all.iter().map(of_place).collect()] {
+    for logs_of in [all.iter().map(of_home).collect::<Vec<_>>(), all.iter().map(of_place).collect()] {
         let before = checked.len();
-        for (agent, found) in found {
-            checked.extend(found.files.iter().map(|file| read(agent, file, zone)));
-            checked.extend(found.unreadable.iter().map(|(_, error)| unreadable(agent, error)));
+        for (agent, logs) in logs_of {
+            checked.extend(logs.files.iter().map(|file| read(agent, file, zone)));
+            checked.extend(logs.unreadable.iter().map(|(_, error)| unreadable(agent, error)));
         }
         if checked.len() > before {
             return Ok(());
@@ -154,9 +154,9 @@ fn file(path: &Path, bytes: u64, zone: Zone) -> CheckedLog {
         candidates.extend(all.iter().copied().filter(|agent| agent.source.wants(path)));
     }
     let tried = candidates.into_iter().flat_map(|agent| {
-        let found = logs(agent.source, &[path.to_owned()]);
-        let files: Vec<_> = found.files.iter().map(|file| read(agent, file, zone)).collect();
-        files.into_iter().chain(found.unreadable.into_iter().map(move |(_, error)| unreadable(agent, &error)))
+        let logs = logs(agent.source, &[path.to_owned()]);
+        let files: Vec<_> = logs.files.iter().map(|file| read(agent, file, zone)).collect();
+        files.into_iter().chain(logs.unreadable.into_iter().map(move |(_, error)| unreadable(agent, &error)))
     });
     let skips = |log: &CheckedLog| log.skipped.iter().map(|skip| skip.count).sum::<u64>();
     // On a tie the first importer wins.
@@ -206,7 +206,7 @@ fn read(agent: &Agent, file: &LogFile, zone: Zone) -> CheckedLog {
     let mut log = CheckedLog { bytes: file.size, ..named(agent, Some(&agent.source.format(&file.path))) };
     let mut reasons: BTreeMap<String, SkipCount> = BTreeMap::new();
     reader::read(agent.source, zone, file, None, &mut |chunk| {
-        log.calls += chunk.found.len() as u64;
+        log.calls += chunk.calls.len() as u64;
         log.observations += chunk.observed.len() as u64;
         log.unreadable |= chunk.unreadable > 0;
         log.lines = chunk.state.map_or(log.lines, |state| state.lines);
@@ -224,22 +224,22 @@ fn read(agent: &Agent, file: &LogFile, zone: Zone) -> CheckedLog {
 
 /// Removes quoted content from a reason, except names of fields and types.
 fn anonymous(why: &str) -> String {
-    let mut kept = String::new();
+    let mut plain = String::new();
     for (at, part) in why.split('`').enumerate() {
-        let before = kept.trim_end().rsplit(' ').next().unwrap_or_default();
+        let before = plain.trim_end().rsplit(' ').next().unwrap_or_default();
         if at % 2 == 0 {
-            kept.push_str(&words(part));
+            plain.push_str(&without_content(part));
         } else if is_of_the_format(before, part) {
-            kept.extend(["`", part, "`"]);
+            plain.extend(["`", part, "`"]);
         } else {
-            kept.push('…');
+            plain.push('…');
         }
     }
     // The key of a call is an id.
-    if let Some(call) = kept.find(" (call ") {
-        kept.truncate(call);
+    if let Some(call) = plain.find(" (call ") {
+        plain.truncate(call);
     }
-    kept
+    plain
 }
 
 /// Returns whether a word is part of the format rather than content.
@@ -251,10 +251,10 @@ fn is_of_the_format(before: &str, word: &str) -> bool {
 }
 
 /// Removes paths, addresses and long words.
-fn words(text: &str) -> String {
+fn without_content(text: &str) -> String {
     let hides = |word: &str| word.len() > 40 || (word.len() > 1 && word.contains(['/', '\\', '@']));
-    let words = text.split(' ').map(|word| if hides(word) { "…" } else { word });
-    words.collect::<Vec<_>>().join(" ")
+    let without_content = text.split(' ').map(|word| if hides(word) { "…" } else { word });
+    without_content.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_reason_names_formats_and_nothing_of_the_log() {
-        for (why, told) in [
+        for (why, expected) in [
             (
                 "unknown shape: a token_count without total_token_usage",
                 "unknown shape: a token_count without total_token_usage",
@@ -283,7 +283,7 @@ mod tests {
                 "unknown shape: the table `message` has no column data, …",
             ),
         ] {
-            assert_eq!(anonymous(why), told);
+            assert_eq!(anonymous(why), expected);
         }
     }
 

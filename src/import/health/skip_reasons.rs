@@ -18,7 +18,7 @@ pub(in crate::import) fn reasons(
     snapshot: &Snapshot<'_>,
     skipping: &Skipping,
 ) -> Result<HashMap<String, Vec<SkippedLine>>> {
-    let mut told: BTreeMap<(String, String), Vec<SkippedLine>> = BTreeMap::new();
+    let mut newest: BTreeMap<(String, String), Vec<SkippedLine>> = BTreeMap::new();
     if !skipping.is_empty() {
         snapshot.view().rows(Position::START.next(), &mut |position, row| {
             if !row.is_kind(EventKind::Imported) {
@@ -31,7 +31,7 @@ pub(in crate::import) fn reasons(
             for skipped in run.skipped {
                 let file = (run.source.clone(), skipped.file.clone());
                 if skipped.why != INCOMPLETE && skipping.contains_key(&file) {
-                    let of = told.entry(file).or_default();
+                    let of = newest.entry(file).or_default();
                     of.retain(|known| *known != skipped);
                     of.push(skipped);
                 }
@@ -40,7 +40,7 @@ pub(in crate::import) fn reasons(
         })?;
     }
     let mut by_source: HashMap<String, Vec<SkippedLine>> = HashMap::new();
-    for (file, mut reasons) in told {
+    for (file, mut reasons) in newest {
         let most = skipping.get(&file).and_then(|most| usize::try_from(*most).ok()).unwrap_or(0);
         let mut newest = reasons.split_off(reasons.len().saturating_sub(most));
         newest.sort_by_key(|skipped| skipped.line);

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::import::ImportOptions;
-use crate::import::engine::discover::whole;
-use crate::import::engine::places::{self, Place};
+use crate::import::engine::discover::absolute;
+use crate::import::engine::log_places::{self, LogPlace};
 use crate::model::secrets;
 
 /// Why an agent's calls cannot be counted from its files.
@@ -14,18 +14,18 @@ const NO_COUNTS: &str = "it stores no token counts";
 const NOT_KNOWN: &str = "this build does not know its format";
 
 /// Names and directories, after the documentation of the agents and of ccusage, tokscale and codeburn, and why they are not read.
-const KNOWN: [(&str, &[Place], &str); 4] = [
+const KNOWN: [(&str, &[LogPlace], &str); 4] = [
     // Its sessions keep the counts of the last call, which each call replaces, and a cost that it works out itself.
     (
         "crush",
-        &[Place::Data(&["crush"])],
+        &[LogPlace::Data(&["crush"])],
         "it stores the token counts of the last call of a session only, and no counts of the others",
     ),
-    ("kimi-cli", &[Place::Home(&[".kimi/sessions"])], NOT_KNOWN),
-    ("kiro", &[Place::Data(&["kiro-cli"]), Place::Home(&[".kiro/sessions"])], NO_COUNTS),
+    ("kimi-cli", &[LogPlace::Home(&[".kimi/sessions"])], NOT_KNOWN),
+    ("kiro", &[LogPlace::Data(&["kiro-cli"]), LogPlace::Home(&[".kiro/sessions"])], NO_COUNTS),
     (
         "warp",
-        &[Place::Home(&[
+        &[LogPlace::Home(&[
             ".local/state/warp-terminal",
             "Library/Group Containers/2BBY89MBSN.dev.warp/Library/Application Support/dev.warp.Warp-Stable",
         ])],
@@ -67,13 +67,13 @@ pub struct UnreadAgent {
 pub fn unread_agents(options: &ImportOptions) -> Vec<UnreadAgent> {
     let own = if options.homes.is_empty() { std::env::home_dir() } else { None };
     let homes: Vec<&PathBuf> = options.homes.iter().chain(&own).collect();
-    let mut found = Vec::new();
-    for (agent, known, why) in KNOWN {
-        let directories = homes.iter().flat_map(|home| places::below(known, home)).collect();
-        for directory in whole(directories).into_iter().filter(|directory| directory.is_dir()) {
+    let mut unread = Vec::new();
+    for (agent, places_of_agent, why) in KNOWN {
+        let directories = homes.iter().flat_map(|home| log_places::below(places_of_agent, home)).collect();
+        for directory in absolute(directories).into_iter().filter(|directory| directory.is_dir()) {
             let directory = PathBuf::from(&*secrets::path(&directory.to_string_lossy()));
-            found.push(UnreadAgent { agent, directory, why });
+            unread.push(UnreadAgent { agent, directory, why });
         }
     }
-    found
+    unread
 }

@@ -8,13 +8,13 @@ use serde_json::Value;
 
 use super::attributes::{flat, instant, span_id, text};
 use super::counts::is_counted;
-use super::nest::NestPlace;
+use super::trace::TracePlace;
 use crate::import::agents;
 use crate::import::engine::attribution;
 use crate::import::engine::fields;
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::service_tiers;
-use crate::import::engine::telemetry_words::{CallWords, TelemetryWords};
+use crate::import::engine::telemetry_vocabulary::{CallNames, TelemetryVocabulary};
 use crate::model::event::SERVICE_TIER;
 use crate::model::secrets;
 use crate::model::time::Timestamp;
@@ -44,7 +44,7 @@ pub(super) struct TelemetryItem<'r> {
     resource: &'r Value,
     /// Name of the instrumentation scope.
     scope: &'r str,
-    pub place: NestPlace,
+    pub place: TracePlace,
     /// Cache writes that live five minutes and one hour.
     pub lives: [Field; 2],
 }
@@ -63,7 +63,7 @@ impl<'r> TelemetryItem<'r> {
             .or_else(|| instant(record.observed_time_unix_nano));
         let lasted = fields::worded_count(&attributes, "duration_ms").ok().flatten();
         let duration_ms = lasted.and_then(|millis| u64::try_from(millis).ok());
-        let place = NestPlace { own: None, within: span_id(&record.trace_id, &record.span_id) };
+        let place = TracePlace { own: None, within: span_id(&record.trace_id, &record.span_id) };
         let name = name.unwrap_or_default().to_owned();
         Self { name, at, duration_ms, attributes, resource, scope, place, lives: UNTOLD }
     }
@@ -79,7 +79,7 @@ impl<'r> TelemetryItem<'r> {
             attributes: flat(&span.attributes),
             resource,
             scope,
-            place: NestPlace { own: span_id(&span.trace_id, &span.span_id), within },
+            place: TracePlace { own: span_id(&span.trace_id, &span.span_id), within },
             lives: UNTOLD,
         }
     }
@@ -89,14 +89,14 @@ impl<'r> TelemetryItem<'r> {
     /// An error states why an item with tokens cannot be used.
     pub fn call(self) -> ParsedItem {
         let service = self.text("service.name").unwrap_or_default().to_lowercase();
-        let known = || agents::ALL.iter().filter_map(|agent| Some((agent.name, agent.telemetry?)));
-        if known().any(|(_, words)| self.is_sum(words, &service)) {
+        let agents_with_telemetry = || agents::ALL.iter().filter_map(|agent| Some((agent.name, agent.telemetry?)));
+        if agents_with_telemetry().any(|(_, names)| self.is_sum(names, &service)) {
             return Ok(None);
         }
-        for (agent, words) in known() {
-            if let Some(calls) = words.calls.as_ref() {
-                match self.is_of(words, calls, &service) {
-                    Match::Call => return self.own(agent, calls),
+        for (agent, names) in agents_with_telemetry() {
+            if let Some(calls) = names.calls.as_ref() {
+                match self.matches(names, calls, &service) {
+                    Match::Call => return self.own_names(agent, calls),
                     Match::Repetition => return Ok(None),
                     Match::Other => {}
                 }
@@ -106,14 +106,14 @@ impl<'r> TelemetryItem<'r> {
             return self.other();
         }
         // These agents also report each call in their own vocabulary.
-        let mut own = agents::ALL.iter().filter_map(|agent| agent.telemetry?.service);
-        if own.any(|own| service.starts_with(own)) { Ok(None) } else { self.gen_ai() }
+        let mut own_names = agents::ALL.iter().filter_map(|agent| agent.telemetry?.service);
+        if own_names.any(|own_names| service.starts_with(own_names)) { Ok(None) } else { self.gen_ai() }
     }
 
     /// Matches the item with an agent's vocabulary.
-    fn is_of(&self, words: &TelemetryWords, calls: &CallWords, service: &str) -> Match {
+    fn matches(&self, names: &TelemetryVocabulary, calls: &CallNames, service: &str) -> Match {
         let name = self.name.as_str();
-        let is_service = words.service.is_some_and(|own| service.starts_with(own));
+        let is_service = names.service.is_some_and(|own_names| service.starts_with(own_names));
         if calls.events.contains(&name) || (is_service && calls.short_events.contains(&name)) {
             return Match::Call;
         }
@@ -121,19 +121,19 @@ impl<'r> TelemetryItem<'r> {
             let has_id = calls.id.is_some_and(|id| self.text(id).is_some());
             return if has_id { Match::Call } else { Match::Repetition };
         }
-        let is_own = words.prefixes.iter().any(|prefix| name.starts_with(prefix));
+        let is_own = names.prefixes.iter().any(|prefix| name.starts_with(prefix));
         let is_counted = calls.counted_by.is_some_and(|count| self.has(count));
         if is_own && is_counted { Match::Call } else { Match::Other }
     }
 
     /// Returns whether it is a sum of calls that the agent also reports one by one.
-    fn is_sum(&self, words: &TelemetryWords, service: &str) -> bool {
-        let is_service = words.service.is_some_and(|own| service.starts_with(own));
-        let of_prefix = words.prefixes.iter().find_map(|prefix| self.name.strip_prefix(prefix));
+    fn is_sum(&self, names: &TelemetryVocabulary, service: &str) -> bool {
+        let is_service = names.service.is_some_and(|own_names| service.starts_with(own_names));
+        let of_prefix = names.prefixes.iter().find_map(|prefix| self.name.strip_prefix(prefix));
         let name = of_prefix.or(is_service.then_some(self.name.as_str()));
-        let is_of_sum = |attribute: &String| words.sums.attributes.iter().any(|of| attribute.starts_with(of));
-        name.is_some_and(|name| words.sums.events.contains(&name))
-            || (words.sums.spans && is_service && self.place.own.is_some())
+        let is_of_sum = |attribute: &String| names.sums.attributes.iter().any(|of| attribute.starts_with(of));
+        name.is_some_and(|name| names.sums.events.contains(&name))
+            || (names.sums.spans && is_service && self.place.own.is_some())
             || self.attributes.as_object().is_some_and(|all| all.keys().any(is_of_sum))
     }
 
@@ -166,34 +166,34 @@ impl<'r> TelemetryItem<'r> {
     }
 
     /// Parses a call in an agent's own vocabulary.
-    fn own(self, agent: &'static str, words: &CallWords) -> ParsedItem {
-        let mut logged = Logged::new(agent, words.normaliser, self.field(words.input)?, self.field(words.output)?);
-        logged.cache_read = self.field(words.cache_read)?;
+    fn own_names(self, agent: &'static str, names: &CallNames) -> ParsedItem {
+        let mut logged = Logged::new(agent, names.normaliser, self.field(names.input)?, self.field(names.output)?);
+        logged.cache_read = self.field(names.cache_read)?;
         let optional = |name: Option<&'static str>| name.map_or(Ok(UNTOLD[0]), |name| self.field(name));
-        logged.more_input = optional(words.tool_input)?;
-        logged.cache_write = optional(words.cache_write)?;
-        logged.reasoning = optional(words.reasoning)?;
-        logged.cache_inside = words.cache_inside;
-        logged.reasoning_inside = words.reasoning_inside;
-        let tier = words.tier.and_then(|(name, usual)| self.text(name).filter(|tier| !usual.contains(tier)));
+        logged.more_input = optional(names.tool_input)?;
+        logged.cache_write = optional(names.cache_write)?;
+        logged.reasoning = optional(names.reasoning)?;
+        logged.cache_inside = names.cache_inside;
+        logged.reasoning_inside = names.reasoning_inside;
+        let tier = names.tier.and_then(|(name, usual)| self.text(name).filter(|tier| !usual.contains(tier)));
         let tier = tier.map(str::to_owned);
-        let purpose = self.purpose(words.purposes);
-        let keys = words.id.and_then(|id| self.text(id)).map(str::to_owned).into_iter().collect();
-        let found = self.found(words.provider, agent, &logged, &[words.conversation], words.models, keys)?;
-        Ok(found.map(|mut found| {
-            found.record.labels.extend(tier.map(|tier| (SERVICE_TIER.to_owned(), tier)));
-            if let Some(tier) = words.answered_tier.and_then(|name| fields::text(&self.attributes, name)) {
-                service_tiers::answered(&mut found.record, tier);
+        let purpose = self.purpose(names.purposes);
+        let keys = names.id.and_then(|id| self.text(id)).map(str::to_owned).into_iter().collect();
+        let call = self.parsed_call(names.provider, agent, &logged, &[names.conversation], names.models, keys)?;
+        Ok(call.map(|mut call| {
+            call.record.labels.extend(tier.map(|tier| (SERVICE_TIER.to_owned(), tier)));
+            if let Some(tier) = names.answered_tier.and_then(|name| fields::text(&self.attributes, name)) {
+                service_tiers::set_stated(&mut call.record, tier);
             }
-            found.record.labels.extend(purpose);
-            attribution::settle(&mut found.record);
-            found
+            call.record.labels.extend(purpose);
+            attribution::settle(&mut call.record);
+            call
         }))
     }
 
     /// Classifies an item of unknown form: with tokens or without.
     fn other(self) -> ParsedItem {
-        let named = self.attributes.as_object().and_then(|all| all.iter().find(|(name, told)| is_count(name, told)));
+        let named = self.attributes.as_object().and_then(|all| all.iter().find(|(name, value)| is_count(name, value)));
         match named {
             Some((name, _)) => {
                 let (what, name) = (secrets::quoted(&self.name), secrets::quoted(name));
@@ -203,7 +203,7 @@ impl<'r> TelemetryItem<'r> {
         }
     }
 
-    pub fn found(
+    pub fn parsed_call(
         &self,
         provider: &str,
         agent: &str,
@@ -223,7 +223,7 @@ impl<'r> TelemetryItem<'r> {
         }
         let at = self.at.ok_or_else(|| format!("{} without a time", secrets::quoted(&self.name)))?;
         let mut record = fields::record(provider, agent, *logged)?;
-        self.tell_lives(&mut record.tokens)?;
+        self.split_lifetimes(&mut record.tokens)?;
         record.agent = record.agent.filter(|agent| !agent.is_empty());
         record.keys = keys;
         let first = |names: &[&str]| names.iter().find_map(|name| self.text(name)).map(str::to_owned);
@@ -240,18 +240,19 @@ impl<'r> TelemetryItem<'r> {
     }
 
     /// Splits cache writes by lifetime. The remainder has an unknown lifetime.
-    fn tell_lives(&self, tokens: &mut Tokens) -> Result<(), String> {
+    fn split_lifetimes(&self, tokens: &mut Tokens) -> Result<(), String> {
         let [five_minutes, hour] = self.lives.map(|(_, count)| count.and_then(|count| u64::try_from(count).ok()));
         if five_minutes.is_none() && hour.is_none() {
             return Ok(());
         }
-        let known = five_minutes.unwrap_or(0).checked_add(hour.unwrap_or(0));
-        let rest = known.and_then(|known| tokens.cache_write.unwrap_or(0).checked_sub(known));
-        let rest = rest.ok_or_else(|| {
+        let agents_with_telemetry = five_minutes.unwrap_or(0).checked_add(hour.unwrap_or(0));
+        let remainder = agents_with_telemetry
+            .and_then(|agents_with_telemetry| tokens.cache_write.unwrap_or(0).checked_sub(agents_with_telemetry));
+        let remainder = remainder.ok_or_else(|| {
             format!("{} tells of more cache writes by lifetime than in all", secrets::quoted(&self.name))
         })?;
         (tokens.cache_write_5m, tokens.cache_write_1h) = (five_minutes, hour);
-        tokens.cache_write = Some(rest).filter(|rest| *rest > 0);
+        tokens.cache_write = Some(remainder).filter(|remainder| *remainder > 0);
         Ok(())
     }
 
@@ -264,15 +265,15 @@ impl<'r> TelemetryItem<'r> {
 
 /// Returns whether an event name belongs to an agent or to the convention.
 fn is_known(name: &str) -> bool {
-    let mut prefixes = agents::ALL.iter().filter_map(|agent| agent.telemetry).flat_map(|words| words.prefixes);
-    name.starts_with("gen_ai.") || prefixes.any(|known| name.starts_with(known))
+    let mut prefixes = agents::ALL.iter().filter_map(|agent| agent.telemetry).flat_map(|names| names.prefixes);
+    name.starts_with("gen_ai.") || prefixes.any(|agents_with_telemetry| name.starts_with(agents_with_telemetry))
 }
 
 /// Returns whether an unknown attribute looks like a count of used tokens, as opposed to a limit.
-fn is_count(name: &str, told: &Value) -> bool {
+fn is_count(name: &str, value: &Value) -> bool {
     let name = name.to_lowercase();
     let allowed = ["max", "limit", "budget", "request.", "threshold"].iter().any(|word| name.contains(word));
-    let counted = told.is_number() || told.as_str().is_some_and(|text| text.parse::<i64>().is_ok());
+    let counted = value.is_number() || value.as_str().is_some_and(|text| text.parse::<i64>().is_ok());
     let names_tokens = name.contains("tokens") || name.contains("token_count") || name.contains("tokencount");
     counted && names_tokens && !allowed
 }

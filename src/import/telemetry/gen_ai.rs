@@ -6,7 +6,7 @@ use super::counts::COUNTS;
 use crate::import::agents;
 use crate::import::engine::provider_names::{self, provider_id};
 use crate::import::engine::telemetry_match::{GUESSED, NAMED, OWN_SDK};
-use crate::import::engine::telemetry_words::ServedWords;
+use crate::import::engine::telemetry_vocabulary::VendorNames;
 use crate::model::event::TokenRecord;
 use crate::model::event::{SERVICE_TIER, is_special};
 use crate::model::provider::CATALOGUE;
@@ -109,12 +109,12 @@ const TIERS: [&str; 4] = [
 ];
 
 /// Returns whether an instrumentation reported the call.
-pub(super) fn is_told_by(record: &TokenRecord) -> bool {
+pub(super) fn is_instrumented(record: &TokenRecord) -> bool {
     record.normaliser.as_deref().is_some_and(|normaliser| [NAMED, GUESSED, OWN_SDK].contains(&normaliser))
 }
 
 /// Kinds of items with tokens.
-enum Sort {
+enum ItemKind {
     Call,
     /// Unknown kind. With counts and a model it is treated as a call.
     Like,
@@ -127,11 +127,11 @@ impl TelemetryItem<'_> {
     pub(super) fn gen_ai(mut self) -> ParsedItem {
         let models = self.first(&MODELS);
         let normaliser = match self.sort() {
-            Sort::Sum => return Ok(None),
-            Sort::Call if self.is_of_own_sdk() => OWN_SDK,
-            Sort::Call => NAMED,
-            Sort::Like if models.is_some() => GUESSED,
-            Sort::Like => {
+            ItemKind::Sum => return Ok(None),
+            ItemKind::Call if self.is_of_own_sdk() => OWN_SDK,
+            ItemKind::Call => NAMED,
+            ItemKind::Like if models.is_some() => GUESSED,
+            ItemKind::Like => {
                 let operation = self.first(&OPERATIONS).unwrap_or(&self.name);
                 return Err(format!(
                     "telemetry of tokens of {}, which is no known operation and names no model",
@@ -159,11 +159,11 @@ impl TelemetryItem<'_> {
         let (agent, provider) = self.agent_and_provider();
         let keys = ["gen_ai.response.id", "ai.response.id", "anthropic.request.id"].map(|name| self.text(name));
         let keys = keys.into_iter().flatten().map(str::to_owned).chain(self.place.own.clone());
-        let found = self.found(&provider, &agent, &logged, &CONVERSATIONS, &MODELS, keys.collect())?;
+        let call = self.parsed_call(&provider, &agent, &logged, &CONVERSATIONS, &MODELS, keys.collect())?;
         let tier = self.first(&TIERS).filter(|tier| is_special(tier)).map(str::to_owned);
-        Ok(found.map(|mut found| {
-            found.record.labels.extend(tier.map(|tier| (SERVICE_TIER.to_owned(), tier)));
-            found
+        Ok(call.map(|mut call| {
+            call.record.labels.extend(tier.map(|tier| (SERVICE_TIER.to_owned(), tier)));
+            call
         }))
     }
 
@@ -171,55 +171,55 @@ impl TelemetryItem<'_> {
         names.iter().find_map(|name| self.text(name))
     }
 
-    fn sort(&self) -> Sort {
-        let told: Vec<String> = OPERATIONS.iter().filter_map(|name| self.text(name)).map(str::to_lowercase).collect();
+    fn sort(&self) -> ItemKind {
+        let stated: Vec<String> = OPERATIONS.iter().filter_map(|name| self.text(name)).map(str::to_lowercase).collect();
         let name = self.name.to_lowercase();
-        let words = if told.is_empty() {
+        let operations = if stated.is_empty() {
             let ends = [name.split(' ').next(), name.split([' ', '.']).next_back(), Some(&*name)];
             ends.into_iter().flatten().map(str::to_owned).collect()
         } else {
-            told
+            stated
         };
-        let is = |names: &[&str]| words.iter().any(|word| names.contains(&word.as_str()));
+        let is = |names: &[&str]| operations.iter().any(|word| names.contains(&word.as_str()));
         if is(&SUMS) || SUMS.contains(&name.as_str()) {
-            Sort::Sum
+            ItemKind::Sum
         } else if is(&CALLS) || name == "gen_ai.client.inference.operation.details" {
-            Sort::Call
+            ItemKind::Call
         } else {
-            Sort::Like
+            ItemKind::Like
         }
     }
 
     /// Returns the agent whose attributes accompany those of the convention, and the provider of its calls.
-    fn marked_agent(&self) -> Option<(&'static str, &'static ServedWords)> {
-        let names = self.attributes.as_object()?;
+    fn marked_agent(&self) -> Option<(&'static str, &'static VendorNames)> {
+        let attributes = self.attributes.as_object()?;
         agents::ALL.iter().find_map(|agent| {
-            let words = agent.telemetry?;
-            let served = words.served.as_ref()?;
-            let marks = |name: &String| words.prefixes.iter().any(|prefix| name.starts_with(prefix));
-            names.keys().any(marks).then_some((agent.name, served))
+            let names = agent.telemetry?;
+            let vendor = names.vendor.as_ref()?;
+            let marks = |name: &String| names.prefixes.iter().any(|prefix| name.starts_with(prefix));
+            attributes.keys().any(marks).then_some((agent.name, vendor))
         })
     }
 
     fn agent_and_provider(&self) -> (String, String) {
-        if let Some((agent, served)) = self.marked_agent() {
+        if let Some((agent, vendor)) = self.marked_agent() {
             let named = self.first(&PROVIDERS).and_then(|name| provider_id(name, self.first(&MODELS)));
-            let own = named.filter(|name| self.is_of_scope(served.scope) && !name.starts_with(served.vendor));
-            return (agent.to_owned(), own.unwrap_or_else(|| served.provider.to_owned()));
+            let own = named.filter(|name| self.is_of_scope(vendor.scope) && !name.starts_with(vendor.vendor));
+            return (agent.to_owned(), own.unwrap_or_else(|| vendor.provider.to_owned()));
         }
         let agent = self.first(&["gen_ai.agent.name", "service.name"]);
         let agent = agent.filter(|name| !name.starts_with("unknown_service")).map(str::to_lowercase);
         let names = PROVIDERS.iter().filter_map(|name| self.text(name)).map(str::to_lowercase);
-        let told_by = names.map(served).find(|name| !FRAMEWORKS.contains(&name.as_str()));
+        let named_provider = names.map(without_interface).find(|name| !FRAMEWORKS.contains(&name.as_str()));
         (
             agent.unwrap_or_default(),
-            provider_names::provider(told_by.as_deref(), self.first(&MODELS), provider_names::UNKNOWN),
+            provider_names::provider(named_provider.as_deref(), self.first(&MODELS), provider_names::UNKNOWN),
         )
     }
 }
 
 /// The AI SDK appends the interface of the provider: `openai.chat`.
-fn served(name: String) -> String {
+fn without_interface(name: String) -> String {
     let is_known = |name: &str| CATALOGUE.iter().any(|known| known.id == name || known.aliases.contains(&name));
     match name.split_once('.') {
         Some((provider, _)) if !is_known(&name) && is_known(provider) => provider.to_owned(),

@@ -13,7 +13,7 @@ const TRACE: &str = "5b8efff798038103d269b633813fc60c";
 
 /// One report of a call, and its sender.
 #[derive(Clone, Debug)]
-struct Tale {
+struct CallReport {
     name: &'static str,
     second: u64,
     /// The span; a log record has none.
@@ -22,13 +22,13 @@ struct Tale {
     attributes: BTreeMap<&'static str, Value>,
 }
 
-fn span(id: u8, within: Option<u8>, name: &'static str, attributes: &[(&'static str, Value)]) -> Tale {
-    Tale { name, second: 2, span: Some(id), within, attributes: attributes.iter().cloned().collect() }
+fn span(id: u8, within: Option<u8>, name: &'static str, attributes: &[(&'static str, Value)]) -> CallReport {
+    CallReport { name, second: 2, span: Some(id), within, attributes: attributes.iter().cloned().collect() }
 }
 
-fn event(within: u8, second: u64, attributes: &[(&'static str, Value)]) -> Tale {
+fn event(within: u8, second: u64, attributes: &[(&'static str, Value)]) -> CallReport {
     let name = "gen_ai.client.inference.operation.details";
-    Tale { name, second, span: None, within: Some(within), attributes: attributes.iter().cloned().collect() }
+    CallReport { name, second, span: None, within: Some(within), attributes: attributes.iter().cloned().collect() }
 }
 
 fn used(input: u64, output: u64) -> Vec<(&'static str, Value)> {
@@ -39,20 +39,20 @@ fn used(input: u64, output: u64) -> Vec<(&'static str, Value)> {
     ]
 }
 
-fn with(mut told: Vec<(&'static str, Value)>, name: &'static str, value: &str) -> Vec<(&'static str, Value)> {
-    told.push((name, value.into()));
-    told
+fn with(mut sent: Vec<(&'static str, Value)>, name: &'static str, value: &str) -> Vec<(&'static str, Value)> {
+    sent.push((name, value.into()));
+    sent
 }
 
 fn chat(input: u64, output: u64) -> Vec<(&'static str, Value)> {
     with(with(used(input, output), "gen_ai.operation.name", "chat"), "gen_ai.provider.name", "openai")
 }
 
-impl Tale {
+impl CallReport {
     fn attributes(&self) -> Value {
         let one = |(name, value): (&&str, &Value)| {
-            let told = if value.is_string() { "stringValue" } else { "intValue" };
-            json!({"key": name, "value": {told: value}})
+            let sent = if value.is_string() { "stringValue" } else { "intValue" };
+            json!({"key": name, "value": {sent: value}})
         };
         self.attributes.iter().map(one).collect()
     }
@@ -79,16 +79,16 @@ impl Tale {
     }
 }
 
-fn spans(told: &[&Tale]) -> Telemetry {
-    let spans: Vec<_> = told.iter().map(|tale| tale.span_json()).collect();
+fn spans(sent: &[&CallReport]) -> Telemetry {
+    let spans: Vec<_> = sent.iter().map(|tale| tale.span_json()).collect();
     let request = json!({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]});
     Telemetry::of_spans(&serde_json::from_value::<ExportTraceServiceRequest>(request).unwrap())
 }
 
-fn send(ledger: &Ledger, told: Telemetry) -> Ingested {
+fn send(ledger: &Ledger, sent: Telemetry) -> Ingested {
     let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
-    assert_eq!(told.unread, [""; 0]);
-    take(ledger, told, now).unwrap().counts
+    assert_eq!(sent.unread, [""; 0]);
+    take(ledger, sent, now).unwrap().counts
 }
 
 /// Returns requests and tokens by provider.
@@ -104,21 +104,21 @@ fn orders<T: Clone>(all: &[T]) -> Vec<Vec<T>> {
     if all.is_empty() {
         return vec![Vec::new()];
     }
-    let mut found = Vec::new();
+    let mut orderings = Vec::new();
     for at in 0..all.len() {
         let mut rest = all.to_vec();
         let first = rest.remove(at);
-        found.extend(orders(&rest).into_iter().map(|mut order| {
+        orderings.extend(orders(&rest).into_iter().map(|mut order| {
             order.insert(0, first.clone());
             order
         }));
     }
-    found
+    orderings
 }
 
 /// Expects these counts for every order of arrival, and after sending everything again.
-fn count_in_every_order(told: &[Tale], expected: &[(&str, u64, u128)]) {
-    for order in orders(told) {
+fn count_in_every_order(sent: &[CallReport], expected: &[(&str, u64, u128)]) {
+    for order in orders(sent) {
         let ledger = Ledger::in_memory().unwrap();
         for tale in &order {
             send(&ledger, tale.telemetry());
@@ -140,8 +140,8 @@ fn count_in_every_order(told: &[Tale], expected: &[(&str, u64, u128)]) {
 
 #[test]
 fn a_span_and_the_log_record_in_it_are_one_call_without_an_id() {
-    let told = [span(1, None, "chat gpt-5", &chat(100, 20)), event(1, 2, &chat(100, 20))];
-    count_in_every_order(&told, &[("openai", 1, 120)]);
+    let sent = [span(1, None, "chat gpt-5", &chat(100, 20)), event(1, 2, &chat(100, 20))];
+    count_in_every_order(&sent, &[("openai", 1, 120)]);
 }
 
 #[test]
@@ -155,49 +155,49 @@ fn log_records_within_a_span_that_tells_of_no_call_are_calls_of_their_own() {
 fn a_frameworks_span_and_the_clients_below_it_are_one_call() {
     let outer = with(used(100, 20), "gen_ai.system", "Langchain");
     let inner = with(chat(100, 20), "gen_ai.response.id", "resp_1");
-    let told = [
+    let sent = [
         span(1, None, "ChatOpenAI.chat", &outer),
         span(2, Some(1), "openai.chat", &inner),
         event(2, 2, &chat(100, 20)),
     ];
-    count_in_every_order(&told, &[("openai", 1, 120)]);
+    count_in_every_order(&sent, &[("openai", 1, 120)]);
     // Three levels, with a span without tokens between.
-    let told = [
+    let sent = [
         span(1, None, "ChatOpenAI", &outer),
         span(2, Some(1), "chat", &with(used(100, 20), "llm.request.type", "chat")),
         span(3, Some(2), "openai.chat", &inner),
     ];
-    count_in_every_order(&told, &[("openai", 1, 120)]);
+    count_in_every_order(&sent, &[("openai", 1, 120)]);
     let between = span(4, Some(1), "POST", &[]);
     let ledger = Ledger::in_memory().unwrap();
     let below = span(2, Some(4), "openai.chat", &inner);
-    send(&ledger, spans(&[&below, &between, &told[0]]));
+    send(&ledger, spans(&[&below, &between, &sent[0]]));
     assert_eq!(counted(&ledger), [("openai".to_owned(), 1, 120)]);
 }
 
 #[test]
 fn siblings_and_calls_of_other_counts_or_ids_stay_apart() {
     let (one, two) = (with(chat(100, 20), "gen_ai.response.id", "a"), with(chat(100, 20), "gen_ai.response.id", "b"));
-    let told = [span(1, Some(3), "chat", &one), span(2, Some(3), "chat", &two)];
-    count_in_every_order(&told, &[("openai", 2, 240)]);
-    let told = [span(1, None, "chat", &one), span(2, Some(1), "chat", &two)];
-    count_in_every_order(&told, &[("openai", 2, 240)]);
-    let told = [span(1, None, "chat", &chat(100, 20)), span(2, Some(1), "chat", &chat(7, 3))];
-    count_in_every_order(&told, &[("openai", 2, 130)]);
+    let sent = [span(1, Some(3), "chat", &one), span(2, Some(3), "chat", &two)];
+    count_in_every_order(&sent, &[("openai", 2, 240)]);
+    let sent = [span(1, None, "chat", &one), span(2, Some(1), "chat", &two)];
+    count_in_every_order(&sent, &[("openai", 2, 240)]);
+    let sent = [span(1, None, "chat", &chat(100, 20)), span(2, Some(1), "chat", &chat(7, 3))];
+    count_in_every_order(&sent, &[("openai", 2, 130)]);
     // A call with two attempts below one span.
-    let told = [span(1, None, "chat", &chat(100, 20)), span(2, Some(1), "chat", &one), span(3, Some(1), "chat", &two)];
-    count_in_every_order(&told, &[("openai", 2, 240)]);
+    let sent = [span(1, None, "chat", &chat(100, 20)), span(2, Some(1), "chat", &one), span(3, Some(1), "chat", &two)];
+    count_in_every_order(&sent, &[("openai", 2, 240)]);
 }
 
 #[test]
 fn a_span_that_states_what_those_below_it_do_is_their_sum() {
     let below =
         |id: u8, name: &str, input: u64| span(id, Some(1), "chat", &with(chat(input, 10), "gen_ai.response.id", name));
-    let told = [span(1, None, "chat", &chat(30, 20)), below(2, "a", 10), below(3, "b", 20)];
-    count_in_every_order(&told, &[("openai", 2, 50)]);
+    let sent = [span(1, None, "chat", &chat(30, 20)), below(2, "a", 10), below(3, "b", 20)];
+    count_in_every_order(&sent, &[("openai", 2, 50)]);
     // A span of unknown kind becomes a sum when a call appears below it, whatever it states.
-    let told = [span(1, None, "my pipeline", &with(used(77, 7), "gen_ai.system", "openai")), below(2, "a", 10)];
-    count_in_every_order(&told, &[("openai", 1, 20)]);
+    let sent = [span(1, None, "my pipeline", &with(used(77, 7), "gen_ai.system", "openai")), below(2, "a", 10)];
+    count_in_every_order(&sent, &[("openai", 1, 20)]);
 }
 
 #[test]
@@ -216,8 +216,8 @@ fn what_counts_tokens_and_names_a_model_is_a_call_unless_it_is_known_as_a_sum() 
             .chain(calls.map(|attributes| ("x", attributes)))
             .enumerate()
     {
-        let told = span(u8::try_from(id).unwrap() + 1, None, name, &attributes).telemetry();
-        assert_eq!(send(&ledger, told).recorded, 1, "{name} {attributes:?}");
+        let sent = span(u8::try_from(id).unwrap() + 1, None, name, &attributes).telemetry();
+        assert_eq!(send(&ledger, sent).recorded, 1, "{name} {attributes:?}");
     }
     for (name, attributes) in [
         ("ai.generateText", used(10, 2)),
@@ -227,8 +227,8 @@ fn what_counts_tokens_and_names_a_model_is_a_call_unless_it_is_known_as_a_sum() 
         ("x", with(used(10, 2), "openinference.span.kind", "AGENT")),
         ("agent run", used(10, 2)),
     ] {
-        let told = span(90, None, name, &attributes).telemetry();
-        assert_eq!((told.calls(), told.unread.len()), (0, 0), "{name}");
+        let sent = span(90, None, name, &attributes).telemetry();
+        assert_eq!((sent.calls(), sent.unread.len()), (0, 0), "{name}");
     }
     // An item with tokens is never dropped silently.
     let nameless = span(91, None, "x", &[("gen_ai.usage.input_tokens", 3.into())]).telemetry();
@@ -281,15 +281,15 @@ fn how_a_call_was_served_and_how_long_its_cache_lives_is_kept() {
         let line = ledger.event(1).unwrap().to_line().unwrap();
         assert!(line.contains(r#""labels":{"service_tier":"flex"}"#), "{line}");
     }
-    let mut told = with(chat(1_000, 2), "anthropic.request.id", "req_7");
-    told.extend([
+    let mut sent = with(chat(1_000, 2), "anthropic.request.id", "req_7");
+    sent.extend([
         ("gen_ai.usage.cache_creation.input_tokens", 400.into()),
         ("anthropic.usage.cache_creation.ephemeral_5m_input_tokens", 100.into()),
         ("anthropic.usage.cache_creation.ephemeral_1h_input_tokens", 300.into()),
         ("anthropic.response.service_tier", "standard".into()),
     ]);
     let ledger = Ledger::in_memory().unwrap();
-    send(&ledger, span(1, None, "chat", &told).telemetry());
+    send(&ledger, span(1, None, "chat", &sent).telemetry());
     let line = ledger.event(1).unwrap().to_line().unwrap();
     assert!(line.contains(r#""cache_write_5m":100,"cache_write_1h":300,"output":2"#), "{line}");
     assert!(line.contains(r#""keys":["req_7","#) && !line.contains("service_tier\":\"standard"), "{line}");

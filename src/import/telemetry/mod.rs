@@ -17,13 +17,13 @@ mod counts;
 mod gen_ai;
 #[cfg(test)]
 mod gen_ai_tests;
-mod nest;
+mod record;
 #[cfg(test)]
 mod sibling_tests;
 mod sums;
-mod take;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -31,14 +31,14 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 
 use self::attributes::flat;
 use self::call::TelemetryItem;
-use self::nest::NestPlace;
-use self::nest::Spans;
+use self::trace::Spans;
+use self::trace::TracePlace;
 use super::engine::parsed_call::ParsedCall;
 use super::engine::project_paths;
 use crate::model::secrets;
 
+pub use record::{Ingested, RecordedCalls, take};
 pub use sums::{MetricSum, MetricSums};
-pub use take::{Ingested, TakenCalls, take};
 
 /// The content of one message.
 ///
@@ -51,7 +51,7 @@ pub use take::{Ingested, TakenCalls, take};
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Telemetry {
-    found: Vec<(ParsedCall, NestPlace)>,
+    calls: Vec<(ParsedCall, TracePlace)>,
     /// Reasons why items with tokens cannot be read, one entry per item.
     pub unread: Vec<String>,
 }
@@ -77,7 +77,7 @@ impl Telemetry {
     /// # Ok::<(), serde_json::Error>(())
     /// ```
     pub fn of_logs(request: &ExportLogsServiceRequest) -> Self {
-        let mut told = Self::default();
+        let mut telemetry = Self::default();
         for of_resource in &request.resource_logs {
             let resource = flat(of_resource.resource.as_ref().map_or(&[], |resource| &resource.attributes));
             for of_scope in &of_resource.scope_logs {
@@ -85,10 +85,10 @@ impl Telemetry {
                 of_scope
                     .log_records
                     .iter()
-                    .for_each(|record| told.add(TelemetryItem::of_log(record, &resource, scope)));
+                    .for_each(|record| telemetry.add(TelemetryItem::of_log(record, &resource, scope)));
             }
         }
-        told
+        telemetry
     }
 
     /// Reads spans.
@@ -111,18 +111,18 @@ impl Telemetry {
     /// # Ok::<(), serde_json::Error>(())
     /// ```
     pub fn of_spans(request: &ExportTraceServiceRequest) -> Self {
-        let mut told = Self::default();
+        let mut telemetry = Self::default();
         let around = Spans::of(request);
         for of_resource in &request.resource_spans {
             let resource = flat(of_resource.resource.as_ref().map_or(&[], |resource| &resource.attributes));
             for of_scope in &of_resource.scope_spans {
                 let scope = of_scope.scope.as_ref().map_or("", |scope| &*scope.name);
                 for span in &of_scope.spans {
-                    told.add(TelemetryItem::of_span(span, around.within(span), &resource, scope));
+                    telemetry.add(TelemetryItem::of_span(span, around.within(span), &resource, scope));
                 }
             }
         }
-        told
+        telemetry
     }
 
     /// Reads the sums of metrics. They add no record.
@@ -146,16 +146,16 @@ impl Telemetry {
     /// assert_eq!(usage_ledger::import::telemetry::Telemetry::default().calls(), 0);
     /// ```
     pub const fn calls(&self) -> usize {
-        self.found.len()
+        self.calls.len()
     }
 
     fn add(&mut self, item: TelemetryItem<'_>) {
         let place = item.place.clone();
         match item.call() {
-            Ok(found) => self.found.extend(found.map(|mut found| {
-                found.record.scrub();
-                project_paths::unify(&mut found.record);
-                (found, place)
+            Ok(call) => self.calls.extend(call.map(|mut call| {
+                call.record.scrub();
+                project_paths::unify(&mut call.record);
+                (call, place)
             })),
             Err(why) => self.unread.push(secrets::short(&why).into_owned()),
         }

@@ -34,9 +34,9 @@ fn message(spans: &[Value]) -> Telemetry {
 }
 
 fn sent(ledger: &Ledger, spans: &[Value]) -> Ingested {
-    let told = message(spans);
-    assert_eq!(told.unread, [""; 0]);
-    take(ledger, told, "2026-11-28T20:00:00Z".parse::<Timestamp>().unwrap()).unwrap().counts
+    let sent = message(spans);
+    assert_eq!(sent.unread, [""; 0]);
+    take(ledger, sent, "2026-11-28T20:00:00Z".parse::<Timestamp>().unwrap()).unwrap().counts
 }
 
 /// Returns requests, and tokens by class in the order of `TokenClass::ALL`.
@@ -237,8 +237,8 @@ fn notes_of_agents_are_no_calls_and_nothing_unknown() {
         ),
         ("x", vec![("event.name", "claude_code.compaction".into()), ("pre_tokens", 900.into())]),
     ] {
-        let told = log(service, &of);
-        assert_eq!((told.calls(), told.unread.len()), (0, 0), "{of:?}");
+        let sent = log(service, &of);
+        assert_eq!((sent.calls(), sent.unread.len()), (0, 0), "{of:?}");
     }
     let turn = json!({"scope": {"name": "codex"}, "spans": [{
         "traceId": "5b8efff798038103d269b633813fc60c", "spanId": "eee19b7ec3c1b174", "name": "session_task.turn",
@@ -246,8 +246,8 @@ fn notes_of_agents_are_no_calls_and_nothing_unknown() {
         "attributes": [{"key": "codex.turn.token_usage.total_tokens", "value": {"intValue": 9}},
             {"key": "codex.usage.reasoning_output_tokens", "value": {"intValue": 9}}],
     }]});
-    let told = message(&[turn]);
-    assert_eq!((told.calls(), told.unread.len()), (0, 0));
+    let sent = message(&[turn]);
+    assert_eq!((sent.calls(), sent.unread.len()), (0, 0));
     // Any other item with tokens is still reported.
     assert_eq!(log("claude-code", &[("event.name", "summary".into()), ("total_tokens", 900.into())]).unread.len(), 1);
 }
@@ -257,9 +257,9 @@ fn one(ledger: &Ledger) -> TokenRecord {
     effective(ledger.snapshot().unwrap().view(), position, None).unwrap().unwrap().record
 }
 
-fn taken(told: Telemetry) -> TokenRecord {
+fn recorded_by(sent: Telemetry) -> TokenRecord {
     let ledger = Ledger::in_memory().unwrap();
-    assert_eq!(take(&ledger, told, "2026-11-28T20:00:00Z".parse::<Timestamp>().unwrap()).unwrap().counts.recorded, 1);
+    assert_eq!(take(&ledger, sent, "2026-11-28T20:00:00Z".parse::<Timestamp>().unwrap()).unwrap().counts.recorded, 1);
     one(&ledger)
 }
 
@@ -277,7 +277,7 @@ fn what_a_call_was_made_for_is_its_purpose() {
             ("output_tokens", 7.into()),
         ],
     );
-    assert_eq!(taken(claude).labels["purpose"], "compact");
+    assert_eq!(recorded_by(claude).labels["purpose"], "compact");
     let gemini = log(
         "gemini-cli",
         &[
@@ -289,7 +289,7 @@ fn what_a_call_was_made_for_is_its_purpose() {
             ("output_token_count", 7.into()),
         ],
     );
-    assert_eq!(taken(gemini).labels["purpose"], "utility_router");
+    assert_eq!(recorded_by(gemini).labels["purpose"], "utility_router");
 }
 
 fn codex(tier: Option<&str>) -> Telemetry {
@@ -307,7 +307,7 @@ fn codex(tier: Option<&str>) -> Telemetry {
 #[test]
 fn telemetry_decides_on_a_tier_that_only_a_setting_names() {
     let now: Timestamp = "2026-11-28T20:00:00Z".parse().unwrap();
-    for (told, tier, from) in [
+    for (sent, tier, from) in [
         (Some("default"), "standard", None),
         (Some("flex"), "flex", None),
         (Some("priority"), "priority", None),
@@ -316,10 +316,10 @@ fn telemetry_decides_on_a_tier_that_only_a_setting_names() {
         let ledger = Ledger::in_memory().unwrap();
         let mut record =
             TokenRecord::new("openai", "gpt-5").input(5).output(10).agent("codex").conversation("c").key("k");
-        crate::import::engine::service_tiers::asked(&mut record, "priority");
+        crate::import::engine::service_tiers::set_requested(&mut record, "priority");
         let event = crate::model::event::NewEvent::new(record, Timestamp::from_millis(1_780_308_000_000));
         ledger.append([event.source("codex")], now).unwrap();
-        take(&ledger, codex(told), now).unwrap();
+        take(&ledger, codex(sent), now).unwrap();
         let labels = one(&ledger).labels;
         assert_eq!(
             (labels["service_tier"].as_str(), labels.get("service_tier_from").map(String::as_str)),
@@ -327,5 +327,5 @@ fn telemetry_decides_on_a_tier_that_only_a_setting_names() {
         );
     }
     // A call without a log, as of `codex exec --ephemeral`, is recorded with its tier.
-    assert_eq!(taken(codex(Some("priority"))).labels["service_tier"], "priority");
+    assert_eq!(recorded_by(codex(Some("priority"))).labels["service_tier"], "priority");
 }

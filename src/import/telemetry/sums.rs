@@ -15,12 +15,12 @@ use super::attributes::flat;
 use crate::import::agents;
 use crate::import::engine::agent::Agent;
 use crate::import::engine::fields;
-use crate::import::engine::telemetry_words::MetricWords;
+use crate::import::engine::telemetry_vocabulary::MetricNames;
 use crate::model::event::TokenRecord;
 use crate::model::secrets;
 
 /// The token metric of the GenAI convention.
-static CONVENTION: MetricWords = MetricWords {
+static CONVENTION: MetricNames = MetricNames {
     name: "gen_ai.client.token.usage",
     kind: "gen_ai.token.type",
     summed: &["input", "output"],
@@ -28,7 +28,7 @@ static CONVENTION: MetricWords = MetricWords {
 };
 
 /// Returns the metric with this name, and the agent it belongs to.
-fn metric(name: &str) -> Option<(Option<&'static str>, &'static MetricWords)> {
+fn metric(name: &str) -> Option<(Option<&'static str>, &'static MetricNames)> {
     if name == CONVENTION.name {
         return Some((None, &CONVENTION));
     }
@@ -156,7 +156,7 @@ impl MetricSums {
     }
 
     /// Adds a data point. An error states why its meaning is unknown.
-    fn point(&mut self, metric: &MetricWords, agent: &str, resource: &Value, point: &Point<'_>) -> Result<(), String> {
+    fn point(&mut self, metric: &MetricNames, agent: &str, resource: &Value, point: &Point<'_>) -> Result<(), String> {
         let (name, attributes) = (metric.name, flat(point.attributes));
         let Some(kind) = fields::text(&attributes, metric.kind) else {
             return Err(format!("metric `{name}` without `{}`", metric.kind));

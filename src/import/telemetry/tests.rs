@@ -20,7 +20,7 @@ fn attributes(of: &[(&str, Value)]) -> Value {
 /// Builds a Codex call with this input, at a millisecond of a day in June.
 fn codex(millis: i64, input: u64, conversation: &str) -> Telemetry {
     let nanos = (1_780_308_000_000 + millis) * 1_000_000;
-    told(&json!({"timeUnixNano": nanos.to_string(), "attributes": attributes(&[
+    sent(&json!({"timeUnixNano": nanos.to_string(), "attributes": attributes(&[
         ("event.name", "codex.sse_event".into()),
         ("conversation.id", conversation.into()),
         ("model", "gpt-5".into()),
@@ -29,7 +29,7 @@ fn codex(millis: i64, input: u64, conversation: &str) -> Telemetry {
     ])}))
 }
 
-fn told(record: &Value) -> Telemetry {
+fn sent(record: &Value) -> Telemetry {
     let logs = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]});
     Telemetry::of_logs(&serde_json::from_value::<ExportLogsServiceRequest>(logs).unwrap())
 }
@@ -40,9 +40,9 @@ fn log(millis: i64, input: u64, conversation: &str, key: &str) -> crate::model::
     crate::model::event::NewEvent::new(record.conversation(conversation).key(key), at).source("codex")
 }
 
-fn taken(ledger: &Ledger, told: Telemetry) -> Ingested {
+fn recorded_by(ledger: &Ledger, sent: Telemetry) -> Ingested {
     let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
-    take(ledger, told, now).unwrap().counts
+    take(ledger, sent, now).unwrap().counts
 }
 
 const RECORDED: Ingested = Ingested { recorded: 1, known: 0, amended: 0 };
@@ -56,16 +56,16 @@ fn a_log_has_one_twin_only_and_the_nearest_one() {
     // Two equal calls at one instant, a later one, and one of another conversation.
     let logs = [log(0, 5, "a", "k1"), log(0, 5, "a", "k2"), log(60_000, 5, "a", "k3"), log(0, 5, "b", "k4")];
     ledger.append(logs, now).unwrap();
-    assert_eq!(taken(&ledger, codex(59_000, 5, "a")), AMENDED);
-    assert_eq!(taken(&ledger, codex(59_000, 5, "a")), KNOWN);
+    assert_eq!(recorded_by(&ledger, codex(59_000, 5, "a")), AMENDED);
+    assert_eq!(recorded_by(&ledger, codex(59_000, 5, "a")), KNOWN);
     assert_eq!(ledger.event(5).unwrap().payload.corrects(), Some(ledger.event(3).unwrap().id));
-    assert_eq!(taken(&ledger, codex(100, 5, "a")), AMENDED);
-    assert_eq!(taken(&ledger, codex(200, 5, "a")), AMENDED);
+    assert_eq!(recorded_by(&ledger, codex(100, 5, "a")), AMENDED);
+    assert_eq!(recorded_by(&ledger, codex(200, 5, "a")), AMENDED);
     // All of them are matched, so this is another call. So are calls with other counts or a much later time.
-    assert_eq!(taken(&ledger, codex(300, 5, "a")), RECORDED);
-    assert_eq!(taken(&ledger, codex(300, 6, "b")), RECORDED);
-    assert_eq!(taken(&ledger, codex(300_001, 5, "b")), RECORDED);
-    assert_eq!(taken(&ledger, codex(300_000, 5, "b")), AMENDED);
+    assert_eq!(recorded_by(&ledger, codex(300, 5, "a")), RECORDED);
+    assert_eq!(recorded_by(&ledger, codex(300, 6, "b")), RECORDED);
+    assert_eq!(recorded_by(&ledger, codex(300_001, 5, "b")), RECORDED);
+    assert_eq!(recorded_by(&ledger, codex(300_000, 5, "b")), AMENDED);
     assert!(ledger.verify().unwrap().ok);
 }
 
@@ -76,15 +76,15 @@ fn a_failed_call_used_nothing_and_an_unknown_one_is_told_of() {
         ("input_token_count", 0.into()),
         ("output_token_count", 0.into()),
     ]);
-    let failed = told(&json!({"timeUnixNano": "1780308000000000000", "attributes": failed}));
+    let failed = sent(&json!({"timeUnixNano": "1780308000000000000", "attributes": failed}));
     assert_eq!((failed.calls(), failed.unread.len()), (0, 0));
     let nothing = attributes(&[("event.name", "gemini_cli.api_response".into())]);
-    let nothing = told(&json!({"timeUnixNano": "1780308000000000000", "attributes": nothing}));
+    let nothing = sent(&json!({"timeUnixNano": "1780308000000000000", "attributes": nothing}));
     assert_eq!(nothing.unread, ["`gemini_cli.api_response` without token counts"]);
     let mut timeless = codex(0, 5, "a");
-    timeless.found.clear();
+    timeless.calls.clear();
     let of = attributes(&[("event.name", "codex.sse_event".into()), ("input_token_count", 5.into())]);
-    assert_eq!(told(&json!({ "attributes": of })).unread, ["`codex.sse_event` without a time"]);
+    assert_eq!(sent(&json!({ "attributes": of })).unread, ["`codex.sse_event` without a time"]);
 }
 
 #[test]
@@ -102,15 +102,15 @@ fn spans_of_one_request_and_its_log_are_one_call() {
         ])
     };
     let ledger = Ledger::in_memory().unwrap();
-    let log = told(&json!({"timeUnixNano": "1780308000000000000", "attributes": of("claude_code.api_request")}));
-    assert_eq!(taken(&ledger, log), RECORDED);
+    let log = sent(&json!({"timeUnixNano": "1780308000000000000", "attributes": of("claude_code.api_request")}));
+    assert_eq!(recorded_by(&ledger, log), RECORDED);
     let span = json!({"resourceSpans": [{"scopeSpans": [{"spans": [{
         "traceId": "5b8efff798038103d269b633813fc60c", "spanId": "eee19b7ec3c1b174", "name": "claude_code.llm_request",
         "startTimeUnixNano": "1780307999000000000", "endTimeUnixNano": "1780308000000000000",
         "attributes": of("x"),
     }]}]}]});
     let span = Telemetry::of_spans(&serde_json::from_value(span).unwrap());
-    assert_eq!(taken(&ledger, span), KNOWN);
+    assert_eq!(recorded_by(&ledger, span), KNOWN);
     let line = ledger.event(1).unwrap().to_line().unwrap();
     assert!(line.contains(r#""cost":"0.1""#), "{line}");
 }

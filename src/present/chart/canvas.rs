@@ -1,6 +1,6 @@
 //! Figures as marks on a canvas, which files of several formats show.
 
-use super::figure::{Figure, Panel, Shape, Unit};
+use super::figure::{Figure, FigureShape, Panel, Unit};
 use super::text::ending;
 
 /// Colours of series that are distinguishable in light and dark, also with colour blindness (Okabe and Ito).
@@ -73,10 +73,10 @@ pub(super) struct Canvas {
 pub(super) fn drawn(figure: &Figure) -> Canvas {
     let mut canvas = Canvas::default();
     match &figure.shape {
-        Shape::Stacked { columns, series, values } => stacked(&mut canvas, figure.unit, columns, series, values),
-        Shape::Matrix { rows, columns, values } => matrix(&mut canvas, figure.unit, rows, columns, values),
-        Shape::Bars { rows } => bars(&mut canvas, figure.unit, rows),
-        Shape::Use { panels, columns } => {
+        FigureShape::Stacked { columns, series, values } => stacked(&mut canvas, figure.unit, columns, series, values),
+        FigureShape::Matrix { rows, columns, values } => matrix(&mut canvas, figure.unit, rows, columns, values),
+        FigureShape::Bars { rows } => bars(&mut canvas, figure.unit, rows),
+        FigureShape::Use { panels, columns } => {
             for (number, panel) in panels.iter().enumerate() {
                 window_use(&mut canvas, panel, columns, TOP + number as f64 * (PANEL + 66.0));
             }

@@ -71,11 +71,11 @@ impl Unit {
 pub(crate) struct Figure {
     pub title: String,
     pub unit: Unit,
-    pub shape: Shape,
+    pub shape: FigureShape,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Shape {
+pub(crate) enum FigureShape {
     /// One column per time, divided into series: `values[series][column]`.
     Stacked { columns: Vec<String>, series: Vec<String>, values: Vec<Vec<u128>> },
     /// One shade per pair: `values[row][column]`.
@@ -127,7 +127,7 @@ impl Figure {
             }
         };
         let title = match &shape {
-            Shape::Matrix { .. } if keys.len() == 1 => format!("{} by weekday and hour", unit.name()),
+            FigureShape::Matrix { .. } if keys.len() == 1 => format!("{} by weekday and hour", unit.name()),
             _ => format!("{} by {}", unit.name(), keys.join(" and ")),
         };
         Ok(Self { title, unit, shape })
@@ -185,7 +185,7 @@ fn add(values: &mut [Vec<u128>], row: Option<usize>, column: Option<usize>, valu
     }
 }
 
-fn stacked(table: &ReportTable, unit: Unit, time: usize, name: Option<usize>) -> Result<Shape> {
+fn stacked(table: &ReportTable, unit: Unit, time: usize, name: Option<usize>) -> Result<FigureShape> {
     let mut columns: Vec<String> = table.rows.iter().map(|row| label(&row.keys, time)).collect();
     columns.sort_unstable();
     columns.dedup();
@@ -208,7 +208,7 @@ fn stacked(table: &ReportTable, unit: Unit, time: usize, name: Option<usize>) ->
         let column = columns.binary_search(&label(&row.keys, time)).ok();
         add(&mut values, series, column, unit.value(&row.usage));
     }
-    Ok(Shape::Stacked { columns, series: index.names, values })
+    Ok(FigureShape::Stacked { columns, series: index.names, values })
 }
 
 /// Returns every day from the first to the last, including days without a call.
@@ -222,7 +222,7 @@ fn every_day(days: Vec<String>) -> Result<Vec<String>> {
     Ok(days.map(|day| day.to_string()).collect())
 }
 
-fn weekday_by_hour(table: &ReportTable, unit: Unit) -> Result<Shape> {
+fn weekday_by_hour(table: &ReportTable, unit: Unit) -> Result<FigureShape> {
     let mut values = vec![vec![0; 24]; WEEKDAYS.len()];
     for row in &table.rows {
         let text = label(&row.keys, 0);
@@ -232,20 +232,20 @@ fn weekday_by_hour(table: &ReportTable, unit: Unit) -> Result<Shape> {
         add(&mut values, weekday, text.get(11..13).and_then(|hour| hour.parse().ok()), unit.value(&row.usage));
     }
     let rows = WEEKDAYS.map(str::to_owned).to_vec();
-    Ok(Shape::Matrix { rows, columns: (0..24).map(|hour| format!("{hour:02}")).collect(), values })
+    Ok(FigureShape::Matrix { rows, columns: (0..24).map(|hour| format!("{hour:02}")).collect(), values })
 }
 
-fn matrix(table: &ReportTable, unit: Unit) -> Shape {
+fn matrix(table: &ReportTable, unit: Unit) -> FigureShape {
     let (rows, columns) = (Index::new(table, unit, 0, LINES), Index::new(table, unit, 1, LINES));
     let mut values = vec![vec![0; columns.names.len()]; rows.names.len()];
     for row in &table.rows {
         let (row_at, column) = (rows.of(&label(&row.keys, 0)), columns.of(&label(&row.keys, 1)));
         add(&mut values, row_at, column, unit.value(&row.usage));
     }
-    Shape::Matrix { rows: rows.names, columns: columns.names, values }
+    FigureShape::Matrix { rows: rows.names, columns: columns.names, values }
 }
 
-fn bars(table: &ReportTable, unit: Unit) -> Shape {
+fn bars(table: &ReportTable, unit: Unit) -> FigureShape {
     let index = Index::new(table, unit, 0, LINES);
     let mut sums = vec![0; index.names.len()];
     for row in &table.rows {
@@ -253,5 +253,5 @@ fn bars(table: &ReportTable, unit: Unit) -> Shape {
             *sum += unit.value(&row.usage);
         }
     }
-    Shape::Bars { rows: index.names.into_iter().zip(sums).collect() }
+    FigureShape::Bars { rows: index.names.into_iter().zip(sums).collect() }
 }

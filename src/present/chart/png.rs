@@ -206,12 +206,13 @@ fn rgb(colour: &str) -> Result<[u8; 3]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::present::chart::figure::{Shape, Unit};
+    use crate::present::chart::figure::{FigureShape, Unit};
 
     #[test]
     fn a_figure_is_a_file_with_its_bars_and_labels() {
         let rows = vec![("acme".to_owned(), 100), ("a name outside of the font: 模型".to_owned(), 50)];
-        let figure = Figure { title: "tokens by project".to_owned(), unit: Unit::Tokens, shape: Shape::Bars { rows } };
+        let figure =
+            Figure { title: "tokens by project".to_owned(), unit: Unit::Tokens, shape: FigureShape::Bars { rows } };
         let file = png(&figure).unwrap();
         let mut reader = png::Decoder::new(std::io::Cursor::new(&file)).read_info().unwrap();
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];

@@ -60,11 +60,11 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::present::chart::figure::{Shape, Unit};
+    use crate::present::chart::figure::{FigureShape, Unit};
 
     #[test]
     fn names_cannot_break_the_file() {
-        let shape = Shape::Bars { rows: vec![("<script>\"&".to_owned(), 3)] };
+        let shape = FigureShape::Bars { rows: vec![("<script>\"&".to_owned(), 3)] };
         let drawn = svg(&Figure { title: "tokens by project".to_owned(), unit: Unit::Tokens, shape });
         assert!(drawn.contains("&lt;script&gt;&quot;&amp;") && !drawn.contains("<script"), "{drawn}");
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::figure::{Figure, Panel, Shape, Unit};
+use super::figure::{Figure, FigureShape, Panel, Unit};
 use crate::model::event::Percent;
 use crate::present::tint::tint;
 
@@ -17,15 +17,15 @@ const LABEL: usize = 28;
 pub(crate) fn text(figure: &Figure, width: usize, colours: bool) -> String {
     let mut out = format!("{}\n\n", figure.title);
     match &figure.shape {
-        Shape::Stacked { columns, series, values } => {
+        FigureShape::Stacked { columns, series, values } => {
             stacked(&mut out, figure.unit, columns, series, values, Area { width, colours });
         }
-        Shape::Matrix { rows, columns, values } => matrix(&mut out, figure.unit, rows, columns, values, width),
-        Shape::Bars { rows } => {
+        FigureShape::Matrix { rows, columns, values } => matrix(&mut out, figure.unit, rows, columns, values, width),
+        FigureShape::Bars { rows } => {
             let (names, sums): (Vec<String>, Vec<u128>) = rows.iter().cloned().unzip();
             stacked(&mut out, figure.unit, &names, &[], &[sums], Area { width, colours });
         }
-        Shape::Use { panels, columns } => {
+        FigureShape::Use { panels, columns } => {
             for panel in panels {
                 window_use(&mut out, panel, columns, Area { width, colours });
             }
@@ -168,8 +168,8 @@ pub(super) fn ending(text: &str, width: usize) -> String {
     if count <= width {
         return text.to_owned();
     }
-    let kept: String = text.chars().skip(count + 1 - width).collect();
-    format!("…{kept}")
+    let end: String = text.chars().skip(count + 1 - width).collect();
+    format!("…{end}")
 }
 
 #[cfg(test)]
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn series_are_stacked() {
-        let shape = Shape::Stacked {
+        let shape = FigureShape::Stacked {
             columns: vec!["2026-06-01".to_owned(), "2026-06-02".to_owned()],
             series: vec!["a".to_owned(), "b".to_owned()],
             values: vec![vec![30, 0], vec![10, 20]],

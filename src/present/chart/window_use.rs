@@ -1,6 +1,6 @@
 //! How full the windows of a provider account were over time, with limits and resets.
 
-use super::figure::{Figure, Panel, Shape, Unit};
+use super::figure::{Figure, FigureShape, Panel, Unit};
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::model::humanize::number::scaled;
@@ -42,7 +42,7 @@ pub(crate) fn window_use(
         return Ok(None);
     }
     let title = format!("window use of {}{name}", account.0);
-    Ok(Some(Figure { title, unit: Unit::Tokens, shape: Shape::Use { panels, columns } }))
+    Ok(Some(Figure { title, unit: Unit::Tokens, shape: FigureShape::Use { panels, columns } }))
 }
 
 impl Panel {
@@ -89,7 +89,7 @@ mod tests {
         }
         let snapshot = ledger.snapshot().unwrap();
         let figure = window_use(&snapshot, ("openai", None), (now, now.plus(9 * HOUR)), Zone::UTC).unwrap().unwrap();
-        let Shape::Use { panels, columns } = &figure.shape else { panic!("{figure:?}") };
+        let FigureShape::Use { panels, columns } = &figure.shape else { panic!("{figure:?}") };
         let session = &panels[0];
         assert_eq!((panels.len(), columns.len(), session.limit.as_deref()), (1, 180, Some("limit 1,000")));
         // 20 samples an hour: 30 %, then 70 %, nothing from five hours on, 10 % in the next window.

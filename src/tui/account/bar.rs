@@ -5,7 +5,7 @@ use ratatui::text::{Line, Span};
 use super::{AccountBlock, NAMES};
 use crate::model::event::Percent;
 use crate::model::time::Timestamp;
-use crate::present::bars::cells;
+use crate::present::bars::bar_cells;
 use crate::present::clock::duration;
 use crate::present::output::counted;
 use crate::present::tint::tint;
@@ -75,10 +75,10 @@ impl AccountBlock<'_> {
         let Some(percent) = percent else {
             return Line::from(format!("{name}unknown  {}{note}", self.reset(reset, room)));
         };
-        let (style, filled) = (self.theme.tint(tint(percent)), cells(percent, wide));
+        let (style, filled) = (self.theme.tint(tint(percent)), bar_cells(percent, wide));
         let mut line = Line::from(vec![Span::raw(name), Span::styled("█".repeat(filled), style)]);
         let end =
-            forecast.and_then(|told| told.percent_at_reset).map(|end| cells(end, wide).min(wide.saturating_sub(1)));
+            forecast.and_then(|told| told.percent_at_reset).map(|end| bar_cells(end, wide).min(wide.saturating_sub(1)));
         match end.and_then(|end| end.checked_sub(filled)).filter(|before| filled + before < wide) {
             Some(before) => {
                 let risk = forecast.is_some_and(|told| told.before_reset == Some(true));

@@ -92,8 +92,8 @@ impl ScreenState {
             let before = self.usage()?;
             Some(before.provider == usage.provider && before.account == usage.account)
         };
-        let found = view_model.status.providers.iter().position(|one| same(&one.usage) == Some(true));
-        self.selected = found.unwrap_or(0);
+        let selected = view_model.status.providers.iter().position(|one| same(&one.usage) == Some(true));
+        self.selected = selected.unwrap_or(0);
         self.view_model = view_model;
     }
 
@@ -112,7 +112,7 @@ impl ScreenState {
             None => self.plain(key.code),
             Some(Modal::Help) => None,
             Some(Modal::Reset) => match key.code {
-                KeyCode::Char('y' | 'Y') => self.say(WindowKind::Session, Percent::default()),
+                KeyCode::Char('y' | 'Y') => self.override_to(WindowKind::Session, Percent::default()),
                 KeyCode::Char('n' | 'N') | KeyCode::Esc => None,
                 _ => {
                     self.modal = Some(Modal::Reset);
@@ -183,7 +183,7 @@ impl ScreenState {
             KeyCode::Esc => return None,
             KeyCode::Enter => match modal_input(&text) {
                 KeyEntry::Cancelled => return None,
-                KeyEntry::Used(used) => return self.say(window, used),
+                KeyEntry::Used(used) => return self.override_to(window, used),
                 KeyEntry::Invalid => invalid = true,
             },
             KeyCode::Tab | KeyCode::BackTab => {
@@ -203,7 +203,7 @@ impl ScreenState {
         None
     }
 
-    fn say(&self, window: WindowKind, used: Percent) -> Option<Action> {
+    fn override_to(&self, window: WindowKind, used: Percent) -> Option<Action> {
         let usage = self.usage()?;
         let (provider, account) = (usage.provider.clone(), usage.account.clone());
         Some(Action::Override { provider, account, window, used })

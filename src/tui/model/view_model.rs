@@ -27,7 +27,7 @@ pub(crate) struct LogLine {
 
 /// The last action of an agent with a provider account.
 #[derive(Clone, Default)]
-pub(crate) struct Last {
+pub(crate) struct LastAction {
     /// The label `last_action`.
     pub action: Option<String>,
     pub duration_ms: Option<u64>,
@@ -64,7 +64,7 @@ pub(crate) struct ViewModel {
     pub obstacle: Option<String>,
     pub status: Status,
     /// One entry per provider account of the status.
-    pub last: Vec<Last>,
+    pub last: Vec<LastAction>,
     /// Providers with a colour.
     pub names: Vec<String>,
     /// Earliest first; the last one is today.
@@ -79,7 +79,7 @@ pub(crate) struct ViewModel {
 
 impl ViewModel {
     /// Reads a ledger. `days` is the range of the time line and of the days.
-    pub fn look(snapshot: &Snapshot<'_>, now: Timestamp, zone: Zone, days: u16) -> Result<Self> {
+    pub fn read(snapshot: &Snapshot<'_>, now: Timestamp, zone: Zone, days: u16) -> Result<Self> {
         let (status, position) = (costs::status(snapshot, now)?, snapshot.head()?.position);
         let events = events(snapshot, position)?;
         let mut last = Vec::new();
@@ -88,7 +88,7 @@ impl ViewModel {
         }
         let mut names = Vec::new();
         let mut name = |name: &str| {
-            if !names.iter().any(|known| known == name) {
+            if !names.iter().any(|other| other == name) {
                 names.push(name.to_owned());
             }
         };
@@ -104,20 +104,20 @@ impl ViewModel {
         for (provider, account) in status.providers.iter().map(account) {
             today.push(costs::used_today(snapshot, (&provider, account.as_deref()), zone, now)?);
         }
-        let told = |(position, event): &(Position, Event)| LogLine {
+        let to_line = |(position, event): &(Position, Event)| LogLine {
             position: *position,
             at: event.occurred_at,
             kind: event.payload.kind(),
             text: summary(&event.payload),
         };
-        let tail = events.iter().map(told).collect();
+        let tail = events.iter().map(to_line).collect();
         let past = snapshot.moment().is_some();
         Ok(Self { now, zone, position, past, obstacle: None, status, last, names, days, hours, today, tail })
     }
 
     /// Returns the index of a provider, which determines its colour.
     pub fn number(&self, provider: &str) -> usize {
-        self.names.iter().position(|known| known == provider).unwrap_or(self.names.len())
+        self.names.iter().position(|other| other == provider).unwrap_or(self.names.len())
     }
 }
 
@@ -142,7 +142,7 @@ fn last_of(
     events: &[(Position, Event)],
     provider: &str,
     account: Option<&str>,
-) -> Result<Last> {
+) -> Result<LastAction> {
     let mut records: Vec<_> = events
         .iter()
         .filter_map(|(position, event)| match &event.payload {
@@ -156,23 +156,23 @@ fn last_of(
     for (_, _, id, record) in records.into_iter().rev() {
         if !snapshot.is_void(id)? {
             let action = record.labels.get("last_action").filter(|action| !action.is_empty()).cloned();
-            return Ok(Last { action, duration_ms: record.duration_ms });
+            return Ok(LastAction { action, duration_ms: record.duration_ms });
         }
     }
-    Ok(Last::default())
+    Ok(LastAction::default())
 }
 
 fn by_day(snapshot: &Snapshot<'_>, now: Timestamp, zone: Zone, days: u16, names: &[String]) -> Result<Vec<DayUse>> {
     let today = zone.day(now);
     let first = today.checked_sub_days(Days::new(u64::from(days.max(1)) - 1)).unwrap_or(today);
     let dates = first.iter_days().take_while(|date| *date <= today);
-    let mut found: Vec<DayUse> = dates.map(|date| DayUse { date, tokens: vec![0; names.len()], usd: None }).collect();
+    let mut days: Vec<DayUse> = dates.map(|date| DayUse { date, tokens: vec![0; names.len()], usd: None }).collect();
     let since = zone.start_of_day(first);
     let report = Report::by(ReportKey::Day).and(ReportKey::Provider).tz(zone).since(since);
     for row in snapshot.report(&report)?.rows {
         let [Some(date), Some(provider)] = row.keys.as_slice() else { continue };
-        let day = found.iter_mut().find(|day| day.date.to_string() == *date);
-        let number = names.iter().position(|known| known == provider);
+        let day = days.iter_mut().find(|day| day.date.to_string() == *date);
+        let number = names.iter().position(|other| other == provider);
         let Some(day) = day else { continue };
         if let Some(usd) = row.usage.cost.usd {
             day.usd = Some(day.usd.unwrap_or_default().checked_add(usd)?);
@@ -183,26 +183,26 @@ fn by_day(snapshot: &Snapshot<'_>, now: Timestamp, zone: Zone, days: u16, names:
             *tokens = row.usage.tokens.total();
         }
     }
-    Ok(found)
+    Ok(days)
 }
 
 /// The tokens of each hour of UTC in which something was used.
 fn by_hour(snapshot: &Snapshot<'_>, since: Timestamp, now: Timestamp, names: &[String]) -> Result<Vec<HourUse>> {
     let report = Report::by(ReportKey::Hour).and(ReportKey::Provider).since(since).until(now.plus(1));
-    let mut found: Vec<HourUse> = Vec::new();
+    let mut days: Vec<HourUse> = Vec::new();
     for row in snapshot.report(&report.prices(Prices::none()))?.rows {
         let [Some(hour), Some(provider)] = row.keys.as_slice() else { continue };
         // The key of an hour is `2026-06-10T11`, in UTC here.
         let from: Timestamp = format!("{hour}:00:00Z").parse()?;
-        let Some(number) = names.iter().position(|known| known == provider) else { continue };
-        if found.last().is_none_or(|last| last.from != from) {
-            found.push(HourUse { from, tokens: vec![0; names.len()] });
+        let Some(number) = names.iter().position(|other| other == provider) else { continue };
+        if days.last().is_none_or(|last| last.from != from) {
+            days.push(HourUse { from, tokens: vec![0; names.len()] });
         }
-        if let Some(tokens) = found.last_mut().and_then(|hour| hour.tokens.get_mut(number)) {
+        if let Some(tokens) = days.last_mut().and_then(|hour| hour.tokens.get_mut(number)) {
             *tokens = row.usage.tokens.total();
         }
     }
-    Ok(found)
+    Ok(days)
 }
 
 /// The length of the entries of [`ViewModel::hours`], in milliseconds.

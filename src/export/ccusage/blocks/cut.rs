@@ -1,6 +1,6 @@
 use std::rc::Rc;
 
-use super::super::spent::Spent;
+use super::super::class_totals::ClassTotals;
 use crate::model::error::Result;
 use crate::model::time::{HOUR, Timestamp};
 
@@ -12,7 +12,7 @@ pub(super) const LENGTH: i64 = 5 * HOUR;
 pub(super) struct BlockCall {
     pub at: Timestamp,
     pub model: Rc<str>,
-    pub spent: Spent,
+    pub totals: ClassTotals,
 }
 
 /// A block of calls, or a gap between two blocks.
@@ -25,7 +25,7 @@ pub(super) struct SessionBlock {
     /// Its last call.
     pub last: Option<Timestamp>,
     pub calls: usize,
-    pub spent: Spent,
+    pub totals: ClassTotals,
     /// Models in the order of their first use.
     pub models: Vec<Rc<str>>,
 }
@@ -61,14 +61,14 @@ pub(super) fn cut(mut calls: Vec<BlockCall>) -> Result<Vec<SessionBlock>> {
 
 impl SessionBlock {
     fn new(start: Timestamp, end: Timestamp) -> Self {
-        Self { start, end, first: None, last: None, calls: 0, spent: Spent::default(), models: Vec::new() }
+        Self { start, end, first: None, last: None, calls: 0, totals: ClassTotals::default(), models: Vec::new() }
     }
 
     fn take(&mut self, call: &BlockCall) -> Result<()> {
         self.first = self.first.or(Some(call.at));
         self.last = Some(call.at);
         self.calls += 1;
-        self.spent.add(&call.spent)?;
+        self.totals.add(&call.totals)?;
         if !self.models.contains(&call.model) {
             self.models.push(Rc::clone(&call.model));
         }
@@ -101,7 +101,7 @@ mod tests {
     }
 
     fn blocks(times: &[&str]) -> Vec<SessionBlock> {
-        let call = |text: &&str| BlockCall { at: at(text), model: "m".into(), spent: Spent::default() };
+        let call = |text: &&str| BlockCall { at: at(text), model: "m".into(), totals: ClassTotals::default() };
         cut(times.iter().map(call).collect()).unwrap()
     }
 

@@ -46,11 +46,11 @@ impl BurnRate {
     pub fn of(block: &SessionBlock, costs: bool) -> Result<Option<Self>> {
         let Some(span) = span(block) else { return Ok(None) };
         let rate = |amount, millis| Ok::<_, Error>(Number(share(amount, millis, span)?.round_dp(DECIMALS)));
-        let spent = &block.spent;
+        let totals = &block.totals;
         Ok(Some(Self {
-            cost_per_hour: if costs { Some(rate(decimal(spent.cost)?, HOUR)?) } else { None },
-            tokens_per_minute: rate(spent.total().into(), MINUTE)?,
-            tokens_per_minute_for_indicator: rate(spent.input.saturating_add(spent.output).into(), MINUTE)?,
+            cost_per_hour: if costs { Some(rate(decimal(totals.cost)?, HOUR)?) } else { None },
+            tokens_per_minute: rate(totals.total().into(), MINUTE)?,
+            tokens_per_minute_for_indicator: rate(totals.input.saturating_add(totals.output).into(), MINUTE)?,
         }))
     }
 }
@@ -67,8 +67,8 @@ impl Projection {
         };
         Ok(Self {
             remaining_minutes: remaining,
-            total_cost: options.costs.then(|| whole(decimal(block.spent.cost)?, 2)).transpose()?,
-            total_tokens: whole(block.spent.total().into(), 0)?,
+            total_cost: options.costs.then(|| whole(decimal(block.totals.cost)?, 2)).transpose()?,
+            total_tokens: whole(block.totals.total().into(), 0)?,
         })
     }
 }

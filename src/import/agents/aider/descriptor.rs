@@ -2,8 +2,8 @@
 //!
 //! Sources: the documentation of aider (`docs/more/analytics`, with a sample of the log) and its source (`aider/coders/base_coder.py`, `aider/analytics.py`).
 
-use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
-use crate::import::engine::places::Place;
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, StatedWhen};
+use crate::import::engine::log_places::LogPlace;
 
 use super::Aider;
 
@@ -11,11 +11,12 @@ use super::Aider;
 pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     name: "aider",
     aliases: &[],
-    places: &[Place::Home(&[".aider"]), Place::File("AIDER_ANALYTICS_LOG", &[Place::Home(&[""])])],
+    places: &[LogPlace::Home(&[".aider"]), LogPlace::File("AIDER_ANALYTICS_LOG", &[LogPlace::Home(&[""])])],
     source: &Aider,
     retention: Retention::Kept,
-    counters: Counters { omits_zeros: false, cache_read: Stated::Sometimes, cache_write: Stated::Sometimes },
+    counters: Counters { omits_zeros: false, cache_read: StatedWhen::Sometimes, cache_write: StatedWhen::Sometimes },
     unlogged: &["the calls of sessions without `--analytics-log`: the history of a chat has rounded counts only"],
+    feeds: &[],
     overlap: Overlap::ByKeys,
     telemetry: None,
     ccusage: None,

@@ -1,8 +1,8 @@
 //! The descriptor of Amp.
 
 use crate::export::CcusageAgent;
-use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
-use crate::import::engine::places::Place;
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, StatedWhen};
+use crate::import::engine::log_places::LogPlace;
 
 use super::Amp;
 
@@ -10,11 +10,12 @@ use super::Amp;
 pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     name: "amp",
     aliases: &["ampcode"],
-    places: &[Place::Data(&["amp/threads"]), Place::Listed("AMP_DATA_DIR", &["threads"])],
+    places: &[LogPlace::Data(&["amp/threads"]), LogPlace::Listed("AMP_DATA_DIR", &["threads"])],
     source: &Amp,
     retention: Retention::Kept,
-    counters: Counters { omits_zeros: false, cache_read: Stated::Sometimes, cache_write: Stated::Sometimes },
+    counters: Counters { omits_zeros: false, cache_read: StatedWhen::Sometimes, cache_write: StatedWhen::Sometimes },
     unlogged: &[],
+    feeds: &[],
     overlap: Overlap::ByKeys,
     telemetry: None,
     ccusage: Some(CcusageAgent::new("amp", "amp").without_activity()),

@@ -80,7 +80,7 @@ struct AmpReading<'t> {
     thread: &'t str,
     project: Option<String>,
     answers: Vec<&'t Value>,
-    found: Vec<ParsedCall>,
+    calls: Vec<ParsedCall>,
     skipped: Vec<(u64, String)>,
     tally: SkipTally,
 }
@@ -94,7 +94,7 @@ impl<'t> AmpReading<'t> {
             thread: id,
             project: tree.map(|uri| uri.strip_prefix("file://").unwrap_or(uri).to_owned()),
             answers: messages.into_iter().flatten().filter(answer).collect(),
-            found: Vec::new(),
+            calls: Vec::new(),
             skipped: Vec::new(),
             tally: SkipTally::default(),
         }
@@ -104,8 +104,8 @@ impl<'t> AmpReading<'t> {
     fn ledger(&mut self, events: &[Value]) {
         let mut named = BTreeSet::new();
         for (at, event) in events.iter().enumerate() {
-            let told = self.event(event, &mut named);
-            self.keep(at as u64 + 1, told);
+            let result = self.event(event, &mut named);
+            self.add_result(at as u64 + 1, result);
         }
         let begun = events.iter().filter_map(|event| fields::time(event.get("timestamp"))).min();
         self.messages(&named, begun);
@@ -166,8 +166,8 @@ impl<'t> AmpReading<'t> {
                 continue;
             }
             let key = id.map_or_else(|| format!("answer/{at}"), |id| format!("message/{id}"));
-            let told = self.answer(usage, answer, when, &key);
-            self.keep(at as u64 + 1, told);
+            let result = self.answer(usage, answer, when, &key);
+            self.add_result(at as u64 + 1, result);
         }
     }
 
@@ -199,9 +199,10 @@ impl<'t> AmpReading<'t> {
         counts: &Value,
     ) -> Result<Option<ParsedCall>, String> {
         if logged.is_nothing() {
-            let is_told = |name| fields::count(counts, name).is_ok_and(|total| total.is_some_and(|total| total > 0));
+            let has_reported =
+                |name| fields::count(counts, name).is_ok_and(|total| total.is_some_and(|total| total > 0));
             // A total alone cannot be split into input and output, which have different prices.
-            self.tally.add(if ["total", "totalTokens"].into_iter().any(is_told) {
+            self.tally.add(if ["total", "totalTokens"].into_iter().any(has_reported) {
                 "calls that tell a total, and not how much of it is input or output"
             } else {
                 "calls without token counts"
@@ -219,18 +220,18 @@ impl<'t> AmpReading<'t> {
         fields::checked(at, record).map(Some)
     }
 
-    fn keep(&mut self, at: u64, told: Result<Option<ParsedCall>, String>) {
-        match told {
-            Ok(found) => self.found.extend(found),
+    fn add_result(&mut self, at: u64, result: Result<Option<ParsedCall>, String>) {
+        match result {
+            Ok(call) => self.calls.extend(call),
             Err(why) => self.skipped.push((at, why)),
         }
     }
 
     fn done(mut self, created: Option<Timestamp>) -> Document {
         self.skipped.extend(self.tally.skipped());
-        let first = self.found.iter().map(|found| found.at).min();
+        let first = self.calls.iter().map(|call| call.at).min();
         Document {
-            found: self.found,
+            calls: self.calls,
             skipped: self.skipped,
             conversation: Some(self.thread.to_owned()),
             began: created.into_iter().chain(first).min(),

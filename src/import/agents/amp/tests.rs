@@ -8,7 +8,7 @@ fn read(thread: &Value) -> Document {
 }
 
 fn counts(document: &Document) -> Vec<[u64; 7]> {
-    document.found.iter().map(|found| found.record.tokens.counts()).collect()
+    document.calls.iter().map(|call| call.record.tokens.counts()).collect()
 }
 
 #[test]
@@ -26,7 +26,7 @@ fn the_ledger_tells_the_calls_and_the_messages_their_caches() {
                 "tokens": {"input": 500, "output": 9}, "toMessageId": 3}]}}));
     assert_eq!(counts(&document), [[10, 8000, 0, 0, 900, 70, 0], [100, 400, 0, 0, 0, 9, 0]]);
     assert!(document.skipped.is_empty());
-    let record = &document.found[0].record;
+    let record = &document.calls[0].record;
     assert_eq!((&*record.provider, record.keys[0].as_str(), record.cost), ("amp", "amp/T-1/e1", None));
     assert_eq!(record.quality, Quality::Reported);
     assert_eq!(record.raw.as_ref().unwrap().get(), r#"{"input":10,"output":70}"#);
@@ -38,12 +38,12 @@ fn answers_count_where_there_is_no_ledger_or_from_before_it() {
     let messages = json!([{"role": "assistant", "messageId": 1, "usage": usage(10)},
         {"role": "assistant", "messageId": 2, "usage": usage(30)}, {"role": "assistant", "usage": {"model": "m"}}]);
     let document = read(&json!({"id": "T-1", "messages": messages}));
-    assert_eq!(document.found.len(), 2);
+    assert_eq!(document.calls.len(), 2);
     assert_eq!(document.skipped, [(3, "unknown shape: a usage without a timestamp".to_owned())]);
     let event = json!({"id": "e", "timestamp": "2026-11-23T10:20:00Z", "tokens": {"input": 5, "output": 5}});
     let document = read(&json!({"id": "T-1", "messages": messages, "usageLedger": {"events": [event]}}));
     assert_eq!(
-        document.found.iter().map(|found| found.record.keys[0].as_str()).collect::<Vec<_>>(),
+        document.calls.iter().map(|call| call.record.keys[0].as_str()).collect::<Vec<_>>(),
         ["amp/T-1/e", "amp/T-1/message/1"]
     );
     assert_eq!(document.skipped, [(0, "answers with a usage that no event of the ledger names: 2".to_owned())]);
@@ -62,7 +62,7 @@ fn what_is_not_known_is_named() {
     );
     let unsplit = read(&json!({"id": "T-1", "usageLedger": {"events": [{"timestamp": at, "tokens": {"total": 900}}]}}));
     let why = "calls that tell a total, and not how much of it is input or output: 1";
-    assert_eq!((unsplit.found.len(), unsplit.skipped), (0, vec![(0, why.to_owned())]));
+    assert_eq!((unsplit.calls.len(), unsplit.skipped), (0, vec![(0, why.to_owned())]));
     let whole = |thread: Value| {
         Amp.document(Path::new("T-1.json"), thread.to_string().as_bytes(), Zone::UTC, None).unwrap_err().to_string()
     };

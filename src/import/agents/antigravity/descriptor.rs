@@ -3,8 +3,8 @@
 //! Sources: the readers of ccusage (`rust/adapters/antigravity`) and of tokscale (`sessions/antigravity_cli.rs`).
 
 use crate::export::CcusageAgent;
-use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
-use crate::import::engine::places::Place;
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, StatedWhen};
+use crate::import::engine::log_places::LogPlace;
 
 use super::Antigravity;
 
@@ -13,19 +13,20 @@ pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     name: "antigravity",
     aliases: &["antigravity-cli"],
     places: &[
-        Place::Home(&[
+        LogPlace::Home(&[
             ".gemini/antigravity",
             ".gemini/antigravity-cli",
             ".gemini/antigravity-ide",
             ".gemini/antigravity-backup",
         ]),
-        Place::Config(&["Antigravity", "Antigravity IDE"]),
-        Place::Listed("ANTIGRAVITY_DATA_DIR", &[""]),
+        LogPlace::Config(&["Antigravity", "Antigravity IDE"]),
+        LogPlace::Listed("ANTIGRAVITY_DATA_DIR", &[""]),
     ],
     source: &Antigravity,
     retention: Retention::Kept,
-    counters: Counters { omits_zeros: true, cache_read: Stated::Sometimes, cache_write: Stated::Sometimes },
+    counters: Counters { omits_zeros: true, cache_read: StatedWhen::Sometimes, cache_write: StatedWhen::Sometimes },
     unlogged: &[],
+    feeds: &[],
     overlap: Overlap::ByKeys,
     telemetry: None,
     ccusage: Some(CcusageAgent::new("antigravity", "antigravity")),

@@ -110,7 +110,7 @@ impl DatabaseLog for Antigravity {
                     Err(_) => Err("unknown shape: a row that is no message".to_owned()),
                 };
                 match read {
-                    Ok(found) => document.found.extend(found),
+                    Ok(found) => document.calls.extend(found),
                     Err(why) => document.skipped.push((place, why)),
                 }
                 Ok(Next::Row)

@@ -54,14 +54,14 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let package = home.path().join("AppData/Local/Packages/Claude_pzs8sxrjxfjjc");
         fs::create_dir_all(&package).unwrap();
-        let found = DESCRIPTOR.roots(home.path());
+        let roots = DESCRIPTOR.roots(home.path());
         for place in [
             "Library/Application Support/Claude",
             "AppData/Roaming/Claude",
             ".config/Claude",
             "AppData/Local/Packages/Claude_pzs8sxrjxfjjc/LocalCache/Roaming/Claude",
         ] {
-            assert!(found.contains(&home.path().join(place).join(SESSIONS)), "{place}");
+            assert!(roots.contains(&home.path().join(place).join(SESSIONS)), "{place}");
         }
         let variable = |name: &str| (name == "APPDATA").then(|| "/r".to_owned());
         assert_eq!(DESCRIPTOR.configured(&variable), [Path::new("/r/Claude").join(SESSIONS)]);

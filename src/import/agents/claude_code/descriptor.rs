@@ -5,9 +5,9 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::export::CcusageAgent;
-use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
-use crate::import::engine::places::Place;
-use crate::import::engine::telemetry_words::{CallWords, MetricWords, SumWords, TelemetryWords};
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, StatedWhen};
+use crate::import::engine::log_places::LogPlace;
+use crate::import::engine::telemetry_vocabulary::{CallNames, MetricNames, SumNames, TelemetryVocabulary};
 
 use super::{ClaudeCode, cowork};
 
@@ -19,30 +19,31 @@ pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     name: "claude-code",
     aliases: &["claude", "claude_code", "claude-acp"],
     places: &[
-        Place::Home(&[".claude/projects", ".config/claude/projects"]),
-        Place::Config(&[COWORK]),
-        Place::Package("Claude_", &[COWORK]),
-        Place::Listed("CLAUDE_CONFIG_DIR", &["projects"]),
-        Place::Named("XDG_CONFIG_HOME", &["claude/projects"]),
+        LogPlace::Home(&[".claude/projects", ".config/claude/projects"]),
+        LogPlace::Config(&[COWORK]),
+        LogPlace::Package("Claude_", &[COWORK]),
+        LogPlace::Listed("CLAUDE_CONFIG_DIR", &["projects"]),
+        LogPlace::Named("XDG_CONFIG_HOME", &["claude/projects"]),
     ],
     source: &ClaudeCode,
     retention: Retention::BySettings(kept_days),
     counters: Counters {
         omits_zeros: false,
         // Servers of other providers may state no cache.
-        cache_read: Stated::By("anthropic"),
-        cache_write: Stated::By("anthropic"),
+        cache_read: StatedWhen::By("anthropic"),
+        cache_write: StatedWhen::By("anthropic"),
     },
     unlogged: &["the call that compacts a conversation"],
+    feeds: &[],
     overlap: Overlap::Apart,
     telemetry: Some(&TELEMETRY),
     ccusage: Some(CcusageAgent::new("claude-code", "claude").with_projects(project)),
 };
 
-static TELEMETRY: TelemetryWords = TelemetryWords {
+static TELEMETRY: TelemetryVocabulary = TelemetryVocabulary {
     service: Some("claude-code"),
     prefixes: &["claude_code."],
-    calls: Some(CallWords {
+    calls: Some(CallNames {
         events: &["claude_code.api_request"],
         short_events: &["api_request"],
         // Without the request's id, nothing distinguishes it from the log record of the same call.
@@ -65,14 +66,14 @@ static TELEMETRY: TelemetryWords = TelemetryWords {
         answered_tier: None,
         purposes: &["query_source", "purpose"],
     }),
-    metric: Some(MetricWords {
+    metric: Some(MetricNames {
         name: "claude_code.token.usage",
         kind: "type",
         summed: &["input", "output", "cacheRead", "cacheCreation"],
         parts: &[],
     }),
-    served: None,
-    sums: SumWords { events: &["subagent_completed", "compaction"], attributes: &[], spans: false },
+    vendor: None,
+    sums: SumNames { events: &["subagent_completed", "compaction"], attributes: &[], spans: false },
 };
 
 /// The setting `cleanupPeriodDays`; the default is 30 days.

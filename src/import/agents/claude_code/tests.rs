@@ -12,15 +12,15 @@ fn parser() -> Box<dyn LineParser> {
     ClaudeCode.parser(Path::new("/home/dev/.claude/projects/-work/s1.jsonl"), None, Zone::UTC).unwrap()
 }
 
-fn found(lines: &[String]) -> Vec<ParsedCall> {
+fn parse(lines: &[String]) -> Vec<ParsedCall> {
     let mut parser = parser();
     for line in lines {
         parser.line(line.as_bytes()).unwrap();
     }
     let pending = parser.pending();
-    let found = parser.take();
-    assert_eq!((found.len(), parser.pending()), (pending, 0));
-    found
+    let calls = parser.take();
+    assert_eq!((calls.len(), parser.pending()), (pending, 0));
+    calls
 }
 
 fn refused(line: &str) -> String {
@@ -45,7 +45,7 @@ fn line(second: u32, message: &str, request: &str, usage: &str) -> String {
 
 #[test]
 fn of_the_lines_of_a_message_the_largest_counts_at_the_earliest_time() {
-    let all = found(&[
+    let all = parse(&[
         line(5, "m1", "r1", &usage(1)),
         line(7, "m2", "r2", &usage(9)),
         line(6, "m1", "r1", &usage(50)).replace("claude-opus-4-6", "claude-sonnet-4-6"),
@@ -75,30 +75,30 @@ fn of_the_lines_of_a_message_the_largest_counts_at_the_earliest_time() {
 
 #[test]
 fn counts_are_told_by_the_first_line_with_the_largest_total() {
-    let told = |lines: &[String]| found(lines)[0].record.counted_at.map(|at| at.to_string());
+    let counted_at_of_first = |lines: &[String]| parse(lines)[0].record.counted_at.map(|at| at.to_string());
     let lines = [line(4, "m1", "r1", &usage(1)), line(6, "m1", "r1", &usage(50)), line(8, "m1", "r1", &usage(50))];
-    assert_eq!(told(&lines).as_deref(), Some("2026-06-01T10:00:06.000Z"));
+    assert_eq!(counted_at_of_first(&lines).as_deref(), Some("2026-06-01T10:00:06.000Z"));
     let other = usage(50).replace("standard", "priority"); // says another thing, of as many tokens
     let unordered = [line(9, "m1", "r1", &usage(50)), lines[0].clone(), line(7, "m1", "r1", &other)];
-    assert_eq!(told(&unordered).as_deref(), Some("2026-06-01T10:00:07.000Z"));
-    assert_eq!(told(&lines[1..]), None);
-    assert_eq!(told(&lines[..1]), None);
+    assert_eq!(counted_at_of_first(&unordered).as_deref(), Some("2026-06-01T10:00:07.000Z"));
+    assert_eq!(counted_at_of_first(&lines[1..]), None);
+    assert_eq!(counted_at_of_first(&lines[..1]), None);
 }
 
 #[test]
 fn a_replay_under_another_request_is_the_same_call() {
     let replay = line(9, "m1", "r2", &usage(9)).replace("\"isSidechain\":false", "\"isSidechain\":true");
-    let all = found(&[line(5, "m1", "r1", &usage(9)), replay.clone()]);
+    let all = parse(&[line(5, "m1", "r1", &usage(9)), replay.clone()]);
     assert_eq!(all.len(), 1);
     assert_eq!(all[0].record.keys, ["m1", "r1", "r2"]);
     assert!(all[0].record.labels.is_empty());
-    assert_eq!(found(&[replay])[0].record.labels["sidechain"], "true");
+    assert_eq!(parse(&[replay])[0].record.labels["sidechain"], "true");
 }
 
 #[test]
 fn usage_that_is_a_copy_does_not_count() {
     let answer = line(5, "m1", "r1", &usage(9));
-    let all = found(&[
+    let all = parse(&[
         format!(r#"{{"type":"progress","data":{{"message":{answer}}},"timestamp":"2026-06-01T10:00:00Z"}}"#),
         format!(r#"{{"data":{{"message":{answer}}},"type":"progress","timestamp":"2026-06-01T10:00:00Z"}}"#),
         format!(r#"{{"type":"user","message":{{"role":"user"}},"toolUseResult":{{"usage":{}}}}}"#, usage(7)),
@@ -116,7 +116,7 @@ fn nulls_do_not_hide_a_call() {
         .replace("\"r1\"", "null")
         .replace("\"isSidechain\":false", "\"isSidechain\":null,\"costUSD\":null")
         .replace(r#"{"type":"text""#, r#"{"id":null,"model":null,"type":"text""#);
-    let all = found(&[nulls]);
+    let all = parse(&[nulls]);
     assert_eq!(all[0].record.keys, ["m1"]);
     assert_eq!(all[0].record.project, None);
     assert_eq!(all[0].record.cost, None);
@@ -125,7 +125,7 @@ fn nulls_do_not_hide_a_call() {
 #[test]
 fn the_cost_an_old_client_reported_is_kept_to_the_digit() {
     let old = line(5, "m1", "r1", &usage(9)).replace("\"uuid\"", "\"costUSD\":0.012345678901,\"uuid\"");
-    assert_eq!(found(&[old])[0].record.cost.unwrap().to_string(), "0.012345678901");
+    assert_eq!(parse(&[old])[0].record.cost.unwrap().to_string(), "0.012345678901");
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn an_export_without_types_counts() {
         r#"{{"timestamp":"2026-06-01T10:00:00Z","message":{{"id":"m1","model":"m","usage":{}}},"requestId":"r1"}}"#,
         usage(9)
     );
-    assert_eq!(found(&[bare])[0].record.keys, ["m1", "r1"]);
+    assert_eq!(parse(&[bare])[0].record.keys, ["m1", "r1"]);
 }
 
 #[test]
@@ -233,9 +233,9 @@ fn logs_are_looked_for_where_clients_put_them() {
     assert!(configured("").is_empty());
     let moved = |name: &str| (name == "XDG_CONFIG_HOME").then(|| "/x".to_owned());
     let cowork = Path::new("/x/Claude/local-agent-mode-sessions");
-    let found = DESCRIPTOR.configured(&moved);
-    assert_eq!(found.len(), 2);
-    assert!(found.contains(&Path::new("/x/claude/projects").to_owned()) && found.contains(&cowork.to_owned()));
+    let calls = DESCRIPTOR.configured(&moved);
+    assert_eq!(calls.len(), 2);
+    assert!(calls.contains(&Path::new("/x/claude/projects").to_owned()) && calls.contains(&cowork.to_owned()));
     assert_eq!(DESCRIPTOR.roots(Path::new("/h"))[0], Path::new("/h/.claude/projects"));
     assert!(ClaudeCode.wants(Path::new("a/agent-1.jsonl")));
     assert!(!ClaudeCode.wants(Path::new("a/agent-1.meta.json")));
@@ -266,8 +266,8 @@ fn a_real_client_s_logs_agree_with_the_server() {
         for line in fs::read(&log).unwrap().split(|byte| *byte == b'\n') {
             parser.line(line).unwrap();
         }
-        for found in parser.take() {
-            sums.insert(found.record.keys[0].clone(), found.record.tokens.counts());
+        for calls in parser.take() {
+            sums.insert(calls.record.keys[0].clone(), calls.record.tokens.counts());
         }
     }
     let truth = fs::read_to_string(fixtures.join("truth.jsonl")).unwrap();

@@ -78,7 +78,7 @@ impl CallOrigin {
 
 /// A call, with the data needed to compare further lines of the same call.
 struct LoggedCall {
-    found: ParsedCall,
+    parsed: ParsedCall,
     /// Time of the first line with this total.
     counted: Timestamp,
     total: u64,
@@ -141,21 +141,21 @@ impl LineParser for TranscriptParser {
         self.weigh_zeros(false);
         self.open_is_here = false;
         self.places.clear();
-        let mut found = Vec::with_capacity(self.calls.len());
-        for LoggedCall { found: mut call, counted, usage, nested, .. } in self.calls.drain(..) {
+        let mut calls = Vec::with_capacity(self.calls.len());
+        for LoggedCall { parsed: mut call, counted, usage, nested, .. } in self.calls.drain(..) {
             call.count_at(counted);
             for nested in nested {
                 // Cannot fail: this part of the usage object was parsed as JSON before.
                 let Ok(record) = nested.record(&call.record) else { continue };
                 let mut nested = ParsedCall { at: call.at, record }.counted(counted);
                 attribution::settle(&mut nested.record);
-                found.push(nested);
+                calls.push(nested);
             }
             call.record.raw = Some(Raw::read(usage));
             attribution::settle(&mut call.record);
-            found.push(call);
+            calls.push(call);
         }
-        found
+        calls
     }
 
     fn end(&mut self, settled: bool) -> Ending {
@@ -169,7 +169,7 @@ impl LineParser for TranscriptParser {
         }
     }
 
-    fn is_silent(&self) -> bool {
+    fn is_missing_usage(&self) -> bool {
         self.origin.zeros > 0
     }
 
@@ -299,7 +299,7 @@ impl TranscriptParser {
         let mut next = latest;
         while let Some(place) = next {
             let call = self.calls.get(place)?;
-            let keys = &call.found.record.keys;
+            let keys = &call.parsed.record.keys;
             let is_named = keys.first().is_some_and(|key| key == id);
             if is_named && (!only || keys.len() > 1 || call.span.includes(span)) {
                 return Some(place);
@@ -315,7 +315,7 @@ impl TranscriptParser {
         let zero = call.total == 0;
         let may_go_on = (only || zero) && !call.span.ended;
         self.origin.open =
-            may_go_on.then(|| OpenAnswer { id: id.to_owned(), at: call.found.at, prompt: call.span.prompt, zero });
+            may_go_on.then(|| OpenAnswer { id: id.to_owned(), at: call.parsed.at, prompt: call.span.prompt, zero });
         (self.open_turn, self.open_is_here) = (self.turn, true);
     }
 
@@ -330,10 +330,10 @@ impl TranscriptParser {
     ) -> Result<(), String> {
         let at = span.first;
         let Some(call) = self.calls.get_mut(place) else { return Ok(()) };
-        call.found.at = call.found.at.min(at);
+        call.parsed.at = call.parsed.at.min(at);
         for id in ids.into_iter().flatten() {
-            if !call.found.record.keys.iter().any(|key| key == id) {
-                call.found.record.keys.push(id.to_owned());
+            if !call.parsed.record.keys.iter().any(|key| key == id) {
+                call.parsed.record.keys.push(id.to_owned());
             }
         }
         let before = call.span.prompt;
@@ -355,7 +355,7 @@ impl TranscriptParser {
             Ordering::Less => {}
             Ordering::Equal => call.counted = call.counted.min(at),
             Ordering::Greater => {
-                let (first, keys) = (call.found.at, std::mem::take(&mut call.found.record.keys));
+                let (first, keys) = (call.parsed.at, std::mem::take(&mut call.parsed.record.keys));
                 let (span, earlier) = (call.span, call.earlier);
                 let made = self.made(first, keys, line, message, counted, &usage);
                 if let Some(call) = self.calls.get_mut(place) {
@@ -424,7 +424,7 @@ impl TranscriptParser {
             record.labels.insert("sidechain".to_owned(), "true".to_owned());
         }
         LoggedCall {
-            found: ParsedCall { at, record },
+            parsed: ParsedCall { at, record },
             counted: at,
             total,
             usage: usage.to_owned(),

@@ -99,8 +99,8 @@ impl DocumentLog for Family {
 impl DatabaseLog for Family {
     fn database(&self, path: &Path, database: &Connection, resume: Option<&Value>) -> Result<Document, Refusal> {
         let mut document = opencode::Opencode.database(path, database, resume)?;
-        for found in &mut document.found {
-            found.record.agent = Some(self.name.to_owned());
+        for call in &mut document.calls {
+            call.record.agent = Some(self.name.to_owned());
         }
         Ok(document)
     }

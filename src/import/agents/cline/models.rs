@@ -27,7 +27,7 @@ pub(super) struct ModelHistory {
     /// Models with the time of their first use.
     used: Vec<(i64, NamedModel)>,
     /// Model names from the prompts, by time.
-    told: Vec<(Option<i64>, String)>,
+    in_prompts: Vec<(Option<i64>, String)>,
     project: Option<String>,
     /// Times of the requests.
     requests: Vec<i64>,
@@ -71,7 +71,7 @@ impl ModelHistory {
                 let text = block.get("text").and_then(Value::as_str).unwrap_or_default();
                 let Some((_, surroundings)) = text.rsplit_once("<environment_details>") else { continue };
                 if let Some(model) = between(surroundings, "<model>", "</model>") {
-                    self.told.push((ts, model));
+                    self.in_prompts.push((ts, model));
                 }
                 if self.project.is_none() {
                     self.project = between(surroundings, "Current Workspace Directory (", ") Files")
@@ -92,20 +92,20 @@ impl ModelHistory {
             named.provider.clone_from(&used.provider);
         }
         if named.model.is_none() {
-            named.model = self.counted_time(ts);
+            named.model = self.model_in_prompt(ts);
         }
         named
     }
 
     /// Returns the model name in the prompt of a request. The prompt precedes the next request.
-    fn counted_time(&self, ts: i64) -> Option<String> {
-        let (_, first) = self.told.first()?;
-        if self.told.iter().all(|(_, model)| model == first) {
+    fn model_in_prompt(&self, ts: i64) -> Option<String> {
+        let (_, first) = self.in_prompts.first()?;
+        if self.in_prompts.iter().all(|(_, model)| model == first) {
             return Some(first.clone());
         }
         let next = self.requests.iter().copied().filter(|other| *other > ts).min().unwrap_or(i64::MAX);
-        let told = self.told.iter().rev().find(|(at, _)| at.is_some_and(|at| at >= ts && at < next));
-        told.map(|(_, model)| model.clone())
+        let in_prompts = self.in_prompts.iter().rev().find(|(at, _)| at.is_some_and(|at| at >= ts && at < next));
+        in_prompts.map(|(_, model)| model.clone())
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) fn read(family: &Family, path: &Path, text: &[u8]) -> Result<Document
     for (at, message, mut logged) in answers {
         logged.cache_inside = inside;
         match made(family, &id, at, message, &about, logged) {
-            Ok(found) => document.found.push(found),
+            Ok(call) => document.calls.push(call),
             Err(why) => document.skipped.push((at as u64 + 1, why)),
         }
     }
@@ -99,7 +99,7 @@ fn made(
     record.project = fields::text(about, "workspace_root").or_else(|| fields::text(about, "cwd")).map(str::to_owned);
     let metrics = message.get("metrics").unwrap_or(&Value::Null);
     record.cost = fields::cost(metrics.get("cost"));
-    let told = COUNTS.iter().chain(&["cost"]);
-    record.raw = fields::raw(&told.filter_map(|name| Some((*name, metrics.get(*name)?.clone()))).collect());
+    let raw_fields = COUNTS.iter().chain(&["cost"]);
+    record.raw = fields::raw(&raw_fields.filter_map(|name| Some((*name, metrics.get(*name)?.clone()))).collect());
     fields::checked(at, record)
 }

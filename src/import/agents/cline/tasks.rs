@@ -32,7 +32,7 @@ const COUNTS: [&str; 4] = ["tokensIn", "tokensOut", "cacheWrites", "cacheReads"]
 type SeenTasks = BTreeMap<i64, [u64; 4]>;
 
 /// A request with counts.
-struct Request<'m> {
+struct TaskRequest<'m> {
     ts: i64,
     at: Timestamp,
     message: &'m Value,
@@ -60,7 +60,7 @@ pub(super) fn read(family: &Family, path: &Path, text: &[u8], resume: Option<&Va
     let inside = is_inside(open.map(|request| &request.logged));
     for (at, request) in requests.iter().enumerate() {
         match made(family, &task, request, &models, inside, &mut tally) {
-            Ok(found) => document.found.extend(found),
+            Ok(call) => document.calls.extend(call),
             Err(why) => document.skipped.push((at as u64 + 1, why)),
         }
     }
@@ -75,7 +75,7 @@ fn gather<'m>(
     messages: &'m [Value],
     skipped: &mut Vec<(u64, String)>,
     tally: &mut SkipTally,
-) -> Vec<Request<'m>> {
+) -> Vec<TaskRequest<'m>> {
     let mut requests = Vec::new();
     // A request whose counts are missing so far. They may follow in a separate message.
     let mut open: Option<&Value> = None;
@@ -140,7 +140,7 @@ fn request<'m>(
     message: &Value,
     from: &'m Value,
     role: Option<&'static str>,
-) -> Result<Option<Request<'m>>, String> {
+) -> Result<Option<TaskRequest<'m>>, String> {
     let text = message.get("text").and_then(Value::as_str).unwrap_or_default();
     if text.is_empty() && message.get("partial").is_some() {
         return Ok(None);
@@ -158,7 +158,7 @@ fn request<'m>(
     logged.cache_write = (COUNTS[2], written);
     logged.cache_read = (COUNTS[3], read);
     let at = fields::time(from.get("ts")).ok_or("unknown shape: a request without a time")?;
-    Ok(Some(Request { ts: at.millis(), at, message: from, text, logged, role }))
+    Ok(Some(TaskRequest { ts: at.millis(), at, message: from, text, logged, role }))
 }
 
 fn four(logged: &Logged) -> [u64; 4] {
@@ -168,8 +168,8 @@ fn four(logged: &Logged) -> [u64; 4] {
 
 /// Reduces new sums of deleted requests by what was imported before. A sum that an earlier reading saw is imported
 /// already.
-fn settle_deleted(requests: &mut Vec<Request<'_>>, before: &SeenTasks, seen: &SeenTasks, tally: &mut SkipTally) {
-    let is_new = |request: &Request<'_>| request.role == Some("deleted") && !before.contains_key(&request.ts);
+fn settle_deleted(requests: &mut Vec<TaskRequest<'_>>, before: &SeenTasks, seen: &SeenTasks, tally: &mut SkipTally) {
+    let is_new = |request: &TaskRequest<'_>| request.role == Some("deleted") && !before.contains_key(&request.ts);
     let Some(last) = requests.iter().rposition(is_new) else {
         requests.retain(|request| request.role != Some("deleted"));
         return;
@@ -218,14 +218,14 @@ fn added(mut all: [u64; 4], more: [u64; 4]) -> [u64; 4] {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Protocol {
     Inside,
-    Beside,
+    QuotaDocuments,
     Unclear,
 }
 
-fn protocol(family: &Family, request: &Request<'_>, models: &ModelHistory) -> Protocol {
+fn protocol(family: &Family, request: &TaskRequest<'_>, models: &ModelHistory) -> Protocol {
     if family.name == CLINE.name {
         let whose = models.of(request.ts, request.message).provider;
-        return if whose.as_deref() == Some("openai") { Protocol::Unclear } else { Protocol::Beside };
+        return if whose.as_deref() == Some("openai") { Protocol::Unclear } else { Protocol::QuotaDocuments };
     }
     match request.text.get("apiProtocol").and_then(Value::as_str) {
         Some("openai") => Protocol::Inside,
@@ -236,7 +236,7 @@ fn protocol(family: &Family, request: &Request<'_>, models: &ModelHistory) -> Pr
 fn made(
     family: &Family,
     task: &str,
-    request: &Request<'_>,
+    request: &TaskRequest<'_>,
     models: &ModelHistory,
     inside: bool,
     tally: &mut SkipTally,
@@ -250,7 +250,7 @@ fn made(
     let mut logged = request.logged;
     logged.cache_inside = match known {
         Protocol::Inside => true,
-        Protocol::Beside => false,
+        Protocol::QuotaDocuments => false,
         Protocol::Unclear => inside,
     };
     // These agents call every server with `OpenAI`'s API `openai`.
@@ -276,8 +276,9 @@ fn made(
         record.quality = Quality::Derived;
     } else {
         record.cost = fields::cost(request.text.get("cost"));
-        let told = COUNTS.iter().chain(&["cost", "apiProtocol"]);
-        record.raw = fields::raw(&told.filter_map(|name| Some((*name, request.text.get(*name)?.clone()))).collect());
+        let raw_fields = COUNTS.iter().chain(&["cost", "apiProtocol"]);
+        record.raw =
+            fields::raw(&raw_fields.filter_map(|name| Some((*name, request.text.get(*name)?.clone()))).collect());
     }
     fields::checked(request.at, record).map(Some)
 }

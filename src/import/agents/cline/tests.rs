@@ -29,13 +29,13 @@ impl Task {
     }
 }
 
-fn say(ts: i64, say: &str, text: &Value) -> Value {
+fn print_message(ts: i64, say: &str, text: &Value) -> Value {
     json!({"ts": 1_763_900_000_000 + ts, "type": "say", "say": say, "text": text.to_string()})
 }
 
 fn asked(ts: i64, input: u64, read: u64) -> Value {
     let text = json!({"request": "a secret", "tokensIn": input, "tokensOut": 7, "cacheWrites": 0, "cacheReads": read, "cost": 0.25});
-    say(ts, "api_req_started", &text)
+    print_message(ts, "api_req_started", &text)
 }
 
 fn protocol(mut request: Value, name: &str) -> Value {
@@ -46,7 +46,7 @@ fn protocol(mut request: Value, name: &str) -> Value {
 }
 
 fn counts(document: &Document) -> Vec<[u64; 7]> {
-    document.found.iter().map(|found| found.record.tokens.counts()).collect()
+    document.calls.iter().map(|call| call.record.tokens.counts()).collect()
 }
 
 #[test]
@@ -58,18 +58,18 @@ fn a_request_is_a_record_once_it_tells_counts() {
             {"ts": 1_763_900_000_005_i64, "model_id": "claude-sonnet-4-5", "model_provider_id": "anthropic", "mode": "act"},
             {"ts": 1_763_900_000_020_i64, "model_id": "gpt-5", "model_provider_id": "openai-native", "mode": "act"}]}),
     );
-    let mut told = asked(30, 5, 0);
-    told["modelInfo"] = json!({"modelId": "qwen3", "providerId": "ollama", "mode": "act"});
-    let making = say(40, "api_req_started", &json!({"request": "a secret"}));
-    let document = task.read(&CLINE, &json!([asked(10, 3, 900), asked(25, 50, 30), told, making]), None);
+    let mut named = asked(30, 5, 0);
+    named["modelInfo"] = json!({"modelId": "qwen3", "providerId": "ollama", "mode": "act"});
+    let making = print_message(40, "api_req_started", &json!({"request": "a secret"}));
+    let document = task.read(&CLINE, &json!([asked(10, 3, 900), asked(25, 50, 30), named, making]), None);
     assert_eq!(counts(&document), [[3, 900, 0, 0, 0, 7, 0], [50, 30, 0, 0, 0, 7, 0], [5, 0, 0, 0, 0, 7, 0]]);
-    let named = |at: usize| (&*document.found[at].record.provider, document.found[at].record.model.as_deref().unwrap());
+    let named = |at: usize| (&*document.calls[at].record.provider, document.calls[at].record.model.as_deref().unwrap());
     assert_eq!(
         [named(0), named(1), named(2)],
         [("anthropic", "claude-sonnet-4-5"), ("openai", "gpt-5"), ("ollama", "qwen3")]
     );
     assert!(document.skipped.is_empty());
-    let record = &document.found[0].record;
+    let record = &document.calls[0].record;
     assert_eq!(record.keys, ["cline/1763900000000/1763900000010"]);
     assert_eq!(
         (record.cost.unwrap().to_string().as_str(), record.conversation.as_deref()),
@@ -81,13 +81,13 @@ fn a_request_is_a_record_once_it_tells_counts() {
 #[test]
 fn what_tells_no_counts_is_counted_and_what_is_not_known_named() {
     let task = Task::new();
-    let none = say(10, "api_req_started", &json!({"request": "x", "tokensIn": 0, "tokensOut": 0, "cost": 0}));
-    let failed = say(20, "api_req_started", &json!({"request": "x"}));
+    let none = print_message(10, "api_req_started", &json!({"request": "x", "tokensIn": 0, "tokensOut": 0, "cost": 0}));
+    let failed = print_message(20, "api_req_started", &json!({"request": "x"}));
     let broken = json!({"ts": 1_763_900_000_030_i64, "type": "say", "say": "api_req_started", "text": "a secret"});
     let timeless = json!({"type": "say", "say": "api_req_started", "text": r#"{"tokensIn":1,"tokensOut":1}"#});
     let condensed = json!({"ts": 1, "type": "say", "say": "condense_context", "contextCondense": {"cost": 0.1}});
     let document = task.read(&CLINE, &json!([none, failed, asked(25, 1, 0), broken, timeless, condensed]), None);
-    assert_eq!(document.found.len(), 1);
+    assert_eq!(document.calls.len(), 1);
     assert_eq!(
         document.skipped,
         [
@@ -110,22 +110,22 @@ fn what_tells_no_counts_is_counted_and_what_is_not_known_named() {
 
 #[test]
 fn the_last_request_is_being_made_until_what_comes_behind_it() {
-    let made = say(10, "api_req_started", &json!({"request": "x"}));
-    let words = say(11, "text", &json!("a secret"));
+    let made = print_message(10, "api_req_started", &json!({"request": "x"}));
+    let words = print_message(11, "text", &json!("a secret"));
     let skipped = |behind: &Value| Task::new().read(&CLINE, &json!([made, words, behind]), None).skipped;
     assert_eq!(skipped(&words), []);
     let asked = json!({"ts": 1_763_900_000_012_i64, "type": "ask", "ask": "resume_task"});
-    for behind in [say(12, "completion_result", &json!("done")), asked] {
+    for behind in [print_message(12, "completion_result", &json!("done")), asked] {
         assert_eq!(skipped(&behind), [(0, "requests without token counts: 1".to_owned())], "{behind}");
     }
 }
 
 #[test]
 fn counts_of_the_oldest_logs_stand_in_a_message_of_their_own() {
-    let started = say(10, "api_req_started", &json!({"request": "x"}));
-    let finished = say(90, "api_req_finished", &json!({"tokensIn": 4, "tokensOut": 2, "cost": 0.1}));
+    let started = print_message(10, "api_req_started", &json!({"request": "x"}));
+    let finished = print_message(90, "api_req_finished", &json!({"tokensIn": 4, "tokensOut": 2, "cost": 0.1}));
     let document = Task::new().read(&CLINE, &json!([started, finished]), None);
-    assert_eq!(document.found[0].at.millis(), 1_763_900_000_010);
+    assert_eq!(document.calls[0].at.millis(), 1_763_900_000_010);
     assert_eq!((counts(&document), document.skipped.len()), (vec![[4, 0, 0, 0, 0, 2, 0]], 0));
 }
 
@@ -134,20 +134,20 @@ fn roo_code_says_by_protocol_and_by_all_requests_what_is_inside() {
     let of = |requests: &[Value]| Task::new().read(&ROO_CODE, &json!(requests), None);
     let openai = of(&[protocol(asked(10, 100, 60), "openai")]);
     assert_eq!(counts(&openai), [[40, 60, 0, 0, 0, 7, 0]]);
-    assert_eq!((openai.found[0].record.quality, &*openai.found[0].record.provider), (Quality::Reported, "roo-code"));
+    assert_eq!((openai.calls[0].record.quality, &*openai.calls[0].record.provider), (Quality::Reported, "roo-code"));
     // Older versions exclude the cache from the input, as the second request shows.
     let older = of(&[protocol(asked(10, 100, 60), "anthropic"), protocol(asked(20, 3, 90), "anthropic")]);
     assert_eq!(counts(&older), [[100, 60, 0, 0, 0, 7, 0], [3, 90, 0, 0, 0, 7, 0]]);
-    assert_eq!(older.found[0].record.quality, Quality::Reported);
+    assert_eq!(older.calls[0].record.quality, Quality::Reported);
     let newer = of(&[protocol(asked(10, 100, 60), "anthropic"), protocol(asked(20, 93, 90), "anthropic")]);
     assert_eq!(counts(&newer), [[40, 60, 0, 0, 0, 7, 0], [3, 90, 0, 0, 0, 7, 0]]);
-    assert_eq!(newer.found[0].record.quality, Quality::Derived);
-    assert!(newer.found[0].record.residual.as_ref().unwrap().contains("inside `tokensIn`"));
+    assert_eq!(newer.calls[0].record.quality, Quality::Derived);
+    assert!(newer.calls[0].record.residual.as_ref().unwrap().contains("inside `tokensIn`"));
 }
 
 #[test]
 fn what_the_model_was_told_names_it_unless_it_is_not_clear() {
-    let told = |ts: i64, model: &str| {
+    let environment = |ts: i64, model: &str| {
         let text =
             format!("<environment_details>\n# Current Workspace Directory (/w/acme) Files\n<model>{model}</model>");
         json!({"role": "user", "ts": 1_763_900_000_000 + ts, "content": [{"type": "text", "text": "a <model>lie</model>"},
@@ -155,19 +155,22 @@ fn what_the_model_was_told_names_it_unless_it_is_not_clear() {
     };
     let task = Task::new();
     let models = |document: &Document| {
-        document.found.iter().map(|found| found.record.model.clone().unwrap_or_default()).collect::<Vec<_>>()
+        document.calls.iter().map(|call| call.record.model.clone().unwrap_or_default()).collect::<Vec<_>>()
     };
     let requests = json!([asked(10, 1, 0), asked(20, 1, 0)]);
     assert_eq!(models(&task.read(&KILO_CODE, &requests, None)), ["", ""]);
-    task.beside("api_conversation_history.json", &json!([told(11, "a/m"), told(21, "a/m")]));
+    task.beside("api_conversation_history.json", &json!([environment(11, "a/m"), environment(21, "a/m")]));
     let document = task.read(&KILO_CODE, &requests, None);
     assert_eq!(
-        (models(&document), document.found[0].record.project.as_deref()),
+        (models(&document), document.calls[0].record.project.as_deref()),
         (vec!["a/m".into(), "a/m".to_owned()], Some("/w/acme"))
     );
-    task.beside("api_conversation_history.json", &json!([told(11, "a/m"), told(21, "b/m")]));
+    task.beside("api_conversation_history.json", &json!([environment(11, "a/m"), environment(21, "b/m")]));
     assert_eq!(models(&task.read(&KILO_CODE, &requests, None)), ["a/m", "b/m"]);
-    task.beside("api_conversation_history.json", &json!([told(11, "a/m"), told(12, "b/m"), told(31, "c")]));
+    task.beside(
+        "api_conversation_history.json",
+        &json!([environment(11, "a/m"), environment(12, "b/m"), environment(31, "c")]),
+    );
     assert_eq!(
         models(&task.read(&KILO_CODE, &json!([asked(10, 1, 0), asked(20, 1, 0), asked(30, 1, 0)]), None)),
         ["b/m", "", "c"]
@@ -178,7 +181,7 @@ fn what_the_model_was_told_names_it_unless_it_is_not_clear() {
 fn deleted_requests_count_but_those_that_were_imported_count_once() {
     let task = Task::new();
     let deleted = |ts: i64, input: u64, output: u64| {
-        say(
+        print_message(
             ts,
             "deleted_api_reqs",
             &json!({"tokensIn": input, "tokensOut": output, "cacheWrites": 0, "cacheReads": 0, "cost": 1}),
@@ -189,13 +192,13 @@ fn deleted_requests_count_but_those_that_were_imported_count_once() {
     let messages = json!([asked(10, 5, 0), deleted(50, 6 + 100, 7 + 30)]);
     let second = task.read(&CLINE, &messages, first.resume.as_ref());
     assert_eq!(counts(&second), [[5, 0, 0, 0, 0, 7, 0], [100, 0, 0, 0, 0, 30, 0]]);
-    let record = &second.found[1].record;
+    let record = &second.calls[1].record;
     assert_eq!((record.quality, &*record.labels["role"], record.cost), (Quality::Derived, "deleted", None));
     // It is not reported again, not even as part of a larger sum.
     let third = task.read(&CLINE, &messages, second.resume.as_ref());
     assert_eq!(counts(&third), [[5, 0, 0, 0, 0, 7, 0]]);
     let last = task.read(&CLINE, &json!([deleted(90, 5 + 106, 7 + 37)]), third.resume.as_ref());
-    assert!(last.found.is_empty() && last.skipped.is_empty());
+    assert!(last.calls.is_empty() && last.skipped.is_empty());
     // Without an earlier import only the sum is available.
     assert_eq!(counts(&task.read(&CLINE, &messages, None)), [[5, 0, 0, 0, 0, 7, 0], [106, 0, 0, 0, 0, 37, 0]]);
     let odd = task.read(&CLINE, &json!([deleted(90, 1, 1)]), third.resume.as_ref());
@@ -210,7 +213,7 @@ fn requests_through_claude_code_are_left_to_its_own_logs() {
     let mut request = asked(10, 5, 0);
     request["modelInfo"] = json!({"modelId": "sonnet", "providerId": "claude-code"});
     let document = Task::new().read(&CLINE, &json!([request]), None);
-    assert!(document.found.is_empty());
+    assert!(document.calls.is_empty());
     assert!(document.skipped[0].1.starts_with("requests made through Claude Code"));
 }
 
@@ -229,7 +232,7 @@ fn sessions_of_the_command_are_read_by_their_answers() {
     };
     let document = read(json!([{"role": "user"}, answer("a", 10, 40), {"role": "assistant", "content": "x"}]));
     assert_eq!(counts(&document), [[10, 40, 0, 0, 0, 4, 0]]);
-    let record = &document.found[0].record;
+    let record = &document.calls[0].record;
     assert_eq!(
         (&*record.provider, record.model.as_deref(), record.keys[0].as_str()),
         ("openrouter", Some("m"), "cline/s1/a")

@@ -62,7 +62,7 @@ impl DocumentLog for Codebuff {
             }
             let chat = Chat { id: chat, project, began };
             match chat.call(message, place, &mut tally) {
-                Ok(found) => document.found.extend(found),
+                Ok(found) => document.calls.extend(found),
                 Err(why) => document.skipped.push((place, why)),
             }
         }

@@ -21,31 +21,31 @@ const MAX_OPEN: usize = 4;
 pub(super) struct ThreadCalls {
     /// Calls that are recorded but not in the counter yet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    recorded: Vec<Open>,
+    recorded: Vec<OpenCall>,
     /// The last call in the counter, unless it was recorded too.
     #[serde(skip_serializing_if = "Option::is_none")]
-    counted: Option<Open>,
+    counted: Option<OpenCall>,
     #[serde(skip)]
-    found: Vec<ParsedCall>,
-    /// Index in `found` by key.
+    calls: Vec<ParsedCall>,
+    /// Index in `call` by key.
     #[serde(skip)]
     places: HashMap<String, usize>,
 }
 
 /// A call of which one side was read.
 #[derive(Serialize, Deserialize)]
-struct Open {
+struct OpenCall {
     used: Vector,
     at: Timestamp,
     keys: Vec<String>,
-    /// Its index in `found`, until it is emitted.
+    /// Its index in `call`, until it is emitted.
     #[serde(skip)]
     place: Option<usize>,
 }
 
 impl ThreadCalls {
     pub fn len(&self) -> usize {
-        self.found.len()
+        self.calls.len()
     }
 
     pub fn take(&mut self) -> Vec<ParsedCall> {
@@ -53,18 +53,18 @@ impl ThreadCalls {
         for open in self.recorded.iter_mut().chain(&mut self.counted) {
             open.place = None;
         }
-        std::mem::take(&mut self.found)
+        std::mem::take(&mut self.calls)
     }
 
     /// Adds a call from a record.
-    pub fn recorded(&mut self, used: Vector, found: ParsedCall) {
-        if let Some(place) = self.place(&found) {
+    pub fn recorded(&mut self, used: Vector, call: ParsedCall) {
+        if let Some(place) = self.place(&call) {
             self.counted.take_if(|open| open.place == Some(place));
-            self.unite(place, found, true);
+            self.unite(place, call, true);
         } else if let Some(open) = self.counted.take_if(|open| open.used == used) {
-            self.join(open, found, true);
+            self.join(open, call, true);
         } else {
-            let open = self.push(used, found);
+            let open = self.push(used, call);
             if self.recorded.len() == MAX_OPEN {
                 self.recorded.remove(0);
             }
@@ -73,63 +73,63 @@ impl ThreadCalls {
     }
 
     /// Adds a call from an increase of the counter.
-    pub fn counted(&mut self, used: Vector, found: ParsedCall) {
+    pub fn counted(&mut self, used: Vector, call: ParsedCall) {
         self.counted = None;
-        if let Some(place) = self.place(&found) {
+        if let Some(place) = self.place(&call) {
             self.recorded.retain(|open| open.place != Some(place));
-            self.unite(place, found, false);
+            self.unite(place, call, false);
         } else if let Some(nth) = self.recorded.iter().position(|open| open.used == used) {
             // Earlier recorded calls never increased the counter.
             let open = self.recorded.drain(..=nth).next_back();
             if let Some(open) = open {
-                self.join(open, found, false);
+                self.join(open, call, false);
             }
         } else {
-            self.counted = Some(self.push(used, found));
+            self.counted = Some(self.push(used, call));
         }
     }
 
     /// Returns the index of a call that shares a key with this one.
-    fn place(&self, found: &ParsedCall) -> Option<usize> {
-        found.record.keys.iter().find_map(|key| self.places.get(key).copied())
+    fn place(&self, call: &ParsedCall) -> Option<usize> {
+        call.record.keys.iter().find_map(|key| self.places.get(key).copied())
     }
 
-    fn push(&mut self, used: Vector, found: ParsedCall) -> Open {
-        let place = self.found.len();
-        let (at, keys) = (found.at, found.record.keys.clone());
+    fn push(&mut self, used: Vector, call: ParsedCall) -> OpenCall {
+        let place = self.calls.len();
+        let (at, keys) = (call.at, call.record.keys.clone());
         self.places.extend(keys.iter().map(|key| (key.clone(), place)));
-        self.found.push(found);
-        Open { used, at, keys, place: Some(place) }
+        self.calls.push(call);
+        OpenCall { used, at, keys, place: Some(place) }
     }
 
     /// Joins the two sides of a call.
-    fn join(&mut self, open: Open, mut found: ParsedCall, is_record: bool) {
+    fn join(&mut self, open: OpenCall, mut call: ParsedCall, is_record: bool) {
         if let Some(place) = open.place {
-            self.unite(place, found, is_record);
+            self.unite(place, call, is_record);
             return;
         }
         // The other side was emitted already. Emit this side under the same key, for the data that it adds.
         let mut keys = open.keys;
         let known = keys.len();
-        add(&mut keys, std::mem::take(&mut found.record.keys));
+        add(&mut keys, std::mem::take(&mut call.record.keys));
         if keys.len() > known {
-            found.record.keys = keys;
-            let counted = found.counted_time();
-            found.at = found.at.min(open.at);
-            self.push(open.used, found.counted(counted));
+            call.record.keys = keys;
+            let counted = call.counted_time();
+            call.at = call.at.min(open.at);
+            self.push(open.used, call.counted(counted));
         }
     }
 
     /// Joins two sightings. The larger total wins; on a tie the record wins.
-    fn unite(&mut self, place: usize, mut found: ParsedCall, is_record: bool) {
-        let Some(other) = self.found.get_mut(place) else { return };
-        let [before, now] = [&*other, &found].map(total);
+    fn unite(&mut self, place: usize, mut call: ParsedCall, is_record: bool) {
+        let Some(other) = self.calls.get_mut(place) else { return };
+        let [before, now] = [&*other, &call].map(total);
         // On a tie the counter gives the time, because it increases at the end of a call.
         let counted =
-            if now > before || (now == before && !is_record) { found.counted_time() } else { other.counted_time() };
-        other.at = other.at.min(found.at);
+            if now > before || (now == before && !is_record) { call.counted_time() } else { other.counted_time() };
+        other.at = other.at.min(call.at);
         let mut keys = std::mem::take(&mut other.record.keys);
-        let more = std::mem::take(&mut found.record.keys);
+        let more = std::mem::take(&mut call.record.keys);
         self.places.extend(more.iter().map(|key| (key.clone(), place)));
         if is_record {
             let known = std::mem::replace(&mut keys, more);
@@ -138,7 +138,7 @@ impl ThreadCalls {
             add(&mut keys, more);
         }
         if now > before || (now == before && is_record) {
-            other.record = found.record;
+            other.record = call.record;
         }
         other.record.keys = keys;
         other.count_at(counted);

@@ -1,9 +1,9 @@
 //! The descriptor of Codex.
 
 use crate::export::CcusageAgent;
-use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
-use crate::import::engine::places::Place;
-use crate::import::engine::telemetry_words::{CallWords, MetricWords, SumWords, TelemetryWords};
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, StatedWhen};
+use crate::import::engine::log_places::LogPlace;
+use crate::import::engine::telemetry_vocabulary::{CallNames, MetricNames, SumNames, TelemetryVocabulary};
 
 use super::Codex;
 
@@ -15,24 +15,25 @@ pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     name: "codex",
     aliases: &["codex-acp"],
     places: &[
-        Place::Home(&[".codex/sessions", ".codex/archived_sessions"]),
+        LogPlace::Home(&[".codex/sessions", ".codex/archived_sessions"]),
         // The client uses the value as one home, even with commas in it. Users with several homes list them.
-        Place::Named("CODEX_HOME", ROLLOUTS),
-        Place::Listed("CODEX_HOME", ROLLOUTS),
+        LogPlace::Named("CODEX_HOME", ROLLOUTS),
+        LogPlace::Listed("CODEX_HOME", ROLLOUTS),
     ],
     source: &Codex,
     retention: Retention::Kept,
-    counters: Counters { omits_zeros: false, cache_read: Stated::Always, cache_write: Stated::Sometimes },
+    counters: Counters { omits_zeros: false, cache_read: StatedWhen::Always, cache_write: StatedWhen::Sometimes },
     unlogged: &["all calls of a run with `--ephemeral`"],
+    feeds: &[super::limits::FEED],
     overlap: Overlap::Apart,
     telemetry: Some(&TELEMETRY),
     ccusage: Some(CcusageAgent::new("codex", "codex").with_threads(rollout)),
 };
 
-static TELEMETRY: TelemetryWords = TelemetryWords {
+static TELEMETRY: TelemetryVocabulary = TelemetryVocabulary {
     service: Some("codex"),
     prefixes: &["codex."],
-    calls: Some(CallWords {
+    calls: Some(CallNames {
         events: &[],
         short_events: &[],
         events_with_id: &[],
@@ -55,14 +56,14 @@ static TELEMETRY: TelemetryWords = TelemetryWords {
         answered_tier: Some("service_tier"),
         purposes: &["query_source", "purpose"],
     }),
-    metric: Some(MetricWords {
+    metric: Some(MetricNames {
         name: "codex.turn.token_usage",
         kind: "token_type",
         summed: &["total"],
         parts: &["input", "cached_input", "non_cached_input", "cache_write_input", "output", "reasoning_output"],
     }),
-    served: None,
-    sums: SumWords { events: &[], attributes: &["codex.turn.", "codex.usage."], spans: true },
+    vendor: None,
+    sums: SumNames { events: &[], attributes: &["codex.turn.", "codex.usage."], spans: true },
 };
 
 /// Returns the path of a rollout below the rollout directory, without its extension, which is ccusage's name of the

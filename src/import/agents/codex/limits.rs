@@ -8,7 +8,7 @@ use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
 use crate::readers::quota;
 
-const FEED: &str = "codex-rollout";
+pub(super) const FEED: &str = "codex-rollout";
 
 /// Maximum number of windows per log whose last observation is remembered.
 const MAX_WINDOWS: usize = 32;
@@ -16,51 +16,51 @@ const MAX_WINDOWS: usize = 32;
 /// The quota windows of one rollout. Only a change is an observation.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Limits {
+pub(super) struct RolloutLimits {
     /// The last observation of each window, with its time.
     latest: Vec<(QuotaObserved, Timestamp)>,
     #[serde(skip)]
-    found: Vec<(EventId, NewEvent)>,
+    observations: Vec<(EventId, NewEvent)>,
     /// The last limits as text. Most lines repeat them unchanged.
     #[serde(skip)]
-    told: String,
+    last_text: String,
 }
 
-impl Limits {
+impl RolloutLimits {
     pub const fn is_empty(&self) -> bool {
         self.latest.is_empty()
     }
 
     pub const fn len(&self) -> usize {
-        self.found.len()
+        self.observations.len()
     }
 
     pub fn take(&mut self) -> Vec<(EventId, NewEvent)> {
-        std::mem::take(&mut self.found)
+        std::mem::take(&mut self.observations)
     }
 
     /// Adds the limits of a line. Malformed limits are ignored, because the line matters for its counts.
-    pub fn tell(&mut self, limits: &RawValue, at: Timestamp, provider: &str) {
+    pub fn observe(&mut self, limits: &RawValue, at: Timestamp, provider: &str) {
         let recent = self.latest.iter().all(|(_, then)| at.millis() - then.millis() < quota::CONFIRMED);
-        if limits.get() == self.told && recent {
+        if limits.get() == self.last_text && recent {
             return;
         }
         let Ok(provider) = ProviderId::new(provider) else { return };
         for seen in quota::rollout(limits.get(), at, provider, FEED) {
             let room = self.latest.len() < MAX_WINDOWS;
-            match self.latest.iter_mut().find(|(known, _)| quota::is_same_window(known, &seen)) {
-                Some((known, then)) if quota::Lead::new(known.clone(), *then).is_news(&seen, at) => {
-                    (*known, *then) = (seen.clone(), at);
+            match self.latest.iter_mut().find(|(last, _)| quota::is_same_window(last, &seen)) {
+                Some((last, then)) if quota::Lead::new(last.clone(), *then).is_news(&seen, at) => {
+                    (*last, *then) = (seen.clone(), at);
                 }
                 None if room => self.latest.push((seen.clone(), at)),
                 _ => continue,
             }
-            self.found.push((quota::id(&seen, at), NewEvent::new(seen, at)));
+            self.observations.push((quota::id(&seen, at), NewEvent::new(seen, at)));
         }
-        self.told.clear();
+        self.last_text.clear();
         // A relative reset time is a different instant in each line.
         if !limits.get().contains("econds") {
-            self.told.push_str(limits.get());
+            self.last_text.push_str(limits.get());
         }
     }
 }

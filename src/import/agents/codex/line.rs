@@ -154,10 +154,10 @@ fn unquoted(value: &RawValue) -> &str {
 /// Skips, with a reason, a line of an unknown type that contains token counts.
 pub(super) fn refuse_tokens(line: &[u8]) -> Result<(), String> {
     let outline = LineOutline::read(line)?;
-    let told = outline.event();
+    let event = outline.event();
     let kind = outline.kind.unwrap_or_default();
-    let kind = if kind == "event_msg" { told.kind.unwrap_or_default() } else { kind };
-    let counts = [told.input_tokens, told.usage, told.token_usage, told.total_token_usage];
+    let kind = if kind == "event_msg" { event.kind.unwrap_or_default() } else { kind };
+    let counts = [event.input_tokens, event.usage, event.token_usage, event.total_token_usage];
     if kind.contains("token") || counts.iter().flatten().any(|counts| counts.get() != "null") {
         return Err(format!("unknown shape: a line of type {} that tells of tokens", secrets::quoted(&kind)));
     }

@@ -23,11 +23,11 @@
 
 mod calls;
 mod descriptor;
-mod error_text;
 mod limits;
 mod line;
 mod parents;
 mod thread;
+mod turn_line;
 mod vector;
 
 use std::path::{Path, PathBuf};
@@ -150,8 +150,8 @@ impl LineParser for RolloutParser {
         };
         let read = self.read(kind, line);
         match kind {
-            LineKind::Count | LineKind::Record | LineKind::Other if read.is_err() => self.thread.silence.count(),
-            LineKind::Item | LineKind::Other => self.thread.said(line),
+            LineKind::Count | LineKind::Record | LineKind::Other if read.is_err() => self.thread.missing_usage.count(),
+            LineKind::Item | LineKind::Other => self.thread.without_counts(line),
             _ => {}
         }
         read
@@ -181,12 +181,12 @@ impl LineParser for RolloutParser {
         Some(resume::store(&self.thread))
     }
 
-    fn is_silent(&self) -> bool {
-        self.thread.silence.is_told()
+    fn is_missing_usage(&self) -> bool {
+        self.thread.missing_usage.has_reported()
     }
 
     fn end(&mut self, settled: bool) -> Ending {
-        self.thread.silence.end(settled)
+        self.thread.missing_usage.end(settled)
     }
 }
 
@@ -209,10 +209,10 @@ impl RolloutParser {
             }
             LineKind::Count => {
                 let line: RolloutLine<'_, TokenCount<'_>> = read(line)?;
-                let beside = |count: &TokenCount<'_>| {
+                let has_counts_beside = |count: &TokenCount<'_>| {
                     [count.input_tokens, count.total_token_usage, count.last_token_usage].iter().any(Option::is_some)
                 };
-                match line.payload.as_ref().map(|count| (&count.info, beside(count))) {
+                match line.payload.as_ref().map(|count| (&count.info, has_counts_beside(count))) {
                     Some((Some(info), _)) => self.thread.count(time(&line)?, info, &mut self.parents)?,
                     Some((None, true)) => {
                         return Err("unknown shape: a token_count with its counts beside `info`".to_owned());

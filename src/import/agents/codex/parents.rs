@@ -79,7 +79,7 @@ fn days(id: &str) -> Option<[String; 3]> {
 
 /// Returns the totals in a rollout before a time; `None` if it cannot be read, which its own import reports.
 fn shown(rollout: &Path, before: Timestamp) -> Option<Vec<Vector>> {
-    let found = RefCell::new(Vec::new());
+    let totals = RefCell::new(Vec::new());
     let is_later = |line: &[u8]| {
         if counts(line)
             && LineKind::of(line) == LineKind::Count
@@ -89,12 +89,12 @@ fn shown(rollout: &Path, before: Timestamp) -> Option<Vec<Vector>> {
                 return true;
             }
             let info = count.payload.and_then(|count| count.info);
-            found.borrow_mut().extend(info.and_then(|info| Vector::parse(info.total_token_usage?).ok()));
+            totals.borrow_mut().extend(info.and_then(|info| Vector::parse(info.total_token_usage?).ok()));
         }
         false
     };
     any_line(rollout, &is_later).ok()?;
-    Some(found.into_inner())
+    Some(totals.into_inner())
 }
 
 #[cfg(test)]

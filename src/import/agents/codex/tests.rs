@@ -18,15 +18,15 @@ fn parser() -> Box<dyn LineParser> {
     Codex.parser(Path::new(FILE), None, Zone::UTC).unwrap()
 }
 
-fn found(lines: &[String]) -> Vec<ParsedCall> {
+fn parse(lines: &[String]) -> Vec<ParsedCall> {
     let mut parser = parser();
     for line in lines {
         parser.line(line.as_bytes()).unwrap();
     }
     let pending = parser.pending();
-    let found = parser.take();
-    assert_eq!((found.len(), parser.pending()), (pending, 0));
-    found
+    let calls = parser.take();
+    assert_eq!((calls.len(), parser.pending()), (pending, 0));
+    calls
 }
 
 fn refused(line: &str) -> String {
@@ -76,13 +76,13 @@ fn record(second: u32, response: &str, usage: &str, total: &str) -> String {
     line(second, "token_usage_record", &payload)
 }
 
-fn outputs(found: &[ParsedCall]) -> Vec<u64> {
-    found.iter().map(|found| found.record.tokens.output.unwrap() + found.record.tokens.reasoning.unwrap()).collect()
+fn outputs(calls: &[ParsedCall]) -> Vec<u64> {
+    calls.iter().map(|call| call.record.tokens.output.unwrap() + call.record.tokens.reasoning.unwrap()).collect()
 }
 
 #[test]
 fn a_call_counts_when_the_total_moves() {
-    let all = found(&[
+    let all = parse(&[
         meta("own", r#","model_provider":"openai""#),
         context("gpt-5-codex"),
         line(2, "event_msg", r#"{"type":"token_count","info":null,"rate_limits":{}}"#),
@@ -107,7 +107,7 @@ fn a_call_counts_when_the_total_moves() {
 
 #[test]
 fn without_the_call_s_own_usage_the_movement_counts() {
-    let all = found(&[
+    let all = parse(&[
         meta("own", ""),
         count(3, &usage(2), "null"),
         count(4, &usage(5), "null"),
@@ -116,7 +116,7 @@ fn without_the_call_s_own_usage_the_movement_counts() {
     ]);
     assert_eq!(outputs(&all), [20, 30, 10]);
     assert_eq!(
-        all.iter().map(|found| found.record.quality).collect::<Vec<_>>(),
+        all.iter().map(|call| call.record.quality).collect::<Vec<_>>(),
         [Quality::Reported, Quality::Derived, Quality::Reported]
     );
     assert_eq!(all[1].record.raw.as_ref().unwrap().get(), usage(5));
@@ -125,7 +125,7 @@ fn without_the_call_s_own_usage_the_movement_counts() {
 
 #[test]
 fn a_call_that_disagrees_with_the_total_is_flagged() {
-    let all = found(&[meta("own", ""), count(3, &usage(1), &usage(1)), count(4, &usage(4), &usage(2))]);
+    let all = parse(&[meta("own", ""), count(3, &usage(1), &usage(1)), count(4, &usage(4), &usage(2))]);
     assert_eq!(outputs(&all), [10, 20]);
     assert_eq!(all[1].record.quality, Quality::Derived);
     let residual = all[1].record.residual.as_ref().unwrap();
@@ -135,7 +135,7 @@ fn a_call_that_disagrees_with_the_total_is_flagged() {
 #[test]
 fn counts_the_client_made_up_are_no_calls() {
     let only_total = r#"{"input_tokens":0,"cached_input_tokens":0,"output_tokens":0,"reasoning_output_tokens":0,"total_tokens":258400}"#;
-    let all = found(&[
+    let all = parse(&[
         meta("own", ""),
         count(3, &usage(1), &usage(1)),
         count(4, &usage(1), only_total),
@@ -154,7 +154,7 @@ fn a_record_and_its_count_are_one_call_in_either_order() {
             pair.swap(0, 1);
         }
         let [one, two] = pair;
-        let all = found(&[meta("own", ""), one, two, record(9, "resp_2", &usage(2), &usage(3))]);
+        let all = parse(&[meta("own", ""), one, two, record(9, "resp_2", &usage(2), &usage(3))]);
         assert_eq!(outputs(&all), [10, 20]);
         assert_eq!(all[0].record.keys, ["resp_1".to_owned(), key("own", 1)]);
         assert_eq!(all[0].at.to_string(), "2026-06-01T10:00:03.000Z");
@@ -165,7 +165,7 @@ fn a_record_and_its_count_are_one_call_in_either_order() {
 #[test]
 fn after_a_compaction_record_and_count_still_meet() {
     // The record's total includes the compaction, the counter's does not.
-    let all = found(&[
+    let all = parse(&[
         meta("own", ""),
         record(1, "r1", &usage(1), &usage(1)),
         count(1, &usage(1), &usage(1)),
@@ -197,7 +197,7 @@ fn interruptions_lose_nothing_and_repeat_nothing() {
         count(7, &usage(9), &usage(4)),
         record(7, "r4", &usage(4), &usage(16)),
     ];
-    let whole = found(&lines);
+    let whole = parse(&lines);
     assert_eq!(outputs(&whole), [10, 20, 70, 20, 40]);
     let mut parser = parser();
     let mut pieces: Vec<ParsedCall> = Vec::new();
@@ -231,7 +231,7 @@ fn a_thread_is_known_by_its_meta_or_by_its_file() {
     assert_eq!(parser.conversation(), Some("bare"));
     assert_eq!(parser.began().unwrap().to_string(), "2026-06-01T09:00:00.500Z");
     assert_eq!(parser.take()[0].record.keys, [key("bare", 1)]);
-    let all = found(&[count(2, &usage(1), &usage(1))]);
+    let all = parse(&[count(2, &usage(1), &usage(1))]);
     assert_eq!(all[0].record.keys, [key("0196b1a0-0000-7000-8000-000000000001", 1)]);
     assert_eq!(name_of(Path::new("x/session-alpha.jsonl")), "session-alpha");
 }
@@ -241,7 +241,7 @@ fn the_provider_is_the_one_the_thread_began_with() {
     let of = |name: &str| {
         let mut lines = vec![meta("own", name), meta("own", r#","model_provider":"late""#)];
         lines.push(count(2, &usage(1), &usage(1)));
-        found(&lines)[0].record.provider.clone()
+        parse(&lines)[0].record.provider.clone()
     };
     assert_eq!(of(""), "openai");
     assert_eq!(of(r#","model_provider":"mock""#), "mock");
@@ -272,7 +272,7 @@ fn a_line_that_cannot_be_taken_in_says_why() {
 
 #[test]
 fn lines_that_do_not_matter_are_passed_over() {
-    let all = found(&[
+    let all = parse(&[
         line(1, "response_item", r#"{"type":"message","text":"say \"token_count\" and \"usage\""}"#),
         line(1, "event_msg", r#"{"type":"agent_message","message":"x"}"#),
         line(1, "world_state", r#"{"state":{}}"#),
@@ -314,9 +314,9 @@ fn a_real_client_s_rollouts_agree_with_the_server() {
         for line in fs::read(&path).unwrap().split(|byte| *byte == b'\n') {
             parser.line(line).unwrap();
         }
-        for found in parser.take() {
-            assert_eq!((&*found.record.provider, found.record.keys.len()), ("mock", 2));
-            sums.insert(found.record.keys[0].clone(), found.record.tokens.counts());
+        for calls in parser.take() {
+            assert_eq!((&*calls.record.provider, calls.record.keys.len()), ("mock", 2));
+            sums.insert(calls.record.keys[0].clone(), calls.record.tokens.counts());
         }
     }
     let truth = fs::read_to_string(fixtures.join("truth.jsonl")).unwrap();
@@ -352,7 +352,7 @@ fn tokens_under_names_that_are_not_known_are_refused() {
     let event = |payload: &str| line(1, "event_msg", payload);
     let good = usage(1);
     let renamed = good.replace("input_tokens", "prompt_tokens").replace("output_tokens", "completion_tokens");
-    for (told, why) in [
+    for (text, why) in [
         (count(1, &renamed, &renamed), "without input_tokens and output_tokens"),
         (count(1, r#"{"totalTokens":505}"#, "null"), "without input_tokens and output_tokens"),
         (event(&format!(r#"{{"type":"token_count","total_token_usage":{good}}}"#)), "beside `info`"),
@@ -361,9 +361,9 @@ fn tokens_under_names_that_are_not_known_are_refused() {
         (event(&format!(r#"{{"type":"turn_done","token_usage":{good}}}"#)), "type `turn_done`"),
         (line(1, "token_usage_record_v2", &format!(r#"{{"usage":{good}}}"#)), "type `token_usage_record_v2`"),
     ] {
-        assert!(refused(&told).contains(why), "{told}");
+        assert!(refused(&text).contains(why), "{text}");
     }
-    let none = found(&[
+    let none = parse(&[
         event(&format!(r#"{{"type":"mcp_tool_call_end","result":{{"usage":{good}}}}}"#)),
         event(r#"{"type":"turn_done","usage":null,"input_tokens":null}"#),
         line(1, "response_item", &format!(r#"{{"type":"message","usage":{good}}}"#)),
@@ -377,7 +377,7 @@ fn sessions_of_the_first_clients_are_told_of() {
     assert!(Codex.wants(path));
     assert!(matches!(Codex.format(path), LogFormat::Document(_)));
     let document = Codex.document(path, br#"{"session":{},"items":[]}"#, Zone::UTC, None).unwrap();
-    assert!(document.found.is_empty());
+    assert!(document.calls.is_empty());
     assert!(document.skipped[0].1.contains("tells no token counts"));
 }
 
@@ -399,7 +399,7 @@ fn counted_after(lines: &[String], calls: u64) -> ParsedCall {
             u = usage(calls)
         ),
     );
-    found(&[lines, &[count]].concat()).remove(0)
+    parse(&[lines, &[count]].concat()).remove(0)
 }
 
 #[test]
@@ -440,7 +440,7 @@ fn the_tier_that_a_response_names_holds() {
     };
     let labels = |tier: &str| {
         let lines = [meta("a", ""), context("m"), settings(r#","service_tier":"priority""#), record(tier)];
-        found(&lines).remove(0).record.labels
+        parse(&lines).remove(0).record.labels
     };
     assert_eq!(labels(r#","service_tier":"default""#)["service_tier"], "standard");
     assert!(!labels(r#","service_tier":"default""#).contains_key("service_tier_from"));

@@ -4,16 +4,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::calls::ThreadCalls;
-use super::error_text::ErrorText;
-use super::limits::Limits;
+use super::limits::RolloutLimits;
 use super::line::{Info, Meta, Record, ThreadSettings, TurnContext};
 use super::parents::Parents;
+use super::turn_line::TurnLine;
 use super::vector::Vector;
 use crate::import::engine::jsonl;
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::provider_names::provider_id;
 use crate::import::engine::service_tiers;
-use crate::import::health::missing_usage::Silence;
+use crate::import::health::missing_usage::MissingUsage;
 use crate::model::event::{Quality, Raw, TokenRecord, is_special};
 use crate::model::time::Timestamp;
 use crate::readers::normalise::{self, UsageFormat};
@@ -55,16 +55,17 @@ pub(super) struct Thread {
     #[serde(skip_serializing_if = "Option::is_none")]
     response: Option<(String, String)>,
     /// Whether a call of this thread itself was recorded, which ends the repetition of its parents.
-    own: bool,
+    #[serde(rename = "own")]
+    is_own: bool,
     /// Whether the counter last increased as a parent's did.
     #[serde(skip)]
     repeats: bool,
     pub calls: ThreadCalls,
-    #[serde(skip_serializing_if = "Limits::is_empty")]
-    pub limits: Limits,
+    #[serde(skip_serializing_if = "RolloutLimits::is_empty")]
+    pub limits: RolloutLimits,
     /// Answers since the last call.
-    #[serde(default = "Silence::counted")]
-    pub silence: Silence,
+    #[serde(default = "MissingUsage::counted", rename = "silence")]
+    pub missing_usage: MissingUsage,
 }
 
 /// The counts of a call and their origin.
@@ -106,13 +107,13 @@ impl Thread {
             self.parent(&parent);
         }
         if let Some(version) = &meta.cli_version {
-            self.silence.by("Codex", version);
+            self.missing_usage.by("Codex", version);
         }
     }
 
     fn parent(&mut self, id: &str) {
-        let known = self.id() == id || self.parents.iter().any(|parent| parent == id);
-        if !known && self.parents.len() < MAX_PARENTS && jsonl::name(id).is_some() {
+        let may_be_own = self.id() == id || self.parents.iter().any(|parent| parent == id);
+        if !may_be_own && self.parents.len() < MAX_PARENTS && jsonl::name(id).is_some() {
             self.parents.push(id.to_owned());
         }
     }
@@ -178,9 +179,9 @@ impl Thread {
         if self.repeats {
             keys.extend(self.parents.iter().map(|parent| key(parent, &total)));
         }
-        let found = self.found(at, keys, &used)?;
-        self.silence.count();
-        self.calls.counted(used.vector, found);
+        let call = self.parse(at, keys, &used)?;
+        self.missing_usage.count();
+        self.calls.counted(used.vector, call);
         Ok(())
     }
 
@@ -189,7 +190,7 @@ impl Thread {
     /// A fork repeats its parents' calls at its start: with their times, at the moment of the fork, or when the file is
     /// first written. Later, an equal total of two forks is a coincidence and not a call of the parent.
     fn is_repetition(&mut self, at: Timestamp, total: &Vector, parents: &mut Parents) -> bool {
-        if self.own || self.parents.is_empty() {
+        if self.is_own || self.parents.is_empty() {
             return false;
         }
         if self.began.is_none_or(|began| at <= began.plus(REPLAY)) {
@@ -197,36 +198,36 @@ impl Thread {
         }
         let showed = parents.showed(&self.parents, total, at);
         if showed == Some(false) {
-            self.own = true;
+            self.is_own = true;
             parents.forget();
         }
         showed == Some(true)
     }
 
     /// Handles a line without counts.
-    pub fn said(&mut self, line: &[u8]) {
-        let said = ErrorText::of(line);
+    pub fn without_counts(&mut self, line: &[u8]) {
+        let line_kind = TurnLine::of(line);
         // Repeated answers belong to its parents.
         let repeats = |began: Timestamp| super::first_time(line).is_none_or(|at| at <= began.plus(REPLAY));
-        if said == ErrorText::Nothing || (!self.parents.is_empty() && self.began.is_none_or(repeats)) {
+        if line_kind == TurnLine::Nothing || (!self.parents.is_empty() && self.began.is_none_or(repeats)) {
             return;
         }
-        if said != ErrorText::Over {
-            self.silence.answer();
+        if line_kind != TurnLine::Over {
+            self.missing_usage.answer();
         }
-        if said != ErrorText::Answer {
-            self.silence.go_on();
+        if line_kind != TurnLine::Answer {
+            self.missing_usage.go_on();
         }
     }
 
     /// Handles the quota windows of a line.
     pub fn limits(&mut self, at: Timestamp, limits: &RawValue) {
         // A fork may repeat its parents' lines with its own time, but their readings are older.
-        let is_repeated = !self.own
+        let is_repeated = !self.is_own
             && !self.parents.is_empty()
             && (self.repeats || self.began.is_some_and(|began| (began..=began.plus(REPLAY)).contains(&at)));
         if !is_repeated {
-            self.limits.tell(limits, at, self.provider.as_deref().unwrap_or(DEFAULT_PROVIDER));
+            self.limits.observe(limits, at, self.provider.as_deref().unwrap_or(DEFAULT_PROVIDER));
         }
     }
 
@@ -237,7 +238,7 @@ impl Thread {
         };
         let vector = Vector::parse(usage)?;
         let thread = record.thread_id.as_deref().and_then(jsonl::name).unwrap_or_else(|| self.id());
-        let own = thread == self.id();
+        let is_own = thread == self.id();
         let total = record.thread_token_usage.map(Vector::parse).transpose()?.map(|total| key(thread, &total));
         let mut response = record.response_id.as_deref().and_then(jsonl::name).map(str::to_owned);
         if let Some((response_id, total)) = response.clone().zip(total.clone()) {
@@ -252,13 +253,13 @@ impl Thread {
             return Err("unknown shape: a token_usage_record without response_id and thread_token_usage".to_owned());
         }
         // The record names its own thread, so it needs no parent's key, which could match a sibling's call.
-        self.own |= own;
-        let mut found = self.found(at, keys, &Used::reported(usage, vector))?;
+        self.is_own |= is_own;
+        let mut call = self.parse(at, keys, &Used::reported(usage, vector))?;
         if let Some(tier) = record.service_tier.as_deref() {
-            service_tiers::answered(&mut found.record, tier);
+            service_tiers::set_stated(&mut call.record, tier);
         }
-        self.silence.count();
-        self.calls.recorded(vector, found);
+        self.missing_usage.count();
+        self.calls.recorded(vector, call);
         Ok(())
     }
 
@@ -272,7 +273,7 @@ impl Thread {
         }
     }
 
-    fn found(&self, at: Timestamp, keys: Vec<String>, used: &Used<'_>) -> Result<ParsedCall, String> {
+    fn parse(&self, at: Timestamp, keys: Vec<String>, used: &Used<'_>) -> Result<ParsedCall, String> {
         let unknown = |error: crate::Error| format!("unknown shape: {error}");
         let counted = normalise::usage(UsageFormat::Codex, used.usage).map_err(unknown)?;
         counted.tokens.validate().map_err(unknown)?;
@@ -304,7 +305,7 @@ impl Thread {
             raw: Some(Raw::from(used.raw)),
         };
         if let Some(tier) = &self.tier {
-            service_tiers::asked(&mut record, tier);
+            service_tiers::set_requested(&mut record, tier);
         }
         Ok(ParsedCall { at, record })
     }

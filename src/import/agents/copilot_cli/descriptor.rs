@@ -1,9 +1,9 @@
 //! The descriptor of Copilot CLI.
 
 use crate::export::CcusageAgent;
-use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
-use crate::import::engine::places::Place;
-use crate::import::engine::telemetry_words::{ServedWords, SumWords, TelemetryWords};
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, StatedWhen};
+use crate::import::engine::log_places::LogPlace;
+use crate::import::engine::telemetry_vocabulary::{SumNames, TelemetryVocabulary, VendorNames};
 
 use super::CopilotCli;
 
@@ -12,26 +12,27 @@ pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     name: "copilot-cli",
     aliases: &["copilot"],
     places: &[
-        Place::Home(&[".copilot", ".config/copilot", ".local/state/copilot"]),
-        Place::Listed("COPILOT_HOME", &[""]),
-        Place::Listed("COPILOT_OTEL_FILE_EXPORTER_PATH", &[""]),
-        Place::Listed("XDG_CONFIG_HOME", &[".copilot", "copilot"]),
-        Place::Listed("XDG_STATE_HOME", &[".copilot", "copilot"]),
+        LogPlace::Home(&[".copilot", ".config/copilot", ".local/state/copilot"]),
+        LogPlace::Listed("COPILOT_HOME", &[""]),
+        LogPlace::Listed("COPILOT_OTEL_FILE_EXPORTER_PATH", &[""]),
+        LogPlace::Listed("XDG_CONFIG_HOME", &[".copilot", "copilot"]),
+        LogPlace::Listed("XDG_STATE_HOME", &[".copilot", "copilot"]),
     ],
     source: &CopilotCli,
     retention: Retention::Kept,
-    counters: Counters { omits_zeros: false, cache_read: Stated::Sometimes, cache_write: Stated::Sometimes },
+    counters: Counters { omits_zeros: false, cache_read: StatedWhen::Sometimes, cache_write: StatedWhen::Sometimes },
     unlogged: &[],
+    feeds: &[],
     overlap: Overlap::ByKeys,
     telemetry: Some(&TELEMETRY),
     ccusage: Some(CcusageAgent::new("copilot-cli", "copilot")),
 };
 
-static TELEMETRY: TelemetryWords = TelemetryWords {
+static TELEMETRY: TelemetryVocabulary = TelemetryVocabulary {
     service: None,
     prefixes: &["github.copilot.", "copilot_chat."],
     calls: None,
     metric: None,
-    served: Some(ServedWords { provider: "github-copilot", vendor: "github", scope: "github.copilot" }),
-    sums: SumWords::NONE,
+    vendor: Some(VendorNames { provider: "github-copilot", vendor: "github", scope: "github.copilot" }),
+    sums: SumNames::NONE,
 };

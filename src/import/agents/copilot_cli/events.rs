@@ -6,8 +6,8 @@ use std::{fs, io};
 use memchr::memmem;
 use serde_json::Value;
 
+use super::call_provider::{self, LoggedUse, SessionLog};
 use super::metrics::{COUNTS, Counts, SessionMetrics};
-use super::served::{self, LoggedUse, SessionLog};
 use super::store::Store;
 use super::{AGENT, PROVIDER, SESSIONS, TELEMETRY, home_of, is_named, logged, otel};
 use crate::import::engine::compression;
@@ -40,7 +40,7 @@ struct EventsReading<'p> {
     /// The calls that the log states one by one.
     log: SessionLog,
     /// The sums at the end of the previous run.
-    told: Option<SessionMetrics>,
+    last_metrics: Option<SessionMetrics>,
     document: Document,
     /// Why it is unknown whether other files contain the calls.
     refusal: Option<Refusal>,
@@ -61,7 +61,7 @@ pub(super) fn read(path: &Path, text: &[u8]) -> Result<Document, Refusal> {
         store: Store::beside(path)?,
         run: CopilotRun::default(),
         log: SessionLog::default(),
-        told: None,
+        last_metrics: None,
         document: Document::default(),
         refusal: None,
     };
@@ -104,7 +104,7 @@ impl EventsReading<'_> {
                 self.project = fields::text(data, "cwd").map(str::to_owned).or(self.project.take());
             }
             "session.compaction_complete" => self.run.compacted = true,
-            served::USAGE_RECORD => self.log.add(LoggedUse::parse(data)?),
+            call_provider::USAGE_RECORD => self.log.add(LoggedUse::parse(data)?),
             "assistant.message" => {
                 self.run.answers += 1;
                 if let Ok(Some(count)) = fields::unsigned(data, "outputTokens") {
@@ -112,9 +112,9 @@ impl EventsReading<'_> {
                 }
             }
             "session.shutdown" => {
-                let told = self.summary(&event, data, at, number);
+                let last_metrics = self.summary(&event, data, at, number);
                 self.run = CopilotRun::default();
-                return told;
+                return last_metrics;
             }
             _ => {}
         }
@@ -123,36 +123,36 @@ impl EventsReading<'_> {
 
     /// Adds the sums at the end of a run, unless other files contain its calls.
     fn summary(&mut self, event: &Value, data: &Value, at: Option<Timestamp>, number: u64) -> Result<(), String> {
-        let is_told = self.is_told();
-        let Some(told) = data.get("modelMetrics").and_then(Value::as_object) else {
+        let has_reported = self.has_reported();
+        let Some(last_metrics) = data.get("modelMetrics").and_then(Value::as_object) else {
             let why = "a run whose summary tells no token counts: an older version".to_owned();
-            return if is_told { Ok(()) } else { Err(why) };
+            return if has_reported { Ok(()) } else { Err(why) };
         };
         let (mut metrics, mut wrong) = (SessionMetrics::default(), None);
-        for (model, metric) in told {
+        for (model, metric) in last_metrics {
             wrong = metrics.add(model, metric).err().or(wrong);
         }
         // A run without answers has no output.
         let put_out = self.run.put_out.or_else(|| (self.run.answers == 0).then_some(0));
-        let before = self.told.replace(metrics.clone()).filter(|before| metrics.go_on_from(before, put_out));
-        if is_told {
+        let before = self.last_metrics.replace(metrics.clone()).filter(|before| metrics.go_on_from(before, put_out));
+        if has_reported {
             return Ok(());
         }
         let at = at.ok_or("unknown shape: a summary without a time")?;
         let key = fields::text(event, "id").map_or_else(|| at.to_string(), str::to_owned);
-        let known = self.document.found.len();
-        for (model, metric) in told {
+        let known = self.document.calls.len();
+        for (model, metric) in last_metrics {
             match self.sums(model, metric, metrics.since(before.as_ref(), model), (at, &key)) {
-                Ok(found) => self.document.found.extend(found.map(|mut found| {
+                Ok(call) => self.document.calls.extend(call.map(|mut call| {
                     if before.is_some() {
-                        found.record.residual = Some("the summary goes on from that of the run before".to_owned());
+                        call.record.residual = Some("the summary goes on from that of the run before".to_owned());
                     }
-                    found
+                    call
                 })),
                 Err(why) => wrong = Some(why),
             }
         }
-        if wrong.is_none() && self.run.answers > 0 && self.document.found.len() == known {
+        if wrong.is_none() && self.run.answers > 0 && self.document.calls.len() == known {
             wrong = Some("unknown usage: answers of a run whose summary counts no tokens".to_owned());
         }
         if self.run.compacted {
@@ -170,8 +170,8 @@ impl EventsReading<'_> {
         (at, key): (Timestamp, &str),
     ) -> Result<Option<ParsedCall>, String> {
         let mut fields = [("", None); 5];
-        for (field, told) in fields.iter_mut().zip(COUNTS.into_iter().zip(counts)) {
-            *field = (told.0, told.1.and_then(|count| i64::try_from(count).ok()));
+        for (field, last_metrics) in fields.iter_mut().zip(COUNTS.into_iter().zip(counts)) {
+            *field = (last_metrics.0, last_metrics.1.and_then(|count| i64::try_from(count).ok()));
         }
         let logged = logged(fields);
         if logged.is_nothing() {
@@ -181,17 +181,17 @@ impl EventsReading<'_> {
         record = record.conversation(self.session.as_str()).key(format!("copilot-cli/{}/{key}/{model}", self.session));
         record.model = jsonl::name(model).map(str::to_owned);
         let known = record.ids().collect();
-        served::serve(&mut record, self.log.server(model), known);
+        call_provider::serve(&mut record, self.log.server(model), known);
         record.project.clone_from(&self.project);
         record.quality = Quality::Derived;
-        let told = COUNTS.iter().filter_map(|name| Some((*name, metric.get("usage")?.get(*name)?.clone())));
+        let last_metrics = COUNTS.iter().filter_map(|name| Some((*name, metric.get("usage")?.get(*name)?.clone())));
         let requests = metric.pointer("/requests/count").map(|count| ("requests", count.clone()));
-        record.raw = fields::raw(&told.chain(requests).collect());
+        record.raw = fields::raw(&last_metrics.chain(requests).collect());
         fields::checked(at, record).map(Some)
     }
 
     /// Returns whether other files contain the calls of this run.
-    fn is_told(&mut self) -> bool {
+    fn has_reported(&mut self) -> bool {
         let (Some(began), Some(ended)) = (self.run.began, self.run.ended) else { return false };
         let stored = self.store.as_ref().is_some_and(|store| store.has_between(&self.session, began, ended));
         stored
@@ -228,7 +228,7 @@ impl EventsReading<'_> {
 
     /// Ends a run without sums: it continues, or it was killed.
     fn close(&mut self) {
-        if self.run.answers > 0 && !self.is_told() {
+        if self.run.answers > 0 && !self.has_reported() {
             let why =
                 format!("answers of a run without a summary, whose token counts are not known: {}", self.run.answers);
             self.document.skipped.push((0, why));
@@ -240,7 +240,7 @@ impl EventsReading<'_> {
 /// Lists the files below a directory; none if it does not exist. Links to directories are not followed because they may
 /// form a cycle.
 fn files(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let (mut found, mut left) = (Vec::new(), vec![directory.to_owned()]);
+    let (mut files_found, mut left) = (Vec::new(), vec![directory.to_owned()]);
     while let Some(directory) = left.pop() {
         let entries = match fs::read_dir(directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -248,8 +248,8 @@ fn files(directory: &Path) -> io::Result<Vec<PathBuf>> {
         };
         for entry in entries {
             let entry = entry?;
-            if entry.file_type()?.is_dir() { &mut left } else { &mut found }.push(entry.path());
+            if entry.file_type()?.is_dir() { &mut left } else { &mut files_found }.push(entry.path());
         }
     }
-    Ok(found)
+    Ok(files_found)
 }

@@ -18,11 +18,11 @@
 //! Reported: runs without a summary, telemetry of answers without counts, and older sessions (`history-session-state`),
 //! whose files have no counts.
 
+mod call_provider;
 mod descriptor;
 mod events;
 mod metrics;
 mod otel;
-mod served;
 mod store;
 
 use std::path::Path;
@@ -35,7 +35,7 @@ use crate::import::engine::query::Refusal;
 use crate::import::engine::source::{DatabaseLog, DocumentLog, LineLog, LineParser, LogFormat, Source};
 use crate::model::time::Zone;
 use crate::readers::normalise::logged::{Field, Logged};
-use served::SessionLogs;
+use call_provider::SessionLogs;
 use store::Store;
 
 pub(in crate::import) use descriptor::DESCRIPTOR;

@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 use serde_json::{Value, json};
 
-use super::served::{self, SessionLogs};
+use super::call_provider::{self, SessionLogs};
 use super::store::Store;
 use super::{AGENT, PROVIDER, logged};
 use crate::import::engine::fields;
@@ -19,7 +19,7 @@ use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::query::Refusal;
 use crate::import::engine::resume;
 use crate::import::engine::source::LineParser;
-use crate::import::health::missing_usage::{Ending, Silence};
+use crate::import::health::missing_usage::{Ending, MissingUsage};
 use crate::model::event::TokenRecord;
 use crate::model::time::Timestamp;
 use crate::readers::normalise::logged::Field;
@@ -45,8 +45,8 @@ pub(super) struct OtelParser {
     logs: SessionLogs,
     traces: VecDeque<String>,
     /// Answers since the last count.
-    silence: Silence,
-    found: Vec<ParsedCall>,
+    missing_usage: MissingUsage,
+    calls: Vec<ParsedCall>,
 }
 
 /// The kind of a line.
@@ -60,14 +60,15 @@ impl OtelParser {
     pub fn new(store: Option<Store>, logs: SessionLogs, resume: Option<&Value>) -> Result<Self, Refusal> {
         let traces: Option<VecDeque<String>> = resume::member(resume, "traces")?;
         // Earlier importers stored no silence; they had read counts.
-        let silence = resume::member(resume, "silence")?;
-        let silence = silence.unwrap_or_else(|| resume.map_or_else(Silence::default, |_| Silence::counted()));
-        Ok(Self { store, logs, traces: traces.unwrap_or_default(), silence, found: Vec::new() })
+        let missing_usage = resume::member(resume, "silence")?;
+        let missing_usage =
+            missing_usage.unwrap_or_else(|| resume.map_or_else(MissingUsage::default, |_| MissingUsage::counted()));
+        Ok(Self { store, logs, traces: traces.unwrap_or_default(), missing_usage, calls: Vec::new() })
     }
 
     fn call(&mut self, line: &Value, attributes: &Value) -> Result<(), String> {
         let trace = id(line, "traceId");
-        if let Some(trace) = trace.filter(|trace| !self.traces.iter().any(|known| known == trace)) {
+        if let Some(trace) = trace.filter(|trace| !self.traces.iter().any(|ids| ids == trace)) {
             self.traces.push_back(trace.to_owned());
             while self.traces.len() > TRACES {
                 self.traces.pop_front();
@@ -110,7 +111,7 @@ impl OtelParser {
         record.model = model.map(str::to_owned);
         record.raw = fields::raw(&raw);
         self.serve(&mut record, line, attributes).map_err(|refusal| refusal.to_string())?;
-        self.found.push(fields::checked(at, record)?);
+        self.calls.push(fields::checked(at, record)?);
         Ok(())
     }
 }
@@ -121,13 +122,15 @@ impl OtelParser {
         let response = fields::text(attributes, "gen_ai.response.id");
         let log = record.conversation.as_deref().map(|session| self.logs.of(session)).transpose()?;
         let logged = response.zip(log.as_ref()).and_then(|(response, log)| log.response(response));
-        let known = record.ids().collect();
+        let ids = record.ids().collect();
         match logged {
             Some(logged) => {
                 record.keys.extend(logged.ids.iter().filter(|id| Some(id.as_str()) != response).cloned());
-                served::serve(record, logged.provider.as_deref(), known);
+                call_provider::serve(record, logged.provider.as_deref(), ids);
             }
-            None if is_client(line) => served::serve(record, served::told(attributes).as_deref(), known),
+            None if is_client(line) => {
+                call_provider::serve(record, call_provider::of_telemetry(attributes).as_deref(), ids);
+            }
             None => {}
         }
         Ok(())
@@ -145,11 +148,11 @@ impl LineParser for OtelParser {
         let Some(line) = jsonl::whole(line)? else { return Ok(()) };
         if USAGE.find(line).is_none() {
             if ANSWER.find(line).is_some() {
-                self.silence.answer();
+                self.missing_usage.answer();
             }
             return Ok(());
         }
-        self.silence.count();
+        self.missing_usage.count();
         let line = fields::parse(line)?;
         let attributes = line.get("attributes").filter(|attributes| attributes.is_object());
         let Some(attributes) = attributes else {
@@ -158,19 +161,19 @@ impl LineParser for OtelParser {
         match level(&line, attributes) {
             LogLevel::Call => self.call(&line, attributes),
             LogLevel::Sum => {
-                let known = id(&line, "traceId").is_some_and(|trace| self.traces.iter().any(|known| known == trace));
-                if known { Ok(()) } else { Err("a sum of calls that the file does not tell of".to_owned()) }
+                let ids = id(&line, "traceId").is_some_and(|trace| self.traces.iter().any(|ids| ids == trace));
+                if ids { Ok(()) } else { Err("a sum of calls that the file does not tell of".to_owned()) }
             }
             LogLevel::Other => Err("unknown shape: telemetry of tokens that is of no known kind".to_owned()),
         }
     }
 
     fn take(&mut self) -> Vec<ParsedCall> {
-        std::mem::take(&mut self.found)
+        std::mem::take(&mut self.calls)
     }
 
     fn pending(&self) -> usize {
-        self.found.len()
+        self.calls.len()
     }
 
     fn conversation(&self) -> Option<&str> {
@@ -182,15 +185,15 @@ impl LineParser for OtelParser {
     }
 
     fn resume(&self) -> Option<Value> {
-        Some(json!({ "traces": self.traces, "silence": self.silence }))
+        Some(json!({ "traces": self.traces, "silence": self.missing_usage }))
     }
 
     fn end(&mut self, settled: bool) -> Ending {
-        self.silence.end(settled)
+        self.missing_usage.end(settled)
     }
 
-    fn is_silent(&self) -> bool {
-        self.silence.is_told()
+    fn is_missing_usage(&self) -> bool {
+        self.missing_usage.has_reported()
     }
 }
 

@@ -6,8 +6,8 @@ use std::path::Path;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
+use super::call_provider::SessionLogs;
 use super::metrics::Counts;
-use super::served::SessionLogs;
 use super::{AGENT, PROVIDER, STORE, home_of, logged};
 use crate::import::engine::document::Document;
 use crate::import::engine::fields::{self, SkipTally};
@@ -79,10 +79,10 @@ pub(super) fn read(database: &Connection, logs: &SessionLogs, resume: Option<&Va
             return;
         }
         match call(&row, id, &mut tally) {
-            Ok(Some(mut found)) => match file(&mut found, &row, logs) {
+            Ok(Some(mut call)) => match file(&mut call, &row, logs) {
                 Ok(is_open) => {
                     still.extend(is_open.then_some(number));
-                    document.found.push(found);
+                    document.calls.push(call);
                 }
                 Err(why) => refusal = Some(why),
             },
@@ -110,8 +110,8 @@ pub(super) fn read(database: &Connection, logs: &SessionLogs, resume: Option<&Va
 }
 
 /// Sets the provider of a call from its session's log. Returns whether the log may still get an entry for it.
-fn file(found: &mut ParsedCall, row: &Value, logs: &SessionLogs) -> Result<bool, Refusal> {
-    let Some(session) = found.record.conversation.clone() else { return Ok(false) };
+fn file(call: &mut ParsedCall, row: &Value, logs: &SessionLogs) -> Result<bool, Refusal> {
+    let Some(session) = call.record.conversation.clone() else { return Ok(false) };
     let log = logs.of(&session)?;
     let mut counts = Counts::default();
     for (count, name) in counts.iter_mut().zip(COUNTS) {
@@ -119,9 +119,9 @@ fn file(found: &mut ParsedCall, row: &Value, logs: &SessionLogs) -> Result<bool,
         *count = stated.and_then(|count| u64::try_from(count).ok());
     }
     let Some(logged) = log.find(fields::text(row, "model"), counts) else {
-        return Ok(log.awaits(found.at));
+        return Ok(log.awaits(call.at));
     };
-    logged.file(&mut found.record);
+    logged.file(&mut call.record);
     Ok(false)
 }
 
@@ -155,8 +155,8 @@ fn call(row: &Value, id: u64, tally: &mut SkipTally) -> Result<Option<ParsedCall
         record = record.label("sidechain", "true");
     }
     let counts = COUNTS.iter().chain(&["total_nano_aiu"]);
-    let told = counts.filter_map(|name| Some((*name, row.get(*name).filter(|count| count.is_number())?.clone())));
-    record.raw = fields::raw(&told.collect());
+    let stated = counts.filter_map(|name| Some((*name, row.get(*name).filter(|count| count.is_number())?.clone())));
+    record.raw = fields::raw(&stated.collect());
     fields::checked(at, record).map(Some)
 }
 

@@ -83,15 +83,15 @@ fn the_store_has_a_row_for_each_call() {
     let database =
         home.store(&format!("{ROW}, {row2}, (3, 's2', 0, 'explore', 'm', 7, 1, NULL, NULL, NULL, NULL, NULL, 'soon')"));
     let document = CopilotCli.database(Path::new(STORE), &database, None).unwrap();
-    assert_eq!(document.found.len(), 1);
-    let found = &document.found[0];
+    assert_eq!(document.calls.len(), 1);
+    let calls = &document.calls[0];
     assert_eq!(
-        (found.record.tokens.counts(), found.at.to_string().as_str()),
+        (calls.record.tokens.counts(), calls.at.to_string().as_str()),
         ([30, 60, 0, 0, 10, 30, 20], "2026-08-06T09:00:30.000Z")
     );
-    assert_eq!((&*found.record.provider, found.record.project.as_deref()), ("github-copilot", Some("/w")));
+    assert_eq!((&*calls.record.provider, calls.record.project.as_deref()), ("github-copilot", Some("/w")));
     assert_eq!(
-        (found.record.duration_ms, found.record.cost, found.record.quality),
+        (calls.record.duration_ms, calls.record.cost, calls.record.quality),
         (Some(1_500), None, Quality::Reported)
     );
     assert_eq!(
@@ -99,8 +99,8 @@ fn the_store_has_a_row_for_each_call() {
         [(3, "unknown shape: a call without a time".to_owned()), (0, "calls without token counts: 1".to_owned())]
     );
     let again = CopilotCli.database(Path::new(STORE), &database, document.resume.as_ref()).unwrap();
-    assert!(again.found.is_empty() && again.skipped.is_empty());
-    assert_eq!(CopilotCli.database(Path::new(STORE), &database, Some(&json!({"last": 9}))).unwrap().found.len(), 1);
+    assert!(again.calls.is_empty() && again.skipped.is_empty());
+    assert_eq!(CopilotCli.database(Path::new(STORE), &database, Some(&json!({"last": 9}))).unwrap().calls.len(), 1);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_store_of_another_shape_is_refused_and_an_older_one_is_not() {
         database.execute_batch(sql).unwrap();
         CopilotCli.database(Path::new(STORE), &database, None)
     };
-    assert!(read("CREATE TABLE sessions (id TEXT)").unwrap().found.is_empty());
+    assert!(read("CREATE TABLE sessions (id TEXT)").unwrap().calls.is_empty());
     assert!(read("CREATE TABLE other (id TEXT)").unwrap_err().to_string().contains("without a table of sessions"));
     let renamed = "CREATE TABLE sessions (id TEXT); CREATE TABLE usage_events (id, session_id, input_tokens)";
     assert!(read(renamed).unwrap_err().to_string().contains("whose calls are in no table that is known"));
@@ -129,10 +129,10 @@ fn a_summary_counts_where_nothing_else_tells_of_its_run() {
         [event("11:00:00", "session.resume", &json!({})), event("11:05:00", "session.shutdown", &metrics(200))];
     let lines = [run().to_vec(), resumed.to_vec()].concat();
     let document = home.events(&lines);
-    let told =
-        |document: &Document| document.found.iter().map(|found| found.record.tokens.counts()[0]).collect::<Vec<_>>();
-    assert_eq!(told(&document), [30, 100]);
-    let record = &document.found[0].record;
+    let totals =
+        |document: &Document| document.calls.iter().map(|call| call.record.tokens.counts()[0]).collect::<Vec<_>>();
+    assert_eq!(totals(&document), [30, 100]);
+    let record = &document.calls[0].record;
     assert_eq!(
         (record.quality, record.model.as_deref(), record.project.as_deref()),
         (Quality::Derived, Some("gpt-5.4"), Some("/w"))
@@ -140,12 +140,12 @@ fn a_summary_counts_where_nothing_else_tells_of_its_run() {
     assert_eq!(record.keys, ["copilot-cli/s1/e-09:10:00/gpt-5.4"]);
     assert!(document.skipped.is_empty());
     // Telemetry of the first run, then a store that also has the second run.
-    let (found, _) = home.telemetry(&[span(30, "chat gpt-5.4", "chat", "c1")]);
-    assert_eq!(found[0].at.to_string(), "2026-08-06T09:00:30.500Z");
-    assert_eq!(told(&home.events(&lines)), [100]);
+    let (calls, _) = home.telemetry(&[span(30, "chat gpt-5.4", "chat", "c1")]);
+    assert_eq!(calls[0].at.to_string(), "2026-08-06T09:00:30.500Z");
+    assert_eq!(totals(&home.events(&lines)), [100]);
     drop(home.store(&format!("{ROW}, (2, 's1', 1, NULL, 'm', 5, 5, 0, 0, 0, 0, 0, '2026-08-06 11:04:00')")));
     let document = home.events(&lines);
-    assert!(document.found.is_empty() && document.skipped.is_empty());
+    assert!(document.calls.is_empty() && document.skipped.is_empty());
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn runs_that_tell_no_counts_are_counted() {
     let compacted = event("10:50:00", "session.compaction_complete", &json!({"success": true}));
     let last = event("10:55:00", "session.shutdown", &metrics(100));
     let document = home.events(&[start.clone(), answer.clone(), killed, older, wrong, compacted, last, answer]);
-    assert_eq!(document.found.len(), 1);
+    assert_eq!(document.calls.len(), 1);
     let why: Vec<_> = document.skipped.iter().map(|(line, why)| (*line, why.split(':').next().unwrap())).collect();
     assert_eq!(
         why,
@@ -178,15 +178,15 @@ fn runs_that_tell_no_counts_are_counted() {
 #[test]
 fn a_summary_that_counts_nothing_of_a_run_with_answers_is_told_of() {
     let [start, answer, _] = run();
-    let told = |metrics: Value| {
+    let read_metrics = |metrics: Value| {
         let end = event("09:10:00", "session.shutdown", &json!({"modelMetrics": metrics}));
         let with = Home::new().events(&[start.clone(), answer.clone(), end.clone()]);
         assert!(Home::new().events(&[start.clone(), end]).skipped.is_empty());
-        (with.found.len(), with.skipped)
+        (with.calls.len(), with.skipped)
     };
     let why = "unknown usage: answers of a run whose summary counts no tokens".to_owned();
     for metrics in [json!({}), json!({"m": {"usage": {"promptTokens": 5}}})] {
-        assert_eq!(told(metrics), (0, vec![(3, why.clone())]));
+        assert_eq!(read_metrics(metrics), (0, vec![(3, why.clone())]));
     }
 }
 
@@ -203,9 +203,9 @@ fn telemetry_of_answers_without_any_count_is_told_of_once() {
     assert_eq!(parser.end(false), Ending::Open);
     assert_eq!(parser.end(true), Ending::Silent("answers without token counts".to_owned()));
     let mut parser = CopilotCli.parser(path, parser.resume().as_ref(), Zone::UTC).unwrap();
-    assert!(parser.is_silent() && parser.end(true) == Ending::Plain);
+    assert!(parser.is_missing_usage() && parser.end(true) == Ending::Plain);
     parser.line(span(31, "chat gpt-5.4", "chat", "c2").to_string().as_bytes()).unwrap();
-    assert_eq!((parser.is_silent(), parser.take().len()), (false, 1));
+    assert_eq!((parser.is_missing_usage(), parser.take().len()), (false, 1));
 }
 
 #[test]
@@ -215,12 +215,12 @@ fn telemetry_counts_each_call_once() {
     log["spanContext"] = json!({"traceId": "t1", "spanId": "c1"});
     log["attributes"]["event.name"] = "gen_ai.client.inference.operation.details".into();
     let sum = span(60, "invoke_agent GitHub Copilot", "invoke_agent", "a1");
-    let (found, skipped) = Home::new().telemetry(&[span(30, "chat gpt-5.4", "chat", "c1"), log, sum, json!({})]);
-    assert_eq!((found.len(), skipped.len()), (2, 0));
-    let record = &found[0].record;
+    let (calls, skipped) = Home::new().telemetry(&[span(30, "chat gpt-5.4", "chat", "c1"), log, sum, json!({})]);
+    assert_eq!((calls.len(), skipped.len()), (2, 0));
+    let record = &calls[0].record;
     assert_eq!(record.tokens.counts(), [40, 60, 0, 0, 0, 30, 20]);
     assert_eq!((&record.keys, record.tokens.cache_write), (&vec!["resp-c1".to_owned(), "t1/c1".to_owned()], None));
-    assert_eq!(record.keys, found[1].record.keys);
+    assert_eq!(record.keys, calls[1].record.keys);
     assert!(!record.raw.as_ref().unwrap().get().contains("secret"));
 }
 
@@ -230,9 +230,9 @@ fn telemetry_gives_way_to_the_store_and_what_is_not_known_is_named() {
     drop(home.store(ROW));
     let mut earlier = span(-7_200, "chat m", "chat", "c0");
     earlier["attributes"]["gen_ai.conversation.id"] = "s0".into();
-    let (found, skipped) = home.telemetry(&[span(30, "chat m", "chat", "c1"), earlier]);
-    assert_eq!((found.len(), skipped.len()), (1, 0));
-    assert_eq!(found[0].record.conversation.as_deref(), Some("s0"));
+    let (calls, skipped) = home.telemetry(&[span(30, "chat m", "chat", "c1"), earlier]);
+    assert_eq!((calls.len(), skipped.len()), (1, 0));
+    assert_eq!(calls[0].record.conversation.as_deref(), Some("s0"));
 
     let mut strange = span(30, "embed m", "embeddings", "c1");
     strange["attributes"]["gen_ai.conversation.id"] = "s9".into();
@@ -241,8 +241,8 @@ fn telemetry_gives_way_to_the_store_and_what_is_not_known_is_named() {
     wrong["attributes"]["gen_ai.conversation.id"] = "s9".into();
     let otlp = json!({"resourceSpans": [{"attributes": [{"key": "gen_ai.usage.input_tokens"}]}]});
     let sum = span(60, "invoke_agent x", "invoke_agent", "a1");
-    let (found, skipped) = Home::new().telemetry(&[sum, strange, otlp, wrong]);
-    assert!(found.is_empty());
+    let (calls, skipped) = Home::new().telemetry(&[sum, strange, otlp, wrong]);
+    assert!(calls.is_empty());
     assert_eq!(
         skipped.iter().map(|why| why.split(" that ").next().unwrap()).collect::<Vec<_>>(),
         [
@@ -281,19 +281,19 @@ fn sums_that_go_on_from_the_run_before_count_what_they_went_on_by() {
         lines.push(event("10:09:00", "session.shutdown", then));
         let document = home.events(&lines);
         assert_eq!(document.skipped, []);
-        document.found.iter().map(|found| found.record.tokens.total().unwrap()).collect::<Vec<_>>()
+        document.calls.iter().map(|call| call.record.tokens.total().unwrap()).collect::<Vec<_>>()
     };
-    let told = |input: u64, output: u64| {
-        let mut told = metrics(input);
-        told["modelMetrics"]["gpt-5.4"]["usage"]["outputTokens"] = json!(output);
-        told
+    let metrics_with_output = |input: u64, output: u64| {
+        let mut metrics_with_output = metrics(input);
+        metrics_with_output["modelMetrics"]["gpt-5.4"]["usage"]["outputTokens"] = json!(output);
+        metrics_with_output
     };
     // The run had no prompt: its sums are the restored ones.
-    assert_eq!(resumed(&[], &told(100, 50)), [150]);
-    assert_eq!(resumed(&[30], &told(180, 80)), [150, 110]);
+    assert_eq!(resumed(&[], &metrics_with_output(100, 50)), [150]);
+    assert_eq!(resumed(&[30], &metrics_with_output(180, 80)), [150, 110]);
     // The sums restarted: one decreased, or they equal the output of the answers.
-    assert_eq!(resumed(&[80], &told(90, 80)), [150, 170]);
-    assert_eq!(resumed(&[80], &told(180, 80)), [150, 260]);
+    assert_eq!(resumed(&[80], &metrics_with_output(90, 80)), [150, 170]);
+    assert_eq!(resumed(&[80], &metrics_with_output(180, 80)), [150, 260]);
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn the_model_that_was_billed_is_the_one_and_telemetry_may_lie_further_down() {
     let home = Home::new();
     let database = home.store(&ROW.replace("gpt-5.4", "auto"));
     database.execute_batch("ALTER TABLE assistant_usage_events ADD COLUMN copilot_usage_model TEXT").unwrap();
-    let model = || CopilotCli.database(Path::new(STORE), &database, None).unwrap().found.remove(0).record.model;
+    let model = || CopilotCli.database(Path::new(STORE), &database, None).unwrap().calls.remove(0).record.model;
     assert_eq!(model().as_deref(), Some("auto"));
     database.execute_batch("UPDATE assistant_usage_events SET copilot_usage_model = 'gpt-5.4'").unwrap();
     assert_eq!(model().as_deref(), Some("gpt-5.4"));
@@ -313,7 +313,7 @@ fn the_model_that_was_billed_is_the_one_and_telemetry_may_lie_further_down() {
     fs::create_dir_all(&directory).unwrap();
     drop(database);
     fs::remove_file(home.0.path().join(STORE)).unwrap();
-    assert_eq!(home.events(&run()).found.len(), 1);
+    assert_eq!(home.events(&run()).calls.len(), 1);
     fs::write(directory.join("a.jsonl"), text(&[span(30, "chat gpt-5.4", "chat", "c1")])).unwrap();
-    assert_eq!(home.events(&run()).found.len(), 0);
+    assert_eq!(home.events(&run()).calls.len(), 0);
 }

@@ -1,7 +1,7 @@
 //! The descriptor of Cursor.
 
-use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
-use crate::import::engine::places::Place;
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, StatedWhen};
+use crate::import::engine::log_places::LogPlace;
 
 use super::Cursor;
 
@@ -9,11 +9,15 @@ use super::Cursor;
 pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     name: "cursor",
     aliases: &["cursor-agent"],
-    places: &[Place::Config(&["Cursor/User/globalStorage"]), Place::Home(&[".cursor-server/data/User/globalStorage"])],
+    places: &[
+        LogPlace::Config(&["Cursor/User/globalStorage"]),
+        LogPlace::Home(&[".cursor-server/data/User/globalStorage"]),
+    ],
     source: &Cursor,
     retention: Retention::Kept,
-    counters: Counters { omits_zeros: true, cache_read: Stated::Sometimes, cache_write: Stated::Sometimes },
+    counters: Counters { omits_zeros: true, cache_read: StatedWhen::Sometimes, cache_write: StatedWhen::Sometimes },
     unlogged: &[],
+    feeds: &[],
     overlap: Overlap::ByKeys,
     telemetry: None,
     ccusage: None,

@@ -213,12 +213,12 @@ impl CursorReading {
             self.timeless += 1;
             return Ok(());
         };
-        let mut found = made(conversation, message, bubble, at, logged)?;
+        let mut calls = made(conversation, message, bubble, at, logged)?;
         if own.is_none() {
-            found.record.quality = Quality::Derived;
-            found.record.residual = Some("the time is when the conversation began".to_owned());
+            calls.record.quality = Quality::Derived;
+            calls.record.residual = Some("the time is when the conversation began".to_owned());
         }
-        self.document.found.push(found);
+        self.document.calls.push(calls);
         Ok(())
     }
 
@@ -323,15 +323,18 @@ mod tests {
             ("composerData:c1", json!({"usageData": {"default": {"costInCents": 4, "amount": 1}}})),
         ]);
         let document = read(&database, None);
-        let told: Vec<_> = document.found.iter().map(|found| &found.record).collect();
-        assert_eq!(told.len(), 3);
+        let records: Vec<_> = document.calls.iter().map(|call| &call.record).collect();
+        assert_eq!(records.len(), 3);
         assert_eq!(
-            (told[0].tokens.input, told[0].tokens.output, told[0].model.as_deref()),
+            (records[0].tokens.input, records[0].tokens.output, records[0].model.as_deref()),
             (Some(900), Some(40), Some("gpt-5"))
         );
-        assert_eq!((told[1].tokens.input, told[1].tokens.output, told[1].model.as_deref()), (None, Some(70), None));
-        assert_eq!(told[0].keys, ["cursor/c1/b3"]);
-        assert_eq!(document.found[2].at.millis(), 1_750_000_000_000);
+        assert_eq!(
+            (records[1].tokens.input, records[1].tokens.output, records[1].model.as_deref()),
+            (None, Some(70), None)
+        );
+        assert_eq!(records[0].keys, ["cursor/c1/b3"]);
+        assert_eq!(document.calls[2].at.millis(), 1_750_000_000_000);
         assert_eq!(
             document.skipped,
             [
@@ -353,9 +356,9 @@ mod tests {
             ("composerData:c2", json!({"createdAt": 1_750_000_009_000_i64, "conversation": [bubble(1, 0, 0), inner]})),
         ]);
         let document = read(&database, None);
-        let found: Vec<_> = document.found.iter().map(|f| (f.at.millis(), f.record.keys[0].as_str())).collect();
-        assert_eq!(found, [(1_750_000_000_000, "cursor/c1/b1"), (1_750_000_009_000, "cursor/c2/b9")]);
-        assert!(document.found.iter().all(|found| found.record.quality == Quality::Derived));
+        let calls: Vec<_> = document.calls.iter().map(|f| (f.at.millis(), f.record.keys[0].as_str())).collect();
+        assert_eq!(calls, [(1_750_000_000_000, "cursor/c1/b1"), (1_750_000_009_000, "cursor/c2/b9")]);
+        assert!(document.calls.iter().all(|call| call.record.quality == Quality::Derived));
         assert_eq!(document.skipped, []);
     }
 
@@ -363,12 +366,12 @@ mod tests {
     fn only_what_was_written_since_is_read_again() {
         let database = database(&[("bubbleId:c1:b1", bubble(2, 0, 0)), ("bubbleId:c1:b2", bubble(2, 10, 1))]);
         let first = read(&database, None);
-        assert_eq!(first.found.len(), 1);
+        assert_eq!(first.calls.len(), 1);
         put(&database, "bubbleId:c1:b1", &bubble(2, 20, 2).to_string());
         let second = read(&database, first.resume.as_ref());
-        assert_eq!(second.found.iter().map(|found| found.record.tokens.input).collect::<Vec<_>>(), [Some(20)]);
-        assert!(read(&database, second.resume.as_ref()).found.is_empty());
-        assert_eq!(read(&database, Some(&json!({"last": 99}))).found.len(), 2);
+        assert_eq!(second.calls.iter().map(|call| call.record.tokens.input).collect::<Vec<_>>(), [Some(20)]);
+        assert!(read(&database, second.resume.as_ref()).calls.is_empty());
+        assert_eq!(read(&database, Some(&json!({"last": 99}))).calls.len(), 2);
     }
 
     #[test]

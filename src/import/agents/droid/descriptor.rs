@@ -1,8 +1,8 @@
 //! The descriptor of Droid.
 
 use crate::export::CcusageAgent;
-use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
-use crate::import::engine::places::Place;
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, StatedWhen};
+use crate::import::engine::log_places::LogPlace;
 
 use super::Droid;
 
@@ -10,12 +10,13 @@ use super::Droid;
 pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     name: "droid",
     aliases: &["factory"],
-    places: &[Place::Home(&[".factory/sessions"]), Place::Listed("FACTORY_DIR", &["sessions"])],
+    places: &[LogPlace::Home(&[".factory/sessions"]), LogPlace::Listed("FACTORY_DIR", &["sessions"])],
     source: &Droid,
     retention: Retention::Kept,
-    counters: Counters { omits_zeros: false, cache_read: Stated::Always, cache_write: Stated::Always },
+    counters: Counters { omits_zeros: false, cache_read: StatedWhen::Always, cache_write: StatedWhen::Always },
     unlogged: &[],
+    feeds: &[],
     overlap: Overlap::ByKeys,
     telemetry: None,
-    ccusage: Some(CcusageAgent::new("droid", "droid").with_reasoning_beside().without_activity()),
+    ccusage: Some(CcusageAgent::new("droid", "droid").with_separate_reasoning().without_activity()),
 };

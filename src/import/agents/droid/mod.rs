@@ -89,7 +89,7 @@ impl DocumentLog for Droid {
             record = record.label("model_provider", whose);
         }
         record.raw = fields::raw(&COUNTS.iter().filter_map(|name| Some((*name, usage.get(*name)?.clone()))).collect());
-        document.found.push(fields::checked(at, record)?);
+        document.calls.push(fields::checked(at, record)?);
         Ok(document)
     }
 }
@@ -151,11 +151,11 @@ mod tests {
             "tokenUsage": {"inputTokens": 10, "outputTokens": 20, "cacheCreationTokens": 40, "cacheReadTokens": 30, "thinkingTokens": 5}});
         let log = "{\"type\":\"session_start\",\"id\":\"s1\",\"cwd\":\"/w\"}\n{\"type\":\"message\",\"timestamp\":\"2026-06-01T08:00:00.000Z\"}\n";
         let document = read(&settings, Some(log)).unwrap();
-        let found = &document.found[0];
-        assert_eq!((found.record.tokens.counts(), found.record.quality), ([10, 30, 0, 0, 40, 20, 5], Quality::Derived));
-        assert_eq!((&*found.record.provider, found.record.project.as_deref()), ("factory", Some("/w")));
-        assert_eq!(found.at.to_string(), "2026-06-01T08:00:00.000Z");
-        assert_eq!(read(&settings, None).unwrap().found[0].at.to_string(), "2026-06-01T08:30:00.000Z");
+        let call = &document.calls[0];
+        assert_eq!((call.record.tokens.counts(), call.record.quality), ([10, 30, 0, 0, 40, 20, 5], Quality::Derived));
+        assert_eq!((&*call.record.provider, call.record.project.as_deref()), ("factory", Some("/w")));
+        assert_eq!(call.at.to_string(), "2026-06-01T08:00:00.000Z");
+        assert_eq!(read(&settings, None).unwrap().calls[0].at.to_string(), "2026-06-01T08:30:00.000Z");
     }
 
     #[test]

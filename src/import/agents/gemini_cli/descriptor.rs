@@ -1,9 +1,9 @@
 //! The descriptor of Gemini CLI.
 
 use crate::export::CcusageAgent;
-use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
-use crate::import::engine::places::Place;
-use crate::import::engine::telemetry_words::{CallWords, MetricWords, SumWords, TelemetryWords};
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, StatedWhen};
+use crate::import::engine::log_places::LogPlace;
+use crate::import::engine::telemetry_vocabulary::{CallNames, MetricNames, SumNames, TelemetryVocabulary};
 
 use super::{GeminiCli, retention};
 
@@ -11,20 +11,21 @@ use super::{GeminiCli, retention};
 pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     name: "gemini-cli",
     aliases: &["gemini", "gemini_cli"],
-    places: &[Place::Home(&[".gemini/tmp"]), Place::Named("GEMINI_CLI_HOME", &[".gemini/tmp"])],
+    places: &[LogPlace::Home(&[".gemini/tmp"]), LogPlace::Named("GEMINI_CLI_HOME", &[".gemini/tmp"])],
     source: &GeminiCli,
     retention: Retention::BySettings(|_, settings| retention::days(settings)),
-    counters: Counters { omits_zeros: false, cache_read: Stated::Always, cache_write: Stated::Sometimes },
+    counters: Counters { omits_zeros: false, cache_read: StatedWhen::Always, cache_write: StatedWhen::Sometimes },
     unlogged: &["the calls of the router that chooses the model"],
+    feeds: &[],
     overlap: Overlap::ByKeys,
     telemetry: Some(&TELEMETRY),
-    ccusage: Some(CcusageAgent::new("gemini-cli", "gemini").with_reasoning_beside().without_activity()),
+    ccusage: Some(CcusageAgent::new("gemini-cli", "gemini").with_separate_reasoning().without_activity()),
 };
 
-static TELEMETRY: TelemetryWords = TelemetryWords {
+static TELEMETRY: TelemetryVocabulary = TelemetryVocabulary {
     service: Some("gemini-cli"),
     prefixes: &["gemini_cli."],
-    calls: Some(CallWords {
+    calls: Some(CallNames {
         events: &["gemini_cli.api_response"],
         short_events: &[],
         events_with_id: &[],
@@ -46,12 +47,12 @@ static TELEMETRY: TelemetryWords = TelemetryWords {
         answered_tier: None,
         purposes: &["role", "purpose"],
     }),
-    metric: Some(MetricWords {
+    metric: Some(MetricNames {
         name: "gemini_cli.token.usage",
         kind: "type",
         summed: &["input", "output", "thought", "tool"],
         parts: &["cache"],
     }),
-    served: None,
-    sums: SumWords::NONE,
+    vendor: None,
+    sums: SumNames::NONE,
 };

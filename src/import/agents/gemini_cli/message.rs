@@ -83,7 +83,7 @@ impl ChatRole {
     pub fn of(dialect: Dialect, json: &[u8]) -> Self {
         #[derive(Default, Deserialize)]
         #[serde(default)]
-        struct Words<'a> {
+        struct ChatText<'a> {
             #[serde(borrow, rename = "type")]
             kind: Option<Cow<'a, str>>,
             #[serde(borrow)]
@@ -95,10 +95,10 @@ impl ChatRole {
         {
             return Self::Nothing;
         }
-        let words: Words<'_> = serde_json::from_slice(json).unwrap_or_default();
-        let has_words = || words.content.is_some_and(|content| !matches!(content.get(), "\"\"" | "[]" | "null"));
-        match words.kind.as_deref().is_some_and(is_answer) {
-            true if has_words() => Self::Answer,
+        let text_fields: ChatText<'_> = serde_json::from_slice(json).unwrap_or_default();
+        let has_text = || text_fields.content.is_some_and(|content| !matches!(content.get(), "\"\"" | "[]" | "null"));
+        match text_fields.kind.as_deref().is_some_and(is_answer) {
+            true if has_text() => Self::Answer,
             true => Self::Begun,
             false => Self::Nothing,
         }

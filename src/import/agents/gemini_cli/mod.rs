@@ -34,7 +34,7 @@ use crate::import::engine::path_names::above;
 use crate::import::engine::query::Refusal;
 use crate::import::engine::resume;
 use crate::import::engine::source::{DocumentLog, LineLog, LineParser, LogFormat, Source};
-use crate::import::health::missing_usage::{Ending, Silence};
+use crate::import::health::missing_usage::{Ending, MissingUsage};
 use crate::model::invariant::bug;
 use crate::model::time::{Timestamp, Zone};
 use crate::readers::normalise::UsageFormat;
@@ -132,7 +132,7 @@ pub(in crate::import) fn document(
         parser.has_count = false;
         match parser.message(message.get()) {
             Ok(()) if parser.has_count => {}
-            Ok(()) => parser.said(message.get().as_bytes()),
+            Ok(()) => parser.without_counts(message.get().as_bytes()),
             Err(why) => document.skipped.push((number, why)),
         }
     }
@@ -142,7 +142,7 @@ pub(in crate::import) fn document(
     {
         document.skipped.push((0, why));
     }
-    document.found = parser.take();
+    document.calls = parser.take();
     document.conversation = parser.conversation().map(str::to_owned);
     document.began = parser.began();
     Ok(document)
@@ -163,8 +163,8 @@ struct ChatOrigin {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     aside: bool,
     /// Answers since the last count.
-    #[serde(default = "Silence::counted")]
-    silence: Silence,
+    #[serde(default = "MissingUsage::counted", rename = "silence")]
+    missing_usage: MissingUsage,
 }
 
 impl ChatOrigin {
@@ -205,22 +205,22 @@ impl ChatParser {
     fn message(&mut self, json: &str) -> Result<(), String> {
         self.place.session.clone_from(&self.origin.session);
         self.place.aside = self.origin.aside || self.place.parent.is_some();
-        if let Some(found) = call(self.dialect, &self.place, json)? {
-            self.calls.add(found);
-            self.origin.silence.count();
+        if let Some(parsed) = call(self.dialect, &self.place, json)? {
+            self.calls.add(parsed);
+            self.origin.missing_usage.count();
             self.has_count = true;
         }
         Ok(())
     }
 
     /// Handles a message without counts.
-    fn said(&mut self, message: &[u8]) {
-        let said = ChatRole::of(self.dialect, message);
-        if said != ChatRole::Nothing {
-            self.origin.silence.answer();
+    fn without_counts(&mut self, message: &[u8]) {
+        let role = ChatRole::of(self.dialect, message);
+        if role != ChatRole::Nothing {
+            self.origin.missing_usage.answer();
         }
-        if said == ChatRole::Answer {
-            self.origin.silence.go_on();
+        if role == ChatRole::Answer {
+            self.origin.missing_usage.go_on();
         }
     }
 
@@ -259,8 +259,8 @@ impl LineParser for ChatParser {
         let read = if counts || SESSION.find(line).is_some() { self.read(line, counts) } else { Ok(()) };
         match read {
             Ok(()) if self.has_count => {}
-            Ok(()) => self.said(line),
-            Err(_) => self.origin.silence.count(),
+            Ok(()) => self.without_counts(line),
+            Err(_) => self.origin.missing_usage.count(),
         }
         read
     }
@@ -286,11 +286,11 @@ impl LineParser for ChatParser {
     }
 
     fn end(&mut self, settled: bool) -> Ending {
-        self.origin.silence.end(settled)
+        self.origin.missing_usage.end(settled)
     }
 
-    fn is_silent(&self) -> bool {
-        self.origin.silence.is_told()
+    fn is_missing_usage(&self) -> bool {
+        self.origin.missing_usage.has_reported()
     }
 }
 

@@ -22,11 +22,11 @@ pub(super) fn days(settings: &[u8]) -> Option<u32> {
     #[serde(default)]
     struct General {
         #[serde(rename = "sessionRetention")]
-        retention: Retention,
+        retention: RetentionSettings,
     }
     #[derive(Default, Deserialize)]
     #[serde(default)]
-    struct Retention {
+    struct RetentionSettings {
         enabled: Option<bool>,
         #[serde(rename = "maxAge")]
         age: Value,

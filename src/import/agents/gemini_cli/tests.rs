@@ -10,15 +10,15 @@ fn parser() -> Box<dyn LineParser> {
     GeminiCli.parser(Path::new(FILE), None, Zone::UTC).unwrap()
 }
 
-fn found(lines: &[String]) -> Vec<ParsedCall> {
+fn parse(lines: &[String]) -> Vec<ParsedCall> {
     let mut parser = parser();
     for line in lines {
         parser.line(line.as_bytes()).unwrap();
     }
     let pending = parser.pending();
-    let found = parser.take();
-    assert_eq!((found.len(), parser.pending()), (pending, 0));
-    found
+    let calls = parser.take();
+    assert_eq!((calls.len(), parser.pending()), (pending, 0));
+    calls
 }
 
 fn refused(line: &str) -> String {
@@ -61,7 +61,7 @@ fn document(text: &str) -> Result<Document, String> {
 #[test]
 fn a_message_counts_once_however_often_it_is_written() {
     let replaced = format!(r#"{{"$set":{{"messages":[{},{}]}}}}"#, answer(7, "m1", 30), answer(8, "m2", 5));
-    let all = found(&[
+    let all = parse(&[
         head(SESSION, "main"),
         r#"{"id":"u","timestamp":"2026-06-01T10:00:01Z","type":"user","content":[{"text":"\"tokens\":{}"}]}"#
             .to_owned(),
@@ -90,13 +90,13 @@ fn a_document_and_the_lines_that_go_on_with_it_tell_of_the_same_calls() {
     let random = "eb5b38ef-f42c-4e12-b1d0-36e3bf0da9f4";
     let messages = [answer(5, random, 20), answer(6, "m2", 3)];
     let whole = document(&chat(&messages)).unwrap();
-    let lines = found(&[head(SESSION, "main"), messages[0].clone(), messages[1].clone()]);
-    assert_eq!(whole.found, lines);
+    let lines = parse(&[head(SESSION, "main"), messages[0].clone(), messages[1].clone()]);
+    assert_eq!(whole.calls, lines);
     assert_eq!(whole.skipped, []);
     assert_eq!(whole.conversation.as_deref(), Some(SESSION));
     assert_eq!(whole.began.unwrap().to_string(), "2026-06-01T10:00:00.000Z");
     // A random id is the same call in every session.
-    let resumed = found(&[head("other", "main"), messages[0].clone()]);
+    let resumed = parse(&[head("other", "main"), messages[0].clone()]);
     assert_eq!(resumed[0].record.keys, lines[0].record.keys);
     assert_eq!(lines[0].record.keys, [random]);
 }
@@ -147,7 +147,7 @@ fn what_is_not_known_is_refused_and_never_nothing() {
     // A malformed message of a document or of a `$set` does not affect the others.
     let bad = answer.replace("\"id\":\"m1\",", "");
     let read = document(&chat(&[bad.clone(), answer.clone()])).unwrap();
-    assert_eq!((read.found.len(), read.skipped.len(), read.skipped[0].0), (1, 1, 1));
+    assert_eq!((read.calls.len(), read.skipped.len(), read.skipped[0].0), (1, 1, 1));
     let mut parser = parser();
     parser.line(format!(r#"{{"$set":{{"messages":[{bad},{answer}]}}}}"#).as_bytes()).unwrap_err();
     assert_eq!(parser.pending(), 1);

@@ -1,8 +1,8 @@
 //! The descriptor of Goose.
 
 use crate::export::CcusageAgent;
-use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
-use crate::import::engine::places::Place;
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, StatedWhen};
+use crate::import::engine::log_places::LogPlace;
 
 use super::Goose;
 
@@ -14,12 +14,13 @@ const SESSIONS: &[&str] =
 pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     name: "goose",
     aliases: &[],
-    places: &[Place::Data(SESSIONS), Place::Listed("GOOSE_PATH_ROOT", &["data/sessions"])],
+    places: &[LogPlace::Data(SESSIONS), LogPlace::Listed("GOOSE_PATH_ROOT", &["data/sessions"])],
     source: &Goose,
     retention: Retention::Kept,
-    counters: Counters { omits_zeros: false, cache_read: Stated::Sometimes, cache_write: Stated::Sometimes },
+    counters: Counters { omits_zeros: false, cache_read: StatedWhen::Sometimes, cache_write: StatedWhen::Sometimes },
     unlogged: &[],
+    feeds: &[],
     overlap: Overlap::ByKeys,
     telemetry: None,
-    ccusage: Some(CcusageAgent::new("goose", "goose").with_reasoning_beside().without_activity()),
+    ccusage: Some(CcusageAgent::new("goose", "goose").with_separate_reasoning().without_activity()),
 };

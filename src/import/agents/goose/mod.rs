@@ -233,7 +233,7 @@ impl GooseReading {
         } else if row.get("is_compaction").and_then(Value::as_i64) == Some(1) {
             record = record.label("role", "compaction");
         }
-        self.document.found.push(fields::checked(at, record)?);
+        self.document.calls.push(fields::checked(at, record)?);
         Ok(())
     }
 
@@ -263,7 +263,7 @@ impl GooseReading {
         };
         record = record.conversation(id).key(format!("goose/{id}"));
         record.quality = Quality::Derived;
-        self.document.found.push(fields::checked(at, record)?);
+        self.document.calls.push(fields::checked(at, record)?);
         self.summed.insert(id.to_owned(), provider);
         Ok(())
     }
@@ -293,8 +293,9 @@ fn counted(
     if logged.is_nothing() {
         return Ok(CountSource::Uncounted("calls without token counts"));
     }
-    let told = names.iter().filter_map(|name| Some((*name, row.get(*name).filter(|count| count.is_number())?.clone())));
-    let raw = fields::raw(&told.collect());
+    let raw_fields =
+        names.iter().filter_map(|name| Some((*name, row.get(*name).filter(|count| count.is_number())?.clone())));
+    let raw = fields::raw(&raw_fields.collect());
     let mut record = fields::record(provider, AGENT, logged)?;
     record.raw = raw;
     if let Some(session) = session {
@@ -316,8 +317,8 @@ fn log(path: &Path, text: &[u8]) -> Result<Document, String> {
     if row.get("role").is_some() || (row.get("working_dir").is_none() && row.get("description").is_none()) {
         return Err("unknown shape: a session without a description".to_owned());
     }
-    let said = |line: &[u8]| fields::time(fields::parse(line).ok()?.get("created"));
-    let began = fields::time(row.get("created_at")).or_else(|| lines.find_map(said));
+    let created = |line: &[u8]| fields::time(fields::parse(line).ok()?.get("created"));
+    let began = fields::time(row.get("created_at")).or_else(|| lines.find_map(created));
     let mut document = Document { conversation: Some(id.clone()), began, ..Document::default() };
     let names = ["accumulated_input_tokens", "accumulated_output_tokens", "", ""];
     let session = GooseSession { provider: None, model: None, began, in_ledger: false, row };
@@ -327,7 +328,7 @@ fn log(path: &Path, text: &[u8]) -> Result<Document, String> {
             let at = began.ok_or("unknown shape: a session without a time")?;
             let mut record = record.conversation(id.as_str()).key(format!("goose/{id}"));
             record.quality = Quality::Derived;
-            document.found.push(fields::checked(at, record)?);
+            document.calls.push(fields::checked(at, record)?);
         }
     }
     Ok(document)

@@ -32,11 +32,11 @@ fn read(database: &Connection, resume: Option<&Value>) -> Document {
 fn sums_stay_one_record_when_the_ledger_carries_them_forward() {
     let database = database(SESSIONS);
     let before = read(&database, None);
-    assert_eq!(before.found.len(), 1);
-    let record = &before.found[0].record;
+    assert_eq!(before.calls.len(), 1);
+    let record = &before.calls[0].record;
     assert_eq!((&*record.provider, record.model.as_deref()), ("anthropic", Some("claude-sonnet-4-5")));
     assert_eq!((record.tokens.counts(), record.quality), ([300, 0, 0, 0, 0, 30, 0], Quality::Derived));
-    assert_eq!(before.found[0].at.to_string(), "2026-03-10T09:00:00.000Z");
+    assert_eq!(before.calls[0].at.to_string(), "2026-03-10T09:00:00.000Z");
     assert_eq!(
         before.skipped,
         [
@@ -47,24 +47,24 @@ fn sums_stay_one_record_when_the_ledger_carries_them_forward() {
     database.execute_batch(LEDGER).unwrap();
     database.execute_batch("UPDATE sessions SET provider_name = 'openai' WHERE id = '20260310_1'").unwrap();
     let after = read(&database, before.resume.as_ref());
-    assert_eq!(after.found.len(), 3);
-    let carried = &after.found[0].record;
+    assert_eq!(after.calls.len(), 3);
+    let carried = &after.calls[0].record;
     assert_eq!(
-        (&carried.provider, &carried.keys, after.found[0].at),
-        (&record.provider, &record.keys, before.found[0].at)
+        (&carried.provider, &carried.keys, after.calls[0].at),
+        (&record.provider, &record.keys, before.calls[0].at)
     );
-    let call = &after.found[1].record;
+    let call = &after.calls[1].record;
     assert_eq!((&*call.provider, call.tokens.counts()), ("openai", [30, 60, 0, 0, 10, 20, 0]));
     assert_eq!((call.cost.unwrap().to_string(), call.quality), ("0.25".to_owned(), Quality::Reported));
-    assert_eq!((after.found[2].record.cost, &*after.found[2].record.labels["role"]), (None, "compaction"));
-    assert!(read(&database, after.resume.as_ref()).found.is_empty());
+    assert_eq!((after.calls[2].record.cost, &*after.calls[2].record.labels["role"]), (None, "compaction"));
+    assert!(read(&database, after.resume.as_ref()).calls.is_empty());
 }
 
 #[test]
 fn a_database_made_anew_is_read_from_the_beginning() {
     let database = database(&format!("{SESSIONS}{LEDGER}"));
-    let found = read(&database, Some(&json!({"last": 70, "summed": {}}))).found;
-    assert_eq!(found.len(), 3);
+    let calls = read(&database, Some(&json!({"last": 70, "summed": {}}))).calls;
+    assert_eq!(calls.len(), 3);
 }
 
 #[test]
@@ -86,9 +86,9 @@ fn a_log_says_the_sums_first() {
         "\n"
     );
     let document = log(Path::new("/s/20250430_080000.jsonl"), text.as_bytes()).unwrap();
-    let found = &document.found[0];
-    assert_eq!((found.record.tokens.counts(), found.at.millis()), ([80, 0, 0, 0, 0, 10, 0], 1_746_000_000_000));
-    assert_eq!((&*found.record.provider, found.record.keys[0].as_str()), ("goose", "goose/20250430_080000"));
+    let calls = &document.calls[0];
+    assert_eq!((calls.record.tokens.counts(), calls.at.millis()), ([80, 0, 0, 0, 0, 10, 0], 1_746_000_000_000));
+    assert_eq!((&*calls.record.provider, calls.record.keys[0].as_str()), ("goose", "goose/20250430_080000"));
     assert!(
         log(Path::new("a.jsonl"), br#"{"role":"user","created":1}"#).unwrap_err().contains("without a description")
     );

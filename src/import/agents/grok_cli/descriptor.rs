@@ -4,8 +4,8 @@
 //! tokscale (`sessions/grok.rs`).
 
 use crate::export::CcusageAgent;
-use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
-use crate::import::engine::places::Place;
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, StatedWhen};
+use crate::import::engine::log_places::LogPlace;
 
 use super::GrokCli;
 
@@ -13,11 +13,12 @@ use super::GrokCli;
 pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     name: "grok-cli",
     aliases: &["grok-build"],
-    places: &[Place::Home(&[".grok/sessions"]), Place::Named("GROK_HOME", &["sessions"])],
+    places: &[LogPlace::Home(&[".grok/sessions"]), LogPlace::Named("GROK_HOME", &["sessions"])],
     source: &GrokCli,
     retention: Retention::Kept,
-    counters: Counters { omits_zeros: true, cache_read: Stated::Sometimes, cache_write: Stated::Sometimes },
+    counters: Counters { omits_zeros: true, cache_read: StatedWhen::Sometimes, cache_write: StatedWhen::Sometimes },
     unlogged: &[],
+    feeds: &[],
     overlap: Overlap::ByKeys,
     telemetry: None,
     ccusage: Some(CcusageAgent::new("grok-cli", "grok")),

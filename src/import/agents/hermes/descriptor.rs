@@ -1,8 +1,8 @@
 //! The descriptor of Hermes Agent.
 
 use crate::export::CcusageAgent;
-use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
-use crate::import::engine::places::Place;
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, StatedWhen};
+use crate::import::engine::log_places::LogPlace;
 
 use super::Hermes;
 
@@ -10,11 +10,12 @@ use super::Hermes;
 pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     name: "hermes",
     aliases: &["hermes-agent"],
-    places: &[Place::Home(&[".hermes"]), Place::Named("HERMES_HOME", &[""])],
+    places: &[LogPlace::Home(&[".hermes"]), LogPlace::Named("HERMES_HOME", &[""])],
     source: &Hermes,
     retention: Retention::Kept,
-    counters: Counters { omits_zeros: false, cache_read: Stated::Always, cache_write: Stated::Always },
+    counters: Counters { omits_zeros: false, cache_read: StatedWhen::Always, cache_write: StatedWhen::Always },
     unlogged: &["the last call of a subagent whose parent ends first"],
+    feeds: &[],
     overlap: Overlap::ByKeys,
     telemetry: None,
     ccusage: Some(CcusageAgent::new("hermes", "hermes")),

@@ -128,7 +128,7 @@ fn was_cut_off(session: &Value) -> bool {
 
 fn take(document: &mut Document, place: u64, read: Result<Option<ParsedCall>, String>) {
     match read {
-        Ok(found) => document.found.extend(found),
+        Ok(call) => document.calls.extend(call),
         Err(why) => document.skipped.push((place, why)),
     }
 }

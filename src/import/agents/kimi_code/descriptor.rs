@@ -1,8 +1,8 @@
 //! The descriptor of Kimi Code.
 
 use crate::export::CcusageAgent;
-use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
-use crate::import::engine::places::Place;
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, StatedWhen};
+use crate::import::engine::log_places::LogPlace;
 
 use super::KimiCode;
 
@@ -10,11 +10,12 @@ use super::KimiCode;
 pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     name: "kimi-code",
     aliases: &["kimi"],
-    places: &[Place::Home(&[".kimi-code/sessions"]), Place::Named("KIMI_CODE_HOME", &["sessions"])],
+    places: &[LogPlace::Home(&[".kimi-code/sessions"]), LogPlace::Named("KIMI_CODE_HOME", &["sessions"])],
     source: &KimiCode,
     retention: Retention::Kept,
-    counters: Counters { omits_zeros: false, cache_read: Stated::Always, cache_write: Stated::Always },
+    counters: Counters { omits_zeros: false, cache_read: StatedWhen::Always, cache_write: StatedWhen::Always },
     unlogged: &[],
+    feeds: &[],
     overlap: Overlap::ByKeys,
     telemetry: None,
     ccusage: Some(CcusageAgent::new("kimi-code", "kimi")),

@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use serde::{Serialize, Serializer};
 
 use super::mission::mission_type;
-use super::outcome::{Outcome, read};
+use super::outcome::{SessionOutcome, read};
 use super::{AGENT, DESCRIPTOR};
 use crate::import::ImportOptions;
 use crate::import::engine::discover;
@@ -108,7 +108,7 @@ struct HistoryRows {
 pub fn backfill(ledger: &Ledger, options: &ImportOptions, apply: bool, now: impl Into<Timestamp>) -> Result<Backfill> {
     let zone = options.zone.unwrap_or(Zone::UTC);
     let mut done = Backfill::default();
-    let mut by_day: BTreeMap<NaiveDate, Vec<Outcome>> = BTreeMap::new();
+    let mut by_day: BTreeMap<NaiveDate, Vec<SessionOutcome>> = BTreeMap::new();
     for file in files(options)? {
         let bytes =
             regular::read(&file, LONGEST_LINE as u64).map_err(|source| Error::Io { path: file.clone(), source })?;
@@ -123,11 +123,11 @@ pub fn backfill(ledger: &Ledger, options: &ImportOptions, apply: bool, now: impl
     let mut events = Vec::new();
     for (day, outcomes) in by_day {
         let rows = rows.remove(&day).unwrap_or_default();
-        let (told, real) = (outcomes.len() as u64, rows.real.len() as u64);
-        let target = told.saturating_sub(real);
+        let (outcome_count, real) = (outcomes.len() as u64, rows.real.len() as u64);
+        let target = outcome_count.saturating_sub(real);
         let planned = target.saturating_sub(rows.synthetic);
         let surplus = rows.synthetic.saturating_sub(target);
-        done.days.push(BackfillDay { day, outcomes: told, real, synthetic: rows.synthetic, planned, surplus });
+        done.days.push(BackfillDay { day, outcomes: outcome_count, real, synthetic: rows.synthetic, planned, surplus });
         done.planned += planned;
         events.extend(missing(outcomes, rows, planned).into_iter().map(event));
     }
@@ -157,16 +157,16 @@ fn files(options: &ImportOptions) -> Result<Vec<PathBuf>> {
 fn rows(ledger: &Ledger, zone: Zone) -> Result<HashMap<NaiveDate, HistoryRows>> {
     let snapshot = ledger.snapshot()?;
     let mut rows: HashMap<NaiveDate, HistoryRows> = HashMap::new();
-    snapshot.each_call(&mut |_, told| {
-        if told.record.agent.as_deref() != Some(AGENT) {
+    snapshot.each_call(&mut |_, counted| {
+        if counted.record.agent.as_deref() != Some(AGENT) {
             return Ok(());
         }
-        let day = rows.entry(zone.day(told.at)).or_default();
-        if told.record.labels.contains_key("backfill") {
+        let day = rows.entry(zone.day(counted.at)).or_default();
+        if counted.record.labels.contains_key("backfill") {
             day.synthetic += 1;
         } else {
-            let mission_id = told.record.labels.get("mission_id").cloned();
-            day.real.push(HistoryRow { at: told.at, mission_id, project: told.record.project });
+            let mission_id = counted.record.labels.get("mission_id").cloned();
+            day.real.push(HistoryRow { at: counted.at, mission_id, project: counted.record.project });
         }
         Ok(())
     })?;
@@ -174,7 +174,7 @@ fn rows(ledger: &Ledger, zone: Zone) -> Result<HashMap<NaiveDate, HistoryRows>> 
 }
 
 /// Returns the latest sessions of a day without a row, at most `planned`.
-fn missing(mut outcomes: Vec<Outcome>, mut rows: HistoryRows, planned: u64) -> Vec<Outcome> {
+fn missing(mut outcomes: Vec<SessionOutcome>, mut rows: HistoryRows, planned: u64) -> Vec<SessionOutcome> {
     outcomes.sort_by_key(|outcome| (outcome.at, outcome.content));
     let mut take = |fits: &dyn Fn(&HistoryRow) -> bool| match rows.real.iter().position(fits) {
         Some(index) => {
@@ -197,7 +197,7 @@ fn missing(mut outcomes: Vec<Outcome>, mut rows: HistoryRows, planned: u64) -> V
     outcomes.split_off(surplus)
 }
 
-fn event(outcome: Outcome) -> NewEvent {
+fn event(outcome: SessionOutcome) -> NewEvent {
     let kind = mission_type(&outcome.mission);
     let mut record = TokenRecord::new("unknown", "unknown").input(0).output(0).agent(AGENT).project(outcome.project);
     record = record.label("mode", outcome.mode.as_deref().unwrap_or("unknown")).label("type", kind);

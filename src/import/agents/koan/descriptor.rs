@@ -1,9 +1,11 @@
 //! The descriptor of Koan.
 
-use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
-use crate::import::engine::places::Place;
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, StatedWhen};
+use crate::import::engine::log_places::LogPlace;
+use crate::usage::COUNTED_BY_AGENT;
 
 use super::Koan;
+use super::quota_documents::PAGE_FEED;
 
 /// Koan, by its contributors.
 pub(in crate::import) static DESCRIPTOR: Agent = Agent {
@@ -11,13 +13,14 @@ pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     aliases: &[],
     places: &[
         // Only the directory with the rows, because the instance itself may be a home directory.
-        Place::Home(&["usage", "instance/usage", "koan/instance/usage", ".koan/instance/usage"]),
-        Place::Named("KOAN_ROOT", &["instance/usage"]),
+        LogPlace::Home(&["usage", "instance/usage", "koan/instance/usage", ".koan/instance/usage"]),
+        LogPlace::Named("KOAN_ROOT", &["instance/usage"]),
     ],
     source: &Koan,
     retention: Retention::Kept,
-    counters: Counters { omits_zeros: false, cache_read: Stated::Sometimes, cache_write: Stated::Sometimes },
+    counters: Counters { omits_zeros: false, cache_read: StatedWhen::Sometimes, cache_write: StatedWhen::Sometimes },
     unlogged: &[],
+    feeds: &[PAGE_FEED, COUNTED_BY_AGENT],
     // Koan runs other agents. Their logs also contain its calls, with ids that its rows lack.
     overlap: Overlap::Unmarked,
     telemetry: None,

@@ -5,10 +5,10 @@
 //! recorded only where it quotes the provider.
 
 mod backfill;
-mod beside;
 mod descriptor;
 mod mission;
 mod outcome;
+mod quota_documents;
 mod row;
 mod state;
 pub mod usage_md;
@@ -21,7 +21,7 @@ use chrono::NaiveDate;
 use crate::import::engine::jsonl;
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::query::Refusal;
-use crate::import::engine::source::{Beside, LineLog, LineParser, LogFormat, Source};
+use crate::import::engine::source::{LineLog, LineParser, LogFormat, QuotaDocuments, Source};
 use crate::ledger::Ledger;
 use crate::model::error::Result;
 use crate::model::time::{Timestamp, Zone};
@@ -51,8 +51,14 @@ impl Source for Koan {
         path.extension().is_some_and(|extension| extension == "jsonl") && day.and_then(day_named).is_some()
     }
 
-    fn beside(&self, roots: &[PathBuf], zone: Zone, ledger: &Ledger, now: Timestamp) -> Result<Beside> {
-        beside::gather(roots, zone, ledger, now)
+    fn quota_documents(
+        &self,
+        roots: &[PathBuf],
+        zone: Zone,
+        ledger: &Ledger,
+        now: Timestamp,
+    ) -> Result<QuotaDocuments> {
+        quota_documents::gather(roots, zone, ledger, now)
     }
 
     fn format(&self, _path: &Path) -> LogFormat<'_> {
@@ -81,7 +87,7 @@ fn parser(path: &Path, zone: Zone) -> std::result::Result<Box<dyn LineParser>, R
     let day = path.file_stem().and_then(|stem| day_named(&stem.to_string_lossy()));
     // A row without a time of its own is of the day in the name of its file.
     let day = day.ok_or("unknown shape: a file of rows whose name is not a day")?;
-    Ok(Box::new(KoanParser { file, day, zone, told: HashMap::new(), found: Vec::new() }))
+    Ok(Box::new(KoanParser { file, day, zone, occurrences: HashMap::new(), calls: Vec::new() }))
 }
 
 /// Returns the day in a file name.
@@ -96,17 +102,17 @@ struct KoanParser {
     day: NaiveDate,
     zone: Zone,
     /// Number of occurrences of each row so far.
-    told: HashMap<u64, u32>,
-    found: Vec<ParsedCall>,
+    occurrences: HashMap<u64, u32>,
+    calls: Vec<ParsedCall>,
 }
 
 impl KoanParser {
     fn row(&mut self, line: &[u8]) -> std::result::Result<(), String> {
         let (at, mut record, content) = row::read(line, self.day, self.zone)?;
-        let times = self.told.entry(content).or_insert(0);
+        let times = self.occurrences.entry(content).or_insert(0);
         *times += 1;
         record.keys.push(format!("koan/{}/{content:016x}/{times}", self.file));
-        self.found.push(ParsedCall { at, record });
+        self.calls.push(ParsedCall { at, record });
         Ok(())
     }
 }
@@ -129,11 +135,11 @@ impl LineParser for KoanParser {
     }
 
     fn take(&mut self) -> Vec<ParsedCall> {
-        std::mem::take(&mut self.found)
+        std::mem::take(&mut self.calls)
     }
 
     fn pending(&self) -> usize {
-        self.found.len()
+        self.calls.len()
     }
 
     fn conversation(&self) -> Option<&str> {

@@ -9,7 +9,7 @@ use crate::model::time::{Timestamp, Zone};
 
 /// A session that ended, with tokens or without.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Outcome {
+pub(super) struct SessionOutcome {
     pub at: Timestamp,
     pub id: Option<String>,
     pub project: String,
@@ -23,7 +23,7 @@ pub(super) struct Outcome {
 }
 
 /// Parses a list of outcomes, or one per line.
-pub(super) fn read(text: &str, file: &str, zone: Zone) -> (Vec<Outcome>, Vec<SkippedLine>) {
+pub(super) fn read(text: &str, file: &str, zone: Zone) -> (Vec<SessionOutcome>, Vec<SkippedLine>) {
     let (mut outcomes, mut skipped) = (Vec::new(), Vec::new());
     let mut take = |number: u64, value: Result<Value, String>| match value.and_then(|value| one(&value, zone)) {
         Ok(outcome) => outcomes.push(outcome),
@@ -40,16 +40,16 @@ pub(super) fn read(text: &str, file: &str, zone: Zone) -> (Vec<Outcome>, Vec<Ski
     (outcomes, skipped)
 }
 
-fn one(value: &Value, zone: Zone) -> Result<Outcome, String> {
+fn one(value: &Value, zone: Zone) -> Result<SessionOutcome, String> {
     let text = |names: &[&str]| {
-        let found = names.iter().find_map(|name| value.get(name).and_then(Value::as_str));
-        found.filter(|text| !text.is_empty()).and_then(super::jsonl::name).map(str::to_owned)
+        let text = names.iter().find_map(|name| value.get(name).and_then(Value::as_str));
+        text.filter(|text| !text.is_empty()).and_then(super::jsonl::name).map(str::to_owned)
     };
     let number = |names: &[&str]| names.iter().find_map(|name| value.get(name).and_then(Value::as_f64));
-    let told = text(&["timestamp", "ts"]).ok_or("unknown shape: an outcome without a time")?;
+    let stated = text(&["timestamp", "ts"]).ok_or("unknown shape: an outcome without a time")?;
     let seconds = number(&["duration", "duration_seconds"]).or(number(&["duration_minutes"]).map(|min| min * 60.0));
-    Ok(Outcome {
-        at: local_time(&told, zone)?,
+    Ok(SessionOutcome {
+        at: local_time(&stated, zone)?,
         id: text(&["mission_id", "id"]),
         project: text(&["project"]).unwrap_or_else(|| "_global".to_owned()),
         mission: text(&["mission", "title", "mission_title"]).unwrap_or_default(),

@@ -26,11 +26,11 @@ pub(super) fn read(line: &[u8], day: NaiveDate, zone: Zone) -> Result<(Timestamp
     let row: Value = serde_json::from_slice(line).map_err(|error| jsonl::refusal(&error))?;
     // Independent of the order of fields and of white space.
     let content = xxh3_64(row.to_string().as_bytes());
-    let told = text(&row, "ts").map(|ts| local_time(ts, zone)).transpose()?;
-    let at = told.unwrap_or_else(|| zone.start_of_day(day));
-    let quality = if told.is_some() { Quality::Reported } else { Quality::Derived };
-    let told = text(&row, "provider").unwrap_or("unknown");
-    let provider = ProviderId::resolve(&told.trim().to_lowercase()).map_or("unknown".to_owned(), |id| id.to_string());
+    let stated = text(&row, "ts").map(|ts| local_time(ts, zone)).transpose()?;
+    let at = stated.unwrap_or_else(|| zone.start_of_day(day));
+    let quality = if stated.is_some() { Quality::Reported } else { Quality::Derived };
+    let stated = text(&row, "provider").unwrap_or("unknown");
+    let provider = ProviderId::resolve(&stated.trim().to_lowercase()).map_or("unknown".to_owned(), |id| id.to_string());
     let mut record = TokenRecord::new(&provider, text(&row, "model").unwrap_or("unknown"));
     record.quality = quality;
     record.agent = Some(AGENT.to_owned());
@@ -57,8 +57,8 @@ pub(super) fn read(line: &[u8], day: NaiveDate, zone: Zone) -> Result<(Timestamp
     if let Some(id) = text(&row, "mission_id") {
         record = record.label("mission_id", id);
     }
-    if told != provider {
-        record = record.label("cli_provider", told);
+    if stated != provider {
+        record = record.label("cli_provider", stated);
     }
     if row.get("backfill").is_some_and(|flag| *flag == Value::Bool(true)) {
         record.quality = Quality::Estimated;
@@ -86,8 +86,8 @@ fn count(row: &Value, name: &str) -> Result<Option<u64>, String> {
     Err(format!("`{name}` is {what}: a token count is a whole number from 0"))
 }
 
-fn cost(told: Option<&Value>) -> Result<Option<Usd>, String> {
-    match told {
+fn cost(stated: Option<&Value>) -> Result<Option<Usd>, String> {
+    match stated {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Number(number)) => {
             number.to_string().parse().map(Some).map_err(|_| "`cost_usd` has too many digits".to_owned())

@@ -56,19 +56,19 @@ pub(super) fn facts(
         (Ok(session), Ok(weekly)) => (session, weekly),
         (Err(why), _) | (_, Err(why)) => return Ok(Err(format!("the counters are left out: {why}"))),
     };
-    let told = state.provider.as_deref().map(str::trim).filter(|name| !name.is_empty()).unwrap_or("claude");
-    let Ok(provider) = ProviderId::resolve(&told.to_lowercase()) else {
+    let provider_name = state.provider.as_deref().map(str::trim).filter(|name| !name.is_empty()).unwrap_or("claude");
+    let Ok(provider) = ProviderId::resolve(&provider_name.to_lowercase()) else {
         return Ok(Err("the counters are left out: their provider has no valid name".to_owned()));
     };
-    let known = ledger.provider(provider.as_str(), now)?;
+    let usage = ledger.provider(provider.as_str(), now)?;
     let monday = zone.start_of_day(Zone::monday(zone.day(weekly)));
     let next_monday = zone.start_of_day(Zone::monday(zone.day(monday.plus(7 * DAY + 12 * HOUR))));
     let account = AccountRef::new(provider.as_str(), None);
     let snapshot = ledger.snapshot()?;
     let limits = Limits::at(snapshot.view(), &account, now)?;
     let windows = [
-        (300, state.session_tokens, known.session.limit.unwrap_or(SESSION_LIMIT), session, session.plus(5 * HOUR)),
-        (10_080, state.weekly_tokens, known.weekly.limit.unwrap_or(WEEKLY_LIMIT), weekly, next_monday),
+        (300, state.session_tokens, usage.session.limit.unwrap_or(SESSION_LIMIT), session, session.plus(5 * HOUR)),
+        (10_080, state.weekly_tokens, usage.weekly.limit.unwrap_or(WEEKLY_LIMIT), weekly, next_monday),
     ];
     let mut facts = Vec::new();
     for (minutes, tokens, limit, start, resets_at) in windows {

@@ -92,7 +92,7 @@ fn rows(
     let read = query::rows(database, &sql, [reached], &mut |row| {
         let number: i64 = row.get("row")?;
         match call(&fields::object(row)?, conversation) {
-            Ok(found) => document.found.extend(found),
+            Ok(call) => document.calls.extend(call),
             Err(why) => document.skipped.push((u64::try_from(number).unwrap_or(0), why)),
         }
         reached = number;

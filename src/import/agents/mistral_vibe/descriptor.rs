@@ -1,7 +1,7 @@
 //! The descriptor of Mistral Vibe.
 
-use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
-use crate::import::engine::places::Place;
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, StatedWhen};
+use crate::import::engine::log_places::LogPlace;
 
 use super::MistralVibe;
 
@@ -9,11 +9,12 @@ use super::MistralVibe;
 pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     name: "mistral-vibe",
     aliases: &["vibe"],
-    places: &[Place::Home(&[".vibe/logs/session/unified"]), Place::Named("VIBE_HOME", &["logs/session/unified"])],
+    places: &[LogPlace::Home(&[".vibe/logs/session/unified"]), LogPlace::Named("VIBE_HOME", &["logs/session/unified"])],
     source: &MistralVibe,
     retention: Retention::Kept,
-    counters: Counters { omits_zeros: false, cache_read: Stated::Sometimes, cache_write: Stated::Sometimes },
+    counters: Counters { omits_zeros: false, cache_read: StatedWhen::Sometimes, cache_write: StatedWhen::Sometimes },
     unlogged: &["single calls, once a checkpoint has summed them"],
+    feeds: &[],
     overlap: Overlap::ByKeys,
     telemetry: None,
     ccusage: None,

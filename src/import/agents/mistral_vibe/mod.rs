@@ -70,11 +70,11 @@ impl DocumentLog for MistralVibe {
         let state = fields::parse(text)?;
         let session = state_of(&state, DEEPEST).ok_or("unknown shape: a checkpoint without `tokenUsage`")?;
         let about = path.ancestors().nth(3).map(SessionAbout::read).unwrap_or_default();
-        let found = about.sums(session)?;
+        let call = about.sums(session)?;
         Ok(Document {
             conversation: fields::text(session, "id").map(str::to_owned),
             began: fields::time(session.get("createdAt")),
-            found: found.into_iter().collect(),
+            calls: call.into_iter().collect(),
             ..Document::default()
         })
     }
@@ -178,7 +178,7 @@ impl SessionAbout {
         let raw: BTreeMap<_, _> = COUNTS.iter().filter_map(|name| Some((*name, usage.get(*name)?.clone()))).collect();
         record.raw = fields::raw(&raw);
         let call = fields::checked(at, record)?;
-        let told = fields::time(session.get("updatedAt")).unwrap_or(at);
-        Ok(Some(call.counted(told)))
+        let updated = fields::time(session.get("updatedAt")).unwrap_or(at);
+        Ok(Some(call.counted(updated)))
     }
 }

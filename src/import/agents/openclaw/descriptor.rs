@@ -1,8 +1,8 @@
 //! The descriptor of `OpenClaw`.
 
 use crate::export::CcusageAgent;
-use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
-use crate::import::engine::places::Place;
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, StatedWhen};
+use crate::import::engine::log_places::LogPlace;
 
 use super::Openclaw;
 
@@ -11,13 +11,14 @@ pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     name: "openclaw",
     aliases: &["clawdbot", "moltbot"],
     places: &[
-        Place::Home(&[".openclaw/agents", ".clawdbot/agents", ".moltbot/agents"]),
-        Place::Named("OPENCLAW_STATE_DIR", &["agents"]),
+        LogPlace::Home(&[".openclaw/agents", ".clawdbot/agents", ".moltbot/agents"]),
+        LogPlace::Named("OPENCLAW_STATE_DIR", &["agents"]),
     ],
     source: &Openclaw,
     retention: Retention::Kept,
-    counters: Counters { omits_zeros: false, cache_read: Stated::Always, cache_write: Stated::Always },
+    counters: Counters { omits_zeros: false, cache_read: StatedWhen::Always, cache_write: StatedWhen::Always },
     unlogged: &[],
+    feeds: &[],
     overlap: Overlap::ByKeys,
     telemetry: None,
     ccusage: Some(CcusageAgent::new("openclaw", "openclaw")),

@@ -17,7 +17,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::import::agents::pi::message::{self, MessageDialect};
-use crate::import::agents::pi::session::{Dialect, EntrySession};
+use crate::import::agents::pi::session::{EntrySession, SessionDialect};
 use crate::import::engine::document::Document;
 use crate::import::engine::fields;
 use crate::import::engine::file_calls::FileCalls;
@@ -34,7 +34,7 @@ pub(in crate::import) use descriptor::DESCRIPTOR;
 /// The importer of `OpenClaw`'s sessions.
 pub(crate) struct Openclaw;
 
-impl Dialect for Openclaw {
+impl SessionDialect for Openclaw {
     const DIALECT: MessageDialect =
         MessageDialect { agent: "openclaw", normaliser: "openclaw/1", reasoning: &["reasoningTokens", "reasoning"] };
 }
@@ -43,7 +43,7 @@ const DATABASE: &str = "openclaw-agent.sqlite";
 
 impl Source for Openclaw {
     fn logged(&self, raw: &Value) -> Option<Result<Logged, String>> {
-        Some(message::counts(&<Openclaw as Dialect>::DIALECT, raw))
+        Some(message::counts(&<Openclaw as SessionDialect>::DIALECT, raw))
     }
 
     fn wants(&self, path: &Path) -> bool {
@@ -111,7 +111,7 @@ impl DatabaseLog for Openclaw {
             Ok(Next::Row)
         });
         document.cut = read.err();
-        document.found = calls.take();
+        document.calls = calls.take();
         document.conversations = sessions.into_values().filter_map(EntrySession::start).collect();
         document.resume = Some(json!({ "last": if document.cut.is_none() { newest } else { reached } }));
         Ok(document)

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::columns::{name, whole};
-use super::message::{KnownSession, MessageRow};
+use super::message::{MessageFacts, MessageRow};
 use super::sessions::{self, Sessions};
 use super::steps;
 use crate::import::engine::document::Document;
@@ -24,7 +24,7 @@ const MOST: usize = 256;
 /// How far the tables are read.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
-struct Marks {
+struct ReadMarks {
     message: RowMark,
     session_message: RowMark,
 }
@@ -55,7 +55,7 @@ const TABLES: [MessageTable; 2] =
     [MessageTable { name: "message", second: false }, MessageTable { name: "session_message", second: true }];
 
 pub(super) fn read(database: &Connection, resume: Option<&serde_json::Value>) -> Result<Document, Refusal> {
-    let mut marks: Marks = resume::read(resume)?.unwrap_or_default();
+    let mut marks: ReadMarks = resume::read(resume)?.unwrap_or_default();
     let mut document = Document::default();
     let (sessions, unknown) = Sessions::read(database, &mut document);
     let (mut any, mut filled) = (false, false);
@@ -156,11 +156,11 @@ impl Reading<'_> {
     /// Reads a row. A damaged one is skipped.
     fn row(&self, row: &Row<'_>, passing: &mut Passing<'_>) -> rusqlite::Result<Next> {
         let number: i64 = row.get(0)?;
-        let told = match name(row, 1)? {
+        let content = match name(row, 1)? {
             Some(id) => self.message(row, &id, passing),
             None => Err("unknown shape: a message whose id is no text".into()),
         };
-        match told {
+        match content {
             Err(refusal) if refusal.is_unreadable() => return Ok(Next::End(refusal)),
             Err(refusal) => {
                 passing.document.skipped.push((u64::try_from(number).unwrap_or_default(), refusal.to_string()));
@@ -179,12 +179,12 @@ impl Reading<'_> {
              AND octet_length(data) <= {LONGEST_VALUE} ORDER BY rowid DESC LIMIT 1",
             self.table.name
         );
-        let mut found = None;
+        let mut answer = None;
         query::rows(self.database, &query, rusqlite::params![session, row], &mut |row| {
-            found = name(row, 0)?;
+            answer = name(row, 0)?;
             Ok(Next::Row)
         })?;
-        Ok(found)
+        Ok(answer)
     }
 
     fn message(&self, row: &Row<'_>, id: &str, passing: &mut Passing<'_>) -> Result<(), Refusal> {
@@ -219,7 +219,7 @@ impl Reading<'_> {
         let created = whole(row, 3)?;
         let home = self.sessions.home(&session, message.created().or(created));
         let before = if is_summary { self.answer_before(&session, number)? } else { None };
-        let known = KnownSession {
+        let facts = MessageFacts {
             id,
             session: Some(home),
             directory: self.sessions.directory(home).or_else(|| self.sessions.directory(&session)),
@@ -229,10 +229,10 @@ impl Reading<'_> {
             summary: is_summary,
             before: before.as_deref(),
         };
-        let told = answer(&message, known)?;
+        let content = answer(&message, facts)?;
         steps.as_ref().map_err(Clone::clone)?;
-        match told {
-            Some(RowContent::Call(found)) => passing.document.found.push(*found),
+        match content {
+            Some(RowContent::Call(call)) => passing.document.calls.push(*call),
             Some(RowContent::UnderWay) => passing.mark.open.push(id.to_owned()),
             None => {}
         }
@@ -266,12 +266,12 @@ enum RowContent {
     UnderWay,
 }
 
-fn answer(message: &MessageRow<'_>, known: KnownSession<'_>) -> Result<Option<RowContent>, String> {
-    if !known.second && !message.is_answer()? {
+fn answer(message: &MessageRow<'_>, facts: MessageFacts<'_>) -> Result<Option<RowContent>, String> {
+    if !facts.second && !message.is_answer()? {
         return Ok(None);
     }
-    Ok(match message.call(known)? {
-        Some(found) => Some(RowContent::Call(Box::new(found))),
+    Ok(match message.call(facts)? {
+        Some(call) => Some(RowContent::Call(Box::new(call))),
         None if message.is_under_way() => Some(RowContent::UnderWay),
         None => None,
     })

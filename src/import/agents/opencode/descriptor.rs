@@ -1,8 +1,8 @@
 //! The descriptor of `OpenCode`.
 
 use crate::export::CcusageAgent;
-use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
-use crate::import::engine::places::Place;
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, StatedWhen};
+use crate::import::engine::log_places::LogPlace;
 
 use super::Opencode;
 
@@ -11,15 +11,16 @@ pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     name: "opencode",
     aliases: &[],
     places: &[
-        Place::Data(&["opencode"]),
-        Place::Listed("OPENCODE_DATA_DIR", &[""]),
-        Place::File("OPENCODE_DB", &[Place::Data(&["opencode"]), Place::Listed("OPENCODE_DATA_DIR", &[""])]),
+        LogPlace::Data(&["opencode"]),
+        LogPlace::Listed("OPENCODE_DATA_DIR", &[""]),
+        LogPlace::File("OPENCODE_DB", &[LogPlace::Data(&["opencode"]), LogPlace::Listed("OPENCODE_DATA_DIR", &[""])]),
     ],
     source: &Opencode,
     retention: Retention::Kept,
-    counters: Counters { omits_zeros: false, cache_read: Stated::Always, cache_write: Stated::Always },
+    counters: Counters { omits_zeros: false, cache_read: StatedWhen::Always, cache_write: StatedWhen::Always },
     unlogged: &["the calls that make session titles"],
+    feeds: &[],
     overlap: Overlap::ByKeys,
     telemetry: None,
-    ccusage: Some(CcusageAgent::new("opencode", "opencode").with_reasoning_beside()),
+    ccusage: Some(CcusageAgent::new("opencode", "opencode").with_separate_reasoning()),
 };

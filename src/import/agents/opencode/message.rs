@@ -79,7 +79,7 @@ struct Times {
 
 /// Facts about a message from outside the message.
 #[derive(Clone, Copy, Default)]
-pub(super) struct KnownSession<'a> {
+pub(super) struct MessageFacts<'a> {
     pub id: &'a str,
     pub session: Option<&'a str>,
     pub directory: Option<&'a str>,
@@ -128,21 +128,21 @@ impl<'a> MessageRow<'a> {
 
     /// Returns the call of this answer. `None` while it is in progress, and if it failed or was aborted before the
     /// provider stated counts.
-    pub fn call(&self, known: KnownSession<'_>) -> Result<Option<ParsedCall>, String> {
+    pub fn call(&self, facts: MessageFacts<'_>) -> Result<Option<ParsedCall>, String> {
         let unknown = |error: crate::Error| format!("unknown shape: {error}");
         let (mut model, mut provider) = (&self.model_id, &self.provider_id);
         if let Some(both) = &self.model {
             model = if model.is_some() { model } else { &both.id };
             provider = if provider.is_some() { provider } else { &both.provider };
         }
-        let before = known.before.and_then(|before| MessageRow::parse(before.as_bytes()).ok());
-        let guessed = known.summary && model.is_none() && provider.is_none();
+        let before = facts.before.and_then(|before| MessageRow::parse(before.as_bytes()).ok());
+        let guessed = facts.summary && model.is_none() && provider.is_none();
         if let Some(before) = before.as_ref().and_then(|before| before.model.as_ref()).filter(|_| guessed) {
             (model, provider) = (&before.id, &before.provider);
         }
         let provider = provider.as_deref().and_then(|name| provider_id(name, model.as_deref()));
         let counts = match self.tokens {
-            Some(tokens) => Some(self::counts(tokens.get(), known, provider.as_deref()).map_err(unknown)?),
+            Some(tokens) => Some(self::counts(tokens.get(), facts, provider.as_deref()).map_err(unknown)?),
             None => None,
         };
         let Some(counts) = counts.filter(|counts| counts.tokens.total().is_ok_and(|total| total > 0)) else {
@@ -157,26 +157,26 @@ impl<'a> MessageRow<'a> {
             };
         };
         let provider = match provider {
-            None if known.summary => UNKNOWN.into(),
+            None if facts.summary => UNKNOWN.into(),
             provider => provider.ok_or("unknown shape: an answer without a provider")?,
         };
-        let created = self.created().or(known.created).ok_or("unknown shape: an answer without a time")?;
+        let created = self.created().or(facts.created).ok_or("unknown shape: an answer without a time")?;
         let text = |text: Option<&str>| text.and_then(jsonl::name).map(str::to_owned);
         let model = text(model.as_deref());
         let mode = text(self.agent.as_deref()).or_else(|| text(self.mode.as_deref()));
         let cwd = self.path.as_ref().and_then(|path| path.cwd.as_deref());
         // A summary has a start time and no end time.
-        let completed = self.time.completed.as_ref().and_then(millis).or(known.summary.then_some(created));
-        let same = completed.filter(|_| made_at(known.id, created).is_some());
-        let mut keys = vec![known.id.to_owned()];
+        let completed = self.time.completed.as_ref().and_then(millis).or(facts.summary.then_some(created));
+        let same = completed.filter(|_| made_at(facts.id, created).is_some());
+        let mut keys = vec![facts.id.to_owned()];
         keys.extend(same.map(|completed| likeness(created, completed, model.as_deref(), &counts.tokens)));
         let mut record = TokenRecord {
             provider: provider.into(),
             account: None,
             model,
             agent: Some(AGENT.to_owned()),
-            conversation: text(known.session),
-            project: text(cwd).or_else(|| text(known.directory)),
+            conversation: text(facts.session),
+            project: text(cwd).or_else(|| text(facts.directory)),
             labels: mode.map(|mode| ("mode".to_owned(), mode)).into_iter().collect::<BTreeMap<_, _>>(),
             tokens: counts.tokens,
             modalities: counts.modalities,
@@ -191,12 +191,13 @@ impl<'a> MessageRow<'a> {
             residual: counts.residual,
             raw: self.tokens.map(Raw::from),
         };
-        if known.summary {
+        if facts.summary {
             record.labels.insert("purpose".to_owned(), "compaction".to_owned());
         }
         if guessed && record.model.is_some() {
             let note = "took the model of the answer before it: a summary names none";
-            record.residual = Some(record.residual.map_or_else(|| note.to_owned(), |said| format!("{said}; {note}")));
+            record.residual =
+                Some(record.residual.map_or_else(|| note.to_owned(), |residual| format!("{residual}; {note}")));
             record.quality = Quality::Derived;
         }
         Ok(Some(ParsedCall { at: Timestamp::from_millis(created), record }))
@@ -205,18 +206,18 @@ impl<'a> MessageRow<'a> {
 
 /// Adds the counts of all steps. Older clients copied the counts of their SDK; for Google's models these exclude
 /// reasoning from the output.
-fn counts(tokens: &str, known: KnownSession<'_>, provider: Option<&str>) -> crate::Result<Normalised> {
-    let beside = known.second || matches!(provider, Some("google" | "google-vertex"));
+fn counts(tokens: &str, facts: MessageFacts<'_>, provider: Option<&str>) -> crate::Result<Normalised> {
+    let beside = facts.second || matches!(provider, Some("google" | "google-vertex"));
     let read = |tokens: &str| {
         if beside { normalise::opencode_beside(tokens) } else { normalise::usage(UsageFormat::Opencode, tokens) }
     };
     let mut counts = read(tokens)?;
-    if known.steps.len() > 1 {
+    if facts.steps.len() > 1 {
         let mut all = Tokens::default();
-        for step in known.steps {
+        for step in facts.steps {
             all = sum(all, read(step)?.tokens)?;
         }
-        let note = format!("the sum of {} steps, of which the message states the last", known.steps.len());
+        let note = format!("the sum of {} steps, of which the message states the last", facts.steps.len());
         counts.residual = Some(counts.residual.map_or_else(|| note.clone(), |residual| format!("{residual}; {note}")));
         counts.quality = Quality::Derived;
         counts.tokens = all;

@@ -34,7 +34,7 @@ use crate::import::engine::path_names::above;
 use crate::import::engine::query::Refusal;
 use crate::import::engine::source::{DatabaseLog, DocumentLog, LogFormat, Source};
 use crate::model::time::{Timestamp, Zone};
-use message::{KnownSession, MessageRow, made_at};
+use message::{MessageFacts, MessageRow, made_at};
 
 pub(in crate::import) use descriptor::DESCRIPTOR;
 
@@ -86,8 +86,8 @@ impl DocumentLog for Opencode {
         let id = message.id.as_deref().unwrap_or(stem);
         let session = message.session.as_deref().or_else(|| above(path, 1));
         let steps = steps::in_files(path)?;
-        let known = KnownSession { id, session, steps: &steps, ..KnownSession::default() };
-        document.found.extend(message.call(known)?);
+        let facts = MessageFacts { id, session, steps: &steps, ..MessageFacts::default() };
+        document.calls.extend(message.call(facts)?);
         document.conversation = session.map(str::to_owned);
         // The time of a copy is that of its original, so it does not date the session.
         document.began = message

@@ -88,7 +88,7 @@ impl Home {
 }
 
 /// Returns the numbers of new, repeated and changed records, and of skipped rows or files.
-fn told(report: &SourceReport) -> [u64; 4] {
+fn import_counts(report: &SourceReport) -> [u64; 4] {
     [report.recorded, report.duplicates, report.amended, report.skipped.len() as u64]
 }
 
@@ -100,7 +100,7 @@ fn total(ledger: &Ledger) -> u128 {
 #[test]
 fn an_answer_is_a_call() {
     let read = file(ID, &answer(1, Some(900), &counts(20))).unwrap();
-    let [ParsedCall { at, record }] = &read.found[..] else { panic!("{read:?}") };
+    let [ParsedCall { at, record }] = &read.calls[..] else { panic!("{read:?}") };
     let tokens = Tokens {
         input: Some(100),
         cache_read: Some(40),
@@ -124,7 +124,7 @@ fn an_answer_is_a_call() {
 fn what_it_says_of_provider_and_cost_is_taken_as_far_as_it_goes() {
     let one = |from: &str, to: &str| {
         let text = answer(1, Some(900), &counts(20)).replace(from, to);
-        file(ID, &text).unwrap().found.remove(0).record
+        file(ID, &text).unwrap().calls.remove(0).record
     };
     assert_eq!(one(r#""mock""#, r#""anthropic""#).provider, "anthropic");
     assert_eq!(one(r#""mock""#, r#""togetherai""#).provider, "together");
@@ -138,7 +138,7 @@ fn what_is_under_way_or_failed_is_no_call_yet() {
     let failed = answer(1, None, NONE).replacen('{', r#"{"error":{"name":"MessageAbortedError"},"#, 1);
     for text in [answer(1, None, NONE), failed, r#"{"role":"user","time":{"created":1}}"#.to_owned()] {
         let read = file(ID, &text).unwrap();
-        assert_eq!((read.found, read.skipped), (vec![], vec![]), "{text}");
+        assert_eq!((read.calls, read.skipped), (vec![], vec![]), "{text}");
     }
 }
 
@@ -158,7 +158,7 @@ fn what_is_not_known_is_refused_and_never_nothing() {
         "unknown usage: an answer that ended without counts"
     );
     // A negative number loses only its own class.
-    let negative = file(ID, &whole.replace(r#""input":100"#, r#""input":-1"#)).unwrap().found.remove(0).record;
+    let negative = file(ID, &whole.replace(r#""input":100"#, r#""input":-1"#)).unwrap().calls.remove(0).record;
     assert_eq!((negative.tokens.input, negative.tokens.output), (None, Some(20)));
     assert_eq!(negative.residual.as_deref(), Some("`input` is -1: left out; total 175 but parts sum to 75"));
     assert!(refused(&counts(20), r#"{"prompt":3}"#).contains("no token count"));
@@ -172,8 +172,8 @@ fn an_answer_of_several_steps_is_their_sum_in_files_and_rows() {
     let home = Home::new();
     let text = answer(1, Some(900), &counts(20));
     let step = |tokens: &str| format!(r#"{{"type":"step-finish","cost":0,"tokens":{tokens}}}"#);
-    let said = r#"{"type":"text","text":"\"type\":\"step-finish\""}"#.to_owned();
-    let parts = [said, step(&counts(7)), step(&counts(20))];
+    let quoting_part = r#"{"type":"text","text":"\"type\":\"step-finish\""}"#.to_owned();
+    let parts = [quoting_part, step(&counts(7)), step(&counts(20))];
     home.message("ses_1", ID, &text);
     let place = home.directory.path().join(".local/share/opencode/storage/part").join(ID);
     std::fs::create_dir_all(&place).unwrap();
@@ -183,16 +183,16 @@ fn an_answer_of_several_steps_is_their_sum_in_files_and_rows() {
         home.database.execute("INSERT INTO part VALUES (?, ?, ?)", params![number.to_string(), ID, part]).unwrap();
     }
     let ledger = Ledger::in_memory().unwrap();
-    assert_eq!(told(&home.import(&ledger)), [1, 1, 0, 0]);
+    assert_eq!(import_counts(&home.import(&ledger)), [1, 1, 0, 0]);
     assert_eq!(total(&ledger), 2 * 155 + 7 + 20);
     let path = home.directory.path().join(".local/share/opencode/storage/message/ses_1").join(format!("{ID}.json"));
-    let record = Opencode.document(&path, text.as_bytes(), Zone::UTC, None).unwrap().found.remove(0).record;
+    let record = Opencode.document(&path, text.as_bytes(), Zone::UTC, None).unwrap().calls.remove(0).record;
     assert_eq!(record.residual.as_deref(), Some("the sum of 2 steps, of which the message states the last"));
     assert_eq!(record.cost.unwrap().to_string(), "0.012345678901", "which is of all steps already");
     // A malformed step is reported, and the other counts remain.
     home.database.execute("UPDATE part SET data = ? WHERE id = '1'", [step(r#"{"input":"7"}"#)]).unwrap();
     home.update(ID, 990, &answer(1, Some(990), &counts(20)));
-    assert_eq!(told(&home.import(&ledger)), [0, 0, 0, 1]);
+    assert_eq!(import_counts(&home.import(&ledger)), [0, 0, 0, 1]);
 }
 
 #[test]
@@ -214,22 +214,22 @@ fn rows_are_read_once_and_again_when_they_change() {
     home.put("msg_a", "ses_1", 0, r#"{"role":"user"}"#);
     home.put("msg_b", "ses_1", 10, &answer(1, Some(10), &counts(20)));
     home.put("msg_c", "ses_1", 20, &answer(2, None, NONE));
-    assert_eq!(told(&home.import(&ledger)), [1, 0, 0, 0]);
-    assert_eq!(told(&home.import(&ledger)), [0; 4]);
+    assert_eq!(import_counts(&home.import(&ledger)), [1, 0, 0, 0]);
+    assert_eq!(import_counts(&home.import(&ledger)), [0; 4]);
     // The answer in progress gets counts, although its row has an old time; then they grow.
     home.update("msg_c", -900_000, &answer(2, None, &counts(5)));
-    assert_eq!(told(&home.import(&ledger)), [1, 0, 0, 0]);
+    assert_eq!(import_counts(&home.import(&ledger)), [1, 0, 0, 0]);
     home.update("msg_c", 50, &answer(2, Some(50), &counts(30)));
     home.put("msg_d", "ses_1", 60, &answer(3, Some(60), &counts(1)));
-    assert_eq!(told(&home.import(&ledger)), [1, 0, 1, 0]);
+    assert_eq!(import_counts(&home.import(&ledger)), [1, 0, 1, 0]);
     assert_eq!(total(&ledger), 3 * 155 + 20 + 30 + 1);
     // A malformed row does not affect those after it.
     home.put("msg_e", "ses_1", 70, r#"{"role":"assistant","tokens":{"input":"1"}}"#);
     home.put("msg_f", "ses_1", 80, &answer(4, Some(80), &counts(2)));
     let report = home.import(&ledger);
-    assert_eq!(told(&report), [1, 0, 0, 1]);
+    assert_eq!(import_counts(&report), [1, 0, 0, 1]);
     assert!(report.skipped[0].why.contains("`input` is the string"), "{:?}", report.skipped);
-    assert_eq!(told(&home.import(&ledger)), [0; 4]);
+    assert_eq!(import_counts(&home.import(&ledger)), [0; 4]);
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn rows_that_get_the_numbers_of_deleted_ones_are_read() {
     for id in 0..4 {
         home.put(&format!("msg_{id}"), "ses_1", id, &answer(id, Some(id + 1), &counts(20)));
     }
-    assert_eq!(told(&home.import(&ledger)), [4, 0, 0, 0]);
+    assert_eq!(import_counts(&home.import(&ledger)), [4, 0, 0, 0]);
     home.database.execute_batch("DELETE FROM message WHERE id <> 'msg_0'").unwrap();
     home.put("msg_9", "ses_1", -3_600_000, &answer(9, Some(10), &counts(1)));
     assert_eq!(home.import(&ledger).recorded, 1);
@@ -252,13 +252,13 @@ fn a_file_and_the_row_it_became_are_one_record() {
     let ledger = Ledger::in_memory().unwrap();
     let text = answer(1, Some(900), &counts(20));
     home.message("ses_1", ID, &text);
-    assert_eq!(told(&home.import(&ledger)), [1, 0, 0, 0]);
+    assert_eq!(import_counts(&home.import(&ledger)), [1, 0, 0, 0]);
     home.put(ID, "ses_1", 900, &text);
-    assert_eq!(told(&home.import(&ledger)), [0, 1, 0, 0]);
-    assert_eq!(told(&home.import(&ledger)), [0; 4]);
+    assert_eq!(import_counts(&home.import(&ledger)), [0, 1, 0, 0]);
+    assert_eq!(import_counts(&home.import(&ledger)), [0; 4]);
     // Another ledger imports both at once.
     let other = Ledger::in_memory().unwrap();
-    assert_eq!(told(&home.import(&other)), [1, 1, 0, 0]);
+    assert_eq!(import_counts(&home.import(&other)), [1, 1, 0, 0]);
     assert_eq!((total(&ledger), total(&other)), (175, 175));
 }
 
@@ -344,7 +344,7 @@ fn the_second_generations_table_is_read() {
     let insert = "INSERT INTO session_message VALUES (?, 'ses_1', ?, 1, ?, ?, ?)";
     home.database.execute(insert, params!["msg_1", "assistant", START, START + 9, data]).unwrap();
     home.database.execute(insert, params!["msg_2", "user", START, START + 9, r#"{"text":"hi"}"#]).unwrap();
-    assert_eq!(told(&home.import(&ledger)), [1, 0, 0, 0]);
+    assert_eq!(import_counts(&home.import(&ledger)), [1, 0, 0, 0]);
     assert_eq!(total(&ledger), 24);
 }
 
@@ -384,34 +384,34 @@ fn its_files_are_found_and_nothing_else_is() {
 fn a_database_whose_messages_are_elsewhere_is_refused_and_one_without_a_message_yet_is_not() {
     let home = Home::new();
     let ledger = Ledger::in_memory().unwrap();
-    assert_eq!(told(&home.import(&ledger)), [0, 0, 0, 0]);
+    assert_eq!(import_counts(&home.import(&ledger)), [0, 0, 0, 0]);
     home.put(ID, "ses_1", 900, &answer(1, Some(900), &counts(20)));
     home.database.execute_batch("INSERT INTO part VALUES ('prt_1', 'msg_1', '{}')").unwrap();
     home.database.execute_batch("ALTER TABLE message RENAME TO message_v2").unwrap();
     let report = home.import(&ledger);
-    assert_eq!(told(&report), [0, 0, 0, 1]);
+    assert_eq!(import_counts(&report), [0, 0, 0, 1]);
     let why = "unknown shape: a database with sessions, whose messages are in no table that is known";
     assert_eq!(report.skipped[0].why, why);
     // The table may exist without being in use.
     home.database.execute_batch("CREATE TABLE message AS SELECT * FROM message_v2 LIMIT 0").unwrap();
     assert_eq!(home.import(&ledger).skipped[0].why, why);
     home.database.execute_batch("DROP TABLE message; ALTER TABLE message_v2 RENAME TO message").unwrap();
-    assert_eq!(told(&home.import(&ledger)), [1, 0, 0, 0]);
+    assert_eq!(import_counts(&home.import(&ledger)), [1, 0, 0, 0]);
 }
 
 #[test]
 fn a_role_of_another_name_is_refused_in_a_row_as_in_a_file() {
     let home = Home::new();
-    let said = answer(1, Some(900), &counts(20));
-    home.put("msg_1", "ses_1", 900, &said.replace("\"role\"", "\"kind\""));
-    home.put("msg_2", "ses_1", 900, &said.replace("\"assistant\"", "\"model\""));
+    let answer_text = answer(1, Some(900), &counts(20));
+    home.put("msg_1", "ses_1", 900, &answer_text.replace("\"role\"", "\"kind\""));
+    home.put("msg_2", "ses_1", 900, &answer_text.replace("\"assistant\"", "\"model\""));
     home.put("msg_3", "ses_1", 900, r#"{"role":"user","summary":{"diffs":[]},"tokens":null}"#);
     let report = home.import(&Ledger::in_memory().unwrap());
     let why: Vec<_> = report.skipped.iter().map(|skipped| &*skipped.why).collect();
     let refused = ["unknown shape: a message without a role", "unknown shape: token counts of an unknown role"];
     assert_eq!((report.recorded, why), (0, refused.to_vec()));
-    assert_eq!(file(ID, &said.replace("\"role\"", "\"kind\"")).unwrap_err(), refused[0]);
-    assert_eq!(file(ID, &said.replace("\"assistant\"", "\"model\"")).unwrap_err(), refused[1]);
+    assert_eq!(file(ID, &answer_text.replace("\"role\"", "\"kind\"")).unwrap_err(), refused[0]);
+    assert_eq!(file(ID, &answer_text.replace("\"assistant\"", "\"model\"")).unwrap_err(), refused[1]);
 }
 
 #[test]
@@ -440,8 +440,8 @@ fn a_summary_of_the_second_generation_is_a_call_of_the_model_before_it() {
     put("msg_20a383e5e001dIKjgYkSV6AIAr", "ses_1", "compaction", 50, &summary(50, counts));
     put("msg_3", "ses_1", "compaction", 60, &summary(60, "")); // of an earlier client
     put("msg_4", "ses_9", "compaction", 70, &summary(70, counts)); // of a session whose answers are gone
-    assert_eq!(told(&home.import(&ledger)), [3, 0, 0, 0]);
-    assert_eq!(told(&home.import(&ledger)), [0; 4]);
+    assert_eq!(import_counts(&home.import(&ledger)), [3, 0, 0, 0]);
+    assert_eq!(import_counts(&home.import(&ledger)), [0; 4]);
     assert_eq!(total(&ledger), 15 + 18_260);
     let calls = ledger.report(&crate::report::Report::by_all([
         crate::report::ReportKey::Provider,

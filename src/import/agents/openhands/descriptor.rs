@@ -2,8 +2,8 @@
 //!
 //! Sources: the source of the `OpenHands` SDK (`conversation/conversation_stats.py`, `llm/utils/metrics.py`) and its documentation of persistence (`base_state.json`).
 
-use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
-use crate::import::engine::places::Place;
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, StatedWhen};
+use crate::import::engine::log_places::LogPlace;
 
 use super::OpenHands;
 
@@ -12,13 +12,14 @@ pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     name: "openhands",
     aliases: &["open-hands"],
     places: &[
-        Place::Home(&[".openhands/conversations"]),
-        Place::Named("OPENHANDS_PERSISTENCE_DIR", &["conversations"]),
+        LogPlace::Home(&[".openhands/conversations"]),
+        LogPlace::Named("OPENHANDS_PERSISTENCE_DIR", &["conversations"]),
     ],
     source: &OpenHands,
     retention: Retention::Kept,
-    counters: Counters { omits_zeros: false, cache_read: Stated::Always, cache_write: Stated::Always },
+    counters: Counters { omits_zeros: false, cache_read: StatedWhen::Always, cache_write: StatedWhen::Always },
     unlogged: &[],
+    feeds: &[],
     overlap: Overlap::ByKeys,
     telemetry: None,
     ccusage: None,

@@ -63,12 +63,12 @@ impl DocumentLog for OpenHands {
             for (number, usage) in usages.into_iter().flatten().enumerate() {
                 place += 1;
                 match call(metrics, (purpose, number), usage, (&id, directory)) {
-                    Ok(found) => document.found.extend(found),
+                    Ok(found) => document.calls.extend(found),
                     Err(why) => document.skipped.push((place, why)),
                 }
             }
         }
-        document.began = document.found.iter().map(|found| found.at).min();
+        document.began = document.calls.iter().map(|call| call.at).min();
         Ok(document)
     }
 }

@@ -1,8 +1,8 @@
 //! The descriptor of pi.
 
 use crate::export::CcusageAgent;
-use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
-use crate::import::engine::places::Place;
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, StatedWhen};
+use crate::import::engine::log_places::LogPlace;
 
 use super::Pi;
 
@@ -10,11 +10,12 @@ use super::Pi;
 pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     name: "pi",
     aliases: &["pi-coding-agent"],
-    places: &[Place::Home(&[".pi/agent/sessions"]), Place::Named("PI_CODING_AGENT_DIR", &["sessions"])],
+    places: &[LogPlace::Home(&[".pi/agent/sessions"]), LogPlace::Named("PI_CODING_AGENT_DIR", &["sessions"])],
     source: &Pi,
     retention: Retention::Kept,
-    counters: Counters { omits_zeros: false, cache_read: Stated::Always, cache_write: Stated::Always },
+    counters: Counters { omits_zeros: false, cache_read: StatedWhen::Always, cache_write: StatedWhen::Always },
     unlogged: &[],
+    feeds: &[],
     overlap: Overlap::ByKeys,
     telemetry: None,
     ccusage: Some(CcusageAgent::new("pi", "pi")),

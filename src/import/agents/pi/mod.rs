@@ -22,21 +22,21 @@ use crate::import::engine::source::{LineLog, LineParser, LogFormat, Source};
 use crate::model::time::Zone;
 use crate::readers::normalise::logged::Logged;
 use message::MessageDialect;
-use session::{Dialect, EntrySession};
+use session::{EntrySession, SessionDialect};
 
 pub(in crate::import) use descriptor::DESCRIPTOR;
 
 /// The importer of pi's sessions.
 pub(crate) struct Pi;
 
-impl Dialect for Pi {
+impl SessionDialect for Pi {
     const DIALECT: MessageDialect =
         MessageDialect { agent: "pi", normaliser: "pi/1", reasoning: &["reasoning", "reasoningTokens"] };
 }
 
 impl Source for Pi {
     fn logged(&self, raw: &Value) -> Option<Result<Logged, String>> {
-        Some(message::counts(&<Pi as Dialect>::DIALECT, raw))
+        Some(message::counts(&<Pi as SessionDialect>::DIALECT, raw))
     }
 
     fn wants(&self, path: &Path) -> bool {

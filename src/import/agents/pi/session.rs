@@ -12,7 +12,7 @@ use crate::import::engine::json_lines::JsonLineState;
 use crate::model::time::Timestamp;
 
 /// An agent that writes such entries.
-pub(in crate::import) trait Dialect: Send {
+pub(in crate::import) trait SessionDialect: Send {
     const DIALECT: MessageDialect;
 }
 
@@ -54,7 +54,7 @@ impl<D> Default for EntrySession<D> {
     }
 }
 
-impl<D: Dialect> JsonLineState for EntrySession<D> {
+impl<D: SessionDialect> JsonLineState for EntrySession<D> {
     fn matters(&self, line: &[u8]) -> bool {
         self.began.is_none() || memchr::memmem::find(line, b"\"usage\"").is_some()
     }

@@ -1,9 +1,9 @@
 //! The descriptor of Qwen Code.
 
 use crate::export::CcusageAgent;
-use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
-use crate::import::engine::places::Place;
-use crate::import::engine::telemetry_words::{CallWords, MetricWords, SumWords, TelemetryWords};
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, StatedWhen};
+use crate::import::engine::log_places::LogPlace;
+use crate::import::engine::telemetry_vocabulary::{CallNames, MetricNames, SumNames, TelemetryVocabulary};
 
 use super::QwenCode;
 
@@ -12,23 +12,24 @@ pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     name: "qwen-code",
     aliases: &["qwen"],
     places: &[
-        Place::Home(&[".qwen/projects", ".qwen/tmp"]),
-        Place::Listed("QWEN_RUNTIME_DIR", &["projects", "tmp"]),
-        Place::Listed("QWEN_HOME", &["projects", "tmp"]),
+        LogPlace::Home(&[".qwen/projects", ".qwen/tmp"]),
+        LogPlace::Listed("QWEN_RUNTIME_DIR", &["projects", "tmp"]),
+        LogPlace::Listed("QWEN_HOME", &["projects", "tmp"]),
     ],
     source: &QwenCode,
     retention: Retention::Kept,
-    counters: Counters { omits_zeros: true, cache_read: Stated::Sometimes, cache_write: Stated::Sometimes },
+    counters: Counters { omits_zeros: true, cache_read: StatedWhen::Sometimes, cache_write: StatedWhen::Sometimes },
     unlogged: &["the calls that make titles and summaries"],
+    feeds: &[],
     overlap: Overlap::ByKeys,
     telemetry: Some(&TELEMETRY),
-    ccusage: Some(CcusageAgent::new("qwen-code", "qwen").with_reasoning_beside()),
+    ccusage: Some(CcusageAgent::new("qwen-code", "qwen").with_separate_reasoning()),
 };
 
-static TELEMETRY: TelemetryWords = TelemetryWords {
+static TELEMETRY: TelemetryVocabulary = TelemetryVocabulary {
     service: Some("qwen-code"),
     prefixes: &["qwen-code."],
-    calls: Some(CallWords {
+    calls: Some(CallNames {
         events: &["qwen-code.api_response"],
         short_events: &[],
         events_with_id: &[],
@@ -50,12 +51,12 @@ static TELEMETRY: TelemetryWords = TelemetryWords {
         answered_tier: None,
         purposes: &["role", "purpose"],
     }),
-    metric: Some(MetricWords {
+    metric: Some(MetricNames {
         name: "qwen-code.token.usage",
         kind: "type",
         summed: &["input", "output", "tool"],
         parts: &["cache", "thought"],
     }),
-    served: None,
-    sums: SumWords::NONE,
+    vendor: None,
+    sums: SumNames::NONE,
 };

@@ -35,7 +35,7 @@ use crate::import::engine::path_names::above;
 use crate::import::engine::query::Refusal;
 use crate::import::engine::resume;
 use crate::import::engine::source::{DocumentLog, LineLog, LineParser, LogFormat, Source};
-use crate::import::health::missing_usage::{Ending, Silence};
+use crate::import::health::missing_usage::{Ending, MissingUsage};
 use crate::model::event::{Raw, TokenRecord};
 use crate::model::time::{Timestamp, Zone};
 use crate::readers::normalise::{self, UsageFormat};
@@ -87,7 +87,7 @@ impl LineLog for QwenCode {
             return Ok(Box::new(gemini_cli::ChatParser::new(OLDER, path, project(path), resume)?));
         }
         let origin = resume::read(resume)?.unwrap_or_default();
-        Ok(Box::new(ChatParser { origin, calls: FileCalls::default() }))
+        Ok(Box::new(QwenChatParser { origin, calls: FileCalls::default() }))
     }
 }
 
@@ -119,18 +119,18 @@ fn project(path: &Path) -> Option<String> {
 
 /// The session of a log and when it began.
 #[derive(Default, Serialize, Deserialize)]
-struct ChatOrigin {
+struct QwenChatOrigin {
     #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<String>,
     /// The first time that is not of a copied line: a branch begins after the copied part.
     #[serde(skip_serializing_if = "Option::is_none")]
     began: Option<Timestamp>,
     /// Answers since the last count.
-    #[serde(default = "Silence::counted")]
-    silence: Silence,
+    #[serde(default = "MissingUsage::counted", rename = "silence")]
+    missing_usage: MissingUsage,
 }
 
-impl ChatOrigin {
+impl QwenChatOrigin {
     fn learn(&mut self, line: &ChatLine<'_>) {
         if self.session.is_none() {
             self.session = line.session.as_deref().and_then(jsonl::name).map(str::to_owned);
@@ -141,22 +141,22 @@ impl ChatOrigin {
     }
 }
 
-struct ChatParser {
-    origin: ChatOrigin,
+struct QwenChatParser {
+    origin: QwenChatOrigin,
     calls: FileCalls,
 }
 
-impl LineParser for ChatParser {
+impl LineParser for QwenChatParser {
     fn line(&mut self, line: &[u8]) -> Result<(), String> {
         let Some(line) = jsonl::whole(line)? else { return Ok(()) };
         // A record is written together with its counts.
         if is_answer(line) {
-            self.origin.silence.answer();
-            self.origin.silence.go_on();
+            self.origin.missing_usage.answer();
+            self.origin.missing_usage.go_on();
         }
         let read = self.read(line);
         if read.is_err() {
-            self.origin.silence.count();
+            self.origin.missing_usage.count();
         }
         read
     }
@@ -182,11 +182,11 @@ impl LineParser for ChatParser {
     }
 
     fn end(&mut self, settled: bool) -> Ending {
-        self.origin.silence.end(settled)
+        self.origin.missing_usage.end(settled)
     }
 
-    fn is_silent(&self) -> bool {
-        self.origin.silence.is_told()
+    fn is_missing_usage(&self) -> bool {
+        self.origin.missing_usage.has_reported()
     }
 }
 
@@ -198,7 +198,7 @@ fn is_answer(line: &[u8]) -> bool {
     }
 }
 
-impl ChatParser {
+impl QwenChatParser {
     fn read(&mut self, line: &[u8]) -> Result<(), String> {
         let counts = USAGE.find(line).is_some() || RENAMED.find(line).is_some();
         let is_known = self.origin.session.is_some() && self.origin.began.is_some();
@@ -264,7 +264,7 @@ impl ChatParser {
             record.labels.insert("sidechain".to_owned(), "true".to_owned());
         }
         self.calls.add(ParsedCall { at, record });
-        self.origin.silence.count();
+        self.origin.missing_usage.count();
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ fn parser() -> Box<dyn LineParser> {
     QwenCode.parser(Path::new(FILE), None, Zone::UTC).unwrap()
 }
 
-fn found(parser: &mut dyn LineParser, lines: &[String]) -> Vec<ParsedCall> {
+fn parse(parser: &mut dyn LineParser, lines: &[String]) -> Vec<ParsedCall> {
     for line in lines {
         parser.line(line.as_bytes()).unwrap();
     }
@@ -38,7 +38,7 @@ fn an_answer_is_a_call() {
     let statistics = r#"{"uuid":"x","sessionId":"s1","timestamp":"2026-06-01T10:00:06Z","type":"system","subtype":"ui_telemetry","systemPayload":{"input_token_count":100}}"#;
     let mut parser = parser();
     let lines = [user.to_owned(), answer("s1", UUID), answer("s1", UUID), statistics.to_owned()];
-    let all = found(&mut *parser, &lines);
+    let all = parse(&mut *parser, &lines);
     assert_eq!(all.len(), 1);
     let record = &all[0].record;
     let tokens =
@@ -57,8 +57,8 @@ fn a_branch_repeats_its_parents_calls_and_begins_behind_them() {
     let copied = answer("s2", "m1").replacen('{', r#"{"forkedFrom":{"sessionId":"s1","messageUuid":"m1"},"#, 1);
     let own = answer("s2", "m2").replace("10:00:05", "11:00:00");
     let mut branch = parser();
-    let all = found(&mut *branch, &[copied, own]);
-    let parent = found(&mut *parser(), &[answer("s1", "m1")]);
+    let all = parse(&mut *branch, &[copied, own]);
+    let parent = parse(&mut *parser(), &[answer("s1", "m1")]);
     assert_eq!(all[0], parent[0]);
     assert_eq!(all[1].record.keys, ["s2/m2"]);
     assert_eq!(branch.began().unwrap().to_string(), "2026-06-01T11:00:00.000Z");
@@ -69,17 +69,17 @@ fn a_subagent_is_told_apart() {
     let path = Path::new("/h/.qwen/projects/-work/subagents/s1/agent-1.jsonl");
     assert!(QwenCode.wants(path));
     let line = answer("s1", UUID).replacen('{', r#"{"isSidechain":true,"#, 1);
-    let record = found(&mut *QwenCode.parser(path, None, Zone::UTC).unwrap(), &[line]).remove(0).record;
+    let record = parse(&mut *QwenCode.parser(path, None, Zone::UTC).unwrap(), &[line]).remove(0).record;
     assert_eq!(record.labels["sidechain"], "true");
 }
 
 #[test]
 fn a_parser_goes_on_where_another_stopped() {
     let mut first = parser();
-    found(&mut *first, &[answer("s1", "m1")]);
+    parse(&mut *first, &[answer("s1", "m1")]);
     let mut second = QwenCode.parser(Path::new(FILE), first.resume().as_ref(), Zone::UTC).unwrap();
     let line = answer("s1", "m2").replace(r#""sessionId":"s1","#, "");
-    assert_eq!(found(&mut *second, &[line])[0].record.conversation.as_deref(), Some("s1"));
+    assert_eq!(parse(&mut *second, &[line])[0].record.conversation.as_deref(), Some("s1"));
     assert_eq!(second.began(), first.began());
 }
 
@@ -93,14 +93,14 @@ fn older_chats_are_gemini_clis_under_another_name() {
     let path = format!("{OLD}.json");
     assert!(QwenCode.wants(Path::new(&path)) && matches!(QwenCode.format(Path::new(&path)), LogFormat::Document(_)));
     let whole = QwenCode.document(Path::new(&path), text.as_bytes(), Zone::UTC, None).unwrap();
-    let record = &whole.found[0].record;
+    let record = &whole.calls[0].record;
     assert_eq!((&*record.provider, record.agent.as_deref()), ("alibaba", Some("qwen-code")));
     assert_eq!((record.tokens.output, record.tokens.reasoning), (Some(30), Some(20)));
     assert_eq!((record.project.as_deref(), &*record.keys[0]), (Some("0a1b"), UUID));
     let path = format!("{OLD}.jsonl");
     assert!(QwenCode.wants(Path::new(&path)));
     let head = r#"{"sessionId":"s1","startTime":"2026-06-01T10:00:00Z","kind":"main"}"#.to_owned();
-    assert_eq!(found(&mut *QwenCode.parser(Path::new(&path), None, Zone::UTC).unwrap(), &[head, message]), whole.found);
+    assert_eq!(parse(&mut *QwenCode.parser(Path::new(&path), None, Zone::UTC).unwrap(), &[head, message]), whole.calls);
 }
 
 #[test]

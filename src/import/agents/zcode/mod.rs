@@ -64,7 +64,7 @@ impl DatabaseLog for Zcode {
         fields::visit(database, &format!("SELECT {columns} FROM {TABLE} ORDER BY rowid"), [], &mut |row| {
             place += 1;
             match call(&row, &directories) {
-                Ok(found) => document.found.extend(found),
+                Ok(found) => document.calls.extend(found),
                 Err(why) => document.skipped.push((place, why)),
             }
         })?;

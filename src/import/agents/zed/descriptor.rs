@@ -2,8 +2,8 @@
 //!
 //! Sources: the readers of codeburn (`providers/zed.ts`) and of tokscale (`sessions/zed.rs`), and the type `DbThread` of Zed.
 
-use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, Stated};
-use crate::import::engine::places::Place;
+use crate::import::engine::agent::{Agent, Counters, Overlap, Retention, StatedWhen};
+use crate::import::engine::log_places::LogPlace;
 
 use super::Zed;
 
@@ -11,11 +11,12 @@ use super::Zed;
 pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     name: "zed",
     aliases: &[],
-    places: &[Place::Data(&["zed/threads", "Zed/threads"])],
+    places: &[LogPlace::Data(&["zed/threads", "Zed/threads"])],
     source: &Zed,
     retention: Retention::Kept,
-    counters: Counters { omits_zeros: true, cache_read: Stated::Sometimes, cache_write: Stated::Sometimes },
+    counters: Counters { omits_zeros: true, cache_read: StatedWhen::Sometimes, cache_write: StatedWhen::Sometimes },
     unlogged: &["the calls that make titles and summaries of threads"],
+    feeds: &[],
     overlap: Overlap::ByKeys,
     telemetry: None,
     ccusage: None,

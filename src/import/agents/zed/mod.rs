@@ -57,7 +57,7 @@ impl DatabaseLog for Zed {
         query::rows(database, sql, [], &mut |row| {
             place += 1;
             match thread(row) {
-                Ok(found) => document.found.extend(found),
+                Ok(found) => document.calls.extend(found),
                 Err(why) => document.skipped.push((place, why)),
             }
             Ok(Next::Row)

@@ -39,11 +39,11 @@ impl<'a> JsonCursor<'a> {
 
     /// Consumes the next byte if it equals `byte`.
     fn eat(&mut self, byte: u8) -> Result<bool> {
-        let found = self.peek()? == byte;
-        if let ([_, rest @ ..], true) = (self.rest, found) {
+        let is_next = self.peek()? == byte;
+        if let ([_, rest @ ..], true) = (self.rest, is_next) {
             self.rest = rest;
         }
-        Ok(found)
+        Ok(is_next)
     }
 
     /// Returns the next key of the current object, or `None` after the last one; the cursor is then behind the object.

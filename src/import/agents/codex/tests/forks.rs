@@ -4,8 +4,8 @@ use super::*;
 
 #[test]
 fn a_parent_s_history_meets_the_parent_s_own_calls() {
-    let parent = found(&[meta("parent", ""), count(2, &usage(1), &usage(1)), count(3, &usage(3), &usage(2))]);
-    let child = found(&[
+    let parent = parse(&[meta("parent", ""), count(2, &usage(1), &usage(1)), count(3, &usage(3), &usage(2))]);
+    let child = parse(&[
         meta("own", SPAWNED),
         meta("parent", r#","forked_from_id":"grandparent""#),
         count(1, &usage(1), &usage(1)),
@@ -21,12 +21,12 @@ fn a_parent_s_history_meets_the_parent_s_own_calls() {
     // Its own calls have no parent's key, because two siblings may use the same counts.
     assert_eq!(child[2].record.keys, ["r1".to_owned(), key("own", 4)]);
     assert_eq!(child[3].record.keys, [key("own", 6)]);
-    assert!(child.iter().all(|found| found.record.conversation.as_deref() == Some("own")));
+    assert!(child.iter().all(|call| call.record.conversation.as_deref() == Some("own")));
 }
 
 #[test]
 fn a_call_made_after_the_fork_is_no_call_of_the_parent_s() {
-    let all = found(&[meta("own", SPAWNED), count(1, &usage(1), &usage(1)), count(3, &usage(3), &usage(2))]);
+    let all = parse(&[meta("own", SPAWNED), count(1, &usage(1), &usage(1)), count(3, &usage(3), &usage(2))]);
     assert_eq!(all[0].record.keys, [key("own", 1), key("parent", 1)]);
     assert_eq!(all[1].record.keys, [key("own", 3)]);
 }
@@ -43,7 +43,7 @@ fn keys_of_fork(parent: &[String], fork: &[String]) -> Vec<Vec<String>> {
     for line in fork {
         parser.line(line.as_bytes()).unwrap();
     }
-    parser.take().into_iter().map(|found| found.record.keys).collect()
+    parser.take().into_iter().map(|call| call.record.keys).collect()
 }
 
 /// An id of the evening of 2026-05-31.
@@ -87,9 +87,9 @@ fn a_history_that_is_written_late_or_slowly_is_the_parent_s_all_the_same() {
 
 #[test]
 fn a_fork_without_history_counts_what_its_calls_used() {
-    let all = found(&[meta("own", r#","forked_from_id":"parent""#), count(2, &usage(50), &usage(1))]);
+    let all = parse(&[meta("own", r#","forked_from_id":"parent""#), count(2, &usage(50), &usage(1))]);
     assert_eq!(outputs(&all), [10]);
     assert_eq!(all[0].record.quality, Quality::Reported);
-    let all = found(&[meta("own", r#","forked_from_id":"parent""#), count(2, &usage(50), "null")]);
+    let all = parse(&[meta("own", r#","forked_from_id":"parent""#), count(2, &usage(50), "null")]);
     assert_eq!(all[0].record.quality, Quality::Derived);
 }

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::work::Work;
 use super::{Receiver, api, otlp};
-use crate::api::service::{Clock, Service};
+use crate::api::service::{Service, ServiceClock};
 use crate::ledger::Ledger;
 use crate::merkle::Signer;
 use crate::model::time::{Timestamp, Zone};
@@ -22,7 +22,7 @@ use crate::model::time::{Timestamp, Zone};
 /// ```
 pub struct Api {
     ledger: Ledger,
-    clock: Clock,
+    clock: ServiceClock,
     zone: Zone,
     signer: Option<Signer>,
 }
@@ -37,7 +37,7 @@ impl Api {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn new(ledger: Ledger, zone: Zone, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        Self { ledger, clock: Clock { named: None, now: Box::new(now) }, zone, signer: None }
+        Self { ledger, clock: ServiceClock { named: None, now: Box::new(now) }, zone, signer: None }
     }
 
     /// Uses this time for every query, including those about the past.
@@ -73,24 +73,24 @@ impl Api {
 ///
 /// ```
 /// use std::sync::Arc;
-/// use usage_ledger::{Ledger, web::{Offer, Receiver}};
+/// use usage_ledger::{Ledger, web::{Services, Receiver}};
 /// let receiver = Arc::new(Receiver::new(Ledger::in_memory()?, || chrono::Utc::now().into()));
-/// let offer = Offer::new().telemetry(receiver);
-/// # drop(offer);
+/// let services = Services::new().telemetry(receiver);
+/// # drop(services);
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Default)]
-pub struct Offer {
+pub struct Services {
     telemetry: Option<Arc<Receiver>>,
     api: Option<Api>,
 }
 
-impl Offer {
+impl Services {
     /// Creates a value without services.
     ///
     /// ```
-    /// let offer = usage_ledger::web::Offer::new();
-    /// # drop(offer);
+    /// let services = usage_ledger::web::Services::new();
+    /// # drop(services);
     /// ```
     pub fn new() -> Self {
         Self::default()
@@ -100,10 +100,10 @@ impl Offer {
     ///
     /// ```
     /// # use std::sync::Arc;
-    /// # use usage_ledger::{Ledger, web::{Offer, Receiver}};
+    /// # use usage_ledger::{Ledger, web::{Services, Receiver}};
     /// # let receiver = Arc::new(Receiver::new(Ledger::in_memory()?, || chrono::Utc::now().into()));
-    /// let offer = Offer::new().telemetry(receiver);
-    /// # drop(offer);
+    /// let services = Services::new().telemetry(receiver);
+    /// # drop(services);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn telemetry(mut self, receiver: Arc<Receiver>) -> Self {
@@ -114,10 +114,10 @@ impl Offer {
     /// Adds the API for programs below `/api/v1`.
     ///
     /// ```
-    /// # use usage_ledger::{Ledger, Zone, web::{Api, Offer}};
+    /// # use usage_ledger::{Ledger, Zone, web::{Api, Services}};
     /// # let api = Api::new(Ledger::in_memory()?, Zone::UTC, || chrono::Utc::now().into());
-    /// let offer = Offer::new().api(api);
-    /// # drop(offer);
+    /// let services = Services::new().api(api);
+    /// # drop(services);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn api(mut self, api: Api) -> Self {

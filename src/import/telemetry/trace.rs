@@ -31,14 +31,14 @@ const BELOW: usize = 16;
 
 /// Place of an item in a trace. Spans are written `trace/span`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct NestPlace {
+pub(super) struct TracePlace {
     /// The span itself.
     pub own: Option<String>,
     /// The parent span.
     pub within: Option<String>,
 }
 
-impl NestPlace {
+impl TracePlace {
     /// Returns the prefix of its key in the parent span.
     fn prefix(&self) -> Option<String> {
         let kind = if self.own.is_some() { CALL } else { LOG };
@@ -52,11 +52,11 @@ pub(super) struct Spans(HashMap<String, (Option<String>, bool)>);
 impl Spans {
     pub fn of(request: &ExportTraceServiceRequest) -> Self {
         let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
-        let known = scopes.flat_map(|scope| &scope.spans).filter_map(|span| {
+        let recorded_positions = scopes.flat_map(|scope| &scope.spans).filter_map(|span| {
             let parent = span_id(&span.trace_id, &span.parent_span_id);
             Some((span_id(&span.trace_id, &span.span_id)?, (parent, is_counted(&flat(&span.attributes)))))
         });
-        Self(known.collect())
+        Self(recorded_positions.collect())
     }
 
     /// Returns the nearest ancestor that counts tokens or is outside this message, otherwise the outermost ancestor.
@@ -77,7 +77,7 @@ const LOG: char = 'e';
 
 /// Recorded calls around a place.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Kin {
+pub(super) struct RelatedCalls {
     /// Records of the same call.
     pub same: Vec<Position>,
     /// A record that is a sum of calls.
@@ -90,47 +90,53 @@ pub(super) struct Kin {
     pub pair: Option<String>,
 }
 
-struct NestedCall {
+struct PlacedCall {
     position: Position,
     at: Timestamp,
     record: TokenRecord,
 }
 
-/// Finds the recorded calls around the place of a call. `known` are records with one of its keys; `named` are providers
+/// Finds the recorded calls around the place of a call. `recorded_positions` are records with one of its keys; `named` are providers
 /// whose records may not be counted yet.
-pub(super) fn look(
+pub(super) fn find_related(
     view: &dyn ReadView,
-    place: &NestPlace,
+    place: &TracePlace,
     named: &BTreeSet<String>,
-    found: &ParsedCall,
-    known: &[Position],
-) -> Result<Kin> {
-    let record = &found.record;
-    let mut kin = Kin::default();
+    call: &ParsedCall,
+    recorded_positions: &[Position],
+) -> Result<RelatedCalls> {
+    let record = &call.record;
+    let mut related = RelatedCalls::default();
     let trace = Trace::new(view, named)?;
-    let is_same = |told: &NestedCall| states_the_same(&told.record, record) && !differ(&told.record, record);
+    let is_same =
+        |recorded: &PlacedCall| states_the_same(&recorded.record, record) && !differ(&recorded.record, record);
     if let Some(own) = &place.own {
         let below = [trace.below(own, CALL)?.0, trace.below(own, LOG)?.0];
-        kin.same
-            .extend(below.iter().filter_map(|told| told.iter().find(|told| is_same(told))).map(|told| told.position));
-        if known.is_empty() && kin.same.is_empty() {
-            let like = is_like(record) && below.iter().any(|told| !told.is_empty());
-            kin.is_sum = like || below.iter().any(|told| told.len() > 1 && sum(told) == gross(record));
+        related.same.extend(
+            below
+                .iter()
+                .filter_map(|recorded| recorded.iter().find(|recorded| is_same(recorded)))
+                .map(|recorded| recorded.position),
+        );
+        if recorded_positions.is_empty() && related.same.is_empty() {
+            let like = is_like(record) && below.iter().any(|recorded| !recorded.is_empty());
+            related.is_sum = like || below.iter().any(|recorded| recorded.len() > 1 && sum(recorded) == gross(record));
         }
     }
-    let Some((within, prefix)) = place.within.as_ref().zip(place.prefix()) else { return Ok(kin) };
+    let Some((within, prefix)) = place.within.as_ref().zip(place.prefix()) else { return Ok(related) };
     let kind = if place.own.is_some() { CALL } else { LOG };
     let has_place = |record: &TokenRecord| record.keys.iter().any(|key| key.starts_with(&prefix));
     let (mut beside, next) = trace.below(within, kind)?;
-    if let Some(upper) =
-        trace.told(within)?.filter(|upper| !has_place(&upper.record) && !known.contains(&upper.position))
+    if let Some(upper) = trace
+        .recorded(within)?
+        .filter(|upper| !has_place(&upper.record) && !recorded_positions.contains(&upper.position))
     {
         if is_same(&upper) {
-            kin.same.push(upper.position);
-        } else if known.is_empty() && kin.same.is_empty() && is_telemetry(&upper.record) {
+            related.same.push(upper.position);
+        } else if recorded_positions.is_empty() && related.same.is_empty() && is_telemetry(&upper.record) {
             let all = sum(&beside).zip(gross(record)).map(|(a, b)| (a.0.saturating_add(b.0), a.1.saturating_add(b.1)));
             let is_sum = is_like(&upper.record) || (!beside.is_empty() && all == gross(&upper.record));
-            kin.sum = is_sum.then_some(upper.position);
+            related.sum = is_sum.then_some(upper.position);
         }
     }
     let mut key = next.map(|next| format!("{prefix}{next}"));
@@ -139,18 +145,19 @@ pub(super) fn look(
         beside.extend(alike);
         key = next;
     }
-    if let Some(own) = place.own.as_ref().filter(|_| known.is_empty() && kin.same.is_empty())
-        && let Some(sibling) = beside.iter().filter(|told| is_same(told)).find(|told| are_siblings(told, found))
+    if let Some(own) = place.own.as_ref().filter(|_| recorded_positions.is_empty() && related.same.is_empty())
+        && let Some(sibling) =
+            beside.iter().filter(|recorded| is_same(recorded)).find(|recorded| are_siblings(recorded, call))
     {
-        kin.same.push(sibling.position);
-        kin.pair = Some(format!("{own}{PAIR}"));
+        related.same.push(sibling.position);
+        related.pair = Some(format!("{own}{PAIR}"));
     }
     let mut has_key = false;
-    for position in known.iter().chain(&kin.same) {
-        has_key |= effective(view, *position, None)?.is_some_and(|told| has_place(&told.record));
+    for position in recorded_positions.iter().chain(&related.same) {
+        has_key |= effective(view, *position, None)?.is_some_and(|recorded| has_place(&recorded.record));
     }
-    kin.key = key.filter(|_| !has_key);
-    Ok(kin)
+    related.key = key.filter(|_| !has_key);
+    Ok(related)
 }
 
 /// The records of a trace. Their senders may name different providers, or none.
@@ -169,33 +176,33 @@ impl<'v> Trace<'v> {
 
     /// Returns the records with a key, including withdrawn ones.
     fn positions(&self, key: &str) -> Result<BTreeSet<Position>> {
-        let mut found = BTreeSet::new();
+        let mut call = BTreeSet::new();
         for provider in &self.providers {
-            found.extend(positions_of_key(self.view, provider, key)?);
+            call.extend(positions_of_key(self.view, provider, key)?);
         }
-        Ok(found)
+        Ok(call)
     }
 
-    fn first(&self, positions: &BTreeSet<Position>) -> Result<Option<NestedCall>> {
+    fn first(&self, positions: &BTreeSet<Position>) -> Result<Option<PlacedCall>> {
         for position in positions {
             if let Some(now) = effective(self.view, *position, None)? {
-                return Ok(Some(NestedCall { position: *position, at: now.at, record: now.record }));
+                return Ok(Some(PlacedCall { position: *position, at: now.at, record: now.record }));
             }
         }
         Ok(None)
     }
 
-    fn told(&self, key: &str) -> Result<Option<NestedCall>> {
+    fn recorded(&self, key: &str) -> Result<Option<PlacedCall>> {
         self.first(&self.positions(key)?)
     }
 
     /// Returns the recorded calls below a span and the next number; `None` if there are too many.
-    fn below(&self, span: &str, kind: char) -> Result<(Vec<NestedCall>, Option<usize>)> {
+    fn below(&self, span: &str, kind: char) -> Result<(Vec<PlacedCall>, Option<usize>)> {
         self.numbered(&format!("{span}/{kind}"))
     }
 
     /// Returns those of many calls below a span that state the same counts, and the next key.
-    fn alike(&self, prefix: &str, record: &TokenRecord) -> Result<(Vec<NestedCall>, Option<String>)> {
+    fn alike(&self, prefix: &str, record: &TokenRecord) -> Result<(Vec<PlacedCall>, Option<String>)> {
         let Some((input, output)) = gross(record) else { return Ok((Vec::new(), None)) };
         let own = format!("{prefix}/{input}-{output}/");
         let (mut all, next) = self.numbered(&own)?;
@@ -208,15 +215,17 @@ impl<'v> Trace<'v> {
     }
 
     /// Returns the calls whose keys consist of this prefix and a number, and the next number.
-    fn numbered(&self, prefix: &str) -> Result<(Vec<NestedCall>, Option<usize>)> {
-        let mut all: Vec<NestedCall> = Vec::new();
+    fn numbered(&self, prefix: &str) -> Result<(Vec<PlacedCall>, Option<usize>)> {
+        let mut all: Vec<PlacedCall> = Vec::new();
         for number in 1..=BELOW {
             let positions = self.positions(&format!("{prefix}{number}"))?;
             if positions.is_empty() {
                 return Ok((all, Some(number)));
             }
-            let told = self.first(&positions)?;
-            all.extend(told.filter(|told| all.iter().all(|known| known.position != told.position)));
+            let recorded = self.first(&positions)?;
+            all.extend(recorded.filter(|recorded| {
+                all.iter().all(|recorded_positions| recorded_positions.position != recorded.position)
+            }));
         }
         Ok((all, None))
     }
@@ -242,14 +251,14 @@ const PAIR: &str = "/s";
 
 /// Returns whether two sibling spans are one call: they come from different kinds of instrumentation, have the same
 /// model at the same time, and the first one is not matched yet.
-fn are_siblings(told: &NestedCall, found: &ParsedCall) -> bool {
-    let (a, b) = (&told.record, &found.record);
+fn are_siblings(recorded: &PlacedCall, call: &ParsedCall) -> bool {
+    let (a, b) = (&recorded.record, &call.record);
     let agree = a.model.is_none() || b.model.is_none() || a.model == b.model;
     let began = |record: &TokenRecord, at: Timestamp| {
         let lasted = record.duration_ms.and_then(|millis| i64::try_from(millis).ok()).unwrap_or_default();
         at.plus(-lasted)
     };
-    let overlap = began(a, told.at) <= found.at && began(b, found.at) <= told.at;
+    let overlap = began(a, recorded.at) <= call.at && began(b, call.at) <= recorded.at;
     agree && overlap && convention(a) != convention(b) && !a.keys.iter().any(|key| key.ends_with(PAIR))
 }
 
@@ -259,9 +268,9 @@ fn convention(record: &TokenRecord) -> (bool, bool) {
     (is_openinference, record.normaliser.as_deref() == Some(OWN_SDK))
 }
 
-fn sum(told: &[NestedCall]) -> Option<(u64, u64)> {
-    told.iter().try_fold((0_u64, 0_u64), |(input, output), told| {
-        let more = gross(&told.record)?;
+fn sum(recorded: &[PlacedCall]) -> Option<(u64, u64)> {
+    recorded.iter().try_fold((0_u64, 0_u64), |(input, output), recorded| {
+        let more = gross(&recorded.record)?;
         Some((input.checked_add(more.0)?, output.checked_add(more.1)?))
     })
 }

@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::nest::NestPlace;
-use super::{Telemetry, gen_ai, nest};
+use super::trace::TracePlace;
+use super::{Telemetry, gen_ai, trace};
 use crate::import::engine::parsed_call::ParsedCall;
-use crate::import::engine::reconcile::{Meeting, Reconciled};
+use crate::import::engine::reconcile::{Reconciled, Reconciler};
 use crate::import::engine::repeated_ids;
 use crate::import::engine::telemetry_match::{self, KEY, SeenConversations, TELEMETRY};
 use crate::ledger::{Appender, Ledger};
@@ -53,7 +53,7 @@ impl Ingested {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
-pub struct TakenCalls {
+pub struct RecordedCalls {
     /// Number of calls by result.
     pub counts: Ingested,
     /// The records of all calls, including unchanged ones.
@@ -89,49 +89,49 @@ pub struct TakenCalls {
 /// assert_eq!((first.counts.recorded, again.counts.recorded, again.counts.known), (1, 0, 1));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn take(ledger: &Ledger, told: Telemetry, now: impl Into<Timestamp>) -> Result<TakenCalls> {
+pub fn take(ledger: &Ledger, telemetry: Telemetry, now: impl Into<Timestamp>) -> Result<RecordedCalls> {
     let now = now.into();
-    let mut taken = TakenCalls::default();
-    let mut calls = Vec::with_capacity(told.found.len());
-    for (mut found, place) in told.found {
-        if found.record.keys.is_empty() {
-            found.record.keys.push(made_key(&found, &place));
+    let mut recorded = RecordedCalls::default();
+    let mut calls = Vec::with_capacity(telemetry.calls.len());
+    for (mut call, place) in telemetry.calls {
+        if call.record.keys.is_empty() {
+            call.record.keys.push(made_key(&call, &place));
         }
-        match found.record.validate() {
-            Ok(()) => calls.push((found, place)),
-            Err(error) => taken.refused.push(refusal(&error)),
+        match call.record.validate() {
+            Ok(()) => calls.push((call, place)),
+            Err(error) => recorded.refused.push(refusal(&error)),
         }
     }
     if calls.is_empty() {
-        return Ok(taken);
+        return Ok(recorded);
     }
     // Senders within one message may name different providers for a call.
-    let named: BTreeSet<String> = calls.iter().map(|(found, _)| found.record.provider.to_string()).collect();
+    let named: BTreeSet<String> = calls.iter().map(|(call, _)| call.record.provider.to_string()).collect();
     match together(ledger, &calls, &named, now) {
         Ok(counts) => {
-            taken.counts = counts;
-            taken.records.extend(calls.into_iter().map(|(found, _)| found.record));
+            recorded.counts = counts;
+            recorded.records.extend(calls.into_iter().map(|(call, _)| call.record));
         }
         // The transaction is rolled back. Then each call gets its own, so that one call does not affect the others.
-        Err(error) if is_of_a_call(&error) => {
+        Err(error) if concerns_one_call(&error) => {
             for call in calls {
                 match together(ledger, std::slice::from_ref(&call), &named, now) {
                     Ok(counts) => {
-                        taken.counts.add(counts);
-                        taken.records.push(call.0.record);
+                        recorded.counts.add(counts);
+                        recorded.records.push(call.0.record);
                     }
-                    Err(error) if is_of_a_call(&error) => taken.refused.push(refusal(&error)),
+                    Err(error) if concerns_one_call(&error) => recorded.refused.push(refusal(&error)),
                     Err(error) => return Err(error),
                 }
             }
         }
         Err(error) => return Err(error),
     }
-    Ok(taken)
+    Ok(recorded)
 }
 
 /// Returns whether an error concerns a single call rather than the ledger.
-const fn is_of_a_call(error: &Error) -> bool {
+const fn concerns_one_call(error: &Error) -> bool {
     matches!(
         error,
         Error::Invalid { .. }
@@ -151,89 +151,90 @@ fn refusal(error: &Error) -> String {
 /// Records calls in one transaction.
 fn together(
     ledger: &Ledger,
-    calls: &[(ParsedCall, NestPlace)],
+    calls: &[(ParsedCall, TracePlace)],
     named: &BTreeSet<String>,
     now: Timestamp,
 ) -> Result<Ingested> {
     ledger.transact(now, |appender| {
-        let mut taken = Ingested::default();
-        let mut heard = SeenConversations::read(appender.view()?)?;
+        let mut recorded = Ingested::default();
+        let mut seen_conversations = SeenConversations::read(appender.view()?)?;
         let mut run = Imported::new(TELEMETRY);
-        for (found, place) in calls {
-            let record = &found.record;
-            if let Some(conversation) = record.conversation.as_deref().filter(|name| heard.add(name)) {
+        for (call, place) in calls {
+            let record = &call.record;
+            if let Some(conversation) = record.conversation.as_deref().filter(|name| seen_conversations.add(name)) {
                 run.files.push(conversation_of(record, conversation));
             }
-            match one(appender, found.clone(), (place, named), now)? {
-                None => taken.recorded += 1,
-                Some(Reconciled::Known) => taken.known += 1,
-                Some(Reconciled::Amended) => taken.amended += 1,
+            match one(appender, call.clone(), (place, named), now)? {
+                None => recorded.recorded += 1,
+                Some(Reconciled::Unchanged) => recorded.known += 1,
+                Some(Reconciled::Amended) => recorded.amended += 1,
             }
         }
         if !run.files.is_empty() {
             run.files.sort_by(|a, b| a.path.cmp(&b.path));
-            run.recorded = taken.recorded;
-            run.duplicates = taken.known;
-            run.amended = taken.amended;
+            run.recorded = recorded.recorded;
+            run.duplicates = recorded.known;
+            run.amended = recorded.amended;
             appender.push(NewEvent::new(run, now).source(TELEMETRY))?;
         }
-        Ok(taken)
+        Ok(recorded)
     })
 }
 
 /// Records a call, or reconciles it with its record; `None` if it is new.
 fn one(
     appender: &mut Appender<'_>,
-    mut found: ParsedCall,
-    (place, named): (&NestPlace, &BTreeSet<String>),
+    mut call: ParsedCall,
+    (place, named): (&TracePlace, &BTreeSet<String>),
     now: Timestamp,
 ) -> Result<Option<Reconciled>> {
-    let mut known = same_calls(appender, &found)?;
-    if known.is_empty() && !find_record(appender.view()?, &found.record)?.is_empty() {
-        found = repeated_ids::with_time(found);
-        known = find_record(appender.view()?, &found.record)?;
+    let mut known = same_calls(appender, &call)?;
+    if known.is_empty() && !find_record(appender.view()?, &call.record)?.is_empty() {
+        call = repeated_ids::with_time(call);
+        known = find_record(appender.view()?, &call.record)?;
     }
-    let meeting = Meeting { source: TELEMETRY, now, began: &HashMap::new(), heard: None, again: None };
-    if gen_ai::is_told_by(&found.record) {
-        let kin = nest::look(appender.view()?, place, named, &found, &known)?;
-        if kin.is_sum {
-            return Ok(Some(Reconciled::Known));
+    let reconciler =
+        Reconciler { source: TELEMETRY, now, began: &HashMap::new(), seen_conversations: None, again: None };
+    if gen_ai::is_instrumented(&call.record) {
+        let related = trace::find_related(appender.view()?, place, named, &call, &known)?;
+        if related.is_sum {
+            return Ok(Some(Reconciled::Unchanged));
         }
-        if let Some(sum) = kin.sum {
-            meeting.withdraw(appender, sum, "a sum of calls that are told of one by one")?;
+        if let Some(sum) = related.sum {
+            reconciler.withdraw(appender, sum, "a sum of calls that are told of one by one")?;
         }
-        known.extend(kin.same);
+        known.extend(related.same);
         known.sort_unstable();
         known.dedup();
-        found.record.keys.extend(kin.key);
-        found.record.keys.extend(kin.pair);
+        call.record.keys.extend(related.key);
+        call.record.keys.extend(related.pair);
     }
     if known.is_empty() {
         // The agent's log may contain the call under a key that telemetry lacks.
         appender.sink()?;
-        let unmet = |call: &ParsedCall| {
-            !telemetry_match::is_met(&call.record) || telemetry_match::are_of_two_feeds(call, &found)
+        let unmet = |other: &ParsedCall| {
+            !telemetry_match::is_reported_by_telemetry(&other.record) || telemetry_match::are_of_two_feeds(other, &call)
         };
-        known.extend(telemetry_match::find(appender.view()?, &found.record, found.at, &unmet)?);
-        if !known.is_empty() && !found.record.keys.iter().any(|key| key.starts_with(KEY)) {
+        known.extend(telemetry_match::find(appender.view()?, &call.record, call.at, &unmet)?);
+        if !known.is_empty() && !call.record.keys.iter().any(|key| key.starts_with(KEY)) {
             // The key marks this call as matched, and lets a repeated message find it.
-            found.record.keys.push(made_key(&found, place));
+            call.record.keys.push(made_key(&call, place));
         }
     }
     if known.is_empty() {
-        appender.push(NewEvent::new(found.record, found.at).source(TELEMETRY))?;
+        appender.push(NewEvent::new(call.record, call.at).source(TELEMETRY))?;
         return Ok(None);
     }
-    meeting.meet(appender, found, &known).map(Some)
+    reconciler.reconcile(appender, call, &known).map(Some)
 }
 
 /// The records that the keys of a call find, without other calls to which a relay gave the same id.
-fn same_calls(appender: &mut Appender<'_>, found: &ParsedCall) -> Result<Vec<Position>> {
+fn same_calls(appender: &mut Appender<'_>, call: &ParsedCall) -> Result<Vec<Position>> {
     let mut same = Vec::new();
-    for position in find_record(appender.view()?, &found.record)? {
+    for position in find_record(appender.view()?, &call.record)? {
         let known = effective(appender.view()?, position, None)?;
         let known = known.map(|known| ParsedCall { at: known.at, record: known.record });
-        if known.is_none_or(|known| !repeated_ids::is_another_in_telemetry(&known, found)) {
+        if known.is_none_or(|known| !repeated_ids::is_another_in_telemetry(&known, call)) {
             same.push(position);
         }
     }
@@ -241,15 +242,15 @@ fn same_calls(appender: &mut Appender<'_>, found: &ParsedCall) -> Result<Vec<Pos
 }
 
 /// Derives a key from the content, so that a call without an id is one record however often it is sent.
-fn made_key(found: &ParsedCall, place: &NestPlace) -> String {
-    let record = &found.record;
+fn made_key(call: &ParsedCall, place: &TracePlace) -> String {
+    let record = &call.record;
     let of = record.conversation.as_deref().or(record.agent.as_deref()).unwrap_or_default();
     let model = record.model.as_deref().unwrap_or_default();
-    let mut told = format!("{of}\n{model}\n{:?}", record.tokens.counts());
-    if let Some(within) = place.within.as_ref().filter(|_| gen_ai::is_told_by(record)) {
-        told = format!("{told}\n{within}");
+    let mut content = format!("{of}\n{model}\n{:?}", record.tokens.counts());
+    if let Some(within) = place.within.as_ref().filter(|_| gen_ai::is_instrumented(record)) {
+        content = format!("{content}\n{within}");
     }
-    format!("{KEY}{}/{:016x}", found.at.millis(), xxh3_64(told.as_bytes()))
+    format!("{KEY}{}/{:016x}", call.at.millis(), xxh3_64(content.as_bytes()))
 }
 
 /// Marks a conversation as reported by telemetry, for importers of its log.

@@ -7,9 +7,9 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use super::context::Context;
-use super::fields::{CountArgs, NameArgs};
-use super::lines;
-use crate::api::call::{formats, from_response, nested_key, with_own_figures};
+use super::input_lines;
+use super::record_flags::{CountArgs, NameArgs};
+use crate::api::call::{complete_nested, formats, from_response, nested_key};
 use crate::model::error::Error;
 use crate::model::event::TokenRecord;
 use crate::model::provider::ProviderId;
@@ -24,7 +24,7 @@ const LONGEST_RESPONSE: u64 = 64 << 20;
 pub(crate) struct CallArgs {
     /// Read the usage from a response of this API: a body, a usage object, or a stream
     ///
-    /// agent-output reads the output of an agent's run (the result of Claude Code, the turns of Codex): one document,
+    /// agent-output reads the output of an agent's run (a result, or turns): one document,
     /// or lines, where a later total replaces an earlier one and turns are summed. A result with several models yields
     /// one record per model; agent-output-total yields one record, of the most expensive model. They need --provider if
     /// the output does not name the provider.
@@ -68,7 +68,7 @@ impl CallArgs {
         let record = self.complete(record, self.key.clone())?;
         for (place, inner) in nested.iter_mut().enumerate() {
             let key = self.key.as_deref().map(|key| nested_key(key, place));
-            *inner = with_own_figures(inner, |record| self.complete(record, key))?;
+            *inner = complete_nested(inner, |record| self.complete(record, key))?;
         }
         Ok((record, nested))
     }
@@ -90,7 +90,7 @@ impl CallArgs {
 
 fn response(path: &Path, context: &Context) -> Result<String, Failure> {
     let mut text = String::new();
-    let mut limited = lines::open(path, context)?.take(LONGEST_RESPONSE + 1);
+    let mut limited = input_lines::open(path, context)?.take(LONGEST_RESPONSE + 1);
     limited.read_to_string(&mut text).map_err(|source| Error::Io { path: path.to_owned(), source })?;
     if text.len() as u64 > LONGEST_RESPONSE {
         return Err(Failure::usage(format!("the response is longer than {LONGEST_RESPONSE} bytes")));

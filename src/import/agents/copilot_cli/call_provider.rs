@@ -56,18 +56,18 @@ impl LoggedUse {
     /// Sets the provider of a call and adds the ids of the response. Ids under GitHub are kept, so earlier imports find
     /// the call.
     pub fn file(&self, record: &mut TokenRecord) {
-        let known: Vec<EventId> = record.ids().collect();
+        let ids: Vec<EventId> = record.ids().collect();
         record.keys.extend(self.ids.iter().cloned());
-        serve(record, self.provider.as_deref(), known);
+        serve(record, self.provider.as_deref(), ids);
     }
 }
 
 /// Sets the provider of a call with the user's own key.
-pub(super) fn serve(record: &mut TokenRecord, provider: Option<&str>, mut known: Vec<EventId>) {
+pub(super) fn serve(record: &mut TokenRecord, provider: Option<&str>, mut ids: Vec<EventId>) {
     let Some(provider) = provider else { return };
     record.provider = provider.to_owned().into();
-    known.sort_unstable();
-    record.key_ids = known;
+    ids.sort_unstable();
+    record.key_ids = ids;
 }
 
 /// Returns the provider of the user's own key, if the call was made with one.
@@ -75,16 +75,17 @@ fn own_key(usage: &Value) -> Option<String> {
     if usage.get("isByok").and_then(Value::as_bool) != Some(true) {
         return None;
     }
-    let told = ["providerType", "modelProvider"].iter().filter_map(|name| fields::text(usage, name));
+    let names = ["providerType", "modelProvider"].iter().filter_map(|name| fields::text(usage, name));
     Some(
-        told.filter(|name| *name != OTHER)
+        names
+            .filter(|name| *name != OTHER)
             .find_map(|name| provider_id(name, None))
             .unwrap_or_else(|| UNKNOWN.to_owned()),
     )
 }
 
 /// Returns the provider in Copilot's telemetry, if it is not GitHub: then the user has an own key for it.
-pub(super) fn told(attributes: &Value) -> Option<String> {
+pub(super) fn of_telemetry(attributes: &Value) -> Option<String> {
     let name = fields::text(attributes, "gen_ai.provider.name")?;
     provider_id(name, None).filter(|id| !id.starts_with("github"))
 }
@@ -108,20 +109,20 @@ impl SessionLog {
             .calls
             .iter()
             .filter(|call| call.model.as_deref() == model && call.counts.map(stated) == counts.map(stated));
-        let mut found = alike.next()?.clone();
+        let mut common = alike.next()?.clone();
         for other in alike {
             // The matching one is ambiguous, and an id belongs to one call only.
-            found.ids.clear();
-            if other.provider != found.provider {
+            common.ids.clear();
+            if other.provider != common.provider {
                 return None;
             }
         }
-        Some(found)
+        Some(common)
     }
 
     /// Returns the call of a response.
     pub fn response(&self, id: &str) -> Option<&LoggedUse> {
-        self.calls.iter().find(|call| call.ids.iter().any(|known| known == id))
+        self.calls.iter().find(|call| call.ids.iter().any(|ids| ids == id))
     }
 
     /// Returns the provider of all calls of a model, if the log has any and they agree.
@@ -152,8 +153,8 @@ impl SessionLogs {
     /// Returns the log of a session, empty if there is none. If it cannot be read that is an error, because its calls
     /// could get the wrong provider.
     pub fn of(&self, session: &str) -> Result<SessionLog, Refusal> {
-        if let Some(known) = self.read.borrow().get(session) {
-            return Ok(known.clone());
+        if let Some(ids) = self.read.borrow().get(session) {
+            return Ok(ids.clone());
         }
         let log = self.open(session)?;
         self.read.borrow_mut().insert(session.to_owned(), log.clone());

@@ -5,8 +5,8 @@ use std::io::Write;
 use clap::Args;
 
 use super::context::Context;
-use super::fields::{CountArgs, NameArgs};
-use super::target::Target;
+use super::event_ref::Target;
+use super::record_flags::{CountArgs, NameArgs};
 use crate::model::time::Timestamp;
 use crate::present::failure::Failure;
 use crate::present::output::{self, Answer, AppendReceipt};
@@ -51,7 +51,7 @@ pub(crate) fn amend(args: &AmendArgs, context: &Context, out: &mut dyn Write) ->
     if args.counts.is_empty() && args.names.is_empty() && args.occurred_at.is_none() {
         return Err(Failure::usage("nothing to amend: give what changes, such as --output 40"));
     }
-    let ledger = context.write_known()?;
+    let ledger = context.write_existing()?;
     let target = args.event.id(&ledger.snapshot()?)?;
     let outcome = ledger.revise(target, &args.reason, context.now(), |at, record| {
         *at = args.occurred_at.unwrap_or(*at);
@@ -62,7 +62,7 @@ pub(crate) fn amend(args: &AmendArgs, context: &Context, out: &mut dyn Write) ->
 }
 
 pub(crate) fn void(args: &VoidArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let ledger = context.write_known()?;
+    let ledger = context.write_existing()?;
     let target = args.event.id(&ledger.snapshot()?)?;
     let outcome = ledger.void(target, &args.reason, context.now())?;
     answer(&ledger, outcome, context, out)

@@ -8,7 +8,7 @@ use crate::import::engine::platform_dirs::EnvLookup;
 
 /// A location of logs. The names are paths relative to it; `""` is the location itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum LogPlace {
     /// Below the home on every system.
     Home(&'static [&'static str]),
     /// Below the data directories of programs: `~/.local/share`, `~/Library/Application Support`, `%APPDATA%` …, and
@@ -26,36 +26,36 @@ pub(crate) enum Place {
     /// Below the single directory that a variable contains, commas included.
     Named(&'static str, &'static [&'static str]),
     /// The file that a variable contains: absolute, or relative to one of these locations.
-    File(&'static str, &'static [Place]),
+    File(&'static str, &'static [LogPlace]),
 }
 
 /// Returns the candidate directories below a home, including absent ones.
-pub(in crate::import) fn below(places: &[Place], home: &Path) -> Vec<PathBuf> {
-    let of = |place: &Place| match place {
-        Place::Home(names) => each(&[home.to_owned()], names),
-        Place::Data(names) => each(&platform_dirs::data(home), names),
-        Place::Config(names) => each(&platform_dirs::config(home), names),
-        Place::Package(prefix, names) => each(&packages(&home.join("AppData/Local"), prefix), names),
-        Place::Editor(names) => each(&platform_dirs::editors(home), names),
-        Place::Listed(..) | Place::Named(..) | Place::File(..) => Vec::new(),
+pub(in crate::import) fn below(places: &[LogPlace], home: &Path) -> Vec<PathBuf> {
+    let of = |place: &LogPlace| match place {
+        LogPlace::Home(names) => each(&[home.to_owned()], names),
+        LogPlace::Data(names) => each(&platform_dirs::data(home), names),
+        LogPlace::Config(names) => each(&platform_dirs::config(home), names),
+        LogPlace::Package(prefix, names) => each(&packages(&home.join("AppData/Local"), prefix), names),
+        LogPlace::Editor(names) => each(&platform_dirs::editors(home), names),
+        LogPlace::Listed(..) | LogPlace::Named(..) | LogPlace::File(..) => Vec::new(),
     };
     unique(places.iter().flat_map(of))
 }
 
 /// Returns the directories from environment variables.
-pub(in crate::import) fn configured(places: &[Place], variable: EnvLookup<'_>) -> Vec<PathBuf> {
-    let of = |place: &Place| match *place {
-        Place::Home(_) => Vec::new(),
-        Place::Data(names) => each(&platform_dirs::data_configured(variable), names),
-        Place::Config(names) => each(&platform_dirs::config_configured(variable), names),
-        Place::Package(prefix, names) => {
+pub(in crate::import) fn configured(places: &[LogPlace], variable: EnvLookup<'_>) -> Vec<PathBuf> {
+    let of = |place: &LogPlace| match *place {
+        LogPlace::Home(_) => Vec::new(),
+        LogPlace::Data(names) => each(&platform_dirs::data_configured(variable), names),
+        LogPlace::Config(names) => each(&platform_dirs::config_configured(variable), names),
+        LogPlace::Package(prefix, names) => {
             let local = platform_dirs::listed(variable, &["LOCALAPPDATA"]);
             each(&local.iter().flat_map(|local| packages(local, prefix)).collect::<Vec<_>>(), names)
         }
-        Place::Editor(names) => each(&platform_dirs::editors_configured(variable), names),
-        Place::Listed(name, names) => each(&platform_dirs::listed(variable, &[name]), names),
-        Place::Named(name, names) => each(&named(variable, name), names),
-        Place::File(name, beside) => file(variable, name, beside),
+        LogPlace::Editor(names) => each(&platform_dirs::editors_configured(variable), names),
+        LogPlace::Listed(name, names) => each(&platform_dirs::listed(variable, &[name]), names),
+        LogPlace::Named(name, names) => each(&named(variable, name), names),
+        LogPlace::File(name, alternatives) => file(variable, name, alternatives),
     };
     unique(places.iter().flat_map(of))
 }
@@ -84,25 +84,25 @@ fn named(variable: EnvLookup<'_>, name: &str) -> Vec<PathBuf> {
     value.into_iter().filter(|path| !path.as_os_str().is_empty()).collect()
 }
 
-fn file(variable: EnvLookup<'_>, name: &str, beside: &[Place]) -> Vec<PathBuf> {
+fn file(variable: EnvLookup<'_>, name: &str, alternatives: &[LogPlace]) -> Vec<PathBuf> {
     let Some(path) = variable(name).map(PathBuf::from) else { return Vec::new() };
     if path.is_absolute() {
         return vec![path];
     }
     let home = variable("HOME").or_else(|| variable("USERPROFILE")).map(PathBuf::from);
-    let mut directories: Vec<PathBuf> = home.iter().flat_map(|home| below(beside, home)).collect();
-    directories.extend(configured(beside, variable));
+    let mut directories: Vec<PathBuf> = home.iter().flat_map(|home| below(alternatives, home)).collect();
+    directories.extend(configured(alternatives, variable));
     directories.iter().map(|directory| directory.join(&path)).collect()
 }
 
 fn unique(paths: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = Vec::new();
+    let mut directories: Vec<PathBuf> = Vec::new();
     for path in paths {
-        if !found.contains(&path) {
-            found.push(path);
+        if !directories.contains(&path) {
+            directories.push(path);
         }
     }
-    found
+    directories
 }
 
 #[cfg(test)]
@@ -111,29 +111,29 @@ mod tests {
 
     #[test]
     fn a_home_has_the_places_of_all_three_systems() {
-        let found = below(&[Place::Data(&["a/b"]), Place::Home(&[".a", ""])], Path::new("/h"));
+        let directories = below(&[LogPlace::Data(&["a/b"]), LogPlace::Home(&[".a", ""])], Path::new("/h"));
         for place in
             [".local/share/a/b", "Library/Application Support/a/b", "AppData/Roaming/a/b", "AppData/Local/a/b", ".a"]
         {
-            assert!(found.contains(&Path::new("/h").join(place)), "{place}: {found:?}");
+            assert!(directories.contains(&Path::new("/h").join(place)), "{place}: {directories:?}");
         }
-        assert!(found.contains(&PathBuf::from("/h")));
+        assert!(directories.contains(&PathBuf::from("/h")));
     }
 
     #[test]
     fn a_variable_may_list_directories_or_name_one() {
         let variable = |name: &str| (name == "A_HOME").then(|| " /a, /b".to_owned());
-        let listed = Place::Listed("A_HOME", &["x", "y"]);
+        let listed = LogPlace::Listed("A_HOME", &["x", "y"]);
         assert_eq!(configured(&[listed], &variable), ["/a/x", "/a/y", "/b/x", "/b/y"].map(PathBuf::from));
-        assert_eq!(configured(&[Place::Named("A_HOME", &[""])], &variable), [PathBuf::from("/a, /b")]);
-        assert!(configured(&[listed, Place::Home(&["z"])], &|_: &str| None).is_empty());
+        assert_eq!(configured(&[LogPlace::Named("A_HOME", &[""])], &variable), [PathBuf::from("/a, /b")]);
+        assert!(configured(&[listed, LogPlace::Home(&["z"])], &|_: &str| None).is_empty());
         assert!(configured(&[listed], &|_: &str| Some(" ".to_owned())).is_empty());
     }
 
     #[test]
     fn a_directory_is_named_once() {
         let variable = |_: &str| Some("/a".to_owned());
-        let places = [Place::Named("A_HOME", &["x"]), Place::Listed("A_HOME", &["x"])];
+        let places = [LogPlace::Named("A_HOME", &["x"]), LogPlace::Listed("A_HOME", &["x"])];
         assert_eq!(configured(&places, &variable), [PathBuf::from("/a/x")]);
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{state, usage_md};
 use crate::import::engine::regular;
-use crate::import::engine::source::Beside;
+use crate::import::engine::source::QuotaDocuments;
 use crate::ledger::Ledger;
 use crate::model::error::Result;
 use crate::model::event::{EventId, NewEvent, Payload, QuotaObserved, SkippedLine};
@@ -15,12 +15,15 @@ use crate::model::invariant::bug;
 use crate::model::provider::ProviderId;
 use crate::model::time::{Timestamp, Zone};
 
+/// The feed of percentages on the page.
+pub(super) const PAGE_FEED: &str = "koan-usage-md";
+
 /// Maximum size of such a document in bytes.
 const LARGEST: u64 = 1 << 20;
 
 /// Reads the documents of every instance. Each root is a directory of an instance.
-pub(super) fn gather(roots: &[PathBuf], zone: Zone, ledger: &Ledger, now: Timestamp) -> Result<Beside> {
-    let mut beside = Beside::default();
+pub(super) fn gather(roots: &[PathBuf], zone: Zone, ledger: &Ledger, now: Timestamp) -> Result<QuotaDocuments> {
+    let mut quota_documents = QuotaDocuments::default();
     let mut seen = BTreeSet::new();
     for instance in roots.iter().filter_map(|root| root.parent()) {
         let Ok(real) = fs::canonicalize(instance) else { continue };
@@ -28,35 +31,35 @@ pub(super) fn gather(roots: &[PathBuf], zone: Zone, ledger: &Ledger, now: Timest
             continue;
         }
         let counters = instance.join("usage_state.json");
-        if let Some((text, modified)) = document(&counters, &mut beside) {
+        if let Some((text, modified)) = document(&counters, &mut quota_documents) {
             match state::facts(&text, modified, zone, ledger, now)? {
                 Ok(facts) => {
                     for (fact, known_by) in facts {
                         let id = EventId::from_key(super::AGENT, &format!("usage_state {modified} {known_by}"));
                         // The same counters with a different limit are no news.
                         if ledger.snapshot()?.position(id).is_err() {
-                            beside.events.push(NewEvent::new(fact, modified).id(id));
+                            quota_documents.events.push(NewEvent::new(fact, modified).id(id));
                         }
                     }
                 }
-                Err(why) => beside.skipped.push(skipped(&counters, why)),
+                Err(why) => quota_documents.skipped.push(skipped(&counters, why)),
             }
         }
         // A home directory may contain an unrelated page of that name, so the content must have Koan's form.
         let path = instance.join("usage.md");
-        if let Some((text, modified)) = document(&path, &mut beside) {
+        if let Some((text, modified)) = document(&path, &mut quota_documents) {
             let page = usage_md::parse(&text);
             if page.is_malformed() && text.to_ascii_lowercase().contains("usage source:") {
-                beside.skipped.push(skipped(&path, "neither line of percentages can be read".to_owned()));
+                quota_documents.skipped.push(skipped(&path, "neither line of percentages can be read".to_owned()));
             }
             let at = page.generated.as_deref().and_then(|text| super::row::local_time(text, zone).ok());
             let at = at.unwrap_or(modified);
             for fact in observed(&page, at)? {
-                beside.events.push(event(fact, at)?);
+                quota_documents.events.push(event(fact, at)?);
             }
         }
     }
-    Ok(beside)
+    Ok(quota_documents)
 }
 
 fn skipped(path: &Path, why: String) -> SkippedLine {
@@ -64,20 +67,22 @@ fn skipped(path: &Path, why: String) -> SkippedLine {
 }
 
 /// Reads a document and its modification time.
-fn document(path: &Path, beside: &mut Beside) -> Option<(String, Timestamp)> {
+fn document(path: &Path, quota_documents: &mut QuotaDocuments) -> Option<(String, Timestamp)> {
     let meta = match fs::metadata(path) {
         Ok(meta) if meta.is_file() => meta,
         _ => return None,
     };
-    beside.files += 1;
+    quota_documents.files += 1;
     if meta.len() > LARGEST {
-        beside.skipped.push(skipped(path, format!("the file has over {LARGEST} bytes: it is no such document")));
+        quota_documents
+            .skipped
+            .push(skipped(path, format!("the file has over {LARGEST} bytes: it is no such document")));
         return None;
     }
     let age = meta.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
     // What a document states holds from its last change, so one without a time of change states nothing.
     let Some(modified) = age.and_then(|age| i64::try_from(age.as_millis()).ok()) else {
-        beside.skipped.push(skipped(path, "the file has no time of its last change after 1970".to_owned()));
+        quota_documents.skipped.push(skipped(path, "the file has no time of its last change after 1970".to_owned()));
         return None;
     };
     let text = regular::read(path, LARGEST)
@@ -87,7 +92,7 @@ fn document(path: &Path, beside: &mut Beside) -> Option<(String, Timestamp)> {
         Err(error) => {
             let what =
                 if error.kind() == ErrorKind::InvalidData { "not valid UTF-8".to_owned() } else { error.to_string() };
-            beside.skipped.push(skipped(path, format!("the file cannot be read: {what}")));
+            quota_documents.skipped.push(skipped(path, format!("the file cannot be read: {what}")));
             None
         }
     }
@@ -95,11 +100,11 @@ fn document(path: &Path, beside: &mut Beside) -> Option<(String, Timestamp)> {
 
 /// Builds an event whose id is a hash of its content, so that a document is recorded once.
 fn event(fact: Payload, at: Timestamp) -> Result<NewEvent> {
-    let Payload::QuotaObserved(said) = &fact else {
+    let Payload::QuotaObserved(content) = &fact else {
         return Err(bug!("a fact of a page that is no observation: {}", fact.kind()));
     };
-    let said = serde_json::to_string(said).map_err(|error| bug!("an observation: {error}"))?;
-    let id = EventId::from_key(super::AGENT, &format!("{} {said}", fact.kind()));
+    let content = serde_json::to_string(content).map_err(|error| bug!("an observation: {error}"))?;
+    let id = EventId::from_key(super::AGENT, &format!("{} {content}", fact.kind()));
     Ok(NewEvent::new(fact, at).id(id))
 }
 
@@ -119,7 +124,7 @@ fn observed(page: &usage_md::UsageMdFile, at: Timestamp) -> Result<Vec<Payload>>
             used_percent: Some(reading.percent),
             resets_at: usage_md::duration(&reading.resets_in).map(|left| at.plus(left)),
             status: None,
-            feed: "koan-usage-md".to_owned(),
+            feed: PAGE_FEED.to_owned(),
         }));
     }
     Ok(facts)

@@ -64,13 +64,13 @@ pub(crate) fn verify(args: &VerifyArgs, context: &Context, out: &mut dyn Write) 
     let mut checkpoints = Vec::new();
     let mut unsigned = Vec::new();
     for path in &args.checkpoint {
-        let kept = checkpoint::read(path, context)?;
-        match signed_by_any(&kept.note, &verifiers) {
+        let checkpoint_note = checkpoint::read(path, context)?;
+        match signed_by_any(&checkpoint_note.note, &verifiers) {
             Ok(checkpoint) => checkpoints.push(checkpoint),
             // An unsigned checkpoint proves nothing about the ledger, but the user should look at it.
             Err(Error::Unproven { what }) => {
                 let what = format!("the checkpoint {} proves nothing: {what}", path.display());
-                unsigned.push(Finding::new(Position::new(kept.checkpoint.size()), what));
+                unsigned.push(Finding::new(Position::new(checkpoint_note.checkpoint.size()), what));
             }
             Err(other) => return Err(other.into()),
         }

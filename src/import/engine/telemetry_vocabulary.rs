@@ -1,24 +1,24 @@
 //! The vocabulary of an agent's own telemetry.
 
 /// The names that an agent uses in its telemetry.
-pub(crate) struct TelemetryWords {
+pub(crate) struct TelemetryVocabulary {
     /// Prefix of `service.name`, if the agent reports each call under names of its own. What it also reports in the
     /// GenAI convention repeats those calls.
     pub service: Option<&'static str>,
     /// Prefixes of its events, metrics and attributes.
     pub prefixes: &'static [&'static str],
     /// Log records and spans that are calls.
-    pub calls: Option<CallWords>,
+    pub calls: Option<CallNames>,
     /// Its token metric.
-    pub metric: Option<MetricWords>,
+    pub metric: Option<MetricNames>,
     /// The provider of calls that it reports in the GenAI convention.
-    pub served: Option<ServedWords>,
+    pub vendor: Option<VendorNames>,
     /// Items that are sums of calls which it also reports one by one.
-    pub sums: SumWords,
+    pub sums: SumNames,
 }
 
 /// Provider of the calls of an agent whose vendor runs models.
-pub(crate) struct ServedWords {
+pub(crate) struct VendorNames {
     /// The vendor's service.
     pub provider: &'static str,
     /// Prefixes of the names that telemetry uses for that service.
@@ -29,7 +29,7 @@ pub(crate) struct ServedWords {
 }
 
 /// Telemetry with tokens that is not a call.
-pub(crate) struct SumWords {
+pub(crate) struct SumNames {
     /// Event names, without the agent's prefix.
     pub events: &'static [&'static str],
     /// Prefixes of attributes that only sums have.
@@ -38,13 +38,13 @@ pub(crate) struct SumWords {
     pub spans: bool,
 }
 
-impl SumWords {
+impl SumNames {
     /// No item is a sum.
     pub const NONE: Self = Self { events: &[], attributes: &[], spans: false };
 }
 
 /// The attributes of a call.
-pub(crate) struct CallWords {
+pub(crate) struct CallNames {
     /// Names of events that are calls.
     pub events: &'static [&'static str],
     /// Names that are calls if the resource is this agent's service.
@@ -80,7 +80,7 @@ pub(crate) struct CallWords {
 }
 
 /// A metric of tokens.
-pub(crate) struct MetricWords {
+pub(crate) struct MetricNames {
     pub name: &'static str,
     /// The attribute with the kind of tokens.
     pub kind: &'static str,

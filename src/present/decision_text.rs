@@ -73,18 +73,18 @@ pub(crate) fn withdrawal(position: Position) -> String {
 }
 
 /// Describes the last reading of a window, if a person stated it or if it is stale.
-pub(crate) fn said(window: &WindowUsage, now: Timestamp) -> Option<String> {
-    let tell = |who: &str, said: &ProviderSignal| {
-        let percent = said.percent.map(|percent| format!(" {percent} %")).unwrap_or_default();
-        let old = if said.stale { " (old)" } else { "" };
-        format!("{} reported{percent} {} ago{old}", Plain(who), duration(said.at, now))
+pub(crate) fn reading(window: &WindowUsage, now: Timestamp) -> Option<String> {
+    let describe = |who: &str, signal: &ProviderSignal| {
+        let percent = signal.percent.map(|percent| format!(" {percent} %")).unwrap_or_default();
+        let old = if signal.stale { " (old)" } else { "" };
+        format!("{} reported{percent} {} ago{old}", Plain(who), duration(signal.at, now))
     };
     let by_hand = window.basis == Basis::Overridden;
-    let person = window.overridden.as_ref().filter(|_| by_hand).map(|said| tell(&said.source, said));
-    let provider = window.observed.as_ref().filter(|said| by_hand || said.stale);
-    let provider = provider.map(|said| tell("the provider", said));
-    let told: Vec<String> = person.into_iter().chain(provider).collect();
-    (!told.is_empty()).then(|| told.join("; "))
+    let person = window.overridden.as_ref().filter(|_| by_hand).map(|signal| describe(&signal.source, signal));
+    let provider = window.observed.as_ref().filter(|signal| by_hand || signal.stale);
+    let provider = provider.map(|signal| describe("the provider", signal));
+    let readings: Vec<String> = person.into_iter().chain(provider).collect();
+    (!readings.is_empty()).then(|| readings.join("; "))
 }
 
 /// Formats the length of a window in its largest whole unit: `7d`, `5h`, `90m`.

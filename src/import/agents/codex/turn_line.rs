@@ -8,7 +8,7 @@ use crate::import::engine::jsonl::{Declined, JsonCursor};
 /// A client writes the counts of a call after its answer and before the end of the turn. The first clients wrote only
 /// items, without counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ErrorText {
+pub(super) enum TurnLine {
     /// Text or a tool call of the model.
     Answer,
     /// The same, from a client that never wrote counts.
@@ -18,7 +18,7 @@ pub(super) enum ErrorText {
     Nothing,
 }
 
-impl ErrorText {
+impl TurnLine {
     /// Classifies a line. A malformed line has no meaning here; it only contains text.
     pub fn of(line: &[u8]) -> Self {
         Self::quick(line)
@@ -44,16 +44,16 @@ impl ErrorText {
                     inside = cursor.enter()?;
                     continue;
                 }
-                b"type" if inside => of = Some(word(cursor.skip_scalar()?)?),
-                b"type" => kind = Some(word(cursor.skip_scalar()?)?),
-                b"role" => role = Some(word(cursor.skip_scalar()?)?),
+                b"type" if inside => of = Some(unquoted(cursor.skip_scalar()?)?),
+                b"type" => kind = Some(unquoted(cursor.skip_scalar()?)?),
+                b"role" => role = Some(unquoted(cursor.skip_scalar()?)?),
                 _ => {
                     cursor.skip_scalar()?;
                 }
             }
             let item = if inside { of } else { kind };
-            let is_told = kind.is_some() && item.is_some_and(|item| item != "message" || role.is_some());
-            if is_told && (inside || !kind.is_some_and(is_envelope)) {
+            let has_reported = kind.is_some() && item.is_some_and(|item| item != "message" || role.is_some());
+            if has_reported && (inside || !kind.is_some_and(is_envelope)) {
                 break;
             }
         }
@@ -85,7 +85,7 @@ fn is_envelope(kind: &str) -> bool {
     matches!(kind, "response_item" | "event_msg")
 }
 
-fn word(value: &[u8]) -> Result<&str, Declined> {
+fn unquoted(value: &[u8]) -> Result<&str, Declined> {
     std::str::from_utf8(value).ok().and_then(|text| text.strip_prefix('"')?.strip_suffix('"')).ok_or(Declined)
 }
 
@@ -99,33 +99,30 @@ mod tests {
             |payload: &str| format!(r#"{{"timestamp":"t","ordinal":3,"type":"response_item","payload":{payload}}}"#);
         let event =
             |kind: &str| format!(r#"{{"timestamp":"t","type":"event_msg","payload":{{"type":"{kind}","a":[]}}}}"#);
-        for (line, said) in [
-            (item(r#"{"type":"message","id":"m","role":"assistant","content":[]}"#), ErrorText::Answer),
-            (
-                item(r#"{"content":[{"type":"x","role":"user"}],"role":"assistant","type":"message"}"#),
-                ErrorText::Answer,
-            ),
-            (item(r#"{"type":"function_call","name":"shell","arguments":"{}"}"#), ErrorText::Answer),
-            (item(r#"{"type":"function_call_output","output":"{}"}"#), ErrorText::Nothing),
-            (item(r#"{"type":"message","id":"m","role":"user","content":[]}"#), ErrorText::Over),
-            (item(r#"{"type":"message","role":"developer","content":[]}"#), ErrorText::Nothing),
-            (item(r#"{"type":"message","content":"\"role\":\"assistant\""}"#), ErrorText::Nothing),
-            (event("task_complete"), ErrorText::Over),
-            (event("turn_complete"), ErrorText::Over),
-            (event("agent_message"), ErrorText::Answer),
-            (event("agent_reasoning"), ErrorText::Nothing),
-            (r#"{"payload":{"type":"task_complete"},"type":"event_msg"}"#.to_owned(), ErrorText::Over),
-            (r#"{"type":"message","role":"assistant","content":[]}"#.to_owned(), ErrorText::BareAnswer),
-            (r#"{"type":"message","content":[],"role":"assistant"}"#.to_owned(), ErrorText::BareAnswer),
-            (r#"{"type":"message","role":"user","content":[]}"#.to_owned(), ErrorText::Nothing),
-            (r#"{"record_type":"state"}"#.to_owned(), ErrorText::Nothing),
+        for (line, kind) in [
+            (item(r#"{"type":"message","id":"m","role":"assistant","content":[]}"#), TurnLine::Answer),
+            (item(r#"{"content":[{"type":"x","role":"user"}],"role":"assistant","type":"message"}"#), TurnLine::Answer),
+            (item(r#"{"type":"function_call","name":"shell","arguments":"{}"}"#), TurnLine::Answer),
+            (item(r#"{"type":"function_call_output","output":"{}"}"#), TurnLine::Nothing),
+            (item(r#"{"type":"message","id":"m","role":"user","content":[]}"#), TurnLine::Over),
+            (item(r#"{"type":"message","role":"developer","content":[]}"#), TurnLine::Nothing),
+            (item(r#"{"type":"message","content":"\"role\":\"assistant\""}"#), TurnLine::Nothing),
+            (event("task_complete"), TurnLine::Over),
+            (event("turn_complete"), TurnLine::Over),
+            (event("agent_message"), TurnLine::Answer),
+            (event("agent_reasoning"), TurnLine::Nothing),
+            (r#"{"payload":{"type":"task_complete"},"type":"event_msg"}"#.to_owned(), TurnLine::Over),
+            (r#"{"type":"message","role":"assistant","content":[]}"#.to_owned(), TurnLine::BareAnswer),
+            (r#"{"type":"message","content":[],"role":"assistant"}"#.to_owned(), TurnLine::BareAnswer),
+            (r#"{"type":"message","role":"user","content":[]}"#.to_owned(), TurnLine::Nothing),
+            (r#"{"record_type":"state"}"#.to_owned(), TurnLine::Nothing),
             (
                 r#"{"type":"compacted","payload":{"message":"x","role":"assistant","type":"message"}}"#.to_owned(),
-                ErrorText::Nothing,
+                TurnLine::Nothing,
             ),
-            (r#"{"a":"#.to_owned(), ErrorText::Nothing),
+            (r#"{"a":"#.to_owned(), TurnLine::Nothing),
         ] {
-            assert_eq!(ErrorText::of(line.as_bytes()), said, "{line}");
+            assert_eq!(TurnLine::of(line.as_bytes()), kind, "{line}");
         }
     }
 }
