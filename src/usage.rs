@@ -12,6 +12,7 @@ mod pause;
 mod pools;
 mod reserved;
 mod scope;
+mod signals;
 mod sums;
 mod windows;
 
@@ -46,7 +47,7 @@ pub(crate) use pause::{last_resume, paused, unresumed};
 pub(crate) use reserved::{Closing, LONGEST, closing, reservations};
 pub(crate) use scope::{covers, is_exactly};
 #[cfg(feature = "import")]
-pub(crate) use windows::is_recorded;
+pub(crate) use signals::is_recorded;
 pub(crate) use windows::{AccountWindows, exact_share, sum_between};
 
 /// The basis of a window's numbers.
@@ -377,7 +378,7 @@ pub(crate) fn usage_now(
     let reserved = reservations(view, account, now, now)?;
     let last = timeline.iter().rev().find(names);
     let refused = if metered {
-        refusals(view, account, now, windows.what_was_heard(), windows.limits())?
+        refusals(view, account, now, windows.observations(), windows.limits())?
     } else {
         exhausted::Refusals::default()
     };
@@ -388,7 +389,7 @@ pub(crate) fn usage_now(
         declared,
         session: window(WindowKind::Session)?,
         weekly: window(WindowKind::Weekly)?,
-        pools: pools::pools(windows.what_was_heard(), windows.limits(), now),
+        pools: pools::pools(windows.observations(), windows.limits(), now),
         exhausted: refused.account,
         exhausted_models: refused.models,
         reserved: reserved.iter().fold(0, |sum, one| sum.saturating_add(one.tokens)),

@@ -109,6 +109,16 @@ fn rule_for<'r>(rules: &'r [AlertRule], condition: AlertCondition, account: &Acc
     rules.iter().filter(of).max_by_key(|rule| (rule.account.is_some(), rule.provider.is_some()))
 }
 
+/// The calendar period of a condition about costs.
+const fn period_of(condition: AlertCondition) -> Option<MoneyPeriod> {
+    match condition {
+        AlertCondition::UsdDay => Some(MoneyPeriod::Day),
+        AlertCondition::UsdWeek => Some(MoneyPeriod::Week),
+        AlertCondition::UsdMonth => Some(MoneyPeriod::Month),
+        AlertCondition::Session | AlertCondition::Weekly | AlertCondition::Forecast => None,
+    }
+}
+
 /// The firing of a window, if its rule says so.
 fn of_window(rule: &AlertRule, kind: WindowKind, window: &WindowUsage) -> Option<AlertFired> {
     let span = (window.started_at?, window.resets_at?);
@@ -119,8 +129,8 @@ fn of_window(rule: &AlertRule, kind: WindowKind, window: &WindowUsage) -> Option
             (fired.percent, fired.limit_percent) = (Some(used), Some(percent));
         }
         Threshold::Forecast => {
-            let told = window.forecast.filter(|told| told.before_reset == Some(true) && !told.idle)?;
-            (fired.window, fired.percent, fired.used_up_at) = (Some(kind), Some(told.percent), told.used_up_at);
+            let forecast = window.forecast.filter(|one| one.before_reset == Some(true) && !one.idle)?;
+            (fired.window, fired.percent, fired.used_up_at) = (Some(kind), Some(forecast.percent), forecast.used_up_at);
         }
         Threshold::Usd(_) => return None,
     }
@@ -192,11 +202,8 @@ impl Snapshot<'_> {
     }
 
     fn met_by_money(&self, rule: &AlertRule, now: Timestamp) -> Result<Option<AlertFired>> {
-        let Threshold::Usd(limit) = rule.threshold else { return Ok(None) };
-        let period = match rule.condition {
-            AlertCondition::UsdWeek => MoneyPeriod::Week,
-            AlertCondition::UsdMonth => MoneyPeriod::Month,
-            _ => MoneyPeriod::Day,
+        let (Threshold::Usd(limit), Some(period)) = (rule.threshold, period_of(rule.condition)) else {
+            return Ok(None);
         };
         let span = period.bounds(rule.zone, now)?;
         let mut report = Report::by_all([]).since(span.0).until(span.1.min(now.plus(1)));
@@ -206,10 +213,8 @@ impl Snapshot<'_> {
         if let Some(account) = &rule.account {
             report = report.only(ReportKey::Account, account)?;
         }
-        let spent = self.report(&report)?.total.cost.usd.unwrap_or_default();
-        if spent < limit {
-            return Ok(None);
-        }
+        // Calls without a known price do not reach a threshold.
+        let Some(spent) = self.report(&report)?.total.cost.usd.filter(|spent| *spent >= limit) else { return Ok(None) };
         let mut fired = AlertFired::new(rule.rule, rule.condition, span);
         (fired.provider, fired.account) = (rule.provider.clone(), rule.account.clone());
         (fired.usd, fired.limit_usd) = (Some(spent), Some(limit));

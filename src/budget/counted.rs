@@ -134,7 +134,7 @@ fn window(evidence: &Evidence, name: &str, window: &WindowUsage) -> Option<Count
 /// A money budget as a window that counts.
 fn money_window(money: &MoneyWindow, now: Timestamp) -> CountedWindow {
     let name = money.name();
-    let spent = money.cost.usd.unwrap_or_default();
+    let spent = money.spent();
     let unpriced = money.cost.unpriced_requests;
     let warning = format!(
         "{unpriced} calls in the {name} have no known price and count nothing: `usage-ledger price set` states one"

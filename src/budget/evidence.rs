@@ -46,9 +46,9 @@ impl Evidence {
             costs = run_costs(view, account, &limits, &usage.session, now)?;
         }
         // The provider's own readings know of uses that were not recorded.
-        if let Some(told) = usage.session.forecast.filter(|told| told.basis != ForecastBasis::Records) {
-            let per_minute = f64::from(told.percent_per_hour.hundredths()) / 6_000.0;
-            rate = Some(Rate { per_minute, idle: told.idle });
+        if let Some(forecast) = usage.session.forecast.filter(|forecast| forecast.basis != ForecastBasis::Records) {
+            let per_minute = f64::from(forecast.percent_per_hour.hundredths()) / 6_000.0;
+            rate = Some(Rate { per_minute, idle: forecast.idle });
         }
         let paused = paused(view, now)?;
         let cloud = cloud_refusal(view, account, now)?;

@@ -20,8 +20,8 @@ impl Ledger {
     /// let ledger = Ledger::in_memory()?;
     /// let ask = Ask::new("anthropic")?;
     /// let line = r#"{"rate_limits":{"five_hour":{"used_percentage":97,"resets_at":1795474800}}}"#;
-    /// let told = ledger.gate_with_feed(&ask, QuotaFormat::ClaudeStatusline, line, now)?;
-    /// assert_eq!((told.gated, told.basis), (true, Basis::Observed));
+    /// let verdict = ledger.gate_with_feed(&ask, QuotaFormat::ClaudeStatusline, line, now)?;
+    /// assert_eq!((verdict.gated, verdict.basis), (true, Basis::Observed));
     /// let unreadable = ledger.gate_with_feed(&ask, QuotaFormat::ClaudeStatusline, "<html>", now.plus(1))?;
     /// assert!(unreadable.gated && unreadable.warnings[0].contains("could not be read"));
     /// # Ok::<(), usage_ledger::Error>(())

@@ -306,10 +306,10 @@ mod tests {
 
     #[test]
     fn only_reachable_modes_are_named() {
-        let told = |warn, stop, margin| Marks::of(Thresholds { warn, stop, margin, implement: None }).to_string();
-        assert_eq!(told(50, 85, 10), "review from 41 %, wait from 76 %");
-        assert_eq!(told(100, 100, 10), "implement from 51 %");
-        assert_eq!(told(85, 70, 10), "implement from 51 %, wait from 61 %");
+        let begins = |warn, stop, margin| Marks::of(Thresholds { warn, stop, margin, implement: None }).to_string();
+        assert_eq!(begins(50, 85, 10), "review from 41 %, wait from 76 %");
+        assert_eq!(begins(100, 100, 10), "implement from 51 %");
+        assert_eq!(begins(85, 70, 10), "implement from 51 %, wait from 61 %");
         assert_eq!(Marks { implement: None, review: None, wait: None }.to_string(), "deep at any use");
     }
 }

@@ -10,7 +10,7 @@ use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
 use crate::projection::AccountRef;
 use crate::report::{Report, ReportKey};
-use crate::usage::{Cost, MoneyLimit, MoneyPeriod, Usage, money_limits};
+use crate::usage::{Cost, MoneyLimit, MoneyPeriod, Usage, exact_share, money_limits};
 
 /// A money limit, and what was spent of it in the period that is open.
 ///
@@ -65,6 +65,20 @@ impl MoneyWindow {
         format!("{} budget{project}", self.period.name())
     }
 
+    /// What is spent. Without a priced call nothing is; [`cost`](Self::cost) counts the calls without a price.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, Usd, event::LimitSet};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let ledger = Ledger::in_memory()?;
+    /// ledger.set_limit(LimitSet::new("openai")?.usd_day("20".parse()?), now)?;
+    /// assert_eq!(ledger.budget("openai", now)?.money[0].spent(), Usd::default());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn spent(&self) -> Usd {
+        self.cost.usd.unwrap_or_default()
+    }
+
     /// Whether it concerns a run.
     pub(super) fn concerns(&self, ask: &Ask) -> bool {
         self.project.is_none() || self.project == ask.project
@@ -106,12 +120,10 @@ fn spent(snapshot: &Snapshot<'_>, account: &AccountRef<'_>, limit: MoneyLimit, n
     })
 }
 
-/// The share of a limit in hundredths of a percent, truncated. Nothing is spent where no call has a price.
+/// The share of a limit that is spent. Without a priced call nothing is spent, and a refund spends nothing.
 fn share(spent: Option<Usd>, limit: Usd) -> Percent {
-    let picos = spent.map_or(0, |usd| usd.picos().max(0)).unsigned_abs();
-    let limit = limit.picos().unsigned_abs().max(1);
-    let hundredths = picos.checked_mul(10_000).map_or(u128::from(u32::MAX), |parts| parts / limit);
-    Percent::from_hundredths(u32::try_from(hundredths).unwrap_or(u32::MAX))
+    let spent = spent.map_or(0, |usd| usd.picos().max(0));
+    exact_share(spent.unsigned_abs(), limit.picos().unsigned_abs())
 }
 
 #[cfg(test)]

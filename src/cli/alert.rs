@@ -221,12 +221,12 @@ fn list(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
         )?;
     }
     for one in &fired {
-        told(one, zone, out)?;
+        write_alert(one, zone, out)?;
     }
     Ok(())
 }
 
-fn told(one: &FiredAnswer, zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {
+fn write_alert(one: &FiredAnswer, zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {
     let states: Vec<String> = one.deliveries.iter().map(Delivered::in_words).collect();
     let states = if states.is_empty() { "not delivered".to_owned() } else { states.join(", ") };
     let text = format!("{}  {} [{states}]", short(one.at, zone), Plain(&one.message));
@@ -259,19 +259,19 @@ fn check(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
         writeln!(out, "nothing new")?;
     } else {
         for one in &fired {
-            told(one, zone, out)?;
+            write_alert(one, zone, out)?;
         }
     }
     if failed.is_empty() { Ok(()) } else { Err(Failure::Finding) }
 }
 
-/// Fires and delivers what is due. A failure is told and stops nothing: the caller did what it was asked for.
+/// Fires and delivers what is due. A failed delivery is reported and stops nothing, because the caller's own work is done.
 pub(crate) fn after(ledger: &Ledger, context: &Context) {
     if context.is_past() {
         return;
     }
     match alert_delivery::run(ledger, context) {
-        Ok(failed) => failed.iter().for_each(|told| print_message(told)),
+        Ok(failed) => failed.iter().for_each(|failure| print_message(failure)),
         Err(failure) => {
             failure.message().iter().for_each(|message| print_message(&format!("alerts are not checked: {message}")));
         }

@@ -72,12 +72,12 @@ pub(super) fn add(
         let Payload::AlertDelivery(word) = fact.event.payload else { return GO_ON };
         let Some(alert) = fired.iter_mut().find(|alert| alert.id == word.alert) else { return GO_ON };
         let AlertDelivery { target, attempt, state, why, .. } = word;
-        let told = Delivered { target, attempts: attempt, state, at: fact.event.occurred_at, why };
+        let delivery = Delivered { target, attempts: attempt, state, at: fact.event.occurred_at, why };
         match alert.deliveries.iter_mut().find(|known| known.target == target) {
             // Of two words at one time the end of an attempt is the later one.
-            Some(known) if attempt > known.attempts || state != DeliveryState::Sending => *known = told,
+            Some(known) if attempt > known.attempts || state != DeliveryState::Sending => *known = delivery,
             Some(_) => {}
-            None => alert.deliveries.push(told),
+            None => alert.deliveries.push(delivery),
         }
         GO_ON
     })?;
@@ -147,10 +147,10 @@ fn deliver(
             Ok(None)
         }
         Err(why) => {
-            let told =
+            let delivery =
                 format!("the alert at position {} did not reach the {}: {why}", alert.position, place.target.name());
             append(DeliveryState::Failed, Some(why))?;
-            Ok(Some(told))
+            Ok(Some(delivery))
         }
     }
 }
@@ -216,13 +216,14 @@ fn notification(message: &str) -> Command {
 
 /// Runs a command to its end with a text on its standard input.
 fn ran(mut command: Command, input: &str, what: &str) -> Result<(), String> {
-    let told = |error: io::Error| format!("{what} cannot be run ({error})");
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(told)?;
+    let failed = |error: io::Error| format!("{what} cannot be run ({error})");
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(failed)?;
     if let Some(mut stdin) = child.stdin.take() {
         // A command that reads nothing closes its end early.
         let _ = stdin.write_all(input.as_bytes());
     }
-    match probe::ended(&mut child).map_err(told)? {
+    match probe::ended(&mut child).map_err(failed)? {
         0 => Ok(()),
         code => Err(format!("{what} exits {code}")),
     }

@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_mistake_names_file_line_and_remedy() {
-        for (text, told) in [
+        for (text, message) in [
             ("zone = \"UTC\"\nlegder = \"x\"\n", "config.toml:2: unknown key `legder`: did you mean `ledger`?"),
             ("\n\nlimits = 5", "config.toml:3: unknown key `limits`: limits, prices and alerts are events"),
             ("[colours]\nred = 1", "config.toml:1: unknown key `colours`: the keys are ledger, zone"),
@@ -282,7 +282,7 @@ mod tests {
             ("alerts = 5", "`alerts` is no table"),
         ] {
             let error = parsed(text).unwrap_err();
-            assert!(error.contains(told), "{text:?}: {error}");
+            assert!(error.contains(message), "{text:?}: {error}");
         }
     }
 

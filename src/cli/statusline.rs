@@ -245,7 +245,7 @@ impl Style {
 
     /// `$4.00/$20.00 a day`
     fn money(&self, money: &MoneyWindow) -> String {
-        let spent = self.painted(&dollars(money.cost.usd.unwrap_or_default()), money.percent);
+        let spent = self.painted(&dollars(money.spent()), money.percent);
         format!("{spent}/{} a {}", dollars(money.limit_usd), money.period.name())
     }
 

@@ -29,14 +29,14 @@ struct Cost {
     total_cost_usd: Option<Usd>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
+/// The tokens of the last call. Without a cache Claude Code states no cache tokens.
+#[derive(Deserialize)]
 struct CurrentUsage {
     #[serde(rename = "input_tokens")]
     input: u64,
-    #[serde(rename = "cache_creation_input_tokens")]
+    #[serde(default, rename = "cache_creation_input_tokens")]
     cache_creation: u64,
-    #[serde(rename = "cache_read_input_tokens")]
+    #[serde(default, rename = "cache_read_input_tokens")]
     cache_read: u64,
 }
 
@@ -49,7 +49,7 @@ struct ContextWindow {
     current_usage: Option<CurrentUsage>,
 }
 
-/// One part of the document. A part of another shape tells nothing, and the others still do.
+/// Reads one part of the document. A part of another shape stays unknown and does not affect the others.
 fn part<'d, T: Deserialize<'d>>(text: &'d str, name: &str) -> Option<T> {
     let parts: std::collections::HashMap<String, &'d serde_json::value::RawValue> = serde_json::from_str(text).ok()?;
     serde_json::from_str(parts.get(name)?.get()).ok()
@@ -84,31 +84,31 @@ mod tests {
 
     #[test]
     fn model_context_and_cost_are_read() {
-        let told = SessionInput::read(
+        let input = SessionInput::read(
             r#"{"model":{"id":"claude-opus-4-5","display_name":"Opus 4.5"},"cost":{"total_cost_usd":0.0123456},
                 "context_window":{"used_percentage":37.5,"context_window_size":200000}}"#,
         );
-        assert_eq!(told.model.as_deref(), Some("Opus 4.5"));
-        assert_eq!(told.context_percent, Some("37.5".parse().unwrap()));
-        assert_eq!(told.session_usd, Some("0.0123456".parse().unwrap()));
+        assert_eq!(input.model.as_deref(), Some("Opus 4.5"));
+        assert_eq!(input.context_percent, Some("37.5".parse().unwrap()));
+        assert_eq!(input.session_usd, Some("0.0123456".parse().unwrap()));
     }
 
     #[test]
     fn the_context_is_computed_where_no_percentage_is_stated() {
-        let told = SessionInput::read(
+        let input = SessionInput::read(
             r#"{"context_window":{"used_percentage":null,"context_window_size":200000,"current_usage":
                 {"input_tokens":1000,"output_tokens":9,"cache_creation_input_tokens":9000,"cache_read_input_tokens":40000}}}"#,
         );
-        assert_eq!(told.context_percent, Some("25".parse().unwrap()));
+        assert_eq!(input.context_percent, Some("25".parse().unwrap()));
     }
 
     #[test]
     fn a_part_of_another_shape_hides_no_other_part() {
-        let told = SessionInput::read(
+        let input = SessionInput::read(
             r#"{"model":"opus","cost":{"total_cost_usd":"much"},"context_window":{"used_percentage":5}}"#,
         );
         let context_percent = Some("5".parse().unwrap());
-        assert_eq!(told, SessionInput { context_percent, ..SessionInput::default() });
+        assert_eq!(input, SessionInput { context_percent, ..SessionInput::default() });
         for text in ["", "null", "[]", "{", r#"{"context_window":{"context_window_size":0,"current_usage":{}}}"#] {
             assert_eq!(SessionInput::read(text), SessionInput::default(), "{text}");
         }

@@ -17,7 +17,7 @@ use crate::readers::price::Prices;
 pub(super) struct ExportedCalls;
 
 /// The columns.
-pub(super) const COLUMNS: [&str; 23] = [
+pub(crate) const CALL_COLUMNS: [&str; 23] = [
     "position",
     "id",
     "occurred_at",
@@ -54,7 +54,7 @@ pub(crate) struct ExportedCall {
 }
 
 /// Visits every call of a provider, or of all, with its price.
-pub(crate) fn each(
+pub(crate) fn each_call(
     snapshot: &Snapshot<'_>,
     options: &ExportOptions,
     visit: &mut dyn FnMut(ExportedCall) -> Result<(), ExportError>,
@@ -101,8 +101,8 @@ impl Exporter for ExportedCalls {
         out: &mut dyn Write,
     ) -> Result<(), ExportError> {
         let mut writer = csv::Writer::from_writer(out);
-        writer.write_record(COLUMNS)?;
-        each(snapshot, options, &mut |call| Ok(writer.write_record(fields(&call)?)?))?;
+        writer.write_record(CALL_COLUMNS)?;
+        each_call(snapshot, options, &mut |call| Ok(writer.write_record(fields(&call)?)?))?;
         Ok(writer.flush()?)
     }
 }

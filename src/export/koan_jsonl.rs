@@ -73,8 +73,8 @@ impl Exporter for KoanJsonl {
         // Several importers fill a ledger, and the rows of a file must be in order of time.
         ordered.sort_unstable();
         for (_, position) in ordered {
-            let Some(told) = snapshot.effective(position)? else { continue };
-            serde_json::to_writer(&mut *out, &row(&told.record, told.at, options.zone)?)
+            let Some(call) = snapshot.effective(position)? else { continue };
+            serde_json::to_writer(&mut *out, &row(&call.record, call.at, options.zone)?)
                 .map_err(std::io::Error::from)?;
             writeln!(out)?;
         }

@@ -23,8 +23,10 @@ use crate::model::time::{Timestamp, Zone};
 use crate::report::ReportRow;
 
 pub use activity::activity;
+#[cfg(all(test, feature = "cli"))]
+pub(crate) use calls::CALL_COLUMNS;
 #[cfg(feature = "cli")]
-pub(crate) use calls::{ExportedCall, each as each_call, quality};
+pub(crate) use calls::{ExportedCall, each_call, quality};
 pub use ccusage::{CcusageAgent, CcusageOptions, ccusage};
 #[cfg_attr(not(feature = "cli"), allow(unused_imports))] // the reports of the command use it too
 pub(crate) use cells::text_cell;

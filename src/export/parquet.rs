@@ -11,7 +11,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{Type, TypePtr};
 
-use super::calls::{ExportedCall, each, labels, quality};
+use super::calls::{ExportedCall, each_call, labels, quality};
 use super::{ExportError, ExportOptions, Exporter};
 use crate::ledger::Snapshot;
 use crate::model::error::{Error, Result as LedgerResult};
@@ -49,7 +49,7 @@ impl Exporter for Parquet {
             SerializedFileWriter::new(shared.clone(), schema().map_err(export_error)?, Arc::new(properties))
                 .map_err(export_error)?;
         let mut group = Vec::new();
-        each(snapshot, options, &mut |call| {
+        each_call(snapshot, options, &mut |call| {
             group.push(call);
             if group.len() == GROUP {
                 write(&mut writer, &group)?;

@@ -49,9 +49,9 @@ pub(crate) fn pool(pool: &Pool, now: Timestamp, zone: Zone) -> String {
 /// A money budget, as a window's line: `day      [####----] 20 %  $4.00 of $20.00, resets in 3h`.
 pub(crate) fn money(money: &MoneyWindow, now: Timestamp, zone: Zone) -> String {
     let reset = format!("resets in {} ({})", duration(now, money.resets_at), short(money.resets_at, zone));
-    let told = format!("{} {:>4} %  {reset}", bar(money.percent), money.percent);
+    let line = format!("{} {:>4} %  {reset}", bar(money.percent), money.percent);
     let project = money.project.as_ref().map(|project| format!(" of {}", Plain(project))).unwrap_or_default();
-    format!("  {:<9}{told}\n  {:<9}{}{project}", money.period.name(), "", decision_text::spent(money))
+    format!("  {:<9}{line}\n  {:<9}{}{project}", money.period.name(), "", decision_text::spent(money))
 }
 
 /// Formats when a window ends, and the time until then.

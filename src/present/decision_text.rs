@@ -63,7 +63,7 @@ pub(crate) fn spent(money: &MoneyWindow) -> String {
         0 => String::new(),
         calls => format!(", {} unpriced", counted(calls, "call")),
     };
-    let (spent, limit) = (dollars(money.cost.usd.unwrap_or_default()), dollars(money.limit_usd));
+    let (spent, limit) = (dollars(money.spent()), dollars(money.limit_usd));
     format!("{spent} of {limit} ({} %){unpriced}", money.percent)
 }
 
@@ -139,9 +139,10 @@ mod tests {
             ledger.record(call, NOW.plus(quarter * QUARTER)).unwrap();
         }
         let now = NOW.plus(8 * QUARTER);
-        let told = ledger.provider("openai", now).unwrap().session.forecast.unwrap();
-        assert_eq!(rate(&told), "0.40%/min");
-        let outlook = |reset: Option<i64>| outlook(&told, reset.map(|hours| now.plus(hours * HOUR)), now, Zone::UTC);
+        let forecast = ledger.provider("openai", now).unwrap().session.forecast.unwrap();
+        assert_eq!(rate(&forecast), "0.40%/min");
+        let outlook =
+            |reset: Option<i64>| outlook(&forecast, reset.map(|hours| now.plus(hours * HOUR)), now, Zone::UTC);
         assert!(outlook(Some(1)).unwrap().starts_with("resets before it is used up (about "));
         let text = outlook(Some(5)).unwrap();
         assert!(text.starts_with("used up in 2h 10m (04:10, between 03:"), "{text}");

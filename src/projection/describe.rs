@@ -8,7 +8,7 @@ use crate::store::Table;
 
 /// The key of a row as text.
 pub(crate) fn describe(table: Table, key: &[u8]) -> String {
-    let told = match table {
+    let name = match table {
         Table::ByModel | Table::ByProject | Table::ByConversation => series(key),
         Table::UsageInstants => timed(key).map(|(account, at)| format!("{} from {at}", account_of(account))),
         Table::SessionStarts => timed(key).map(|(account, at)| format!("{} at {at}", account_of(account))),
@@ -19,7 +19,7 @@ pub(crate) fn describe(table: Table, key: &[u8]) -> String {
         Table::Accounts => Some(account_of(key)),
         _ => None,
     };
-    told.filter(|told| !told.is_empty()).unwrap_or_else(|| "an unreadable key".to_owned())
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "an unreadable key".to_owned())
 }
 
 fn series(key: &[u8]) -> Option<String> {

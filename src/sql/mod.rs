@@ -40,13 +40,13 @@ pub(crate) fn query(
     statement: &str,
     visitor: &mut dyn RowVisitor,
 ) -> Result<()> {
-    let mut database = open().map_err(|error| failed(&error))?;
+    let mut database = open().map_err(failed)?;
     let used = names_of(&mut database, statement)?;
     for table in TABLES.iter().filter(|table| used.contains(table.name)) {
         // One transaction for each table: a commit for each row would be slow.
-        let fill = database.unchecked_transaction().map_err(|error| failed(&error))?;
+        let fill = database.unchecked_transaction().map_err(failed)?;
         table.fill(snapshot, now, &fill)?;
-        fill.commit().map_err(|error| failed(&error))?;
+        fill.commit().map_err(failed)?;
     }
     restrict(&mut database, None)?;
     let mut select = database.prepare(statement).map_err(|error| refused(&error))?;
@@ -112,11 +112,11 @@ fn restrict(database: &mut Connection, named: Option<Arc<Mutex<BTreeSet<String>>
         AuthAction::Function { function_name } if function_name != "load_extension" => Authorization::Allow,
         _ => Authorization::Deny,
     };
-    database.authorizer(Some(judge)).map_err(|error| failed(&error))
+    database.authorizer(Some(judge)).map_err(failed)
 }
 
 fn allow_all(database: &mut Connection) -> Result<()> {
-    database.authorizer(None::<fn(AuthContext<'_>) -> Authorization>).map_err(|error| failed(&error))
+    database.authorizer(None::<fn(AuthContext<'_>) -> Authorization>).map_err(failed)
 }
 
 /// The error of a query that SQLite refuses.
@@ -142,6 +142,7 @@ fn refused(error: &rusqlite::Error) -> Error {
 }
 
 /// The error of the temporary database itself, such as a full disk.
-fn failed(error: &rusqlite::Error) -> Error {
-    Error::invalid(format!("the temporary database of the query fails: {error}; SQLITE_TMPDIR names another directory"))
+fn failed(error: rusqlite::Error) -> Error {
+    let what = "filling the temporary database of the query (SQLITE_TMPDIR names another directory for it)".to_owned();
+    Error::Store { what, source: Box::new(error) }
 }

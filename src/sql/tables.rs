@@ -31,7 +31,7 @@ struct Insert<'c>(Statement<'c>);
 impl Insert<'_> {
     fn row(&mut self, values: impl IntoIterator<Item = Value>) -> Result<()> {
         let done = self.0.execute(rusqlite::params_from_iter(values));
-        done.map(|_| ()).map_err(|error| failed(&error))
+        done.map(|_| ()).map_err(failed)
     }
 }
 
@@ -46,7 +46,7 @@ impl SqlTable {
     pub(super) fn fill(&self, snapshot: &Snapshot<'_>, now: Timestamp, database: &Connection) -> Result<()> {
         let places = vec!["?"; self.columns.len()].join(", ");
         let insert = database.prepare(&format!("INSERT INTO \"{}\" VALUES ({places})", self.name));
-        (self.rows)(snapshot, now, &mut Insert(insert.map_err(|error| failed(&error))?))
+        (self.rows)(snapshot, now, &mut Insert(insert.map_err(failed)?))
     }
 }
 
@@ -190,7 +190,7 @@ fn count(count: impl TryInto<i64>) -> Result<Value> {
 }
 
 /// A count that may be unknown.
-fn perhaps(number: Option<u64>) -> Result<Value> {
+fn optional_count(number: Option<u64>) -> Result<Value> {
     number.map_or(Ok(Value::Null), count)
 }
 
@@ -217,11 +217,11 @@ fn call_row(call: &ExportedCall) -> Result<Vec<Value>> {
         text((!record.labels.is_empty()).then(|| serde_json::json!(record.labels))),
     ];
     for class in TokenClass::ALL {
-        row.push(perhaps(record.tokens.get(class))?);
+        row.push(optional_count(record.tokens.get(class))?);
     }
     row.push(count(record.tokens.total()?)?);
     row.extend([record.cost, call.usd].map(text));
-    row.push(perhaps(record.duration_ms)?);
+    row.push(optional_count(record.duration_ms)?);
     row.push(text(Some(quality(record.quality))));
     row.push(text(record.residual.as_ref()));
     Ok(row)
@@ -376,4 +376,15 @@ fn events(snapshot: &Snapshot<'_>, _: Timestamp, insert: &mut Insert<'_>) -> Res
         ])?;
         Ok(true)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CALL_COLUMNS;
+
+    #[test]
+    fn calls_have_the_columns_of_the_csv_export() {
+        let names: Vec<&str> = CALL_COLUMNS.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, crate::export::CALL_COLUMNS);
+    }
 }

@@ -251,8 +251,8 @@ impl<'s> AccountBlock<'s> {
         let rate = decision_text::rate(&forecast);
         let room = self.width.saturating_sub(NAMES + rate.chars().count() + 2);
         line.push_span(Span::styled(rate, self.theme.good()));
-        if let Some(told) = decision_text::outlook(&forecast, session.resets_at, view_model.now, view_model.zone) {
-            line.push_span(Span::raw(format!("  {}", cut(&told, room))));
+        if let Some(outlook) = decision_text::outlook(&forecast, session.resets_at, view_model.now, view_model.zone) {
+            line.push_span(Span::raw(format!("  {}", cut(&outlook, room))));
         }
         Some(line)
     }

@@ -203,5 +203,5 @@ pub(crate) fn cloud_refusal(
     let Some(cloud) = cloud_of(&account.provider) else { return Ok(None) };
     let cloud = AccountRef { provider: cloud.into(), account: account.account.clone() };
     let windows = AccountWindows::new(view, &cloud, now)?;
-    Ok(refusals(view, &cloud, now, windows.what_was_heard(), windows.limits())?.account)
+    Ok(refusals(view, &cloud, now, windows.observations(), windows.limits())?.account)
 }

@@ -243,12 +243,12 @@ mod tests {
 
     #[test]
     fn the_rate_is_all_points_over_all_time() {
-        let told = forecast(&measured(&[(10, 10.0), (10, 10.0), (10, 12.0)], 42.0, 300), at(30)).unwrap();
-        assert_eq!((told.percent_per_hour, told.percent), ("64".parse().unwrap(), "42".parse().unwrap()));
+        let outcome = forecast(&measured(&[(10, 10.0), (10, 10.0), (10, 12.0)], 42.0, 300), at(30)).unwrap();
+        assert_eq!((outcome.percent_per_hour, outcome.percent), ("64".parse().unwrap(), "42".parse().unwrap()));
         // 58 points at 32 / 30 a minute.
-        assert_eq!(told.used_up_at, Some(Timestamp::from_millis(30 * MINUTE + 3_262_500)));
-        assert_eq!((told.before_reset, told.percent_at_reset), (Some(true), Some("100".parse().unwrap())));
-        let (earliest, latest) = (told.earliest_at.unwrap(), told.latest_at.unwrap());
+        assert_eq!(outcome.used_up_at, Some(Timestamp::from_millis(30 * MINUTE + 3_262_500)));
+        assert_eq!((outcome.before_reset, outcome.percent_at_reset), (Some(true), Some("100".parse().unwrap())));
+        let (earliest, latest) = (outcome.earliest_at.unwrap(), outcome.latest_at.unwrap());
         assert!(at(30 + 30) < earliest && earliest < at(30 + 45), "{earliest}");
         assert!(at(30 + 65) < latest && latest < at(30 + 100), "{latest}");
     }
@@ -276,15 +276,15 @@ mod tests {
         for _ in 0..rounds {
             let past: Vec<(i64, f64)> = (0..12).map(|_| (10, draw())).collect();
             let used: f64 = past.iter().map(|(_, points)| points).sum();
-            let Some(told) = forecast(&measured(&past, used, 10_000), at(120)) else { continue };
+            let Some(outcome) = forecast(&measured(&past, used, 10_000), at(120)) else { continue };
             let (mut now, mut sum) = (120, used);
             while sum < 100.0 {
                 let points = draw();
                 now += 10;
                 sum += points;
             }
-            let fits = told.earliest_at.is_none_or(|earliest| earliest <= at(now))
-                && told.latest_at.is_none_or(|latest| at(now - 10) <= latest);
+            let fits = outcome.earliest_at.is_none_or(|earliest| earliest <= at(now))
+                && outcome.latest_at.is_none_or(|latest| at(now - 10) <= latest);
             held += i32::from(fits);
         }
         assert!(held > rounds * 92 / 100, "{held} of {rounds} (seed 7)");
@@ -303,8 +303,11 @@ mod tests {
 
     #[test]
     fn one_step_alone_has_no_interval() {
-        let told = forecast(&measured(&[(60, 30.0)], 30.0, 300), at(60)).unwrap();
-        assert_eq!((told.percent_per_hour, told.earliest_at, told.latest_at), ("30".parse().unwrap(), None, None));
-        assert_eq!((told.before_reset, told.percent_at_reset), (Some(true), Some("100".parse().unwrap())));
+        let outcome = forecast(&measured(&[(60, 30.0)], 30.0, 300), at(60)).unwrap();
+        assert_eq!(
+            (outcome.percent_per_hour, outcome.earliest_at, outcome.latest_at),
+            ("30".parse().unwrap(), None, None)
+        );
+        assert_eq!((outcome.before_reset, outcome.percent_at_reset), (Some(true), Some("100".parse().unwrap())));
     }
 }

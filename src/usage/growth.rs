@@ -44,7 +44,7 @@ type Slope = f64;
 impl AccountWindows<'_> {
     /// When the window is used up if work goes on; `None` where too little is known of it.
     pub(super) fn forecast(&self, kind: WindowKind, window: &WindowUsage) -> Result<Option<Forecast>> {
-        let Some(opened) = window.started_at.or_else(|| window.observed.as_ref().map(|said| said.at)) else {
+        let Some(opened) = window.started_at.or_else(|| window.observed.as_ref().map(|reading| reading.at)) else {
             return Ok(None);
         };
         let readings = self.grown(kind, opened);
@@ -59,7 +59,7 @@ impl AccountWindows<'_> {
         Ok(measured.and_then(|measured| forecast(&measured, self.at())))
     }
 
-    /// The readings of a window since a person or the provider last said that less is used, earliest first.
+    /// The readings of a window since a person or the provider last stated that less is used, earliest first.
     fn grown(&self, kind: WindowKind, opened: Timestamp) -> Vec<Reading> {
         let mut readings: Vec<Reading> = Vec::new();
         for (at, used) in self.readings(kind, opened) {

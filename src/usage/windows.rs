@@ -2,11 +2,12 @@
 
 use super::limits::Limits;
 use super::observations::{self, RecentObservation};
+use super::signals::{WindowSignal, adopt, drop_counted};
 use super::{Basis, ProviderSignal, Speaker, Usage, WindowUsage};
 use crate::model::error::Result;
-use crate::model::event::{EventId, EventKind, Payload, Percent, WindowKind};
-use crate::model::time::{DAY, HOUR, MINUTE, QUARTER, Timestamp};
-use crate::model::window::{Border, Observation, Policy, Timeline, Window, kind_of, place_observed};
+use crate::model::event::{EventKind, Payload, Percent, WindowKind};
+use crate::model::time::{DAY, HOUR, QUARTER, Timestamp};
+use crate::model::window::{Border, Policy, Timeline, Window, kind_of, place_observed};
 use crate::projection::{
     AccountRef, Level, STORED_POLICY, Subject, Totals, facts_between, first_from, last_start, next_start, scan_days,
     sum_uses,
@@ -16,110 +17,8 @@ use crate::store::{GO_ON, Order, ReadView};
 /// The number of days that are searched for a pause in use, before the time line is walked from its beginning.
 const LOOK_BACK_DAYS: i64 = 8;
 
-/// How long after its counter an agent writes the record of the same run, in milliseconds.
-const RECORD_FOLLOWS: i64 = 10 * MINUTE;
-
 /// Older statements do not affect current windows, in milliseconds.
-const HEARD: i64 = 16 * DAY;
-
-/// A statement about a window: its end, how much of it is used, or both.
-#[derive(Clone, Debug)]
-struct WindowSignal {
-    at: Timestamp,
-    id: EventId,
-    kind: WindowKind,
-    minutes: u32,
-    resets_at: Option<Timestamp>,
-    used: Option<Percent>,
-    /// Whether a provider's statement takes precedence.
-    weak: bool,
-    /// Whether its end comes from a provider's observation, so that it defines no window itself.
-    adopted: bool,
-    said: ProviderSignal,
-}
-
-impl WindowSignal {
-    /// The window that it places on the time line, if any.
-    fn observation(&self, session_minutes: u32) -> Option<Observation> {
-        let (minutes, resets_at) = match self.said.by {
-            Speaker::Provider => (self.minutes, self.resets_at?),
-            // An override without an end starts a new session; the week has its own calendar.
-            Speaker::Person => match (self.kind, self.resets_at) {
-                (WindowKind::Session, None) => (session_minutes, self.at.plus(i64::from(session_minutes) * MINUTE)),
-                (WindowKind::Session, Some(end)) => (self.reaching(session_minutes, end), end),
-                (WindowKind::Weekly, Some(end)) => (self.reaching(7 * 24 * 60, end), end),
-                (WindowKind::Weekly, None) => return None,
-            },
-        };
-        let firm = self.said.by == Speaker::Person;
-        Some(Observation { at: self.at, id: self.id, minutes, resets_at, firm, weak: self.weak })
-    }
-
-    /// The length of a window with this end that contains the statement: a person may know of a longer one.
-    fn reaching(&self, usual: u32, end: Timestamp) -> u32 {
-        let needed = (end.millis() - self.at.millis()).div_euclid(MINUTE) + 1;
-        usual.max(u32::try_from(needed).unwrap_or(usual))
-    }
-
-    /// The order in which later statements win.
-    const fn rank(&self) -> (bool, Timestamp, EventId) {
-        (!self.weak, self.at, self.id)
-    }
-}
-
-/// An override of a window whose end the provider reported applies to that window. A reset, however, opens a new one.
-fn adopt(words: &mut [WindowSignal]) {
-    let ends: Vec<(WindowKind, Timestamp, Timestamp)> = words
-        .iter()
-        .filter(|word| word.said.by == Speaker::Provider && !word.weak)
-        .filter_map(|word| Some((word.kind, word.at, word.resets_at?)))
-        .collect();
-    let person = |word: &&mut WindowSignal| word.said.by == Speaker::Person && word.resets_at.is_none();
-    for word in words.iter_mut().filter(person).filter(|word| word.used > Some(Percent::default())) {
-        let told = ends.iter().filter(|(kind, at, end)| *kind == word.kind && *at <= word.at && *end > word.at);
-        if let Some((.., end)) = told.max_by_key(|(_, at, _)| *at) {
-            (word.resets_at, word.adopted) = (Some(*end), true);
-        }
-    }
-}
-
-/// Removes the counters of an agent if the ledger has records of the same usage.
-///
-/// A counter restarts at zero whenever its agent resets it, and is written before the record of the last run that it
-/// includes. Records are more precise, so a counter only replaces them for a window without any.
-fn drop_counted(
-    view: &dyn ReadView,
-    account: &AccountRef<'_>,
-    limits: &Limits,
-    words: &mut Vec<WindowSignal>,
-) -> Result<()> {
-    let mut kept = Vec::with_capacity(words.len());
-    for word in words.drain(..) {
-        if !word.weak || !is_recorded(view, account, limits, word.kind, word.at)? {
-            kept.push(word);
-        }
-    }
-    *words = kept;
-    Ok(())
-}
-
-/// Whether the ledger has records of the usage in a counter that was written at `written`.
-///
-/// A window that is open then may have begun up to its length earlier. Records without tokens do not count.
-pub(crate) fn is_recorded(
-    view: &dyn ReadView,
-    account: &AccountRef<'_>,
-    limits: &Limits,
-    kind: WindowKind,
-    written: Timestamp,
-) -> Result<bool> {
-    let length = if kind == WindowKind::Weekly { 7 * DAY } else { limits.session_policy.length() };
-    let (from, to) = (written.plus(1 - length), written.plus(RECORD_FOLLOWS));
-    if first_from(view, &account.key(), from)?.is_none_or(|at| at > to) {
-        return Ok(false);
-    }
-    Ok(limits.weights.weigh(sum_between(view, account, from, to.plus(1))?.counts()?) > 0)
-}
+const SIGNAL_DAYS: i64 = 16 * DAY;
 
 /// The windows of a provider account, as known at a time.
 pub(crate) struct AccountWindows<'a> {
@@ -128,47 +27,47 @@ pub(crate) struct AccountWindows<'a> {
     key: Vec<u8>,
     now: Timestamp,
     limits: Limits,
-    words: Vec<WindowSignal>,
-    heard: Vec<RecentObservation>,
+    signals: Vec<WindowSignal>,
+    observations: Vec<RecentObservation>,
 }
 
 impl<'a> AccountWindows<'a> {
     /// The windows as of `now`.
     pub fn new(view: &'a dyn ReadView, account: &AccountRef<'a>, now: Timestamp) -> Result<Self> {
-        Self::hearing(view, account, (now.plus(-HEARD), now), observations::lately(view, account, now)?)
+        Self::read(view, account, (now.plus(-SIGNAL_DAYS), now), observations::lately(view, account, now)?)
     }
 
     /// The windows of all time.
     pub fn ever(view: &'a dyn ReadView, account: &AccountRef<'a>) -> Result<Self> {
-        Self::hearing(view, account, (Timestamp::MIN, Timestamp::MAX), observations::ever(view, account)?)
+        Self::read(view, account, (Timestamp::MIN, Timestamp::MAX), observations::ever(view, account)?)
     }
 
-    fn hearing(
+    fn read(
         view: &'a dyn ReadView,
         account: &AccountRef<'a>,
         span: (Timestamp, Timestamp),
-        heard: Vec<RecentObservation>,
+        observations: Vec<RecentObservation>,
     ) -> Result<Self> {
         let now = span.1;
         let limits = Limits::at(view, account, now)?;
-        let mut words = Vec::new();
+        let mut signals = Vec::new();
         let subject = Subject::Account(account.clone());
         facts_between(view, EventKind::UsageOverridden, &subject, span, Order::Ascending, &mut |fact| {
-            if let Payload::UsageOverridden(word) = fact.event.payload {
-                words.push(WindowSignal {
+            if let Payload::UsageOverridden(signal) = fact.event.payload {
+                signals.push(WindowSignal {
                     at: fact.event.occurred_at,
                     id: fact.event.id,
-                    kind: word.window,
+                    kind: signal.window,
                     minutes: 0,
-                    resets_at: word.resets_at,
-                    used: Some(word.used_percent),
+                    resets_at: signal.resets_at,
+                    used: Some(signal.used_percent),
                     weak: false,
                     adopted: false,
-                    said: ProviderSignal {
-                        percent: Some(word.used_percent),
+                    statement: ProviderSignal {
+                        percent: Some(signal.used_percent),
                         at: fact.event.occurred_at,
                         by: Speaker::Person,
-                        source: word.author,
+                        source: signal.author,
                         stale: false,
                         position: fact.position,
                     },
@@ -176,15 +75,15 @@ impl<'a> AccountWindows<'a> {
             }
             GO_ON
         })?;
-        let overridden: Vec<_> = words.iter().map(|word: &WindowSignal| (word.kind, word.at)).collect();
-        let heard = observations::settled(heard, &limits, &overridden);
-        for one in heard.iter().filter(|one| one.at >= span.0) {
+        let overridden: Vec<_> = signals.iter().map(|signal: &WindowSignal| (signal.kind, signal.at)).collect();
+        let observations = observations::settled(observations, &limits, &overridden);
+        for one in observations.iter().filter(|one| one.at >= span.0) {
             let seen = &one.seen;
             if let Some(kind) = kind_of(seen.window_minutes)
                 && seen.scope.is_none()
                 && limits.trusts(&seen.feed)
             {
-                words.push(WindowSignal {
+                signals.push(WindowSignal {
                     at: one.at,
                     id: one.id,
                     kind,
@@ -193,7 +92,7 @@ impl<'a> AccountWindows<'a> {
                     used: seen.used_percent,
                     weak: one.is_weak(),
                     adopted: false,
-                    said: ProviderSignal {
+                    statement: ProviderSignal {
                         percent: seen.used_percent,
                         at: one.at,
                         by: Speaker::Provider,
@@ -205,9 +104,9 @@ impl<'a> AccountWindows<'a> {
                 });
             }
         }
-        adopt(&mut words);
-        drop_counted(view, account, &limits, &mut words)?;
-        Ok(Self { view, account: account.clone(), key: account.key(), now, limits, words, heard })
+        adopt(&mut signals);
+        drop_counted(view, account, &limits, &mut signals)?;
+        Ok(Self { view, account: account.clone(), key: account.key(), now, limits, signals, observations })
     }
 
     /// The view that the windows are read from.
@@ -232,18 +131,18 @@ impl<'a> AccountWindows<'a> {
 
     /// The readings of the open window of a kind, earliest first: a provider's, or a person's.
     pub(super) fn readings(&self, kind: WindowKind, opened: Timestamp) -> Vec<(Timestamp, Percent)> {
-        let mut words: Vec<&WindowSignal> = self
+        let mut signals: Vec<&WindowSignal> = self
             .of_kind(kind)
-            .filter(|word| !word.weak && word.at >= opened && word.at <= self.now)
-            .filter(|word| word.resets_at.is_none_or(|end| end > self.now))
+            .filter(|signal| !signal.weak && signal.at >= opened && signal.at <= self.now)
+            .filter(|signal| signal.resets_at.is_none_or(|end| end > self.now))
             .collect();
-        words.sort_by_key(|word| word.rank());
-        words.into_iter().filter_map(|word| Some((word.at, word.used?))).collect()
+        signals.sort_by_key(|signal| signal.rank());
+        signals.into_iter().filter_map(|signal| Some((signal.at, signal.used?))).collect()
     }
 
     /// The recent observations of the account.
-    pub(super) fn what_was_heard(&self) -> &[RecentObservation] {
-        &self.heard
+    pub(super) fn observations(&self) -> &[RecentObservation] {
+        &self.observations
     }
 
     /// The current settings.
@@ -252,13 +151,16 @@ impl<'a> AccountWindows<'a> {
     }
 
     fn of_kind(&self, kind: WindowKind) -> impl Iterator<Item = &WindowSignal> {
-        self.words.iter().filter(move |word| word.kind == kind)
+        self.signals.iter().filter(move |signal| signal.kind == kind)
     }
 
-    fn laid(&self, kind: WindowKind) -> Vec<Window> {
+    fn observed_windows(&self, kind: WindowKind) -> Vec<Window> {
         let minutes = self.limits.session_policy.minutes();
         place_observed(
-            self.of_kind(kind).filter(|word| !word.adopted).filter_map(|word| word.observation(minutes)).collect(),
+            self.of_kind(kind)
+                .filter(|signal| !signal.adopted)
+                .filter_map(|signal| signal.observation(minutes))
+                .collect(),
         )
     }
 
@@ -276,7 +178,7 @@ impl<'a> AccountWindows<'a> {
 
     /// Every window of a kind with usage, earliest first.
     pub fn all(&self, kind: WindowKind) -> Result<Vec<Window>> {
-        let observed = self.laid(kind);
+        let observed = self.observed_windows(kind);
         let mut found = Vec::new();
         self.timeline(kind, &observed, &mut |timeline| {
             timeline.each(Timestamp::MIN, &mut |window| {
@@ -301,7 +203,7 @@ impl<'a> AccountWindows<'a> {
 
     /// The current window of a kind.
     pub fn now(&self, kind: WindowKind) -> Result<WindowUsage> {
-        let observed = self.laid(kind);
+        let observed = self.observed_windows(kind);
         let policy = self.policy(kind);
         let anchor = if policy.is_calendar() {
             Timestamp::MIN
@@ -341,40 +243,45 @@ impl<'a> AccountWindows<'a> {
     fn anchor_percent(&self, kind: WindowKind, window: Option<Window>, usage: &mut WindowUsage) -> Result<()> {
         let start = window.map_or_else(|| self.now.plus(-self.policy(kind).length()), |window| window.start);
         let in_it = || {
-            self.of_kind(kind).filter(|word| word.at >= start && word.resets_at.is_none_or(|end| end > start)).filter(
-                // A statement that defines a window applies to that window alone.
-                |word| word.resets_at.is_none() || window.is_some_and(|window| window.border == Border::Observed),
-            )
+            self.of_kind(kind)
+                .filter(|signal| signal.at >= start && signal.resets_at.is_none_or(|end| end > start))
+                .filter(
+                    // A statement that defines a window applies to that window alone.
+                    |signal| {
+                        signal.resets_at.is_none() || window.is_some_and(|window| window.border == Border::Observed)
+                    },
+                )
         };
-        let open = |word: &&WindowSignal| word.at >= self.now.plus(-self.policy(kind).length());
-        let last = |by| move |word: &&WindowSignal| word.said.by == by && word.used.is_some();
-        let order = |word: &&WindowSignal| word.rank();
+        let open = |signal: &&WindowSignal| signal.at >= self.now.plus(-self.policy(kind).length());
+        let last = |by| move |signal: &&WindowSignal| signal.statement.by == by && signal.used.is_some();
+        let order = |signal: &&WindowSignal| signal.rank();
         let observed = self.of_kind(kind).filter(last(Speaker::Provider)).filter(open);
         // A statement without an end applies to the window in which it was made.
-        let observed = observed.filter(|word| word.resets_at.map_or(word.at >= start, |end| end > self.now));
+        let observed = observed.filter(|signal| signal.resets_at.map_or(signal.at >= start, |end| end > self.now));
         let observed = observed.max_by_key(order);
-        usage.observed = observed.map(|word| word.said.clone());
-        usage.overridden = in_it().filter(last(Speaker::Person)).max_by_key(order).map(|word| word.said.clone());
+        usage.observed = observed.map(|signal| signal.statement.clone());
+        usage.overridden =
+            in_it().filter(last(Speaker::Person)).max_by_key(order).map(|signal| signal.statement.clone());
         let latest = in_it().max_by_key(order);
-        let anchor = in_it().filter(|word| word.used.is_some()).max_by_key(order);
-        usage.evidence.extend(latest.map(|word| word.said.position));
-        let Some(word) = anchor else { return Ok(()) };
-        if latest.is_some_and(|latest| latest.id != word.id) {
-            usage.evidence.push(word.said.position);
+        let anchor = in_it().filter(|signal| signal.used.is_some()).max_by_key(order);
+        usage.evidence.extend(latest.map(|signal| signal.statement.position));
+        let Some(signal) = anchor else { return Ok(()) };
+        if latest.is_some_and(|latest| latest.id != signal.id) {
+            usage.evidence.push(signal.statement.position);
         }
-        let Some(used) = word.used else { return Ok(()) };
-        if word.said.stale && usage.limit.is_some() {
+        let Some(used) = signal.used else { return Ok(()) };
+        if signal.statement.stale && usage.limit.is_some() {
             // Usage only grows within a window, so the reading is a lower bound.
             usage.at_least = Some(used);
             return Ok(());
         }
         let end = window.map_or(self.now.plus(1), |window| window.end.min(self.now.plus(1)));
-        let since = sum_between(self.view, &self.account, word.at.plus(1), end)?;
+        let since = sum_between(self.view, &self.account, signal.at.plus(1), end)?;
         let weighted = self.limits.weights.weigh(since.counts()?);
         usage.percent = Some(used);
         usage.since = weighted;
-        usage.basis = match word.said.by {
-            Speaker::Provider if word.weak => Basis::Estimated,
+        usage.basis = match signal.statement.by {
+            Speaker::Provider if signal.weak => Basis::Estimated,
             Speaker::Provider => Basis::Observed,
             Speaker::Person => Basis::Overridden,
         };
@@ -418,8 +325,8 @@ impl<'a> AccountWindows<'a> {
 
 /// The share of a limit, truncated to hundredths of a percent. A share above 400,000 times the limit becomes the
 /// largest representable one.
-pub(crate) fn exact_share(weighted: u128, limit: u64) -> Percent {
-    let share = weighted.saturating_mul(10_000) / u128::from(limit.max(1));
+pub(crate) fn exact_share(used: u128, limit: impl Into<u128>) -> Percent {
+    let share = used.saturating_mul(10_000) / limit.into().max(1);
     Percent::from_hundredths(u32::try_from(share).unwrap_or(u32::MAX))
 }
 

@@ -98,6 +98,32 @@ fn requests_of_a_thread_that_goes_on_stay_at_their_first_time() {
 }
 
 #[test]
+fn a_session_of_grok_cli_is_read_when_its_summary_can_be_read() {
+    let (home, ledger) = (Home::of(&["grok-cli"]), Ledger::in_memory().unwrap());
+    let summary = home.file(".grok/sessions/%2Fhome%2Fdev%2Facme/019fa1b1-0000-7000-8000-000000000001/summary.json");
+    let whole = std::fs::read(&summary).unwrap();
+    std::fs::write(&summary, "{").unwrap();
+    let report = home.one(&ledger, "grok-cli");
+    assert_eq!((report.recorded, report.unreadable), (0, 1), "{report:?}");
+    assert!(report.skipped[0].why.contains("`summary.json`"), "{report:?}");
+    std::fs::write(&summary, whole).unwrap();
+    assert_eq!(home.one(&ledger, "grok-cli").recorded, 3);
+}
+
+#[test]
+fn a_thread_of_zed_with_another_form_of_requests_is_reported() {
+    let (home, ledger) = (Home::of(&["zed"]), Ledger::in_memory().unwrap());
+    let other = "UPDATE threads SET data_type = 'json', data = CAST('{\"request_token_usage\":[1]}' AS BLOB)";
+    home.sql(".local/share/zed/threads/threads.db", other);
+    let report = home.one(&ledger, "zed");
+    assert_eq!(report.recorded, 0);
+    assert!(
+        report.skipped.iter().any(|skipped| skipped.why.contains("`request_token_usage` is no object")),
+        "{report:?}"
+    );
+}
+
+#[test]
 fn no_text_of_a_conversation_is_stored() {
     for agent in AGENTS {
         let (home, ledger) = (Home::of(&[agent]), Ledger::in_memory().unwrap());

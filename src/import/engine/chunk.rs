@@ -61,11 +61,11 @@ impl Chunk {
 /// Splits calls into those that a ledger accepts and skipped ones with a reason. One bad call must not end an import.
 pub(in crate::import) fn admitted(file: &str, calls: Vec<ParsedCall>) -> (Vec<KeyedSighting>, Vec<SkippedLine>) {
     let mut refused = Vec::new();
-    let admitted = calls.into_iter().filter(|calls| match calls.record.validate() {
+    let admitted = calls.into_iter().filter(|call| match call.record.validate() {
         Ok(()) => true,
         Err(error) => {
-            let call = calls.record.keys.first().map(|key| format!(" (call {key})")).unwrap_or_default();
-            refused.push(SkippedLine { file: file.to_owned(), line: 0, why: format!("unknown shape: {error}{call}") });
+            let key = call.record.keys.first().map(|key| format!(" (call {key})")).unwrap_or_default();
+            refused.push(SkippedLine { file: file.to_owned(), line: 0, why: format!("unknown shape: {error}{key}") });
             false
         }
     });

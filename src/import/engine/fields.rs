@@ -13,7 +13,7 @@ use crate::model::event::{Raw, TokenRecord};
 use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
 use crate::readers::normalise::Normalised;
-use crate::readers::normalise::logged::Logged;
+use crate::readers::normalise::logged::{Field, Logged};
 
 /// Parses a document. A partial one is an error, because an agent may be writing it.
 pub(in crate::import) fn parse(text: &[u8]) -> Result<Value, String> {
@@ -36,6 +36,11 @@ pub(in crate::import) fn count(object: &Value, name: &str) -> Result<Option<i64>
             None => Err(format!("unknown shape: `{name}` is no whole number from 0")),
         },
     }
+}
+
+/// Returns a count with the name of its field, for [`Logged`].
+pub(in crate::import) fn field(object: &Value, name: &'static str) -> Result<Field, String> {
+    Ok((name, count(object, name)?))
 }
 
 /// Returns a number that is not negative.
@@ -111,6 +116,11 @@ pub(in crate::import) fn record(provider: &str, agent: &str, logged: Logged) -> 
 /// Keeps the counts as they are written in the log.
 pub(in crate::import) fn raw(counts: &BTreeMap<&str, Value>) -> Option<Raw> {
     serde_json::to_string(counts).ok().and_then(|json| Raw::parse(&json).ok())
+}
+
+/// Keeps the members of a usage object that have one of these names, as they are written in the log.
+pub(in crate::import) fn raw_of(object: &Value, names: &[&'static str]) -> Option<Raw> {
+    raw(&names.iter().filter_map(|name| Some((*name, object.get(*name)?.clone()))).collect())
 }
 
 /// Validates a record, so that a record that the ledger would refuse is a skip and does not end the import.

@@ -9,7 +9,7 @@ use crate::import::engine::parsed_call::ParsedCall;
 #[derive(Default)]
 pub(in crate::import) struct FileCalls {
     calls: Vec<ParsedCall>,
-    /// Index in `call` by first key.
+    /// Index in `calls` by first key.
     places: HashMap<String, usize>,
 }
 

@@ -18,6 +18,7 @@ use crate::model::tokens::TokenClass::{
     self, CacheRead, CacheWrite, CacheWrite1h, CacheWrite5m, Input, Output, Reasoning,
 };
 use crate::readers::normalise::merged;
+use crate::readers::price::prompt;
 
 /// Returns the time at which the log of a conversation begins.
 pub(in crate::import) type Began<'a> = &'a dyn Fn(&str) -> Option<Timestamp>;
@@ -99,8 +100,8 @@ pub(in crate::import) fn unite(a: ParsedCall, b: ParsedCall) -> ParsedCall {
 
 /// Returns whether `a` has all keys of `b`: then `b` is a fork's copy that is already joined.
 fn is_known_repetition(a: &ParsedCall, b: &ParsedCall) -> bool {
-    let (pending, new) = (&a.record.keys, &b.record.keys);
-    new.len() > 1 && new.first() != pending.first() && new.iter().all(|key| pending.contains(key))
+    let (keys, new) = (&a.record.keys, &b.record.keys);
+    new.len() > 1 && new.first() != keys.first() && new.iter().all(|key| keys.contains(key))
 }
 
 /// Returns whether `a` is the original of the copy `b`. A fork gives each copied call its own key and its parent's key;
@@ -121,9 +122,9 @@ fn join_copy(mut origin: ParsedCall, mut repeated: ParsedCall) -> ParsedCall {
     let mut counted = origin.counted_time();
     if total(&repeated) > total(&origin) {
         counted = repeated.counted_time();
-        let conversation_rank = std::mem::replace(&mut origin.record, repeated.record);
-        keep_lifetimes(&mut origin.record.tokens, &conversation_rank.tokens);
-        set_conversation(&mut origin.record, conversation_rank);
+        let original = std::mem::replace(&mut origin.record, repeated.record);
+        keep_lifetimes(&mut origin.record.tokens, &original.tokens);
+        set_conversation(&mut origin.record, original);
     }
     origin.record.keys = keys;
     origin.counted(counted)
@@ -148,14 +149,14 @@ fn join_equals(mut a: ParsedCall, b: ParsedCall, began: Began<'_>) -> ParsedCall
 /// Completes the counts of one answer where a sighting has no input counts. The last event of a stream may state only
 /// the output.
 fn fill(record: &mut TokenRecord, other: &TokenRecord) {
-    let sides = |record: &TokenRecord| {
-        let [input, read, five, hour, written, output, reasoning] = record.tokens.counts().map(u128::from);
-        (input + read + five + hour + written, output + reasoning)
+    let answer = |record: &TokenRecord| {
+        let [.., output, reasoning] = record.tokens.counts();
+        output.saturating_add(reasoning)
     };
-    let ((went_in, came_out), (other_in, other_out)) = (sides(record), sides(other));
-    let classes: &[TokenClass] = match (went_in, other_in) {
-        (0, 1..) => &[Input, CacheRead, CacheWrite5m, CacheWrite1h, CacheWrite],
-        (1.., 0) if other_out > came_out => &[Output, Reasoning],
+    let has_input = prompt(&record.tokens) > 0;
+    let classes: &[TokenClass] = match (has_input, prompt(&other.tokens) > 0) {
+        (false, true) => &[Input, CacheRead, CacheWrite5m, CacheWrite1h, CacheWrite],
+        (true, false) if answer(other) > answer(record) => &[Output, Reasoning],
         _ => return,
     };
     for class in classes {
@@ -165,7 +166,7 @@ fn fill(record: &mut TokenRecord, other: &TokenRecord) {
     if let (Some(own), Some(others)) = objects
         && record.normaliser == other.normaliser
     {
-        let (whole, part) = if went_in == 0 { (others, own) } else { (own, others) };
+        let (whole, part) = if has_input { (own, others) } else { (others, own) };
         let merged = merged(whole.get(), part.get()).and_then(|merged| Raw::parse(&merged).ok());
         record.raw = merged.or_else(|| record.raw.take());
     }
@@ -173,6 +174,7 @@ fn fill(record: &mut TokenRecord, other: &TokenRecord) {
     record.residual = Some("put together from two sightings, one of which states no input".to_owned());
 }
 
+/// Returns the total of a call, for comparisons. A total above 64 bits, which no admitted record has, is the largest.
 pub(in crate::import) fn total(call: &ParsedCall) -> u64 {
     call.record.tokens.total().unwrap_or(u64::MAX)
 }
@@ -186,19 +188,20 @@ pub(in crate::import) fn counted(a: &ParsedCall, b: &ParsedCall) -> Timestamp {
     }
 }
 
-pub(in crate::import) fn set_conversation(record: &mut TokenRecord, conversation_rank: TokenRecord) {
-    record.account = conversation_rank.account;
-    record.agent = conversation_rank.agent;
-    record.conversation = conversation_rank.conversation;
-    record.project = conversation_rank.project;
-    record.labels = conversation_rank.labels;
+/// Moves a call to the conversation of another sighting, with the names that depend on it.
+pub(in crate::import) fn set_conversation(record: &mut TokenRecord, from: TokenRecord) {
+    record.account = from.account;
+    record.agent = from.agent;
+    record.conversation = from.conversation;
+    record.project = from.project;
+    record.labels = from.labels;
 }
 
 /// Sort key of detail: the larger total, then the finer split into classes.
 fn fullness(record: &TokenRecord) -> (u64, usize, [u64; 7], Option<&str>, Option<Cow<'_, str>>) {
-    let raw = record.raw.as_ref().map(crate::model::event::Raw::minified);
-    let pending = TokenClass::ALL.into_iter().filter(|class| record.tokens.get(*class).is_some()).count();
-    (record.tokens.total().unwrap_or(u64::MAX), pending, record.tokens.counts(), record.model.as_deref(), raw)
+    let raw = record.raw.as_ref().map(Raw::minified);
+    let classes = TokenClass::ALL.into_iter().filter(|class| record.tokens.get(*class).is_some()).count();
+    (record.tokens.total().unwrap_or(u64::MAX), classes, record.tokens.counts(), record.model.as_deref(), raw)
 }
 
 /// Sort key of the conversation of a call: the smallest wins.

@@ -44,6 +44,7 @@ pub(in crate::import) mod source;
 pub(in crate::import) mod telemetry_match;
 pub(in crate::import) mod telemetry_names;
 pub(in crate::import) mod telemetry_vocabulary;
+pub(in crate::import) mod unmet;
 pub(in crate::import) mod watched_dirs;
 pub(in crate::import) mod withdraw;
 pub(in crate::import) mod writer;

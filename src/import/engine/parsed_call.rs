@@ -19,6 +19,11 @@ impl ParsedCall {
         self.record.counted_time(self.at)
     }
 
+    /// Returns when the call began.
+    pub fn began(&self) -> Timestamp {
+        began(&self.record, self.at)
+    }
+
     /// Sets when its counts were reported.
     pub fn counted(mut self, counted_at: Timestamp) -> Self {
         self.count_at(counted_at);
@@ -29,4 +34,10 @@ impl ParsedCall {
     pub fn count_at(&mut self, counted_at: Timestamp) {
         self.record.counted_at = Some(counted_at).filter(|counted_at| *counted_at > self.at);
     }
+}
+
+/// Returns when a call that ended at `at` began, if its record states how long it took, and `at` otherwise.
+pub(in crate::import) fn began(record: &TokenRecord, at: Timestamp) -> Timestamp {
+    let lasted = record.duration_ms.and_then(|millis| i64::try_from(millis).ok());
+    lasted.map_or(at, |millis| at.plus(-millis))
 }

@@ -34,11 +34,11 @@ impl PartialLines {
         for source in &mut report.sources {
             let name = &source.source;
             source.skipped.retain(|skipped| {
-                let partial_lines = skipped.why == INCOMPLETE;
-                if partial_lines {
+                let is_partial = skipped.why == INCOMPLETE;
+                if is_partial {
                     self.note(name, skipped, now);
                 }
-                !partial_lines
+                !is_partial
             });
         }
     }
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_told_of_once_and_only_when_nobody_goes_on_with_it() {
+    fn a_partial_line_is_reported_once_and_only_if_it_remains_partial() {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join("a.jsonl").to_string_lossy().into_owned();
         let report = || {
@@ -130,11 +130,8 @@ mod tests {
         assert_eq!(add_stuck(&mut partial_lines, 70), None);
         // A periodic full scan reads the unchanged line again.
         take_partial(&mut partial_lines, 100);
-        let is_reported = add_stuck(&mut partial_lines, 110).unwrap();
-        assert_eq!(
-            (is_reported.len(), is_reported[0].source.as_str(), is_reported[0].skipped[0].line),
-            (1, "my-agent", 2)
-        );
+        let reported = add_stuck(&mut partial_lines, 110).unwrap();
+        assert_eq!((reported.len(), reported[0].source.as_str(), reported[0].skipped[0].line), (1, "my-agent", 2));
         take_partial(&mut partial_lines, 160);
         assert_eq!(add_stuck(&mut partial_lines, 300), None);
         // The agent completes the line.

@@ -24,6 +24,14 @@ pub(in crate::import) fn provider(name: Option<&str>, model: Option<&str>, fallb
     name.and_then(|name| provider_id(name, model)).unwrap_or_else(|| fallback.to_owned())
 }
 
+/// Returns the provider whose name precedes that of a model, as in `openai/gpt-5`, if it is a known one.
+///
+/// `named` is the name with the provider, `model` the model that served the call.
+pub(in crate::import) fn before_model(named: Option<&str>, model: Option<&str>) -> Option<String> {
+    let (provider, _) = named?.split_once('/')?;
+    provider_id(provider, model).filter(|id| ProviderId::new(id).is_ok_and(|id| id.known().is_some()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,5 +65,13 @@ mod tests {
         assert_eq!(provider(Some("使用"), None, "cline"), "cline");
         assert_eq!(provider(None, Some("m"), "cline"), "cline");
         assert_eq!(provider(Some("Gemini"), None, "cline"), "google");
+    }
+
+    #[test]
+    fn only_a_known_provider_precedes_a_model() {
+        assert_eq!(before_model(Some("gemini/gemini-3-pro"), None).as_deref(), Some("google"));
+        assert_eq!(before_model(Some("my-team/model"), None), None);
+        assert_eq!(before_model(Some("gpt-5"), None), None);
+        assert_eq!(before_model(None, Some("gpt-5")), None);
     }
 }

@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn names_follow_the_newer_reading_and_what_telemetry_told_stays() {
+    fn names_follow_the_newer_reading_and_data_from_telemetry_stay() {
         let mut recorded = call(4, "{}");
         recorded.record =
             recorded.record.label("purpose", "compact").label("mode", "old").key("otlp/1").cost("0.5".parse().unwrap());

@@ -127,7 +127,7 @@ impl<'a> FileReading<'a> {
     }
 
     /// Continues after the part that an earlier run read, if that part has the same hash. Otherwise starts at the
-    /// beginning.
+    /// beginning. Returns why the stored state cannot be read, if so.
     fn resume(&mut self, stored: &ImportedFile) -> std::io::Result<Option<String>> {
         let mut left = stored.offset;
         let mut block = vec![0; BLOCK];
@@ -140,31 +140,31 @@ impl<'a> FileReading<'a> {
             self.hash.update(piece(&block, 0..got)?);
             left -= got as u64;
         }
-        let mut unreadable = None;
-        let parser = if left == 0 && format!("{:016x}", self.hash.digest()) == stored.hash {
-            match self.log.parser(&self.file.path, stored.resume.as_ref(), self.zone) {
-                Ok(parser) => Some(parser),
-                Err(Refusal::State(why)) => {
-                    unreadable = Some(why);
-                    None
-                }
-                Err(why) => return Err(std::io::Error::other(why.to_string())),
-            }
-        } else {
-            None
-        };
-        if let Some(parser) = parser {
-            self.parser = parser;
-            self.offset = stored.offset;
-            self.emitted = stored.offset;
-            self.lines = stored.lines;
-            self.skipped = stored.skipped.saturating_sub(u64::from(self.parser.is_missing_usage()));
-            self.chunk.progress = if is_packed(&self.file.path) { 0 } else { stored.offset };
-        } else {
-            self.hash = Xxh3::new();
-            self.handle = open(&self.file.path)?;
+        if left > 0 || format!("{:016x}", self.hash.digest()) != stored.hash {
+            self.rewind()?;
+            return Ok(None);
         }
-        Ok(unreadable)
+        match self.log.parser(&self.file.path, stored.resume.as_ref(), self.zone) {
+            Ok(parser) => self.parser = parser,
+            Err(Refusal::State(why)) => {
+                self.rewind()?;
+                return Ok(Some(why));
+            }
+            Err(why) => return Err(std::io::Error::other(why.to_string())),
+        }
+        self.offset = stored.offset;
+        self.emitted = stored.offset;
+        self.lines = stored.lines;
+        self.skipped = stored.skipped.saturating_sub(u64::from(self.parser.is_missing_usage()));
+        self.chunk.progress = if is_packed(&self.file.path) { 0 } else { stored.offset };
+        Ok(None)
+    }
+
+    /// Returns to the beginning of the file.
+    fn rewind(&mut self) -> std::io::Result<()> {
+        self.hash = Xxh3::new();
+        self.handle = open(&self.file.path)?;
+        Ok(())
     }
 
     fn rest(&mut self, emit: &mut dyn FnMut(Chunk) -> bool) -> std::io::Result<()> {

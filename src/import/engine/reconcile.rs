@@ -163,15 +163,19 @@ impl Reconciler<'_> {
         let Some(position) = telemetry_match::find(view, record, after.at, &|call| is_telemetry(&call.record))? else {
             return Ok(None);
         };
-        Ok(effective(view, position, None)?.map(|told| (position, told)))
+        Ok(effective(view, position, None)?.map(|record| (position, record)))
     }
 
-    /// The correction must be later than the one that it replaces, even if the clock is not.
     fn append(&self, appender: &mut Appender<'_>, payload: Payload, after: Option<Timestamp>) -> Result<()> {
-        let at = after.map_or(self.now, |amended| self.now.max(amended.plus(1)));
+        let at = correction_time(self.now, after);
         appender.push(NewEvent::new(payload, at).source(self.source.to_owned()))?;
         Ok(())
     }
+}
+
+/// Returns the time of a correction. It is later than the correction that it replaces, even if the clock is not.
+pub(in crate::import) fn correction_time(now: Timestamp, replaced: Option<Timestamp>) -> Timestamp {
+    replaced.map_or(now, |replaced| now.max(replaced.plus(1)))
 }
 
 fn id_at(appender: &mut Appender<'_>, position: Position) -> Result<EventId> {

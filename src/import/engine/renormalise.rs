@@ -1,38 +1,36 @@
 //! Normalises the stored usage objects again after the importer changed, for records whose logs were deleted.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use crate::import::engine::agent::Agent;
 use crate::import::engine::fields;
 use crate::import::engine::read_again::again_reason;
+use crate::import::engine::reconcile::correction_time;
 use crate::import::engine::source::Source;
 use crate::import::engine::telemetry_match::is_telemetry;
+use crate::import::engine::unmet::{Met, visit_unmet};
 use crate::ledger::Ledger;
 use crate::model::error::Result;
-use crate::model::event::{
-    Event, EventKind, Imported, ImportedFile, NewEvent, Payload, Position, Quality, TokenRecord, TokensAmended,
-};
+use crate::model::event::{Event, Imported, ImportedFile, NewEvent, Payload, Quality, TokenRecord, TokensAmended};
 use crate::model::time::Timestamp;
-use crate::projection::{Effective, effective};
+use crate::projection::Effective;
 use crate::readers::normalise::{self, Normalised, UsageFormat};
-use crate::store::{GO_ON, STOP};
 
 /// Returns whether the log does not exist any more. A path that cannot be examined counts as existing.
 pub(in crate::import) fn is_deleted(path: &str) -> bool {
     Path::new(path).symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
-/// Counts the records of a source again, up to a position, except those that this import found in a log. Marks the
+/// Counts the records of a source again, except those that this import met in a log. Marks the
 /// deleted logs as done. Returns the number of amended records.
 pub(in crate::import) fn run(
     ledger: &Ledger,
     agent: &Agent,
     deleted: &[ImportedFile],
-    (met, until): (&HashSet<Position>, Position),
+    met: Met<'_>,
     now: Timestamp,
 ) -> Result<u64> {
-    let amends = amends(ledger, agent, (met, until), now)?;
+    let amends = amends(ledger, agent, met, now)?;
     let mut run = Imported { version: agent.source.version(), ..Imported::new(agent.name) };
     run.amended = amends.len() as u64;
     run.files = deleted.iter().map(|file| ImportedFile { version: agent.source.version(), ..file.clone() }).collect();
@@ -48,42 +46,22 @@ pub(in crate::import) fn run(
     Ok(amended)
 }
 
-fn amends(
-    ledger: &Ledger,
-    agent: &Agent,
-    (met, until): (&HashSet<Position>, Position),
-    now: Timestamp,
-) -> Result<Vec<NewEvent>> {
+fn amends(ledger: &Ledger, agent: &Agent, met: Met<'_>, now: Timestamp) -> Result<Vec<NewEvent>> {
     let snapshot = ledger.snapshot()?;
     let view = snapshot.view();
-    let source = format!("\"source\":\"{}\"", agent.name);
-    let mut records = Vec::new();
-    view.rows(Position::START.next(), &mut |position, row| {
-        if position > until {
-            return STOP;
-        }
-        if row.is_kind(EventKind::TokensRecorded) && !met.contains(&position) && row.body.contains(&source) {
-            records.push(position);
-        }
-        GO_ON
-    })?;
     let mut amends = Vec::new();
-    for position in records {
-        let Some(recorded) = effective(view, position, None)? else { continue };
-        if recorded.source != agent.name || recorded.shredded || is_telemetry(&recorded.record) {
-            continue;
+    visit_unmet(view, agent.name, met, &mut |position, recorded| {
+        if is_telemetry(&recorded.record) {
+            return Ok(());
         }
-        if let Some(replacement) = counted_anew(&recorded, agent.source) {
-            let event = Event::from_line(position, &view.expect_line(position)?)?;
-            let at = recorded.amended_at.map_or(now, |amended| now.max(amended.plus(1)));
-            let reason =
-                format!("{}: its log is gone, its usage object is counted anew", again_reason(agent.source.version()));
-            amends.push(NewEvent::new(
-                Payload::from(TokensAmended { target: event.id, reason, at: Some(recorded.at), replacement }),
-                at,
-            ));
-        }
-    }
+        let Some(replacement) = counted_anew(&recorded, agent.source) else { return Ok(()) };
+        let target = Event::from_line(position, &view.expect_line(position)?)?.id;
+        let reason =
+            format!("{}: its log is gone, its usage object is counted anew", again_reason(agent.source.version()));
+        let amend = TokensAmended { target, reason, at: Some(recorded.at), replacement };
+        amends.push(NewEvent::new(Payload::from(amend), correction_time(now, recorded.amended_at)));
+        Ok(())
+    })?;
     Ok(amends)
 }
 
@@ -92,7 +70,7 @@ fn family(normaliser: &str) -> &str {
     normaliser.split('/').next().unwrap_or(normaliser)
 }
 
-/// What the usage object of a record counts by the rules of this build: those of an API's format, or the agent's own.
+/// Returns the counts of a record's usage object by the rules of this build: those of an API's format, or those of the agent.
 fn recount(record: &TokenRecord, source: &dyn Source) -> Option<Normalised> {
     let raw = record.raw.as_ref()?;
     let name = family(record.normaliser.as_deref()?);

@@ -8,13 +8,13 @@ use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::telemetry_match::{is_reported_by_telemetry, is_telemetry};
 use crate::model::event::{EventId, TokenRecord};
 use crate::model::time::MINUTE;
-use crate::model::tokens::TokenClass;
 use crate::readers::normalise::UsageFormat;
+use crate::readers::price::prompt;
 
 /// Maximum difference in time between log and telemetry of one call.
 const APART: u64 = 10 * MINUTE as u64;
 
-/// Returns whether an id that the server may use again is the only key of a call, or the only one of a server.
+/// Returns whether the only key that identifies a call is an id that its server may use again.
 pub(in crate::import) fn may_repeat(record: &TokenRecord) -> bool {
     let is_of = |format: UsageFormat| record.normaliser.as_deref() == Some(format.normaliser());
     let is_single = record.keys.len() == 1;
@@ -23,7 +23,7 @@ pub(in crate::import) fn may_repeat(record: &TokenRecord) -> bool {
         && ((is_of(UsageFormat::ClaudeCode) && is_single) || (is_of(UsageFormat::Codex) && ids == 1 && !is_single))
 }
 
-/// Whether a key is an id by itself. Keys that an importer makes name their agent, thread or span first.
+/// Returns whether a key is the id of a server. A key that an importer makes begins with an agent, thread or span and `/`.
 fn is_server_id(key: &str) -> bool {
     !key.contains('/')
 }
@@ -39,12 +39,11 @@ pub(in crate::import) fn can_be_one(earlier: &ParsedCall, later: &ParsedCall) ->
     if share_made_key(a, b) {
         return true;
     }
-    let (of_a, of_b) = (prompt(a), prompt(b));
-    let same_prompt = of_a == of_b || of_a == 0 || of_b == 0;
+    let same_prompt = has_same_prompt(a, b);
     let same_place = a.conversation == b.conversation;
     let apart = earlier.at.millis().abs_diff(later.at.millis());
     let is_near = apart <= APART && (is_reported_by_telemetry(a) || is_reported_by_telemetry(b));
-    // Random ids practically never repeat, least of all with equal counts.
+    // Two calls with the same random id and equal counts are copies of one call.
     let is_copy = a.tokens == b.tokens
         && a.model == b.model
         && b.keys.iter().filter(|key| is_server_id(key)).all(|key| is_random(key));
@@ -54,7 +53,7 @@ pub(in crate::import) fn can_be_one(earlier: &ParsedCall, later: &ParsedCall) ->
 /// How far the clocks of two feeds of one call may be apart.
 const SLACK: i64 = 1_000;
 
-/// Whether what telemetry states under the id of a known call is another call.
+/// Returns whether an item of telemetry with the id of a recorded call is another call.
 pub(in crate::import) fn is_another_in_telemetry(earlier: &ParsedCall, later: &ParsedCall) -> bool {
     let (a, b) = (&earlier.record, &later.record);
     if share_made_key(a, b) || !a.keys.iter().any(|key| is_server_id(key) && b.keys.contains(key)) {
@@ -63,15 +62,17 @@ pub(in crate::import) fn is_another_in_telemetry(earlier: &ParsedCall, later: &P
     if !is_telemetry(a) {
         return !can_be_one(earlier, later);
     }
-    let began = |call: &ParsedCall| {
-        let lasted = call.record.duration_ms.and_then(|millis| i64::try_from(millis).ok()).unwrap_or_default();
-        call.at.plus(-lasted - SLACK)
-    };
+    let began = |call: &ParsedCall| call.began().plus(-SLACK);
     let overlap = began(earlier) <= later.at && began(later) <= earlier.at;
-    let (of_a, of_b) = (prompt(a), prompt(b));
-    let same_prompt = of_a == of_b || of_a == 0 || of_b == 0;
+    let same_prompt = has_same_prompt(a, b);
     let is_copy = a.tokens == b.tokens && b.keys.iter().filter(|key| is_server_id(key)).all(|key| is_random(key));
     !(is_copy || (overlap && same_prompt))
+}
+
+/// Returns whether two calls have equally many input tokens, or one of them states none.
+fn has_same_prompt(a: &TokenRecord, b: &TokenRecord) -> bool {
+    let (of_a, of_b) = (prompt(&a.tokens), prompt(&b.tokens));
+    of_a == of_b || of_a == 0 || of_b == 0
 }
 
 /// Returns whether the part of an id after its last separator is long enough to be random.
@@ -79,12 +80,6 @@ fn is_random(id: &str) -> bool {
     let drawn = id.rsplit(['_', '-', '/']).next().unwrap_or_default();
     let mixed = drawn.bytes().any(|byte| byte.is_ascii_digit()) && drawn.bytes().any(|byte| byte.is_ascii_alphabetic());
     drawn.len() >= 20 && mixed || uuid::Uuid::parse_str(id).is_ok()
-}
-
-fn prompt(record: &TokenRecord) -> u64 {
-    use TokenClass::{CacheRead, CacheWrite, CacheWrite1h, CacheWrite5m, Input};
-    let classes = [Input, CacheRead, CacheWrite5m, CacheWrite1h, CacheWrite];
-    classes.iter().fold(0, |sum, class| sum.saturating_add(record.tokens.get(*class).unwrap_or(0)))
 }
 
 /// Returns the call without its server's id, or with a key that includes its time if it has no other key.

@@ -1,8 +1,8 @@
-//! The state of a parser between two imports. It is stored in the `imported` event, beside how far the log is read.
+//! The state of a parser between two imports. The `imported` event stores it, next to the length of the log that was read.
 //!
-//! A parser must not continue in the middle of a log as if it had begun there: without its state it counts tokens twice
-//! that an earlier line stated, or files calls under no session. A state that cannot be read is therefore a refusal, never a
-//! fresh state. The engine then reads the log again from its beginning and reports why.
+//! A parser without its state must not continue in the middle of a log: it would count tokens twice that an earlier line
+//! stated, or record calls without their session. A state that cannot be read is therefore a refusal, never a new state. The
+//! engine then reads the log again from its beginning and reports why.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,19 +11,19 @@ use serde_json::Value;
 use crate::import::engine::query::Refusal;
 use crate::model::invariant::bug;
 
-/// The state that an earlier parser stored; `None` where none is stored.
+/// Returns the state that an earlier parser stored, or `None` if none is stored.
 pub(in crate::import) fn read<S: DeserializeOwned>(stored: Option<&Value>) -> Result<Option<S>, Refusal> {
     stored.map(|stored| S::deserialize(stored).map_err(|error| unreadable(&error))).transpose()
 }
 
-/// A member of a stored state; `None` where none is stored.
+/// Returns a member of a stored state, or `None` if no state or no such member is stored.
 pub(in crate::import) fn member<S: DeserializeOwned>(stored: Option<&Value>, name: &str) -> Result<Option<S>, Refusal> {
     let Some(stored) = stored else { return Ok(None) };
     let state = stored.as_object().ok_or_else(|| unreadable(&"it is not an object"))?;
     state.get(name).map(|member| S::deserialize(member).map_err(|error| unreadable(&error))).transpose()
 }
 
-/// A state, to be stored.
+/// Returns a state in the form in which it is stored.
 ///
 /// A state that cannot be stored leaves a text in its place. [`read`] refuses that text, so the next import reads the log
 /// again from its beginning instead of continuing without the state.
@@ -52,12 +52,14 @@ mod tests {
     use crate::import::engine::source::LogFormat;
     use crate::model::time::Zone;
 
-    /// Where the logs of lines of the agents that continue in the middle are.
+    /// A path of a line log of each agent whose parser continues from a stored state.
     const LINE_LOGS: &[(&str, &str)] = &[
         ("claude-code", "projects/-work/session.jsonl"),
         ("codex", "sessions/2026/06/01/rollout-2026-06-01T12-00-00-0199a213-81c0-7800-8aa1-bbab2a035a53.jsonl"),
         ("copilot-cli", "otel/copilot-otel-1.jsonl"),
+        ("aider", "analytics.jsonl"),
         ("gemini-cli", "tmp/0123/chats/session-2026-06-01T12-00-0199a213.jsonl"),
+        ("grok-cli", "sessions/-work/0199a213/updates.jsonl"),
         ("kimi-code", "sessions/0123/session/agents/main/wire.jsonl"),
         ("mistral-vibe", "session/journal/0001.jsonl"),
         ("openclaw", "agents/main/sessions/0199a213.jsonl"),

@@ -44,8 +44,8 @@ const TICK: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// [`Error::Invalid`](crate::Error::Invalid) for an unknown source, [`Error::Io`](crate::Error::Io) for a home
-/// that cannot be read (nothing is imported then), and the store's own. Another place that cannot be read is told of in the
-/// report.
+/// that cannot be read (nothing is imported then), and the store's own. The report names any other place that cannot
+/// be read.
 ///
 /// ```
 /// use usage_ledger::{Ledger, import::{self, ImportOptions}};
@@ -91,7 +91,7 @@ pub(in crate::import) fn run_some(
     let mut jobs = Vec::new();
     for agent in options.agents()? {
         let mut roots = roots(agent, &options.homes)?;
-        let logs_found = if let Some(named) = named {
+        let found = if let Some(named) = named {
             roots.retain(|root| named.roots.contains(root));
             let files = crate::import::engine::discover::named(agent.source, &roots, &named.paths);
             if files.is_empty() {
@@ -101,7 +101,7 @@ pub(in crate::import) fn run_some(
         } else {
             logs(agent.source, &roots)
         };
-        jobs.push(Job::new(agent, roots, logs_found, options.zone.unwrap_or(Zone::UTC), (ledger, named))?);
+        jobs.push(Job::new(agent, roots, found, options.zone.unwrap_or(Zone::UTC), (ledger, named))?);
     }
     let mut bar = Progress { total: jobs.iter().map(Job::bytes).sum(), ..Progress::default() };
     progress(bar);
@@ -176,7 +176,7 @@ struct Changed {
     file: LogFile,
     /// The stored state, if reading can continue from it.
     stored: Option<ImportedFile>,
-    /// How far an older version of the importer read it.
+    /// The state that an older version of the importer stored.
     older: Option<ImportedFile>,
 }
 /// A file to read: the index of its job in the lane, and the job.
@@ -248,7 +248,7 @@ impl Job {
         Ok(Self { agent, roots, zone, files, unreadable, changed, deleted })
     }
 
-    /// The files that an older version of the importer read, and how far.
+    /// Returns the files that an older version of the importer read, with its states of them.
     fn reads_again(&self) -> Vec<withdraw::ReadAgain<'_>> {
         self.changed.iter().filter_map(|changed| Some((&changed.file, changed.older.as_ref()?))).collect()
     }
@@ -310,11 +310,11 @@ impl<'j> Lane<'j> {
             self.read(ledger, now, &files, (seen_keys, &mut writer), bar, progress)?;
         }
         let mut reports = Vec::new();
-        let (written, read_again) = writer.into_reports();
+        let (written, met) = writer.into_reports();
         for ((place, job), mut report) in self.0.iter().zip(written) {
-            report.amended += withdraw::run(ledger, job.agent, &job.reads_again(), (&read_again, before), now)?;
+            report.amended += withdraw::run(ledger, job.agent, &job.reads_again(), (&met, before), now)?;
             if !job.deleted.is_empty() {
-                report.amended += renormalise::run(ledger, job.agent, &job.deleted, (&read_again, before), now)?;
+                report.amended += renormalise::run(ledger, job.agent, &job.deleted, (&met, before), now)?;
             }
             job.quota_documents(ledger, now, &mut report)?;
             report.skipped.extend(job.unreadable.iter().cloned());

@@ -49,8 +49,8 @@ pub(crate) trait Source: Sync {
         None
     }
 
-    /// What a usage object that its records keep counts, if the object is in the agent's own words. An error says why it cannot
-    /// be read.
+    /// Returns the counts of a usage object that a record keeps, if the object has the agent's own format. An error states why
+    /// it cannot be read.
     fn logged(&self, _raw: &Value) -> Option<std::result::Result<Logged, String>> {
         None
     }
@@ -66,7 +66,7 @@ pub(crate) trait Source: Sync {
     /// Returns the format of the log at `path`.
     fn format(&self, path: &Path) -> LogFormat<'_>;
 
-    /// Those of its logs that the agent deletes at its next start, whatever their age, if it deletes logs at all.
+    /// Returns the logs that the agent deletes at its next start, whatever their age, if it deletes logs at all.
     fn deleted_at_next_start(&self, _logs: &[&Path]) -> Vec<PathBuf> {
         Vec::new()
     }

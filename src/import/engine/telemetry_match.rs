@@ -105,7 +105,7 @@ fn moments(view: &dyn ReadView, used: CountVector, at: Timestamp) -> Result<BTre
 
 fn may_be(totals: &Totals, used: CountVector) -> Result<bool> {
     let there = sums(totals.counts()?);
-    // An instrumentation may count the start of a stream besides.
+    // An instrumentation may count the start of a stream twice.
     let ([went_in @ .., out], [used_in @ .., used_out]) = (there, used);
     let start = u128::from(START);
     Ok(if totals.requests == 1 {
@@ -144,12 +144,12 @@ fn is_same(a: &TokenRecord, b: &TokenRecord) -> bool {
     let same_place = (a.conversation.is_some() && a.conversation == b.conversation)
         || (agree(&a.conversation, &b.conversation) && trace(a).is_some() && trace(a) == trace(b));
     let same_counts = of_tokens(&a.tokens) == of_tokens(&b.tokens) || repeats_start(a, b) || repeats_start(b, a);
-    // An instrumentation names the program that it stands in, not the agent.
+    // An instrumentation names the program that contains it, not the agent.
     let same_agent = agree(&a.agent, &b.agent) || is_instrumented(a) || is_instrumented(b);
     same_place && same_agent && agree(&a.model, &b.model) && same_counts
 }
 
-/// The keys of spans, `trace/span`.
+/// Returns the keys of spans, `trace/span`, in two parts.
 fn spans(record: &TokenRecord) -> impl Iterator<Item = (&str, &str)> {
     fn is_hex(text: &str, length: usize) -> bool {
         text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -158,19 +158,15 @@ fn spans(record: &TokenRecord) -> impl Iterator<Item = (&str, &str)> {
     parts.filter(|(trace, span)| is_hex(trace, 32) && is_hex(span, 16))
 }
 
-/// The trace that a call is in.
+/// Returns the trace of a call.
 fn trace(record: &TokenRecord) -> Option<&str> {
     spans(record).next().map(|(trace, _)| trace)
 }
 
-/// Whether one is what an instrumentation states and the other the statement of the provider's SDK or of the agent itself, while
-/// the call was under way, and none of them was joined with another before.
+/// Returns whether an instrumentation reported one of two overlapping calls, and the provider's SDK or the agent the other one,
+/// and neither was joined with a further span before.
 pub(in crate::import) fn are_of_two_feeds(a: &ParsedCall, b: &ParsedCall) -> bool {
-    let began = |call: &ParsedCall| {
-        let lasted = call.record.duration_ms.and_then(|millis| i64::try_from(millis).ok()).unwrap_or_default();
-        call.at.plus(-lasted)
-    };
-    let overlap = began(a) <= b.at && began(b) <= a.at;
+    let overlap = a.began() <= b.at && b.began() <= a.at;
     let is_single = |call: &ParsedCall| spans(&call.record).count() <= 1;
     overlap && is_instrumented(&a.record) != is_instrumented(&b.record) && is_single(a) && is_single(b)
 }

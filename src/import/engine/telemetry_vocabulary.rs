@@ -2,8 +2,8 @@
 
 /// The names that an agent uses in its telemetry.
 pub(crate) struct TelemetryVocabulary {
-    /// Prefix of `service.name`, if the agent reports each call under names of its own. What it also reports in the
-    /// GenAI convention repeats those calls.
+    /// Prefix of `service.name`, if the agent reports each call under its own names. Items of the same service in the
+    /// GenAI convention repeat those calls.
     pub service: Option<&'static str>,
     /// Prefixes of its events, metrics and attributes.
     pub prefixes: &'static [&'static str],

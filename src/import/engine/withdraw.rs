@@ -1,9 +1,10 @@
-//! Calls that a newer version of an importer does not find any more in a log that is as the older version read it.
+//! Withdraws calls that a newer version of an importer does not find in a log that has not changed since an older version read it.
 //!
-//! A log may have lost calls since, because its agent or a person deleted them: those were used and stay. So only a log counts
-//! whose part that was read is unchanged, and only if no other log of the conversation may contain the call.
+//! An agent or a person may have deleted calls from a log since. Those calls were made, so their records stay. A call is therefore
+//! withdrawn only if the part of the log that the older version read is unchanged, and if no other log of the conversation may
+//! contain the call.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 
 use xxhash_rust::xxh3::Xxh3;
@@ -12,40 +13,49 @@ use crate::import::engine::agent::Agent;
 use crate::import::engine::compression;
 use crate::import::engine::log_file::{LogFile, is_unchanged};
 use crate::import::engine::read_again::again_reason;
+use crate::import::engine::reconcile::correction_time;
 use crate::import::engine::telemetry_match::is_reported_by_telemetry;
+use crate::import::engine::unmet::{Met, visit_unmet};
 use crate::ledger::Ledger;
 use crate::model::error::Result;
-use crate::model::event::{Event, EventKind, EventVoided, ImportedFile, NewEvent, Payload, Position, TokenRecord};
+use crate::model::event::{Event, EventVoided, ImportedFile, NewEvent, Payload, TokenRecord};
 use crate::model::secrets;
 use crate::model::time::Timestamp;
-use crate::projection::{Effective, effective, file_states};
-use crate::store::{GO_ON, STOP};
+use crate::projection::file_states;
 
-/// A log that this import read again, and how far the older version had read it.
+/// A log that this import read again, and the state that the older version stored.
 pub(in crate::import) type ReadAgain<'j> = (&'j LogFile, &'j ImportedFile);
 
-/// Withdraws the records of a source up to a position that its logs had and that this import did not meet. Gives how many.
+/// Withdraws the records of a source that this import did not meet in their logs. Returns their number.
 pub(in crate::import) fn run(
     ledger: &Ledger,
     agent: &Agent,
     again: &[ReadAgain<'_>],
-    (met, until): (&HashSet<Position>, Position),
+    met: Met<'_>,
     now: Timestamp,
 ) -> Result<u64> {
     if again.is_empty() {
         return Ok(0);
     }
-    let unmet = unmet(ledger, agent, met, until)?;
+    let snapshot = ledger.snapshot()?;
+    let view = snapshot.view();
+    let mut unmet = Vec::new();
+    visit_unmet(view, agent.name, met, &mut |position, recorded| {
+        // A record stays if a person or telemetry states the call.
+        if !recorded.record.keys.is_empty() && !is_reported_by_telemetry(&recorded.record) {
+            unmet.push((position, recorded));
+        }
+        Ok(())
+    })?;
     if unmet.is_empty() {
         return Ok(0);
     }
-    let snapshot = ledger.snapshot()?;
-    let whole = WholeLogs::find(agent, again, file_states(snapshot.view(), agent.name)?.into_values());
+    let whole = WholeLogs::find(agent, again, file_states(view, agent.name)?.into_values());
     let mut voids = Vec::new();
-    for (position, told) in unmet.into_iter().filter(|(_, told)| whole.contain(&told.record)) {
-        let target = Event::from_line(position, &snapshot.view().expect_line(position)?)?.id;
+    for (position, recorded) in unmet.into_iter().filter(|(_, recorded)| whole.contain(&recorded.record)) {
+        let target = Event::from_line(position, &view.expect_line(position)?)?.id;
         let reason = format!("{}, which does not find the call in its log", again_reason(agent.source.version()));
-        let at = told.amended_at.map_or(now, |amended| now.max(amended.plus(1)));
+        let at = correction_time(now, recorded.amended_at);
         voids.push(NewEvent::new(Payload::from(EventVoided { target, reason }), at).source(agent.name));
     }
     drop(snapshot);
@@ -56,38 +66,7 @@ pub(in crate::import) fn run(
     Ok(withdrawn)
 }
 
-/// The records of a source, as they count, that this import did not meet. What a person or telemetry states of a call keeps it.
-fn unmet(
-    ledger: &Ledger,
-    agent: &Agent,
-    met: &HashSet<Position>,
-    until: Position,
-) -> Result<Vec<(Position, Effective)>> {
-    let snapshot = ledger.snapshot()?;
-    let view = snapshot.view();
-    let mut positions = Vec::new();
-    let source = format!("\"source\":\"{}\"", agent.name);
-    view.rows(Position::START.next(), &mut |position, row| {
-        if position > until {
-            return STOP;
-        }
-        if row.is_kind(EventKind::TokensRecorded) && !met.contains(&position) && row.body.contains(&source) {
-            positions.push(position);
-        }
-        GO_ON
-    })?;
-    let mut found = Vec::new();
-    for position in positions {
-        let Some(told) = effective(view, position, None)? else { continue };
-        let is_own = told.source == agent.name && !told.shredded && !told.record.keys.is_empty();
-        if is_own && !is_reported_by_telemetry(&told.record) {
-            found.push((position, told));
-        }
-    }
-    Ok(found)
-}
-
-/// Logs that were read again whole, and are as they were.
+/// Logs that were read again to their end and have not changed since an older version read them.
 struct WholeLogs {
     conversations: BTreeSet<String>,
     /// Whether there is no other log that may contain a call of the source.
@@ -122,7 +101,7 @@ impl WholeLogs {
     }
 }
 
-/// Whether a log, which was read to its end, has all that the older version read of it.
+/// Returns whether a log was read to its end and its beginning is what the older version read.
 fn is_as_before(agent: &Agent, file: &LogFile, older: &ImportedFile, state: &ImportedFile) -> bool {
     let is_whole = state.modified == file.modified && state.size == file.size;
     if agent.source.format(&file.path).is_database() {
@@ -131,7 +110,7 @@ fn is_as_before(agent: &Agent, file: &LogFile, older: &ImportedFile, state: &Imp
     is_whole && beginning(file, older.offset).is_ok_and(|hash| format!("{hash:016x}") == older.hash)
 }
 
-/// The hash of the first bytes of a log.
+/// Returns the hash of the first bytes of a log.
 fn beginning(file: &LogFile, length: u64) -> io::Result<u64> {
     let mut hash = Xxh3::new();
     let read = io::copy(&mut compression::open(&file.path)?.take(length), &mut hash)?;

@@ -75,7 +75,7 @@ impl WrittenBatch {
     }
 
     /// Appends the `imported` event, unless nothing was read.
-    fn tell(&mut self, appender: &mut Appender<'_>, now: Timestamp) -> Result<()> {
+    fn append_run(&mut self, appender: &mut Appender<'_>, now: Timestamp) -> Result<()> {
         let run = &mut self.run;
         run.files = new_states(appender, &run.source, std::mem::take(&mut self.states))?;
         if run.recorded + run.amended > 0 || !run.files.is_empty() {
@@ -142,7 +142,7 @@ impl<'w> ImportWriter<'w> {
 
     /// Writes a batch, and those that follow shortly, in one transaction.
     pub fn flush(&mut self, ledger: &Ledger, first: Batch, following: &Receiver<Batch>) -> Result<()> {
-        let mut written_batches: BTreeMap<usize, WrittenBatch> = BTreeMap::new();
+        let mut by_source: BTreeMap<usize, WrittenBatch> = BTreeMap::new();
         ledger.transact(self.now, |appender| {
             if let Some(written) = &self.background.written {
                 appender.leave_spent(written.clone());
@@ -158,21 +158,21 @@ impl<'w> ImportWriter<'w> {
                     .get_mut(batch.source_index)
                     .ok_or_else(|| bug!("a batch of source {} of none", batch.source_index))?;
                 part.began.extend(batch.began.iter().map(|(conversation, at)| (conversation.clone(), *at)));
-                let source_index = written_batches
+                let written_batch = by_source
                     .entry(batch.source_index)
                     .or_insert_with(|| WrittenBatch::new(&part.report.source, part.version));
-                self.write(appender, batch, uncontended, source_index)?;
+                self.write(appender, batch, uncontended, written_batch)?;
                 next = if written < TOGETHER { following.recv_timeout(PATIENCE).ok() } else { None };
             }
-            written_batches.values_mut().try_for_each(|source_index| source_index.tell(appender, self.now))?;
+            by_source.values_mut().try_for_each(|written_batch| written_batch.append_run(appender, self.now))?;
             self.uncontended.reach(appender.view()?.head()?.position);
             Ok(())
         })?;
         self.background.tidy();
-        for (source_index, written_batches) in written_batches {
+        for (source_index, written_batch) in by_source {
             let part =
                 self.parts.get_mut(source_index).ok_or_else(|| bug!("what source {source_index} of none wrote"))?;
-            written_batches.add_to(&mut part.report);
+            written_batch.add_to(&mut part.report);
         }
         Ok(())
     }
@@ -182,30 +182,30 @@ impl<'w> ImportWriter<'w> {
         appender: &mut Appender<'_>,
         batch: Batch,
         uncontended: bool,
-        written_batches: &mut WrittenBatch,
+        written_batch: &mut WrittenBatch,
     ) -> Result<()> {
-        written_batches.run.duplicates += batch.copies;
-        written_batches.bytes += batch.bytes;
-        written_batches.skipped.extend(batch.skipped);
-        written_batches.unreadable += batch.unreadable;
-        written_batches.states.extend(batch.states.into_iter().map(|state| (state.path.clone(), state)));
+        written_batch.run.duplicates += batch.copies;
+        written_batch.bytes += batch.bytes;
+        written_batch.skipped.extend(batch.skipped);
+        written_batch.unreadable += batch.unreadable;
+        written_batch.states.extend(batch.states.into_iter().map(|state| (state.path.clone(), state)));
         for Delivery { ready, maybe_recorded, again } in batch.calls {
             if uncontended && !maybe_recorded {
-                self.record(appender, ready, batch.source_index, &mut written_batches.run)?;
+                self.record(appender, ready, batch.source_index, &mut written_batch.run)?;
             } else {
-                self.look_up(appender, (ready, again), batch.source_index, &mut written_batches.run)?;
+                self.look_up(appender, (ready, again), batch.source_index, &mut written_batch.run)?;
             }
         }
         for one in batch.keyless {
-            self.check_drift(batch.source_index, &one.payload);
+            self.check_drift(batch.source_index, &one.payload)?;
             appender.push(one)?;
-            written_batches.run.recorded += 1;
+            written_batch.run.recorded += 1;
         }
         for Delivery { ready, maybe_recorded, .. } in batch.observed {
             // Forks and moved logs repeat observations. Equal content at the same time is one observation.
             let outcome =
                 if uncontended && !maybe_recorded { appender.push_ready(ready) } else { appender.push(ready.into()) }?;
-            written_batches.observed += u64::from(outcome.is_new());
+            written_batch.observed += u64::from(outcome.is_new());
         }
         Ok(())
     }
@@ -304,16 +304,18 @@ impl<'w> ImportWriter<'w> {
                 run,
             );
         }
-        self.check_drift(source_index, &call.event().payload);
+        self.check_drift(source_index, &call.event().payload)?;
         appender.push_ready(call)?;
         run.recorded += 1;
         Ok(())
     }
 
-    fn check_drift(&mut self, source_index: usize, call: &Payload) {
-        if let (Some(part), Payload::TokensRecorded(record)) = (self.parts.get_mut(source_index), call) {
+    fn check_drift(&mut self, source_index: usize, call: &Payload) -> Result<()> {
+        let part = self.parts.get_mut(source_index).ok_or_else(|| bug!("a call of source {source_index} of none"))?;
+        if let Payload::TokensRecorded(record) = call {
             part.drift.see(record);
         }
+        Ok(())
     }
 
     fn reconcile(

@@ -1,9 +1,8 @@
 //! How many logs an import would read.
 
 use crate::import::engine::discover::{logs, roots};
-use crate::import::engine::log_file::is_unchanged;
 use crate::import::engine::redacted_logs::RedactedLogs;
-use crate::import::health::inventory::is_same;
+use crate::import::health::inventory::is_imported;
 use crate::import::options::ImportOptions;
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
@@ -18,17 +17,13 @@ pub(crate) fn changed_logs(snapshot: &Snapshot<'_>, options: &ImportOptions) -> 
     for agent in options.agents()? {
         let mut states = file_states(snapshot.view(), agent.name)?;
         is_used |= !states.is_empty();
-        let withdrawn = RedactedLogs::take(&mut states);
+        let redacted = RedactedLogs::take(&mut states);
         for file in logs(agent.source, &roots(agent, &options.homes)?).files {
             if agent.source.format(&file.path).is_database() {
                 continue;
             }
-            let known = match states.get(&*secrets::path(&file.path.to_string_lossy())) {
-                Some(known) => is_unchanged(&file, known) || is_same(agent.source, &file, known),
-                // A log that cannot be read is for the import to report.
-                None => withdrawn.contains(agent.source, &file).is_ok_and(|known| known),
-            };
-            changed += u64::from(!known);
+            let stored = states.get(&*secrets::path(&file.path.to_string_lossy()));
+            changed += u64::from(!is_imported(agent.source, &file, stored, &redacted));
         }
     }
     Ok(if is_used { changed } else { 0 })

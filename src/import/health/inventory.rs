@@ -8,11 +8,11 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::import::engine::agent::Agent;
 use crate::import::engine::compression::{is_packed, open};
 use crate::import::engine::discover::{logs, roots};
-use crate::import::engine::log_file::LogFile;
-use crate::import::engine::log_file::is_unchanged;
+use crate::import::engine::log_file::{LogFile, is_unchanged};
 use crate::import::engine::reader;
 use crate::import::engine::redacted_logs::RedactedLogs;
 use crate::import::engine::regular;
+use crate::import::engine::renormalise::is_deleted;
 use crate::import::engine::source::Source;
 use crate::import::health::skip_reasons::{Skipping, reasons};
 use crate::import::options::ImportOptions;
@@ -77,7 +77,7 @@ pub struct LogInventory {
 /// use usage_ledger::import::ExpiringLog;
 /// # let from = "2026-11-27T08:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// let log = ExpiringLog { file: "/home/me/.claude/projects/acme/s.jsonl".into(), from, safe: true };
-/// assert!(log.safe); // what it says is in the ledger
+/// assert!(log.safe); // its content is in the ledger
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -151,54 +151,50 @@ fn of_agent(
     let logs = logs(source, &roots);
     let places: Vec<PathBuf> = roots.into_iter().filter(|root| root.exists()).collect();
     let mut states = file_states(snapshot.view(), agent.name)?;
-    let withdrawn = RedactedLogs::take(&mut states);
-    let mut inventories = LogInventory {
+    let redacted = RedactedLogs::take(&mut states);
+    let mut inventory = LogInventory {
         source: agent.name.to_owned(),
         never_logged: agent.unlogged.to_vec(),
         ..LogInventory::default()
     };
     for (file, error) in logs.unreadable {
-        inventories.unreadable.push(Unreadable { file, why: error.to_string() });
+        inventory.unreadable.push(Unreadable { file, why: error.to_string() });
     }
     let paths: Vec<&Path> = logs.files.iter().map(|file| file.path.as_path()).collect();
     let doomed = source.deleted_at_next_start(&paths);
     for file in logs.files {
         let stored = states.remove(&*secrets::path(&file.path.to_string_lossy()));
-        let unread = !match &stored {
-            Some(stored) => is_unchanged(&file, stored) || is_same(source, &file, stored),
-            // A log that cannot be read is unread; why follows below.
-            None => withdrawn.contains(source, &file).is_ok_and(|stored| stored),
-        };
-        inventories.note_skipped(stored.as_ref(), skipping);
-        inventories.files += 1;
-        inventories.bytes += file.size;
-        inventories.unread += u64::from(unread);
+        let unread = !is_imported(source, &file, stored.as_ref(), &redacted);
+        inventory.note_skipped(stored.as_ref(), skipping);
+        inventory.files += 1;
+        inventory.bytes += file.size;
+        inventory.unread += u64::from(unread);
         let stored = stored.as_ref().filter(|_| unread);
         let why = match opened(source, &file.path) {
             Err(error) => Some(error.to_string()),
             Ok(()) if unread => refused(source, options, &file, stored),
             Ok(()) => None,
         };
-        inventories.unreadable.extend(why.map(|why| Unreadable { file: file.path.clone(), why }));
+        inventory.unreadable.extend(why.map(|why| Unreadable { file: file.path.clone(), why }));
         let kept_days =
             places.iter().find(|place| file.path.starts_with(place)).and_then(|place| agent.kept_days(place));
         if let Some(days) = kept_days {
-            inventories.deleted_after_days =
-                Some(inventories.deleted_after_days.map_or(days, |stored| stored.min(days)));
+            inventory.deleted_after_days =
+                Some(inventory.deleted_after_days.map_or(days, |shortest| shortest.min(days)));
             let from = if doomed.contains(&file.path) { now } else { deleted_from(&file, days) };
             if from <= now.plus(SOON_DAYS * DAY) {
-                inventories.expiring.push(ExpiringLog { file: file.path, from, safe: !unread });
+                inventory.expiring.push(ExpiringLog { file: file.path, from, safe: !unread });
             }
         }
     }
     for state in states.values() {
-        inventories.deleted += u64::from(!Path::new(&state.path).exists());
-        inventories.note_skipped(Some(state), skipping);
+        inventory.deleted += u64::from(is_deleted(&state.path));
+        inventory.note_skipped(Some(state), skipping);
     }
-    inventories.expiring.sort_by(|a, b| (a.from, &a.file).cmp(&(b.from, &b.file)));
-    inventories.skipped_in.sort();
-    inventories.places = places;
-    Ok(inventories)
+    inventory.expiring.sort_by(|a, b| (a.from, &a.file).cmp(&(b.from, &b.file)));
+    inventory.skipped_in.sort();
+    inventory.places = places;
+    Ok(inventory)
 }
 
 impl LogInventory {
@@ -240,8 +236,21 @@ fn refused(
     why
 }
 
-/// Whether a log says what it said when it was imported, although something touched it: an import would find nothing new.
-pub(super) fn is_same(source: &dyn Source, file: &LogFile, stored: &ImportedFile) -> bool {
+/// Returns whether an import would find nothing new in a log. A log that cannot be read counts as not imported.
+pub(super) fn is_imported(
+    source: &dyn Source,
+    file: &LogFile,
+    stored: Option<&ImportedFile>,
+    redacted: &RedactedLogs,
+) -> bool {
+    match stored {
+        Some(stored) => is_unchanged(file, stored) || is_same(source, file, stored),
+        None => redacted.contains(source, file).is_ok_and(|contained| contained),
+    }
+}
+
+/// Returns whether a log has the content that was imported, although its time or identity changed.
+fn is_same(source: &dyn Source, file: &LogFile, stored: &ImportedFile) -> bool {
     !source.format(&file.path).is_database()
         && content_hash(&file.path).is_ok_and(|hash| format!("{hash:016x}") == stored.hash)
 }

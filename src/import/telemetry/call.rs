@@ -106,14 +106,14 @@ impl<'r> TelemetryItem<'r> {
             return self.other();
         }
         // These agents also report each call in their own vocabulary.
-        let mut own_names = agents::ALL.iter().filter_map(|agent| agent.telemetry?.service);
-        if own_names.any(|own_names| service.starts_with(own_names)) { Ok(None) } else { self.gen_ai() }
+        let mut services = agents::ALL.iter().filter_map(|agent| agent.telemetry?.service);
+        if services.any(|name| service.starts_with(name)) { Ok(None) } else { self.gen_ai() }
     }
 
     /// Matches the item with an agent's vocabulary.
     fn matches(&self, names: &TelemetryVocabulary, calls: &CallNames, service: &str) -> Match {
         let name = self.name.as_str();
-        let is_service = names.service.is_some_and(|own_names| service.starts_with(own_names));
+        let is_service = names.service.is_some_and(|name| service.starts_with(name));
         if calls.events.contains(&name) || (is_service && calls.short_events.contains(&name)) {
             return Match::Call;
         }
@@ -128,7 +128,7 @@ impl<'r> TelemetryItem<'r> {
 
     /// Returns whether it is a sum of calls that the agent also reports one by one.
     fn is_sum(&self, names: &TelemetryVocabulary, service: &str) -> bool {
-        let is_service = names.service.is_some_and(|own_names| service.starts_with(own_names));
+        let is_service = names.service.is_some_and(|name| service.starts_with(name));
         let of_prefix = names.prefixes.iter().find_map(|prefix| self.name.strip_prefix(prefix));
         let name = of_prefix.or(is_service.then_some(self.name.as_str()));
         let is_of_sum = |attribute: &String| names.sums.attributes.iter().any(|of| attribute.starts_with(of));
@@ -245,11 +245,10 @@ impl<'r> TelemetryItem<'r> {
         if five_minutes.is_none() && hour.is_none() {
             return Ok(());
         }
-        let agents_with_telemetry = five_minutes.unwrap_or(0).checked_add(hour.unwrap_or(0));
-        let remainder = agents_with_telemetry
-            .and_then(|agents_with_telemetry| tokens.cache_write.unwrap_or(0).checked_sub(agents_with_telemetry));
+        let by_lifetime = five_minutes.unwrap_or(0).checked_add(hour.unwrap_or(0));
+        let remainder = by_lifetime.and_then(|by_lifetime| tokens.cache_write.unwrap_or(0).checked_sub(by_lifetime));
         let remainder = remainder.ok_or_else(|| {
-            format!("{} tells of more cache writes by lifetime than in all", secrets::quoted(&self.name))
+            format!("{} states more cache writes by lifetime than in total", secrets::quoted(&self.name))
         })?;
         (tokens.cache_write_5m, tokens.cache_write_1h) = (five_minutes, hour);
         tokens.cache_write = Some(remainder).filter(|remainder| *remainder > 0);
@@ -266,7 +265,7 @@ impl<'r> TelemetryItem<'r> {
 /// Returns whether an event name belongs to an agent or to the convention.
 fn is_known(name: &str) -> bool {
     let mut prefixes = agents::ALL.iter().filter_map(|agent| agent.telemetry).flat_map(|names| names.prefixes);
-    name.starts_with("gen_ai.") || prefixes.any(|agents_with_telemetry| name.starts_with(agents_with_telemetry))
+    name.starts_with("gen_ai.") || prefixes.any(|prefix| name.starts_with(prefix))
 }
 
 /// Returns whether an unknown attribute looks like a count of used tokens, as opposed to a limit.

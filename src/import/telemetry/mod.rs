@@ -1,8 +1,8 @@
 //! Reads telemetry in OpenTelemetry's protocol (OTLP): the calls in log records and spans.
 //!
-//! | from | what tells of a call | known by |
+//! | from | item that states a call | identified by |
 //! |---|---|---|
-//! | an agent with words of its own | what its descriptor names (`import/agents`) | request or response id, else its conversation, time and counts |
+//! | an agent with its own names | the items that its descriptor names (`import/agents`) | request or response id, else its conversation, time and counts |
 //! | any GenAI instrumentation | span or log record with counts and a model | response id, its place in the trace |
 //!
 //! Spans of agents and workflows are sums of such calls and add nothing. A span that contains calls with the same total

@@ -23,7 +23,7 @@ use crate::projection::{effective, find_record};
 /// ```
 /// use usage_ledger::import::telemetry::Ingested;
 /// let taken = Ingested { recorded: 2, known: 1, amended: 1 };
-/// assert_eq!(taken.recorded + taken.known + taken.amended, 4); // calls that were told of
+/// assert_eq!(taken.recorded + taken.known + taken.amended, 4); // calls that were reported
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Ingested {
@@ -201,7 +201,7 @@ fn one(
             return Ok(Some(Reconciled::Unchanged));
         }
         if let Some(sum) = related.sum {
-            reconciler.withdraw(appender, sum, "a sum of calls that are told of one by one")?;
+            reconciler.withdraw(appender, sum, "a sum of calls that are reported one by one")?;
         }
         known.extend(related.same);
         known.sort_unstable();
@@ -228,13 +228,13 @@ fn one(
     reconciler.reconcile(appender, call, &known).map(Some)
 }
 
-/// The records that the keys of a call find, without other calls to which a relay gave the same id.
+/// Finds the records with one of the keys of a call. Leaves out other calls to which a relay gave the same id.
 fn same_calls(appender: &mut Appender<'_>, call: &ParsedCall) -> Result<Vec<Position>> {
     let mut same = Vec::new();
     for position in find_record(appender.view()?, &call.record)? {
-        let known = effective(appender.view()?, position, None)?;
-        let known = known.map(|known| ParsedCall { at: known.at, record: known.record });
-        if known.is_none_or(|known| !repeated_ids::is_another_in_telemetry(&known, call)) {
+        let recorded = effective(appender.view()?, position, None)?;
+        let recorded = recorded.map(|recorded| ParsedCall { at: recorded.at, record: recorded.record });
+        if recorded.is_none_or(|recorded| !repeated_ids::is_another_in_telemetry(&recorded, call)) {
             same.push(position);
         }
     }

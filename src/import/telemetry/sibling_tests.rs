@@ -79,19 +79,26 @@ fn spans_of_an_sdk_and_of_an_instrumentation_beside_them_are_the_same_calls() {
     }
 }
 
-#[test]
-fn the_start_of_a_stream_that_an_instrumentation_counts_twice_is_not_counted() {
+/// Returns the spans with the start of each stream counted twice by the instrumentation, below another parent if one is given.
+fn with_repeated_starts(parent: Option<&str>) -> Vec<Value> {
     let mut all = spans();
     for scope in &mut all {
         if let Some(count) = attribute(scope, "llm.token_count.completion") {
             let stated = &mut count["intValue"];
             let output: u64 = stated.as_str().map_or_else(|| stated.as_u64().unwrap(), |text| text.parse().unwrap());
             *stated = json!((output + 1).to_string());
+            if let Some(parent) = parent {
+                scope["spans"][0]["parentSpanId"] = json!(parent);
+            }
         }
     }
-    let mut reversed = all.clone();
-    reversed.reverse();
-    for order in [&all, &reversed] {
+    all
+}
+
+/// Sends the spans one by one, in their order and in reverse.
+fn assert_truth_in_both_orders(all: &[Value]) {
+    let reversed: Vec<Value> = all.iter().rev().cloned().collect();
+    for order in [all, &reversed[..]] {
         let ledger = Ledger::in_memory().unwrap();
         for span in order {
             sent(&ledger, std::slice::from_ref(span));
@@ -101,26 +108,14 @@ fn the_start_of_a_stream_that_an_instrumentation_counts_twice_is_not_counted() {
 }
 
 #[test]
+fn the_start_of_a_stream_that_an_instrumentation_counts_twice_is_not_counted() {
+    assert_truth_in_both_orders(&with_repeated_starts(None));
+}
+
+#[test]
 fn an_instrumentation_elsewhere_in_the_trace_states_the_same_calls() {
-    let mut all = spans();
-    for scope in &mut all {
-        if let Some(count) = attribute(scope, "llm.token_count.completion") {
-            let stated = &mut count["intValue"];
-            let output: u64 = stated.as_str().map_or_else(|| stated.as_u64().unwrap(), |text| text.parse().unwrap());
-            *stated = json!((output + 1).to_string());
-            // A parent of its own, which nobody else names.
-            scope["spans"][0]["parentSpanId"] = json!("00000000000000ff");
-        }
-    }
-    let mut reversed = all.clone();
-    reversed.reverse();
-    for order in [&all, &reversed] {
-        let ledger = Ledger::in_memory().unwrap();
-        for span in order {
-            sent(&ledger, std::slice::from_ref(span));
-        }
-        assert_eq!(counted(&ledger), TRUTH);
-    }
+    // No other span names this parent.
+    assert_truth_in_both_orders(&with_repeated_starts(Some("00000000000000ff")));
 }
 
 #[test]

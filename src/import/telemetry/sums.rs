@@ -59,7 +59,7 @@ const REMEMBERED: usize = 1 << 20;
 /// ```
 /// use usage_ledger::import::telemetry::MetricSum;
 /// let sum = MetricSum { agent: "my-agent".to_owned(), model: "gpt-5".to_owned(), stated: 1_000, recorded: 900 };
-/// assert_eq!(sum.stated - sum.recorded, 100); // tokens of calls that nobody told of one by one
+/// assert_eq!(sum.stated - sum.recorded, 100); // tokens of calls that were not reported one by one
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct MetricSum {

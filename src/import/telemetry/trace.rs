@@ -17,7 +17,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use super::attributes::{flat, span_id};
 use super::counts::is_counted;
 use crate::import::engine::feed_counts;
-use crate::import::engine::parsed_call::ParsedCall;
+use crate::import::engine::parsed_call::{ParsedCall, began};
 use crate::import::engine::telemetry_match::{GUESSED, KEY, OWN_SDK, is_telemetry};
 use crate::model::error::Result;
 use crate::model::event::{Position, TokenRecord};
@@ -254,11 +254,7 @@ const PAIR: &str = "/s";
 fn are_siblings(recorded: &PlacedCall, call: &ParsedCall) -> bool {
     let (a, b) = (&recorded.record, &call.record);
     let agree = a.model.is_none() || b.model.is_none() || a.model == b.model;
-    let began = |record: &TokenRecord, at: Timestamp| {
-        let lasted = record.duration_ms.and_then(|millis| i64::try_from(millis).ok()).unwrap_or_default();
-        at.plus(-lasted)
-    };
-    let overlap = began(a, recorded.at) <= call.at && began(b, call.at) <= recorded.at;
+    let overlap = began(a, recorded.at) <= call.at && call.began() <= recorded.at;
     agree && overlap && convention(a) != convention(b) && !a.keys.iter().any(|key| key.ends_with(PAIR))
 }
 

@@ -82,10 +82,10 @@ impl Plan {
             let files = run.files.into_iter().filter(|file| other(&file.path) && latest.get(&file.path) == Some(file));
             let skipped = run.skipped.into_iter().filter(|line: &SkippedLine| other(&line.file));
             let (files, skipped): (Vec<_>, Vec<_>) = (files.collect(), skipped.collect());
-            let told = again.entry(run.source.clone()).or_insert_with(|| Imported::new(run.source));
-            told.version = told.version.max(run.version);
-            told.files.extend(files);
-            told.skipped.extend(skipped);
+            let repeated = again.entry(run.source.clone()).or_insert_with(|| Imported::new(run.source));
+            repeated.version = repeated.version.max(run.version);
+            repeated.files.extend(files);
+            repeated.skipped.extend(skipped);
         }
         again.retain(|_, run| {
             run.files.sort_by(|a, b| a.path.cmp(&b.path));

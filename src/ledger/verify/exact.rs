@@ -93,11 +93,11 @@ fn rows_of(view: &dyn ReadView, refolded: &PrefixView<'_>, event: &Event) -> Res
         Payload::TokensAmended(amend) => {
             // A correction counts at the time of the call, not at its own.
             let root = root(view, event, Position::new(u64::MAX))?;
-            let told = match root {
+            let counted_at = match root {
                 Some(root) => Event::from_line(root, &view.expect_line(root)?)?.occurred_at,
                 None => event.occurred_at,
             };
-            (amend.at.unwrap_or(told), &amend.replacement)
+            (amend.at.unwrap_or(counted_at), &amend.replacement)
         }
         Payload::Imported(run) => return file_rows(refolded, run),
         payload => {

@@ -41,8 +41,8 @@ fn compare(row: &TombstoneRow, words: &[(Position, EventShredded)], findings: &m
         }
     }
     if let Some((by, word)) = words.last() {
-        let told = Tombstone { position: row.position, leaf: &word.leaf, by: *by, kept: word.keeps.get() };
-        if told.to_line() != row.body {
+        let expected = Tombstone { position: row.position, leaf: &word.leaf, by: *by, kept: word.keeps.get() };
+        if expected.to_line() != row.body {
             findings.add(row.position, format!("its remaining data differ from those in position {by}"));
         }
     }

@@ -21,6 +21,7 @@ mod seal;
 mod service_tier;
 mod settings;
 mod shredded;
+mod thresholds;
 mod token_view;
 mod tombstone;
 mod weights;
@@ -48,8 +49,9 @@ pub use record::{Quality, TokenRecord};
 pub use seal::PeriodSealed;
 pub use service_tier::{INFERENCE_GEO, SERVICE_TIER};
 pub(crate) use service_tier::{is_special, is_special_geo};
-pub use settings::{BudgetMode, LimitSet, LimitSetting, ProviderDeclared, Thresholds};
+pub use settings::{BudgetMode, LimitSet, LimitSetting, ProviderDeclared};
 pub use shredded::EventShredded;
+pub use thresholds::Thresholds;
 pub use weights::Weights;
 pub use windows::{SessionPolicy, WeeklyPolicy, WindowKind};
 

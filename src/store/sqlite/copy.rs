@@ -9,7 +9,9 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use super::Options;
-use super::file::{FileContext, behind_links, plain, private_file};
+use super::file::{
+    FileContext, behind_links, change_journal_mode, plain, prepare_journal, private_file, remove_empty_journal,
+};
 use super::inspect::refuse_foreign;
 use super::pool::Lease;
 use super::read_only::{self, Look};
@@ -227,10 +229,10 @@ fn hold_alone(lease: &Lease) -> Result<()> {
     let (about, connection) = (&lease.pool.about, lease.connection()?);
     let fail = |error| about.error(error, "locking the ledger");
     connection.query_row("PRAGMA locking_mode=EXCLUSIVE", [], |_| Ok(())).map_err(fail)?;
-    super::file::prepare_journal(&about.path)?;
+    prepare_journal(&about.path)?;
     let left = leave_log(about, connection);
     if left.is_err() {
-        super::file::remove_empty_journal(&about.path);
+        remove_empty_journal(&about.path);
     }
     left?;
     // A write takes the lock if the file was not in WAL mode.
@@ -241,7 +243,7 @@ fn hold_alone(lease: &Lease) -> Result<()> {
 fn leave_log(about: &FileContext, connection: &Connection) -> Result<()> {
     let end = Instant::now() + Duration::from_secs(about.busy_seconds);
     loop {
-        let changed = super::file::change_journal_mode(connection, "DELETE");
+        let changed = change_journal_mode(connection, "DELETE");
         match changed.map_err(|error| about.error(error, "locking the ledger")) {
             Ok(mode) if mode == "delete" => return Ok(()),
             Ok(_) => return Err(Error::Busy { seconds: about.busy_seconds }),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::file::{change_journal_mode, forget_failed_commit, newer, prepare_journal, sync_entry_of};
+use super::identity::OpenFiles;
 use super::pool::Pool;
 use super::{APPLICATION_ID, PAGE, queue};
 use crate::model::error::{Error, Result};
@@ -78,38 +79,41 @@ impl Pool {
         // Several processes may find the file empty at once: the first in the queue migrates.
         let deadline = queue::after(self.about.busy_seconds);
         let _turn = self.turn(deadline, self.about.busy_seconds)?;
-        let database = self.files.as_ref().map(|files| files.database().to_owned());
-        if let Some(database) = database.as_ref().filter(|_| !matches!(self.has_log(connection), Ok(true))) {
+        self.enter_log_mode(connection, deadline)?;
+        self.make_tables(connection)?;
+        // A new ledger is moved completely into its file on close.
+        self.options.keep_small_log = false;
+        self.expect_new_log();
+        Ok(())
+    }
+
+    /// Switches to write-ahead logging. The names of the journal and of the log are durable before SQLite relies on them.
+    fn enter_log_mode(&self, connection: &Connection, deadline: Instant) -> Result<()> {
+        const DOING: &str = "switching to write-ahead logging";
+        let database = self.files.as_ref().map(OpenFiles::database);
+        // If the mode cannot be read, the change below fails with the reason.
+        if let Some(database) = database.filter(|_| !matches!(self.has_log(connection), Ok(true))) {
             prepare_journal(database)?;
         }
         loop {
             match change_journal_mode(connection, "WAL") {
                 Ok(mode) if mode == "wal" => break,
                 Ok(mode) => {
-                    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR);
-                    let what = format!("the journal mode stays `{mode}`");
-                    let error = rusqlite::Error::SqliteFailure(code, Some(what));
-                    return Err(self.about.error(error, "switching to write-ahead logging"));
+                    let what = format!("{DOING} in {}", self.about.path.display());
+                    return Err(Error::Store { what, source: format!("the journal mode stays `{mode}`").into() });
                 }
                 // This pragma ignores the busy timeout.
                 Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < deadline => {
                     std::thread::sleep(Duration::from_millis(5));
                 }
-                Err(e) => return Err(self.about.error(e, "switching to write-ahead logging")),
+                Err(e) => return Err(self.about.error(e, DOING)),
             }
         }
-        if let Some(database) = &database {
-            // The first read makes the write-ahead log. Its name, and that the journal is gone, are durable before a frame is.
-            connection
-                .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
-                .map_err(|e| self.about.error(e, "opening the write-ahead log"))?;
-            sync_entry_of(database)?;
-        }
-        self.make_tables(connection)?;
-        // A new ledger is moved completely into its file on close.
-        self.options.keep_small_log = false;
-        self.expect_new_log();
-        Ok(())
+        let Some(database) = database else { return Ok(()) };
+        // The first read creates the log. The sync also makes the removal of the journal durable.
+        let read = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
+        read.map_err(|e| self.about.error(e, DOING))?;
+        sync_entry_of(database)
     }
 
     /// Upgrades the tables to the newest schema.

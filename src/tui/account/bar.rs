@@ -22,7 +22,7 @@ const SHORT_RESET: usize = 9;
 impl AccountBlock<'_> {
     pub(super) fn window(&self, name: &str, window: &WindowUsage) -> Line<'static> {
         if window.used().is_some() {
-            let forecast = window.forecast.filter(|told| !told.idle);
+            let forecast = window.forecast.filter(|one| !one.idle);
             return self.marked(name, (window.used(), forecast), window.resets_at, "");
         }
         let known = match window.limit {
@@ -78,10 +78,10 @@ impl AccountBlock<'_> {
         let (style, filled) = (self.theme.tint(tint(percent)), bar_cells(percent, wide));
         let mut line = Line::from(vec![Span::raw(name), Span::styled("█".repeat(filled), style)]);
         let end =
-            forecast.and_then(|told| told.percent_at_reset).map(|end| bar_cells(end, wide).min(wide.saturating_sub(1)));
+            forecast.and_then(|one| one.percent_at_reset).map(|end| bar_cells(end, wide).min(wide.saturating_sub(1)));
         match end.and_then(|end| end.checked_sub(filled)).filter(|before| filled + before < wide) {
             Some(before) => {
-                let risk = forecast.is_some_and(|told| told.before_reset == Some(true));
+                let risk = forecast.is_some_and(|one| one.before_reset == Some(true));
                 line.push_span(Span::styled("░".repeat(before), self.theme.dim()));
                 line.push_span(Span::styled("┃", if risk { self.theme.bad() } else { self.theme.bold() }));
                 line.push_span(Span::styled("░".repeat(wide - filled - before - 1), self.theme.dim()));

@@ -1,13 +1,12 @@
-//! aider: the log of analytics, which a person asks for with `--analytics-log FILE` or `AIDER_ANALYTICS_LOG`; also files
-//! `*.jsonl` in `~/.aider`.
+//! aider: the analytics log that `--analytics-log FILE` or `AIDER_ANALYTICS_LOG` turns on, and files `*.jsonl` in `~/.aider`.
 //!
-//! From documentation: see the descriptor. The event `message_send` has the counts of one message, which may be several calls
-//! and which aider counts itself if the answer states none: a record is `derived`. Cached input is part of `prompt_tokens` and is
-//! not stated. `cost` is aider's own estimate, so no cost is recorded. Models are named as `LiteLLM` does, with the provider in front.
+//! From documentation: see the descriptor. The event `message_send` has the counts of one message. A message may be several calls,
+//! and aider counts tokens itself if the answer states none, so records are `derived`. `prompt_tokens` includes cached input, which
+//! has no count of its own. `cost` is aider's estimate, so no cost is recorded. Model names are those of `LiteLLM`, with the provider
+//! first.
 
 mod descriptor;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -16,13 +15,12 @@ use serde_json::Value;
 use crate::import::engine::fields;
 use crate::import::engine::file_calls::FileCalls;
 use crate::import::engine::json_lines::{JsonLineState, JsonLines};
-use crate::import::engine::provider_names::{UNKNOWN, provider_id};
+use crate::import::engine::provider_names::{UNKNOWN, before_model};
 use crate::import::engine::query::Refusal;
 use crate::import::engine::source::{LineLog, LineParser, LogFormat, Source};
 use crate::model::event::Quality;
-use crate::model::provider::ProviderId;
 use crate::model::time::{Timestamp, Zone};
-use crate::readers::normalise::logged::{Field, Logged};
+use crate::readers::normalise::logged::Logged;
 
 pub(in crate::import) use descriptor::DESCRIPTOR;
 
@@ -68,8 +66,8 @@ impl JsonLineState for AnalyticsLog {
         if fields::text(line, "event") != Some("message_send") {
             return Ok(());
         }
-        let said = line.get("properties").unwrap_or(&Value::Null);
-        let field = |name: &'static str| Ok::<Field, String>((name, fields::count(said, name)?));
+        let properties = line.get("properties").unwrap_or(&Value::Null);
+        let field = |name| fields::field(properties, name);
         let logged = Logged::new(AGENT, "aider/1", field("prompt_tokens")?, field("completion_tokens")?);
         if logged.input.1.is_none() && logged.output.1.is_none() {
             return Err("unknown shape: a message without token counts".to_owned());
@@ -78,19 +76,16 @@ impl JsonLineState for AnalyticsLog {
             return Err("unknown usage: all counts of a message are 0".to_owned());
         }
         let at = at.ok_or("unknown shape: a message without a time")?;
-        let model = fields::text(said, "main_model");
-        let named = model.and_then(|model| model.split_once('/')).and_then(|(maker, _)| provider_id(maker, model));
-        let named = named.filter(|id| ProviderId::new(id).is_ok_and(|id| id.known().is_some()));
-        let mut record = fields::record(named.as_deref().unwrap_or(UNKNOWN), AGENT, logged)?;
-        // The sum of costs grows with every message, so it tells apart two in one second.
-        let sum = said.get("total_cost").map(ToString::to_string).unwrap_or_default();
-        let counts = record.tokens.counts();
-        record = record.key(format!("aider/{}/{}/{}/{sum}", at.millis(), counts[0], counts[5]));
+        let model = fields::text(properties, "main_model");
+        let provider = before_model(model, model);
+        let mut record = fields::record(provider.as_deref().unwrap_or(UNKNOWN), AGENT, logged)?;
+        // The sum of costs grows with every message, so it distinguishes two messages in one second.
+        let sum = properties.get("total_cost").map(ToString::to_string).unwrap_or_default();
+        let [input, .., output, _] = record.tokens.counts();
+        record = record.key(format!("aider/{}/{input}/{output}/{sum}", at.millis()));
         record.quality = Quality::Derived;
         record.model = model.map(str::to_owned);
-        let counters = ["prompt_tokens", "completion_tokens", "total_tokens"];
-        let raw: BTreeMap<_, _> = counters.iter().filter_map(|name| Some((*name, said.get(*name)?.clone()))).collect();
-        record.raw = fields::raw(&raw);
+        record.raw = fields::raw_of(properties, &["prompt_tokens", "completion_tokens", "total_tokens"]);
         calls.add(fields::checked(at, record)?);
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! Antigravity: `~/.gemini/antigravity*/conversations/<id>.db`, a database for each conversation.
 //!
-//! From documentation: see the descriptor. Rows of `gen_metadata` and `steps` contain messages of protocol buffers, whose field
-//! numbers are those that the readers named there found. Both tables may state one call, under the same ids of its response
-//! and message. Input is without the cache; the whole output includes reasoning. A call that was tried again has the counts of each
-//! try. Google serves and meters all models. A model that is named by a number only has no name here.
+//! From documentation: see the descriptor. Rows of `gen_metadata` and `steps` contain messages of protocol buffers. The field
+//! numbers are those of the readers that the descriptor names. Both tables may state one call, under the same ids of its response
+//! and message. Input excludes the cache, and output includes reasoning. A call that was tried again has the counts of each
+//! try. Google serves and meters all models. The record of a model that has only a number has no model name.
 
 mod descriptor;
 mod proto;
@@ -37,17 +37,17 @@ const COUNTS: [(&str, u32); 5] =
 /// Numbers of the fields of a usage that identify a call: its response, and its message by two names.
 const IDS: [u32; 3] = [11, 12, 7];
 
-/// A table with messages, and where in them is what.
+/// A table with messages, and the numbers of the fields that are read.
 struct Table {
     name: &'static str,
     column: &'static str,
-    /// The message with the usage, if it is not the whole.
+    /// The field with the message that has the usage, if it is not the whole message.
     within: Option<u32>,
     usage: u32,
     retries: u32,
-    /// Where the times are, from the outside in; the first that is there counts.
+    /// Paths of the times, from the outer message to the inner one. The first path that exists counts.
     times: &'static [&'static [u32]],
-    /// Where the names of the model are.
+    /// Paths of the names of the model, in the same form.
     models: &'static [&'static [u32]],
 }
 
@@ -89,53 +89,56 @@ impl Source for Antigravity {
 
 impl DatabaseLog for Antigravity {
     fn database(&self, path: &Path, database: &Connection, _resume: Option<&Value>) -> Result<Document, Refusal> {
-        let name = above(path, 0).unwrap_or_default();
+        let name = above(path, 0).ok_or("unknown shape: a database whose name is no text")?;
         let conversation = name.strip_suffix(".db").unwrap_or(name);
-        let began = trajectory_time(database)?;
-        let mut document = Document { conversation: Some(conversation.to_owned()), began, ..Document::default() };
-        let mut is_known = false;
+        let mut document = Document { conversation: Some(conversation.to_owned()), ..Document::default() };
+        read_beginning(database, &mut document)?;
+        let began = document.began;
+        let mut has_table = false;
         for table in &TABLES {
             let have = fields::columns(database, table.name)?;
             if have.is_empty() {
                 continue;
             }
-            is_known = true;
+            has_table = true;
             fields::choose(&have, table.name, &["idx", table.column], &[])?;
             let sql = format!("SELECT idx, {0} FROM {1} WHERE {0} IS NOT NULL ORDER BY idx", table.column, table.name);
             query::rows(database, &sql, [], &mut |row| {
-                let place =
-                    row.get_ref(0)?.as_i64().ok().and_then(|place| u64::try_from(place).ok()).unwrap_or_default();
-                let read = match row.get_ref(1)?.as_bytes() {
-                    Ok(bytes) => table.read(bytes, (conversation, place), began),
-                    Err(_) => Err("unknown shape: a row that is no message".to_owned()),
+                let place = row.get_ref(0)?.as_i64().ok().and_then(|place| u64::try_from(place).ok());
+                let read = match (place, row.get_ref(1)?.as_bytes()) {
+                    (Some(place), Ok(bytes)) => table.read(bytes, (conversation, place), began),
+                    (None, _) => Err("unknown shape: a row whose `idx` is no whole number from 0".to_owned()),
+                    (_, Err(_)) => Err("unknown shape: a row that is no message".to_owned()),
                 };
                 match read {
-                    Ok(found) => document.calls.extend(found),
-                    Err(why) => document.skipped.push((place, why)),
+                    Ok(calls) => document.calls.extend(calls),
+                    Err(why) => document.skipped.push((place.unwrap_or(0), why)),
                 }
                 Ok(Next::Row)
             })?;
         }
-        if !is_known {
+        if !has_table {
             return Err("unknown shape: a database without a table of steps or generations".into());
         }
         Ok(document)
     }
 }
 
-/// When a conversation began.
-fn trajectory_time(database: &Connection) -> Result<Option<Timestamp>, Refusal> {
+/// Reads when a conversation began.
+fn read_beginning(database: &Connection, document: &mut Document) -> Result<(), Refusal> {
     const TABLE: &str = "trajectory_metadata_blob";
-    let mut began = None;
     if !fields::columns(database, TABLE)?.iter().any(|column| column == "data") {
-        return Ok(began);
+        return Ok(());
     }
-    query::rows(database, &format!("SELECT data FROM {TABLE} ORDER BY rowid"), [], &mut |row| {
-        let time = row.get_ref(0)?.as_bytes().ok().and_then(|bytes| time(&Message::read(bytes).ok()?.message(2)?));
-        began = began.or(time);
+    let sql = format!("SELECT data FROM {TABLE} WHERE data IS NOT NULL ORDER BY rowid");
+    query::rows(database, &sql, [], &mut |row| {
+        let bytes = row.get_ref(0)?.as_bytes().map_err(|_| "unknown shape: metadata that are no message".to_owned());
+        match bytes.and_then(|bytes| Message::read(bytes)?.message(2)) {
+            Ok(message) => document.began = document.began.or(message.as_ref().and_then(time)),
+            Err(why) => document.skipped.push((0, why)),
+        }
         Ok(Next::Row)
-    })?;
-    Ok(began)
+    })
 }
 
 /// A time in seconds and nanoseconds.
@@ -155,19 +158,32 @@ impl Table {
         let whole = Message::read(bytes)?;
         let message = match self.within {
             None => whole,
-            Some(field) => whole.message(field).ok_or("unknown shape: a generation without a model")?,
+            Some(field) => whole.message(field)?.ok_or("unknown shape: a generation without a model")?,
         };
-        let at = self.times.iter().find_map(|path| time(&message.at(path)?)).or(began);
-        let model = self.models.iter().find_map(|path| {
-            let (last, outer) = path.split_last()?;
-            message.at(outer)?.text(*last)
-        });
-        let tries = message.messages(self.retries).filter_map(|retry| retry.message(2));
-        let mut found = Vec::new();
-        for (number, usage) in message.message(self.usage).into_iter().chain(tries).enumerate() {
-            found.extend(call(&usage, model.as_deref(), at, (conversation, self.name, place, number))?);
+        let mut at = None;
+        for path in self.times {
+            if at.is_none() {
+                at = message.at(path)?.as_ref().and_then(time);
+            }
         }
-        Ok(found)
+        let at = at.or(began);
+        let mut model = None;
+        for path in self.models {
+            if model.is_none()
+                && let Some((last, outer)) = path.split_last()
+            {
+                model = message.at(outer)?.and_then(|outer| outer.text(*last));
+            }
+        }
+        let mut usages: Vec<Message<'_>> = message.message(self.usage)?.into_iter().collect();
+        for retry in message.messages(self.retries) {
+            usages.extend(retry?.message(2)?);
+        }
+        let mut calls = Vec::new();
+        for (number, usage) in usages.iter().enumerate() {
+            calls.extend(call(usage, model.as_deref(), at, (conversation, self.name, place, number))?);
+        }
+        Ok(calls)
     }
 }
 
@@ -195,7 +211,7 @@ fn call(
     record.keys = IDS.iter().filter_map(|id| Some(format!("antigravity/{}", usage.text(*id)?))).collect();
     record.keys.dedup();
     if record.keys.is_empty() {
-        // Without an id the same call in the other table could not be told from another one.
+        // Without an id, the same call in the other table cannot be distinguished from another call.
         if table == "steps" {
             return Err("unknown shape: a call of a step without an id".to_owned());
         }

@@ -14,7 +14,7 @@ enum FieldValue<'m> {
 pub(super) struct Message<'m>(Vec<(u32, FieldValue<'m>)>);
 
 impl<'m> Message<'m> {
-    /// Reads the fields of a message. An error says why the bytes are none.
+    /// Reads the fields of a message. An error states why the bytes are no message.
     pub fn read(mut bytes: &'m [u8]) -> Result<Self, String> {
         let mut fields = Vec::new();
         while !bytes.is_empty() {
@@ -43,19 +43,24 @@ impl<'m> Message<'m> {
         })
     }
 
-    /// The messages in a field.
-    pub fn messages(&self, field: u32) -> impl Iterator<Item = Message<'m>> {
-        self.bytes(field).filter_map(|bytes| Message::read(bytes).ok())
+    /// The messages in a field. An error states why the bytes of a field are no message.
+    pub fn messages(&self, field: u32) -> impl Iterator<Item = Result<Self, String>> {
+        self.bytes(field).map(Self::read)
     }
 
     /// The first message in a field.
-    pub fn message(&self, field: u32) -> Option<Message<'m>> {
-        self.messages(field).next()
+    pub fn message(&self, field: u32) -> Result<Option<Message<'m>>, String> {
+        self.messages(field).next().transpose()
     }
 
     /// The message at the end of a path of fields.
-    pub fn at(&self, path: &[u32]) -> Option<Message<'m>> {
-        path.iter().try_fold(self.clone(), |message, field| message.message(*field))
+    pub fn at(&self, path: &[u32]) -> Result<Option<Message<'m>>, String> {
+        let mut message = self.clone();
+        for field in path {
+            let Some(inner) = message.message(*field)? else { return Ok(None) };
+            message = inner;
+        }
+        Ok(Some(message))
     }
 
     /// The last text in a field, unless it is blank.
@@ -109,7 +114,9 @@ mod tests {
         let bytes = [0x10, 0xac, 0x02, 0x3a, 2, b'i', b'd', 0x22, 2, 0x08, 5, 0x2d, 0, 0, 0, 0];
         let message = Message::read(&bytes).unwrap();
         assert_eq!((message.number(2), message.text(7).as_deref()), (Some(300), Some("id")));
-        assert_eq!(message.at(&[4]).and_then(|inner| inner.number(1)), Some(5));
+        assert_eq!(message.at(&[4]).unwrap().and_then(|inner| inner.number(1)), Some(5));
+        assert!(message.at(&[3]).unwrap().is_none());
+        assert!(message.at(&[7]).is_err(), "a text is no message");
         assert_eq!((message.number(9), message.text(2)), (None, None));
         for end in [2, 4, 6, 8] {
             assert!(Message::read(&bytes[..end]).is_err(), "{end}");

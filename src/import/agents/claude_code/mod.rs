@@ -18,10 +18,12 @@
 //! A line of type `assistant` without a message, id or usage has an unknown form. So has usage in a line of an unknown
 //! type, except a user's. Such a line is skipped with a reason and never counted as 0.
 
+mod counted_reply;
 mod cowork;
 mod descriptor;
 mod identity;
 mod line;
+mod origin;
 mod transcript;
 
 use std::io::{BufRead, BufReader, Read};
@@ -34,7 +36,8 @@ use crate::import::engine::resume;
 use crate::import::engine::source::{LineLog, LineParser, LogFormat, Source};
 use crate::model::time::{Timestamp, Zone};
 use crate::readers::normalise::UsageFormat;
-use transcript::{CallOrigin, TranscriptParser};
+use origin::CallOrigin;
+use transcript::TranscriptParser;
 
 pub(in crate::import) use descriptor::DESCRIPTOR;
 

@@ -266,8 +266,8 @@ fn a_real_client_s_logs_agree_with_the_server() {
         for line in fs::read(&log).unwrap().split(|byte| *byte == b'\n') {
             parser.line(line).unwrap();
         }
-        for calls in parser.take() {
-            sums.insert(calls.record.keys[0].clone(), calls.record.tokens.counts());
+        for call in parser.take() {
+            sums.insert(call.record.keys[0].clone(), call.record.tokens.counts());
         }
     }
     let truth = fs::read_to_string(fixtures.join("truth.jsonl")).unwrap();

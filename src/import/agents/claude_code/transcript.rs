@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
-use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::AGENT;
+use super::counted_reply::CountedReply;
 use super::identity::{AnswerSpan, OpenAnswer};
 use super::line::{TranscriptLine, TranscriptMessage};
+use super::origin::CallOrigin;
 use crate::import::engine::attribution::{self, ANTHROPIC};
 use crate::import::engine::jsonl;
 use crate::import::engine::parsed_call::ParsedCall;
@@ -19,62 +20,14 @@ use crate::import::engine::resume;
 use crate::import::engine::source::LineParser;
 use crate::import::health::missing_usage::{Ending, WITHOUT_COUNTS};
 use crate::model::event::{Raw, TokenRecord};
-use crate::model::serde_skip::is_zero;
 use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
-use crate::readers::normalise::{self, NestedUsage, Normalised, UsageFormat};
+use crate::readers::normalise::{self, NestedUsage};
 
 /// Occurs near the start of every answer, and elsewhere only in copies of answers. Within a string its quotes would be
 /// escaped.
 static ANSWER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"assistant\""));
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
-
-/// The session of a log and when it began.
-#[derive(Default, Serialize, Deserialize)]
-pub(super) struct CallOrigin {
-    /// The first time in the file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub began: Option<Timestamp>,
-    /// The first session id in the file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    conversation: Option<String>,
-    /// Start of the main session, if a subagent wrote the file.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parent: Option<Timestamp>,
-    /// The last answer, if later lines may continue it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    open: Option<OpenAnswer>,
-    /// Number of answers that were reported because all their counts are 0.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    zeros: u64,
-}
-
-impl CallOrigin {
-    /// Creates the origin of a log whose session started at `parent`.
-    pub fn below(parent: Option<Timestamp>) -> Self {
-        Self { parent, ..Self::default() }
-    }
-
-    fn is_known(&self) -> bool {
-        self.began.is_some() && self.conversation.is_some()
-    }
-
-    /// Takes missing values from any line.
-    pub fn learn(&mut self, line: &[u8]) {
-        if let Ok(line) = TranscriptLine::parse(line) {
-            self.learn_from(&line);
-        }
-    }
-
-    fn learn_from(&mut self, line: &TranscriptLine<'_>) {
-        if self.began.is_none() {
-            self.began = line.timestamp.as_deref().and_then(|time| time.parse().ok());
-        }
-        if self.conversation.is_none() {
-            self.conversation = line.session.as_deref().and_then(jsonl::name).map(str::to_owned);
-        }
-    }
-}
 
 /// A call, with the data needed to compare further lines of the same call.
 struct LoggedCall {
@@ -432,28 +385,6 @@ impl TranscriptParser {
             earlier: None,
             nested: advised_by(std::mem::take(&mut counts.nested), line),
         }
-    }
-}
-
-/// Parsed usage object.
-struct CountedReply {
-    counts: Normalised,
-    total: u64,
-}
-
-impl CountedReply {
-    fn new(usage: &str) -> Result<Self, String> {
-        let unknown = |error: crate::Error| format!("unknown shape: {error}");
-        let counts = normalise::usage(UsageFormat::ClaudeCode, usage).map_err(unknown)?;
-        counts.tokens.validate().map_err(unknown)?;
-        let total = counts.tokens.total().map_err(unknown)?;
-        Ok(Self { counts, total })
-    }
-
-    /// Returns the input tokens, cached ones included.
-    fn prompt(&self) -> u64 {
-        let [input, read, five, hour, written, ..] = self.counts.tokens.counts();
-        [input, read, five, hour, written].into_iter().fold(0, u64::saturating_add)
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) fn read(family: &Family, path: &Path, text: &[u8]) -> Result<Document
 
 fn logged(family: &Family, message: &Value) -> Result<Option<Logged>, String> {
     let Some(metrics) = message.get("metrics").filter(|metrics| metrics.is_object()) else { return Ok(None) };
-    let field = |name: &'static str| Ok::<_, String>((name, fields::count(metrics, name)?));
+    let field = |name| fields::field(metrics, name);
     let [input, output, read, written] = COUNTS;
     let mut logged = Logged::new(family.name, family.normaliser, field(input)?, field(output)?);
     logged.cache_read = field(read)?;

@@ -1,9 +1,9 @@
 //! Codebuff, formerly Manicode: `~/.config/manicode/projects/<project>/chats/<chat>/chat-messages.json`.
 //!
 //! From documentation: see the descriptor. An answer (`variant` `ai` or `agent`) may have its counts in `metadata.usage` or in
-//! `metadata.codebuff.usage`, else in the last answer of the history of its run. Most answers state credits alone, which
-//! are no tokens and no US dollars: they are counted as skipped. Counts named after a prompt include the cache;
-//! counts named after an input have it beside. Codebuff serves all models.
+//! `metadata.codebuff.usage`, or else in the last answer of its run's history. Most answers state only credits, which cannot be
+//! converted to tokens or US dollars. They are reported as skipped. `promptTokens` and `prompt_tokens` include the cache;
+//! `inputTokens` and `input_tokens` exclude it. Codebuff serves all models.
 
 mod descriptor;
 
@@ -19,7 +19,7 @@ use crate::import::engine::path_names::above;
 use crate::import::engine::query::Refusal;
 use crate::import::engine::source::{DocumentLog, LogFormat, Source};
 use crate::model::time::{Timestamp, Zone};
-use crate::readers::normalise::logged::{Field, Logged};
+use crate::readers::normalise::logged::Logged;
 
 pub(in crate::import) use descriptor::DESCRIPTOR;
 
@@ -51,7 +51,9 @@ impl DocumentLog for Codebuff {
     fn document(&self, path: &Path, text: &[u8], _zone: Zone, _resume: Option<&Value>) -> Result<Document, Refusal> {
         let messages = fields::parse(text)?;
         let messages = messages.as_array().ok_or("unknown shape: a chat that is no list of messages")?;
-        let (chat, project) = (above(path, 1).unwrap_or_default(), above(path, 3).unwrap_or_default());
+        let (Some(chat), Some(project)) = (above(path, 1), above(path, 3)) else {
+            return Err("unknown shape: a chat that is not below the directory of a project".into());
+        };
         let began = chat_time(chat);
         let mut document = Document { conversation: Some(chat.to_owned()), began, ..Document::default() };
         let mut tally = SkipTally::default();
@@ -132,7 +134,7 @@ fn directory(metadata: &Value) -> Option<&str> {
 }
 
 fn counts(usage: &Value) -> Result<Logged, String> {
-    let field = |name: &'static str| Ok::<Field, String>((name, fields::count(usage, name)?));
+    let field = |name| fields::field(usage, name);
     let stated = PAIRS.iter().find(|(input, output, _)| usage.get(input).is_some() || usage.get(output).is_some());
     let (input, output, inside) = *stated.ok_or("unknown shape: usage without input and output")?;
     let mut logged = Logged::new(AGENT, "codebuff/1", field(input)?, field(output)?);

@@ -314,9 +314,9 @@ fn a_real_client_s_rollouts_agree_with_the_server() {
         for line in fs::read(&path).unwrap().split(|byte| *byte == b'\n') {
             parser.line(line).unwrap();
         }
-        for calls in parser.take() {
-            assert_eq!((&*calls.record.provider, calls.record.keys.len()), ("mock", 2));
-            sums.insert(calls.record.keys[0].clone(), calls.record.tokens.counts());
+        for call in parser.take() {
+            assert_eq!((&*call.record.provider, call.record.keys.len()), ("mock", 2));
+            sums.insert(call.record.keys[0].clone(), call.record.tokens.counts());
         }
     }
     let truth = fs::read_to_string(fixtures.join("truth.jsonl")).unwrap();

@@ -112,9 +112,9 @@ impl EventsReading<'_> {
                 }
             }
             "session.shutdown" => {
-                let last_metrics = self.summary(&event, data, at, number);
+                let result = self.summary(&event, data, at, number);
                 self.run = CopilotRun::default();
-                return last_metrics;
+                return result;
             }
             _ => {}
         }
@@ -124,12 +124,12 @@ impl EventsReading<'_> {
     /// Adds the sums at the end of a run, unless other files contain its calls.
     fn summary(&mut self, event: &Value, data: &Value, at: Option<Timestamp>, number: u64) -> Result<(), String> {
         let has_reported = self.has_reported();
-        let Some(last_metrics) = data.get("modelMetrics").and_then(Value::as_object) else {
+        let Some(model_metrics) = data.get("modelMetrics").and_then(Value::as_object) else {
             let why = "a run whose summary tells no token counts: an older version".to_owned();
             return if has_reported { Ok(()) } else { Err(why) };
         };
         let (mut metrics, mut wrong) = (SessionMetrics::default(), None);
-        for (model, metric) in last_metrics {
+        for (model, metric) in model_metrics {
             wrong = metrics.add(model, metric).err().or(wrong);
         }
         // A run without answers has no output.
@@ -140,8 +140,8 @@ impl EventsReading<'_> {
         }
         let at = at.ok_or("unknown shape: a summary without a time")?;
         let key = fields::text(event, "id").map_or_else(|| at.to_string(), str::to_owned);
-        let known = self.document.calls.len();
-        for (model, metric) in last_metrics {
+        let calls_before = self.document.calls.len();
+        for (model, metric) in model_metrics {
             match self.sums(model, metric, metrics.since(before.as_ref(), model), (at, &key)) {
                 Ok(call) => self.document.calls.extend(call.map(|mut call| {
                     if before.is_some() {
@@ -152,7 +152,7 @@ impl EventsReading<'_> {
                 Err(why) => wrong = Some(why),
             }
         }
-        if wrong.is_none() && self.run.answers > 0 && self.document.calls.len() == known {
+        if wrong.is_none() && self.run.answers > 0 && self.document.calls.len() == calls_before {
             wrong = Some("unknown usage: answers of a run whose summary counts no tokens".to_owned());
         }
         if self.run.compacted {
@@ -170,8 +170,8 @@ impl EventsReading<'_> {
         (at, key): (Timestamp, &str),
     ) -> Result<Option<ParsedCall>, String> {
         let mut fields = [("", None); 5];
-        for (field, last_metrics) in fields.iter_mut().zip(COUNTS.into_iter().zip(counts)) {
-            *field = (last_metrics.0, last_metrics.1.and_then(|count| i64::try_from(count).ok()));
+        for (field, (name, count)) in fields.iter_mut().zip(COUNTS.into_iter().zip(counts)) {
+            *field = (name, count.and_then(|count| i64::try_from(count).ok()));
         }
         let logged = logged(fields);
         if logged.is_nothing() {
@@ -180,13 +180,13 @@ impl EventsReading<'_> {
         let mut record = fields::record(PROVIDER, AGENT, logged)?;
         record = record.conversation(self.session.as_str()).key(format!("copilot-cli/{}/{key}/{model}", self.session));
         record.model = jsonl::name(model).map(str::to_owned);
-        let known = record.ids().collect();
-        call_provider::serve(&mut record, self.log.server(model), known);
+        let ids = record.ids().collect();
+        call_provider::serve(&mut record, self.log.server(model), ids);
         record.project.clone_from(&self.project);
         record.quality = Quality::Derived;
-        let last_metrics = COUNTS.iter().filter_map(|name| Some((*name, metric.get("usage")?.get(*name)?.clone())));
+        let counts = COUNTS.iter().filter_map(|name| Some((*name, metric.get("usage")?.get(*name)?.clone())));
         let requests = metric.pointer("/requests/count").map(|count| ("requests", count.clone()));
-        record.raw = fields::raw(&last_metrics.chain(requests).collect());
+        record.raw = fields::raw(&counts.chain(requests).collect());
         fields::checked(at, record).map(Some)
     }
 

@@ -84,14 +84,14 @@ fn the_store_has_a_row_for_each_call() {
         home.store(&format!("{ROW}, {row2}, (3, 's2', 0, 'explore', 'm', 7, 1, NULL, NULL, NULL, NULL, NULL, 'soon')"));
     let document = CopilotCli.database(Path::new(STORE), &database, None).unwrap();
     assert_eq!(document.calls.len(), 1);
-    let calls = &document.calls[0];
+    let call = &document.calls[0];
     assert_eq!(
-        (calls.record.tokens.counts(), calls.at.to_string().as_str()),
+        (call.record.tokens.counts(), call.at.to_string().as_str()),
         ([30, 60, 0, 0, 10, 30, 20], "2026-08-06T09:00:30.000Z")
     );
-    assert_eq!((&*calls.record.provider, calls.record.project.as_deref()), ("github-copilot", Some("/w")));
+    assert_eq!((&*call.record.provider, call.record.project.as_deref()), ("github-copilot", Some("/w")));
     assert_eq!(
-        (calls.record.duration_ms, calls.record.cost, calls.record.quality),
+        (call.record.duration_ms, call.record.cost, call.record.quality),
         (Some(1_500), None, Quality::Reported)
     );
     assert_eq!(

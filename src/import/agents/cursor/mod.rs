@@ -213,12 +213,12 @@ impl CursorReading {
             self.timeless += 1;
             return Ok(());
         };
-        let mut calls = made(conversation, message, bubble, at, logged)?;
+        let mut call = made(conversation, message, bubble, at, logged)?;
         if own.is_none() {
-            calls.record.quality = Quality::Derived;
-            calls.record.residual = Some("the time is when the conversation began".to_owned());
+            call.record.quality = Quality::Derived;
+            call.record.residual = Some("the time is when the conversation began".to_owned());
         }
-        self.document.calls.push(calls);
+        self.document.calls.push(call);
         Ok(())
     }
 
@@ -265,9 +265,7 @@ fn made(
     let mut record = fields::record(AGENT, AGENT, logged)?;
     record = record.conversation(conversation).key(format!("cursor/{conversation}/{message}"));
     record.model = fields::text(&bubble.model_info, "modelName").filter(|name| *name != "default").map(str::to_owned);
-    let counts = ["inputTokens", "outputTokens"];
-    record.raw =
-        fields::raw(&counts.iter().filter_map(|name| Some((*name, bubble.token_count.get(*name)?.clone()))).collect());
+    record.raw = fields::raw_of(&bubble.token_count, &["inputTokens", "outputTokens"]);
     fields::checked(at, record)
 }
 

@@ -88,14 +88,14 @@ impl DocumentLog for Droid {
         if let Some(whose) = fields::text(&settings, "providerLock") {
             record = record.label("model_provider", whose);
         }
-        record.raw = fields::raw(&COUNTS.iter().filter_map(|name| Some((*name, usage.get(*name)?.clone()))).collect());
+        record.raw = fields::raw_of(usage, &COUNTS);
         document.calls.push(fields::checked(at, record)?);
         Ok(document)
     }
 }
 
 fn logged(usage: &Value) -> Result<Logged, String> {
-    let field = |name: &'static str| Ok::<_, String>((name, fields::count(usage, name)?));
+    let field = |name| fields::field(usage, name);
     let [input, output, read, written, thought] = COUNTS;
     let mut logged = Logged::new(AGENT, "droid/1", field(input)?, field(output)?);
     logged.cache_read = field(read)?;

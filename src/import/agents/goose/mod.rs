@@ -286,7 +286,7 @@ fn counted(
     if program.is_some_and(|name| PROGRAMS.contains(&name)) {
         return Ok(CountSource::Uncounted("calls made through another agent's program, whose own logs tell of them"));
     }
-    let field = |name: &'static str| Ok::<_, String>((name, fields::count(row, name)?));
+    let field = |name| fields::field(row, name);
     let mut logged = Logged::new(AGENT, "goose/1", field(names[0])?, field(names[1])?);
     logged.cache_read = field(names[2])?;
     logged.cache_write = field(names[3])?;

@@ -86,9 +86,9 @@ fn a_log_says_the_sums_first() {
         "\n"
     );
     let document = log(Path::new("/s/20250430_080000.jsonl"), text.as_bytes()).unwrap();
-    let calls = &document.calls[0];
-    assert_eq!((calls.record.tokens.counts(), calls.at.millis()), ([80, 0, 0, 0, 0, 10, 0], 1_746_000_000_000));
-    assert_eq!((&*calls.record.provider, calls.record.keys[0].as_str()), ("goose", "goose/20250430_080000"));
+    let call = &document.calls[0];
+    assert_eq!((call.record.tokens.counts(), call.at.millis()), ([80, 0, 0, 0, 0, 10, 0], 1_746_000_000_000));
+    assert_eq!((&*call.record.provider, call.record.keys[0].as_str()), ("goose", "goose/20250430_080000"));
     assert!(
         log(Path::new("a.jsonl"), br#"{"role":"user","created":1}"#).unwrap_err().contains("without a description")
     );

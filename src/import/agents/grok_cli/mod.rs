@@ -3,11 +3,11 @@
 //! From documentation: see the descriptor. A line with `params.update.sessionUpdate` `turn_completed` has the sums of a turn for
 //! each model (`usage.modelUsage`), or one for the model of the session (`current_model_id` in `summary.json`). A turn is several
 //! calls, so a record is `derived`. `inputTokens` includes what was read from and written to the cache, `outputTokens` includes
-//! reasoning. `costUsdTicks` are what xAI charged, in units of 10^-10 US dollars.
+//! reasoning. `costUsdTicks` is the amount that xAI charged, in units of 10^-10 US dollars.
 
 mod descriptor;
 
-use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ use crate::import::engine::source::{LineLog, LineParser, LogFormat, Source};
 use crate::model::event::Quality;
 use crate::model::time::{Timestamp, Zone};
 use crate::model::tokens::Usd;
-use crate::readers::normalise::logged::{Field, Logged};
+use crate::readers::normalise::logged::Logged;
 
 pub(in crate::import) use descriptor::DESCRIPTOR;
 
@@ -49,7 +49,7 @@ impl Source for GrokCli {
 
 impl LineLog for GrokCli {
     fn parser(&self, path: &Path, resume: Option<&Value>, _zone: Zone) -> Result<Box<dyn LineParser>, Refusal> {
-        Ok(Box::new(JsonLines::new(resume, GrokSession::beside(path))?))
+        Ok(Box::new(JsonLines::new(resume, GrokSession::beside(path)?)?))
     }
 }
 
@@ -63,18 +63,24 @@ struct GrokSession {
 }
 
 impl GrokSession {
-    /// What the directory of a log and the summary in it state.
-    fn beside(path: &Path) -> Self {
-        let summary = regular::read(&path.with_file_name("summary.json"), LONGEST_SUMMARY).ok();
-        let summary = summary.and_then(|text| fields::parse(&text).ok()).unwrap_or(Value::Null);
+    /// Reads the session from the directory of a log and the summary in it, if there is one.
+    ///
+    /// A summary that cannot be read is an error, because its session would have no model. A later import tries again.
+    fn beside(path: &Path) -> Result<Self, Refusal> {
+        let unreadable = |why: String| Refusal::Unreadable(format!("`summary.json` beside it: {why}"));
+        let summary = match regular::read(&path.with_file_name("summary.json"), LONGEST_SUMMARY) {
+            Ok(text) => fields::parse(&text).map_err(unreadable)?,
+            Err(error) if error.kind() == ErrorKind::NotFound => Value::Null,
+            Err(error) => return Err(unreadable(error.to_string())),
+        };
         let info = summary.get("info").unwrap_or(&Value::Null);
         let named = |value: &Value, name: &str| fields::text(value, name).map(str::to_owned);
-        Self {
+        Ok(Self {
             id: named(info, "id").or_else(|| above(path, 1).map(str::to_owned)),
             directory: named(info, "cwd").or_else(|| named(&summary, "git_root_dir")),
             model: named(&summary, "current_model_id"),
             began: None,
-        }
+        })
     }
 
     fn call(
@@ -84,14 +90,14 @@ impl GrokSession {
         turn: &str,
         at: Timestamp,
     ) -> Result<Option<ParsedCall>, String> {
-        let field = |name: &'static str| Ok::<Field, String>((name, fields::count(usage, name)?));
+        let field = |name| fields::field(usage, name);
         let [input, output, read, written, reasoning] = COUNTS;
         let mut logged = Logged::new(AGENT, "grok-cli/1", field(input)?, field(output)?);
         (logged.cache_read, logged.cache_write, logged.reasoning) = (field(read)?, field(written)?, field(reasoning)?);
         if logged.is_nothing() {
             return Ok(None);
         }
-        let session = self.id.as_deref().unwrap_or_default();
+        let session = self.id.as_deref().ok_or("unknown shape: a turn without a session")?;
         let mut record = fields::record(PROVIDER, AGENT, logged)?;
         record = record.key(format!("grok-cli/{session}/{turn}/{}", model.unwrap_or_default()));
         record.quality = Quality::Derived;
@@ -99,9 +105,7 @@ impl GrokSession {
         record.conversation.clone_from(&self.id);
         record.project.clone_from(&self.directory);
         record.cost = fields::unsigned(usage, "costUsdTicks")?.filter(|ticks| *ticks > 0).and_then(dollars);
-        let names = COUNTS.iter().chain(&["costUsdTicks"]);
-        record.raw =
-            fields::raw(&names.filter_map(|name| Some((*name, usage.get(*name)?.clone()))).collect::<BTreeMap<_, _>>());
+        record.raw = fields::raw_of(usage, &[input, output, read, written, reasoning, "costUsdTicks"]);
         fields::checked(at, record).map(Some)
     }
 }
@@ -136,19 +140,19 @@ impl JsonLineState for GrokSession {
         let millis = at.millis().to_string();
         let turn = fields::text(meta, "eventId").unwrap_or(&millis);
         let models = usage.get("modelUsage").and_then(Value::as_object).filter(|models| !models.is_empty());
-        let mut found = Vec::new();
+        let mut turn_calls = Vec::new();
         match models {
             Some(models) => {
                 for (model, usage) in models {
-                    found.extend(self.call(usage, Some(model), turn, at)?);
+                    turn_calls.extend(self.call(usage, Some(model), turn, at)?);
                 }
             }
-            None => found.extend(self.call(usage, self.model.as_deref(), turn, at)?),
+            None => turn_calls.extend(self.call(usage, self.model.as_deref(), turn, at)?),
         }
-        if found.is_empty() {
+        if turn_calls.is_empty() {
             return Err("unknown usage: all counts of a turn are 0".to_owned());
         }
-        for call in found {
+        for call in turn_calls {
             calls.add(call);
         }
         Ok(())

@@ -120,7 +120,7 @@ fn by_model(
     Ok(summed)
 }
 
-/// Whether a session ended that asked its model something.
+/// Returns whether a session has ended after it sent a message to its model.
 fn was_cut_off(session: &Value) -> bool {
     let is_over = session.get("ended_at").is_some_and(|end| !end.is_null());
     is_over && fields::count(session, "message_count").is_ok_and(|messages| messages > Some(0))
@@ -135,7 +135,7 @@ fn take(document: &mut Document, place: u64, read: Result<Option<ParsedCall>, St
 
 /// Returns the record of a row with sums. `None` if nothing was used.
 fn sums(row: &Value, id: &str, session: &Value, key: &[&str; 4]) -> Result<Option<ParsedCall>, String> {
-    let field = |name: &'static str| Ok::<_, String>((name, fields::count(row, name)?));
+    let field = |name| fields::field(row, name);
     let [input, output, read, written, reasoning] = COUNTS;
     let mut logged = Logged::new(AGENT, "hermes/1", field(input)?, field(output)?);
     (logged.cache_read, logged.cache_write) = (field(read)?, field(written)?);
@@ -162,8 +162,6 @@ fn sums(row: &Value, id: &str, session: &Value, key: &[&str; 4]) -> Result<Optio
     if !task.is_empty() {
         record = record.label("purpose", *task);
     }
-    record.raw = fields::raw(
-        &COUNTS.iter().filter_map(|name| Some((*name, row.get(*name)?.clone()))).collect::<BTreeMap<_, _>>(),
-    );
+    record.raw = fields::raw_of(row, &COUNTS);
     fields::checked(at, record).map(Some)
 }

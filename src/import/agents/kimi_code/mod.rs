@@ -9,7 +9,6 @@
 
 mod descriptor;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use memchr::memmem::find;
@@ -118,7 +117,7 @@ impl WireLog {
         let usage = line.get("usage").filter(|usage| usage.is_object());
         let usage = usage.ok_or("unknown shape: a usage.record without usage")?;
         let at = time.ok_or("unknown shape: a usage.record without a time")?;
-        let field = |name: &'static str| Ok::<_, String>((name, fields::count(usage, name)?));
+        let field = |name| fields::field(usage, name);
         let [input, output, read, written] = COUNTS;
         let mut logged = Logged::new(AGENT, "kimi-code/1", field(input)?, field(output)?);
         (logged.cache_read, logged.cache_write) = (field(read)?, field(written)?);
@@ -143,8 +142,7 @@ impl WireLog {
                 record = record.label(name, value.as_str());
             }
         }
-        let raw: BTreeMap<_, _> = COUNTS.iter().filter_map(|name| Some((*name, usage.get(*name)?.clone()))).collect();
-        record.raw = fields::raw(&raw);
+        record.raw = fields::raw_of(usage, &COUNTS);
         calls.add(fields::checked(at, record)?);
         Ok(())
     }

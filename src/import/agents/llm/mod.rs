@@ -16,12 +16,11 @@ use serde_json::{Value, json};
 use crate::import::engine::document::Document;
 use crate::import::engine::fields;
 use crate::import::engine::parsed_call::ParsedCall;
-use crate::import::engine::provider_names::{UNKNOWN, provider_id};
+use crate::import::engine::provider_names::{UNKNOWN, before_model};
 use crate::import::engine::query::{self, Next, Refusal};
 use crate::import::engine::resume;
 use crate::import::engine::source::{DatabaseLog, LogFormat, Source};
-use crate::model::provider::ProviderId;
-use crate::readers::normalise::logged::{Field, Logged};
+use crate::readers::normalise::logged::Logged;
 
 pub(in crate::import) use descriptor::DESCRIPTOR;
 
@@ -115,9 +114,7 @@ fn call(row: &Value, conversation: &str) -> Result<Option<ParsedCall>, String> {
     let id = fields::text(row, "id").ok_or("unknown shape: a call without an id")?;
     let at = fields::time(row.get("datetime_utc")).ok_or("unknown shape: a call without a time")?;
     let model = fields::text(row, "resolved_model").or_else(|| fields::text(row, "model"));
-    let named = fields::text(row, "model").and_then(|model| model.split_once('/'));
-    let provider = named.and_then(|(maker, _)| provider_id(maker, model));
-    let provider = provider.filter(|id| ProviderId::new(id).is_ok_and(|id| id.known().is_some()));
+    let provider = before_model(fields::text(row, "model"), model);
     let mut record = fields::record(provider.as_deref().unwrap_or(UNKNOWN), AGENT, logged)?.key(format!("llm/{id}"));
     record.model = model.map(str::to_owned);
     record.conversation = fields::text(row, conversation).map(str::to_owned);
@@ -132,7 +129,7 @@ fn call(row: &Value, conversation: &str) -> Result<Option<ParsedCall>, String> {
 }
 
 fn counts(row: &Value, details: &Value) -> Result<Logged, String> {
-    let of = |object: &Value, name: &'static str| Ok::<Field, String>((name, fields::count(object, name)?));
+    let of = fields::field;
     let mut logged = Logged::new(AGENT, "llm/1", of(row, "input_tokens")?, of(row, "output_tokens")?);
     let part = |name: &str| details.get(name).unwrap_or(&Value::Null);
     logged.cache_read = of(part("prompt_tokens_details"), "cached_tokens")?;

@@ -10,7 +10,6 @@
 
 mod descriptor;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use memchr::memmem::find;
@@ -156,7 +155,7 @@ impl SessionAbout {
 
     fn sums(&self, session: &Value) -> Result<Option<ParsedCall>, String> {
         let usage = session.get("tokenUsage").unwrap_or(&Value::Null);
-        let field = |name: &'static str| Ok::<_, String>((name, fields::count(usage, name)?));
+        let field = |name| fields::field(usage, name);
         let [input, cached, output] = COUNTS;
         let mut logged = Logged::new(AGENT, "mistral-vibe/1", field(input)?, field(output)?);
         logged.cache_read = field(cached)?;
@@ -175,8 +174,7 @@ impl SessionAbout {
         record.quality = Quality::Derived;
         record.model.clone_from(&self.model);
         record.project = self.directory.as_ref().map(|directory| directory.to_string_lossy().into_owned());
-        let raw: BTreeMap<_, _> = COUNTS.iter().filter_map(|name| Some((*name, usage.get(*name)?.clone()))).collect();
-        record.raw = fields::raw(&raw);
+        record.raw = fields::raw_of(usage, &COUNTS);
         let call = fields::checked(at, record)?;
         let updated = fields::time(session.get("updatedAt")).unwrap_or(at);
         Ok(Some(call.counted(updated)))

@@ -4,7 +4,7 @@ use rusqlite::Row;
 
 /// The number in a column, if it holds one.
 pub(super) fn whole(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<i64>> {
-    Ok(row.get_ref(column)?.as_i64_or_null().unwrap_or_default())
+    Ok(row.get_ref(column)?.as_i64_or_null().ok().flatten())
 }
 
 /// The text in a column, if it holds one.

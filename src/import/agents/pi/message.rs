@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::import::engine::fields;
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::provider_names;
-use crate::readers::normalise::logged::{Field, Logged};
+use crate::readers::normalise::logged::Logged;
 
 /// The differences between agents that write such entries.
 pub(in crate::import) struct MessageDialect {
@@ -75,7 +75,7 @@ pub(in crate::import) fn call(
 
 /// The counts of a usage object.
 pub(in crate::import) fn counts(dialect: &MessageDialect, usage: &Value) -> Result<Logged, String> {
-    let field = |name: &'static str| Ok::<Field, String>((name, fields::count(usage, name)?));
+    let field = |name| fields::field(usage, name);
     let mut logged = Logged::new(dialect.agent, dialect.normaliser, field("input")?, field("output")?);
     logged.cache_read = field("cacheRead")?;
     logged.cache_write = field("cacheWrite")?;

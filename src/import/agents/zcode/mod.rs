@@ -1,8 +1,8 @@
 //! `ZCode`: `~/.zcode/cli/db/db.sqlite`.
 //!
 //! From documentation: see the descriptor. A row of `model_usage` is a call. `input_tokens` includes what was read from and
-//! written to the cache. Reasoning is part of the output, unless `computed_total_tokens` shows that it is beside it. Where no
-//! column names the provider, a GLM model is served by Z.ai.
+//! written to the cache. Output includes reasoning, unless `computed_total_tokens` is the sum of input, output and reasoning. If
+//! no column names the provider, Z.ai serves GLM models.
 
 mod descriptor;
 
@@ -93,13 +93,14 @@ fn directories(database: &Connection) -> Result<(BTreeMap<String, String>, Docum
 }
 
 fn call(row: &Value, directories: &BTreeMap<String, String>) -> Result<Option<ParsedCall>, String> {
-    let field = |name: &'static str| Ok::<_, String>((name, fields::count(row, name)?));
+    let field = |name| fields::field(row, name);
     let [input, output, read, written, reasoning, total] = COUNTS;
     let mut logged = Logged::new(AGENT, "zcode/1", field(input)?, field(output)?);
     (logged.cache_read, logged.cache_write, logged.reasoning) = (field(read)?, field(written)?, field(reasoning)?);
-    let sum = [logged.input, logged.output, logged.reasoning].iter().filter_map(|(_, count)| *count).sum::<i64>();
-    let thought = logged.reasoning.1.unwrap_or(0);
-    logged.reasoning_inside = thought == 0 || fields::count(row, total)? != Some(sum);
+    let parts = [logged.input, logged.output, logged.reasoning].into_iter().filter_map(|(_, count)| count);
+    let sum = parts.fold(0, i64::saturating_add);
+    let has_reasoning = logged.reasoning.1.is_some_and(|count| count != 0);
+    logged.reasoning_inside = !has_reasoning || fields::count(row, total)? != Some(sum);
     if logged.is_nothing() {
         // A call that is under way has no end yet.
         let is_over = row.get("completed_at").is_some_and(|end| !end.is_null());
@@ -115,8 +116,6 @@ fn call(row: &Value, directories: &BTreeMap<String, String>) -> Result<Option<Pa
     record.model = model.map(str::to_owned);
     record.conversation = fields::text(row, "session_id").map(str::to_owned);
     record.project = record.conversation.as_ref().and_then(|session| directories.get(session)).cloned();
-    record.raw = fields::raw(
-        &COUNTS.iter().filter_map(|name| Some((*name, row.get(*name)?.clone()))).collect::<BTreeMap<_, _>>(),
-    );
+    record.raw = fields::raw_of(row, &COUNTS);
     fields::checked(at, record).map(Some)
 }

@@ -1,4 +1,4 @@
-//! What is known about the agent of Zed, from documentation: no log of its own was at hand.
+//! What is known about the agent of Zed, from documentation. No real log was available.
 //!
 //! Sources: the readers of codeburn (`providers/zed.ts`) and of tokscale (`sessions/zed.rs`), and the type `DbThread` of Zed.
 
@@ -7,7 +7,7 @@ use crate::import::engine::log_places::LogPlace;
 
 use super::Zed;
 
-/// the agent of Zed.
+/// The agent of Zed.
 pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     name: "zed",
     aliases: &[],

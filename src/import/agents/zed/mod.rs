@@ -1,13 +1,12 @@
-//! The agent of Zed: `threads/threads.db` in its directory of data.
+//! The agent of Zed: `threads/threads.db` in the data directory of Zed.
 //!
 //! From documentation: see the descriptor. A row of `threads` is a thread, whose `data` is JSON, compressed with zstd.
 //! `request_token_usage` has the counts of each request. A thread states one model and one time, that of its last
-//! change, so its records are `derived`; each stays at the time at which it was seen first. The cache is beside the input.
-//! A thread with nothing but a sum (`cumulative_token_usage`) is reported as skipped, because its requests may follow.
+//! change, so its records are `derived`. Each record keeps the time that its thread had at the first import. The input excludes
+//! the cache. A thread with only a sum (`cumulative_token_usage`) is reported as skipped, because its requests may follow.
 
 mod descriptor;
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
@@ -79,7 +78,10 @@ fn thread(row: &Row<'_>) -> Result<Vec<ParsedCall>, String> {
         _ => return Err("unknown shape: a thread whose data are neither JSON nor zstd".to_owned()),
     };
     let at = fields::time_text(&updated).ok_or("unknown shape: a thread without a time")?;
-    let requests = thread.get("request_token_usage").and_then(Value::as_object);
+    let requests = match thread.get("request_token_usage") {
+        None | Some(Value::Null) => None,
+        Some(requests) => Some(requests.as_object().ok_or("unknown shape: `request_token_usage` is no object")?),
+    };
     let mut found = Vec::new();
     for (request, usage) in requests.into_iter().flatten() {
         found.extend(call(&thread, (&id, request), usage, at)?);
@@ -106,7 +108,7 @@ fn call(
     usage: &Value,
     at: Timestamp,
 ) -> Result<Option<ParsedCall>, String> {
-    let field = |name: &'static str| Ok::<_, String>((name, fields::count(usage, name)?));
+    let field = |name| fields::field(usage, name);
     let [input, output, read, written] = COUNTS;
     let mut logged = Logged::new(AGENT, "zed/1", field(input)?, field(output)?);
     (logged.cache_read, logged.cache_write) = (field(read)?, field(written)?);
@@ -120,8 +122,6 @@ fn call(
     let mut record = fields::record(&provider, AGENT, logged)?.key(format!("zed/{id}/{request}")).conversation(id);
     record.quality = Quality::Derived;
     record.model = model.map(str::to_owned);
-    record.raw = fields::raw(
-        &COUNTS.iter().filter_map(|name| Some((*name, usage.get(*name)?.clone()))).collect::<BTreeMap<_, _>>(),
-    );
+    record.raw = fields::raw_of(usage, &COUNTS);
     fields::checked(at, record).map(Some)
 }

@@ -1,0 +1,114 @@
+//! Statements of providers and people about windows: which hold, and which window each belongs to.
+
+use super::limits::Limits;
+use super::windows::sum_between;
+use super::{ProviderSignal, Speaker};
+use crate::model::error::Result;
+use crate::model::event::{EventId, Percent, WindowKind};
+use crate::model::time::{DAY, MINUTE, Timestamp};
+use crate::model::window::Observation;
+use crate::projection::{AccountRef, first_from};
+use crate::store::ReadView;
+
+/// How long after its counter an agent writes the record of the same run, in milliseconds.
+const RECORD_FOLLOWS: i64 = 10 * MINUTE;
+
+/// A statement about a window: its end, how much of it is used, or both.
+#[derive(Clone, Debug)]
+pub(super) struct WindowSignal {
+    pub at: Timestamp,
+    pub id: EventId,
+    pub kind: WindowKind,
+    pub minutes: u32,
+    pub resets_at: Option<Timestamp>,
+    pub used: Option<Percent>,
+    /// Whether a provider's statement takes precedence.
+    pub weak: bool,
+    /// Whether its end comes from a provider's observation, so that it defines no window itself.
+    pub adopted: bool,
+    pub statement: ProviderSignal,
+}
+
+impl WindowSignal {
+    /// The window that it places on the time line, if any.
+    pub fn observation(&self, session_minutes: u32) -> Option<Observation> {
+        let (minutes, resets_at) = match self.statement.by {
+            Speaker::Provider => (self.minutes, self.resets_at?),
+            // An override without an end starts a new session; the week has its own calendar.
+            Speaker::Person => match (self.kind, self.resets_at) {
+                (WindowKind::Session, None) => (session_minutes, self.at.plus(i64::from(session_minutes) * MINUTE)),
+                (WindowKind::Session, Some(end)) => (self.reaching(session_minutes, end), end),
+                (WindowKind::Weekly, Some(end)) => (self.reaching(7 * 24 * 60, end), end),
+                (WindowKind::Weekly, None) => return None,
+            },
+        };
+        let firm = self.statement.by == Speaker::Person;
+        Some(Observation { at: self.at, id: self.id, minutes, resets_at, firm, weak: self.weak })
+    }
+
+    /// The length of a window with this end that contains the statement: a person may know of a longer one.
+    fn reaching(&self, usual: u32, end: Timestamp) -> u32 {
+        let needed = (end.millis() - self.at.millis()).div_euclid(MINUTE) + 1;
+        usual.max(u32::try_from(needed).unwrap_or(usual))
+    }
+
+    /// The order in which later statements win.
+    pub const fn rank(&self) -> (bool, Timestamp, EventId) {
+        (!self.weak, self.at, self.id)
+    }
+}
+
+/// An override of a window whose end the provider reported applies to that window. A reset, however, opens a new one.
+pub(super) fn adopt(signals: &mut [WindowSignal]) {
+    let ends: Vec<(WindowKind, Timestamp, Timestamp)> = signals
+        .iter()
+        .filter(|signal| signal.statement.by == Speaker::Provider && !signal.weak)
+        .filter_map(|signal| Some((signal.kind, signal.at, signal.resets_at?)))
+        .collect();
+    let person = |signal: &&mut WindowSignal| signal.statement.by == Speaker::Person && signal.resets_at.is_none();
+    for signal in signals.iter_mut().filter(person).filter(|signal| signal.used > Some(Percent::default())) {
+        let reported =
+            ends.iter().filter(|(kind, at, end)| *kind == signal.kind && *at <= signal.at && *end > signal.at);
+        if let Some((.., end)) = reported.max_by_key(|(_, at, _)| *at) {
+            (signal.resets_at, signal.adopted) = (Some(*end), true);
+        }
+    }
+}
+
+/// Removes the counters of an agent if the ledger has records of the same usage.
+///
+/// A counter restarts at zero whenever its agent resets it, and is written before the record of the last run that it
+/// includes. Records are more precise, so a counter only replaces them for a window without any.
+pub(super) fn drop_counted(
+    view: &dyn ReadView,
+    account: &AccountRef<'_>,
+    limits: &Limits,
+    signals: &mut Vec<WindowSignal>,
+) -> Result<()> {
+    let mut kept = Vec::with_capacity(signals.len());
+    for signal in signals.drain(..) {
+        if !signal.weak || !is_recorded(view, account, limits, signal.kind, signal.at)? {
+            kept.push(signal);
+        }
+    }
+    *signals = kept;
+    Ok(())
+}
+
+/// Whether the ledger has records of the usage in a counter that was written at `written`.
+///
+/// A window that is open then may have begun up to its length earlier. Records without tokens do not count.
+pub(crate) fn is_recorded(
+    view: &dyn ReadView,
+    account: &AccountRef<'_>,
+    limits: &Limits,
+    kind: WindowKind,
+    written: Timestamp,
+) -> Result<bool> {
+    let length = if kind == WindowKind::Weekly { 7 * DAY } else { limits.session_policy.length() };
+    let (from, to) = (written.plus(1 - length), written.plus(RECORD_FOLLOWS));
+    if first_from(view, &account.key(), from)?.is_none_or(|at| at > to) {
+        return Ok(false);
+    }
+    Ok(limits.weights.weigh(sum_between(view, account, from, to.plus(1))?.counts()?) > 0)
+}
