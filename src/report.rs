@@ -30,7 +30,7 @@ use crate::projection::blocks::quarter_of;
 use crate::readers::price::Prices;
 
 use pieces::Pieces;
-use pricing::Costs;
+use pricing::PriceCache;
 use windows::ReportWindows;
 
 pub use dates::{DateWindow, Granularity};
@@ -349,9 +349,9 @@ impl Report {
 /// an hour that a border cuts.
 fn run(snapshot: &Snapshot<'_>, report: &Report) -> Result<ReportTable> {
     let prices = report.prices_in(snapshot)?;
-    let mut costs = Costs::new(&prices);
+    let mut costs = PriceCache::new(&prices);
     let by_window = report.by.contains(&ReportKey::Window);
-    let mut rows = table::Builder::default();
+    let mut rows = table::TableBuilder::default();
     // Dating calls by `counted_at` may move them within a quarter, and from one window to another.
     let done = (!report.by_counted_at || (report.is_aligned() && !by_window)) && {
         let view = snapshot.view();
@@ -362,7 +362,7 @@ fn run(snapshot: &Snapshot<'_>, report: &Report) -> Result<ReportTable> {
         !report.by_counted_at || redate::redate(view, report, &costs, &mut rows)?
     };
     if !done {
-        rows = table::Builder::default();
+        rows = table::TableBuilder::default();
         records::all(snapshot, report, &costs, &mut rows)?;
     }
     rows.finish(report, snapshot.head()?.position, snapshot.root()?, prices.source())

@@ -44,7 +44,7 @@ use exhausted::refusals;
 pub(crate) use limits::{Limits, is_metered};
 pub(crate) use money::{MoneyLimit, money_limits};
 pub(crate) use pause::{last_resume, paused, unresumed};
-pub(crate) use reserved::{Closing, LONGEST, closing, reservations};
+pub(crate) use reserved::{LONGEST, ReservationEnd, closing, reservations};
 pub(crate) use scope::{covers, is_exactly};
 #[cfg(feature = "import")]
 pub(crate) use signals::is_recorded;

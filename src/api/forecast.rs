@@ -17,12 +17,12 @@ use crate::usage::Forecast;
 pub(crate) struct ForecastReport {
     now: Timestamp,
     position: Position,
-    providers: Vec<Outlook>,
+    providers: Vec<SessionForecast>,
 }
 
 /// The session window of a provider account, extrapolated from the use of the last hours.
 #[derive(Serialize)]
-struct Outlook {
+struct SessionForecast {
     provider: String,
     account: Option<String>,
     metered: bool,
@@ -40,7 +40,7 @@ struct Outlook {
     resumes_at: Option<Timestamp>,
 }
 
-impl Outlook {
+impl SessionForecast {
     fn new(status: ProviderStatus) -> Self {
         let ProviderStatus { usage, budget, .. } = status;
         let (session, weekly) = (usage.session.forecast, usage.weekly.forecast);
@@ -66,6 +66,6 @@ pub(crate) fn answer(snapshot: &Snapshot<'_>, input: &ForecastInput, now: Timest
     let only = named("provider", input.provider.as_deref())?.map(ProviderId::resolve).transpose()?;
     let all = costs::status(snapshot, now)?.providers.into_iter();
     let meant = all.filter(|status| only.as_ref().is_none_or(|only| status.usage.provider == only.as_str()));
-    let providers = meant.map(Outlook::new).collect();
+    let providers = meant.map(SessionForecast::new).collect();
     Ok(ForecastReport { now, position: snapshot.head()?.position, providers })
 }

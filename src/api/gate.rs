@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::input::{GateInput, named};
-use crate::budget::{Ask, Verdict};
+use crate::budget::{RunRequest, Verdict};
 use crate::ledger::Snapshot;
 use crate::model::error::{Error, Result};
 use crate::model::time::{Timestamp, Zone};
@@ -12,15 +12,16 @@ use crate::usage::{Cost, active_provider};
 
 impl GateInput {
     /// Converts the input. The default provider is the active one.
-    pub fn request(&self, snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Ask> {
+    pub fn request(&self, snapshot: &Snapshot<'_>, now: Timestamp) -> Result<RunRequest> {
         let provider = match named("provider", self.provider.as_deref())? {
             Some(provider) => provider.to_owned(),
             None => active_provider(snapshot.view(), now)?.ok_or_else(|| {
                 Error::invalid("no provider is active yet: name one, as in `usage-ledger gate anthropic`")
             })?,
         };
-        let mut ask =
-            Ask::new(&provider)?.tier(self.tier.unwrap_or_default().into()).need(self.need.unwrap_or_default().into());
+        let mut ask = RunRequest::new(&provider)?
+            .tier(self.tier.unwrap_or_default().into())
+            .need(self.need.unwrap_or_default().into());
         if self.allow_undeclared {
             ask = ask.allow_undeclared();
         }

@@ -1,7 +1,7 @@
 //! The operations for programs, with the answers of `--json`.
 //!
 //! The command, the HTTP API and the interfaces on standard input and output share these functions, so all give the
-//! same answers. An operation takes a typed input, uses a [`Service`](service::Service), and returns a
+//! same answers. An operation takes a typed input, uses a [`LedgerOperations`](service::LedgerOperations), and returns a
 //! [`OperationReply`](service::Reply) or a [`Fault`](fault::Fault).
 
 pub(crate) mod call;

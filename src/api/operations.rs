@@ -4,23 +4,23 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::fault::Fault;
-use super::service::{OperationReply, Service, parse};
+use super::service::{LedgerOperations, OperationReply, parse};
 
 /// An operation.
 pub(crate) struct Operation {
     pub name: &'static str,
     /// Runs the operation with a JSON object of parameters.
-    pub run: fn(&Service, &[u8]) -> Result<OperationReply, Fault>,
+    pub run: fn(&LedgerOperations, &[u8]) -> Result<OperationReply, Fault>,
 }
 
 /// Every operation.
 pub(crate) const OPERATIONS: [Operation; 13] = [
-    Operation { name: "record", run: Service::record },
+    Operation { name: "record", run: LedgerOperations::record },
     Operation { name: "records", run: |service, input| service.batch(input, false) },
     Operation { name: "switch", run: |service, input| service.switch(&parse(input)?) },
     Operation { name: "gate", run: |service, input| service.gate(&parse(input)?) },
     Operation { name: "reserve", run: |service, input| service.reserve(&parse(input)?) },
-    Operation { name: "settle", run: Service::settle },
+    Operation { name: "settle", run: LedgerOperations::settle },
     Operation { name: "release", run: |service, input| service.release(&parse(input)?) },
     Operation { name: "report", run: |service, input| service.report(&parse(input)?) },
     Operation { name: "status", run: |service, input| service.status(&parse(input)?) },
@@ -36,7 +36,7 @@ pub(crate) fn operation(name: &str) -> Option<&'static Operation> {
 }
 
 /// Proves that an event is in the ledger (`event`), or that a later state extends an earlier one (`old`).
-fn proof(service: &Service, input: &[u8]) -> Result<OperationReply, Fault> {
+fn proof(service: &LedgerOperations, input: &[u8]) -> Result<OperationReply, Fault> {
     #[derive(Deserialize)]
     struct ProofSubject {
         event: Option<IgnoredAny>,

@@ -11,7 +11,7 @@ use crate::model::event::Position;
 
 /// Proof that an event is in the ledger.
 #[derive(Serialize)]
-pub(crate) struct Included {
+pub(crate) struct InclusionProofAnswer {
     position: u64,
     index: u64,
     size: u64,
@@ -24,23 +24,23 @@ pub(crate) struct Included {
 
 /// Proof that a later state extends an earlier one.
 #[derive(Serialize)]
-pub(crate) struct Continued {
-    old: Root,
-    new: Root,
+pub(crate) struct ConsistencyProofAnswer {
+    old: TreeRoot,
+    new: TreeRoot,
     hashes: Vec<String>,
     /// The proof with its signed checkpoint; `None` without a signing key.
     pub proof: Option<String>,
 }
 
 #[derive(Serialize)]
-struct Root {
+struct TreeRoot {
     size: u64,
     root: String,
 }
 
 /// A checkpoint in JSON.
 #[derive(Serialize)]
-pub(crate) struct Signed {
+pub(crate) struct SignedCheckpoint {
     origin: String,
     size: u64,
     root: String,
@@ -68,7 +68,7 @@ impl CheckpointNote {
     }
 }
 
-impl Signed {
+impl SignedCheckpoint {
     pub fn new(note: String) -> Result<Self> {
         let CheckpointNote { checkpoint, .. } = CheckpointNote::of(&note)?;
         let (origin, root) = (checkpoint.origin().to_owned(), checkpoint.root().to_string());
@@ -77,13 +77,13 @@ impl Signed {
 }
 
 /// The state that a proof refers to: its size and root, signed or not.
-pub(crate) struct Anchor {
+pub(crate) struct ProvenState {
     size: u64,
     root: Hash,
     note: Option<Note>,
 }
 
-impl Anchor {
+impl ProvenState {
     /// Creates an anchor from a signed checkpoint.
     pub fn signed(checkpoint_note: CheckpointNote) -> Self {
         Self {
@@ -104,14 +104,18 @@ impl Anchor {
 }
 
 /// Proves that the event at a position is in a state.
-pub(crate) fn inclusion(snapshot: &Snapshot<'_>, position: Position, anchor: Anchor) -> Result<Included> {
+pub(crate) fn inclusion(
+    snapshot: &Snapshot<'_>,
+    position: Position,
+    anchor: ProvenState,
+) -> Result<InclusionProofAnswer> {
     let leaf = snapshot.leaf(position)?;
     let proof = snapshot.prove_inclusion(position, Some(anchor.size))?;
     // Verify the proof before returning it, because the stored hash of this line may be wrong.
     proof.verify(&leaf, &anchor.root)?;
     let hashes = hex(&proof.hashes);
     let text = |proof: InclusionProof, note| Ok::<_, Error>(InclusionProofText::new(proof, note)?.to_string());
-    Ok(Included {
+    Ok(InclusionProofAnswer {
         position: position.get(),
         index: position.get() - 1,
         size: anchor.size,
@@ -123,15 +127,19 @@ pub(crate) fn inclusion(snapshot: &Snapshot<'_>, position: Position, anchor: Anc
 }
 
 /// Proves that a state extends an earlier one.
-pub(crate) fn consistency(snapshot: &Snapshot<'_>, old: (u64, Hash), anchor: Anchor) -> Result<Continued> {
+pub(crate) fn consistency(
+    snapshot: &Snapshot<'_>,
+    old: (u64, Hash),
+    anchor: ProvenState,
+) -> Result<ConsistencyProofAnswer> {
     let (size, root) = old;
     let proof = snapshot.prove_consistency(size, anchor.size)?;
     proof.verify(&root, &anchor.root)?;
     let hashes = hex(&proof.hashes);
     let text = |proof: ConsistencyProof, note| Ok::<_, Error>(ConsistencyProofText::new(proof, note)?.to_string());
-    Ok(Continued {
-        old: Root { size, root: root.to_string() },
-        new: Root { size: anchor.size, root: anchor.root.to_string() },
+    Ok(ConsistencyProofAnswer {
+        old: TreeRoot { size, root: root.to_string() },
+        new: TreeRoot { size: anchor.size, root: anchor.root.to_string() },
         hashes,
         proof: anchor.note.map(|note| text(proof, note)).transpose()?,
     })

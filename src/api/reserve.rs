@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::call::Call;
 use super::input::{ReleaseInput, ReserveInput, named};
-use crate::budget::Ask;
+use crate::budget::RunRequest;
 use crate::ledger::{Ledger, Outcome};
 use crate::model::error::{Error, Result};
 use crate::model::event::{BudgetReserved, EventId, Payload};
@@ -21,15 +21,15 @@ pub(crate) const NO_CALL: &str = "the call did not happen";
 
 /// A reservation and its provider.
 #[derive(Serialize)]
-pub(crate) struct Reserved {
+pub(crate) struct ReservedAnswer {
     pub provider: String,
     #[serde(flatten)]
     pub reservation: Reservation,
 }
 
 /// Reserves tokens.
-pub(crate) fn reserve(ledger: &Ledger, input: &ReserveInput, now: Timestamp) -> Result<Reserved> {
-    let mut ask = Ask::new(&input.provider)?.tier(input.tier.unwrap_or_default().into());
+pub(crate) fn reserve(ledger: &Ledger, input: &ReserveInput, now: Timestamp) -> Result<ReservedAnswer> {
+    let mut ask = RunRequest::new(&input.provider)?.tier(input.tier.unwrap_or_default().into());
     if let Some(account) = named("account", input.account.as_deref())? {
         ask = ask.account(account);
     }
@@ -53,12 +53,12 @@ pub(crate) fn reserve(ledger: &Ledger, input: &ReserveInput, now: Timestamp) -> 
 /// Reserves tokens for at most `ttl` milliseconds. A key makes the call idempotent.
 pub(crate) fn make(
     ledger: &Ledger,
-    ask: &Ask,
+    ask: &RunRequest,
     tokens: u64,
     ttl: i64,
     key: Option<&str>,
     now: Timestamp,
-) -> Result<Reserved> {
+) -> Result<ReservedAnswer> {
     let provider = ask.provider().as_str().to_owned();
     let reservation = match key {
         // This id cannot collide with the id of a record, because no provider id contains a slash.
@@ -67,7 +67,7 @@ pub(crate) fn make(
         }
         None => ledger.reserve_run(ask, tokens, ttl, now)?,
     };
-    Ok(Reserved { provider, reservation })
+    Ok(ReservedAnswer { provider, reservation })
 }
 
 /// Returns the reservation with an id.

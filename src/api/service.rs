@@ -14,7 +14,7 @@ use super::input::{
     CheckpointInput, ConsistencyInput, EventsInput, GateInput, InclusionInput, ReleaseInput, ReportInput, ReserveInput,
     StatusInput, SwitchInput, as_of,
 };
-use super::proofs::{self, Anchor, Signed};
+use super::proofs::{self, ProvenState, SignedCheckpoint};
 use super::record::{self, RecordTally};
 use super::{events, gate, report, reserve, status, switch};
 use crate::ledger::{Ledger, Snapshot};
@@ -22,7 +22,7 @@ use crate::merkle::Signer;
 use crate::model::error::Error;
 use crate::model::event::{EventId, Position};
 use crate::model::time::{Timestamp, Zone};
-use crate::present::output::Answer;
+use crate::present::output::JsonAnswer;
 
 /// Number of events that a stream examines per step.
 #[cfg(feature = "web")]
@@ -42,7 +42,7 @@ pub(crate) struct OperationReply {
 
 impl OperationReply {
     pub(super) fn new(answer: impl Serialize) -> Result<Self, Fault> {
-        Ok(Self { body: to_json(&Answer::new(answer))?, varying: None })
+        Ok(Self { body: to_json(&JsonAnswer::new(answer))?, varying: None })
     }
 
     /// Creates an answer that depends on the time. `part` is the part that varies.
@@ -83,7 +83,7 @@ pub(crate) struct ServiceClock {
 }
 
 /// A ledger with the operations on it.
-pub(crate) struct Service {
+pub(crate) struct LedgerOperations {
     ledger: Ledger,
     clock: ServiceClock,
     zone: Zone,
@@ -102,7 +102,7 @@ pub(crate) fn parse<I: DeserializeOwned>(json: &[u8]) -> Result<I, Fault> {
     Ok(input)
 }
 
-impl Service {
+impl LedgerOperations {
     /// Creates a service for a ledger.
     pub const fn new(ledger: Ledger, clock: ServiceClock, zone: Zone, signer: Option<Signer>) -> Self {
         Self { ledger, clock, zone, signer }
@@ -251,7 +251,7 @@ impl Service {
                 Ok(position) => Position::new(position),
                 Err(_) => snapshot.position(input.event.parse::<EventId>()?)?,
             };
-            let anchor = Anchor::at(snapshot, input.size, self.signer.as_ref())?;
+            let anchor = ProvenState::at(snapshot, input.size, self.signer.as_ref())?;
             OperationReply::new(proofs::inclusion(snapshot, position, anchor)?)
         })
     }
@@ -260,7 +260,7 @@ impl Service {
     pub fn consistency(&self, input: &ConsistencyInput) -> Result<OperationReply, Fault> {
         self.query(None, |snapshot, _| {
             let old = (input.old, snapshot.root_at(input.old)?);
-            let anchor = Anchor::at(snapshot, input.new, self.signer.as_ref())?;
+            let anchor = ProvenState::at(snapshot, input.new, self.signer.as_ref())?;
             OperationReply::new(proofs::consistency(snapshot, old, anchor)?)
         })
     }
@@ -276,7 +276,7 @@ impl Service {
         })?;
         self.query(None, |snapshot, _| {
             let size = input.size.map_or_else(|| Ok(snapshot.head()?.position.get()), Ok::<_, Error>)?;
-            OperationReply::new(Signed::new(snapshot.checkpoint_at(size, signer)?)?)
+            OperationReply::new(SignedCheckpoint::new(snapshot.checkpoint_at(size, signer)?)?)
         })
     }
 

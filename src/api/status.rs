@@ -23,7 +23,7 @@ pub(crate) struct StatusState {
     position: Position,
     /// The first event with a recording time in the future.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub recorded_ahead: Option<Ahead>,
+    pub recorded_ahead: Option<FutureEvent>,
     #[serde(flatten)]
     pub status: Status,
     /// Limits that observations speak for, of windows without a limit.
@@ -49,7 +49,7 @@ pub(crate) struct SuggestedLimit {
 
 /// An event with a recording time in the future.
 #[derive(Serialize)]
-pub(crate) struct Ahead {
+pub(crate) struct FutureEvent {
     pub position: Position,
     pub recorded_at: Timestamp,
 }
@@ -57,7 +57,7 @@ pub(crate) struct Ahead {
 /// Computes the status at a time.
 pub(crate) fn answer(snapshot: &Snapshot<'_>, now: Timestamp) -> Result<TimedStatus> {
     let ahead = snapshot.recorded_ahead_of(now)?;
-    let recorded_ahead = ahead.map(|(position, recorded_at)| Ahead { position, recorded_at });
+    let recorded_ahead = ahead.map(|(position, recorded_at)| FutureEvent { position, recorded_at });
     let status = costs::status(snapshot, now)?;
     let suggested_limits = suggested_limits(snapshot, &status, now)?;
     let state = StatusState { position: snapshot.head()?.position, recorded_ahead, status, suggested_limits };

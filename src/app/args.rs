@@ -116,12 +116,12 @@ pub(crate) struct OftenLine {
     #[arg(long)]
     no_import: bool,
     #[command(subcommand)]
-    command: Option<Often>,
+    command: Option<FrequentCommand>,
 }
 
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
-enum Often {
+enum FrequentCommand {
     Status(status::StatusArgs),
     Statusline(statusline::StatuslineArgs),
     Report(Box<report::ReportArgs>),
@@ -131,10 +131,10 @@ enum Often {
 impl From<OftenLine> for CommandLine {
     fn from(line: OftenLine) -> Self {
         let command = line.command.map(|command| match command {
-            Often::Status(args) => Command::Status(args),
-            Often::Statusline(args) => Command::Statusline(args),
-            Often::Report(args) => Command::Report(args),
-            Often::Gate(args) => Command::Gate(args),
+            FrequentCommand::Status(args) => Command::Status(args),
+            FrequentCommand::Statusline(args) => Command::Statusline(args),
+            FrequentCommand::Report(args) => Command::Report(args),
+            FrequentCommand::Gate(args) => Command::Gate(args),
         });
         Self { globals: line.globals, no_import: line.no_import, command }
     }

@@ -28,7 +28,7 @@ use crate::cli::{
     show, shred, sql, status, statusline, switch, verify,
 };
 use crate::present::failure::Failure;
-use crate::present::visible::{Breaks, Form, VisibleWriter, visible};
+use crate::present::visible::{Breaks, OutputForm, VisibleWriter, visible};
 use crate::report::ReportKey;
 
 /// Runs the command with the arguments of this process and returns its exit code.
@@ -78,16 +78,16 @@ fn listen(command: &Command) {
                 "message" => write!(out, "{}", visible(&format!("{value:?}"), Breaks::Blank)),
                 _ => Ok(()),
             }))
-            .event_format(Sentence);
+            .event_format(WarningFormat);
         // This fails if a subscriber is already installed; that one receives the warnings.
         let _ = warnings.try_init();
     }
 }
 
 /// The form of a warning: a sentence behind the name of the program, as every message on stderr has it.
-struct Sentence;
+struct WarningFormat;
 
-impl<S, N> FormatEvent<S, N> for Sentence
+impl<S, N> FormatEvent<S, N> for WarningFormat
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -141,15 +141,15 @@ fn run(line: CommandLine) -> Result<(), Failure> {
 
 /// Returns the form of an answer; `None` if other programs parse its exact bytes. Control characters are always made
 /// visible on a terminal.
-fn form(command: Option<&Command>, context: &Context) -> Option<Form> {
-    let exact = io::stdout().is_terminal().then_some(Form::Text);
+fn form(command: Option<&Command>, context: &Context) -> Option<OutputForm> {
+    let exact = io::stdout().is_terminal().then_some(OutputForm::Text);
     match command {
-        None => Some(if context.json { Form::Json } else { Form::Text }),
+        None => Some(if context.json { OutputForm::Json } else { OutputForm::Text }),
         Some(command) => form_of(command, context, exact),
     }
 }
 
-fn form_of(command: &Command, context: &Context, exact: Option<Form>) -> Option<Form> {
+fn form_of(command: &Command, context: &Context, exact: Option<OutputForm>) -> Option<OutputForm> {
     match command {
         // Exports, proofs, notes and keys are read by programs.
         Command::Export(_)
@@ -169,13 +169,13 @@ fn form_of(command: &Command, context: &Context, exact: Option<Form>) -> Option<
             if args.is_csv() {
                 exact
             } else {
-                Some(Form::Json)
+                Some(OutputForm::Json)
             }
         }
         Command::Sql(args) if args.is_csv() => exact,
-        _ if context.json || matches!(command, Command::Rpc(_)) => Some(Form::Json),
-        Command::Statusline(_) => Some(Form::Coloured),
-        _ => Some(Form::Text),
+        _ if context.json || matches!(command, Command::Rpc(_)) => Some(OutputForm::Json),
+        Command::Statusline(_) => Some(OutputForm::Coloured),
+        _ => Some(OutputForm::Text),
     }
 }
 

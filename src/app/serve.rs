@@ -18,7 +18,7 @@ use crate::cli::key_file;
 use crate::ledger::Ledger;
 use crate::model::error::Error;
 use crate::present::failure::{Failure, print_message};
-use crate::present::output::{Answer, Plain, counted, grouped};
+use crate::present::output::{EscapedText, JsonAnswer, counted, grouped};
 use crate::web::{self, Access, Api, Received, Receiver, Services, Token};
 
 /// Seconds that a request waits for another process that writes. Then the sender is asked to retry.
@@ -114,7 +114,7 @@ pub(crate) fn run(args: &ServeArgs, context: &Context, out: &mut dyn Write) -> R
     // Without telemetry there is no summary to print.
     let Some(receiver) = receiver else { return Ok(()) };
     let done = receiver.received();
-    if context.json { Answer::new(&done).write(out) } else { summary(&done, out) }
+    if context.json { JsonAnswer::new(&done).write(out) } else { summary(&done, out) }
 }
 
 /// Returns the access rules, and the token if a new one was created.
@@ -150,7 +150,10 @@ fn given_token(args: &ServeArgs, context: &Context) -> Result<Option<Token>, Fai
     } else {
         return Ok(None);
     };
-    Ok(Some(Token::new(&text).map_err(|error| Failure::usage(format!("{} holds no token ({error})", Plain(&place))))?))
+    Ok(Some(
+        Token::new(&text)
+            .map_err(|error| Failure::usage(format!("{} holds no token ({error})", EscapedText(&place))))?,
+    ))
 }
 
 /// Fires and delivers alerts every minute until the server ends.
@@ -165,7 +168,7 @@ fn watch_alerts(ledger: &Ledger, context: &Context, stopped: &mpsc::Receiver<()>
 
 fn announce(address: SocketAddr, otlp: bool, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     if json {
-        Answer::new(json!({"listening": format!("http://{address}")})).write(out)?;
+        JsonAnswer::new(json!({"listening": format!("http://{address}")})).write(out)?;
     } else {
         let otlp = if otlp { " and OTLP/HTTP" } else { "" };
         writeln!(out, "listening at http://{address} for /api/v1{otlp}")?;
@@ -179,11 +182,11 @@ fn summary(received: &Received, out: &mut dyn Write) -> Result<(), Failure> {
     if received.unread > 0 {
         writeln!(out, "{} not understood:", grouped(received.unread))?;
         for why in &received.reasons {
-            writeln!(out, "  {}", Plain(why))?;
+            writeln!(out, "  {}", EscapedText(why))?;
         }
     }
     for sum in received.sums.iter().filter(|sum| sum.stated > 0) {
-        let (agent, model) = (Plain(&sum.agent), Plain(&sum.model));
+        let (agent, model) = (EscapedText(&sum.agent), EscapedText(&sum.model));
         let (stated, recorded) = (grouped(sum.stated), grouped(sum.recorded));
         writeln!(out, "{agent} {model}: its metrics state {stated} tokens, its logs and spans contain {recorded}")?;
     }

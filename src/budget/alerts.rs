@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Ask, ProviderStatus};
+use super::{ProviderStatus, RunRequest};
 use crate::ledger::{Ledger, Outcome, Snapshot};
 use crate::model::error::Result;
 use crate::model::event::{
@@ -176,7 +176,7 @@ impl Snapshot<'_> {
     }
 
     fn met_by_account(&self, rules: &[AlertRule], account: &AccountRef<'_>, now: Timestamp) -> Result<Vec<AlertFired>> {
-        let mut ask = Ask::new(&account.provider)?;
+        let mut ask = RunRequest::new(&account.provider)?;
         if let Some(name) = &account.account {
             ask = ask.account(name.as_ref());
         }

@@ -1,7 +1,7 @@
 //! Selects the windows that a decision depends on, and determines their usage.
 
-use super::Ask;
 use super::MoneyWindow;
+use super::RunRequest;
 use super::evidence::Evidence;
 use crate::model::event::{BudgetMode, Percent, Position};
 use crate::model::time::{DAY, MINUTE, Timestamp};
@@ -23,7 +23,7 @@ pub(super) struct CountedWindow {
 }
 
 /// The windows of a budget mode.
-pub(super) struct Windows {
+pub(super) struct CountedWindows {
     /// The windows that count, in descending order of usage.
     pub counted: Vec<CountedWindow>,
     /// Steps of the decision.
@@ -31,7 +31,7 @@ pub(super) struct Windows {
 }
 
 /// Selects the windows that count in a budget mode.
-pub(super) fn windows(evidence: &Evidence, ask: &Ask, mode: BudgetMode) -> Windows {
+pub(super) fn windows(evidence: &Evidence, ask: &RunRequest, mode: BudgetMode) -> CountedWindows {
     let usage = &evidence.usage;
     let mut trail = Vec::new();
     let (short, long): (Vec<&Pool>, Vec<&Pool>) = usage
@@ -59,11 +59,11 @@ pub(super) fn windows(evidence: &Evidence, ask: &Ask, mode: BudgetMode) -> Windo
     let money = evidence.money.iter().filter(|one| one.concerns(ask));
     counted.extend(money.map(|one| money_window(one, evidence.now)));
     counted.sort_by_key(|window| std::cmp::Reverse(window.used));
-    Windows { counted, trail }
+    CountedWindows { counted, trail }
 }
 
 /// Whether a scope is the whole account or includes the requested model.
-fn concerns(evidence: &Evidence, ask: &Ask, scope: Option<&str>) -> bool {
+fn concerns(evidence: &Evidence, ask: &RunRequest, scope: Option<&str>) -> bool {
     let Some(scope) = scope else { return true };
     let Some(model) = &ask.model else { return false };
     // A model with its own window does not share that of a model with a shorter name.
@@ -72,14 +72,14 @@ fn concerns(evidence: &Evidence, ask: &Ask, scope: Option<&str>) -> bool {
 }
 
 /// The provider's refusal that concerns a run; of several the one that ends last.
-pub(super) fn refusal<'e>(evidence: &'e Evidence, ask: &Ask) -> Option<&'e Exhausted> {
+pub(super) fn refusal<'e>(evidence: &'e Evidence, ask: &RunRequest) -> Option<&'e Exhausted> {
     let usage = &evidence.usage;
     let of_models = usage.exhausted_models.iter().filter(|one| concerns(evidence, ask, one.model.as_deref()));
     usage.exhausted.iter().chain(of_models).max_by_key(|one| one.until)
 }
 
 /// Warnings about refused models that the run does not name.
-pub(super) fn refused_models(evidence: &Evidence, ask: &Ask) -> Vec<String> {
+pub(super) fn refused_models(evidence: &Evidence, ask: &RunRequest) -> Vec<String> {
     let others = evidence.usage.exhausted_models.iter();
     let others = others.filter(|one| !concerns(evidence, ask, one.model.as_deref()));
     let warning = |one: &Exhausted| {

@@ -3,7 +3,7 @@
 use super::counted::{CountedWindow, refusal, refused_models, windows};
 use super::evidence::Evidence;
 use super::ladder::{NOT_COUNTED, points_for_age};
-use super::{Ask, Burn, Marks, Mode, Rung, Verdict, burn, effective_mode, safety_margin, slowed};
+use super::{Burn, Marks, Mode, RunRequest, Rung, Verdict, burn, effective_mode, safety_margin, slowed};
 use crate::model::event::{BudgetMode, Percent, Position, Thresholds};
 use crate::model::time::{MINUTE, Timestamp};
 use crate::usage::{Basis, Exhausted, resume_at};
@@ -11,7 +11,7 @@ use crate::usage::{Basis, Exhausted, resume_at};
 /// A decision in progress.
 struct Decision<'e> {
     evidence: &'e Evidence,
-    ask: &'e Ask,
+    ask: &'e RunRequest,
     trail: Vec<String>,
     warnings: Vec<String>,
     positions: Vec<Position>,
@@ -19,7 +19,7 @@ struct Decision<'e> {
 }
 
 /// The end of a decision.
-struct End {
+struct DecisionEnd {
     mode: Mode,
     available: Option<Percent>,
     reason: String,
@@ -29,13 +29,13 @@ struct End {
 }
 
 /// A mode, and what lowered it.
-struct Lowered {
+struct LoweredMode {
     mode: Mode,
     why: Vec<String>,
 }
 
 /// Decides what a run may do.
-pub(super) fn decide(evidence: &Evidence, ask: &Ask) -> Verdict {
+pub(super) fn decide(evidence: &Evidence, ask: &RunRequest) -> Verdict {
     let decision =
         Decision { evidence, ask, trail: Vec::new(), warnings: Vec::new(), positions: Vec::new(), marks: None };
     decision.verdict()
@@ -56,12 +56,12 @@ impl Decision<'_> {
         let basis = counted.first().map_or(Basis::Unknown, |window| window.basis);
         if let Some((reason, again)) = self.refused().or_else(|| self.paused(mode)) {
             let available = Some(Percent::default());
-            return self.end(mode, End { mode: Mode::Wait, available, reason, basis, again });
+            return self.end(mode, DecisionEnd { mode: Mode::Wait, available, reason, basis, again });
         }
         if mode == BudgetMode::Disabled {
             let reason = "the budget mode is disabled: only a refusal or a pause shuts the gate".to_owned();
             let available = Some(NOT_COUNTED);
-            return self.end(mode, End { mode: Mode::Deep, available, reason, basis, again: None });
+            return self.end(mode, DecisionEnd { mode: Mode::Deep, available, reason, basis, again: None });
         }
         self.by_ladder(mode, counted)
     }
@@ -78,7 +78,7 @@ impl Decision<'_> {
             Some(pause) => format!("no API quota (work is paused: {}, which gates no such provider)", pause.reason),
             None => "no API quota".to_owned(),
         };
-        let end = End { mode: Mode::Deep, available: None, reason, basis: Basis::Unmetered, again: None };
+        let end = DecisionEnd { mode: Mode::Deep, available: None, reason, basis: Basis::Unmetered, again: None };
         self.end(budget_mode, end)
     }
 
@@ -132,7 +132,7 @@ impl Decision<'_> {
         let Some(tightest) = counted.into_iter().next() else {
             let reason = "no limit is set and the provider reported nothing: not gated".to_owned();
             self.warnings.push(format!("{}: {reason}", self.evidence.usage.provider));
-            let end = End { mode: Mode::Deep, available: None, reason, basis: Basis::Unknown, again: None };
+            let end = DecisionEnd { mode: Mode::Deep, available: None, reason, basis: Basis::Unknown, again: None };
             return self.end(budget_mode, end);
         };
         let older = points_for_age(tightest.age);
@@ -145,8 +145,8 @@ impl Decision<'_> {
         self.trail.push(format!("{used}{}: {rung}", arithmetic(at, older)));
         let kept = if margin > 0 { format!(" after a margin of {margin} %") } else { String::new() };
         let lowered =
-            if tightest.is_money { Lowered { mode: rung, why: Vec::new() } } else { self.afford(rung, left, at) };
-        let Lowered { mode, why } = self.slow(lowered);
+            if tightest.is_money { LoweredMode { mode: rung, why: Vec::new() } } else { self.afford(rung, left, at) };
+        let LoweredMode { mode, why } = self.slow(lowered);
         let word = match mode {
             Mode::Wait => "budget exhausted",
             Mode::Review => "low budget",
@@ -156,12 +156,12 @@ impl Decision<'_> {
         let words = std::iter::once(format!("{word}: {used}, {left} % left{kept}")).chain(why);
         let reason = words.collect::<Vec<_>>().join("; ");
         let again = Some(resume_at(tightest.resets_at, self.evidence.now));
-        self.end(budget_mode, End { mode, available: Some(left), reason, basis: tightest.basis, again })
+        self.end(budget_mode, DecisionEnd { mode, available: Some(left), reason, basis: tightest.basis, again })
     }
 
     /// Lowers the mode until the remaining percentage covers its cost.
-    fn afford(&mut self, rung: Mode, left: Percent, at: Thresholds) -> Lowered {
-        let unchanged = Lowered { mode: rung, why: Vec::new() };
+    fn afford(&mut self, rung: Mode, left: Percent, at: Thresholds) -> LoweredMode {
+        let unchanged = LoweredMode { mode: rung, why: Vec::new() };
         let (tier, Some(costs)) = (self.ask.tier, &self.evidence.costs) else { return unchanged };
         let mut mode = costs.highest(rung, tier, left);
         if mode == rung {
@@ -188,11 +188,11 @@ impl Decision<'_> {
             self.trail.push(format!("waiting begins at the stated {} %, so cost lowers to review at most", at.stop));
         }
         self.trail.push(format!("{why}: {mode}"));
-        if mode == rung { unchanged } else { Lowered { mode, why: vec![why] } }
+        if mode == rung { unchanged } else { LoweredMode { mode, why: vec![why] } }
     }
 
     /// Lowers the mode if the session would be exhausted within half an hour.
-    fn slow(&mut self, mut lowered: Lowered) -> Lowered {
+    fn slow(&mut self, mut lowered: LoweredMode) -> LoweredMode {
         let Some(burn) = self.burn() else { return lowered };
         let used = self.evidence.usage.session.percent.unwrap_or_default();
         let used = f64::from(used.hundredths()) / 100.0;
@@ -220,11 +220,11 @@ impl Decision<'_> {
         Some(Burn::new(used, self.evidence.rate?))
     }
 
-    fn end(mut self, budget_mode: BudgetMode, end: End) -> Verdict {
+    fn end(mut self, budget_mode: BudgetMode, end: DecisionEnd) -> Verdict {
         self.positions.sort_unstable();
         self.positions.dedup();
         let usage = &self.evidence.usage;
-        let End { mode, available, mut reason, basis, again } = end;
+        let DecisionEnd { mode, available, mut reason, basis, again } = end;
         let need = self.ask.need;
         let gated = usage.metered && (mode == Mode::Wait || mode < need);
         if gated && mode > Mode::Wait {

@@ -1,7 +1,7 @@
 //! Collects the evidence of a decision from the projections.
 
 use super::run_cost::{RunCosts, run_costs};
-use super::{Ask, MoneyWindow, Rate, Uses, burn, burn_rate};
+use super::{MoneyWindow, Rate, RunRequest, Uses, burn, burn_rate};
 use crate::model::error::Result;
 use crate::model::event::{BudgetMode, Event, EventKind, Payload, Position, Thresholds};
 use crate::model::time::Timestamp;
@@ -84,7 +84,12 @@ fn session_rate(
 }
 
 /// The records that determine the estimate of a window: those with the most tokens, by position.
-pub(super) fn records(view: &dyn ReadView, ask: &Ask, window: &WindowUsage, now: Timestamp) -> Result<Vec<Position>> {
+pub(super) fn records(
+    view: &dyn ReadView,
+    ask: &RunRequest,
+    window: &WindowUsage,
+    now: Timestamp,
+) -> Result<Vec<Position>> {
     let Some(start) = window.started_at else { return Ok(Vec::new()) };
     let mut heaviest: Vec<(u64, Position)> = Vec::new();
     let mut seen = 0_usize;

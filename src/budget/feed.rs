@@ -1,7 +1,7 @@
 //! Decides after recording the current reading of a feed.
 
 use super::known::expect_known;
-use super::{Ask, Verdict};
+use super::{RunRequest, Verdict};
 use crate::ledger::Ledger;
 use crate::model::error::Result;
 use crate::model::time::Timestamp;
@@ -15,10 +15,10 @@ impl Ledger {
     /// As for [`gate`](Self::gate); nothing is recorded then.
     ///
     /// ```
-    /// use usage_ledger::{Ledger, budget::Ask, quota::QuotaFormat, usage::Basis};
+    /// use usage_ledger::{Ledger, budget::RunRequest, quota::QuotaFormat, usage::Basis};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let ledger = Ledger::in_memory()?;
-    /// let ask = Ask::new("anthropic")?;
+    /// let ask = RunRequest::new("anthropic")?;
     /// let line = r#"{"rate_limits":{"five_hour":{"used_percentage":97,"resets_at":1795474800}}}"#;
     /// let verdict = ledger.gate_with_feed(&ask, QuotaFormat::ClaudeStatusline, line, now)?;
     /// assert_eq!((verdict.gated, verdict.basis), (true, Basis::Observed));
@@ -28,7 +28,7 @@ impl Ledger {
     /// ```
     pub fn gate_with_feed(
         &self,
-        ask: &Ask,
+        ask: &RunRequest,
         format: QuotaFormat,
         text: &str,
         now: impl Into<Timestamp>,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Ask;
+use super::RunRequest;
 use crate::model::error::{Error, Result};
 use crate::model::event::{EventKind, Payload};
 use crate::model::provider::similar_to;
@@ -28,7 +28,7 @@ fn in_events(view: &dyn ReadView) -> Result<BTreeSet<String>> {
 }
 
 /// Refuses a provider that is in no catalogue, no event and no declaration: its gate could never close.
-pub(super) fn expect_known(view: &dyn ReadView, ask: &Ask) -> Result<()> {
+pub(super) fn expect_known(view: &dyn ReadView, ask: &RunRequest) -> Result<()> {
     if ask.undeclared || ask.provider.known().is_some() {
         return Ok(());
     }
@@ -42,7 +42,7 @@ pub(super) fn expect_known(view: &dyn ReadView, ask: &Ask) -> Result<()> {
 }
 
 /// If a provider's only account has a name, that account is the default.
-pub(super) fn on_the_account_meant(view: &dyn ReadView, ask: &Ask) -> Result<Ask> {
+pub(super) fn on_the_account_meant(view: &dyn ReadView, ask: &RunRequest) -> Result<RunRequest> {
     let mut ask = ask.clone();
     if ask.account.is_none() {
         let known = accounts(view)?;

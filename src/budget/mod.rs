@@ -29,7 +29,7 @@ pub use burn::{Burn, Rate, Uses, burn_rate, minutes_left, runs_out, slowed};
 pub use ladder::{Marks, Mode, Rung, left, safety_margin};
 pub use money::MoneyWindow;
 pub use preflight::{Preflight, Probe};
-pub use request::Ask;
+pub use request::RunRequest;
 pub use settings::{BudgetSettings, effective_mode};
 pub use status::{ProviderStatus, Status};
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Ask;
+use super::RunRequest;
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::model::event::{Percent, Position};
@@ -80,7 +80,7 @@ impl MoneyWindow {
     }
 
     /// Whether it concerns a run.
-    pub(super) fn concerns(&self, ask: &Ask) -> bool {
+    pub(super) fn concerns(&self, ask: &RunRequest) -> bool {
         self.project.is_none() || self.project == ask.project
     }
 }

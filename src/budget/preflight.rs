@@ -1,6 +1,6 @@
 //! A check before a run with the caller's probe, whose success is valid for a while.
 
-use super::Ask;
+use super::RunRequest;
 use super::known::expect_known;
 use crate::ledger::Ledger;
 use crate::model::error::Result;
@@ -38,10 +38,10 @@ pub enum Probe {
 /// The result of a check before a run.
 ///
 /// ```
-/// use usage_ledger::{Ledger, budget::{Ask, Preflight, Probe}, time::MINUTE};
+/// use usage_ledger::{Ledger, budget::{RunRequest, Preflight, Probe}, time::MINUTE};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// let ledger = Ledger::in_memory()?;
-/// let ask = Ask::new("openai")?;
+/// let ask = RunRequest::new("openai")?;
 /// let first = ledger.preflight(&ask, 10 * MINUTE, now, || Probe::Available)?;
 /// let again = ledger.preflight(&ask, 10 * MINUTE, now.plus(9 * MINUTE), || unreachable!("it is known"))?;
 /// assert_eq!((first, again), (Preflight { ok: true, probed: true }, Preflight { ok: true, probed: false }));
@@ -76,17 +76,17 @@ impl Ledger {
     /// [`Error::UnknownProvider`](crate::Error::UnknownProvider) as for a gate, and the store's own errors.
     ///
     /// ```
-    /// use usage_ledger::{Ledger, budget::{Ask, Probe}};
+    /// use usage_ledger::{Ledger, budget::{RunRequest, Probe}};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let ledger = Ledger::in_memory()?;
     /// let refused = || Probe::Exhausted { excerpt: "429 Too Many Requests".to_owned(), resets_at: None };
-    /// assert!(!ledger.preflight(&Ask::new("openai")?, 0, now, refused)?.ok);
+    /// assert!(!ledger.preflight(&RunRequest::new("openai")?, 0, now, refused)?.ok);
     /// assert!(ledger.budget("openai", now)?.gated); // it is remembered
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn preflight(
         &self,
-        ask: &Ask,
+        ask: &RunRequest,
         ttl: i64,
         now: impl Into<Timestamp>,
         probe: impl FnOnce() -> Probe,

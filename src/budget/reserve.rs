@@ -3,7 +3,7 @@
 use super::decide::decide;
 use super::evidence::Evidence;
 use super::known::{expect_known, on_the_account_meant};
-use super::{Ask, Mode, MoneyWindow, money_windows};
+use super::{Mode, MoneyWindow, RunRequest, money_windows};
 use crate::ledger::Ledger;
 use crate::model::error::{Error, Result};
 use crate::model::event::{BudgetMode, BudgetReserved, Event, EventId, NewEvent, Payload};
@@ -21,7 +21,7 @@ fn left(window: &WindowUsage) -> Option<u64> {
 }
 
 /// Refuses if the gate is closed, or if the gating windows, minus open reservations, have too few tokens.
-fn check(view: &dyn ReadView, ask: &Ask, money: &[MoneyWindow], tokens: u64, now: Timestamp) -> Result<()> {
+fn check(view: &dyn ReadView, ask: &RunRequest, money: &[MoneyWindow], tokens: u64, now: Timestamp) -> Result<()> {
     let account = AccountRef::new(ask.provider.as_str(), ask.account.as_deref());
     let mut evidence = Evidence::gather(view, &account, &[], now)?;
     // Reservations count in tokens below. In the ladder they would close the gate before the limit is reached.
@@ -108,7 +108,7 @@ impl Ledger {
         ttl: i64,
         now: impl Into<Timestamp>,
     ) -> Result<Reservation> {
-        let mut ask = Ask::new(provider)?;
+        let mut ask = RunRequest::new(provider)?;
         ask.account = account.map(str::to_owned);
         self.reserve_run(&ask, tokens, ttl, now)
     }
@@ -120,14 +120,20 @@ impl Ledger {
     /// As for [`reserve`](Self::reserve).
     ///
     /// ```
-    /// use usage_ledger::{Ledger, budget::Ask, time::MINUTE};
+    /// use usage_ledger::{Ledger, budget::RunRequest, time::MINUTE};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let ledger = Ledger::in_memory()?;
-    /// ledger.reserve_run(&Ask::new("ollama")?.model("qwen3.5:cloud"), 700, MINUTE, now)?;
+    /// ledger.reserve_run(&RunRequest::new("ollama")?.model("qwen3.5:cloud"), 700, MINUTE, now)?;
     /// assert_eq!(ledger.provider("ollama-cloud", now)?.reserved, 700);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn reserve_run(&self, ask: &Ask, tokens: u64, ttl: i64, now: impl Into<Timestamp>) -> Result<Reservation> {
+    pub fn reserve_run(
+        &self,
+        ask: &RunRequest,
+        tokens: u64,
+        ttl: i64,
+        now: impl Into<Timestamp>,
+    ) -> Result<Reservation> {
         self.reserve_with(None, ask, tokens, ttl, now.into())
     }
 
@@ -139,10 +145,10 @@ impl Ledger {
     /// provider, account or number of tokens, has the id.
     ///
     /// ```
-    /// use usage_ledger::{EventId, Ledger, budget::Ask, time::MINUTE};
+    /// use usage_ledger::{EventId, Ledger, budget::RunRequest, time::MINUTE};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let ledger = Ledger::in_memory()?;
-    /// let (id, ask) = (EventId::from_key("my-agent", "call 7"), Ask::new("openai")?);
+    /// let (id, ask) = (EventId::from_key("my-agent", "call 7"), RunRequest::new("openai")?);
     /// let first = ledger.reserve_as(id, &ask, 700, MINUTE, now)?;
     /// assert_eq!(ledger.reserve_as(id, &ask, 700, MINUTE, now.plus(1))?, first);
     /// assert_eq!(ledger.provider("openai", now)?.reserved, 700);
@@ -152,7 +158,7 @@ impl Ledger {
     pub fn reserve_as(
         &self,
         id: EventId,
-        ask: &Ask,
+        ask: &RunRequest,
         tokens: u64,
         ttl: i64,
         now: impl Into<Timestamp>,
@@ -163,7 +169,7 @@ impl Ledger {
     fn reserve_with(
         &self,
         id: Option<EventId>,
-        ask: &Ask,
+        ask: &RunRequest,
         tokens: u64,
         ttl: i64,
         now: Timestamp,
@@ -205,7 +211,7 @@ impl Ledger {
 }
 
 /// The existing reservation with an id.
-fn made_before(view: &dyn ReadView, id: EventId, ask: &Ask, tokens: u64) -> Result<Option<Reservation>> {
+fn made_before(view: &dyn ReadView, id: EventId, ask: &RunRequest, tokens: u64) -> Result<Option<Reservation>> {
     let Some(position) = view.position_of(id)? else { return Ok(None) };
     match Event::from_line(position, &view.expect_line(position)?)?.payload {
         Payload::BudgetReserved(made)

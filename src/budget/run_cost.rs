@@ -63,7 +63,7 @@ fn median(mut costs: Vec<u128>, limit: u64) -> Option<Percent> {
 
 /// The runs of today and yesterday.
 #[derive(Default)]
-struct Runs {
+struct RecentRuns {
     /// The weighted tokens of each run, with its mode if the record names one. Each conversation is a run, and so is
     /// each call outside of one.
     all: Vec<(Option<Mode>, u128)>,
@@ -78,9 +78,9 @@ fn recorded(
     limits: &Limits,
     opened: Option<Timestamp>,
     now: Timestamp,
-) -> Result<Runs> {
+) -> Result<RecentRuns> {
     let today = now.utc_day();
-    let mut runs = Runs::default();
+    let mut runs = RecentRuns::default();
     let mut conversations: BTreeMap<(String, Option<Mode>), u128> = BTreeMap::new();
     let mut in_session: BTreeSet<String> = BTreeSet::new();
     let first = opened.map(|opened| opened.millis().div_euclid(QUARTER));
@@ -126,7 +126,7 @@ pub(super) fn run_costs(
     now: Timestamp,
 ) -> Result<Option<RunCosts>> {
     let Some(limit) = session.limit else { return Ok(None) };
-    let Runs { all, in_session } = recorded(view, account, limits, session.started_at, now)?;
+    let RecentRuns { all, in_session } = recorded(view, account, limits, session.started_at, now)?;
     if all.len() < ENOUGH_RUNS {
         // Readings and overrides include the usage of other programs, so only recorded tokens count here.
         let cost = session.estimate.and_then(|used| run_cost(used, in_session));

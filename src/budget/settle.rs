@@ -7,7 +7,7 @@ use crate::model::event::{
 };
 use crate::model::time::Timestamp;
 use crate::store::ReadView;
-use crate::usage::{Closing, closing};
+use crate::usage::{ReservationEnd, closing};
 
 impl Ledger {
     /// Ends a reservation and records its call, in one transaction. A record without an account gets that of the
@@ -83,7 +83,7 @@ impl Ledger {
             }
             let event = |record| NewEvent::new(record, occurred_at).source(source.clone());
             let outcome = match closing(appender.view()?, reservation, made)? {
-                Some(Closing::Settled(Some(known))) => {
+                Some(ReservationEnd::Settled(Some(known))) => {
                     // Nested calls without a key are in the ledger since the first time, and nothing finds them there.
                     nested.retain(|record| !record.keys.is_empty());
                     settled_before(appender, known, event(record))?
@@ -126,7 +126,7 @@ impl Ledger {
         self.transact(now, |appender| {
             let (_, made) = reserved(appender.view()?, reservation)?;
             match closing(appender.view()?, reservation, made)? {
-                Some(Closing::Released(at)) => return Outcome::existing(appender.view()?, at),
+                Some(ReservationEnd::Released(at)) => return Outcome::existing(appender.view()?, at),
                 Some(closing) => return Err(closed(reservation, &closing)),
                 None => {}
             }
@@ -145,10 +145,10 @@ fn reserved(view: &dyn ReadView, id: EventId) -> Result<(BudgetReserved, Timesta
     Ok((reserved, event.occurred_at))
 }
 
-fn closed(reservation: EventId, closing: &Closing) -> Error {
+fn closed(reservation: EventId, closing: &ReservationEnd) -> Error {
     match closing {
-        Closing::Settled(record) => Error::AlreadySettled { reservation, record: *record },
-        Closing::Released(_) => Error::AlreadyReleased { reservation },
+        ReservationEnd::Settled(record) => Error::AlreadySettled { reservation, record: *record },
+        ReservationEnd::Released(_) => Error::AlreadyReleased { reservation },
     }
 }
 

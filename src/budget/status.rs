@@ -3,7 +3,7 @@ use serde::Serialize;
 use super::decide::decide;
 use super::evidence::{self, Evidence};
 use super::known::{expect_known, on_the_account_meant};
-use super::{Ask, MoneyWindow, Verdict, money_windows};
+use super::{MoneyWindow, RunRequest, Verdict, money_windows};
 use crate::ledger::{Ledger, Snapshot};
 use crate::model::error::Result;
 use crate::model::provider::cloud_of;
@@ -100,7 +100,7 @@ impl Snapshot<'_> {
             let mut evidence = Evidence::gather(view, account, &timeline, now)?;
             sum_up(view, account, now, &timeline, &mut evidence.usage)?;
             evidence.money = money_windows(self, account, now)?;
-            let mut ask = Ask::new(&account.provider)?;
+            let mut ask = RunRequest::new(&account.provider)?;
             ask.account = account.account.as_deref().map(str::to_owned);
             let budget = decide(&evidence, &ask);
             providers.push(ProviderStatus { usage: evidence.usage, money: evidence.money, budget });
@@ -116,7 +116,7 @@ impl Snapshot<'_> {
 
     /// The account of a request and its decision, without the records that an estimate depends on. The usage of all
     /// time is summed only on request.
-    pub(crate) fn provider_status(&self, ask: &Ask, all_time: bool, now: Timestamp) -> Result<ProviderStatus> {
+    pub(crate) fn provider_status(&self, ask: &RunRequest, all_time: bool, now: Timestamp) -> Result<ProviderStatus> {
         let view = self.view();
         let account = AccountRef::new(ask.provider.as_str(), ask.account.as_deref());
         let timeline = switches(view, now)?;
@@ -145,24 +145,24 @@ impl Snapshot<'_> {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn budget(&self, provider: &str, now: impl Into<Timestamp>) -> Result<Verdict> {
-        self.gate(&Ask::new(provider)?, now)
+        self.gate(&RunRequest::new(provider)?, now)
     }
 
     /// Decides whether this run may start, and also reports missing information through `tracing`.
     ///
     /// # Errors
     /// [`Error::UnknownProvider`](crate::Error::UnknownProvider) for a provider that is in no catalogue, event or declaration,
-    /// unless the ask [allows it](Ask::allow_undeclared), and the store's own.
+    /// unless the ask [allows it](RunRequest::allow_undeclared), and the store's own.
     ///
     /// ```
-    /// use usage_ledger::{Ledger, budget::{Ask, Mode, Tier}};
+    /// use usage_ledger::{Ledger, budget::{RunRequest, Mode, Tier}};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let ledger = Ledger::in_memory()?;
-    /// let verdict = ledger.snapshot()?.gate(&Ask::new("openai")?.tier(Tier::Critical), now)?;
+    /// let verdict = ledger.snapshot()?.gate(&RunRequest::new("openai")?.tier(Tier::Critical), now)?;
     /// assert_eq!((verdict.mode, verdict.warnings.len()), (Mode::Deep, 1)); // nothing is selected_keys, and it says so
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn gate(&self, ask: &Ask, now: impl Into<Timestamp>) -> Result<Verdict> {
+    pub fn gate(&self, ask: &RunRequest, now: impl Into<Timestamp>) -> Result<Verdict> {
         let (view, now) = (self.view(), now.into());
         expect_known(view, ask)?;
         let ask = &on_the_account_meant(view, ask)?;
@@ -229,13 +229,13 @@ impl Ledger {
     /// As for [`Snapshot::gate`].
     ///
     /// ```
-    /// use usage_ledger::{Ledger, budget::Ask};
+    /// use usage_ledger::{Ledger, budget::RunRequest};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let ledger = Ledger::in_memory()?;
-    /// assert!(!ledger.gate(&Ask::new("anthropic")?.account("work"), now)?.gated);
+    /// assert!(!ledger.gate(&RunRequest::new("anthropic")?.account("work"), now)?.gated);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn gate(&self, ask: &Ask, now: impl Into<Timestamp>) -> Result<Verdict> {
+    pub fn gate(&self, ask: &RunRequest, now: impl Into<Timestamp>) -> Result<Verdict> {
         self.snapshot()?.gate(ask, now)
     }
 

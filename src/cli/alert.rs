@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::alert_delivery::{self, Delivered};
+use super::alert_delivery::{self, DeliveryAttempt};
 use super::amend_void::answer;
 use super::config_file::webhook;
 use super::context::Context;
@@ -19,7 +19,7 @@ use crate::present::alerts;
 use crate::present::clock::short;
 use crate::present::failure::{Failure, print_message};
 use crate::present::money::dollars;
-use crate::present::output::{Answer, Plain, wrapped};
+use crate::present::output::{EscapedText, JsonAnswer, wrapped};
 use crate::projection::{Subject, facts_between};
 use crate::store::{GO_ON, Order};
 
@@ -143,7 +143,7 @@ fn set(args: AlertSetArgs, context: &Context, out: &mut dyn Write) -> Result<(),
         return answer(&ledger, outcome, context, out);
     }
     let path = save(&targets, context)?;
-    Ok(path.map_or(Ok(()), |path| writeln!(out, "{} has the new targets", Plain(&path)))?)
+    Ok(path.map_or(Ok(()), |path| writeln!(out, "{} has the new targets", EscapedText(&path)))?)
 }
 
 /// Writes the targets into the settings of this machine.
@@ -163,7 +163,7 @@ pub(crate) struct FiredAnswer {
     #[serde(flatten)]
     pub alert: AlertFired,
     pub message: String,
-    pub deliveries: Vec<Delivered>,
+    pub deliveries: Vec<DeliveryAttempt>,
 }
 
 #[derive(Serialize)]
@@ -200,14 +200,14 @@ fn list(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let rules = alert_rules(snapshot.view(), now)?;
     let fired = fired_since(&snapshot, now.plus(-SHOWN), now, zone)?;
     if context.json {
-        return Answer::new(AlertList { rules, fired }).write(out);
+        return JsonAnswer::new(AlertList { rules, fired }).write(out);
     }
     if rules.is_empty() {
         writeln!(out, "no alert is set: `usage-ledger alert set --weekly 80 --usd-day 20 --forecast` sets three")?;
     }
     for rule in &rules {
         let of = rule.provider.as_ref().map_or("all providers", ProviderId::as_str);
-        let account = rule.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
+        let account = rule.account.as_ref().map(|account| format!(" ({})", EscapedText(account))).unwrap_or_default();
         let from = match rule.threshold {
             Threshold::Percent(percent) => format!("from {percent} % used"),
             Threshold::Usd(usd) => format!("from {} on, days of {}", dollars(usd), rule.zone),
@@ -227,9 +227,9 @@ fn list(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 fn write_alert(one: &FiredAnswer, zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {
-    let states: Vec<String> = one.deliveries.iter().map(Delivered::in_words).collect();
+    let states: Vec<String> = one.deliveries.iter().map(DeliveryAttempt::in_words).collect();
     let states = if states.is_empty() { "not delivered".to_owned() } else { states.join(", ") };
-    let text = format!("{}  {} [{states}]", short(one.at, zone), Plain(&one.message));
+    let text = format!("{}  {} [{states}]", short(one.at, zone), EscapedText(&one.message));
     for line in wrapped(&text, 80) {
         writeln!(out, "{line}")?;
     }
@@ -254,7 +254,7 @@ fn check(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let mut fired = fired_since(&snapshot, now.plus(-SHOWN), now, zone)?;
     fired.retain(|one| one.position > before);
     if context.json {
-        Answer::new(CheckAnswer { fired }).write(out)?;
+        JsonAnswer::new(CheckAnswer { fired }).write(out)?;
     } else if fired.is_empty() {
         writeln!(out, "nothing new")?;
     } else {

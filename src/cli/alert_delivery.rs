@@ -30,7 +30,7 @@ const SHELL: [&str; 2] = if cfg!(windows) { ["cmd", "/C"] } else { ["sh", "-c"] 
 
 /// The last attempt to deliver an alert to a target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Delivered {
+pub(crate) struct DeliveryAttempt {
     pub target: AlertTarget,
     pub attempts: u32,
     pub state: DeliveryState,
@@ -39,7 +39,7 @@ pub(crate) struct Delivered {
     pub why: Option<String>,
 }
 
-impl Delivered {
+impl DeliveryAttempt {
     pub fn in_words(&self) -> String {
         let target = self.target.name();
         match (self.state, &self.why) {
@@ -72,7 +72,7 @@ pub(super) fn add(
         let Payload::AlertDelivery(word) = fact.event.payload else { return GO_ON };
         let Some(alert) = fired.iter_mut().find(|alert| alert.id == word.alert) else { return GO_ON };
         let AlertDelivery { target, attempt, state, why, .. } = word;
-        let delivery = Delivered { target, attempts: attempt, state, at: fact.event.occurred_at, why };
+        let delivery = DeliveryAttempt { target, attempts: attempt, state, at: fact.event.occurred_at, why };
         match alert.deliveries.iter_mut().find(|known| known.target == target) {
             // Of two words at one time the end of an attempt is the later one.
             Some(known) if attempt > known.attempts || state != DeliveryState::Sending => *known = delivery,
@@ -85,17 +85,17 @@ pub(super) fn add(
 }
 
 /// A target of this machine, and its address.
-struct Place<'c> {
+struct LocalTarget<'c> {
     target: AlertTarget,
     address: &'c str,
 }
 
-fn places(context: &Context) -> Vec<Place<'_>> {
+fn places(context: &Context) -> Vec<LocalTarget<'_>> {
     let targets = &context.config().alerts;
     let command = targets.command.as_ref().map(|stated| (AlertTarget::Command, stated.value.as_str()));
     let webhook = targets.webhook.as_ref().map(|stated| (AlertTarget::Webhook, stated.value.as_str()));
     let desktop = targets.desktop.as_ref().filter(|stated| stated.value).map(|_| (AlertTarget::Desktop, ""));
-    [command, desktop, webhook].into_iter().flatten().map(|(target, address)| Place { target, address }).collect()
+    [command, desktop, webhook].into_iter().flatten().map(|(target, address)| LocalTarget { target, address }).collect()
 }
 
 /// Whether alerts are delivered to anybody.
@@ -127,7 +127,7 @@ pub(crate) fn run(ledger: &Ledger, context: &Context) -> Result<Vec<String>, Fai
 fn deliver(
     ledger: &Ledger,
     alert: &FiredAnswer,
-    place: &Place<'_>,
+    place: &LocalTarget<'_>,
     attempt: u32,
     context: &Context,
 ) -> Result<Option<String>, Failure> {
@@ -168,7 +168,7 @@ fn document(alert: &FiredAnswer) -> String {
 }
 
 /// Sends an alert. The reason of a failure quotes neither address nor output, which may hold secrets.
-fn send(place: &Place<'_>, alert: &FiredAnswer) -> Result<(), String> {
+fn send(place: &LocalTarget<'_>, alert: &FiredAnswer) -> Result<(), String> {
     match place.target {
         AlertTarget::Command => {
             let mut shell = Command::new(SHELL[0]);

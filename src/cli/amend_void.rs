@@ -5,11 +5,11 @@ use std::io::Write;
 use clap::Args;
 
 use super::context::Context;
-use super::event_ref::Target;
+use super::event_ref::EventRef;
 use super::record_flags::{CountArgs, NameArgs};
 use crate::model::time::Timestamp;
 use crate::present::failure::Failure;
-use crate::present::output::{self, Answer, AppendReceipt};
+use crate::present::output::{self, AppendReceipt, JsonAnswer};
 use crate::present::summary::summary;
 
 /// Correct a token record; values that you do not give stay as they are
@@ -18,7 +18,7 @@ use crate::present::summary::summary;
 pub(crate) struct AmendArgs {
     /// The record's position or id
     #[arg(value_name = "POSITION|ID")]
-    event: Target,
+    event: EventRef,
     /// The reason
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     reason: String,
@@ -37,7 +37,7 @@ pub(crate) struct AmendArgs {
 pub(crate) struct VoidArgs {
     /// The event's position or id
     #[arg(value_name = "POSITION|ID")]
-    event: Target,
+    event: EventRef,
     /// The reason
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     reason: String,
@@ -77,7 +77,7 @@ pub(crate) fn answer(
 ) -> Result<(), Failure> {
     let event = ledger.event(outcome.position())?;
     if context.json {
-        return Answer::new(AppendReceipt::one(outcome, event.id)).write(out);
+        return JsonAnswer::new(AppendReceipt::one(outcome, event.id)).write(out);
     }
     output::outcome(out, outcome, &format!("{} {}", event.payload.kind(), summary(&event.payload)))
 }

@@ -12,7 +12,7 @@ use super::key_file;
 use crate::ledger::Ledger;
 use crate::merkle::Checkpoint;
 use crate::present::failure::{Failure, print_message};
-use crate::present::output::{Answer, counted};
+use crate::present::output::{JsonAnswer, counted};
 
 /// Write a verified copy of the ledger while other programs use it
 ///
@@ -88,7 +88,8 @@ pub(crate) fn backup(args: &BackupArgs, context: &Context, out: &mut dyn Write) 
     }
     let (file, root) = (args.file.display().to_string(), made.root.to_string());
     if context.json {
-        return Answer::new(BackupAnswer { file, size: made.size, root, checkpoint: beside, former: None }).write(out);
+        return JsonAnswer::new(BackupAnswer { file, size: made.size, root, checkpoint: beside, former: None })
+            .write(out);
     }
     writeln!(out, "{file}: {} verified, root {root}", counted(made.size, "event"))?;
     if let Some(beside) = beside {
@@ -110,7 +111,7 @@ pub(crate) fn restore(args: &RestoreArgs, context: &Context, out: &mut dyn Write
     let (file, root) = (place.display().to_string(), done.root.to_string());
     if context.json {
         let former = done.former.as_deref();
-        return Answer::new(BackupAnswer { file, size: done.size, root, checkpoint: None, former }).write(out);
+        return JsonAnswer::new(BackupAnswer { file, size: done.size, root, checkpoint: None, former }).write(out);
     }
     writeln!(out, "{file}: {} verified, root {root}", counted(done.size, "event"))?;
     if let Some(former) = &done.former {

@@ -9,12 +9,12 @@ use tempfile::NamedTempFile;
 
 use super::context::Context;
 use super::key_file;
-use crate::api::proofs::{CheckpointNote, Signed};
+use crate::api::proofs::{CheckpointNote, SignedCheckpoint};
 use crate::ledger::Snapshot;
 use crate::merkle::{Checkpoint, Signer};
 use crate::model::error::Error;
 use crate::present::failure::Failure;
-use crate::present::output::Answer;
+use crate::present::output::JsonAnswer;
 
 /// Sign a checkpoint: the size of the ledger and the root of its tree
 ///
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &CheckpointArgs, context: &Context, out: &mut dyn Write)
         replace(path, &note, context)?;
     }
     if context.json {
-        return Answer::new(Signed::new(note)?).write(out);
+        return JsonAnswer::new(SignedCheckpoint::new(note)?).write(out);
     }
     if args.out.is_none() {
         write!(out, "{note}")?;

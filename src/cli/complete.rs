@@ -4,7 +4,7 @@ use clap_complete::CompletionCandidate;
 
 use super::context::{Context, Globals};
 use super::report_filters::values;
-use crate::present::output::Plain;
+use crate::present::output::EscapedText;
 use crate::report::ReportKey;
 
 /// The values of a key. A shell shows nothing where they cannot be read: there is no place for a message.
@@ -15,7 +15,7 @@ fn known(key: &ReportKey) -> Vec<CompletionCandidate> {
         values(&ledger.snapshot().ok()?, key).ok()
     };
     // A name with hidden characters would steer the terminal.
-    let is_plain = |value: &String| Plain(value).to_string() == *value;
+    let is_plain = |value: &String| EscapedText(value).to_string() == *value;
     read().unwrap_or_default().into_iter().filter(is_plain).map(CompletionCandidate::new).collect()
 }
 

@@ -5,10 +5,10 @@ use std::io::Write;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::config_file::{ConfigFile, Stated, VARIABLE};
+use super::config_file::{ConfigFile, StatedValue, VARIABLE};
 use super::context::Context;
 use crate::present::failure::Failure;
-use crate::present::output::{self, Answer, Plain};
+use crate::present::output::{self, EscapedText, JsonAnswer};
 
 /// Show the settings of this machine and the origin of each value
 ///
@@ -36,7 +36,7 @@ enum ConfigCommand {
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Origin {
+pub(crate) struct ValueOrigin {
     origin: OriginKind,
     /// The option, the variable, or the file with the line.
     place: Option<String>,
@@ -62,7 +62,7 @@ impl OriginKind {
     }
 }
 
-impl Origin {
+impl ValueOrigin {
     pub fn flag(name: &str) -> Self {
         Self { origin: OriginKind::Flag, place: Some(name.to_owned()) }
     }
@@ -71,7 +71,7 @@ impl Origin {
         Self { origin: OriginKind::Environment, place: Some(name.to_owned()) }
     }
 
-    pub fn file<T>(file: &ConfigFile, stated: &Stated<T>) -> Self {
+    pub fn file<T>(file: &ConfigFile, stated: &StatedValue<T>) -> Self {
         let path = file.path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
         Self { origin: OriginKind::File, place: Some(format!("{path}:{}", stated.line)) }
     }
@@ -83,19 +83,19 @@ impl Origin {
 
 /// One setting.
 #[derive(Serialize)]
-struct Setting {
+struct ConfigSetting {
     key: &'static str,
     /// A text, or a list of texts.
     value: serde_json::Value,
     #[serde(flatten)]
-    origin: Origin,
+    origin: ValueOrigin,
 }
 
 #[derive(Serialize)]
 struct ConfigAnswer {
     file: Option<String>,
     exists: bool,
-    settings: Vec<Setting>,
+    settings: Vec<ConfigSetting>,
 }
 
 pub(crate) fn run(args: &ConfigArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
@@ -106,20 +106,20 @@ pub(crate) fn run(args: &ConfigArgs, context: &Context, out: &mut dyn Write) -> 
             let path = path.ok_or_else(|| {
                 Failure::usage(format!("this system has no directory for settings: name a file in {VARIABLE}"))
             })?;
-            Ok(writeln!(out, "{}", Plain(&path))?)
+            Ok(writeln!(out, "{}", EscapedText(&path))?)
         }
         ConfigCommand::Show => {
             let settings = settings(context)?;
             if context.json {
-                return Answer::new(ConfigAnswer { file: path, exists: file.exists, settings }).write(out);
+                return JsonAnswer::new(ConfigAnswer { file: path, exists: file.exists, settings }).write(out);
             }
             human(&settings, path.as_deref(), file.exists, out)
         }
     }
 }
 
-fn settings(context: &Context) -> Result<Vec<Setting>, Failure> {
-    let setting = |key, value: serde_json::Value, origin| Setting { key, value, origin };
+fn settings(context: &Context) -> Result<Vec<ConfigSetting>, Failure> {
+    let setting = |key, value: serde_json::Value, origin| ConfigSetting { key, value, origin };
     let (ledger, from) = context.path_and_origin()?;
     let ledger = setting("ledger", ledger.display().to_string().into(), from);
     let (zone, from) = context.zone_and_origin();
@@ -136,32 +136,32 @@ fn settings(context: &Context) -> Result<Vec<Setting>, Failure> {
     let report = setting("report", report.join(",").into(), from);
     let mut all = vec![ledger, zone, homes, theme, listen, report];
     let (file, targets) = (context.config(), &context.config().alerts);
-    let origin = |stated: Option<Origin>| stated.unwrap_or_else(Origin::default);
+    let origin = |stated: Option<ValueOrigin>| stated.unwrap_or_else(ValueOrigin::default);
     let command = targets.command.as_ref();
     let value = serde_json::json!(command.map(|stated| stated.value.as_str()));
-    all.push(setting("alerts.command", value, origin(command.map(|stated| Origin::file(file, stated)))));
+    all.push(setting("alerts.command", value, origin(command.map(|stated| ValueOrigin::file(file, stated)))));
     // The path of the address may be a secret.
     let webhook = targets.webhook.as_ref();
     let host = webhook.map(|stated| stated.value.splitn(4, '/').take(3).collect::<Vec<_>>().join("/") + "/…");
     all.push(setting(
         "alerts.webhook",
         serde_json::json!(host),
-        origin(webhook.map(|stated| Origin::file(file, stated))),
+        origin(webhook.map(|stated| ValueOrigin::file(file, stated))),
     ));
     let desktop = targets.desktop.as_ref();
     let value = serde_json::json!(desktop.is_some_and(|stated| stated.value));
-    all.push(setting("alerts.desktop", value, origin(desktop.map(|stated| Origin::file(file, stated)))));
+    all.push(setting("alerts.desktop", value, origin(desktop.map(|stated| ValueOrigin::file(file, stated)))));
     Ok(all)
 }
 
-fn human(settings: &[Setting], path: Option<&str>, exists: bool, out: &mut dyn Write) -> Result<(), Failure> {
+fn human(settings: &[ConfigSetting], path: Option<&str>, exists: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let value = |value: &serde_json::Value| match value {
         serde_json::Value::String(text) => text.clone(),
         serde_json::Value::Array(list) => list.iter().filter_map(|one| one.as_str()).collect::<Vec<_>>().join(", "),
         serde_json::Value::Null => "-".to_owned(),
         other => other.to_string(),
     };
-    let row = |one: &Setting| {
+    let row = |one: &ConfigSetting| {
         let place = one.origin.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
         vec![one.key.to_owned(), value(&one.value), format!("{}{place}", one.origin.origin.name())]
     };
@@ -169,5 +169,5 @@ fn human(settings: &[Setting], path: Option<&str>, exists: bool, out: &mut dyn W
     output::write_table(out, &output::table(header, 3, settings.iter().map(row)))?;
     let Some(path) = path else { return Ok(()) };
     let state = if exists { "" } else { ", which does not exist yet" };
-    Ok(writeln!(out, "file: {}{state}", Plain(path))?)
+    Ok(writeln!(out, "file: {}{state}", EscapedText(path))?)
 }

@@ -37,7 +37,7 @@ pub(crate) enum ThemeName {
 
 /// A value, and the line that states it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stated<T> {
+pub(crate) struct StatedValue<T> {
     pub value: T,
     pub line: usize,
 }
@@ -48,12 +48,12 @@ pub(crate) struct ConfigFile {
     /// Where the file is, or would be; `None` where the system has no directory for it.
     pub path: Option<PathBuf>,
     pub exists: bool,
-    pub ledger: Option<Stated<PathBuf>>,
-    pub zone: Option<Stated<Zone>>,
-    pub homes: Option<Stated<Vec<PathBuf>>>,
-    pub theme: Option<Stated<ThemeName>>,
-    pub listen: Option<Stated<SocketAddr>>,
-    pub report: Option<Stated<Vec<ReportKey>>>,
+    pub ledger: Option<StatedValue<PathBuf>>,
+    pub zone: Option<StatedValue<Zone>>,
+    pub homes: Option<StatedValue<Vec<PathBuf>>>,
+    pub theme: Option<StatedValue<ThemeName>>,
+    pub listen: Option<StatedValue<SocketAddr>>,
+    pub report: Option<StatedValue<Vec<ReportKey>>>,
     pub alerts: AlertTargets,
 }
 
@@ -61,9 +61,9 @@ pub(crate) struct ConfigFile {
 /// ledger names must never run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AlertTargets {
-    pub command: Option<Stated<String>>,
-    pub webhook: Option<Stated<String>>,
-    pub desktop: Option<Stated<bool>>,
+    pub command: Option<StatedValue<String>>,
+    pub webhook: Option<StatedValue<String>>,
+    pub desktop: Option<StatedValue<bool>>,
 }
 
 /// Every key of the file.
@@ -117,10 +117,10 @@ impl ConfigFile {
 
     fn set(&mut self, key: &str, item: &Item, line: usize) -> Result<(), String> {
         match key {
-            "ledger" => self.ledger = Some(Stated { value: expanded(text(key, item)?), line }),
+            "ledger" => self.ledger = Some(StatedValue { value: expanded(text(key, item)?), line }),
             "zone" => {
                 let value = text(key, item)?.parse().map_err(|error: Error| error.to_string())?;
-                self.zone = Some(Stated { value, line });
+                self.zone = Some(StatedValue { value, line });
             }
             "homes" => {
                 let wrong =
@@ -128,20 +128,20 @@ impl ConfigFile {
                 let list = item.as_array().ok_or_else(wrong)?;
                 let value =
                     list.iter().map(|one| one.as_str().map(expanded).ok_or_else(wrong)).collect::<Result<_, _>>()?;
-                self.homes = Some(Stated { value, line });
+                self.homes = Some(StatedValue { value, line });
             }
             "theme" => {
                 let name = text(key, item)?;
                 let value = ThemeName::from_str(name, false)
                     .map_err(|_| format!("`theme` is `{name}`: write dark, light or none"))?;
-                self.theme = Some(Stated { value, line });
+                self.theme = Some(StatedValue { value, line });
             }
             "listen" => {
                 let address = text(key, item)?;
                 let value = address.parse().map_err(|_| {
                     format!("`listen` is `{address}`: write an address and a port, such as 127.0.0.1:4318")
                 })?;
-                self.listen = Some(Stated { value, line });
+                self.listen = Some(StatedValue { value, line });
             }
             "report" => {
                 let keys = text(key, item)?;
@@ -149,7 +149,7 @@ impl ConfigFile {
                     .split(',')
                     .map(|key| key.trim().parse().map_err(|error: Error| format!("`report`: {error}")))
                     .collect::<Result<_, _>>()?;
-                self.report = Some(Stated { value, line });
+                self.report = Some(StatedValue { value, line });
             }
             "alerts" => {}
             unknown => return Err(unknown_key(unknown, &KEYS)),
@@ -159,11 +159,11 @@ impl ConfigFile {
 
     fn set_alert(&mut self, key: &str, item: &Item, line: usize) -> Result<(), String> {
         match key {
-            "command" => self.alerts.command = Some(Stated { value: text(key, item)?.to_owned(), line }),
-            "webhook" => self.alerts.webhook = Some(Stated { value: webhook(text(key, item)?)?.to_owned(), line }),
+            "command" => self.alerts.command = Some(StatedValue { value: text(key, item)?.to_owned(), line }),
+            "webhook" => self.alerts.webhook = Some(StatedValue { value: webhook(text(key, item)?)?.to_owned(), line }),
             "desktop" => {
                 let value = item.as_bool().ok_or("`desktop` is neither true nor false: write desktop = true")?;
-                self.alerts.desktop = Some(Stated { value, line });
+                self.alerts.desktop = Some(StatedValue { value, line });
             }
             unknown => return Err(unknown_key(unknown, &ALERT_KEYS)),
         }

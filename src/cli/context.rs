@@ -10,7 +10,7 @@ use clap::Args;
 use etcetera::BaseStrategy;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::config::Origin;
+use super::config::ValueOrigin;
 use super::config_file::{ConfigFile, ThemeName};
 use crate::ledger::{AsOf, Ledger, Snapshot};
 use crate::model::error::Error;
@@ -89,18 +89,18 @@ impl Context {
     }
 
     /// The ledger's file, and what names it.
-    pub fn path_and_origin(&self) -> Result<(PathBuf, Origin), Failure> {
-        let flag = self.globals.ledger.clone().map(|given| (given, Origin::flag("--ledger")));
-        let named = flag.or_else(|| Some((variable("USAGE_LEDGER")?, Origin::environment("USAGE_LEDGER"))));
+    pub fn path_and_origin(&self) -> Result<(PathBuf, ValueOrigin), Failure> {
+        let flag = self.globals.ledger.clone().map(|given| (given, ValueOrigin::flag("--ledger")));
+        let named = flag.or_else(|| Some((variable("USAGE_LEDGER")?, ValueOrigin::environment("USAGE_LEDGER"))));
         let named = named.or_else(|| {
             let stated = self.config.ledger.as_ref()?;
-            Some((stated.value.clone().into_os_string(), Origin::file(&self.config, stated)))
+            Some((stated.value.clone().into_os_string(), ValueOrigin::file(&self.config, stated)))
         });
         let Some((given, origin)) = named else {
             let strategy = etcetera::choose_base_strategy().map_err(|error| {
                 Failure::usage(format!("no place for a ledger ({error}): give one with --ledger PATH"))
             })?;
-            return Ok((strategy.data_dir().join("usage-ledger").join("usage.db"), Origin::default()));
+            return Ok((strategy.data_dir().join("usage-ledger").join("usage.db"), ValueOrigin::default()));
         };
         if given.is_empty() {
             return Err(Failure::usage("the path of the ledger is empty: give one with --ledger PATH"));
@@ -283,19 +283,19 @@ impl Context {
     }
 
     /// The zone, and what names it.
-    pub fn zone_and_origin(&self) -> (Zone, Origin) {
+    pub fn zone_and_origin(&self) -> (Zone, ValueOrigin) {
         let named = |name: &str| name.trim_start_matches(':').parse().ok();
         if let Some(zone) = self.globals.tz {
-            return (zone, Origin::flag("--tz"));
+            return (zone, ValueOrigin::flag("--tz"));
         }
         if let Some(zone) = variable("TZ").and_then(|name| named(&name.to_string_lossy())) {
-            return (zone, Origin::environment("TZ"));
+            return (zone, ValueOrigin::environment("TZ"));
         }
         if let Some(stated) = &self.config.zone {
-            return (stated.value, Origin::file(&self.config, stated));
+            return (stated.value, ValueOrigin::file(&self.config, stated));
         }
         let system = iana_time_zone::get_timezone().ok().and_then(|name| named(&name));
-        (system.unwrap_or(Zone::UTC), Origin::default())
+        (system.unwrap_or(Zone::UTC), ValueOrigin::default())
     }
 
     /// The home directories whose logs are read; none stands for the user's own and what the agents' environment variables
@@ -305,37 +305,37 @@ impl Context {
     }
 
     /// The home directories without an option, and what names them.
-    pub fn homes_and_origin(&self) -> (Vec<PathBuf>, Origin) {
+    pub fn homes_and_origin(&self) -> (Vec<PathBuf>, ValueOrigin) {
         match &self.config.homes {
-            Some(stated) => (stated.value.clone(), Origin::file(&self.config, stated)),
-            None => (Vec::new(), Origin::default()),
+            Some(stated) => (stated.value.clone(), ValueOrigin::file(&self.config, stated)),
+            None => (Vec::new(), ValueOrigin::default()),
         }
     }
 
     /// The colours of the dashboard without an option, and what names them; without a name they suit the terminal.
-    pub fn theme_and_origin(&self) -> (Option<ThemeName>, Origin) {
+    pub fn theme_and_origin(&self) -> (Option<ThemeName>, ValueOrigin) {
         if variable("NO_COLOR").is_some() {
-            return (Some(ThemeName::None), Origin::environment("NO_COLOR"));
+            return (Some(ThemeName::None), ValueOrigin::environment("NO_COLOR"));
         }
         match &self.config.theme {
-            Some(stated) => (Some(stated.value), Origin::file(&self.config, stated)),
-            None => (None, Origin::default()),
+            Some(stated) => (Some(stated.value), ValueOrigin::file(&self.config, stated)),
+            None => (None, ValueOrigin::default()),
         }
     }
 
     /// Where `serve` listens without an option, and what names it.
-    pub fn listen_and_origin(&self) -> (SocketAddr, Origin) {
+    pub fn listen_and_origin(&self) -> (SocketAddr, ValueOrigin) {
         match &self.config.listen {
-            Some(stated) => (stated.value, Origin::file(&self.config, stated)),
-            None => (LISTEN, Origin::default()),
+            Some(stated) => (stated.value, ValueOrigin::file(&self.config, stated)),
+            None => (LISTEN, ValueOrigin::default()),
         }
     }
 
     /// The keys of a report without `--by`, and what names them.
-    pub fn report_and_origin(&self) -> (Vec<ReportKey>, Origin) {
+    pub fn report_and_origin(&self) -> (Vec<ReportKey>, ValueOrigin) {
         match &self.config.report {
-            Some(stated) => (stated.value.clone(), Origin::file(&self.config, stated)),
-            None => (REPORT_KEYS.to_vec(), Origin::default()),
+            Some(stated) => (stated.value.clone(), ValueOrigin::file(&self.config, stated)),
+            None => (REPORT_KEYS.to_vec(), ValueOrigin::default()),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::model::event::{Position, WindowKind};
 use crate::model::time::{DAY, Timestamp, Zone};
 use crate::present::clock::{duration, short};
 use crate::present::failure::Failure;
-use crate::present::output::{Answer, Plain, counted, grouped, wrapped};
+use crate::present::output::{EscapedText, JsonAnswer, counted, grouped, wrapped};
 use crate::usage::{Drift, accounts, is_metered};
 
 /// Find problems: contradicted limits, logs that expire or cannot be read, implausible records
@@ -48,7 +48,7 @@ pub(crate) struct DoctorArgs {
 
 /// One metered provider account.
 #[derive(Serialize)]
-struct Checked {
+struct CheckedAccount {
     provider: String,
     account: Option<String>,
     windows: Vec<Drift>,
@@ -86,7 +86,7 @@ impl std::fmt::Display for Topic {
 struct DoctorReport {
     ledger: String,
     position: Position,
-    accounts: Vec<Checked>,
+    accounts: Vec<CheckedAccount>,
     logs: Vec<LogInventory>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unread_agents: Vec<import::UnreadAgent>,
@@ -116,7 +116,7 @@ pub(crate) fn run(args: DoctorArgs, context: &Context, out: &mut dyn Write) -> R
     report.findings.extend(doctor_events::findings(&snapshot, now)?);
     report.findings.extend(doctor_logs::findings(&report.logs));
     if context.json {
-        Answer::new(&report).write(out)?;
+        JsonAnswer::new(&report).write(out)?;
     } else {
         print(&report, now, context.zone(), out)?;
     }
@@ -128,7 +128,7 @@ fn repair(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     context.expect_existing()?;
     let repair = context.write()?.repair()?;
     if context.json {
-        Answer::new(&repair).write(out)?;
+        JsonAnswer::new(&repair).write(out)?;
     } else {
         verify::places(&repair.repaired, out)?;
         verify::places(&repair.refused, out)?;
@@ -159,7 +159,11 @@ fn gather(snapshot: &Snapshot<'_>, now: Timestamp, report: &mut DoctorReport) ->
             windows.extend(snapshot.drift(provider, account, kind, now)?);
         }
         find(provider, account, &windows, snapshot, now, &mut report.findings)?;
-        report.accounts.push(Checked { provider: provider.to_owned(), account: account.map(str::to_owned), windows });
+        report.accounts.push(CheckedAccount {
+            provider: provider.to_owned(),
+            account: account.map(str::to_owned),
+            windows,
+        });
     }
     Ok(())
 }
@@ -204,9 +208,9 @@ fn find(
 }
 
 fn print(report: &DoctorReport, now: Timestamp, zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {
-    writeln!(out, "{} at position {}", Plain(&report.ledger), report.position)?;
+    writeln!(out, "{} at position {}", EscapedText(&report.ledger), report.position)?;
     for account in &report.accounts {
-        let of = account.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
+        let of = account.account.as_ref().map(|account| format!(" ({})", EscapedText(account))).unwrap_or_default();
         writeln!(out, "\n{}{of}", account.provider)?;
         if account.windows.is_empty() {
             writeln!(out, "  nothing was observed of an open window")?;
@@ -222,7 +226,7 @@ fn print(report: &DoctorReport, now: Timestamp, zone: Zone, out: &mut dyn Write)
     }
     writeln!(out)?;
     for finding in &report.findings {
-        for line in wrapped(&format!("! {}: {}", finding.about, Plain(&finding.what)), 79) {
+        for line in wrapped(&format!("! {}: {}", finding.about, EscapedText(&finding.what)), 79) {
             writeln!(out, "{line}")?;
         }
         writeln!(out, "  {}", finding.remedy)?;
@@ -239,7 +243,12 @@ fn window(drift: &Drift, now: Timestamp, zone: Zone, out: &mut dyn Write) -> Res
         (Some(estimated), Some(points)) => format!(", estimated {estimated} % ({points:+.1} points)"),
         _ => String::new(),
     };
-    writeln!(out, "  {:<8} {} reported {percent} {age} ago{against}", drift.window.name(), Plain(&reading.source))?;
+    writeln!(
+        out,
+        "  {:<8} {} reported {percent} {age} ago{against}",
+        drift.window.name(),
+        EscapedText(&reading.source)
+    )?;
     if let Some(fit) = &drift.calibration {
         writeln!(
             out,

@@ -10,7 +10,7 @@ use crate::import::{self, ExpiringLog, ImportOptions, LogInventory, UnreadAgent}
 use crate::ledger::Snapshot;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::failure::Failure;
-use crate::present::output::{Plain, counted, grouped, skipped};
+use crate::present::output::{EscapedText, counted, grouped, skipped};
 
 /// Maximum number of files to list for people. JSON lists all.
 const NAMED: usize = 5;
@@ -37,7 +37,7 @@ pub(crate) fn print_unread(unread: &[UnreadAgent], out: &mut dyn Write) -> Resul
         writeln!(out, "\nagents whose calls this build cannot count")?;
     }
     for UnreadAgent { agent, directory, why, .. } in unread {
-        writeln!(out, "  {agent:<12} {}: {why}", Plain(&directory.to_string_lossy()))?;
+        writeln!(out, "  {agent:<12} {}: {why}", EscapedText(&directory.to_string_lossy()))?;
     }
     Ok(())
 }
@@ -60,8 +60,8 @@ pub(crate) fn findings(logs: &[LogInventory]) -> Vec<Diagnosis> {
                 format!(
                     "{} cannot be read, {} ({})",
                     counted(agent.unreadable.len() as u64, "place"),
-                    Plain(&first.file.to_string_lossy()),
-                    Plain(&first.why)
+                    EscapedText(&first.file.to_string_lossy()),
+                    EscapedText(&first.why)
                 ),
                 "let this user read it, or import as the user who may, into the same ledger".to_owned(),
             );
@@ -135,7 +135,7 @@ fn print_expiring(agent: &LogInventory, zone: Zone, out: &mut dyn Write) -> Resu
 fn files(names: impl ExactSizeIterator<Item = String>, out: &mut dyn Write) -> Result<(), Failure> {
     let more = names.len().saturating_sub(NAMED);
     for name in names.take(NAMED) {
-        writeln!(out, "{INDENT}  {}", Plain(&name))?;
+        writeln!(out, "{INDENT}  {}", EscapedText(&name))?;
     }
     if more > 0 {
         writeln!(out, "{INDENT}  and {} more; --json names all", grouped(more as u64))?;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::context::Context;
 use crate::import::{self, CheckedLog};
 use crate::present::failure::Failure;
-use crate::present::output::{Answer, grouped};
+use crate::present::output::{JsonAnswer, grouped};
 
 /// The answer: the build, and each log with a number.
 #[derive(Serialize)]
@@ -24,7 +24,7 @@ pub(super) fn run(logs: &[PathBuf], context: &Context, out: &mut dyn Write) -> R
     let is_sound = !files.is_empty() && files.iter().all(|log| !log.is_problem());
     let check = SelfCheck { build: env!("CARGO_PKG_VERSION"), system: std::env::consts::OS, files };
     if context.json {
-        Answer::new(&check).write(out)?;
+        JsonAnswer::new(&check).write(out)?;
     } else {
         print(&check, out)?;
     }

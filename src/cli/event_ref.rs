@@ -8,13 +8,13 @@ use crate::model::event::{EventId, Position};
 
 /// An event by its position, its id, or a provider's own key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
+pub(crate) enum EventRef {
     Position(Position),
     Id(EventId),
     Other(String),
 }
 
-impl FromStr for Target {
+impl FromStr for EventRef {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -25,7 +25,7 @@ impl FromStr for Target {
     }
 }
 
-impl Target {
+impl EventRef {
     /// Returns its position.
     pub fn position(&self, snapshot: &Snapshot<'_>) -> Result<Position> {
         match self {

@@ -9,14 +9,14 @@ use super::context::Context;
 use super::report_filters::project_of;
 use crate::api::gate;
 use crate::api::input::GateInput;
-use crate::budget::{Ask, Mode, Tier, Verdict};
+use crate::budget::{Mode, RunRequest, Tier, Verdict};
 use crate::ledger::Snapshot;
 use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
 use crate::present::clock::{duration, short};
 use crate::present::decision_text;
 use crate::present::failure::Failure;
-use crate::present::output::{Answer, Plain, wrapped};
+use crate::present::output::{EscapedText, JsonAnswer, wrapped};
 use crate::present::summary::summary;
 use crate::readers::quota::QuotaFormat;
 
@@ -53,7 +53,7 @@ pub(crate) struct GateArgs {
     tier: Tier,
     /// The mode that the run needs: the gate is also shut if only a lesser mode is allowed
     #[arg(long, value_name = "MODE", default_value = "review", hide_default_value = true)]
-    need: Need,
+    need: NeededMode,
     /// Accept an undeclared provider; it counts as metered
     #[arg(long)]
     allow_undeclared: bool,
@@ -95,7 +95,7 @@ fn document(path: &Path, context: &Context) -> Result<String, Failure> {
 
 /// The mode of work that a run needs.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Need {
+enum NeededMode {
     /// Reading and small answers
     Review,
     /// Ordinary work
@@ -104,7 +104,7 @@ enum Need {
     Deep,
 }
 
-impl Need {
+impl NeededMode {
     const fn mode(self) -> Mode {
         match self {
             Self::Review => Mode::Review,
@@ -115,7 +115,7 @@ impl Need {
 }
 
 /// Builds the request and its time.
-fn request(args: &GateArgs, snapshot: &Snapshot<'_>, context: &Context) -> Result<(Ask, Timestamp), Failure> {
+fn request(args: &GateArgs, snapshot: &Snapshot<'_>, context: &Context) -> Result<(RunRequest, Timestamp), Failure> {
     let now = context.query_time(snapshot);
     let input = GateInput {
         provider: args.provider.as_ref().map(|provider| provider.as_str().to_owned()),
@@ -157,7 +157,7 @@ pub(crate) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
         None => snapshot.gate(&ask, now)?,
     };
     if context.json {
-        Answer::new(&gate::priced(&snapshot, verdict.clone(), context.zone(), now)?).write(out)?;
+        JsonAnswer::new(&gate::priced(&snapshot, verdict.clone(), context.zone(), now)?).write(out)?;
     } else if args.line {
         writeln!(out, "{}", verdict.rung())?;
     } else {
@@ -174,18 +174,18 @@ fn print(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let (now, zone) = (context.query_time(snapshot), context.zone());
-    let account = verdict.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
+    let account = verdict.account.as_ref().map(|account| format!(" ({})", EscapedText(account))).unwrap_or_default();
     let gated = if verdict.gated && verdict.mode > Mode::Wait {
         format!(" (gated: {} is needed)", verdict.need)
     } else {
         String::new()
     };
     writeln!(out, "{}{account}: {}{gated}", verdict.provider, verdict.mode)?;
-    for line in wrapped(&Plain(&verdict.reason).to_string(), 77) {
+    for line in wrapped(&EscapedText(&verdict.reason).to_string(), 77) {
         writeln!(out, "  {line}")?;
     }
     for money in &verdict.money {
-        writeln!(out, "  {}: {}", Plain(&money.name()), decision_text::spent(money))?;
+        writeln!(out, "  {}: {}", EscapedText(&money.name()), decision_text::spent(money))?;
     }
     writeln!(out, "  basis: {}; budget mode: {}", verdict.basis.name(), verdict.budget_mode.name())?;
     if let Some(at) = verdict.resumes_at {
@@ -215,7 +215,7 @@ fn print(
 
 /// Prints a text after a label, with further lines indented.
 fn print_labelled(mark: &str, text: &str, out: &mut dyn Write) -> Result<(), Failure> {
-    for (number, line) in wrapped(&Plain(text).to_string(), 79 - mark.len()).into_iter().enumerate() {
+    for (number, line) in wrapped(&EscapedText(text).to_string(), 79 - mark.len()).into_iter().enumerate() {
         let mark = if number == 0 { mark.to_owned() } else { " ".repeat(mark.len()) };
         writeln!(out, "{mark}{line}")?;
     }

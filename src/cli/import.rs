@@ -20,7 +20,7 @@ use crate::import::{self, Follower, ImportOptions, ImportReport, Progress, Sourc
 use crate::ledger::{Ledger, Snapshot};
 use crate::model::error::Error;
 use crate::present::failure::{Failure, print_message};
-use crate::present::output::{Answer, counted, grouped, skipped};
+use crate::present::output::{JsonAnswer, counted, grouped, skipped};
 
 /// Maximum wait for a change before the next check.
 const WAIT: Duration = Duration::from_secs(1);
@@ -106,7 +106,7 @@ pub(crate) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> R
     let backfill = args.backfill.then(|| backfill(&options, args.apply, context)).transpose()?;
     let unreadable = imported.sources.iter().any(|source| source.unreadable > 0);
     if context.json {
-        Answer::new(ImportAnswer { imported, backfill }).write(out)?;
+        JsonAnswer::new(ImportAnswer { imported, backfill }).write(out)?;
     } else {
         human(&imported, all, out)?;
         warn_about_koan(&imported);
@@ -230,7 +230,7 @@ fn follow(options: &ImportOptions, ledger: &Ledger, context: &Context, out: &mut
             continue;
         }
         if context.json {
-            Answer::new(&report).write(out)?;
+            JsonAnswer::new(&report).write(out)?;
         } else {
             human(&report, false, out)?;
             if first {

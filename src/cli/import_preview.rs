@@ -10,7 +10,7 @@ use crate::import::Preview;
 use crate::model::event::TokenRecord;
 use crate::model::tokens::TokenClass;
 use crate::present::failure::Failure;
-use crate::present::output::{Answer, grouped};
+use crate::present::output::{JsonAnswer, grouped};
 
 /// Maximum number of amendments and withdrawals to list for people. JSON lists all.
 const CHANGES: usize = 20;
@@ -27,7 +27,7 @@ struct DryRun<'p> {
 pub(super) fn write(preview: &Preview, all: bool, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let unreadable = preview.report.sources.iter().any(|source| source.unreadable > 0);
     if context.json {
-        Answer::new(DryRun { dry_run: true, preview }).write(out)?;
+        JsonAnswer::new(DryRun { dry_run: true, preview }).write(out)?;
     } else {
         writeln!(out, "dry run: nothing is written")?;
         human(&preview.report, all, out)?;

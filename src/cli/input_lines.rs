@@ -19,7 +19,7 @@ trait SeekableInput: Read + Seek {}
 impl<T: Read + Seek> SeekableInput for T {}
 
 /// An input; `-` is stdin.
-pub(crate) struct Lines {
+pub(crate) struct InputLines {
     name: PathBuf,
     reader: BufReader<Box<dyn SeekableInput>>,
     buffer: Vec<u8>,
@@ -36,7 +36,7 @@ pub(crate) fn open(path: &Path, context: &Context) -> Result<Box<dyn Read>, Fail
     Ok(Box::new(file))
 }
 
-impl Lines {
+impl InputLines {
     pub fn open(path: &Path, context: &Context) -> Result<Self, Failure> {
         let name = if path == Path::new("-") { PathBuf::from("stdin") } else { path.to_owned() };
         let fail = |source| Error::Io { path: name.clone(), source };

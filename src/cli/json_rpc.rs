@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::api::fault::{Fault, FaultKind};
 use crate::api::operations::{OPERATIONS, operation};
 use crate::api::problem::Problem;
-use crate::api::service::Service;
+use crate::api::service::LedgerOperations;
 
 /// The text is not JSON.
 const PARSE_ERROR: i32 = -32_700;
@@ -53,7 +53,7 @@ struct RpcRequest<'a> {
 
 /// The id in a message that is not a valid request.
 #[derive(Default, Deserialize)]
-struct Sender<'a> {
+struct RequestId<'a> {
     #[serde(borrow, default, deserialize_with = "value")]
     id: Option<&'a RawValue>,
 }
@@ -63,14 +63,14 @@ fn value<'de: 'a, 'a, D: Deserializer<'de>>(reader: D) -> Result<Option<&'a RawV
 }
 
 /// Why a request failed: error code and problem.
-type Refused = (i32, Fault);
+type RequestError = (i32, Fault);
 
-fn refuse(code: i32, why: impl Into<String>) -> Refused {
+fn refuse(code: i32, why: impl Into<String>) -> RequestError {
     (code, Fault::input(why))
 }
 
 /// Answers a message: one request or a list of requests. A request without an id gets no answer.
-pub(super) fn answer(service: &Service, message: &[u8], out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn answer(service: &LedgerOperations, message: &[u8], out: &mut dyn Write) -> io::Result<()> {
     let message: &RawValue = match serde_json::from_slice(message) {
         Ok(message) => message,
         Err(error) => {
@@ -93,7 +93,7 @@ pub(super) fn answer(service: &Service, message: &[u8], out: &mut dyn Write) -> 
 }
 
 /// Answers a list of requests. Answers are written one by one, so only one is in memory.
-fn many(service: &Service, requests: &[&RawValue], out: &mut dyn Write) -> io::Result<()> {
+fn many(service: &LedgerOperations, requests: &[&RawValue], out: &mut dyn Write) -> io::Result<()> {
     let mut between = "[";
     for answer in requests.iter().filter_map(|request| one(service, request.get())) {
         write!(out, "{between}{answer}")?;
@@ -109,11 +109,11 @@ pub(super) fn too_long(most: usize, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}", failed("null", refuse(INVALID_REQUEST, why)))
 }
 
-fn one(service: &Service, text: &str) -> Option<String> {
+fn one(service: &LedgerOperations, text: &str) -> Option<String> {
     let request: RpcRequest<'_> = match serde_json::from_str(text) {
         Ok(request) => request,
         Err(error) => {
-            let sender: Sender<'_> = serde_json::from_str(text).unwrap_or_default();
+            let sender: RequestId<'_> = serde_json::from_str(text).unwrap_or_default();
             let id = sender.id.filter(|id| is_id(id)).map_or("null", RawValue::get);
             let why = format!("{error}: a request has `jsonrpc`, `id`, `method` and `params`");
             return Some(failed(id, refuse(INVALID_REQUEST, why)));
@@ -139,7 +139,7 @@ fn is_id(value: &RawValue) -> bool {
         || value.get().starts_with(|first: char| first == '"' || first == '-' || first.is_ascii_digit())
 }
 
-fn run(service: &Service, request: &RpcRequest<'_>) -> Result<String, Refused> {
+fn run(service: &LedgerOperations, request: &RpcRequest<'_>) -> Result<String, RequestError> {
     let text = |member: Option<&RawValue>| member.and_then(|text| serde_json::from_str::<String>(text.get()).ok());
     if text(request.jsonrpc).as_deref() != Some("2.0") {
         return Err(refuse(INVALID_REQUEST, "this is no request of JSON-RPC 2.0: send \"jsonrpc\": \"2.0\""));
@@ -158,7 +158,7 @@ fn run(service: &Service, request: &RpcRequest<'_>) -> Result<String, Refused> {
     Ok(reply.body)
 }
 
-fn failed(id: &str, (code, fault): Refused) -> String {
+fn failed(id: &str, (code, fault): RequestError) -> String {
     let message = serde_json::Value::from(&*fault.detail);
     let problem = Problem::from(fault).to_json();
     format!(

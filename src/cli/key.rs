@@ -10,7 +10,7 @@ use super::context::Context;
 use super::key_file;
 use crate::merkle::{Signer, Verifier};
 use crate::present::failure::{Failure, print_message};
-use crate::present::output::Answer;
+use crate::present::output::JsonAnswer;
 
 /// Create or show the key that signs checkpoints
 #[derive(Args, Debug)]
@@ -89,7 +89,7 @@ fn default_name() -> String {
 
 fn show(verifier: &Verifier, file: PathBuf, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     if context.json {
-        return Answer::new(KeyAnswer { name: verifier.name().to_owned(), verifier: verifier.to_string(), file })
+        return JsonAnswer::new(KeyAnswer { name: verifier.name().to_owned(), verifier: verifier.to_string(), file })
             .write(out);
     }
     Ok(writeln!(out, "{verifier}")?)

@@ -19,7 +19,7 @@ use crate::model::tokens::Usd;
 use crate::present::failure::{Failure, print_message};
 use crate::present::money::dollars;
 use crate::present::output::grouped;
-use crate::present::policy::{SessionOpens, Setting, WeeklyOpens};
+use crate::present::policy::{ResettableSetting, SessionOpens, WeeklyOpens};
 use crate::projection::AccountRef;
 use crate::readers::quota::QuotaFormat;
 use crate::usage::Limits;
@@ -117,7 +117,7 @@ struct LimitSetArgs {
     settings: Option<PathBuf>,
     /// Restore the default of a setting; may be repeated
     #[arg(long, value_name = "SETTING")]
-    unset: Vec<Setting>,
+    unset: Vec<ResettableSetting>,
 }
 
 /// Money limits. Costs are those of the price list; days begin at midnight in --tz.

@@ -14,7 +14,7 @@ use crate::model::time::{SECOND, Timestamp};
 use crate::model::tokens::{TokenClass, Usd};
 use crate::present::failure::Failure;
 use crate::present::money::dollars;
-use crate::present::output::{Answer, Plain, grouped};
+use crate::present::output::{EscapedText, JsonAnswer, grouped};
 use crate::present::policy;
 use crate::projection::AccountRef;
 use crate::usage::{Limits, MoneyLimit, MoneyPeriod, accounts, money_limits};
@@ -80,7 +80,7 @@ pub(crate) fn show(args: &LimitShowArgs, context: &Context, out: &mut dyn Write)
     let snapshot = context.snapshot(&ledger)?;
     let limits = gather(args.provider.as_ref(), &snapshot, context.query_time(&snapshot))?;
     if context.json {
-        return Answer::new(LimitList { limits }).write(out);
+        return JsonAnswer::new(LimitList { limits }).write(out);
     }
     if limits.is_empty() {
         return Ok(writeln!(
@@ -133,7 +133,7 @@ fn gather(provider: Option<&ProviderId>, snapshot: &Snapshot<'_>, now: Timestamp
 }
 
 fn human(shown: &LimitAnswer, out: &mut dyn Write) -> Result<(), Failure> {
-    let account = shown.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
+    let account = shown.account.as_ref().map(|account| format!(" ({})", EscapedText(account))).unwrap_or_default();
     writeln!(out, "{}{account}", shown.provider)?;
     let limit = |limit: Option<u64>, position: Option<Position>| match (limit, position) {
         (Some(tokens), Some(position)) => format!("{} weighted tokens (position {position})", grouped(tokens)),
@@ -148,7 +148,8 @@ fn human(shown: &LimitAnswer, out: &mut dyn Write) -> Result<(), Failure> {
     )?;
     writeln!(out, "  weekly   {}\n           {}", limit(weekly.limit, weekly.position), policy::weekly(weekly.policy))?;
     for money in &shown.money {
-        let project = money.project.as_ref().map(|project| format!(" for {}", Plain(project))).unwrap_or_default();
+        let project =
+            money.project.as_ref().map(|project| format!(" for {}", EscapedText(project))).unwrap_or_default();
         let (period, usd, zone) = (money.period.name(), dollars(money.limit_usd), &money.zone);
         writeln!(out, "  money    {usd} a {period} of {zone}{project} (position {})", money.position)?;
     }
@@ -164,5 +165,5 @@ fn human(shown: &LimitAnswer, out: &mut dyn Write) -> Result<(), Failure> {
             "           (warn {warn} %, stop {stop} %, each begins when use and a margin of {margin} % pass it)"
         )?;
     }
-    Ok(writeln!(out, "  feeds    {}, fresh for {} s", Plain(&shown.feeds), shown.stale_after_seconds)?)
+    Ok(writeln!(out, "  feeds    {}, fresh for {} s", EscapedText(&shown.feeds), shown.stale_after_seconds)?)
 }

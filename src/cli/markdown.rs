@@ -4,7 +4,7 @@ use std::io::Write;
 
 use crate::present::failure::Failure;
 use crate::present::money;
-use crate::present::output::{Plain, grouped};
+use crate::present::output::{EscapedText, grouped};
 use crate::report::{ReportKey, ReportTable};
 use crate::usage::Usage;
 
@@ -14,7 +14,7 @@ const MARKS: [char; 13] = ['\\', '`', '*', '_', '{', '}', '[', ']', '<', '>', '|
 /// A text that Markdown shows as it is. Foreign names can neither break the table nor mention a person.
 fn escaped(text: &str) -> String {
     let mut shown = String::new();
-    for character in Plain(text).to_string().chars() {
+    for character in EscapedText(text).to_string().chars() {
         match character {
             // A mention is no mention with its mark as an entity, and neither is a tag.
             '@' => shown.push_str("&#64;"),

@@ -17,7 +17,7 @@ use crate::present::bars;
 use crate::present::decision_text;
 use crate::present::failure::{Failure, print_message};
 use crate::present::money;
-use crate::present::output::{self, Plain, counted, grouped};
+use crate::present::output::{self, EscapedText, counted, grouped};
 use crate::present::periods::Periods;
 use crate::usage::{Basis, Usage};
 
@@ -40,7 +40,7 @@ pub(crate) fn run(no_import: bool, context: &Context, out: &mut dyn Write) -> Re
     let periods = Periods::at(&snapshot, zone, now)?;
     let unreadable = imported.as_ref().is_some_and(|report| report.sources.iter().any(|source| source.unreadable > 0));
     if context.json {
-        output::Answer::new(Overview { status, periods, imported }).write(out)?;
+        output::JsonAnswer::new(Overview { status, periods, imported }).write(out)?;
     } else {
         status::warn_about_clock(&status.state);
         let status = status.state.status;
@@ -107,7 +107,7 @@ fn nothing_yet(imported: Option<&ImportReport>, out: &mut dyn Write) -> Result<(
                 0 => String::new(),
                 number => format!(" and {number} more"),
             };
-            writeln!(out, "  {agent:<12} {}{more}", Plain(&below_home(first)))?;
+            writeln!(out, "  {agent:<12} {}{more}", EscapedText(&below_home(first)))?;
         }
     }
     Ok(writeln!(

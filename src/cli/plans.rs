@@ -7,7 +7,7 @@ use crate::model::tokens::Usd;
 use crate::present::failure::Failure;
 
 /// A documented plan.
-struct Plan {
+struct SubscriptionPlan {
     provider: &'static str,
     name: &'static str,
     /// Usage at API prices that the plan includes in a calendar month.
@@ -17,13 +17,13 @@ struct Plan {
 }
 
 /// Copilot's credits begin anew on the first of a month in UTC, Cursor's with the billing month.
-const PLANS: [Plan; 6] = [
-    Plan { provider: "github-copilot", name: "pro", usd_month: "15", source: COPILOT },
-    Plan { provider: "github-copilot", name: "pro-plus", usd_month: "70", source: COPILOT },
-    Plan { provider: "github-copilot", name: "max", usd_month: "200", source: COPILOT },
-    Plan { provider: "cursor", name: "pro", usd_month: "20", source: CURSOR },
-    Plan { provider: "cursor", name: "pro-plus", usd_month: "70", source: CURSOR },
-    Plan { provider: "cursor", name: "ultra", usd_month: "400", source: CURSOR },
+const PLANS: [SubscriptionPlan; 6] = [
+    SubscriptionPlan { provider: "github-copilot", name: "pro", usd_month: "15", source: COPILOT },
+    SubscriptionPlan { provider: "github-copilot", name: "pro-plus", usd_month: "70", source: COPILOT },
+    SubscriptionPlan { provider: "github-copilot", name: "max", usd_month: "200", source: COPILOT },
+    SubscriptionPlan { provider: "cursor", name: "pro", usd_month: "20", source: CURSOR },
+    SubscriptionPlan { provider: "cursor", name: "pro-plus", usd_month: "70", source: CURSOR },
+    SubscriptionPlan { provider: "cursor", name: "ultra", usd_month: "400", source: CURSOR },
 ];
 const COPILOT: &str = "github.com/features/copilot/plans, 2026-10-07";
 const CURSOR: &str = "docs.cursor.com/account/pricing, 2026-06-19";

@@ -14,7 +14,7 @@ use crate::model::time::Timestamp;
 use crate::model::tokens::{TokenClass, Usd};
 use crate::present::clock::Moment;
 use crate::present::failure::Failure;
-use crate::present::output::{Answer, Plain, grouped};
+use crate::present::output::{EscapedText, JsonAnswer, grouped};
 use crate::present::summary;
 use crate::readers::price::PriceSource;
 
@@ -158,7 +158,7 @@ fn show(args: &PriceShowArgs, context: &Context, out: &mut dyn Write) -> Result<
             let usd = rates.of(class).map_or(serde_json::Value::Null, |usd| usd.to_string().into());
             (class.name().to_owned(), usd)
         });
-        return Answer::new(PriceAnswer {
+        return JsonAnswer::new(PriceAnswer {
             provider: args.provider.as_str().to_owned(),
             model: args.model.clone(),
             at,
@@ -174,18 +174,18 @@ fn show(args: &PriceShowArgs, context: &Context, out: &mut dyn Write) -> Result<
             out,
             "no price of {} {} is known at {at}: `usage-ledger price set` states one",
             args.provider,
-            Plain(&args.model)
+            EscapedText(&args.model)
         )?);
     };
-    writeln!(out, "{} {} at {at}, US dollars for a million tokens", args.provider, Plain(&args.model))?;
+    writeln!(out, "{} {} at {at}, US dollars for a million tokens", args.provider, EscapedText(&args.model))?;
     for class in TokenClass::ALL {
         let usd = quote.rates.of(class).map_or_else(|| "-".to_owned(), |usd| usd.to_string());
         writeln!(out, "  {:<15} {usd:>8}", class.name())?;
     }
     let source = prices.source();
     match quote.position {
-        Some(position) => writeln!(out, "stated at position {position} for `{}`", Plain(&quote.stated_for))?,
-        None => writeln!(out, "{}, `{}`", source_text(&source), Plain(&quote.stated_for))?,
+        Some(position) => writeln!(out, "stated at position {position} for `{}`", EscapedText(&quote.stated_for))?,
+        None => writeln!(out, "{}, `{}`", source_text(&source), EscapedText(&quote.stated_for))?,
     }
     Ok(())
 }
@@ -202,11 +202,11 @@ pub(crate) fn source_text(source: &PriceSource) -> String {
 #[derive(Serialize)]
 struct PriceList {
     prices: PriceSource,
-    own: Vec<Own>,
+    own: Vec<CustomPriceRow>,
 }
 
 #[derive(Serialize)]
-struct Own {
+struct CustomPriceRow {
     position: Position,
     #[serde(flatten)]
     price: PriceSet,
@@ -219,11 +219,11 @@ fn list(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let mut own = Vec::new();
     for position in &prices.custom {
         if let Payload::PriceSet(price) = snapshot.event(*position)?.payload {
-            own.push(Own { position: *position, price });
+            own.push(CustomPriceRow { position: *position, price });
         }
     }
     if context.json {
-        return Answer::new(PriceList { prices, own }).write(out);
+        return JsonAnswer::new(PriceList { prices, own }).write(out);
     }
     for one in &own {
         writeln!(out, "{:>6}  {}", grouped(one.position.get()), summary::summary(&one.price.clone().into()))?;

@@ -8,13 +8,13 @@ use serde::Serialize;
 
 use super::checkpoint;
 use super::context::Context;
-use super::event_ref::Target;
+use super::event_ref::EventRef;
 use super::key_file;
 use super::prove_check;
-use crate::api::proofs::{self, Anchor, CheckpointNote};
+use crate::api::proofs::{self, CheckpointNote, ProvenState};
 use crate::ledger::Snapshot;
 use crate::present::failure::Failure;
-use crate::present::output::Answer;
+use crate::present::output::JsonAnswer;
 
 /// Prove that an event is in the ledger, or that one checkpoint extends another; check a proof
 #[derive(Args, Debug)]
@@ -43,7 +43,7 @@ enum ProveCommand {
 struct InclusionArgs {
     /// A position or an event id
     #[arg(value_name = "POSITION|ID")]
-    event: Target,
+    event: EventRef,
     /// The signed checkpoint that the proof refers to [default: a new checkpoint of the whole ledger]
     #[arg(long, value_name = "FILE", conflicts_with = "key")]
     checkpoint: Option<PathBuf>,
@@ -98,7 +98,7 @@ fn inclusion(args: &InclusionArgs, context: &Context, out: &mut dyn Write) -> Re
         Some(path) => read_checkpoint(path, &snapshot, context)?,
         None => sign(None, args.key.as_deref(), &snapshot, context)?,
     };
-    let proof = proofs::inclusion(&snapshot, position, Anchor::signed(checkpoint_note))?;
+    let proof = proofs::inclusion(&snapshot, position, ProvenState::signed(checkpoint_note))?;
     print(proof.proof.clone(), proof, context, out)
 }
 
@@ -117,14 +117,14 @@ fn consistency(args: ConsistencyArgs, context: &Context, out: &mut dyn Write) ->
         Some(CheckMark::Size(size)) => sign(Some(size), args.key.as_deref(), &snapshot, context)?,
         None => sign(None, args.key.as_deref(), &snapshot, context)?,
     };
-    let proof = proofs::consistency(&snapshot, old, Anchor::signed(checkpoint_note))?;
+    let proof = proofs::consistency(&snapshot, old, ProvenState::signed(checkpoint_note))?;
     print(proof.proof.clone(), proof, context, out)
 }
 
 /// Prints a proof as text, or as JSON.
 fn print(text: Option<String>, proof: impl Serialize, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     if context.json {
-        return Answer::new(proof).write(out);
+        return JsonAnswer::new(proof).write(out);
     }
     let text = text.ok_or_else(|| Failure::usage("this proof is not signed: name a key with --key"))?;
     Ok(write!(out, "{text}")?)

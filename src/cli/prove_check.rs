@@ -12,9 +12,9 @@ use super::key_file;
 use super::verify::{by_any, signed_by_any};
 use crate::merkle::{ConsistencyProofText, InclusionProofText};
 use crate::model::error::Error;
-use crate::model::event::Exported;
+use crate::model::event::ExportedLine;
 use crate::present::failure::Failure;
-use crate::present::output::{Answer, counted};
+use crate::present::output::{JsonAnswer, counted};
 
 /// Check a proof; no ledger is needed
 ///
@@ -40,7 +40,7 @@ pub(crate) struct CheckArgs {
 
 /// The checkpoint that a proof refers to.
 #[derive(Serialize)]
-struct Proven {
+struct ProvenCheckpoint {
     ok: bool,
     origin: String,
     size: u64,
@@ -62,12 +62,12 @@ pub(crate) fn run(args: &CheckArgs, context: &Context, out: &mut dyn Write) -> R
             let receipt: InclusionProofText = text.parse().map_err(named)?;
             let line = line.strip_suffix('\n').unwrap_or(&line);
             let position = receipt.proof().position;
-            match Exported::read(position, line)? {
-                Exported::Line(line) => (
+            match ExportedLine::read(position, line)? {
+                ExportedLine::Line(line) => (
                     format!("the event is at position {position}"),
                     by_any(&verifiers, |verifier| receipt.verify(&*line, verifier))?,
                 ),
-                Exported::Leaf(leaf) => {
+                ExportedLine::Leaf(leaf) => {
                     let leaf = leaf.parse()?;
                     (
                         format!("the event at position {position} is shredded, and had this hash"),
@@ -88,7 +88,7 @@ pub(crate) fn run(args: &CheckArgs, context: &Context, out: &mut dyn Write) -> R
     };
     if context.json {
         let (origin, root) = (checkpoint.origin().to_owned(), checkpoint.root().to_string());
-        return Answer::new(Proven { ok: true, origin, size: checkpoint.size(), root }).write(out);
+        return JsonAnswer::new(ProvenCheckpoint { ok: true, origin, size: checkpoint.size(), root }).write(out);
     }
     let size = counted(checkpoint.size(), "event");
     Ok(writeln!(out, "ok: {what}, of {size} that {} signed, root {}", checkpoint.origin(), checkpoint.root())?)

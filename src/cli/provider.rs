@@ -13,7 +13,7 @@ use crate::model::event::ProviderDeclared;
 use crate::model::provider::{CATALOGUE, ProviderId};
 use crate::model::time::Timestamp;
 use crate::present::failure::Failure;
-use crate::present::output::{self, Answer, Plain};
+use crate::present::output::{self, EscapedText, JsonAnswer};
 use crate::projection::AccountRef;
 use crate::usage::{accounts, is_metered};
 
@@ -120,7 +120,7 @@ fn list(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let snapshot = context.snapshot(&ledger)?;
     let providers = gather(&snapshot, context.query_time(&snapshot))?;
     if context.json {
-        return Answer::new(ProviderList { providers }).write(out);
+        return JsonAnswer::new(ProviderList { providers }).write(out);
     }
     let header = ["provider", "account", "quota", "in this ledger", "also called"];
     let rows = providers.into_iter().map(|shown| {
@@ -131,7 +131,7 @@ fn list(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
         };
         vec![
             shown.provider,
-            shown.account.map(|account| Plain(&account).to_string()).unwrap_or_default(),
+            shown.account.map(|account| EscapedText(&account).to_string()).unwrap_or_default(),
             quota.to_owned(),
             if shown.used { "yes" } else { "" }.to_owned(),
             shown.aliases.join(", "),

@@ -19,7 +19,7 @@ use crate::model::window::kind_of;
 use crate::present::clock;
 use crate::present::decision_text;
 use crate::present::failure::{Failure, print_message};
-use crate::present::output::{self, Answer, Plain, counted};
+use crate::present::output::{self, EscapedText, JsonAnswer, counted};
 use crate::readers::quota::{self, Observed, QuotaFormat};
 
 /// Maximum size of a document in bytes.
@@ -115,7 +115,7 @@ fn observe(args: &ObserveArgs, context: &Context, out: &mut dyn Write) -> Result
     let mut observed = observed.of(args.provider.as_ref(), args.account.as_deref());
     if !context.json || observed.observations.is_empty() {
         for warning in &observed.warnings {
-            print_message(&Plain(warning).to_string());
+            print_message(&EscapedText(warning).to_string());
         }
     }
     if observed.observations.is_empty() {
@@ -183,17 +183,17 @@ fn json(
             feed: &seen.feed,
         });
     }
-    Answer::new(appended).write(out)
+    JsonAnswer::new(appended).write(out)
 }
 
 /// Formats an observation: `anthropic session 42 % resets 2026-11-23T23:00:00+00:00`.
 fn line(seen: &QuotaObserved, zone: Zone) -> String {
-    let account = seen.account.iter().map(|account| format!("({})", Plain(account)));
+    let account = seen.account.iter().map(|account| format!("({})", EscapedText(account)));
     let window = match (kind_of(seen.window_minutes), &seen.scope) {
         (Some(kind), None) => kind.name().to_owned(),
         _ => decision_text::length(seen.window_minutes),
     };
-    let scope = seen.scope.iter().map(|scope| Plain(scope).to_string());
+    let scope = seen.scope.iter().map(|scope| EscapedText(scope).to_string());
     let used = seen.used_percent.map(|used| format!("{used} %"));
     let resets = seen.resets_at.map(|at| format!("resets {}", clock::full(at, zone)));
     let parts: Vec<String> = std::iter::once(seen.provider.to_string())
@@ -202,7 +202,7 @@ fn line(seen: &QuotaObserved, zone: Zone) -> String {
         .chain(scope)
         .chain(used)
         .chain(resets)
-        .chain(seen.status.iter().map(|status| Plain(status).to_string()))
+        .chain(seen.status.iter().map(|status| EscapedText(status).to_string()))
         .collect();
     parts.join(" ")
 }

@@ -13,7 +13,7 @@ use crate::model::time::{Timestamp, Zone};
 use crate::present::clock::duration;
 use crate::present::decision_text;
 use crate::present::failure::Failure;
-use crate::present::output::{Answer, Plain};
+use crate::present::output::{EscapedText, JsonAnswer};
 use crate::readers::price::Prices;
 use crate::report::{DateWindow, Granularity, Report, ReportKey, ReportRow};
 use crate::usage::{Basis, Pool, ProviderUsage, Usage, WindowUsage};
@@ -57,7 +57,7 @@ pub(crate) fn show(
             "no provider is worked with yet: name one, as in `usage-ledger quota show anthropic`",
         ));
     };
-    if context.json { Answer::new(page).write(out) } else { human(&page, now, zone, out) }
+    if context.json { JsonAnswer::new(page).write(out) } else { human(&page, now, zone, out) }
 }
 
 fn gather(
@@ -97,7 +97,7 @@ fn share(row: &ReportRow) -> PoolShare {
 
 fn human(page: &QuotaPage, now: Timestamp, zone: Zone, out: &mut dyn Write) -> std::result::Result<(), Failure> {
     for account in &page.accounts {
-        let name = account.account.as_ref().map(|name| format!(" ({})", Plain(name))).unwrap_or_default();
+        let name = account.account.as_ref().map(|name| format!(" ({})", EscapedText(name))).unwrap_or_default();
         writeln!(out, "{}{name}", account.provider)?;
         for (name, window) in [("session", &account.session), ("weekly", &account.weekly)] {
             writeln!(out, "  {name:<8} {}", line(window, now))?;
@@ -109,8 +109,8 @@ fn human(page: &QuotaPage, now: Timestamp, zone: Zone, out: &mut dyn Write) -> s
             writeln!(out, "  {}", decision_text::refusal(refused, now, zone))?;
         }
     }
-    shares("projects, 7 days", &page.top_projects, &|name| Plain(name).to_string(), out)?;
-    shares("models, 7 days", &page.top_models, &|name| Plain(number::family(name)).to_string(), out)?;
+    shares("projects, 7 days", &page.top_projects, &|name| EscapedText(name).to_string(), out)?;
+    shares("models, 7 days", &page.top_models, &|name| EscapedText(number::family(name)).to_string(), out)?;
     let cost = page.today.cost.reported_usd.map(|usd| format!(", ${usd} reported")).unwrap_or_default();
     writeln!(
         out,

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::call_args::CallArgs;
 use super::context::Context;
-use super::input_lines::Lines;
+use super::input_lines::InputLines;
 use crate::api;
 use crate::api::json_line::JsonLine;
 use crate::api::record::RecordTally;
@@ -17,7 +17,7 @@ use crate::model::event::NewEvent;
 use crate::model::provider::CATALOGUE;
 use crate::model::time::Timestamp;
 use crate::present::failure::{Failure, print_message};
-use crate::present::output::{self, Answer, Plain, counted};
+use crate::present::output::{self, EscapedText, JsonAnswer, counted};
 
 /// Maximum number of undeclared providers to check in one run.
 const ODD: usize = 100;
@@ -49,7 +49,7 @@ pub(crate) struct RecordArgs {
 
 pub(crate) fn run(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     match &args.jsonl {
-        Some(path) => record_many(&mut Lines::open(path, context)?, &args.call.source, context, out),
+        Some(path) => record_many(&mut InputLines::open(path, context)?, &args.call.source, context, out),
         None => record_one(args, context, out),
     }
 }
@@ -60,7 +60,7 @@ fn record_one(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Resul
     let what = format!(
         "{}{}, {}",
         record.provider,
-        record.model.as_ref().map(|model| format!(" {}", Plain(model))).unwrap_or_default(),
+        record.model.as_ref().map(|model| format!(" {}", EscapedText(model))).unwrap_or_default(),
         counted(record.tokens.total()?, "token")
     );
     let at = args.call.occurred_at.unwrap_or(now);
@@ -70,19 +70,19 @@ fn record_one(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Resul
     let (outcome, receipt) = api::record::record_one(&ledger, event(record), nested.into_iter().map(event), now)?;
     receipt.warnings.iter().for_each(|warning| print_message(warning));
     if context.json {
-        return Answer::new(receipt).write(out);
+        return JsonAnswer::new(receipt).write(out);
     }
     output::outcome(out, outcome, &what)
 }
 
 /// Validates every line before the ledger is opened, then records all in one transaction.
-fn record_many(lines: &mut Lines, source: &str, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+fn record_many(lines: &mut InputLines, source: &str, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     context.refuse_as_of("this command writes")?;
     let mut odd = BTreeSet::new();
     let records = check(lines, &mut odd)?;
     let tally = if records == 0 { RecordTally::default() } else { take_in(lines, source, &odd, context)? };
     if context.json {
-        return Answer::new(tally).write(out);
+        return JsonAnswer::new(tally).write(out);
     }
     let RecordTally { recorded, duplicates } = tally;
     let already = if duplicates > 0 { format!(", {duplicates} were there already") } else { String::new() };
@@ -90,7 +90,7 @@ fn record_many(lines: &mut Lines, source: &str, context: &Context, out: &mut dyn
 }
 
 /// Validates and counts all lines, and collects undeclared providers.
-fn check(lines: &mut Lines, odd: &mut BTreeSet<String>) -> Result<u64, Failure> {
+fn check(lines: &mut InputLines, odd: &mut BTreeSet<String>) -> Result<u64, Failure> {
     let mut records = 0;
     loop {
         let provider = match lines.next() {
@@ -106,7 +106,12 @@ fn check(lines: &mut Lines, odd: &mut BTreeSet<String>) -> Result<u64, Failure> 
     }
 }
 
-fn take_in(lines: &mut Lines, source: &str, odd: &BTreeSet<String>, context: &Context) -> Result<RecordTally, Failure> {
+fn take_in(
+    lines: &mut InputLines,
+    source: &str,
+    odd: &BTreeSet<String>,
+    context: &Context,
+) -> Result<RecordTally, Failure> {
     lines.rewind()?;
     let now = context.now();
     let ledger = context.write()?;

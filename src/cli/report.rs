@@ -227,13 +227,13 @@ pub(crate) fn run(
     if draw(args, &answer, &snapshot, context, out)? {
         return if by == [ReportKey::Window] { Ok(()) } else { priced(&answer, out) };
     }
-    let rows = Rows { sort: args.sort, top: args.top, share: args.share };
+    let rows = RowOptions { sort: args.sort, top: args.top, share: args.share };
     let left_out = rows.arrange(&mut answer);
     if let Some(sealed) = &seal {
         if context.json {
             return output::json(out, &AsSealed { answer, sealed, restated_earlier: &earlier });
         }
-        report_table::write(&answer, report_table::Shown { share: rows.share, wide: args.wide }, out)?;
+        report_table::write(&answer, report_table::TableOptions { share: rows.share, wide: args.wide }, out)?;
         priced(&answer, out)?;
         return super::seal::print_basis(sealed, &earlier, out);
     }
@@ -247,7 +247,7 @@ pub(crate) fn run(
         return markdown::write(&answer, out);
     }
     import_command::warn_of_outdated(&snapshot, context);
-    report_table::write(&answer, report_table::Shown { share: rows.share, wide: args.wide }, out)?;
+    report_table::write(&answer, report_table::TableOptions { share: rows.share, wide: args.wide }, out)?;
     if left_out > 0 {
         writeln!(out, "{} not shown; the total includes them", output::counted(left_out as u64, "row"))?;
     }
@@ -352,13 +352,13 @@ fn use_of_windows(
 }
 
 /// Order, limit and form of the rows.
-struct Rows {
+struct RowOptions {
     sort: Option<RowOrder>,
     top: Option<u32>,
     share: bool,
 }
 
-impl Rows {
+impl RowOptions {
     /// Sorts and limits the rows. Returns how many are left out.
     fn arrange(&self, answer: &mut ReportTable) -> usize {
         let by_size = if report_rows::shares_are_of_cost(answer) { RowOrder::Cost } else { RowOrder::Tokens };

@@ -11,7 +11,7 @@ const NAMED: usize = 5;
 
 /// Result for filters that match nothing.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Resolved {
+pub(crate) struct CompletedFilters {
     /// The filters, with a partial value replaced by its unique full form.
     pub filters: Vec<(ReportKey, String)>,
     /// One sentence per changed or unknown filter.
@@ -21,8 +21,8 @@ pub(crate) struct Resolved {
 }
 
 /// Completes a value that has a unique full form in the ledger, and suggests similar values for others.
-pub(crate) fn resolve(snapshot: &Snapshot<'_>, filters: &[(ReportKey, String)]) -> Result<Resolved> {
-    let mut resolved = Resolved { filters: Vec::new(), notes: Vec::new(), is_changed: false };
+pub(crate) fn resolve(snapshot: &Snapshot<'_>, filters: &[(ReportKey, String)]) -> Result<CompletedFilters> {
+    let mut resolved = CompletedFilters { filters: Vec::new(), notes: Vec::new(), is_changed: false };
     for (key, value) in filters {
         let known = values(snapshot, key)?;
         let name = key.name();

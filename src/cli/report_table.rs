@@ -13,13 +13,13 @@ use crate::model::humanize::number::scaled;
 use crate::model::tokens::{TokenClass, Usd};
 use crate::present::failure::Failure;
 use crate::present::money::decimal;
-use crate::present::output::{self, Plain, grouped};
+use crate::present::output::{self, EscapedText, grouped};
 use crate::report::{ReportKey, ReportTable};
 use crate::usage::Usage;
 
 /// Level of detail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Detail {
+enum DetailLevel {
     /// Every class, exact numbers.
     Full,
     /// Every class, abbreviated numbers.
@@ -48,7 +48,7 @@ const MERGED: [Column; 3] = [
     ("output +\nreasoning", |usage| usage.tokens.get(TokenClass::Output) + usage.tokens.get(TokenClass::Reasoning)),
 ];
 
-impl Detail {
+impl DetailLevel {
     /// Returns the columns. A class without any tokens has no column.
     fn columns(self, total: &Usage) -> Vec<Column> {
         let classes: &[Column] = match self {
@@ -100,7 +100,7 @@ fn share_bar(share: Option<u32>) -> String {
 
 /// What a table shows beside the numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Shown {
+pub(crate) struct TableOptions {
     /// Each row's share of the total.
     pub share: bool,
     /// Whole names and every digit, however wide the terminal is.
@@ -108,22 +108,22 @@ pub(crate) struct Shown {
 }
 
 /// Prints the table with the most detail that fits.
-pub(crate) fn write(answer: &ReportTable, shown: Shown, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn write(answer: &ReportTable, shown: TableOptions, out: &mut dyn Write) -> Result<(), Failure> {
     if shown.wide {
         return output::write_table(
             out,
-            table(answer, Detail::Full, shown).set_content_arrangement(ContentArrangement::Disabled),
+            table(answer, DetailLevel::Full, shown).set_content_arrangement(ContentArrangement::Disabled),
         );
     }
     let names = answer.keys.len();
-    for detail in [Detail::Full, Detail::Short, Detail::Merged] {
+    for detail in [DetailLevel::Full, DetailLevel::Short, DetailLevel::Merged] {
         let table = table(answer, detail, shown);
         if output::fits(&table, names) {
             output::write_table(out, &table)?;
-            return if detail == Detail::Full { Ok(()) } else { shortened(out) };
+            return if detail == DetailLevel::Full { Ok(()) } else { shortened(out) };
         }
     }
-    output::write_table(out, &table(answer, Detail::Least, shown))?;
+    output::write_table(out, &table(answer, DetailLevel::Least, shown))?;
     shortened(out)
 }
 
@@ -131,7 +131,7 @@ fn shortened(out: &mut dyn Write) -> Result<(), Failure> {
     Ok(writeln!(out, "(shortened to fit: --wide, --csv and --json have every digit)")?)
 }
 
-fn table(answer: &ReportTable, detail: Detail, Shown { share, wide }: Shown) -> comfy_table::Table {
+fn table(answer: &ReportTable, detail: DetailLevel, TableOptions { share, wide }: TableOptions) -> comfy_table::Table {
     let columns = detail.columns(&answer.total);
     let priced = answer.total.cost.reported_usd.is_some();
     let mut header: Vec<String> = answer.keys.iter().map(ReportKey::name).collect();
@@ -169,7 +169,7 @@ fn table(answer: &ReportTable, detail: Detail, Shown { share, wide }: Shown) -> 
     let rows = answer.rows.iter().map(|row| {
         let name = |(key, names): (&Option<String>, &BTreeMap<&str, String>)| {
             let Some(key) = key else { return "-".to_owned() };
-            Plain(names.get(key.as_str()).unwrap_or(key)).to_string()
+            EscapedText(names.get(key.as_str()).unwrap_or(key)).to_string()
         };
         let keys = row.keys.iter().zip(&names).map(name);
         let mut cells = cells(keys.collect(), &row.usage);

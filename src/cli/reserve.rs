@@ -8,14 +8,14 @@ use super::amend_void::answer;
 use super::call_args::CallArgs;
 use super::context::Context;
 use super::record_flags::{count, duration};
-use crate::api::{self, reserve::Reserved};
-use crate::budget::{Ask, Tier};
+use crate::api::{self, reserve::ReservedAnswer};
+use crate::budget::{RunRequest, Tier};
 use crate::model::error::Error;
 use crate::model::event::EventId;
 use crate::model::provider::ProviderId;
 use crate::present::clock::short;
 use crate::present::failure::{Failure, print_message};
-use crate::present::output::{Answer, counted};
+use crate::present::output::{JsonAnswer, counted};
 
 /// Reserve tokens for a call, if the provider's windows have room
 ///
@@ -54,7 +54,7 @@ pub(crate) struct ReserveArgs {
 pub(crate) fn reserve(args: &ReserveArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let now = context.now();
     let ledger = context.write()?;
-    let mut ask = Ask::new(args.provider.as_str())?.tier(args.tier);
+    let mut ask = RunRequest::new(args.provider.as_str())?.tier(args.tier);
     if let Some(account) = &args.account {
         ask = ask.account(account);
     }
@@ -72,9 +72,9 @@ pub(crate) fn reserve(args: &ReserveArgs, context: &Context, out: &mut dyn Write
         done => done?,
     };
     if context.json {
-        return Answer::new(reserved).write(out);
+        return JsonAnswer::new(reserved).write(out);
     }
-    let Reserved { provider, reservation } = reserved;
+    let ReservedAnswer { provider, reservation } = reserved;
     let until = short(reservation.expires_at, context.zone());
     Ok(writeln!(out, "{}\n{} reserved on {provider} until {until}", reservation.id, counted(args.tokens, "token"))?)
 }

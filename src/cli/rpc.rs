@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::context::Context;
 use super::{json_rpc, key_file};
-use crate::api::service::{Service, ServiceClock};
+use crate::api::service::{LedgerOperations, ServiceClock};
 use crate::ledger::Ledger;
 use crate::present::failure::Failure;
 
@@ -33,14 +33,14 @@ pub(crate) struct RpcArgs {
 }
 
 /// Creates the operations on a ledger, with the options of the command line.
-pub(crate) fn service(ledger: Ledger, key: Option<&PathBuf>, context: &Context) -> Result<Service, Failure> {
+pub(crate) fn service(ledger: Ledger, key: Option<&PathBuf>, context: &Context) -> Result<LedgerOperations, Failure> {
     let fixed = context.fixed_now();
     let clock = ServiceClock {
         named: context.named_now(),
         now: Box::new(move || fixed.unwrap_or_else(|| chrono::Utc::now().into())),
     };
     let signer = key.map(|file| key_file::read(file, context)).transpose()?;
-    Ok(Service::new(ledger, clock, context.zone(), signer))
+    Ok(LedgerOperations::new(ledger, clock, context.zone(), signer))
 }
 
 pub(crate) fn run(args: &RpcArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {

@@ -18,7 +18,7 @@ use crate::model::provider::ProviderId;
 use crate::model::time::{HOUR, Timestamp};
 use crate::present::clock::short;
 use crate::present::failure::{Failure, print_message};
-use crate::present::output::{Answer, Plain};
+use crate::present::output::{EscapedText, JsonAnswer};
 use crate::readers::exhaustion::reset::Reset;
 use crate::readers::exhaustion::{Exhaustion, ScanVerdict, Stream, decode, detect, judge};
 
@@ -38,7 +38,7 @@ pub(crate) struct ScanOutputArgs {
     provider: ProviderId,
     /// The stream of the agent; a transcript is the weakest evidence
     #[arg(long, value_enum, default_value_t)]
-    stream: Captured,
+    stream: CapturedStream,
     /// Read the agent's output from this file instead of stdin
     #[arg(long, value_name = "FILE", conflicts_with = "stream")]
     stdout: Option<PathBuf>,
@@ -67,7 +67,7 @@ pub(crate) struct ScanOutputArgs {
 
 /// Name of a stream on the command line.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Captured {
+enum CapturedStream {
     Stderr,
     #[default]
     Stdout,
@@ -77,10 +77,10 @@ enum Captured {
 impl ScanOutputArgs {
     fn stream(&self) -> Stream {
         match self.stream {
-            Captured::Stderr => Stream::Stderr,
-            Captured::Stdout if self.exit_code == 0 => Stream::StdoutOk,
-            Captured::Stdout => Stream::StdoutFailed,
-            Captured::Transcript => Stream::Transcript,
+            CapturedStream::Stderr => Stream::Stderr,
+            CapturedStream::Stdout if self.exit_code == 0 => Stream::StdoutOk,
+            CapturedStream::Stdout => Stream::StdoutFailed,
+            CapturedStream::Transcript => Stream::Transcript,
         }
     }
 
@@ -114,7 +114,7 @@ impl ScanOutputArgs {
 }
 
 #[derive(Serialize)]
-struct Scanned<'a> {
+struct ScanAnswer<'a> {
     provider: &'a str,
     exhausted: bool,
     rule: Option<&'a str>,
@@ -132,8 +132,8 @@ pub(crate) fn run(args: &ScanOutputArgs, context: &Context, out: &mut dyn Write)
     let Some(exhaustion) = args.scan(context)? else {
         if context.json {
             let (rule, excerpt, model, resets_at, position) = (None, None, None, None, None);
-            let none = Scanned { provider, exhausted: false, rule, excerpt, model, resets_at, position };
-            return Answer::new(none).write(out);
+            let none = ScanAnswer { provider, exhausted: false, rule, excerpt, model, resets_at, position };
+            return JsonAnswer::new(none).write(out);
         }
         return Ok(writeln!(out, "{provider}: no sign of an exhausted quota")?);
     };
@@ -159,7 +159,8 @@ pub(crate) fn run(args: &ScanOutputArgs, context: &Context, out: &mut dyn Write)
     if context.json {
         let position = outcome.map(|outcome| outcome.position().get());
         let (rule, excerpt) = (Some(exhaustion.rule), Some(exhaustion.excerpt.as_str()));
-        Answer::new(Scanned { provider, exhausted: true, rule, excerpt, model, resets_at, position }).write(out)?;
+        JsonAnswer::new(ScanAnswer { provider, exhausted: true, rule, excerpt, model, resets_at, position })
+            .write(out)?;
     } else {
         let whose = model.map_or_else(|| provider.to_owned(), |model| format!("{provider}, {model}"));
         print(&whose, &exhaustion, reset.as_ref(), outcome, context, out)?;
@@ -180,11 +181,11 @@ fn print(
             let left = until_reset(at.millis().saturating_sub(context.now().millis()));
             format!(" until {}, in {left}", short(*at, context.zone()))
         }
-        Some(reset) => format!(" ({})", Plain(&reset.display)),
+        Some(reset) => format!(" ({})", EscapedText(&reset.display)),
         None => String::new(),
     };
-    writeln!(out, "{}: the quota is used up{until}", Plain(whose))?;
-    writeln!(out, "  {}: {}", exhaustion.rule, Plain(&exhaustion.excerpt))?;
+    writeln!(out, "{}: the quota is used up{until}", EscapedText(whose))?;
+    writeln!(out, "  {}: {}", exhaustion.rule, EscapedText(&exhaustion.excerpt))?;
     match outcome {
         Some(Outcome::Appended { position, .. }) => writeln!(out, "  recorded at position {position}")?,
         Some(Outcome::Existing { position, .. }) => {

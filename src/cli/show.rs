@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::context::Context;
-use super::event_ref::Target;
+use super::event_ref::EventRef;
 use super::json_indent::pretty;
 use crate::ledger::Snapshot;
 use crate::merkle::InclusionProof;
@@ -18,7 +18,7 @@ use crate::model::provider::ProviderId;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::clock::full;
 use crate::present::failure::Failure;
-use crate::present::output::{Answer, counted};
+use crate::present::output::{JsonAnswer, counted};
 use crate::present::summary::record;
 use crate::usage::accounts;
 
@@ -58,7 +58,7 @@ struct ShownEvent<'a> {
     amended: bool,
     counts_as: Option<CountsAs>,
     /// `None` if the tree is damaged.
-    proof: Option<Proof>,
+    proof: Option<EventProof>,
     event: &'a RawValue,
 }
 
@@ -98,7 +98,7 @@ impl TombstoneAnswer {
 
 /// Proof that the event is in the tree (RFC 6962 §2.1.1).
 #[derive(Serialize)]
-struct Proof {
+struct EventProof {
     /// Its position minus one.
     index: u64,
     size: u64,
@@ -114,7 +114,7 @@ pub(crate) fn run(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Re
             .find(provider.as_str(), &args.event)?
             .ok_or_else(|| Error::NotFound { what: format!("of {provider} with the key `{}`", args.event) })?,
         None => match args.event.parse()? {
-            Target::Other(key) => by_key(&key, &snapshot)?,
+            EventRef::Other(key) => by_key(&key, &snapshot)?,
             target => target.position(&snapshot)?,
         },
     };
@@ -137,7 +137,7 @@ pub(crate) fn run(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Re
     };
     let shown = set_current_state(shown, &event, &snapshot)?;
     if context.json {
-        return Answer::new(shown).write(out);
+        return JsonAnswer::new(shown).write(out);
     }
     let zone = context.zone();
     writeln!(out, "position {position}")?;
@@ -146,10 +146,10 @@ pub(crate) fn run(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Re
     writeln!(out, "recorded {}", full(event.recorded_at, zone))?;
     writeln!(out, "holds    {}", state(&shown))?;
     if let Some(now) = shown.counts_as.as_ref().filter(|_| shown.amended) {
-        writeln!(out, "as       {}", crate::present::output::Plain(&record(&now.record)))?;
+        writeln!(out, "as       {}", crate::present::output::EscapedText(&record(&now.record)))?;
     }
     if let Some(shredded) = &shown.shredded {
-        writeln!(out, "shredded {}", crate::present::output::Plain(&shredded.describe(zone)))?;
+        writeln!(out, "shredded {}", crate::present::output::EscapedText(&shredded.describe(zone)))?;
     }
     writeln!(out, "{}", pretty(stored_line))?;
     let Some(proof) = &shown.proof else {
@@ -163,10 +163,10 @@ pub(crate) fn run(args: &ShowArgs, context: &Context, out: &mut dyn Write) -> Re
 }
 
 /// Returns the proof. An event is shown even if the tree is damaged.
-fn prove(position: Position, snapshot: &Snapshot<'_>) -> Result<Option<Proof>, Failure> {
+fn prove(position: Position, snapshot: &Snapshot<'_>) -> Result<Option<EventProof>, Failure> {
     let made = snapshot.prove_inclusion(position, None).and_then(|proof| Ok((snapshot.root()?, proof)));
     match made {
-        Ok((root, InclusionProof { size, hashes, .. })) => Ok(Some(Proof {
+        Ok((root, InclusionProof { size, hashes, .. })) => Ok(Some(EventProof {
             index: position.get().saturating_sub(1),
             size,
             root: root.to_string(),

@@ -6,14 +6,14 @@ use clap::{ArgGroup, Args};
 use serde::Serialize;
 
 use super::context::Context;
-use super::event_ref::Target;
+use super::event_ref::EventRef;
 use super::override_usage::author;
 use super::record_flags;
 use crate::ledger::{Shred, Shredding};
 use crate::model::error::Error;
 use crate::model::event::Position;
 use crate::present::failure::Failure;
-use crate::present::output::{Answer, counted, grouped};
+use crate::present::output::{JsonAnswer, counted, grouped};
 
 /// Maximum number of positions to list for people.
 const NAMED: usize = 20;
@@ -34,7 +34,7 @@ const NAMED: usize = 20;
 pub(crate) struct ShredArgs {
     /// The positions or ids of events of any kind
     #[arg(value_name = "POSITION|ID")]
-    event: Vec<Target>,
+    event: Vec<EventRef>,
     /// All records of this project and the import notes of their logs; may be repeated
     #[arg(long, value_name = "NAME", value_parser = record_flags::text)]
     project: Vec<String>,
@@ -110,7 +110,7 @@ fn print(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     if context.json {
-        return Answer::new(ShredAnswer { events, still, erased }).write(out);
+        return JsonAnswer::new(ShredAnswer { events, still, erased }).write(out);
     }
     writeln!(out, "{what}")?;
     if !still.is_empty() {

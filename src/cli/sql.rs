@@ -11,7 +11,7 @@ use super::context::Context;
 use crate::export::text_cell;
 use crate::model::error::{Error, Result};
 use crate::present::failure::Failure;
-use crate::present::output::{Answer, Plain, counted, table, write_table};
+use crate::present::output::{EscapedText, JsonAnswer, counted, table, write_table};
 use crate::sql::{RowVisitor, TABLES, query};
 
 /// Query the calls, switches, windows, observations, decisions, prices and events in SQL
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &SqlArgs, context: &Context, out: &mut dyn Write) -> Res
         query(&snapshot, now, &statement, &mut lines)?;
         return Ok(lines.0.flush()?);
     }
-    let mut rows = Rows::default();
+    let mut rows = CollectedRows::default();
     query(&snapshot, now, &statement, &mut rows)?;
     if context.json { rows.write_json(out) } else { rows.write_table(out) }
 }
@@ -71,7 +71,7 @@ fn list(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
             let columns = table.columns.iter().map(|(name, kind)| serde_json::json!({"name": name, "type": kind}));
             serde_json::json!({"name": table.name, "about": table.about, "columns": columns.collect::<Vec<_>>()})
         });
-        return Answer::new(serde_json::json!({ "tables": tables.collect::<Vec<_>>() })).write(out);
+        return JsonAnswer::new(serde_json::json!({ "tables": tables.collect::<Vec<_>>() })).write(out);
     }
     for (index, table) in TABLES.iter().enumerate() {
         if index > 0 {
@@ -87,12 +87,12 @@ fn list(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
 
 /// The rows of an answer that is printed at once.
 #[derive(Default)]
-struct Rows {
+struct CollectedRows {
     names: Vec<String>,
     rows: Vec<Vec<Value>>,
 }
 
-impl RowVisitor for Rows {
+impl RowVisitor for CollectedRows {
     fn columns(&mut self, names: &[String]) -> Result<()> {
         self.names = names.to_vec();
         Ok(())
@@ -104,7 +104,7 @@ impl RowVisitor for Rows {
     }
 }
 
-impl Rows {
+impl CollectedRows {
     fn write_json(self, out: &mut dyn Write) -> Result<(), Failure> {
         let mut names = self.names.clone();
         names.sort_unstable();
@@ -114,7 +114,7 @@ impl Rows {
         }
         let object = |row: Vec<Value>| self.names.iter().cloned().zip(row.into_iter().map(json)).collect::<Map<_, _>>();
         let rows: Vec<Map<String, Json>> = self.rows.into_iter().map(object).collect();
-        Answer::new(serde_json::json!({ "columns": self.names, "rows": rows })).write(out)
+        JsonAnswer::new(serde_json::json!({ "columns": self.names, "rows": rows })).write(out)
     }
 
     fn write_table(self, out: &mut dyn Write) -> Result<(), Failure> {
@@ -123,8 +123,8 @@ impl Rows {
             self.rows.len() > 1 && values.all(|value| matches!(value, Value::Integer(_) | Value::Real(_)))
         };
         let right: Vec<bool> = (0..self.names.len()).map(is_number).collect();
-        let cells = self.rows.iter().map(|row| row.iter().map(|value| Plain(&cell(value)).to_string()).collect());
-        let names = self.names.iter().map(|name| Plain(name).to_string()).collect();
+        let cells = self.rows.iter().map(|row| row.iter().map(|value| EscapedText(&cell(value)).to_string()).collect());
+        let names = self.names.iter().map(|name| EscapedText(name).to_string()).collect();
         let mut table = table(names, self.names.len(), cells);
         for (column, right) in table.column_iter_mut().zip(right) {
             if right {

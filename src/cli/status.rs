@@ -8,7 +8,7 @@ use super::context::Context;
 use super::import;
 use crate::api::{
     self,
-    status::{Ahead, StatusState, SuggestedLimit},
+    status::{FutureEvent, StatusState, SuggestedLimit},
 };
 use crate::budget::{ProviderStatus, Status};
 use crate::model::humanize::number::scaled;
@@ -18,7 +18,7 @@ use crate::present::bars;
 use crate::present::clock::short;
 use crate::present::decision_text;
 use crate::present::failure::{Failure, print_message};
-use crate::present::output::{Answer, Plain, counted, used, wrapped};
+use crate::present::output::{EscapedText, JsonAnswer, counted, used, wrapped};
 
 /// Show the active provider and the quota windows of every provider
 ///
@@ -38,7 +38,7 @@ pub(crate) struct StatusArgs {
 
 /// Warns about an event with a recording time in the future.
 pub(crate) fn warn_about_clock(state: &StatusState) {
-    if let Some(Ahead { position, recorded_at }) = &state.recorded_ahead {
+    if let Some(FutureEvent { position, recorded_at }) = &state.recorded_ahead {
         print_message(&format!(
             "position {position} is recorded at {recorded_at}, which is in the future: a clock was ahead; \
              `usage-ledger doctor` explains the effect"
@@ -56,7 +56,7 @@ pub(crate) fn run(args: &StatusArgs, context: &Context, out: &mut dyn Write) -> 
         answer.state.suggested_limits.retain(|one| one.provider == provider.as_str());
     }
     if context.json {
-        return Answer::new(answer).write(out);
+        return JsonAnswer::new(answer).write(out);
     }
     warn_about_clock(&answer.state);
     import::warn_of_outdated(&snapshot, context);
@@ -87,7 +87,7 @@ pub(crate) fn run(args: &StatusArgs, context: &Context, out: &mut dyn Write) -> 
 /// The limits that observations suggest, and the command that sets them.
 fn offers(suggested: &[SuggestedLimit], out: &mut dyn Write) -> Result<(), Failure> {
     for one in suggested {
-        let account = one.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
+        let account = one.account.as_ref().map(|account| format!(" ({})", EscapedText(account))).unwrap_or_default();
         let text = format!(
             "{} observations suggest a {} limit of about {} weighted tokens ({} to {}) for {}{account}. `{}` sets it.",
             one.observations,
@@ -96,7 +96,7 @@ fn offers(suggested: &[SuggestedLimit], out: &mut dyn Write) -> Result<(), Failu
             scaled(one.low.into()),
             scaled(one.high.into()),
             one.provider,
-            Plain(&one.command)
+            EscapedText(&one.command)
         );
         for line in wrapped(&text, 80) {
             writeln!(out, "{line}")?;
@@ -123,7 +123,7 @@ fn only(provider: &ProviderId, status: &mut Status) -> Result<(), Failure> {
 pub(crate) fn title(provider: &ProviderStatus, status: &Status) -> String {
     let usage = &provider.usage;
     let active = status.active_provider.as_deref() == Some(&usage.provider);
-    let account = usage.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
+    let account = usage.account.as_ref().map(|account| format!(" ({})", EscapedText(account))).unwrap_or_default();
     let undeclared = if usage.declared { "" } else { ", undeclared" };
     let active = if active { ", active" } else { "" };
     format!("{}{account}{active}{undeclared}", usage.provider)
@@ -172,7 +172,7 @@ fn one(
     }
     let gate = if verdict.gated { " (gated)" } else { "" };
     writeln!(out, "  mode     {}{gate}", verdict.mode.name())?;
-    for line in wrapped(&Plain(&verdict.reason).to_string(), 69) {
+    for line in wrapped(&EscapedText(&verdict.reason).to_string(), 69) {
         writeln!(out, "           {line}")?;
     }
     if !verdict.warnings.is_empty() {
@@ -193,7 +193,7 @@ fn print_named(name: &str, text: &str, out: &mut dyn Write) -> Result<(), Failur
 fn switches(status: &Status, zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {
     let Some(last) = status.timeline.last() else { return Ok(writeln!(out, "no switch yet")?) };
     let from = last.switch.from.as_ref().map(|from| format!("{from} -> ")).unwrap_or_default();
-    let why = last.switch.reason.as_ref().map(|reason| format!(": {}", Plain(reason))).unwrap_or_default();
+    let why = last.switch.reason.as_ref().map(|reason| format!(": {}", EscapedText(reason))).unwrap_or_default();
     let count = u64::try_from(status.switches).unwrap_or(u64::MAX);
     Ok(writeln!(
         out,

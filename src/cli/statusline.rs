@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::context::Context;
 use super::statusline_session::SessionInput;
 use crate::ProviderStatus;
-use crate::budget::{Ask, MoneyWindow};
+use crate::budget::{MoneyWindow, RunRequest};
 use crate::ledger::Snapshot;
 use crate::model::event::Percent;
 use crate::model::humanize::duration::countdown;
@@ -22,7 +22,7 @@ use crate::present::bars::bar_cells;
 use crate::present::decision_text::length;
 use crate::present::failure::{Failure, print_message};
 use crate::present::money::dollars;
-use crate::present::output::{Answer, Plain};
+use crate::present::output::{EscapedText, JsonAnswer};
 use crate::present::tint::tint;
 use crate::readers::quota::{self, QuotaFormat};
 use crate::report::{Report, ReportKey};
@@ -79,7 +79,7 @@ pub(crate) fn run(args: &StatuslineArgs, context: &Context, out: &mut dyn Write)
     if context.json
         && let Ok(Some(input)) = &input
     {
-        return Answer::new(input).write(out);
+        return JsonAnswer::new(input).write(out);
     }
     let line = match input {
         Ok(Some(input)) => Style::of(args).line(&input),
@@ -163,7 +163,7 @@ fn ask(
     // If the provider has only one account, use it, even if it has a name.
     let only = own().next().filter(|_| own().count() == 1).and_then(|one| one.account.as_deref());
     let account = account.or(only);
-    let mut ask = Ask::new(provider)?;
+    let mut ask = RunRequest::new(provider)?;
     if let Some(account) = account {
         ask = ask.account(account);
     }
@@ -195,7 +195,7 @@ impl Style {
     /// `anthropic 5h 42% ▕███░░░░░▏ 2h10m · 7d 61% · deep · 1.20M tok today · $3.20 · Opus 4.5 · ctx 37%`
     fn line(&self, input: &StatuslineInput) -> String {
         let (usage, verdict) = (&input.status.usage, &input.status.budget);
-        let account = usage.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
+        let account = usage.account.as_ref().map(|account| format!(" ({})", EscapedText(account))).unwrap_or_default();
         let mut parts = Vec::new();
         let head = format!("{}{account}", usage.provider);
         if usage.metered {
@@ -207,11 +207,11 @@ impl Style {
         let wait = verdict.resumes_at.filter(|_| verdict.gated);
         let wait = wait.map(|at| format!(" {}", countdown(Some(at.millis() - input.now.millis()))));
         parts.push(format!("{}{}", verdict.mode, wait.unwrap_or_default()));
-        parts.extend(input.paused.as_ref().map(|pause| format!("paused ({})", Plain(&pause.reason))));
+        parts.extend(input.paused.as_ref().map(|pause| format!("paused ({})", EscapedText(&pause.reason))));
         parts.extend(input.status.money.iter().filter(|money| money.project.is_none()).map(|money| self.money(money)));
         parts.push(format!("{} tok today", scaled(input.tokens_today)));
         parts.extend(input.cost_today.usd.map(dollars));
-        parts.extend(input.session.model.as_ref().map(|model| Plain(model).to_string()));
+        parts.extend(input.session.model.as_ref().map(|model| EscapedText(model).to_string()));
         parts.extend(
             input
                 .session

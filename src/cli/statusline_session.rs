@@ -18,14 +18,14 @@ pub(super) struct SessionInput {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Model {
+struct SessionModel {
     id: Option<String>,
     display_name: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Cost {
+struct SessionCost {
     total_cost_usd: Option<Usd>,
 }
 
@@ -58,9 +58,9 @@ fn part<'d, T: Deserialize<'d>>(text: &'d str, name: &str) -> Option<T> {
 impl SessionInput {
     /// Reads the document that Claude Code sends to its `statusLine` command. Whatever it lacks stays unknown.
     pub fn read(text: &str) -> Self {
-        let model = part::<Model>(text, "model").and_then(|model| model.display_name.or(model.id));
+        let model = part::<SessionModel>(text, "model").and_then(|model| model.display_name.or(model.id));
         let context_percent = part::<ContextWindow>(text, "context_window").and_then(ContextWindow::percent);
-        let session_usd = part::<Cost>(text, "cost").and_then(|cost| cost.total_cost_usd);
+        let session_usd = part::<SessionCost>(text, "cost").and_then(|cost| cost.total_cost_usd);
         Self { model: model.filter(|model| !model.trim().is_empty()), context_percent, session_usd }
     }
 }

@@ -10,7 +10,7 @@ use crate::model::event::Payload;
 use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
 use crate::present::failure::{Failure, print_message};
-use crate::present::output::{self, Answer, Plain};
+use crate::present::output::{self, EscapedText, JsonAnswer};
 
 /// Record that work moves to another provider; no counter changes
 ///
@@ -43,12 +43,12 @@ pub(crate) fn run(args: &SwitchArgs, context: &Context, out: &mut dyn Write) -> 
     let (outcome, receipt) = api::switch::switch(&ledger, &input, context.now())?;
     receipt.warnings.iter().for_each(|warning| print_message(warning));
     if context.json {
-        return Answer::new(receipt).write(out);
+        return JsonAnswer::new(receipt).write(out);
     }
     let Payload::ProviderSwitched(switch) = ledger.event(outcome.position())?.payload else {
         return output::outcome(out, outcome, &format!("switched to {to}"));
     };
     let from = switch.from.map(|from| format!(" from {from}")).unwrap_or_default();
-    let why = switch.reason.map(|reason| format!(": {}", Plain(&reason))).unwrap_or_default();
+    let why = switch.reason.map(|reason| format!(": {}", EscapedText(&reason))).unwrap_or_default();
     output::outcome(out, outcome, &format!("switched{from} to {to}{why}"))
 }

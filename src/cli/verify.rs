@@ -14,7 +14,7 @@ use crate::merkle::{Checkpoint, Note, Verifier};
 use crate::model::error::Error;
 use crate::model::event::Position;
 use crate::present::failure::Failure;
-use crate::present::output::{Answer, Plain, counted};
+use crate::present::output::{EscapedText, JsonAnswer, counted};
 
 /// Recompute every hash, position, id and projection, and report every difference
 ///
@@ -113,7 +113,7 @@ pub(crate) fn replay(args: &ReplayArgs, context: &Context, out: &mut dyn Write) 
     ledger.rebuild()?;
     let replayed = Replayed { rebuilt: true, size: ledger.head()?.position.get(), root: ledger.root()?.to_string() };
     if context.json {
-        return Answer::new(replayed).write(out);
+        return JsonAnswer::new(replayed).write(out);
     }
     Ok(writeln!(out, "rebuilt from {}, root {}", counted(replayed.size, "event"), replayed.root)?)
 }
@@ -122,14 +122,14 @@ pub(crate) fn replay(args: &ReplayArgs, context: &Context, out: &mut dyn Write) 
 pub(crate) fn places(findings: &[Finding], out: &mut dyn Write) -> Result<(), Failure> {
     for finding in findings {
         let place = finding.position.map_or_else(|| "nowhere".to_owned(), |at| format!("position {at}"));
-        writeln!(out, "{place}: {}", Plain(&finding.what))?;
+        writeln!(out, "{place}: {}", EscapedText(&finding.what))?;
     }
     Ok(())
 }
 
 fn answer(verification: &Verification, done: &str, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     if context.json {
-        Answer::new(verification).write(out)?;
+        JsonAnswer::new(verification).write(out)?;
     } else {
         places(&verification.findings, out)?;
         let size = counted(verification.size, "event");

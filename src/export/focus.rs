@@ -6,7 +6,7 @@ use chrono::{Datelike, Days, Months, NaiveDate};
 use rust_decimal::Decimal;
 use serde_json::{Map, Value};
 
-use self::charge::{ChargeSum, Key, Meter, gather};
+use self::charge::{ChargeKey, ChargeSum, Meter, gather};
 use super::cells::text_cell;
 use super::{ExportError, ExportOptions, Exporter};
 use crate::ledger::Snapshot;
@@ -96,7 +96,7 @@ impl Exporter for Focus {
 
 /// A charge, with values that several columns use.
 struct FocusRow<'r> {
-    key: &'r Key,
+    key: &'r ChargeKey,
     sum: &'r ChargeSum,
     /// Of the provider.
     name: String,
@@ -107,7 +107,7 @@ struct FocusRow<'r> {
 }
 
 impl<'r> FocusRow<'r> {
-    fn new(key: &'r Key, sum: &'r ChargeSum) -> Result<Self> {
+    fn new(key: &'r ChargeKey, sum: &'r ChargeSum) -> Result<Self> {
         let entry = CATALOGUE.iter().find(|entry| entry.id == key.provider);
         let beyond = |what| Error::Overflow { what };
         let quantity = i128::try_from(sum.quantity).ok().and_then(|sum| Decimal::try_from_i128_with_scale(sum, 0).ok());

@@ -7,7 +7,7 @@ use super::{Ledger, Verification};
 use crate::merkle::{Checkpoint, Hash, Signer};
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
-use crate::store::{Held, Options, PendingCopy, copy_file, is_taken, refuse_ledger, refuse_stale_log};
+use crate::store::{LockedLedger, Options, PendingCopy, copy_file, is_taken, refuse_ledger, refuse_stale_log};
 
 /// A completed backup.
 ///
@@ -147,7 +147,7 @@ impl Ledger {
             (verified.size, verified.root)
         };
         let former = if replace {
-            Held::take(&place)?.replace_by(copy)?
+            LockedLedger::take(&place)?.replace_by(copy)?
         } else {
             copy.keep_at(&place, fs::metadata(&place).is_ok())?;
             None

@@ -70,7 +70,7 @@ use crate::store::{EventStore, MemoryStore, Options, SqliteStore};
 /// ```
 #[derive(Clone)]
 pub struct Ledger {
-    shared: Arc<Shared>,
+    shared: Arc<LedgerInner>,
     pub(crate) source: Cow<'static, str>,
     past_states_every: u64,
     /// Whether a commit may become durable later.
@@ -79,10 +79,10 @@ pub struct Ledger {
 }
 
 /// The state that all clones of a handle share.
-struct Shared {
+struct LedgerInner {
     store: Box<dyn EventStore>,
     ids: Mutex<uuid::ContextV7>,
-    signal: Arc<tail::Signal>,
+    signal: Arc<tail::CommitSignal>,
 }
 
 impl fmt::Debug for Ledger {
@@ -156,7 +156,7 @@ impl Ledger {
     /// ```
     pub fn with_store(store: Box<dyn EventStore>) -> Self {
         Self {
-            shared: Arc::new(Shared { store, ids: Mutex::new(uuid::ContextV7::new()), signal: Arc::default() }),
+            shared: Arc::new(LedgerInner { store, ids: Mutex::new(uuid::ContextV7::new()), signal: Arc::default() }),
             source: "library".into(),
             past_states_every: past_states::EVERY,
             #[cfg(feature = "import")]

@@ -220,7 +220,7 @@ impl Ledger {
     /// ```
     pub fn verify_signed(&self, checkpoints: &[Checkpoint], verifiers: &[Verifier]) -> Result<Verification> {
         let view = self.store().read()?;
-        let mut verification = verify::verify(&*view, verify::Scope::Everything, verifiers)?;
+        let mut verification = verify::verify(&*view, verify::AuditScope::Everything, verifiers)?;
         verification.add(verify::hold_all(&*view, checkpoints)?);
         Ok(verification)
     }

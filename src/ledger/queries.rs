@@ -137,7 +137,7 @@ impl Ledger {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn verify(&self) -> Result<Verification> {
-        verify::verify(&*self.store().read()?, verify::Scope::Everything, &[])
+        verify::verify(&*self.store().read()?, verify::AuditScope::Everything, &[])
     }
 
     /// Folds all events again from position 1, checks every leaf hash, and compares the result with the stored
@@ -156,6 +156,6 @@ impl Ledger {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn replay(&self) -> Result<Verification> {
-        verify::verify(&*self.store().read()?, verify::Scope::Replay, &[])
+        verify::verify(&*self.store().read()?, verify::AuditScope::Replay, &[])
     }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::as_of;
-use super::verify::{Scope, Stored, verify};
+use super::verify::{AuditScope, StoredPart, verify};
 use super::{Finding, Ledger};
 use crate::merkle::{Hash, stored_leaf};
 use crate::model::error::Result;
@@ -71,7 +71,7 @@ impl Ledger {
     pub fn repair(&self) -> Result<Repair> {
         let audit = {
             let view = self.store().read()?;
-            verify(&*view, Scope::Everything, &[])?
+            verify(&*view, AuditScope::Everything, &[])?
         };
         let done = |repaired: Vec<Finding>, refused: Vec<Finding>| Repair {
             ok: refused.is_empty(),
@@ -85,8 +85,9 @@ impl Ledger {
         }
         let mut tx = self.store().write()?;
         // Others may have written meanwhile, so the findings are determined again under the write lock.
-        let audit = verify(&*tx, Scope::Everything, &[])?;
-        let mut refused: Vec<Finding> = audit.findings.iter().filter(|one| one.part == Stored::Log).cloned().collect();
+        let audit = verify(&*tx, AuditScope::Everything, &[])?;
+        let mut refused: Vec<Finding> =
+            audit.findings.iter().filter(|one| one.part == StoredPart::Log).cloned().collect();
         refused.extend(changed_together(&*tx, &audit.findings)?);
         if !refused.is_empty() {
             return Ok(Repair { size: audit.size, root: audit.root.to_string(), ..done(Vec::new(), refused) });
@@ -95,7 +96,7 @@ impl Ledger {
         clear(&mut *tx, Table::Tree)?;
         grow_tree(&mut *tx)?;
         as_of::fold_anew(&mut *tx)?;
-        let after = verify(&*tx, Scope::Everything, &[])?;
+        let after = verify(&*tx, AuditScope::Everything, &[])?;
         let (size, root) = (after.size, after.root.to_string());
         if !after.ok {
             return Ok(Repair { size, root, ..done(Vec::new(), after.findings) });
@@ -128,7 +129,7 @@ fn grow_tree(sink: &mut dyn WriteView) -> Result<()> {
 /// second case the parent of the node still confirms it.
 fn changed_together(view: &dyn ReadView, findings: &[Finding]) -> Result<Vec<Finding>> {
     let mut changed = Vec::new();
-    for finding in findings.iter().filter(|finding| finding.part == Stored::Tree) {
+    for finding in findings.iter().filter(|finding| finding.part == StoredPart::Tree) {
         let Some(position) = finding.position else { continue };
         let child = position.get().saturating_sub(1) / GROUP;
         let node = node_in(view, 1, child)?;

@@ -16,7 +16,7 @@ use crate::store::clear;
 use crate::store::{GO_ON, Order, ReadView, STOP, Table, WriteView};
 pub use request::Shred;
 
-use plan::Plan;
+use plan::ShredPlan;
 use selector::{Mentions, Selector};
 
 /// Events that are shredded at once. Their `event_shredded` events are written before their bodies are erased.
@@ -92,7 +92,7 @@ impl Ledger {
         shred.validate()?;
         let source = self.source.clone();
         let (events, still) = self.transact(now, |appender| {
-            let plan = Plan::make(appender.view()?, shred)?;
+            let plan = ShredPlan::make(appender.view()?, shred)?;
             let positions: Vec<Position> = plan.positions().collect();
             let restated = plan.restated(appender.view()?)?;
             for chunk in positions.chunks(CHUNK) {
@@ -168,7 +168,7 @@ impl Ledger {
     pub fn would_shred(&self, shred: &Shred) -> Result<Vec<Position>> {
         shred.validate()?;
         let snapshot = self.snapshot()?;
-        Ok(Plan::make(snapshot.view(), shred)?.positions().collect())
+        Ok(ShredPlan::make(snapshot.view(), shred)?.positions().collect())
     }
 
     /// Erases everything that was shredded from the store's files. SQLite's file is rewritten, which temporarily needs
@@ -232,7 +232,7 @@ impl Snapshot<'_> {
 }
 
 /// Prepares the shredding of the event at a position.
-fn take(view: &dyn ReadView, position: Position, plan: &Plan) -> Result<Option<RemovedNames>> {
+fn take(view: &dyn ReadView, position: Position, plan: &ShredPlan) -> Result<Option<RemovedNames>> {
     let line = view.expect_line(position)?;
     let leaf = stored_leaf(position, &line)?;
     if leaf != leaf_at(view, position)? {

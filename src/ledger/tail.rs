@@ -17,12 +17,12 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// Wakes the followers of a ledger.
 #[derive(Debug, Default)]
-pub(super) struct Signal {
+pub(super) struct CommitSignal {
     commits: Mutex<u64>,
     changed: Condvar,
 }
 
-impl Signal {
+impl CommitSignal {
     /// Signals that a clone of the handle committed, or that a follower was stopped.
     pub fn notify(&self) {
         *self.commits.lock().unwrap_or_else(PoisonError::into_inner) += 1;
@@ -78,7 +78,7 @@ pub struct Tail {
 #[derive(Clone, Debug)]
 pub struct TailStopper {
     is_stopped: Arc<AtomicBool>,
-    signal: Arc<Signal>,
+    signal: Arc<CommitSignal>,
 }
 
 impl TailStopper {

@@ -20,7 +20,7 @@ use crate::api::problem::Problem;
 use crate::api::schema::{
     ExplainAnswer, ForecastAnswer, GateAnswer, ReceiptAnswer, RecordInput, ReportAnswer, StatusAnswer,
 };
-use crate::api::service::{OperationReply, Service, parse};
+use crate::api::service::{LedgerOperations, OperationReply, parse};
 use crate::model::error::{Error, Result};
 
 const INSTRUCTIONS: &str = "A ledger of LLM token usage. Call `gate` before a large task, and `explain` for the reason of a decision. \
@@ -28,29 +28,32 @@ const INSTRUCTIONS: &str = "A ledger of LLM token usage. Call `gate` before a la
 
 /// A tool and the operation that it runs.
 #[derive(Clone)]
-struct Offered {
+struct OfferedTool {
     tool: Tool,
-    run: fn(&Service, &[u8]) -> std::result::Result<OperationReply, Fault>,
+    run: fn(&LedgerOperations, &[u8]) -> std::result::Result<OperationReply, Fault>,
 }
 
 /// The tools on a ledger.
 #[derive(Clone)]
 pub(crate) struct Tools {
-    service: Arc<Service>,
-    offered: Arc<[Offered]>,
+    service: Arc<LedgerOperations>,
+    offered: Arc<[OfferedTool]>,
 }
 
 fn offered(
     name: &'static str,
     description: &'static str,
     (input, output): (Arc<JsonObject>, Arc<JsonObject>),
-    run: fn(&Service, &[u8]) -> std::result::Result<OperationReply, Fault>,
-) -> Offered {
+    run: fn(&LedgerOperations, &[u8]) -> std::result::Result<OperationReply, Fault>,
+) -> OfferedTool {
     let hints = ToolAnnotations::new().read_only(true).destructive(false).idempotent(true).open_world(false);
-    Offered { tool: Tool::new(name, description, input).with_raw_output_schema(output).with_annotations(hints), run }
+    OfferedTool {
+        tool: Tool::new(name, description, input).with_raw_output_schema(output).with_annotations(hints),
+        run,
+    }
 }
 
-fn read_only() -> Result<Vec<Offered>> {
+fn read_only() -> Result<Vec<OfferedTool>> {
     Ok(vec![
         offered(
             "usage",
@@ -87,12 +90,16 @@ fn read_only() -> Result<Vec<Offered>> {
 
 impl Tools {
     /// Creates the tools, with `record` if `allow_record` is set.
-    pub fn new(service: Service, allow_record: bool) -> Result<Self> {
+    pub fn new(service: LedgerOperations, allow_record: bool) -> Result<Self> {
         let mut tools = read_only()?;
         if allow_record {
             let schemas = (schema::of::<RecordInput>()?, schema::of::<ReceiptAnswer>()?);
-            let mut record =
-                offered("record", "Record the tokens of a call; a repeated key is found", schemas, Service::record);
+            let mut record = offered(
+                "record",
+                "Record the tokens of a call; a repeated key is found",
+                schemas,
+                LedgerOperations::record,
+            );
             let hints = ToolAnnotations::new().read_only(false).destructive(false).idempotent(false).open_world(false);
             record.tool = record.tool.with_annotations(hints);
             tools.push(record);
@@ -100,7 +107,7 @@ impl Tools {
         Ok(Self { service: Arc::new(service), offered: tools.into() })
     }
 
-    fn find(&self, name: &str) -> Option<&Offered> {
+    fn find(&self, name: &str) -> Option<&OfferedTool> {
         self.offered.iter().find(|offered| offered.tool.name == name)
     }
 }

@@ -5,7 +5,7 @@ use crate::model::event::Percent;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::clock::{duration, short};
 use crate::present::decision_text;
-use crate::present::output::{Plain, and_cost, counted, grouped, used};
+use crate::present::output::{EscapedText, and_cost, counted, grouped, used};
 use crate::usage::{Basis, Pool, WindowUsage};
 
 /// Cells of a bar.
@@ -50,7 +50,7 @@ pub(crate) fn pool(pool: &Pool, now: Timestamp, zone: Zone) -> String {
 pub(crate) fn money(money: &MoneyWindow, now: Timestamp, zone: Zone) -> String {
     let reset = format!("resets in {} ({})", duration(now, money.resets_at), short(money.resets_at, zone));
     let line = format!("{} {:>4} %  {reset}", bar(money.percent), money.percent);
-    let project = money.project.as_ref().map(|project| format!(" of {}", Plain(project))).unwrap_or_default();
+    let project = money.project.as_ref().map(|project| format!(" of {}", EscapedText(project))).unwrap_or_default();
     format!("  {:<9}{line}\n  {:<9}{}{project}", money.period.name(), "", decision_text::spent(money))
 }
 

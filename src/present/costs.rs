@@ -1,6 +1,6 @@
 //! Adds the cost of each account's windows to the status.
 
-use crate::budget::{Ask, Status};
+use crate::budget::{RunRequest, Status};
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::model::invariant::bug;
@@ -14,7 +14,7 @@ pub(crate) fn usage(
     account: (&str, Option<&str>),
     now: Timestamp,
 ) -> Result<crate::usage::ProviderUsage> {
-    let mut ask = Ask::new(account.0)?;
+    let mut ask = RunRequest::new(account.0)?;
     if let Some(name) = account.1 {
         ask = ask.account(name);
     }

@@ -5,7 +5,7 @@ use crate::model::event::Position;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::clock::{duration, short};
 use crate::present::money::dollars;
-use crate::present::output::{Plain, counted};
+use crate::present::output::{EscapedText, counted};
 use crate::usage::{Basis, Exhausted, Forecast, Pause, Pool, ProviderSignal, WindowUsage};
 
 /// `0.25%/min`; a slow rate by the hour: `2.40%/h`.
@@ -77,7 +77,7 @@ pub(crate) fn reading(window: &WindowUsage, now: Timestamp) -> Option<String> {
     let describe = |who: &str, signal: &ProviderSignal| {
         let percent = signal.percent.map(|percent| format!(" {percent} %")).unwrap_or_default();
         let old = if signal.stale { " (old)" } else { "" };
-        format!("{} reported{percent} {} ago{old}", Plain(who), duration(signal.at, now))
+        format!("{} reported{percent} {} ago{old}", EscapedText(who), duration(signal.at, now))
     };
     let by_hand = window.basis == Basis::Overridden;
     let person = window.overridden.as_ref().filter(|_| by_hand).map(|signal| describe(&signal.source, signal));
@@ -98,26 +98,26 @@ pub(crate) fn length(minutes: u32) -> String {
 
 /// Formats `opus 7d`; a window of the whole account is named by its length.
 pub(crate) fn pool(pool: &Pool) -> String {
-    let scope = pool.scope.as_ref().map(|scope| format!("{} ", Plain(scope))).unwrap_or_default();
+    let scope = pool.scope.as_ref().map(|scope| format!("{} ", EscapedText(scope))).unwrap_or_default();
     format!("{scope}{}", length(pool.window_minutes))
 }
 
 /// Describes why the provider refuses, and until when.
 pub(crate) fn refusal(refused: &Exhausted, now: Timestamp, zone: Zone) -> String {
-    let (until, rule) = (refused.until, Plain(&refused.rule));
-    let model = refused.model.as_ref().map(|model| format!(" {}", Plain(model))).unwrap_or_default();
+    let (until, rule) = (refused.until, EscapedText(&refused.rule));
+    let model = refused.model.as_ref().map(|model| format!(" {}", EscapedText(model))).unwrap_or_default();
     format!("the provider refused{model} ({rule}): again in {} ({})", duration(now, until), short(until, zone))
 }
 
 /// Describes why and since when work is paused, and when it resumes.
 pub(crate) fn pause(pause: &Pause, now: Timestamp, zone: Zone) -> String {
-    let note = pause.note.as_ref().map(|note| format!(", {}", Plain(note))).unwrap_or_default();
+    let note = pause.note.as_ref().map(|note| format!(", {}", EscapedText(note))).unwrap_or_default();
     let since = short(pause.since, zone);
     let until = match pause.until {
         Some(end) => format!("goes on in {} ({})", duration(now, end), short(end, zone)),
         None => "until it is resumed".to_owned(),
     };
-    format!("paused since {since} ({}{note}), {until}", Plain(&pause.reason))
+    format!("paused since {since} ({}{note}), {until}", EscapedText(&pause.reason))
 }
 
 #[cfg(test)]

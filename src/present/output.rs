@@ -16,13 +16,13 @@ use crate::usage::Usage;
 
 /// A JSON answer with the version of its shape.
 #[derive(Serialize)]
-pub(crate) struct Answer<T> {
+pub(crate) struct JsonAnswer<T> {
     schema: u32,
     #[serde(flatten)]
     body: T,
 }
 
-impl<T: Serialize> Answer<T> {
+impl<T: Serialize> JsonAnswer<T> {
     pub const fn new(body: T) -> Self {
         Self { schema: 1, body }
     }
@@ -47,7 +47,7 @@ pub(crate) fn counted(number: impl Into<u128>, one: &str) -> String {
 /// Formats a skipped line or entry as `FILE line 3: why`; a skipped file has no line.
 pub(crate) fn skipped(skipped: &SkippedLine) -> String {
     let line = if skipped.line == 0 { String::new() } else { format!(" line {}", skipped.line) };
-    format!("{}{line}: {}", Plain(&skipped.file), Plain(&skipped.why))
+    format!("{}{line}: {}", EscapedText(&skipped.file), EscapedText(&skipped.why))
 }
 
 /// Formats `401,000 tokens, 2 requests, $1.20`; without a known price there is no cost.
@@ -62,9 +62,9 @@ pub(crate) fn and_cost(usage: &Usage) -> String {
 }
 
 /// Formats a foreign text for a terminal: on one line, with hidden characters escaped.
-pub(crate) struct Plain<'a>(pub &'a str);
+pub(crate) struct EscapedText<'a>(pub &'a str);
 
-impl fmt::Display for Plain<'_> {
+impl fmt::Display for EscapedText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&visible(self.0, Breaks::Blank))
     }
@@ -193,6 +193,6 @@ mod tests {
 
     #[test]
     fn a_text_from_outside_cannot_steer_the_terminal() {
-        assert_eq!(Plain("a\u{1b}[31mb\nc").to_string(), "a\\u{1b}[31mb c");
+        assert_eq!(EscapedText("a\u{1b}[31mb\nc").to_string(), "a\\u{1b}[31mb c");
     }
 }

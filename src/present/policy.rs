@@ -77,7 +77,7 @@ impl FromStr for WeeklyOpens {
 
 /// A setting that can be restored to its default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Setting {
+pub(crate) enum ResettableSetting {
     /// The session limit
     Session,
     /// The weekly limit
@@ -104,21 +104,21 @@ pub(crate) enum Setting {
     UsdMonth,
 }
 
-impl From<Setting> for LimitSetting {
-    fn from(setting: Setting) -> Self {
+impl From<ResettableSetting> for LimitSetting {
+    fn from(setting: ResettableSetting) -> Self {
         match setting {
-            Setting::Session => Self::Session,
-            Setting::Weekly => Self::Weekly,
-            Setting::Weights => Self::Weights,
-            Setting::SessionPolicy => Self::SessionPolicy,
-            Setting::WeeklyPolicy => Self::WeeklyPolicy,
-            Setting::BudgetMode => Self::BudgetMode,
-            Setting::Thresholds => Self::Thresholds,
-            Setting::StaleAfter => Self::StaleAfter,
-            Setting::Feeds => Self::Feeds,
-            Setting::UsdDay => Self::UsdDay,
-            Setting::UsdWeek => Self::UsdWeek,
-            Setting::UsdMonth => Self::UsdMonth,
+            ResettableSetting::Session => Self::Session,
+            ResettableSetting::Weekly => Self::Weekly,
+            ResettableSetting::Weights => Self::Weights,
+            ResettableSetting::SessionPolicy => Self::SessionPolicy,
+            ResettableSetting::WeeklyPolicy => Self::WeeklyPolicy,
+            ResettableSetting::BudgetMode => Self::BudgetMode,
+            ResettableSetting::Thresholds => Self::Thresholds,
+            ResettableSetting::StaleAfter => Self::StaleAfter,
+            ResettableSetting::Feeds => Self::Feeds,
+            ResettableSetting::UsdDay => Self::UsdDay,
+            ResettableSetting::UsdWeek => Self::UsdWeek,
+            ResettableSetting::UsdMonth => Self::UsdMonth,
         }
     }
 }

@@ -3,11 +3,11 @@
 use crate::model::event::{LimitSet, Payload, PriceSet, TokenRecord};
 use crate::model::time::Zone;
 use crate::model::tokens::TokenClass;
-use crate::present::output::{Plain, counted, grouped};
+use crate::present::output::{EscapedText, counted, grouped};
 
 /// Returns a summary of an event's data, on one line and without control characters.
 pub(crate) fn summary(payload: &Payload) -> String {
-    Plain(&raw(payload)).to_string()
+    EscapedText(&raw(payload)).to_string()
 }
 
 fn raw(payload: &Payload) -> String {

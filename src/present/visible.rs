@@ -61,7 +61,7 @@ pub(crate) fn visible(text: &str, breaks: Breaks) -> Cow<'_, str> {
 
 /// The form of output on a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum OutputForm {
     /// Lines of text. The line break is the only control character.
     Text,
     /// JSON. A hidden character becomes a JSON escape, so strings keep their values.
@@ -73,27 +73,27 @@ pub(crate) enum Form {
 /// A writer that escapes every hidden character, in case a command does not.
 pub(crate) struct VisibleWriter<W: Write> {
     inner: W,
-    form: Form,
+    form: OutputForm,
     /// The bytes of an incomplete character.
     begun: Vec<u8>,
 }
 
 impl<W: Write> VisibleWriter<W> {
-    pub fn new(inner: W, form: Form) -> Self {
+    pub fn new(inner: W, form: OutputForm) -> Self {
         Self { inner, form, begun: Vec::new() }
     }
 
     fn put(&mut self, text: &str) -> io::Result<()> {
         let form = self.form;
-        let stays = |char: char| !is_hidden(char) || char == '\n' || (form == Form::Coloured && char == '\u{1b}');
+        let stays = |char: char| !is_hidden(char) || char == '\n' || (form == OutputForm::Coloured && char == '\u{1b}');
         let mut rest = text;
         while let Some(at) = rest.find(|char| !stays(char)) {
             let (before, behind) = rest.split_at(at);
             self.inner.write_all(before.as_bytes())?;
             let mut behind = behind.chars();
             match behind.next() {
-                Some('\t' | '\r') if form != Form::Json => self.inner.write_all(b" ")?,
-                Some(char) if form == Form::Json => {
+                Some('\t' | '\r') if form != OutputForm::Json => self.inner.write_all(b" ")?,
+                Some(char) if form == OutputForm::Json => {
                     for unit in char.encode_utf16(&mut [0; 2]) {
                         write!(self.inner, "\\u{unit:04x}")?;
                     }
@@ -140,7 +140,7 @@ mod tests {
 
     const HOSTILE: &str = "a\u{1b}[31m\u{202e}b\u{9b}c\u{200b}\u{7f}\u{2028}\u{feff}\u{e0041}é\t使";
 
-    fn written(form: Form, text: &str, step: usize) -> String {
+    fn written(form: OutputForm, text: &str, step: usize) -> String {
         let mut out = Vec::new();
         let mut writer = VisibleWriter::new(&mut out, form);
         for part in text.as_bytes().chunks(step) {
@@ -154,20 +154,20 @@ mod tests {
         let want = "a\\u{1b}[31m\\u{202e}b\\u{9b}c\\u{200b}\\u{7f}\\u{2028}\\u{feff}\\u{e0041}é 使";
         assert_eq!(visible(HOSTILE, Breaks::Blank), want);
         for step in 1..8 {
-            assert_eq!(written(Form::Text, HOSTILE, step), want, "{step}");
+            assert_eq!(written(OutputForm::Text, HOSTILE, step), want, "{step}");
         }
         assert_eq!(visible("a\u{fe00}\u{fe0d}b", Breaks::Kept), "a\\u{fe00}\\u{fe0d}b");
         assert_eq!(visible("❤\u{fe0f}", Breaks::Kept), "❤\u{fe0f}");
         assert_eq!(visible("a\nb", Breaks::Kept), "a\nb");
         assert_eq!(visible("a\nb", Breaks::Blank), "a b");
-        assert_eq!(written(Form::Coloured, "\u{1b}[1m\u{202e}", 2), "\u{1b}[1m\\u{202e}");
+        assert_eq!(written(OutputForm::Coloured, "\u{1b}[1m\u{202e}", 2), "\u{1b}[1m\\u{202e}");
     }
 
     #[test]
     fn json_keeps_its_values() {
         let json = serde_json::to_string(HOSTILE).unwrap() + "\n";
         for step in 1..8 {
-            let out = written(Form::Json, &json, step);
+            let out = written(OutputForm::Json, &json, step);
             assert!(!out.trim_end().chars().any(is_hidden), "{out}");
             assert_eq!(serde_json::from_str::<String>(&out).unwrap(), HOSTILE);
         }

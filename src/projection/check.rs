@@ -32,7 +32,7 @@ pub(crate) fn add_stored(
     }
     // The end of the previous chunk: a chunk must not contain instants of the next one.
     let (mut before, mut end) = (Vec::new(), Timestamp::MIN);
-    let mut starts = session_starts::Expected::default();
+    let mut starts = session_starts::ExpectedStarts::default();
     view.scan(Table::UsageInstants, &[], &[], Order::Ascending, &mut |key, value| {
         match usage_instants::read(key, value) {
             Ok((account, start, instants))

@@ -29,7 +29,7 @@ impl Subject<'_> {
 
 /// An indexed event that is not voided, with its position.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Fact {
+pub(crate) struct IndexedEvent {
     pub position: Position,
     pub event: Event,
 }
@@ -92,12 +92,12 @@ pub(crate) fn subject_account(payload: &Payload) -> Option<AccountRef<'_>> {
 
 /// Index entries that are not written yet.
 #[derive(Default)]
-pub(super) struct Waiting {
+pub(super) struct PendingEntries {
     facts: Vec<(Vec<u8>, Vec<u8>)>,
     accounts: BTreeSet<Vec<u8>>,
 }
 
-impl Waiting {
+impl PendingEntries {
     /// Adds an event, if it is indexed.
     pub fn take(&mut self, event: &Event, position: Position) {
         let Some(subject) = subject_of(event) else { return };
@@ -134,7 +134,7 @@ pub(crate) fn facts(
     subject: &Subject<'_>,
     until: Timestamp,
     order: Order,
-    visit: &mut dyn FnMut(Fact) -> Flow,
+    visit: &mut dyn FnMut(IndexedEvent) -> Flow,
 ) -> Result<()> {
     facts_between(view, kind, subject, (Timestamp::MIN, until), order, visit)
 }
@@ -146,7 +146,7 @@ pub(crate) fn facts_between(
     subject: &Subject<'_>,
     (since, until): (Timestamp, Timestamp),
     order: Order,
-    visit: &mut dyn FnMut(Fact) -> Flow,
+    visit: &mut dyn FnMut(IndexedEvent) -> Flow,
 ) -> Result<()> {
     let mut from = vec![kind.code()];
     from.extend(subject.key());
@@ -162,7 +162,7 @@ pub(crate) fn facts_between(
         };
         let position = read().ok_or_else(|| Error::damaged(None, "a row of facts is unreadable"))?;
         let event = Event::from_line(position, &view.expect_line(position)?)?;
-        if is_void(view, &event)? { GO_ON } else { visit(Fact { position, event }) }
+        if is_void(view, &event)? { GO_ON } else { visit(IndexedEvent { position, event }) }
     })
 }
 
@@ -188,7 +188,7 @@ pub(crate) fn latest_facts(
     kind: EventKind,
     subject: &Subject<'_>,
     until: Timestamp,
-) -> Result<Vec<Fact>> {
+) -> Result<Vec<IndexedEvent>> {
     let mut positions = Vec::new();
     facts(view, kind, subject, until, Order::Descending, &mut |fact| {
         positions.push(fact);

@@ -15,7 +15,7 @@ pub(crate) struct Fold {
     /// Pending changes of counters.
     pub deltas: Deltas,
     keys: Vec<[u8; 13]>,
-    facts: event_index::Waiting,
+    facts: event_index::PendingEntries,
     orphans: Orphans,
     blocks: Collector,
 }
@@ -26,7 +26,7 @@ impl Fold {
         Ok(Self {
             deltas: Deltas::default(),
             keys: Vec::new(),
-            facts: event_index::Waiting::default(),
+            facts: event_index::PendingEntries::default(),
             orphans: Orphans::new(view)?,
             blocks: Collector::default(),
         })
@@ -140,7 +140,7 @@ pub(crate) fn file_small(sink: &mut dyn WriteView, event: &Event, position: Posi
         }
         _ => {}
     }
-    let mut fact = event_index::Waiting::default();
+    let mut fact = event_index::PendingEntries::default();
     fact.take(event, position);
     fact.file(sink)
 }

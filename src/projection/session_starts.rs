@@ -58,13 +58,13 @@ pub(crate) fn next_start(view: &dyn ReadView, account: &[u8], from: Timestamp) -
 
 /// Computes the expected starts from instants in order, account by account.
 #[derive(Default)]
-pub(super) struct Expected {
+pub(super) struct ExpectedStarts {
     account: Vec<u8>,
     last: Option<Timestamp>,
     rows: BTreeSet<Vec<u8>>,
 }
 
-impl Expected {
+impl ExpectedStarts {
     pub fn see(&mut self, account: &[u8], at: Timestamp) {
         if self.account != account {
             (self.account, self.last) = (account.to_vec(), None);

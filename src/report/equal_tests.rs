@@ -1,6 +1,6 @@
 //! Compares reports from projections with the same reports from single records.
 
-use super::pricing::Costs;
+use super::pricing::PriceCache;
 use super::{Report, ReportKey, records, table};
 use crate::event::{NewEvent, PriceSet, TokensAmended};
 use crate::ledger::{AsOf, Ledger, Shred, Snapshot};
@@ -124,8 +124,8 @@ fn report(random: &mut Random) -> Report {
 
 fn from_records(snapshot: &Snapshot<'_>, report: &Report) -> table::ReportTable {
     let prices = snapshot.prices().unwrap();
-    let costs = Costs::new(&prices);
-    let mut rows = table::Builder::default();
+    let costs = PriceCache::new(&prices);
+    let mut rows = table::TableBuilder::default();
     records::all(snapshot, report, &costs, &mut rows).unwrap();
     rows.finish(report, snapshot.head().unwrap().position, snapshot.root().unwrap(), prices.source()).unwrap()
 }

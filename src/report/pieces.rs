@@ -5,9 +5,9 @@ use std::collections::HashMap;
 
 use super::Report;
 use super::bucket::{Buckets, DayKeys};
-use super::pricing::{Costs, Priced};
+use super::pricing::{PriceCache, PricedSum};
 use super::rollups::keys;
-use super::table::Builder;
+use super::table::TableBuilder;
 use super::windows::ReportWindows;
 use crate::ledger::Snapshot;
 use crate::model::error::{Error, Result};
@@ -21,7 +21,7 @@ use crate::store::{GO_ON, Order, ReadView, Row, STOP, Table};
 
 /// The records of a quarter that are read individually.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Scope {
+enum RecordSelection {
     All,
     /// Those of an account, by its key.
     Account(Vec<u8>),
@@ -32,11 +32,11 @@ enum Scope {
 /// The quarters whose records are read individually.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
-    quarters: HashMap<i64, Vec<Scope>>,
+    quarters: HashMap<i64, Vec<RecordSelection>>,
 }
 
 impl Pieces {
-    fn add(&mut self, quarter: i64, scope: Scope) {
+    fn add(&mut self, quarter: i64, scope: RecordSelection) {
         let scopes = self.quarters.entry(quarter).or_default();
         if !scopes.contains(&scope) {
             scopes.push(scope);
@@ -45,17 +45,17 @@ impl Pieces {
 
     /// All records of a quarter.
     pub fn all(&mut self, quarter: i64) {
-        self.add(quarter, Scope::All);
+        self.add(quarter, RecordSelection::All);
     }
 
     /// Those of a series' account.
     pub fn account(&mut self, quarter: i64, series: &Series<'_>) {
-        self.add(quarter, Scope::Account(AccountRef::new(series.provider, series.account).key()));
+        self.add(quarter, RecordSelection::Account(AccountRef::new(series.provider, series.account).key()));
     }
 
     /// Those with the same price key as a series.
     pub fn price(&mut self, quarter: i64, series: &Series<'_>) {
-        self.add(quarter, Scope::Price(price_key(series)));
+        self.add(quarter, RecordSelection::Price(price_key(series)));
     }
 }
 
@@ -70,8 +70,8 @@ pub(super) fn add(
     report: &Report,
     windows: Option<&ReportWindows>,
     pieces: &Pieces,
-    costs: &mut Costs<'_>,
-    rows: &mut Builder,
+    costs: &mut PriceCache<'_>,
+    rows: &mut TableBuilder,
 ) -> Result<()> {
     if pieces.quarters.is_empty() {
         return Ok(());
@@ -102,7 +102,7 @@ pub(super) fn add(
 }
 
 /// The names of records, each read once.
-struct Names {
+struct RecordNames {
     key: Vec<u8>,
     admitted: bool,
     account: Vec<u8>,
@@ -110,7 +110,7 @@ struct Names {
 }
 
 /// The records of one quarter with the same names, in the same window.
-enum Part {
+enum QuarterPart {
     Sum(Totals),
     /// The time keys or the price depend on the record.
     Each(Vec<(Timestamp, Totals)>),
@@ -124,9 +124,9 @@ struct PieceSums<'r> {
     buckets: Buckets<'r>,
     corrected: bool,
     numbers: HashMap<Vec<u8>, usize>,
-    names: Vec<Names>,
+    names: Vec<RecordNames>,
     /// By quarter, number of the names, and window.
-    sums: HashMap<(i64, usize, Option<usize>), Part>,
+    sums: HashMap<(i64, usize, Option<usize>), QuarterPart>,
 }
 
 impl PieceSums<'_> {
@@ -137,7 +137,7 @@ impl PieceSums<'_> {
         }
         let unreadable = || Error::damaged(None, "names in the records of a block are unreadable");
         let series = series_of(&key).ok_or_else(unreadable)?;
-        let names = Names {
+        let names = RecordNames {
             admitted: self.report.admits(&series),
             account: AccountRef::new(series.provider, series.account).key(),
             price: price_key(&series),
@@ -154,15 +154,15 @@ impl PieceSums<'_> {
     }
 
     /// Adds one record with its corrections.
-    fn record(&mut self, number: usize, at: Timestamp, totals: &Totals, costs: &mut Costs<'_>) -> Result<()> {
+    fn record(&mut self, number: usize, at: Timestamp, totals: &Totals, costs: &mut PriceCache<'_>) -> Result<()> {
         let quarter = quarter_of(at);
         let (Some(scopes), Some(names)) = (self.pieces.quarters.get(&quarter), self.names.get(number)) else {
             return Ok(());
         };
-        let wanted = |scope: &Scope| match scope {
-            Scope::All => true,
-            Scope::Account(account) => *account == names.account,
-            Scope::Price(price) => *price == names.price,
+        let wanted = |scope: &RecordSelection| match scope {
+            RecordSelection::All => true,
+            RecordSelection::Account(account) => *account == names.account,
+            RecordSelection::Price(price) => *price == names.price,
         };
         if !names.admitted || !self.report.covers(at) || !scopes.iter().any(wanted) {
             return Ok(());
@@ -170,8 +170,8 @@ impl PieceSums<'_> {
         let window = self.windows.and_then(|windows| windows.at(&names.account, at));
         if let Some(part) = self.sums.get_mut(&(quarter, number, window)) {
             return match part {
-                Part::Sum(sum) => sum.add(totals),
-                Part::Each(each) => {
+                QuarterPart::Sum(sum) => sum.add(totals),
+                QuarterPart::Each(each) => {
                     each.push((at, *totals));
                     Ok(())
                 }
@@ -180,14 +180,14 @@ impl PieceSums<'_> {
         let series = series_of(&names.key).unwrap_or_default();
         let start = Timestamp::from_millis(quarter * QUARTER);
         let finer = matches!(self.buckets.of_day(at.utc_day()), DayKeys::Finer)
-            || matches!(costs.row(&series, start, totals)?, Priced::Finer);
-        let part = if finer { Part::Each(vec![(at, *totals)]) } else { Part::Sum(*totals) };
+            || matches!(costs.row(&series, start, totals)?, PricedSum::Finer);
+        let part = if finer { QuarterPart::Each(vec![(at, *totals)]) } else { QuarterPart::Sum(*totals) };
         self.sums.insert((quarter, number, window), part);
         Ok(())
     }
 
     /// Adds the records of a full block.
-    fn block(&mut self, number: u64, block: &StoredSummary<'_>, costs: &mut Costs<'_>) -> Result<()> {
+    fn block(&mut self, number: u64, block: &StoredSummary<'_>, costs: &mut PriceCache<'_>) -> Result<()> {
         let overlapping = block.has_quarter(&mut |quarter| self.pieces.quarters.contains_key(&quarter));
         if !block.has_kind(EventKind::TokensRecorded) || !overlapping.ok_or_else(|| damaged(number))? {
             return Ok(());
@@ -217,14 +217,14 @@ impl PieceSums<'_> {
     }
 
     /// Adds a corrected record.
-    fn effective(&mut self, position: Position, costs: &mut Costs<'_>) -> Result<()> {
+    fn effective(&mut self, position: Position, costs: &mut PriceCache<'_>) -> Result<()> {
         match effective(self.view, position, None)? {
             Some(now) if self.is_cut(now.at) => self.view_of(now.at, &TokenView::from(&now.record), costs),
             _ => Ok(()),
         }
     }
 
-    fn view_of(&mut self, at: Timestamp, record: &TokenView<'_>, costs: &mut Costs<'_>) -> Result<()> {
+    fn view_of(&mut self, at: Timestamp, record: &TokenView<'_>, costs: &mut PriceCache<'_>) -> Result<()> {
         let mut key = Vec::new();
         Level::write_key(&mut key, Timestamp::default(), record);
         let number = self.number(key)?;
@@ -232,7 +232,7 @@ impl PieceSums<'_> {
     }
 
     /// Adds the records from a position up to the end of its block, parsed from their lines.
-    fn lines(&mut self, from: Position, costs: &mut Costs<'_>) -> Result<()> {
+    fn lines(&mut self, from: Position, costs: &mut PriceCache<'_>) -> Result<()> {
         let (view, (block, _)) = (self.view, place(from));
         view.rows(from, &mut |position, row| {
             if place(position).0 != block {
@@ -243,7 +243,7 @@ impl PieceSums<'_> {
         })
     }
 
-    fn line(&mut self, position: Position, row: &Row<'_>, costs: &mut Costs<'_>) -> Result<()> {
+    fn line(&mut self, position: Position, row: &Row<'_>, costs: &mut PriceCache<'_>) -> Result<()> {
         if !row.is_kind(EventKind::TokensRecorded) {
             return Ok(());
         }
@@ -260,14 +260,14 @@ impl PieceSums<'_> {
     }
 
     /// Adds the sums to the rows.
-    fn finish(mut self, costs: &mut Costs<'_>, rows: &mut Builder) -> Result<()> {
+    fn finish(mut self, costs: &mut PriceCache<'_>, rows: &mut TableBuilder) -> Result<()> {
         for ((quarter, number, window), part) in std::mem::take(&mut self.sums) {
             let Some(names) = self.names.get(number) else { continue };
             let series = series_of(&names.key).unwrap_or_default();
             let start = Timestamp::from_millis(quarter * QUARTER);
             let window = window.and_then(|window| self.windows?.name(window));
             match part {
-                Part::Sum(sum) => {
+                QuarterPart::Sum(sum) => {
                     let place = usize::from(start.quarter_of_day());
                     let time: &[String] = match self.buckets.of_day(start.utc_day()) {
                         DayKeys::One(time) => time,
@@ -277,7 +277,7 @@ impl PieceSums<'_> {
                     let priced = costs.row(&series, start, &sum)?;
                     rows.add(&keys(self.report, &series, time, window), &sum, priced)?;
                 }
-                Part::Each(each) => {
+                QuarterPart::Each(each) => {
                     for (at, totals) in each {
                         let priced = costs.one(&series, at, &totals)?;
                         rows.add(&keys(self.report, &series, &self.buckets.at(at), window), &totals, priced)?;

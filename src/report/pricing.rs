@@ -40,7 +40,7 @@ impl Snapshot<'_> {
 
 /// The cost of a sum.
 #[derive(Clone, Copy)]
-pub(super) enum Priced {
+pub(super) enum PricedSum {
     Known(Charge),
     Unknown,
     /// Only single records can answer.
@@ -48,14 +48,14 @@ pub(super) enum Priced {
 }
 
 /// Looks up prices, with a cache.
-pub(super) struct Costs<'p> {
+pub(super) struct PriceCache<'p> {
     prices: &'p Prices,
     /// By provider, model and tariff, then by quarter of an hour or day.
     prices_seen: HashMap<String, HashMap<i64, PriceLookup>>,
     key: String,
 }
 
-impl<'p> Costs<'p> {
+impl<'p> PriceCache<'p> {
     pub fn new(prices: &'p Prices) -> Self {
         Self { prices, prices_seen: HashMap::new(), key: String::new() }
     }
@@ -66,8 +66,8 @@ impl<'p> Costs<'p> {
     }
 
     /// The cost of a row's sum at an instant.
-    pub fn row(&mut self, series: &Series<'_>, at: Timestamp, totals: &Totals) -> Result<Priced> {
-        let Some(model) = series.model else { return Ok(Priced::Unknown) };
+    pub fn row(&mut self, series: &Series<'_>, at: Timestamp, totals: &Totals) -> Result<PricedSum> {
+        let Some(model) = series.model else { return Ok(PricedSum::Unknown) };
         let tariff = series.tariff.unwrap_or_default();
         let mut key = std::mem::take(&mut self.key);
         key.clear();
@@ -89,26 +89,26 @@ impl<'p> Costs<'p> {
     }
 
     /// The cost of one call of a series.
-    pub fn one(&self, series: &Series<'_>, at: Timestamp, totals: &Totals) -> Result<Priced> {
-        let Some(model) = series.model else { return Ok(Priced::Unknown) };
+    pub fn one(&self, series: &Series<'_>, at: Timestamp, totals: &Totals) -> Result<PricedSum> {
+        let Some(model) = series.model else { return Ok(PricedSum::Unknown) };
         let tariff = Tariff::from_key(series.tariff.unwrap_or_default()).of_counts(totals.counts()?);
         charge(&self.prices.find(series.provider, model, at, tariff), totals, &tariff.extras)
     }
 
     /// The cost of one call.
-    pub fn call(&self, record: &TokenView<'_>, at: Timestamp, totals: &Totals) -> Result<Priced> {
-        let Some(model) = record.model.as_deref() else { return Ok(Priced::Unknown) };
+    pub fn call(&self, record: &TokenView<'_>, at: Timestamp, totals: &Totals) -> Result<PricedSum> {
+        let Some(model) = record.model.as_deref() else { return Ok(PricedSum::Unknown) };
         let tariff = Tariff::of(record);
         charge(&self.prices.find(&record.provider, model, at, tariff), totals, &tariff.extras)
     }
 }
 
-fn charge(prices_seen: &PriceLookup, totals: &Totals, extras: &Extras<'_>) -> Result<Priced> {
+fn charge(prices_seen: &PriceLookup, totals: &Totals, extras: &Extras<'_>) -> Result<PricedSum> {
     Ok(match prices_seen {
         PriceLookup::Rates { rates, .. } => {
-            rates.charge(totals.counts()?, totals.requests, extras).map_or(Priced::Unknown, Priced::Known)
+            rates.charge(totals.counts()?, totals.requests, extras).map_or(PricedSum::Unknown, PricedSum::Known)
         }
-        PriceLookup::Unknown => Priced::Unknown,
-        PriceLookup::Finer => Priced::Finer,
+        PriceLookup::Unknown => PricedSum::Unknown,
+        PriceLookup::Finer => PricedSum::Finer,
     })
 }

@@ -1,9 +1,9 @@
 //! Answers reports from single records. This is slower, but can answer everything.
 
 use super::bucket::Buckets;
-use super::pricing::Costs;
+use super::pricing::PriceCache;
 use super::rollups::keys;
-use super::table::Builder;
+use super::table::TableBuilder;
 use super::windows::ReportWindows;
 use super::{Report, ReportKey};
 use crate::ledger::Snapshot;
@@ -41,7 +41,12 @@ pub(super) fn covered(
 }
 
 /// Sums all matching records with their corrections.
-pub(super) fn all(snapshot: &Snapshot<'_>, report: &Report, costs: &Costs<'_>, rows: &mut Builder) -> Result<()> {
+pub(super) fn all(
+    snapshot: &Snapshot<'_>,
+    report: &Report,
+    costs: &PriceCache<'_>,
+    rows: &mut TableBuilder,
+) -> Result<()> {
     let buckets = Buckets::new(&report.by, report.zone);
     let by_window = report.by.contains(&ReportKey::Window);
     let windows = by_window.then(|| ReportWindows::read(snapshot.view(), report)).transpose()?;

@@ -2,9 +2,9 @@
 
 use super::Report;
 use super::bucket::Buckets;
-use super::pricing::Costs;
+use super::pricing::PriceCache;
 use super::rollups::keys;
-use super::table::Builder;
+use super::table::TableBuilder;
 use crate::model::error::Result;
 use crate::model::event::TokenView;
 use crate::projection::{Series, Totals, counted_later, effective};
@@ -12,7 +12,12 @@ use crate::store::ReadView;
 
 /// Moves the calls whose counts appeared in a later quarter of an hour; a move within a quarter has no effect. Returns
 /// false if only single records can answer.
-pub(super) fn redate(view: &dyn ReadView, report: &Report, costs: &Costs<'_>, rows: &mut Builder) -> Result<bool> {
+pub(super) fn redate(
+    view: &dyn ReadView,
+    report: &Report,
+    costs: &PriceCache<'_>,
+    rows: &mut TableBuilder,
+) -> Result<bool> {
     let buckets = Buckets::new(&report.by, report.zone);
     for position in counted_later(view)? {
         let Some(now) = effective(view, position, None)? else { continue };

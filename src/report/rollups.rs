@@ -2,9 +2,9 @@
 
 use super::bucket::{Buckets, DayKeys};
 use super::pieces::Pieces;
-use super::pricing::{Costs, Priced};
-use super::table::Builder;
-use super::windows::{Holder, ReportWindows};
+use super::pricing::{PriceCache, PricedSum};
+use super::table::TableBuilder;
+use super::windows::{ContainingWindow, ReportWindows};
 use super::{Report, ReportKey};
 use crate::model::error::Result;
 use crate::model::time::{DAY, QUARTER, Timestamp};
@@ -40,8 +40,8 @@ pub(super) fn days(
     report: &Report,
     windows: Option<&ReportWindows>,
     pieces: &mut Pieces,
-    costs: &mut Costs<'_>,
-    rows: &mut Builder,
+    costs: &mut PriceCache<'_>,
+    rows: &mut TableBuilder,
 ) -> Result<()> {
     let mut days = RollupDays { report, windows, pieces, costs, rows, buckets: Buckets::new(&report.by, report.zone) };
     let first = report.since.map(Timestamp::utc_day);
@@ -58,14 +58,14 @@ struct RollupDays<'r, 'p> {
     report: &'r Report,
     windows: Option<&'r ReportWindows>,
     pieces: &'r mut Pieces,
-    costs: &'r mut Costs<'p>,
-    rows: &'r mut Builder,
+    costs: &'r mut PriceCache<'p>,
+    rows: &'r mut TableBuilder,
     buckets: Buckets<'r>,
 }
 
 /// Consecutive quarters with the same keys, which form one sum.
 #[derive(Default)]
-struct Stretch {
+struct QuarterRun {
     /// The index of the time keys among those of the day, and the window.
     keys: (usize, Option<usize>),
     first: i64,
@@ -84,7 +84,7 @@ impl RollupDays<'_, '_> {
         {
             let sum = row.sum()?;
             let priced = self.costs.row(&row.series, start, &sum)?;
-            if !matches!(priced, Priced::Finer) {
+            if !matches!(priced, PricedSum::Finer) {
                 return self.rows.add(&keys(self.report, &row.series, time, None), &sum, priced).map(|_| ());
             }
         }
@@ -93,7 +93,7 @@ impl RollupDays<'_, '_> {
 
     fn quarters(&mut self, row: &DayRow<'_>, whole: bool, changes: bool) -> Result<()> {
         let account = AccountRef::new(row.series.provider, row.series.account).key();
-        let mut stretch: Option<Stretch> = None;
+        let mut stretch: Option<QuarterRun> = None;
         let start = Timestamp::from_millis(row.day * DAY);
         let mut finer = self.is_finer(row, start)?;
         for (number, sum) in row.quarters()? {
@@ -119,11 +119,11 @@ impl RollupDays<'_, '_> {
                 }
             };
             let window = match self.windows.map(|windows| windows.of_quarter(&account, quarter)) {
-                Some(Holder::Border) => {
+                Some(ContainingWindow::Border) => {
                     self.pieces.account(quarter, &row.series);
                     continue;
                 }
-                Some(Holder::One(window)) => window,
+                Some(ContainingWindow::One(window)) => window,
                 None => None,
             };
             if changes {
@@ -136,7 +136,7 @@ impl RollupDays<'_, '_> {
             match &mut stretch {
                 Some(open) if open.keys == (place, window) && !changes => open.sum.add(&sum)?,
                 _ => {
-                    if let Some(done) = stretch.replace(Stretch { keys: (place, window), first: quarter, sum }) {
+                    if let Some(done) = stretch.replace(QuarterRun { keys: (place, window), first: quarter, sum }) {
                         self.stretch(row, &done, changes)?;
                     }
                 }
@@ -147,10 +147,10 @@ impl RollupDays<'_, '_> {
 
     /// Whether the price at an instant depends on the single calls of a row.
     fn is_finer(&mut self, row: &DayRow<'_>, at: Timestamp) -> Result<bool> {
-        Ok(matches!(self.costs.row(&row.series, at, &Totals::default())?, Priced::Finer))
+        Ok(matches!(self.costs.row(&row.series, at, &Totals::default())?, PricedSum::Finer))
     }
 
-    fn stretch(&mut self, row: &DayRow<'_>, stretch: &Stretch, changes: bool) -> Result<()> {
+    fn stretch(&mut self, row: &DayRow<'_>, stretch: &QuarterRun, changes: bool) -> Result<()> {
         let at = Timestamp::from_millis(stretch.first * QUARTER);
         let priced = self.costs.row(&row.series, at_of(row.day, at, changes), &stretch.sum)?;
         let (place, window) = stretch.keys;

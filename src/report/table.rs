@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use chrono::NaiveDate;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::pricing::Priced;
+use super::pricing::PricedSum;
 use super::{Report, ReportKey};
 use crate::merkle::Hash;
 use crate::model::error::{Error, Result};
@@ -119,17 +119,17 @@ impl Serialize for ReportTable {
 
 /// Collects sums by keys.
 #[derive(Default)]
-pub(super) struct Builder {
+pub(super) struct TableBuilder {
     rows: HashMap<Vec<Option<String>>, RowSum>,
 }
 
-impl Builder {
+impl TableBuilder {
     /// Adds a sum with its price. Returns false if only single records can give the price.
-    pub fn add(&mut self, keys: &[Option<String>], totals: &Totals, priced: Priced) -> Result<bool> {
+    pub fn add(&mut self, keys: &[Option<String>], totals: &Totals, priced: PricedSum) -> Result<bool> {
         let charge = match priced {
-            Priced::Known(charge) => Some(charge),
-            Priced::Unknown => None,
-            Priced::Finer => return Ok(false),
+            PricedSum::Known(charge) => Some(charge),
+            PricedSum::Unknown => None,
+            PricedSum::Finer => return Ok(false),
         };
         if let Some(row) = self.rows.get_mut(keys) {
             row.add(totals, charge)?;
@@ -140,9 +140,9 @@ impl Builder {
     }
 
     /// Subtracts part of a sum. Returns false if only single records can give its price.
-    pub fn take(&mut self, keys: &[Option<String>], totals: &Totals, priced: Priced) -> Result<bool> {
+    pub fn take(&mut self, keys: &[Option<String>], totals: &Totals, priced: PricedSum) -> Result<bool> {
         let priced = match priced {
-            Priced::Known(charge) => Priced::Known(charge.negated()),
+            PricedSum::Known(charge) => PricedSum::Known(charge.negated()),
             priced => priced,
         };
         let known = self.add(keys, &totals.negated(), priced)?;

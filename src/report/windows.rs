@@ -12,7 +12,7 @@ use crate::store::ReadView;
 use crate::usage::{AccountWindows, accounts};
 
 /// The window that contains a quarter of an hour.
-pub(super) enum Holder {
+pub(super) enum ContainingWindow {
     /// One window, or none, contains all of it.
     One(Option<usize>),
     /// A window begins within it.
@@ -57,13 +57,13 @@ impl ReportWindows {
     }
 
     /// The window of an account that contains a quarter.
-    pub fn of_quarter(&self, account: &[u8], quarter: i64) -> Holder {
+    pub fn of_quarter(&self, account: &[u8], quarter: i64) -> ContainingWindow {
         let starts = self.of(account);
         let (first, next) = (quarter * QUARTER, (quarter + 1) * QUARTER);
         let after = starts.partition_point(|(start, _)| start.millis() < next);
         match after.checked_sub(1).and_then(|last| starts.get(last)) {
-            Some((start, _)) if start.millis() > first => Holder::Border,
-            windows => Holder::One(windows.map(|(_, number)| *number)),
+            Some((start, _)) if start.millis() > first => ContainingWindow::Border,
+            windows => ContainingWindow::One(windows.map(|(_, number)| *number)),
         }
     }
 

@@ -26,10 +26,10 @@ pub struct MemoryStore {
 struct MemoryState {
     rows: Vec<StoredRow>,
     ids: HashMap<EventId, Position>,
-    spaces: BTreeMap<Table, Map>,
+    spaces: BTreeMap<Table, TableRows>,
 }
 
-pub(super) type Map = BTreeMap<Vec<u8>, Vec<u8>>;
+pub(super) type TableRows = BTreeMap<Vec<u8>, Vec<u8>>;
 
 #[derive(Clone, Debug)]
 struct StoredRow {
@@ -66,7 +66,7 @@ impl EventStore for MemoryStore {
     fn write(&self) -> Result<Box<dyn Transaction + '_>> {
         let guard = lock(&self.writer);
         let state = MemoryState::clone(&lock(&self.committed));
-        Ok(Box::new(Write { state, committed: &self.committed, _guard: guard }))
+        Ok(Box::new(MemoryTransaction { state, committed: &self.committed, _guard: guard }))
     }
 }
 
@@ -97,7 +97,7 @@ impl MemoryState {
 }
 
 pub(super) fn scan_map(
-    map: &Map,
+    map: &TableRows,
     from: &[u8],
     to: &[u8],
     order: Order,
@@ -163,21 +163,21 @@ impl FrozenState {
 
 view_of_state!(FrozenState);
 
-struct Write<'a> {
+struct MemoryTransaction<'a> {
     state: MemoryState,
     committed: &'a Mutex<Arc<MemoryState>>,
     _guard: MutexGuard<'a, ()>,
 }
 
-impl Write<'_> {
+impl MemoryTransaction<'_> {
     const fn state(&self) -> &MemoryState {
         &self.state
     }
 }
 
-view_of_state!(Write<'_>);
+view_of_state!(MemoryTransaction<'_>);
 
-impl WriteView for Write<'_> {
+impl WriteView for MemoryTransaction<'_> {
     fn put(&mut self, table: Table, key: &[u8], value: Option<&[u8]>) -> Result<()> {
         let map = self.state.spaces.entry(table).or_default();
         match value {
@@ -188,7 +188,7 @@ impl WriteView for Write<'_> {
     }
 }
 
-impl Transaction for Write<'_> {
+impl Transaction for MemoryTransaction<'_> {
     fn append(&mut self, rows: &[Row<'_>]) -> Result<Position> {
         for row in rows {
             let position = self.state.head().position.next();

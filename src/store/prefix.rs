@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::memory::{Map, scan_map};
+use super::memory::{TableRows, scan_map};
 use super::{Flow, Head, Order, ReadView, Row, STOP, Table, WriteView};
 use crate::model::error::Result;
 use crate::model::event::{EventId, Position};
@@ -9,7 +9,7 @@ use crate::model::event::{EventId, Position};
 pub(crate) struct PrefixView<'a> {
     log: Box<dyn ReadView + 'a>,
     head: Head,
-    spaces: BTreeMap<Table, Map>,
+    spaces: BTreeMap<Table, TableRows>,
 }
 
 impl<'a> PrefixView<'a> {
@@ -54,7 +54,7 @@ impl<'a> PrefixView<'a> {
 
     /// Deserialises projections. Returns false, and changes nothing, for incomplete bytes.
     pub fn load(&mut self, mut bytes: &[u8]) -> bool {
-        let mut spaces: BTreeMap<Table, Map> = BTreeMap::new();
+        let mut spaces: BTreeMap<Table, TableRows> = BTreeMap::new();
         while !bytes.is_empty() {
             let mut take = || {
                 let (length, rest) = bytes.split_first_chunk::<8>()?;

@@ -23,11 +23,11 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 
-pub(crate) use self::copy::{Held, PendingCopy, copy_file, is_taken, refuse_stale_log};
+pub(crate) use self::copy::{LockedLedger, PendingCopy, copy_file, is_taken, refuse_stale_log};
 use self::file::{FileContext, behind_links};
 use self::identity::GONE;
 pub use self::open::Options;
-use self::pool::Pool;
+use self::pool::ConnectionPool;
 pub(crate) use self::user_file::refuse_ledger;
 use self::view::SqliteView;
 use super::{EventStore, Housekeeping, ReadView, Transaction};
@@ -72,7 +72,7 @@ pub struct SqliteStore {
     about: FileContext,
     options: Options,
     /// The open file; `None` after it was lost.
-    current: Mutex<Option<Arc<Pool>>>,
+    current: Mutex<Option<Arc<ConnectionPool>>>,
 }
 
 impl SqliteStore {
@@ -92,11 +92,11 @@ impl SqliteStore {
         Options::new().open(path)
     }
 
-    fn over(pool: Arc<Pool>) -> Self {
+    fn over(pool: Arc<ConnectionPool>) -> Self {
         Self { about: pool.about.clone(), options: pool.options, current: Mutex::new(Some(pool)) }
     }
 
-    fn current(&self) -> MutexGuard<'_, Option<Arc<Pool>>> {
+    fn current(&self) -> MutexGuard<'_, Option<Arc<ConnectionPool>>> {
         // It is replaced as a whole.
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -106,7 +106,7 @@ impl SqliteStore {
     /// Fails if the open file is no longer at the path, and closes it: callers that relied on it must start again. The
     /// next call opens the file that is at the path then. Files that are read without locks are reopened when they look
     /// different.
-    fn pool(&self) -> Result<Arc<Pool>> {
+    fn pool(&self) -> Result<Arc<ConnectionPool>> {
         let pool = self.current().clone();
         let Some(pool) = pool else { return self.open_again() };
         if pool.looks_different() {
@@ -122,7 +122,7 @@ impl SqliteStore {
     }
 
     /// Closes a file, unless another thread already did.
-    fn forget(&self, lost: &Arc<Pool>) {
+    fn forget(&self, lost: &Arc<ConnectionPool>) {
         let mut current = self.current();
         if current.as_ref().is_some_and(|pool| Arc::ptr_eq(pool, lost)) {
             *current = None;
@@ -131,7 +131,7 @@ impl SqliteStore {
         lost.lose();
     }
 
-    fn open_again(&self) -> Result<Arc<Pool>> {
+    fn open_again(&self) -> Result<Arc<ConnectionPool>> {
         let mut current = self.current();
         if let Some(pool) = &*current {
             return Ok(Arc::clone(pool)); // another thread was first

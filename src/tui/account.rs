@@ -12,7 +12,7 @@ use crate::budget::MoneyWindow;
 use crate::present::bars::made_of;
 use crate::present::clock::duration;
 use crate::present::decision_text;
-use crate::present::output::{Plain, grouped, used, wrapped};
+use crate::present::output::{EscapedText, grouped, used, wrapped};
 use crate::present::tint::{Tint, tint};
 use crate::usage::{Pool, WindowUsage};
 
@@ -83,7 +83,7 @@ impl<'s> AccountBlock<'s> {
 
     fn name(&self) -> Span<'static> {
         let usage = &self.one.usage;
-        let account = usage.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
+        let account = usage.account.as_ref().map(|account| format!(" ({})", EscapedText(account))).unwrap_or_default();
         let style = self.theme.provider(self.view_model.number(&usage.provider));
         Span::styled(format!("{}{account}", usage.provider), style.add_modifier(ratatui::style::Modifier::BOLD))
     }
@@ -173,7 +173,7 @@ impl<'s> AccountBlock<'s> {
         lines.extend(self.last().map(|line| (2, line)));
         let warnings = verdict.warnings.iter().take(2);
         lines.extend(warnings.map(|warning| {
-            let text = cut(&Plain(warning).to_string(), self.width.saturating_sub(NAMES));
+            let text = cut(&EscapedText(warning).to_string(), self.width.saturating_sub(NAMES));
             let name = Span::styled(format!("{:<NAMES$}", "Warning"), self.theme.tint(Tint::Amber));
             (1, Line::from(vec![name, Span::styled(text, self.theme.dim())]))
         }));
@@ -204,7 +204,7 @@ impl<'s> AccountBlock<'s> {
 
     fn money(&self, money: &MoneyWindow) -> Line<'static> {
         let name = format!("$ {}", money.period.name());
-        let project = money.project.as_ref().map(|project| format!(" {}", Plain(project))).unwrap_or_default();
+        let project = money.project.as_ref().map(|project| format!(" {}", EscapedText(project))).unwrap_or_default();
         self.bar(&name, Some(money.percent), Some(money.resets_at), &project)
     }
 
@@ -238,7 +238,7 @@ impl<'s> AccountBlock<'s> {
     }
 
     fn reason(&self) -> impl Iterator<Item = Line<'static>> {
-        let reason = Plain(&self.one.budget.reason).to_string();
+        let reason = EscapedText(&self.one.budget.reason).to_string();
         let lines = wrapped(&reason, self.width.saturating_sub(NAMES).max(16));
         let dim = self.theme.dim();
         lines.into_iter().map(move |line| Line::styled(format!("{:<NAMES$}{line}", ""), dim))
@@ -259,7 +259,7 @@ impl<'s> AccountBlock<'s> {
 
     fn last(&self) -> impl Iterator<Item = Line<'static>> {
         let last = self.view_model.last.get(self.number).cloned().unwrap_or_default();
-        let action = last.action.map(|action| self.named("Last", &Plain(&action).to_string()));
+        let action = last.action.map(|action| self.named("Last", &EscapedText(&action).to_string()));
         let duration = last.duration_ms.map(|millis| match millis {
             1..60_000 => self.named("Duration", &format!("{} s", millis.div_ceil(1_000))),
             _ => self.named("Duration", &format!("{} min", millis / 60_000)),

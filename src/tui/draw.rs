@@ -11,7 +11,7 @@ use super::theme::Theme;
 use super::{days, modal, tail, timeline, windows};
 use crate::present::clock;
 use crate::present::decision_text;
-use crate::present::output::Plain;
+use crate::present::output::EscapedText;
 use crate::present::visible::is_hidden;
 
 /// Width from which the days are next to the providers.
@@ -132,11 +132,11 @@ fn header(state: &ScreenState, theme: Theme, row: Rect, buffer: &mut Buffer) {
 fn footer(state: &ScreenState, theme: Theme, row: Rect, buffer: &mut Buffer) {
     let width = usize::from(row.width);
     if let Some(message) = &state.message {
-        Line::styled(cut(&Plain(message).to_string(), width), theme.bold()).render(row, buffer);
+        Line::styled(cut(&EscapedText(message).to_string(), width), theme.bold()).render(row, buffer);
         return;
     }
     if let Some(why) = &state.view_model.obstacle {
-        let text = format!("q quit · ? help · ↑↓ select · read-only: {}", Plain(why));
+        let text = format!("q quit · ? help · ↑↓ select · read-only: {}", EscapedText(why));
         Line::styled(cut(&text, width), theme.dim()).render(row, buffer);
         return;
     }

@@ -8,7 +8,7 @@ use ratatui::widgets::{Block, Clear, Widget};
 use super::model::{Modal, ScreenState};
 use super::text::put;
 use super::theme::Theme;
-use crate::present::output::Plain;
+use crate::present::output::EscapedText;
 use crate::present::tint::Tint;
 
 /// The keys, for the help.
@@ -26,7 +26,7 @@ const KEYS: [(&str, &str); 8] = [
 /// Returns the title and lines of a dialog.
 fn lines(modal: &Modal, state: &ScreenState, theme: Theme) -> (&'static str, Vec<Line<'static>>) {
     let whose = state.usage().map(|usage| {
-        let account = usage.account.as_ref().map(|account| format!(" ({})", Plain(account))).unwrap_or_default();
+        let account = usage.account.as_ref().map(|account| format!(" ({})", EscapedText(account))).unwrap_or_default();
         format!("{}{account}", usage.provider)
     });
     let whose = whose.unwrap_or_default();
@@ -74,7 +74,7 @@ fn lines(modal: &Modal, state: &ScreenState, theme: Theme) -> (&'static str, Vec
                     Line::raw(format!("{whose}: {}", now.unwrap_or_default())),
                     Line::from(vec![
                         Span::raw(format!("% of the {} window used: ", window.name())),
-                        Span::styled(format!("{}▏", Plain(text)), theme.bold()),
+                        Span::styled(format!("{}▏", EscapedText(text)), theme.bold()),
                     ]),
                     hint,
                 ],

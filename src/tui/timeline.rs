@@ -8,7 +8,7 @@ use super::model::{HOUR_USE, ViewModel};
 use super::text::{cut, put, rule};
 use super::theme::Theme;
 use crate::model::time::{DAY, Timestamp};
-use crate::present::output::Plain;
+use crate::present::output::EscapedText;
 
 /// Number of lines of this panel.
 pub(super) const WANTED: u16 = 4;
@@ -155,7 +155,7 @@ fn legend(view_model: &ViewModel, width: usize, theme: Theme) -> Line<'static> {
     };
     let recent = view_model.now.millis() - last.at.millis() < DAY;
     let time = view_model.zone.local(last.at).format(if recent { "%H:%M" } else { "%m-%d %H:%M" });
-    let why = last.switch.reason.as_ref().map(|reason| format!(": {}", Plain(reason))).unwrap_or_default();
+    let why = last.switch.reason.as_ref().map(|reason| format!(": {}", EscapedText(reason))).unwrap_or_default();
     let text = format!("{count}, the last {time} to {}{why}", last.switch.to);
     let room = width.saturating_sub(line.width());
     line.push_span(Span::styled(cut(&text, room), theme.dim()));

@@ -87,9 +87,9 @@ impl Refusals {
 }
 
 /// The latest reading of each window: of the whole account, and of single models.
-struct Words<'h>(BTreeMap<(Option<&'h str>, u32), &'h RecentObservation>);
+struct LatestReadings<'h>(BTreeMap<(Option<&'h str>, u32), &'h RecentObservation>);
 
-impl<'h> Words<'h> {
+impl<'h> LatestReadings<'h> {
     fn latest(heard: &'h [RecentObservation], limits: &Limits) -> Self {
         let counts =
             |one: &&RecentObservation| one.seen.window_minutes > 0 && !one.is_weak() && limits.trusts(&one.seen.feed);
@@ -168,7 +168,7 @@ pub(super) fn refusals(
             STOP
         })?;
     }
-    let words = Words::latest(heard, limits);
+    let words = LatestReadings::latest(heard, limits);
     let mut refusals = Refusals::default();
     for one in words.0.values().filter(|one| refuses(&one.seen) && one.at > lifted) {
         refusals.add(observed(one), now);

@@ -114,14 +114,14 @@ pub struct Forecast {
 
 /// A part of the time measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Step {
+pub(super) struct TimeStep {
     pub from: Timestamp,
     pub to: Timestamp,
     /// Percentage points used in it.
     pub points: f64,
 }
 
-impl Step {
+impl TimeStep {
     fn minutes(&self) -> f64 {
         (self.to.millis() - self.from.millis()) as f64 / MINUTE as f64
     }
@@ -130,7 +130,7 @@ impl Step {
 /// What a forecast is made of.
 pub(super) struct Measured {
     /// The steps, earliest first, without gaps.
-    pub steps: Vec<Step>,
+    pub steps: Vec<TimeStep>,
     /// How much is used now, in percent.
     pub used: f64,
     pub basis: ForecastBasis,
@@ -183,7 +183,7 @@ fn bounds(rest: f64, rate: f64, chance: f64, error: f64, k: f64) -> (Option<f64>
 pub(super) fn forecast(measured: &Measured, now: Timestamp) -> Option<Forecast> {
     let Measured { steps, used, basis, whole, resets_at } = measured;
     let (first, last) = (steps.first()?, steps.last()?);
-    let minutes: f64 = steps.iter().map(Step::minutes).sum();
+    let minutes: f64 = steps.iter().map(TimeStep::minutes).sum();
     if minutes <= 0.0 {
         return None;
     }
@@ -234,7 +234,7 @@ mod tests {
         let mut from = 0;
         let mut steps = Vec::new();
         for (minutes, points) in points {
-            steps.push(Step { from: at(from), to: at(from + minutes), points: *points });
+            steps.push(TimeStep { from: at(from), to: at(from + minutes), points: *points });
             from += minutes;
         }
         let basis = ForecastBasis::Observations;

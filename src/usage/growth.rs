@@ -1,7 +1,7 @@
 //! What a forecast measures: how a window grew, from readings and records.
 
 use super::WindowUsage;
-use super::forecast::{Forecast, ForecastBasis, Measured, Step, forecast};
+use super::forecast::{Forecast, ForecastBasis, Measured, TimeStep, forecast};
 use super::windows::{AccountWindows, sum_between};
 use crate::model::error::Result;
 use crate::model::event::{Percent, WindowKind};
@@ -22,19 +22,19 @@ const WEEKLY_STEP: i64 = 6 * HOUR;
 
 /// A reading, in percent.
 #[derive(Clone, Copy)]
-struct Reading {
+struct PercentReading {
     at: Timestamp,
     used: Percent,
 }
 
-impl Reading {
+impl PercentReading {
     fn points(self) -> f64 {
         f64::from(self.used.hundredths()) / 100.0
     }
 }
 
 /// Whether the readings alone measure a rate.
-fn are_apart(readings: &[Reading]) -> bool {
+fn are_apart(readings: &[PercentReading]) -> bool {
     readings.first().zip(readings.last()).is_some_and(|(first, last)| last.at.millis() - first.at.millis() >= SHORTEST)
 }
 
@@ -60,15 +60,15 @@ impl AccountWindows<'_> {
     }
 
     /// The readings of a window since a person or the provider last stated that less is used, earliest first.
-    fn grown(&self, kind: WindowKind, opened: Timestamp) -> Vec<Reading> {
-        let mut readings: Vec<Reading> = Vec::new();
+    fn grown(&self, kind: WindowKind, opened: Timestamp) -> Vec<PercentReading> {
+        let mut readings: Vec<PercentReading> = Vec::new();
         for (at, used) in self.readings(kind, opened) {
             if readings.last().is_some_and(|last| used < last.used) {
                 readings.clear();
             }
             // A reading that repeats the last one of its moment adds no step.
             if readings.last().is_none_or(|last| last.at < at) {
-                readings.push(Reading { at, used });
+                readings.push(PercentReading { at, used });
             } else if let Some(last) = readings.last_mut() {
                 last.used = used;
             }
@@ -81,14 +81,14 @@ impl AccountWindows<'_> {
         kind: WindowKind,
         window: &WindowUsage,
         opened: Timestamp,
-        readings: &[Reading],
+        readings: &[PercentReading],
     ) -> Result<Option<Measured>> {
         let (Some(first), Some(last)) = (readings.first().copied(), readings.last().copied()) else { return Ok(None) };
         let apart = are_apart(readings);
         // A window begins unused. For a week that counts: its rate is one over days and nights.
         let mut knots = readings.to_vec();
         if (!apart || kind == WindowKind::Weekly) && window.started_at.is_some() && opened < first.at {
-            knots.insert(0, Reading { at: opened, used: Percent::default() });
+            knots.insert(0, PercentReading { at: opened, used: Percent::default() });
         }
         let from = self.at().plus(-LOOK_BACK);
         if kind == WindowKind::Session && apart {
@@ -107,10 +107,10 @@ impl AccountWindows<'_> {
         };
         let added: f64 = tail.iter().map(|step| step.points).sum();
         let basis = if added > 0.0 { ForecastBasis::Both } else { ForecastBasis::Observations };
-        let mut steps: Vec<Step> = knots
+        let mut steps: Vec<TimeStep> = knots
             .iter()
             .zip(knots.iter().skip(1))
-            .map(|(one, next)| Step { from: one.at, to: next.at, points: next.points() - one.points() })
+            .map(|(one, next)| TimeStep { from: one.at, to: next.at, points: next.points() - one.points() })
             .collect();
         steps.extend(tail);
         let whole = readings.iter().all(|reading| reading.used.hundredths().is_multiple_of(100));
@@ -118,7 +118,7 @@ impl AccountWindows<'_> {
     }
 
     /// What a limit token makes of this window: by the limit, or by the readings and the tokens between them.
-    fn slope(&self, window: &WindowUsage, base: Reading, last: Reading) -> Result<Option<Slope>> {
+    fn slope(&self, window: &WindowUsage, base: PercentReading, last: PercentReading) -> Result<Option<Slope>> {
         if let Some(limit) = window.limit {
             return Ok(Some(100.0 / limit.max(1) as f64));
         }
@@ -152,7 +152,7 @@ impl AccountWindows<'_> {
     }
 
     /// The uses of a span in steps that begin at whole quarters of an hour, or at whole quarters of a day.
-    fn steps(&self, kind: WindowKind, from: Timestamp, to: Timestamp, slope: Slope) -> Result<Vec<Step>> {
+    fn steps(&self, kind: WindowKind, from: Timestamp, to: Timestamp, slope: Slope) -> Result<Vec<TimeStep>> {
         let length = if kind == WindowKind::Session { QUARTER } else { WEEKLY_STEP };
         let mut steps: Vec<(Timestamp, Timestamp, Totals)> = Vec::new();
         let mut at = from;
@@ -169,7 +169,7 @@ impl AccountWindows<'_> {
         }
         let weigh = |(from, to, totals): (Timestamp, Timestamp, Totals)| {
             let points = self.limits().weights.weigh(totals.counts()?) as f64 * slope;
-            Ok(Step { from, to, points })
+            Ok(TimeStep { from, to, points })
         };
         steps.into_iter().map(weigh).collect()
     }

@@ -7,7 +7,7 @@ use crate::model::event::{
 };
 use crate::model::provider::ProviderId;
 use crate::model::time::{SECOND, Timestamp};
-use crate::projection::{AccountRef, Fact, Subject, latest_facts};
+use crate::projection::{AccountRef, IndexedEvent, Subject, latest_facts};
 use crate::store::ReadView;
 
 /// The default of the seed system: a reading is fresh for a quarter of an hour.
@@ -109,7 +109,7 @@ pub(super) fn settings(
     kind: EventKind,
     account: &AccountRef<'_>,
     now: Timestamp,
-) -> Result<Vec<Fact>> {
+) -> Result<Vec<IndexedEvent>> {
     let mut settings = latest_facts(view, kind, &Subject::Account(account.clone()), now)?;
     if account.account.is_some() {
         let provider = AccountRef { provider: account.provider.clone(), account: None };

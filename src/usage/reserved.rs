@@ -68,7 +68,7 @@ pub(crate) fn reservations(
 
 /// How a reservation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Closing {
+pub(crate) enum ReservationEnd {
     /// With the record of its call.
     Settled(Option<EventId>),
     /// Without a call, by the event at a position.
@@ -76,14 +76,14 @@ pub(crate) enum Closing {
 }
 
 /// Visits the ends of reservations since a time.
-fn each_closing(view: &dyn ReadView, since: Timestamp, visit: &mut dyn FnMut(EventId, Closing)) -> Result<()> {
+fn each_closing(view: &dyn ReadView, since: Timestamp, visit: &mut dyn FnMut(EventId, ReservationEnd)) -> Result<()> {
     let span = (since.plus(-SKEW), Timestamp::MAX);
     for kind in [EventKind::BudgetSettled, EventKind::BudgetReleased] {
         facts_between(view, kind, &Subject::Ledger, span, Order::Ascending, &mut |fact| {
             match fact.event.payload {
-                Payload::BudgetSettled(settled) => visit(settled.reservation, Closing::Settled(settled.record)),
+                Payload::BudgetSettled(settled) => visit(settled.reservation, ReservationEnd::Settled(settled.record)),
                 Payload::BudgetReleased(released) => {
-                    visit(released.reservation, Closing::Released(fact.position));
+                    visit(released.reservation, ReservationEnd::Released(fact.position));
                 }
                 _ => {}
             }
@@ -103,7 +103,7 @@ fn closed(view: &dyn ReadView, since: Timestamp) -> Result<BTreeSet<EventId>> {
 }
 
 /// How a reservation that was made at a time ended, if it did.
-pub(crate) fn closing(view: &dyn ReadView, reservation: EventId, made: Timestamp) -> Result<Option<Closing>> {
+pub(crate) fn closing(view: &dyn ReadView, reservation: EventId, made: Timestamp) -> Result<Option<ReservationEnd>> {
     let mut found = None;
     each_closing(view, made, &mut |other, closing| {
         if other == reservation {

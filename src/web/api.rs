@@ -15,7 +15,7 @@ use super::answer::{BodyForm, RequestRefusal};
 use super::openapi::{KnownTag, Problems};
 use super::problem::Denial;
 use super::stream::{self, Streams};
-use super::work::Work;
+use super::work::WorkPool;
 use super::{cached, openapi};
 use crate::api::events::EventSelection;
 use crate::api::fault::Fault;
@@ -27,21 +27,21 @@ use crate::api::schema::{
     CheckpointAnswer, ConsistencyAnswer, EventsAnswer, GateAnswer, InclusionAnswer, ReceiptAnswer, RecordInput,
     RecordsInput, ReportAnswer, ReservationAnswer, SettleInput, StatusAnswer, TallyAnswer,
 };
-use crate::api::service::{OperationReply, Service, parse};
+use crate::api::service::{LedgerOperations, OperationReply, parse};
 use crate::model::event::Position;
 
 /// State that the routes share.
 #[derive(Clone)]
 pub(super) struct ApiState {
-    service: Arc<Service>,
-    work: Work,
+    service: Arc<LedgerOperations>,
+    work: WorkPool,
     streams: Streams,
 }
 
-pub(super) type Answered = Result<Response, Denial>;
+pub(super) type ApiResult = Result<Response, Denial>;
 
 /// Returns the routes of the API. The server applies its guards to them.
-pub(super) fn routes(service: Arc<Service>, work: Work, ending: watch::Receiver<bool>) -> Router {
+pub(super) fn routes(service: Arc<LedgerOperations>, work: WorkPool, ending: watch::Receiver<bool>) -> Router {
     Router::new()
         .route("/api/v1/record", post(record))
         .route("/api/v1/records", post(records))
@@ -74,7 +74,7 @@ impl ApiState {
     /// Runs an operation on another thread than the one that serves connections.
     async fn run<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&Service) -> Result<T, Fault> + Send + 'static,
+        job: impl FnOnce(&LedgerOperations) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Denial> {
         let service = Arc::clone(&self.service);
         let done = self.work.run(BodyForm::Problem, move || Ok(job(&service))).await?;
@@ -87,8 +87,8 @@ impl ApiState {
         headers: HeaderMap,
         input: Option<String>,
         is_timeless: fn(&I) -> bool,
-        ask: fn(&Service, &I) -> Result<OperationReply, Fault>,
-    ) -> Answered {
+        ask: fn(&LedgerOperations, &I) -> Result<OperationReply, Fault>,
+    ) -> ApiResult {
         self.run(move |service| {
             let input = query(input.as_deref())?;
             // Read the state first. The answer may then be newer than its tag, which only costs one more request.
@@ -106,8 +106,8 @@ impl ApiState {
     async fn change(
         &self,
         headers: &HeaderMap,
-        change: impl FnOnce(&Service) -> Result<OperationReply, Fault> + Send + 'static,
-    ) -> Answered {
+        change: impl FnOnce(&LedgerOperations) -> Result<OperationReply, Fault> + Send + 'static,
+    ) -> ApiResult {
         expect_json(headers)?;
         let reply = self.run(change).await?;
         Ok((StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], reply.body).into_response())
@@ -141,7 +141,7 @@ fn expect_json(headers: &HeaderMap) -> Result<(), RequestRefusal> {
 /// The same call with the same key or id is recorded once; with different counts it is refused with 409.
 #[utoipa::path(post, path = "/api/v1/record", tag = "write", request_body = RecordInput,
     responses((status = 200, description = "The call is in the ledger", body = ReceiptAnswer), Problems))]
-pub(super) async fn record(State(api): State<ApiState>, headers: HeaderMap, body: Bytes) -> Answered {
+pub(super) async fn record(State(api): State<ApiState>, headers: HeaderMap, body: Bytes) -> ApiResult {
     api.change(&headers, move |service| service.record(&body)).await
 }
 
@@ -150,7 +150,7 @@ pub(super) async fn record(State(api): State<ApiState>, headers: HeaderMap, body
 /// The body is an object with a list, or JSON lines as `application/x-ndjson`.
 #[utoipa::path(post, path = "/api/v1/records", tag = "write", request_body = RecordsInput,
     responses((status = 200, description = "All calls are in the ledger", body = TallyAnswer), Problems))]
-pub(super) async fn records(State(api): State<ApiState>, headers: HeaderMap, body: Bytes) -> Answered {
+pub(super) async fn records(State(api): State<ApiState>, headers: HeaderMap, body: Bytes) -> ApiResult {
     let is_lines = is_lines(&headers);
     api.change(&headers, move |service| service.batch(&body, is_lines)).await
 }
@@ -160,7 +160,7 @@ pub(super) async fn records(State(api): State<ApiState>, headers: HeaderMap, bod
 /// A switch to the active provider appends nothing.
 #[utoipa::path(post, path = "/api/v1/switch", tag = "write", request_body = SwitchInput,
     responses((status = 200, description = "The switch is in the ledger", body = ReceiptAnswer), Problems))]
-pub(super) async fn switch(State(api): State<ApiState>, headers: HeaderMap, body: Bytes) -> Answered {
+pub(super) async fn switch(State(api): State<ApiState>, headers: HeaderMap, body: Bytes) -> ApiResult {
     api.change(&headers, move |service| service.switch(&parse(&body)?)).await
 }
 
@@ -170,7 +170,7 @@ pub(super) async fn switch(State(api): State<ApiState>, headers: HeaderMap, body
 /// limit together.
 #[utoipa::path(post, path = "/api/v1/reserve", tag = "write", request_body = ReserveInput,
     responses((status = 200, description = "The tokens are set aside", body = ReservationAnswer), Problems))]
-pub(super) async fn reserve(State(api): State<ApiState>, headers: HeaderMap, body: Bytes) -> Answered {
+pub(super) async fn reserve(State(api): State<ApiState>, headers: HeaderMap, body: Bytes) -> ApiResult {
     api.change(&headers, move |service| service.reserve(&parse(&body)?)).await
 }
 
@@ -179,14 +179,14 @@ pub(super) async fn reserve(State(api): State<ApiState>, headers: HeaderMap, bod
 /// The body is that of `record`. Settling again with the same record changes nothing.
 #[utoipa::path(post, path = "/api/v1/settle", tag = "write", request_body = SettleInput,
     responses((status = 200, description = "The call is in the ledger", body = ReceiptAnswer), Problems))]
-pub(super) async fn settle(State(api): State<ApiState>, headers: HeaderMap, body: Bytes) -> Answered {
+pub(super) async fn settle(State(api): State<ApiState>, headers: HeaderMap, body: Bytes) -> ApiResult {
     api.change(&headers, move |service| service.settle(&body)).await
 }
 
 /// Release a reservation whose call did not happen
 #[utoipa::path(post, path = "/api/v1/release", tag = "write", request_body = ReleaseInput,
     responses((status = 200, description = "The release is in the ledger", body = ReceiptAnswer), Problems))]
-pub(super) async fn release(State(api): State<ApiState>, headers: HeaderMap, body: Bytes) -> Answered {
+pub(super) async fn release(State(api): State<ApiState>, headers: HeaderMap, body: Bytes) -> ApiResult {
     api.change(&headers, move |service| service.release(&parse(&body)?)).await
 }
 
@@ -197,8 +197,8 @@ pub(super) async fn release(State(api): State<ApiState>, headers: HeaderMap, bod
 #[utoipa::path(get, path = "/api/v1/gate", tag = "read", params(GateInput, KnownTag),
     responses((status = 200, description = "The decision", body = GateAnswer, headers(("etag" = String, description = "The state of the answer"))),
         (status = 304, description = "The client has the answer: nothing changed"), Problems))]
-pub(super) async fn gate(State(api): State<ApiState>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
-    api.ask(headers, input, |_: &GateInput| false, Service::gate).await
+pub(super) async fn gate(State(api): State<ApiState>, headers: HeaderMap, RawQuery(input): RawQuery) -> ApiResult {
+    api.ask(headers, input, |_: &GateInput| false, LedgerOperations::gate).await
 }
 
 /// Show the active provider and the windows of each provider
@@ -207,8 +207,8 @@ pub(super) async fn gate(State(api): State<ApiState>, headers: HeaderMap, RawQue
 #[utoipa::path(get, path = "/api/v1/status", tag = "read", params(StatusInput, KnownTag),
     responses((status = 200, description = "The status", body = StatusAnswer, headers(("etag" = String, description = "The state of the answer"))),
         (status = 304, description = "The client has the answer: nothing changed"), Problems))]
-pub(super) async fn status(State(api): State<ApiState>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
-    api.ask(headers, input, |_: &StatusInput| false, Service::status).await
+pub(super) async fn status(State(api): State<ApiState>, headers: HeaderMap, RawQuery(input): RawQuery) -> ApiResult {
+    api.ask(headers, input, |_: &StatusInput| false, LedgerOperations::status).await
 }
 
 /// Sum requests, tokens and cost by any keys
@@ -217,8 +217,8 @@ pub(super) async fn status(State(api): State<ApiState>, headers: HeaderMap, RawQ
 #[utoipa::path(get, path = "/api/v1/report", tag = "read", params(ReportInput, KnownTag),
     responses((status = 200, description = "The sums", body = ReportAnswer, headers(("etag" = String, description = "The state of the answer"))),
         (status = 304, description = "The client has the answer: nothing changed"), Problems))]
-pub(super) async fn report(State(api): State<ApiState>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
-    api.ask(headers, input, ReportInput::is_timeless, Service::report).await
+pub(super) async fn report(State(api): State<ApiState>, headers: HeaderMap, RawQuery(input): RawQuery) -> ApiResult {
+    api.ask(headers, input, ReportInput::is_timeless, LedgerOperations::report).await
 }
 
 /// List events in the order of the log
@@ -228,8 +228,8 @@ pub(super) async fn report(State(api): State<ApiState>, headers: HeaderMap, RawQ
 #[utoipa::path(get, path = "/api/v1/events", tag = "read", params(EventsInput, KnownTag),
     responses((status = 200, description = "The events", body = EventsAnswer, headers(("etag" = String, description = "The state of the answer"))),
         (status = 304, description = "The client has the answer: nothing changed"), Problems))]
-pub(super) async fn events(State(api): State<ApiState>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
-    api.ask(headers, input, EventsInput::is_timeless, Service::events).await
+pub(super) async fn events(State(api): State<ApiState>, headers: HeaderMap, RawQuery(input): RawQuery) -> ApiResult {
+    api.ask(headers, input, EventsInput::is_timeless, LedgerOperations::events).await
 }
 
 /// Prove that an event is in the ledger
@@ -238,8 +238,8 @@ pub(super) async fn events(State(api): State<ApiState>, headers: HeaderMap, RawQ
 #[utoipa::path(get, path = "/api/v1/proofs/inclusion", tag = "read", params(InclusionInput, KnownTag),
     responses((status = 200, description = "The proof", body = InclusionAnswer, headers(("etag" = String, description = "The state of the answer"))),
         (status = 304, description = "The client has the answer: nothing changed"), Problems))]
-pub(super) async fn inclusion(State(api): State<ApiState>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
-    api.ask(headers, input, |_: &InclusionInput| true, Service::inclusion).await
+pub(super) async fn inclusion(State(api): State<ApiState>, headers: HeaderMap, RawQuery(input): RawQuery) -> ApiResult {
+    api.ask(headers, input, |_: &InclusionInput| true, LedgerOperations::inclusion).await
 }
 
 /// Prove that a later state extends an earlier one
@@ -252,8 +252,8 @@ pub(super) async fn consistency(
     State(api): State<ApiState>,
     headers: HeaderMap,
     RawQuery(input): RawQuery,
-) -> Answered {
-    api.ask(headers, input, |_: &ConsistencyInput| true, Service::consistency).await
+) -> ApiResult {
+    api.ask(headers, input, |_: &ConsistencyInput| true, LedgerOperations::consistency).await
 }
 
 /// Sign the size and root of the ledger
@@ -262,8 +262,12 @@ pub(super) async fn consistency(
 #[utoipa::path(get, path = "/api/v1/checkpoint", tag = "read", params(CheckpointInput, KnownTag),
     responses((status = 200, description = "The checkpoint", body = CheckpointAnswer, headers(("etag" = String, description = "The state of the answer"))),
         (status = 304, description = "The client has the answer: nothing changed"), Problems))]
-pub(super) async fn checkpoint(State(api): State<ApiState>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
-    api.ask(headers, input, |_: &CheckpointInput| true, Service::checkpoint).await
+pub(super) async fn checkpoint(
+    State(api): State<ApiState>,
+    headers: HeaderMap,
+    RawQuery(input): RawQuery,
+) -> ApiResult {
+    api.ask(headers, input, |_: &CheckpointInput| true, LedgerOperations::checkpoint).await
 }
 
 /// Follow new events as server-sent events
@@ -273,8 +277,8 @@ pub(super) async fn checkpoint(State(api): State<ApiState>, headers: HeaderMap, 
 #[utoipa::path(get, path = "/api/v1/events/stream", tag = "read",
     params(StreamInput, ("Last-Event-ID" = Option<String>, Header, description = "The position of the last event that the client has")),
     responses((status = 200, description = "Events, for as long as the client listens", body = String, content_type = "text/event-stream"), Problems))]
-pub(super) async fn follow(State(api): State<ApiState>, headers: HeaderMap, RawQuery(input): RawQuery) -> Answered {
-    let start = move |service: &Service| {
+pub(super) async fn follow(State(api): State<ApiState>, headers: HeaderMap, RawQuery(input): RawQuery) -> ApiResult {
+    let start = move |service: &LedgerOperations| {
         let input: StreamInput = query(input.as_deref())?;
         let filter = EventSelection::new(&input.kind, &input.provider)?;
         let seen = stream::last_seen(&headers)?.or(input.after.map(Position::new));
@@ -290,7 +294,7 @@ pub(super) async fn follow(State(api): State<ApiState>, headers: HeaderMap, RawQ
 }
 
 /// Returns the OpenAPI document of this API.
-async fn document(headers: HeaderMap) -> Answered {
+async fn document(headers: HeaderMap) -> ApiResult {
     let json = openapi::json().map_err(|_| RequestRefusal::failed(BodyForm::Problem))?;
     let tag = format!("\"{:016x}\"", xxhash_rust::xxh3::xxh3_64(json.as_bytes()));
     Ok(cached::respond(&headers, &tag, Some(json)))

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::answer::{BodyForm, RequestRefusal};
-use super::gzip::{self, Bound};
+use super::gzip::{self, DecompressionLimit};
 
 /// Maximum size of a body in bytes, also after decompression.
 pub(super) const MOST: usize = 16 << 20;
@@ -31,7 +31,7 @@ pub(super) fn read<M: Message + Default + DeserializeOwned>(
     let bytes = match encoding.trim().to_ascii_lowercase().as_str() {
         "" | "identity" => Cow::Borrowed(body),
         "gzip" => Cow::Owned(gzip::unpack(body).map_err(|bound| {
-            let broken = matches!(bound, Bound::Broken(_));
+            let broken = matches!(bound, DecompressionLimit::Broken(_));
             let status = if broken { StatusCode::BAD_REQUEST } else { StatusCode::PAYLOAD_TOO_LARGE };
             RequestRefusal::new(form, status, bound.why())
         })?),

@@ -68,7 +68,7 @@ pub(super) async fn serve(stream: TcpStream, routes: Router, mut ending: watch::
             answer
         }
     });
-    let io = TokioIo::new(Timed { stream, progress: Arc::clone(&progress), unread: None });
+    let io = TokioIo::new(TimedStream { stream, progress: Arc::clone(&progress), unread: None });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(WITHIN).max_buf_size(HEAD);
     let mut connection = http.serve_connection(io, service);
@@ -108,13 +108,13 @@ pub(super) async fn refuse(mut stream: TcpStream, status: StatusCode, why: &str)
 
 /// A stream that records when a request begins, and fails if an answer stays unread too long.
 #[derive(Debug)]
-struct Timed {
+struct TimedStream {
     stream: TcpStream,
     progress: Arc<ConnectionProgress>,
     unread: Option<Pin<Box<Sleep>>>,
 }
 
-impl Timed {
+impl TimedStream {
     /// Fails a write that has been pending too long.
     fn bounded<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
@@ -126,7 +126,7 @@ impl Timed {
     }
 }
 
-impl AsyncRead for Timed {
+impl AsyncRead for TimedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -141,7 +141,7 @@ impl AsyncRead for Timed {
     }
 }
 
-impl AsyncWrite for Timed {
+impl AsyncWrite for TimedStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.bounded(context, written)

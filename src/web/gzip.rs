@@ -15,7 +15,7 @@ const SMALL: usize = 1 << 20;
 
 /// Why a body was not decompressed.
 #[derive(Debug)]
-pub(super) enum Bound {
+pub(super) enum DecompressionLimit {
     /// It is not gzip, or is truncated.
     Broken(io::Error),
     /// It has too many members.
@@ -26,7 +26,7 @@ pub(super) enum Bound {
     Ratio,
 }
 
-impl Bound {
+impl DecompressionLimit {
     /// Returns the message, with a remedy.
     pub fn why(&self) -> String {
         match self {
@@ -41,23 +41,23 @@ impl Bound {
 }
 
 /// Returns the content of all members.
-pub(super) fn unpack(packed: &[u8]) -> Result<Vec<u8>, Bound> {
+pub(super) fn unpack(packed: &[u8]) -> Result<Vec<u8>, DecompressionLimit> {
     let most = MOST.min(SMALL.max(packed.len().saturating_mul(RATIO)));
     let mut content = Vec::new();
     let mut rest = packed;
     for _ in 0..MEMBERS {
         let mut member = GzDecoder::new(rest);
         let room = (most - content.len()) as u64 + 1;
-        member.by_ref().take(room).read_to_end(&mut content).map_err(Bound::Broken)?;
+        member.by_ref().take(room).read_to_end(&mut content).map_err(DecompressionLimit::Broken)?;
         if content.len() > most {
-            return Err(if most == MOST { Bound::Size } else { Bound::Ratio });
+            return Err(if most == MOST { DecompressionLimit::Size } else { DecompressionLimit::Ratio });
         }
         rest = member.into_inner();
         if rest.is_empty() {
             return Ok(content);
         }
     }
-    Err(Bound::Members)
+    Err(DecompressionLimit::Members)
 }
 
 #[cfg(test)]
@@ -79,11 +79,11 @@ mod tests {
     fn members_size_and_ratio_are_bounded() {
         assert_eq!(unpack(&[pack(b"a"), pack(b""), pack(b"b")].concat()).unwrap(), b"ab");
         assert!(matches!(unpack(&pack(b"a").repeat(MEMBERS)), Ok(content) if content.len() == MEMBERS));
-        assert!(matches!(unpack(&pack(b"a").repeat(MEMBERS + 1)), Err(Bound::Members)));
-        assert!(matches!(unpack(&pack(&vec![b' '; 2 << 20])), Err(Bound::Ratio)));
+        assert!(matches!(unpack(&pack(b"a").repeat(MEMBERS + 1)), Err(DecompressionLimit::Members)));
+        assert!(matches!(unpack(&pack(&vec![b' '; 2 << 20])), Err(DecompressionLimit::Ratio)));
         assert!(matches!(unpack(&pack(&vec![b' '; SMALL])), Ok(content) if content.len() == SMALL));
         for cut in [&b""[..], b"no gzip at all", &pack(b"abc")[..8]] {
-            assert!(matches!(unpack(cut), Err(Bound::Broken(_))));
+            assert!(matches!(unpack(cut), Err(DecompressionLimit::Broken(_))));
         }
     }
 }

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 
 use super::answer::{BodyForm, RequestRefusal, accepted};
 use super::body::{form, read};
-use super::work::Work;
+use super::work::WorkPool;
 use super::{Received, Receiver};
 use crate::import::telemetry::Telemetry;
 
@@ -25,11 +25,11 @@ use crate::import::telemetry::Telemetry;
 #[derive(Clone)]
 struct SharedReceiver {
     receiver: Arc<Receiver>,
-    work: Work,
+    work: WorkPool,
 }
 
 /// Returns the routes of telemetry. The server applies its guards to them.
-pub(super) fn routes(receiver: Arc<Receiver>, work: Work) -> Router {
+pub(super) fn routes(receiver: Arc<Receiver>, work: WorkPool) -> Router {
     Router::new()
         .route("/v1/logs", post(logs))
         .route("/v1/traces", post(traces))

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::Router;
 use tokio::sync::watch;
 
-use super::work::Work;
+use super::work::WorkPool;
 use super::{Receiver, api, otlp};
-use crate::api::service::{Service, ServiceClock};
+use crate::api::service::{LedgerOperations, ServiceClock};
 use crate::ledger::Ledger;
 use crate::merkle::Signer;
 use crate::model::time::{Timestamp, Zone};
@@ -129,11 +129,11 @@ impl Services {
     pub(super) fn routes(self, ending: &watch::Receiver<bool>) -> Router {
         let mut routes = Router::new();
         if let Some(receiver) = self.telemetry {
-            routes = routes.merge(otlp::routes(receiver, Work::new(ending.clone())));
+            routes = routes.merge(otlp::routes(receiver, WorkPool::new(ending.clone())));
         }
         if let Some(Api { ledger, clock, zone, signer }) = self.api {
-            let service = Arc::new(Service::new(ledger, clock, zone, signer));
-            routes = routes.merge(api::routes(service, Work::new(ending.clone()), ending.clone()));
+            let service = Arc::new(LedgerOperations::new(ledger, clock, zone, signer));
+            routes = routes.merge(api::routes(service, WorkPool::new(ending.clone()), ending.clone()));
         }
         routes
     }

@@ -19,7 +19,7 @@ use super::answer::{BodyForm, RequestRefusal};
 use super::work::wait_for_end;
 use crate::api::events::EventSelection;
 use crate::api::fault::Fault;
-use crate::api::service::Service;
+use crate::api::service::LedgerOperations;
 use crate::model::event::Position;
 
 /// Maximum number of open streams. Each occupies a connection for as long as its client likes.
@@ -46,7 +46,7 @@ impl Streams {
     /// Starts a stream after a position.
     pub fn start(
         &self,
-        service: Arc<Service>,
+        service: Arc<LedgerOperations>,
         after: Position,
         filter: EventSelection,
     ) -> Result<Response, RequestRefusal> {
@@ -81,7 +81,7 @@ pub(super) fn last_seen(headers: &HeaderMap) -> Result<Option<Position>, Fault> 
 
 /// Sends new events until the client or the server ends.
 async fn follow(
-    service: Arc<Service>,
+    service: Arc<LedgerOperations>,
     mut after: Position,
     filter: EventSelection,
     sender: mpsc::Sender<Bytes>,
@@ -123,7 +123,7 @@ async fn follow(
 }
 
 /// Returns the next events as text, and the last position that was examined.
-fn chunk(service: &Service, after: Position, filter: &EventSelection) -> Result<(Position, String), Fault> {
+fn chunk(service: &LedgerOperations, after: Position, filter: &EventSelection) -> Result<(Position, String), Fault> {
     let mut text = String::new();
     let last = service.next_events(after, filter, &mut |position, kind, line| {
         // Writing to a string cannot fail.

@@ -22,12 +22,12 @@ pub(super) async fn wait_for_end(ending: &mut watch::Receiver<bool>) {
 
 /// Runs jobs that block or compute for long.
 #[derive(Clone, Debug)]
-pub(super) struct Work {
+pub(super) struct WorkPool {
     turns: Arc<Semaphore>,
     ending: watch::Receiver<bool>,
 }
 
-impl Work {
+impl WorkPool {
     pub fn new(ending: watch::Receiver<bool>) -> Self {
         Self { turns: Arc::new(Semaphore::new(AT_ONCE)), ending }
     }

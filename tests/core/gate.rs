@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use usage_ledger::budget::{Ask, Mode, Tier, Verdict};
+use usage_ledger::budget::{Mode, RunRequest, Tier, Verdict};
 use usage_ledger::event::{
     BudgetMode, LimitSet, NewEvent, Paused, Percent, QuotaExhausted, QuotaObserved, Thresholds, WindowKind,
 };
@@ -69,7 +69,7 @@ fn an_unmetered_provider_is_never_gated_by_any_event() {
     ledger.append([NewEvent::new(refused, NOW)], NOW).unwrap();
     ledger.pause(Paused { reason: "quota".into(), until: None, note: None }, NOW).unwrap();
     for tier in Tier::ALL {
-        let verdict = ledger.gate(&Ask::new("ollama-launch").unwrap().tier(tier), NOW).unwrap();
+        let verdict = ledger.gate(&RunRequest::new("ollama-launch").unwrap().tier(tier), NOW).unwrap();
         assert_eq!((verdict.mode, verdict.gated, verdict.basis), (Mode::Deep, false, Basis::Unmetered));
     }
     assert_eq!(gate(&ledger, "ollama", NOW).budget_mode, BudgetMode::Disabled);
@@ -80,9 +80,9 @@ fn the_same_program_through_a_paid_cloud_is_metered() {
     let ledger = limited("ollama-cloud");
     used(&ledger, "ollama-cloud", 450_000, NOW);
     assert!(gate(&ledger, "ollama-cloud", NOW).gated);
-    let ask = Ask::new("ollama").unwrap().model("qwen3.5:cloud");
+    let ask = RunRequest::new("ollama").unwrap().model("qwen3.5:cloud");
     assert!(ledger.gate(&ask, NOW).unwrap().gated);
-    assert!(!ledger.gate(&Ask::new("ollama").unwrap().model("qwen3.5:9b"), NOW).unwrap().gated);
+    assert!(!ledger.gate(&RunRequest::new("ollama").unwrap().model("qwen3.5:9b"), NOW).unwrap().gated);
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn a_window_of_one_model_counts_for_that_model() {
         feed: "gemini-buckets".into(),
     };
     ledger.append([NewEvent::new(seen, NOW)], NOW).unwrap();
-    let ask = |model: &str| Ask::new("google").unwrap().model(model);
+    let ask = |model: &str| RunRequest::new("google").unwrap().model(model);
     assert!(ledger.gate(&ask("gemini-3-pro-preview"), NOW).unwrap().gated);
     assert!(!ledger.gate(&ask("gemini-3-flash"), NOW).unwrap().gated);
 }
@@ -299,7 +299,7 @@ fn in_every_budget_mode(ledger: &Ledger, check: impl Fn(&Ledger, BudgetMode)) {
 }
 
 fn shut(ledger: &Ledger, model: &str, now: Timestamp) -> bool {
-    let ask = Ask::new("anthropic").unwrap().model(model);
+    let ask = RunRequest::new("anthropic").unwrap().model(model);
     ledger.gate(&ask, now).unwrap().gated
 }
 
@@ -435,7 +435,7 @@ fn runs_that_cost_more_than_the_remaining_percentage_lower_the_mode() {
         ledger.record(call, NOW.plus(run * 4 * HOUR - DAY)).unwrap();
     }
     used(&ledger, "anthropic", 150_000, NOW);
-    let ask = |tier| Ask::new("anthropic").unwrap().tier(tier);
+    let ask = |tier| RunRequest::new("anthropic").unwrap().tier(tier);
     let medium = ledger.gate(&ask(Tier::Medium), NOW).unwrap();
     assert_eq!((medium.mode, medium.run_cost), (Mode::Deep, Some(percent("20")))); // 40 % for a deep one, of 60 left
     let critical = ledger.gate(&ask(Tier::Critical), NOW).unwrap();

@@ -17,3 +17,4 @@ mod priced_reports;
 mod prices;
 mod quota;
 mod reservations;
+mod type_names;

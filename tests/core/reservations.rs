@@ -4,7 +4,7 @@
 
 use std::sync::Barrier;
 
-use usage_ledger::budget::{Ask, Mode};
+use usage_ledger::budget::{Mode, RunRequest};
 use usage_ledger::event::{BudgetMode, LimitSet, NewEvent, QuotaExhausted, WindowKind};
 use usage_ledger::time::{DAY, HOUR, MINUTE};
 use usage_ledger::{Error, Ledger, Outcome, ProviderId, Timestamp, TokenRecord};
@@ -146,7 +146,7 @@ fn a_closed_gate_refuses_a_reservation() {
     let ledger = Ledger::in_memory().unwrap();
     assert!(matches!(ledger.reserve("antropic", 1, HOUR, NOW), Err(Error::UnknownProvider { .. })));
     assert_eq!(ledger.head().unwrap().position.get(), 0);
-    ledger.reserve_run(&Ask::new("my-gateway").unwrap().allow_undeclared(), 1, HOUR, NOW).unwrap();
+    ledger.reserve_run(&RunRequest::new("my-gateway").unwrap().allow_undeclared(), 1, HOUR, NOW).unwrap();
     let refused = QuotaExhausted {
         provider: ProviderId::new("anthropic").unwrap(),
         account: None,
@@ -156,10 +156,10 @@ fn a_closed_gate_refuses_a_reservation() {
         excerpt: "You've hit your Opus limit".into(),
     };
     ledger.append([NewEvent::new(refused, NOW)], NOW).unwrap();
-    let run = |model: &str| Ask::new("anthropic").unwrap().model(model);
+    let run = |model: &str| RunRequest::new("anthropic").unwrap().model(model);
     assert!(matches!(ledger.reserve_run(&run("claude-opus-4-8"), 1, HOUR, NOW), Err(Error::Gated { .. })));
     ledger.reserve_run(&run("claude-sonnet-5"), 1, HOUR, NOW).unwrap();
     ledger.override_usage("openai", WindowKind::Session, "55".parse().unwrap(), "me", "", NOW).unwrap();
-    let deep = Ask::new("openai").unwrap().need(Mode::Deep);
+    let deep = RunRequest::new("openai").unwrap().need(Mode::Deep);
     assert!(matches!(ledger.reserve_run(&deep, 1, HOUR, NOW), Err(Error::Gated { .. })));
 }

@@ -1,7 +1,7 @@
 //! Budget modes, the ladder, and the cost of a run.
 
 use serde_json::{Value, json};
-use usage_ledger::budget::{Ask, BudgetSettings, Marks, Mode, Rung, Tier, affordable, run_cost};
+use usage_ledger::budget::{BudgetSettings, Marks, Mode, RunRequest, Rung, Tier, affordable, run_cost};
 use usage_ledger::event::{BudgetMode, LimitSet, Percent, Thresholds, WindowKind};
 use usage_ledger::time::MINUTE;
 use usage_ledger::{Ledger, ProviderId, Timestamp, TokenRecord};
@@ -130,7 +130,7 @@ fn afford(case: &Case) -> Read<Checked> {
             let of_cost =
                 |tier: &Tier| factor.trim_start_matches('x').parse() == Ok(f64::from(tier.cost_percent()) / 100.0);
             let Some(tier) = Tier::ALL.into_iter().find(of_cost) else { return Ok(unknown(case)) };
-            let actual = ledger.gate(&Ask::new("claude").unwrap().tier(tier), NOW).unwrap().mode;
+            let actual = ledger.gate(&RunRequest::new("claude").unwrap().tier(tier), NOW).unwrap().mode;
             if actual.name() != word(wanted, factor)? {
                 return Ok(Checked::Failed(format!("{factor}: {actual}, wanted {wanted}")));
             }

@@ -1,7 +1,7 @@
 //! The decision as the dashboard shows it.
 
 use serde_json::{Value, json};
-use usage_ledger::budget::Ask;
+use usage_ledger::budget::RunRequest;
 use usage_ledger::event::{LimitSet, Paused, ProviderDeclared};
 use usage_ledger::time::{HOUR, MINUTE};
 use usage_ledger::{Ledger, ProviderId, TokenRecord};
@@ -36,7 +36,7 @@ pub fn tui(case: &Case) -> Checked {
     }
     if expect.get("treated_as").is_some() {
         // An unknown provider counts as metered, and the decision states that nothing is known.
-        let ask = Ask::new("unheard-of").unwrap().allow_undeclared();
+        let ask = RunRequest::new("unheard-of").unwrap().allow_undeclared();
         let verdict = Ledger::in_memory().unwrap().gate(&ask, NOW).unwrap();
         return holds(verdict.metered && !verdict.warnings.is_empty(), format!("{verdict:?}"));
     }

@@ -1,7 +1,7 @@
 //! Pauses, their ends, and probes before a run.
 
 use serde_json::{Value, json};
-use usage_ledger::budget::{Ask, BudgetSettings, Probe};
+use usage_ledger::budget::{BudgetSettings, Probe, RunRequest};
 use usage_ledger::event::{LimitSet, Paused};
 use usage_ledger::exhaustion;
 use usage_ledger::humanize::duration::{parse_duration, until_reset};
@@ -128,7 +128,7 @@ pub fn preflight(case: &Case) -> Checked {
     let gap = given["gap_min"].as_i64().unwrap_or(0);
     let (mut probed, mut last) = (0, None);
     for (provider, minutes) in calls(given, gap) {
-        let ask = Ask::new(&provider).unwrap();
+        let ask = RunRequest::new(&provider).unwrap();
         let done = ledger.preflight(&ask, ttl, NOW.plus(minutes * MINUTE), probe).unwrap();
         probed += i32::from(done.probed);
         last = Some(done);

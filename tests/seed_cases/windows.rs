@@ -1,7 +1,7 @@
 //! Percentages, windows and switches.
 
 use serde_json::{Value, json};
-use usage_ledger::budget::Ask;
+use usage_ledger::budget::RunRequest;
 use usage_ledger::event::{LimitSet, WeeklyPolicy};
 use usage_ledger::time::{HOUR, MINUTE, SECOND};
 use usage_ledger::{Ledger, ProviderId, Timestamp, TokenRecord, Zone};
@@ -313,7 +313,7 @@ fn quota(case: &Case) -> Checked {
     // The seed asks about Claude where nothing names a provider.
     let provider = case.given["provider"].as_str().unwrap_or("claude");
     let provider = if provider.starts_with('<') { "new-provider" } else { provider };
-    let mut ask = Ask::new(provider).unwrap().allow_undeclared();
+    let mut ask = RunRequest::new(provider).unwrap().allow_undeclared();
     if let Some(model) = case.given["model"].as_str() {
         ask = ask.model(model);
     }

@@ -8,7 +8,7 @@ use super::*;
 use crate::api::call;
 use crate::api::fault::{Fault, FaultKind};
 use crate::api::input::{CheckpointInput, ConsistencyInput, EventsInput, GateInput, InclusionInput};
-use crate::api::service::{OperationReply, Service, ServiceClock, parse};
+use crate::api::service::{LedgerOperations, OperationReply, ServiceClock, parse};
 use crate::event::{LimitSet, Paused, WindowKind};
 use crate::merkle::Signer;
 use crate::model::time::{HOUR, MINUTE, Timestamp, Zone};
@@ -23,7 +23,7 @@ fn conforms<T: DeserializeOwned>(reply: Result<OperationReply, Fault>) -> Value 
     serde_json::from_str(&body).unwrap()
 }
 
-fn service() -> (Service, Timestamp) {
+fn service() -> (LedgerOperations, Timestamp) {
     let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
     let ledger = Ledger::in_memory().unwrap();
     ledger.set_limit(LimitSet::new("anthropic").unwrap().session(1_000).weekly(9_000), now).unwrap();
@@ -40,7 +40,7 @@ fn service() -> (Service, Timestamp) {
     let now = now.plus(20 * MINUTE);
     let clock = ServiceClock { named: None, now: Box::new(move || now) };
     let signer = Signer::generate("usage-ledger.example/alice").unwrap();
-    (Service::new(ledger, clock, Zone::UTC, Some(signer)), now)
+    (LedgerOperations::new(ledger, clock, Zone::UTC, Some(signer)), now)
 }
 
 #[test]

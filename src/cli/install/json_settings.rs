@@ -3,7 +3,7 @@
 use jsonc_parser::cst::{CstArray, CstInputValue, CstNode, CstObject, CstRootNode};
 use jsonc_parser::{ParseOptions, json};
 
-use super::{Edited, is_ours, line};
+use super::{EditedText, is_ours, line};
 
 /// Seconds that an import may take before the agent goes on without it.
 const TIMEOUT: u32 = 60;
@@ -74,7 +74,7 @@ fn remove_hook(settings: &CstObject, event: &str) {
 }
 
 /// Claude Code: `statusLine`, and a hook of the event `Stop`.
-pub(super) fn claude_code(text: &str, command: &[String], undo: bool) -> Result<Edited, String> {
+pub(super) fn claude_code(text: &str, command: &[String], undo: bool) -> Result<EditedText, String> {
     let (root, settings) = root(text)?;
     let mut notes = Vec::new();
     let status = settings.get("statusLine").and_then(|line| command_of(&line.value()?));
@@ -85,7 +85,7 @@ pub(super) fn claude_code(text: &str, command: &[String], undo: bool) -> Result<
             line.remove();
         }
         remove_hook(&settings, "Stop");
-        return Ok(Edited { text: root.to_string(), notes });
+        return Ok(EditedText { text: root.to_string(), notes });
     }
     if settings.get("statusLine").is_none() {
         let shown = line(command, &["statusline"]);
@@ -97,11 +97,11 @@ pub(super) fn claude_code(text: &str, command: &[String], undo: bool) -> Result<
     }
     let hook = line(command, &["hook", "claude-code"]);
     add_hook(&settings, "Stop", json!({ "type": "command", "command": hook, "timeout": TIMEOUT }))?;
-    Ok(Edited { text: root.to_string(), notes })
+    Ok(EditedText { text: root.to_string(), notes })
 }
 
 /// Gemini CLI: a hook of the event `AfterAgent`.
-pub(super) fn gemini_cli(text: &str, command: &[String], undo: bool) -> Result<Edited, String> {
+pub(super) fn gemini_cli(text: &str, command: &[String], undo: bool) -> Result<EditedText, String> {
     let (root, settings) = root(text)?;
     if undo {
         remove_hook(&settings, "AfterAgent");
@@ -112,7 +112,7 @@ pub(super) fn gemini_cli(text: &str, command: &[String], undo: bool) -> Result<E
         let hook = json!({ "name": "usage-ledger", "type": "command", "command": hook, "timeout": timeout });
         add_hook(&settings, "AfterAgent", hook)?;
     }
-    Ok(Edited { text: root.to_string(), notes: Vec::new() })
+    Ok(EditedText { text: root.to_string(), notes: Vec::new() })
 }
 
 #[cfg(test)]

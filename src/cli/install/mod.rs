@@ -15,7 +15,7 @@ use super::agent_files::replace;
 use super::context::Context;
 use crate::model::error::Error;
 use crate::present::failure::{Failure, print_message};
-use crate::present::output::{Answer, Plain};
+use crate::present::output::{EscapedText, JsonAnswer};
 
 /// Add usage-ledger to an agent's settings, or install a service that runs `serve`
 ///
@@ -29,11 +29,11 @@ use crate::present::output::{Answer, Plain};
     usage-ledger install service")]
 pub(crate) struct InstallArgs {
     #[command(subcommand)]
-    what: What,
+    what: InstallTarget,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum InstallTarget {
     /// Claude Code: the status line, and an import at the end of each turn
     #[command(after_help = "Example:\n  usage-ledger install claude-code --dry-run")]
     ClaudeCode(AgentArgs),
@@ -72,7 +72,7 @@ struct InstallAnswer {
 }
 
 /// A new text, and what stays as it is.
-struct Edited {
+struct EditedText {
     text: String,
     notes: Vec<String>,
 }
@@ -80,22 +80,22 @@ struct Edited {
 pub(crate) fn run(args: InstallArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     context.refuse_as_of("an installation changes files")?;
     match args.what {
-        What::ClaudeCode(args) => {
+        InstallTarget::ClaudeCode(args) => {
             let command = command(context);
             let path = settings(&args, "CLAUDE_CONFIG_DIR", ".claude", "settings.json")?;
             edit(&args, &path, context, out, |text| json_settings::claude_code(text, &command, args.undo))
         }
-        What::GeminiCli(args) => {
+        InstallTarget::GeminiCli(args) => {
             let command = command(context);
             let path = settings(&args, "", ".gemini", "settings.json")?;
             edit(&args, &path, context, out, |text| json_settings::gemini_cli(text, &command, args.undo))
         }
-        What::Codex(args) => {
+        InstallTarget::Codex(args) => {
             let command = command(context);
             let path = settings(&args, "CODEX_HOME", ".codex", "config.toml")?;
             edit(&args, &path, context, out, |text| toml_settings::codex(text, &command, args.undo))
         }
-        What::Service(args) => service::run(&args, context, out),
+        InstallTarget::Service(args) => service::run(&args, context, out),
     }
 }
 
@@ -134,7 +134,7 @@ fn edit(
     path: &Path,
     context: &Context,
     out: &mut dyn Write,
-    change: impl FnOnce(&str) -> Result<Edited, String>,
+    change: impl FnOnce(&str) -> Result<EditedText, String>,
 ) -> Result<(), Failure> {
     context.refuse_ledger(path)?;
     let before = match std::fs::read_to_string(path) {
@@ -152,15 +152,15 @@ fn edit(
     }
     if context.json {
         let (file, dry_run, notes) = (path.display().to_string(), args.dry_run, edited.notes);
-        return Answer::new(InstallAnswer { file, changed, dry_run, diff, notes }).write(out);
+        return JsonAnswer::new(InstallAnswer { file, changed, dry_run, diff, notes }).write(out);
     }
     edited.notes.iter().for_each(|note| print_message(note));
     if !changed {
         let state = if args.undo { "has nothing of usage-ledger" } else { "has all of it already" };
-        return Ok(writeln!(out, "{} {state}", Plain(&path.display().to_string()))?);
+        return Ok(writeln!(out, "{} {state}", EscapedText(&path.display().to_string()))?);
     }
     for line in diff.lines() {
-        writeln!(out, "{}", Plain(line))?;
+        writeln!(out, "{}", EscapedText(line))?;
     }
     let done = if args.dry_run { "nothing is written" } else { "written" };
     Ok(writeln!(out, "{done}")?)

@@ -12,7 +12,7 @@ use crate::cli::agent_files::replace;
 use crate::cli::context::Context;
 use crate::model::error::Error;
 use crate::present::failure::Failure;
-use crate::present::output::{Answer, Plain};
+use crate::present::output::{EscapedText, JsonAnswer};
 
 /// The name that the system knows the service by.
 const NAME: &str = "usage-ledger";
@@ -37,7 +37,7 @@ pub(crate) struct ServiceArgs {
 }
 
 /// A file, its text, and the commands that start and end the service.
-struct Service {
+struct SystemService {
     path: PathBuf,
     text: String,
     start: String,
@@ -75,17 +75,17 @@ pub(super) fn run(args: &ServiceArgs, context: &Context, out: &mut dyn Write) ->
     }
     let next = if args.undo { service.stop } else { service.start };
     if context.json {
-        return Answer::new(ServiceAnswer { file, changed, dry_run: args.dry_run, diff, next }).write(out);
+        return JsonAnswer::new(ServiceAnswer { file, changed, dry_run: args.dry_run, diff, next }).write(out);
     }
     for line in diff.lines() {
-        writeln!(out, "{}", Plain(line))?;
+        writeln!(out, "{}", EscapedText(line))?;
     }
     match (changed, args.dry_run) {
-        (false, _) => writeln!(out, "{} is as it should be", Plain(&file))?,
+        (false, _) => writeln!(out, "{} is as it should be", EscapedText(&file))?,
         (true, true) => writeln!(out, "nothing is written")?,
         (true, false) => writeln!(out, "written")?,
     }
-    Ok(writeln!(out, "next: {}", Plain(&next))?)
+    Ok(writeln!(out, "next: {}", EscapedText(&next))?)
 }
 
 /// The command line of the service, with whole paths: a service has no working directory and no search path of its own.
@@ -106,25 +106,25 @@ fn words(args: &ServiceArgs, context: &Context) -> Result<Vec<String>, Failure> 
     Ok(words)
 }
 
-fn described(words: &[String]) -> Result<Service, Failure> {
+fn described(words: &[String]) -> Result<SystemService, Failure> {
     let none = || Failure::usage("this system has no directory for the services of a user");
     let home = std::env::home_dir().ok_or_else(none)?;
     if cfg!(target_os = "macos") {
         let path = home.join("Library/LaunchAgents").join(format!("{NAME}.plist"));
         let shown = path.display().to_string();
         let command = |verb: &str| shell_line(&["launchctl".to_owned(), verb.to_owned(), shown.clone()]);
-        return Ok(Service { text: plist(words), start: command("load"), stop: command("unload"), path });
+        return Ok(SystemService { text: plist(words), start: command("load"), stop: command("unload"), path });
     }
     let dirs = etcetera::choose_base_strategy().map_err(|_| none())?;
     if cfg!(windows) {
         let path = dirs.data_dir().join(NAME).join("service.xml");
         let start = format!("schtasks /Create /TN {NAME} /XML \"{}\" && schtasks /Run /TN {NAME}", path.display());
-        return Ok(Service { text: task(words), start, stop: format!("schtasks /Delete /TN {NAME}"), path });
+        return Ok(SystemService { text: task(words), start, stop: format!("schtasks /Delete /TN {NAME}"), path });
     }
     let path = dirs.config_dir().join("systemd/user").join(format!("{NAME}.service"));
     let start = format!("systemctl --user daemon-reload && systemctl --user enable --now {NAME}");
     let stop = format!("systemctl --user disable --now {NAME}");
-    Ok(Service { text: unit(words), start, stop, path })
+    Ok(SystemService { text: unit(words), start, stop, path })
 }
 
 /// A systemd user unit.

@@ -2,7 +2,7 @@
 
 use toml_edit::{Array, DocumentMut, Item, value};
 
-use super::Edited;
+use super::EditedText;
 
 /// What stands between our words and those of a program that was there before.
 const THEN: &str = "--";
@@ -20,7 +20,7 @@ fn ours(words: &[String]) -> Option<usize> {
 }
 
 /// Codex: `notify`, the program that it runs at the end of each turn. A program that is there already runs behind ours.
-pub(super) fn codex(text: &str, command: &[String], undo: bool) -> Result<Edited, String> {
+pub(super) fn codex(text: &str, command: &[String], undo: bool) -> Result<EditedText, String> {
     let mut document: DocumentMut = text.parse().map_err(|error| format!("it is no TOML ({error})"))?;
     let before = match document.get("notify") {
         Some(item) => Some(words(item).ok_or("`notify` is no list of texts")?),
@@ -31,7 +31,7 @@ pub(super) fn codex(text: &str, command: &[String], undo: bool) -> Result<Edited
         (Some(words), Some(own), true) => {
             words.get(own..).and_then(|rest| rest.split_first()).map(|(_, rest)| rest.to_vec())
         }
-        (_, Some(_), false) | (_, None, true) => return Ok(Edited { text: text.to_owned(), notes: Vec::new() }),
+        (_, Some(_), false) | (_, None, true) => return Ok(EditedText { text: text.to_owned(), notes: Vec::new() }),
         (_, _, _) => {
             let own = command.iter().map(String::as_str).chain(["hook", "codex"]).map(str::to_owned);
             let then = before.iter().flat_map(|words| std::iter::once(THEN.to_owned()).chain(words.iter().cloned()));
@@ -56,7 +56,7 @@ pub(super) fn codex(text: &str, command: &[String], undo: bool) -> Result<Edited
         }
         None => drop(document.remove("notify")),
     }
-    Ok(Edited { text: document.to_string(), notes: Vec::new() })
+    Ok(EditedText { text: document.to_string(), notes: Vec::new() })
 }
 
 #[cfg(test)]

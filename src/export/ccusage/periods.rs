@@ -51,7 +51,7 @@ impl Period {
 }
 
 /// Agents and models by period.
-type Periods = BTreeMap<String, (BTreeSet<String>, ModelRows)>;
+type PeriodSums = BTreeMap<String, (BTreeSet<String>, ModelRows)>;
 
 /// Sums periods from the report by period, agent and model.
 pub(super) fn answer(
@@ -61,7 +61,7 @@ pub(super) fn answer(
     options: CcusageOptions,
 ) -> Result<RowsAnswer> {
     let table = snapshot.report(&report.rekeyed([length.key(), ReportKey::Agent, ReportKey::Model]))?;
-    let mut periods = Periods::new();
+    let mut periods = PeriodSums::new();
     for row in &table.rows {
         let mut keys = row.keys.iter().map(Option::as_deref);
         let (Some(Some(period)), Some(agent), Some(model)) = (keys.next(), keys.next(), keys.next()) else { continue };
@@ -101,7 +101,7 @@ fn place_equals(
     report: &Report,
     length: Period,
     options: CcusageOptions,
-    periods: &mut Periods,
+    periods: &mut PeriodSums,
 ) -> Result<()> {
     let projects = NamesOfPaths::projects(snapshot, options.known_agents())?;
     report.each_call(snapshot, &mut |call| {

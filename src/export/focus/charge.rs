@@ -55,7 +55,7 @@ pub(super) struct UnitPrice {
 
 /// The properties that distinguish charges.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
+pub(super) struct ChargeKey {
     pub day: NaiveDate,
     pub provider: String,
     pub account: Option<String>,
@@ -76,9 +76,9 @@ pub(super) struct ChargeSum {
 }
 
 /// Sums usage into charges. The price distinguishes charges too, because it depends on the prompt length of each call.
-pub(super) fn gather(snapshot: &Snapshot<'_>, options: &ExportOptions) -> Result<BTreeMap<Key, ChargeSum>> {
+pub(super) fn gather(snapshot: &Snapshot<'_>, options: &ExportOptions) -> Result<BTreeMap<ChargeKey, ChargeSum>> {
     let prices = snapshot.prices()?;
-    let mut sums: BTreeMap<Key, ChargeSum> = BTreeMap::new();
+    let mut sums: BTreeMap<ChargeKey, ChargeSum> = BTreeMap::new();
     snapshot.each_call(&mut |_, call| {
         let record = call.record;
         if options.provider.as_ref().is_some_and(|provider| *provider != record.provider) {
@@ -99,7 +99,7 @@ pub(super) fn gather(snapshot: &Snapshot<'_>, options: &ExportOptions) -> Result
                 term: origin.term,
                 own: origin.custom,
             });
-            let key = Key {
+            let key = ChargeKey {
                 day: Zone::UTC.day(call.at),
                 provider: record.provider.to_string(),
                 account: record.account.clone(),

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::import::engine::chunk::Chunk;
-use crate::import::engine::merge::{KeyedSighting, Pending};
+use crate::import::engine::merge::{KeyedSighting, PendingSightings};
 use crate::import::engine::seen_keys::SeenKeys;
 use crate::ledger::PreparedEvent;
 use crate::model::event::{ImportedFile, NewEvent, SkippedLine};
@@ -14,7 +14,7 @@ use crate::model::time::Timestamp;
 const BATCH: usize = 1_024;
 
 /// An event to be written.
-pub(in crate::import) struct Delivery {
+pub(in crate::import) struct PendingEvent {
     pub ready: PreparedEvent,
     /// Whether an event of this run, or an earlier one, may have one of its keys.
     pub maybe_recorded: bool,
@@ -28,11 +28,11 @@ pub(in crate::import) struct Batch {
     /// Index of the source, among those that are imported together.
     pub source_index: usize,
     /// Calls with at least one key, which determines the id.
-    pub calls: Vec<Delivery>,
+    pub calls: Vec<PendingEvent>,
     /// Calls without keys.
     pub keyless: Vec<NewEvent>,
     /// Quota observations. The id is a hash of the content.
-    pub observed: Vec<Delivery>,
+    pub observed: Vec<PendingEvent>,
     /// How far each file has been read.
     pub states: Vec<ImportedFile>,
     pub skipped: Vec<SkippedLine>,
@@ -60,7 +60,7 @@ pub(in crate::import) struct Batcher {
     source: &'static str,
     /// The expected `recorded_at`. The writer serialises the line again if the actual one differs.
     recorded_at: Timestamp,
-    pending: Pending,
+    pending: PendingSightings,
     began: HashMap<String, Timestamp>,
     states: HashMap<String, ImportedFile>,
     batch: Batch,
@@ -72,7 +72,7 @@ impl Batcher {
             source_index,
             source,
             recorded_at,
-            pending: Pending::default(),
+            pending: PendingSightings::default(),
             began: HashMap::new(),
             states: HashMap::new(),
             batch: Batch::default(),
@@ -100,7 +100,7 @@ impl Batcher {
         }
         for (id, event) in chunk.observed {
             let ready = PreparedEvent::new(id, event.source(self.source), None, self.recorded_at);
-            self.batch.observed.push(Delivery { ready, maybe_recorded: keys.any(&[id]), again: false });
+            self.batch.observed.push(PendingEvent { ready, maybe_recorded: keys.any(&[id]), again: false });
         }
         (self.pending.len() + self.batch.observed.len() >= BATCH).then(|| self.finish(keys))
     }
@@ -117,7 +117,7 @@ impl Batcher {
                 Some(id) => {
                     let maybe_recorded = keys.any(&ids);
                     let ready = PreparedEvent::new(*id, event, Some(ids), self.recorded_at);
-                    batch.calls.push(Delivery { ready, maybe_recorded, again });
+                    batch.calls.push(PendingEvent { ready, maybe_recorded, again });
                 }
                 None => batch.keyless.push(event),
             }

@@ -40,9 +40,9 @@ pub(in crate::import) fn open(path: &Path) -> io::Result<Log> {
     let end = Instant::now() + time;
     // Data appended to a compressed file is a frame of its own. The decoder continues with it.
     let (content, left) = if is_packed(path) {
-        (Content::Packed(Box::new(zstd::Decoder::new(file)?)), unpacked(meta.len()))
+        (FileContent::Packed(Box::new(zstd::Decoder::new(file)?)), unpacked(meta.len()))
     } else {
-        (Content::Plain(file), u64::MAX)
+        (FileContent::Plain(file), u64::MAX)
     };
     Ok(Log { content, left, size: meta.len(), end, time })
 }
@@ -59,14 +59,14 @@ pub(in crate::import) fn any_line(path: &Path, fits: &dyn Fn(&[u8]) -> bool) -> 
     Ok(false)
 }
 
-enum Content {
+enum FileContent {
     Plain(File),
     Packed(Box<zstd::Decoder<'static, io::BufReader<File>>>),
 }
 
 /// An open log. Reading fails when the limit of unpacked bytes or of time is reached.
 pub(in crate::import) struct Log {
-    content: Content,
+    content: FileContent,
     /// Bytes that may still be unpacked.
     left: u64,
     /// Stored bytes.
@@ -95,8 +95,8 @@ impl Read for Log {
             return Err(Error::new(ErrorKind::TimedOut, why));
         }
         let got = match &mut self.content {
-            Content::Plain(file) => file.read(buffer)?,
-            Content::Packed(decoder) => decoder.read(buffer)?,
+            FileContent::Plain(file) => file.read(buffer)?,
+            FileContent::Packed(decoder) => decoder.read(buffer)?,
         };
         let Some(left) = self.left.checked_sub(got as u64) else {
             let (size, most) = (regular::size(self.size), regular::size(unpacked(self.size)));

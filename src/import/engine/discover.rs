@@ -36,7 +36,7 @@ pub(in crate::import) fn absolute(paths: Vec<PathBuf>) -> Vec<PathBuf> {
 
 /// Result of a search.
 #[derive(Debug, Default)]
-pub(in crate::import) struct Logs {
+pub(in crate::import) struct FoundLogs {
     /// Sorted by path.
     pub files: Vec<LogFile>,
     /// Paths that may be logs or contain logs, and cannot be examined.
@@ -44,8 +44,8 @@ pub(in crate::import) struct Logs {
 }
 
 /// Finds every log of an agent below these directories.
-pub(in crate::import) fn logs(source: &dyn Source, roots: &[PathBuf]) -> Logs {
-    let mut walk = Walk { source, logs: Logs::default(), seen: HashSet::new(), links: Vec::new() };
+pub(in crate::import) fn logs(source: &dyn Source, roots: &[PathBuf]) -> FoundLogs {
+    let mut walk = DirectoryWalk { source, logs: FoundLogs::default(), seen: HashSet::new(), links: Vec::new() };
     for root in roots {
         match fs::metadata(root) {
             Ok(meta) if meta.is_dir() => walk.linked(root),
@@ -114,15 +114,15 @@ pub(in crate::import) fn logged(path: &Path) -> PathBuf {
 }
 
 /// A directory walk that enters each directory once, however many links lead to it.
-struct Walk<'s> {
+struct DirectoryWalk<'s> {
     source: &'s dyn Source,
-    logs: Logs,
+    logs: FoundLogs,
     /// Real paths of the directories that were entered.
     seen: HashSet<OsString>,
     links: Vec<PathBuf>,
 }
 
-impl Walk<'_> {
+impl DirectoryWalk<'_> {
     /// Enters a directory whose path may contain links.
     fn linked(&mut self, directory: &Path) {
         match fs::canonicalize(directory).and_then(|real| regular::expect_real(&real).map(|()| real)) {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::import::engine::jsonl;
 use crate::import::engine::parsed_call::ParsedCall;
-use crate::import::engine::query::{self, Next, Refusal};
+use crate::import::engine::query::{self, Refusal, RowAction};
 use crate::model::event::{Raw, TokenRecord};
 use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
@@ -155,7 +155,7 @@ pub(in crate::import) fn columns(database: &rusqlite::Connection, table: &str) -
     }
     query::rows(database, "SELECT name FROM pragma_table_info(?1)", [table], &mut |row| {
         names.push(row.get(0)?);
-        Ok(Next::Row)
+        Ok(RowAction::Row)
     })?;
     Ok(names)
 }
@@ -186,7 +186,7 @@ pub(in crate::import) fn visit(
 ) -> Result<(), Refusal> {
     query::rows(database, sql, parameters, &mut |row| {
         each(object(row)?);
-        Ok(Next::Row)
+        Ok(RowAction::Row)
     })
 }
 

@@ -11,7 +11,7 @@ use notify::{Event, EventKind};
 use crate::import::engine::discover::{self, absolute, roots};
 use crate::import::engine::partial_lines::PartialLines;
 use crate::import::engine::run::{NamedSource, run_some};
-use crate::import::engine::watched_dirs::{Watched, refused};
+use crate::import::engine::watched_dirs::{WatchedDirectories, refused};
 use crate::import::options::ImportOptions;
 use crate::import::outcome::{ImportReport, Progress};
 use crate::ledger::Ledger;
@@ -49,7 +49,7 @@ pub struct Follower {
     /// Directories that contain homes of agents.
     homes: Vec<PathBuf>,
     notifications: Receiver<notify::Result<Event>>,
-    watched: Watched,
+    watched: WatchedDirectories,
     /// Time of the next full scan.
     look: Instant,
     /// Time of the next search for directories.
@@ -83,7 +83,7 @@ impl Follower {
         let homes =
             if options.homes.is_empty() { std::env::home_dir().into_iter().collect() } else { options.homes.clone() };
         let homes = absolute(homes);
-        let watched = Watched::new(system, sought);
+        let watched = WatchedDirectories::new(system, sought);
         let (look, partial_lines) = (Instant::now(), PartialLines::default());
         let mut follower = Self { options, homes, notifications, watched, look, seek: look, partial_lines };
         follower.seek()?;

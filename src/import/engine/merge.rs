@@ -21,14 +21,14 @@ use crate::readers::normalise::merged;
 use crate::readers::price::prompt;
 
 /// Returns the time at which the log of a conversation begins.
-pub(in crate::import) type Began<'a> = &'a dyn Fn(&str) -> Option<Timestamp>;
+pub(in crate::import) type ConversationStarts<'a> = &'a dyn Fn(&str) -> Option<Timestamp>;
 
 /// Joins two sightings of a call. The larger total wins as a whole, dated at the earliest time, in the conversation
 /// whose log begins first. `counted_at` is the time of the first sighting with that total. Every choice is a total
 /// order of the contents, so the result does not depend on the order of arrival.
 ///
 /// `a` is the current state, `b` the new sighting.
-pub(in crate::import) fn join(a: ParsedCall, b: ParsedCall, began: Began<'_>) -> ParsedCall {
+pub(in crate::import) fn join(a: ParsedCall, b: ParsedCall, began: ConversationStarts<'_>) -> ParsedCall {
     let names = SightingNames::of(&a.record, &b.record);
     let mut joined = if is_known_repetition(&a, &b) || is_origin(&a, &b) {
         join_copy(a, b)
@@ -130,7 +130,7 @@ fn join_copy(mut origin: ParsedCall, mut repeated: ParsedCall) -> ParsedCall {
     origin.counted(counted)
 }
 
-fn join_equals(mut a: ParsedCall, b: ParsedCall, began: Began<'_>) -> ParsedCall {
+fn join_equals(mut a: ParsedCall, b: ParsedCall, began: ConversationStarts<'_>) -> ParsedCall {
     let (at, counted) = (a.at.min(b.at), counted(&a, &b));
     let mut keys = std::mem::take(&mut a.record.keys);
     keys.extend(b.record.keys.iter().filter(|key| !keys.contains(key)).cloned().collect::<Vec<_>>());
@@ -208,7 +208,10 @@ fn fullness(record: &TokenRecord) -> (u64, usize, [u64; 7], Option<&str>, Option
 pub(in crate::import) type Placement<'r> =
     (Timestamp, bool, Option<&'r str>, usize, Option<&'r str>, Vec<(&'r String, &'r String)>);
 
-pub(in crate::import) fn conversation_rank<'r>(record: &'r TokenRecord, began: Began<'_>) -> Placement<'r> {
+pub(in crate::import) fn conversation_rank<'r>(
+    record: &'r TokenRecord,
+    began: ConversationStarts<'_>,
+) -> Placement<'r> {
     let conversation = record.conversation.as_deref();
     let start = conversation.and_then(began).unwrap_or(Timestamp::MAX);
     let labels: Vec<_> = record.labels.iter().collect();
@@ -237,19 +240,19 @@ impl From<ParsedCall> for KeyedSighting {
 
 /// Sightings that are not written yet, joined by their keys.
 #[derive(Default)]
-pub(in crate::import) struct Pending {
+pub(in crate::import) struct PendingSightings {
     sightings: Vec<Option<KeyedSighting>>,
     index: HashMap<EventId, usize>,
     /// Number of copies that were joined to a pending sighting.
     pub copies: u64,
 }
 
-impl Pending {
+impl PendingSightings {
     pub const fn len(&self) -> usize {
         self.sightings.len()
     }
 
-    pub fn add(&mut self, sighting: KeyedSighting, began: Began<'_>) {
+    pub fn add(&mut self, sighting: KeyedSighting, began: ConversationStarts<'_>) {
         let mut joined = sighting;
         let mut places = self.places(&joined);
         let is_other = |place: &usize| {
@@ -321,7 +324,7 @@ mod tests {
             "b" => Some(Timestamp::from_millis(3)),
             _ => None,
         };
-        let mut pending = Pending::default();
+        let mut pending = PendingSightings::default();
         for one in call {
             pending.add(one.clone().into(), &began);
         }
@@ -411,7 +414,7 @@ mod tests {
         let forks = || [call(1, "a", &["a/7", "parent/7"]), call(2, "b", &["b/7", "parent/7"])];
         let [a, b] = forks();
         for order in [[origin(), a.clone(), b.clone()], [a.clone(), origin(), b.clone()], [b, a, origin()]] {
-            let mut pending = Pending::default();
+            let mut pending = PendingSightings::default();
             for one in order {
                 pending.add(one.into(), &|_| None);
             }
@@ -430,7 +433,7 @@ mod tests {
             record.keys = keys.iter().map(|key| (*key).to_owned()).collect();
             ParsedCall { at: Timestamp::from_millis(0), record }
         };
-        let mut pending = Pending::default();
+        let mut pending = PendingSightings::default();
         for keys in [["a", "b"], ["c", "d"], ["b", "c"]] {
             pending.add(call(&keys).into(), &|_| None);
         }

@@ -129,7 +129,7 @@ fn suffixed(path: &Path, end: &str) -> PathBuf {
 }
 
 /// What to do after a row.
-pub(in crate::import) enum Next {
+pub(in crate::import) enum RowAction {
     Row,
     /// End before this row.
     End(Refusal),
@@ -140,7 +140,7 @@ pub(in crate::import) fn rows(
     database: &Connection,
     sql: &str,
     parameters: impl Params,
-    each: &mut dyn FnMut(&Row<'_>) -> rusqlite::Result<Next>,
+    each: &mut dyn FnMut(&Row<'_>) -> rusqlite::Result<RowAction>,
 ) -> Result<(), Refusal> {
     let most = BYTES.saturating_add(pages(database)?.saturating_mul(TIMES));
     let mut left = most;
@@ -156,7 +156,7 @@ pub(in crate::import) fn rows(
             let most = regular::size(most);
             Refusal::Unreadable(format!("the database cannot be read: a query gives more than {most}, its limit"))
         })?;
-        if let Next::End(why) = each(row)? {
+        if let RowAction::End(why) = each(row)? {
             return Err(why);
         }
     }
@@ -206,12 +206,12 @@ mod tests {
         let mut seen = 0_u64;
         let done = rows(&database, &format!("{ENDLESS} SELECT i FROM n"), [], &mut |_| {
             seen += 1;
-            Ok(Next::Row)
+            Ok(RowAction::Row)
         });
         assert!(done.unwrap_err().to_string().contains("16 MiB"));
         assert_eq!(seen, BYTES / ROW);
         limit(&mut database, Duration::ZERO).unwrap();
-        let done = rows(&database, &format!("{ENDLESS} SELECT count(*) FROM n"), [], &mut |_| Ok(Next::Row));
+        let done = rows(&database, &format!("{ENDLESS} SELECT count(*) FROM n"), [], &mut |_| Ok(RowAction::Row));
         assert!(done.unwrap_err().to_string().contains("takes longer"));
     }
 
@@ -222,7 +222,7 @@ mod tests {
         let view = format!("CREATE TABLE t (i); CREATE VIEW v AS {ENDLESS} SELECT i FROM n");
         Connection::open(&path).unwrap().execute_batch(&view).unwrap();
         let database = open(&path).unwrap();
-        let ask = |sql| rows(&database, sql, [], &mut |_| Ok(Next::Row));
+        let ask = |sql| rows(&database, sql, [], &mut |_| Ok(RowAction::Row));
         assert_eq!(ask("SELECT i FROM t"), Ok(()));
         let why = ask("SELECT i FROM v").unwrap_err();
         assert!(why.is_unreadable(), "{why}");

@@ -2,7 +2,7 @@
 
 use crate::import::engine::attribution::SightingNames;
 use crate::import::engine::feed_counts::keep_lifetimes;
-use crate::import::engine::merge::{Began, complete, conversation_rank, set_conversation, total};
+use crate::import::engine::merge::{ConversationStarts, complete, conversation_rank, set_conversation, total};
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::service_tiers;
 use crate::import::engine::telemetry_match::{is_reported_by_telemetry, is_telemetry};
@@ -17,7 +17,11 @@ pub(in crate::import) fn again_reason(version: u32) -> String {
 /// If both have the same usage object, the new counts win. Otherwise the larger total wins, as for any two sightings,
 /// because the fuller copy may have been deleted. The call moves to another conversation only if the log of that
 /// conversation begins earlier. Data from telemetry remain.
-pub(in crate::import) fn read_again(recorded: ParsedCall, sighting: ParsedCall, began: Began<'_>) -> ParsedCall {
+pub(in crate::import) fn read_again(
+    recorded: ParsedCall,
+    sighting: ParsedCall,
+    began: ConversationStarts<'_>,
+) -> ParsedCall {
     if is_telemetry(&recorded.record) {
         return complete(sighting, recorded);
     }

@@ -15,7 +15,7 @@ use crate::import::engine::limits::LONGEST_LINE;
 use crate::import::engine::log_file::LogFile;
 use crate::import::engine::query::Refusal;
 use crate::import::engine::source::{LineLog, LineParser, LogFormat, Source};
-use crate::import::health::missing_usage::{Ending, is_settled};
+use crate::import::health::missing_usage::{LogEnd, is_settled};
 use crate::model::event::{ImportedFile, SkippedLine};
 use crate::model::invariant::bug;
 use crate::model::time::Zone;
@@ -294,10 +294,10 @@ impl<'a> FileReading<'a> {
         let ending = self.parser.end(is_settled(self.file));
         let mut last = self.cut();
         match ending {
-            Ending::Plain => {}
-            Ending::Silent(why) => last.skipped.push(SkippedLine { file: self.name.clone(), line: 0, why }),
+            LogEnd::Plain => {}
+            LogEnd::Silent(why) => last.skipped.push(SkippedLine { file: self.name.clone(), line: 0, why }),
             // A later import examines the file again even if it does not change.
-            Ending::Open => {
+            LogEnd::Open => {
                 if let Some(state) = &mut last.state {
                     state.modified = 0;
                 }

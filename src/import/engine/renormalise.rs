@@ -8,7 +8,7 @@ use crate::import::engine::read_again::again_reason;
 use crate::import::engine::reconcile::correction_time;
 use crate::import::engine::source::Source;
 use crate::import::engine::telemetry_match::is_telemetry;
-use crate::import::engine::unmet::{Met, visit_unmet};
+use crate::import::engine::unmet::{MetRecords, visit_unmet};
 use crate::ledger::Ledger;
 use crate::model::error::Result;
 use crate::model::event::{Event, Imported, ImportedFile, NewEvent, Payload, Quality, TokenRecord, TokensAmended};
@@ -27,7 +27,7 @@ pub(in crate::import) fn run(
     ledger: &Ledger,
     agent: &Agent,
     deleted: &[ImportedFile],
-    met: Met<'_>,
+    met: MetRecords<'_>,
     now: Timestamp,
 ) -> Result<u64> {
     let amends = amends(ledger, agent, met, now)?;
@@ -46,7 +46,7 @@ pub(in crate::import) fn run(
     Ok(amended)
 }
 
-fn amends(ledger: &Ledger, agent: &Agent, met: Met<'_>, now: Timestamp) -> Result<Vec<NewEvent>> {
+fn amends(ledger: &Ledger, agent: &Agent, met: MetRecords<'_>, now: Timestamp) -> Result<Vec<NewEvent>> {
     let snapshot = ledger.snapshot()?;
     let view = snapshot.view();
     let mut amends = Vec::new();

@@ -11,7 +11,7 @@ use crate::import::engine::background::BackgroundThreads;
 use crate::import::engine::backpressure::{Budget, QueueShare};
 use crate::import::engine::batcher::{Batch, Batcher};
 use crate::import::engine::chunk::Chunk;
-use crate::import::engine::discover::{Logs, logs, roots};
+use crate::import::engine::discover::{FoundLogs, logs, roots};
 use crate::import::engine::log_file::{LogFile, is_unchanged};
 use crate::import::engine::redacted_logs::RedactedLogs;
 use crate::import::engine::renormalise;
@@ -97,13 +97,13 @@ pub(in crate::import) fn run_some(
             if files.is_empty() {
                 continue;
             }
-            Logs { files, ..Logs::default() }
+            FoundLogs { files, ..FoundLogs::default() }
         } else {
             logs(agent.source, &roots)
         };
-        jobs.push(Job::new(agent, roots, found, options.zone.unwrap_or(Zone::UTC), (ledger, named))?);
+        jobs.push(ImportJob::new(agent, roots, found, options.zone.unwrap_or(Zone::UTC), (ledger, named))?);
     }
-    let mut bar = Progress { total: jobs.iter().map(Job::bytes).sum(), ..Progress::default() };
+    let mut bar = Progress { total: jobs.iter().map(ImportJob::bytes).sum(), ..Progress::default() };
     progress(bar);
     let head = ledger.head()?.position;
     let (mut seen_keys, mut uncontended) = (SeenKeys::new(head == Position::START), UncontendedWriter::since(head));
@@ -135,10 +135,10 @@ pub(in crate::import) fn run_some(
 
 /// Groups jobs that may run at the same time: sources whose calls occur in no other source. The other jobs run one
 /// after the other, because the first sighting of a call owns the record.
-fn lanes(jobs: &[Job]) -> Vec<Lane<'_>> {
+fn lanes(jobs: &[ImportJob]) -> Vec<ParallelJobs<'_>> {
     let (apart, others): (Vec<_>, Vec<_>) =
         jobs.iter().enumerate().partition(|(_, job)| job.agent.overlap == Overlap::Apart);
-    std::iter::once(apart).chain(others.into_iter().map(|job| vec![job])).map(Lane).collect()
+    std::iter::once(apart).chain(others.into_iter().map(|job| vec![job])).map(ParallelJobs).collect()
 }
 
 /// Progress of the readers of a job.
@@ -172,7 +172,7 @@ impl ReadFile {
 }
 
 /// A file that is new or changed, or that an older version of the importer read.
-struct Changed {
+struct ChangedFile {
     file: LogFile,
     /// The stored state, if reading can continue from it.
     stored: Option<ImportedFile>,
@@ -180,25 +180,25 @@ struct Changed {
     older: Option<ImportedFile>,
 }
 /// A file to read: the index of its job in the lane, and the job.
-type FileTask<'j> = (usize, &'j Job, &'j Changed);
+type FileTask<'j> = (usize, &'j ImportJob, &'j ChangedFile);
 
 /// The new or changed files of one importer.
-struct Job {
+struct ImportJob {
     agent: &'static Agent,
     roots: Vec<PathBuf>,
     zone: Zone,
     files: u64,
     unreadable: Vec<SkippedLine>,
-    changed: Vec<Changed>,
+    changed: Vec<ChangedFile>,
     /// Deleted files that an older version of the importer read.
     deleted: Vec<ImportedFile>,
 }
 
-impl Job {
+impl ImportJob {
     fn new(
         agent: &'static Agent,
         roots: Vec<PathBuf>,
-        logs: Logs,
+        logs: FoundLogs,
         zone: Zone,
         (ledger, named): (&Ledger, Option<&NamedSource<'_>>),
     ) -> Result<Self> {
@@ -238,7 +238,7 @@ impl Job {
                 },
             };
             drop(path);
-            changed.push(Changed { file, stored, older });
+            changed.push(ChangedFile { file, stored, older });
         }
         let mut deleted = Vec::new();
         let old = states.iter().filter(|(_, state)| state.version < agent.source.version() && named.is_none());
@@ -286,9 +286,9 @@ impl Job {
 }
 
 /// Jobs that run at the same time, with their indexes among all jobs.
-struct Lane<'j>(Vec<(usize, &'j Job)>);
+struct ParallelJobs<'j>(Vec<(usize, &'j ImportJob)>);
 
-impl<'j> Lane<'j> {
+impl<'j> ParallelJobs<'j> {
     fn run(
         self,
         ledger: &Ledger,
@@ -383,7 +383,7 @@ impl<'j> Lane<'j> {
             let send = send.clone();
             scope.spawn(move || {
                 while let Some((source_index, job, changed)) = files.get(read.next.fetch_add(1, Ordering::Relaxed)) {
-                    let Changed { file, stored, older } = changed;
+                    let ChangedFile { file, stored, older } = changed;
                     let mut open = true;
                     crate::import::engine::reader::read(
                         job.agent.source,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::import::engine::document::Document;
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::query::Refusal;
-use crate::import::health::missing_usage::Ending;
+use crate::import::health::missing_usage::LogEnd;
 use crate::ledger::Ledger;
 use crate::model::error::Result;
 use crate::model::event::{EventId, NewEvent, SkippedLine};
@@ -160,8 +160,8 @@ pub(crate) trait LineParser: Send {
 
     /// Called at the end of the file. Reports answers without counts, once. `settled` states that the agent no longer
     /// writes to the file.
-    fn end(&mut self, _settled: bool) -> Ending {
-        Ending::Plain
+    fn end(&mut self, _settled: bool) -> LogEnd {
+        LogEnd::Plain
     }
 
     /// Returns whether such a report still holds. It counts as a skip until the file has counts.

@@ -8,13 +8,13 @@ use crate::projection::{Effective, effective};
 use crate::store::{GO_ON, ReadView, STOP};
 
 /// The records that an import met in logs, and the last position before it. Later records are its own.
-pub(in crate::import) type Met<'m> = (&'m HashSet<Position>, Position);
+pub(in crate::import) type MetRecords<'m> = (&'m HashSet<Position>, Position);
 
 /// Visits the records of a source, as they count, that an import did not meet. Leaves out shredded ones.
 pub(in crate::import) fn visit_unmet(
     view: &dyn ReadView,
     source: &str,
-    (met, until): Met<'_>,
+    (met, until): MetRecords<'_>,
     each: &mut dyn FnMut(Position, Effective) -> Result<()>,
 ) -> Result<()> {
     let member = format!("\"source\":\"{source}\"");

@@ -34,7 +34,7 @@ impl DirectoryIdentity {
 
 /// The watched directories.
 #[derive(Debug)]
-pub(in crate::import) struct Watched {
+pub(in crate::import) struct WatchedDirectories {
     watcher: RecommendedWatcher,
     /// Directories that may contain logs, including absent ones.
     sought: BTreeSet<PathBuf>,
@@ -43,7 +43,7 @@ pub(in crate::import) struct Watched {
     watches: BTreeMap<PathBuf, (DirectoryIdentity, RecursiveMode)>,
 }
 
-impl Watched {
+impl WatchedDirectories {
     pub const fn new(watcher: RecommendedWatcher, sought: BTreeSet<PathBuf>) -> Self {
         Self { watcher, sought, roots: BTreeSet::new(), watches: BTreeMap::new() }
     }

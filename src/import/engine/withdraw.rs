@@ -15,7 +15,7 @@ use crate::import::engine::log_file::{LogFile, is_unchanged};
 use crate::import::engine::read_again::again_reason;
 use crate::import::engine::reconcile::correction_time;
 use crate::import::engine::telemetry_match::is_reported_by_telemetry;
-use crate::import::engine::unmet::{Met, visit_unmet};
+use crate::import::engine::unmet::{MetRecords, visit_unmet};
 use crate::ledger::Ledger;
 use crate::model::error::Result;
 use crate::model::event::{Event, EventVoided, ImportedFile, NewEvent, Payload, TokenRecord};
@@ -31,7 +31,7 @@ pub(in crate::import) fn run(
     ledger: &Ledger,
     agent: &Agent,
     again: &[ReadAgain<'_>],
-    met: Met<'_>,
+    met: MetRecords<'_>,
     now: Timestamp,
 ) -> Result<u64> {
     if again.is_empty() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::import::engine::agent::Counters;
 use crate::import::engine::background::BackgroundThreads;
-use crate::import::engine::batcher::{Batch, Delivery};
+use crate::import::engine::batcher::{Batch, PendingEvent};
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::reconcile::{Reconciled, Reconciler};
 use crate::import::engine::repeated_ids;
@@ -189,7 +189,7 @@ impl<'w> ImportWriter<'w> {
         written_batch.skipped.extend(batch.skipped);
         written_batch.unreadable += batch.unreadable;
         written_batch.states.extend(batch.states.into_iter().map(|state| (state.path.clone(), state)));
-        for Delivery { ready, maybe_recorded, again } in batch.calls {
+        for PendingEvent { ready, maybe_recorded, again } in batch.calls {
             if uncontended && !maybe_recorded {
                 self.record(appender, ready, batch.source_index, &mut written_batch.run)?;
             } else {
@@ -201,7 +201,7 @@ impl<'w> ImportWriter<'w> {
             appender.push(one)?;
             written_batch.run.recorded += 1;
         }
-        for Delivery { ready, maybe_recorded, .. } in batch.observed {
+        for PendingEvent { ready, maybe_recorded, .. } in batch.observed {
             // Forks and moved logs repeat observations. Equal content at the same time is one observation.
             let outcome =
                 if uncontended && !maybe_recorded { appender.push_ready(ready) } else { appender.push(ready.into()) }?;

@@ -14,7 +14,7 @@ use crate::import::engine::redacted_logs::RedactedLogs;
 use crate::import::engine::regular;
 use crate::import::engine::renormalise::is_deleted;
 use crate::import::engine::source::Source;
-use crate::import::health::skip_reasons::{Skipping, reasons};
+use crate::import::health::skip_reasons::{SkippedCounts, reasons};
 use crate::import::options::ImportOptions;
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
@@ -128,7 +128,7 @@ pub fn inventory(
     now: impl Into<Timestamp>,
 ) -> Result<Vec<LogInventory>> {
     let now = now.into();
-    let mut skipping = Skipping::new();
+    let mut skipping = SkippedCounts::new();
     let sources = options.agents()?.into_iter();
     let inventories = sources.map(|agent| of_agent(snapshot, agent, options, now, &mut skipping));
     let mut inventories = inventories.collect::<Result<Vec<_>>>()?;
@@ -144,7 +144,7 @@ fn of_agent(
     agent: &Agent,
     options: &ImportOptions,
     now: Timestamp,
-    skipping: &mut Skipping,
+    skipping: &mut SkippedCounts,
 ) -> Result<LogInventory> {
     let source = agent.source;
     let roots = roots(agent, &options.homes)?;
@@ -198,7 +198,7 @@ fn of_agent(
 }
 
 impl LogInventory {
-    fn note_skipped(&mut self, stored: Option<&ImportedFile>, skipping: &mut Skipping) {
+    fn note_skipped(&mut self, stored: Option<&ImportedFile>, skipping: &mut SkippedCounts) {
         if let Some(stored) = stored.filter(|stored| stored.skipped > 0) {
             self.skipped += stored.skipped;
             skipping.insert((self.source.clone(), stored.path.clone()), stored.skipped);

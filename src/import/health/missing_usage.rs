@@ -21,7 +21,7 @@ pub(in crate::import) const WITHOUT_COUNTS: &str = "answers without token counts
 
 /// Result at the end of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum LogEnd {
     /// Nothing new to report.
     Plain,
     /// The log has no counts, with the reason.
@@ -87,18 +87,18 @@ impl MissingUsage {
     }
 
     /// Returns what to report at the end of the log, once.
-    pub fn end(&mut self, settled: bool) -> Ending {
+    pub fn end(&mut self, settled: bool) -> LogEnd {
         let least = if self.counted { SEVERAL } else { 1 };
         let answers = self.over + u64::from(self.answered);
         if answers < least || self.is_reported {
-            return Ending::Plain;
+            return LogEnd::Plain;
         }
         if self.over < least && !settled {
-            return Ending::Open;
+            return LogEnd::Open;
         }
         self.is_reported = true;
         let by = self.writer.as_ref().map(|writer| format!(", written by {writer}")).unwrap_or_default();
-        Ending::Silent(if self.counted {
+        LogEnd::Silent(if self.counted {
             format!("{answers} {WITHOUT_COUNTS} behind the last count{by}")
         } else {
             format!("{WITHOUT_COUNTS}{by}")
@@ -122,30 +122,30 @@ mod tests {
     fn a_log_is_told_of_once_and_when_that_is_certain() {
         let mut missing_usage = MissingUsage::default();
         missing_usage.go_on();
-        assert_eq!(missing_usage.end(true), Ending::Plain);
+        assert_eq!(missing_usage.end(true), LogEnd::Plain);
         missing_usage.answer();
-        assert_eq!((missing_usage.end(false), missing_usage.has_reported()), (Ending::Open, false));
+        assert_eq!((missing_usage.end(false), missing_usage.has_reported()), (LogEnd::Open, false));
         missing_usage.go_on();
         missing_usage.by("Agent", "0.12.0\nand a text");
         missing_usage.by("Agent", "0.12.0");
         let why = "answers without token counts, written by Agent 0.12.0".to_owned();
-        assert_eq!((missing_usage.end(false), missing_usage.has_reported()), (Ending::Silent(why), true));
-        assert_eq!(missing_usage.end(true), Ending::Plain);
+        assert_eq!((missing_usage.end(false), missing_usage.has_reported()), (LogEnd::Silent(why), true));
+        assert_eq!(missing_usage.end(true), LogEnd::Plain);
         let mut resumed = MissingUsage::default();
         resumed.count();
         for _ in 0..2 {
             resumed.answer();
             resumed.go_on();
         }
-        assert_eq!(resumed.end(true), Ending::Plain);
+        assert_eq!(resumed.end(true), LogEnd::Plain);
         resumed.answer();
-        assert_eq!(resumed.clone().end(false), Ending::Open);
+        assert_eq!(resumed.clone().end(false), LogEnd::Open);
         let why = "3 answers without token counts behind the last count".to_owned();
-        assert_eq!((resumed.end(true), resumed.has_reported()), (Ending::Silent(why), true));
+        assert_eq!((resumed.end(true), resumed.has_reported()), (LogEnd::Silent(why), true));
         resumed.count();
-        assert_eq!((resumed.end(true), resumed.has_reported()), (Ending::Plain, false));
+        assert_eq!((resumed.end(true), resumed.has_reported()), (LogEnd::Plain, false));
         let mut quiet = MissingUsage::default();
         quiet.answer();
-        assert_eq!(quiet.end(true), Ending::Silent("answers without token counts".to_owned()));
+        assert_eq!(quiet.end(true), LogEnd::Silent("answers without token counts".to_owned()));
     }
 }

@@ -49,23 +49,23 @@ pub struct SchemaDrift {
 }
 
 /// A token class, or several that most agents state as one.
-struct Usual {
+struct UsualClass {
     name: &'static str,
     has: fn(&Tokens) -> bool,
     /// Whether the agent states the class for such a call, including 0.
     states: fn(Counters, &TokenRecord) -> bool,
 }
 
-const USUAL: [Usual; 4] = [
-    Usual { name: "input", has: |tokens| tokens.input.is_some(), states: |counters, _| counters.omits_zeros },
-    Usual { name: "output", has: |tokens| tokens.output.is_some(), states: |counters, _| counters.omits_zeros },
-    Usual {
+const USUAL: [UsualClass; 4] = [
+    UsualClass { name: "input", has: |tokens| tokens.input.is_some(), states: |counters, _| counters.omits_zeros },
+    UsualClass { name: "output", has: |tokens| tokens.output.is_some(), states: |counters, _| counters.omits_zeros },
+    UsualClass {
         name: "cache_read",
         has: |tokens| tokens.cache_read.is_some(),
         // Logs that state cache reads also state cache writes.
         states: |counters, record| counters.cache_read.of(record) || writes(&record.tokens),
     },
-    Usual { name: "cache_write", has: writes, states: |counters, record| counters.cache_write.of(record) },
+    UsualClass { name: "cache_write", has: writes, states: |counters, record| counters.cache_write.of(record) },
 ];
 
 const fn writes(tokens: &Tokens) -> bool {

@@ -7,7 +7,7 @@ use std::{fs, io};
 use serde::Serialize;
 
 use crate::import::engine::agent::Agent;
-use crate::import::engine::discover::{Logs, absolute, logs};
+use crate::import::engine::discover::{FoundLogs, absolute, logs};
 use crate::import::engine::log_file::LogFile;
 use crate::import::engine::reader;
 use crate::import::engine::source::LogFormat;
@@ -115,7 +115,7 @@ fn directory(path: &Path, zone: Zone, checked: &mut Vec<CheckedLog>) -> Result<(
     let of_home = |agent: &&'static Agent| (*agent, logs(agent.source, &agent.roots(path)));
     let of_place = |agent: &&'static Agent| {
         let here = located(agent, path).is_some();
-        (*agent, if here { logs(agent.source, &[path.to_owned()]) } else { Logs::default() })
+        (*agent, if here { logs(agent.source, &[path.to_owned()]) } else { FoundLogs::default() })
     };
     for logs_of in [all.iter().map(of_home).collect::<Vec<_>>(), all.iter().map(of_place).collect()] {
         let before = checked.len();

@@ -10,13 +10,13 @@ use crate::model::event::{Event, EventKind, Payload, Position, SkippedLine};
 use crate::store::GO_ON;
 
 /// Number of entries that are currently skipped, by importer and path.
-pub(in crate::import) type Skipping = HashMap<(String, String), u64>;
+pub(in crate::import) type SkippedCounts = HashMap<(String, String), u64>;
 
 /// Returns the newest reasons by importer, for each file as many as it has skipped entries. Reasons of lines that a
 /// later import understood are left out.
 pub(in crate::import) fn reasons(
     snapshot: &Snapshot<'_>,
-    skipping: &Skipping,
+    skipping: &SkippedCounts,
 ) -> Result<HashMap<String, Vec<SkippedLine>>> {
     let mut newest: BTreeMap<(String, String), Vec<SkippedLine>> = BTreeMap::new();
     if !skipping.is_empty() {

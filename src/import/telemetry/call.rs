@@ -27,7 +27,7 @@ const PURPOSE: &str = "purpose";
 const UNTOLD: [Field; 2] = [("", None); 2];
 
 /// Meaning of a name in an agent's vocabulary.
-enum Match {
+enum NameMeaning {
     Call,
     /// It repeats a call that another item states.
     Repetition,
@@ -96,9 +96,9 @@ impl<'r> TelemetryItem<'r> {
         for (agent, names) in agents_with_telemetry() {
             if let Some(calls) = names.calls.as_ref() {
                 match self.matches(names, calls, &service) {
-                    Match::Call => return self.own_names(agent, calls),
-                    Match::Repetition => return Ok(None),
-                    Match::Other => {}
+                    NameMeaning::Call => return self.own_names(agent, calls),
+                    NameMeaning::Repetition => return Ok(None),
+                    NameMeaning::Other => {}
                 }
             }
         }
@@ -111,19 +111,19 @@ impl<'r> TelemetryItem<'r> {
     }
 
     /// Matches the item with an agent's vocabulary.
-    fn matches(&self, names: &TelemetryVocabulary, calls: &CallNames, service: &str) -> Match {
+    fn matches(&self, names: &TelemetryVocabulary, calls: &CallNames, service: &str) -> NameMeaning {
         let name = self.name.as_str();
         let is_service = names.service.is_some_and(|name| service.starts_with(name));
         if calls.events.contains(&name) || (is_service && calls.short_events.contains(&name)) {
-            return Match::Call;
+            return NameMeaning::Call;
         }
         if calls.events_with_id.contains(&name) {
             let has_id = calls.id.is_some_and(|id| self.text(id).is_some());
-            return if has_id { Match::Call } else { Match::Repetition };
+            return if has_id { NameMeaning::Call } else { NameMeaning::Repetition };
         }
         let is_own = names.prefixes.iter().any(|prefix| name.starts_with(prefix));
         let is_counted = calls.counted_by.is_some_and(|count| self.has(count));
-        if is_own && is_counted { Match::Call } else { Match::Other }
+        if is_own && is_counted { NameMeaning::Call } else { NameMeaning::Other }
     }
 
     /// Returns whether it is a sum of calls that the agent also reports one by one.

@@ -156,7 +156,13 @@ impl MetricSums {
     }
 
     /// Adds a data point. An error states why its meaning is unknown.
-    fn point(&mut self, metric: &MetricNames, agent: &str, resource: &Value, point: &Point<'_>) -> Result<(), String> {
+    fn point(
+        &mut self,
+        metric: &MetricNames,
+        agent: &str,
+        resource: &Value,
+        point: &DataPoint<'_>,
+    ) -> Result<(), String> {
         let (name, attributes) = (metric.name, flat(point.attributes));
         let Some(kind) = fields::text(&attributes, metric.kind) else {
             return Err(format!("metric `{name}` without `{}`", metric.kind));
@@ -200,7 +206,7 @@ fn short(name: &str) -> &str {
     name.get(..end).unwrap_or(name)
 }
 
-struct Point<'p> {
+struct DataPoint<'p> {
     attributes: &'p [KeyValue],
     started: u64,
     at: u64,
@@ -208,7 +214,7 @@ struct Point<'p> {
     cumulative: bool,
 }
 
-fn points(data: Option<&Data>) -> Option<Vec<Point<'_>>> {
+fn points(data: Option<&Data>) -> Option<Vec<DataPoint<'_>>> {
     let cumulative = |temporality: i32| temporality == AggregationTemporality::Cumulative as i32;
     Some(match data? {
         Data::Sum(sum) => {
@@ -217,7 +223,7 @@ fn points(data: Option<&Data>) -> Option<Vec<Point<'_>>> {
                 Some(Number::AsDouble(number)) => number,
                 None => 0.0,
             };
-            let of = |one| Point {
+            let of = |one| DataPoint {
                 value: point(one),
                 attributes: &one.attributes,
                 started: one.start_time_unix_nano,
@@ -227,7 +233,7 @@ fn points(data: Option<&Data>) -> Option<Vec<Point<'_>>> {
             sum.data_points.iter().map(of).collect()
         }
         Data::Histogram(histogram) => {
-            let points = histogram.data_points.iter().map(|one| Point {
+            let points = histogram.data_points.iter().map(|one| DataPoint {
                 attributes: &one.attributes,
                 started: one.start_time_unix_nano,
                 at: one.time_unix_nano,

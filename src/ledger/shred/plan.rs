@@ -12,7 +12,7 @@ use crate::projection::{corrections_of, file_states};
 use crate::store::{GO_ON, ReadView};
 
 /// The affected events and files.
-pub(super) struct Plan {
+pub(super) struct ShredPlan {
     positions: BTreeSet<Position>,
     /// Events that were named individually: everything erasable is erased.
     named: BTreeSet<Position>,
@@ -21,7 +21,7 @@ pub(super) struct Plan {
     imports: bool,
 }
 
-impl Plan {
+impl ShredPlan {
     /// Finds the selected events and their corrections.
     pub fn make(view: &dyn ReadView, shred: &Shred) -> Result<Self> {
         let mut plan =

@@ -1,7 +1,7 @@
 //! Compares the stored blocks with those that the lines give.
 
 use super::lines::VerifiedLog;
-use super::{Findings, Stored};
+use super::{Findings, StoredPart};
 use crate::model::error::Result;
 use crate::model::event::{Event, Payload, Position};
 use crate::projection::blocks::{BLOCK, Summary, block_key, place, position_at, surplus};
@@ -12,7 +12,7 @@ use crate::store::{ReadView, Table};
 pub(super) fn wrong(number: u64, table: Table, findings: &mut Findings) {
     let (first, last) = (position_at(number, 0), Position::new((number + 1) * BLOCK));
     let what = format!("{}: the row of positions {first} to {last} does not say what the events say", table.name());
-    findings.add_of(Stored::Folded, first, what);
+    findings.add_of(StoredPart::Folded, first, what);
 }
 
 /// Compares the summaries, after adding the corrections.
@@ -35,7 +35,11 @@ pub(super) fn check(view: &dyn ReadView, seen: &VerifiedLog, findings: &mut Find
         }
     }
     surplus(view, &mut |table| {
-        findings.add_of(Stored::Folded, None, format!("{}: a row belongs to no full block of the log", table.name()));
+        findings.add_of(
+            StoredPart::Folded,
+            None,
+            format!("{}: a row belongs to no full block of the log", table.name()),
+        );
     })
 }
 

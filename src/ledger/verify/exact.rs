@@ -3,7 +3,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Findings, Stored};
+use super::{Findings, StoredPart};
 use crate::ledger::as_of::refold;
 use crate::model::error::Result;
 use crate::model::event::{Event, Payload, Position, TokenView};
@@ -42,14 +42,14 @@ pub(super) fn name_rows(view: &dyn ReadView, spaces: &BTreeSet<Table>, findings:
         if *count <= MOST {
             let position = about.get(&(table, key.clone())).copied();
             findings.add_of(
-                Stored::Folded,
+                StoredPart::Folded,
                 position,
                 format!("{}: the row of {} {what}", table.name(), describe(table, &key)),
             );
         }
     }
     for (table, count) in named.into_iter().filter(|(_, count)| *count > MOST) {
-        findings.add_of(Stored::Folded, None, format!("{}: {} more rows differ", table.name(), count - MOST));
+        findings.add_of(StoredPart::Folded, None, format!("{}: {} more rows differ", table.name(), count - MOST));
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 
 use super::parts::{LogPart, Prefix};
-use super::{Finding, Findings, Stored, blocks, is_record};
+use super::{Finding, Findings, StoredPart, blocks, is_record};
 use crate::merkle::{Hash, leaf_hash};
 use crate::model::error::{Error, Result};
 use crate::model::event::{Envelope, EventId, EventKind, Position, TokenView, Tombstone};
@@ -38,7 +38,7 @@ struct LineBatch {
 
 /// The result of one batch.
 #[derive(Default)]
-struct Done {
+struct BatchResult {
     number: u64,
     leaves: Vec<Hash>,
     others: Vec<(Position, String)>,
@@ -98,7 +98,7 @@ pub(super) fn read(
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let (to_workers, batches) = sync_channel::<LineBatch>(2 * workers);
     let batches = Mutex::new(batches);
-    let (to_main, done) = channel::<Result<Done>>();
+    let (to_main, done) = channel::<Result<BatchResult>>();
     std::thread::scope(|scope| {
         let handles: Vec<_> = (0..workers)
             .map(|_| {
@@ -129,7 +129,7 @@ pub(super) fn read(
 fn feed(
     view: &dyn ReadView,
     to_workers: &SyncSender<LineBatch>,
-    done: &Receiver<Result<Done>>,
+    done: &Receiver<Result<BatchResult>>,
     order: &mut InOrder,
     tree: &mut StreamingTree,
     findings: &mut Findings,
@@ -179,7 +179,7 @@ fn feed(
 
 fn work(
     batches: &Mutex<Receiver<LineBatch>>,
-    to_main: &std::sync::mpsc::Sender<Result<Done>>,
+    to_main: &std::sync::mpsc::Sender<Result<BatchResult>>,
     borders: &[Position],
     weights: FingerprintWeights,
 ) -> Vec<LogPart> {
@@ -197,8 +197,8 @@ fn work(
     parts
 }
 
-fn check(batch: &LineBatch, borders: &[Position], parts: &mut [LogPart]) -> Result<Done> {
-    let mut done = Done { number: batch.number, ..Done::default() };
+fn check(batch: &LineBatch, borders: &[Position], parts: &mut [LogPart]) -> Result<BatchResult> {
+    let mut done = BatchResult { number: batch.number, ..BatchResult::default() };
     let mut digests: BTreeMap<u64, Option<Digest>> = BTreeMap::new();
     let mut last: Option<(usize, AccountRef<'static>)> = None;
     for (row, number) in batch.rows.iter().zip(batch.first..) {
@@ -287,7 +287,7 @@ fn add(digest: &mut Option<Digest>, add: impl FnOnce(&mut Digest) -> Result<()>)
 #[derive(Default)]
 struct InOrder {
     next: u64,
-    waiting: BTreeMap<u64, Done>,
+    waiting: BTreeMap<u64, BatchResult>,
     others: Vec<(Position, String)>,
     stubs: Vec<TombstoneRow>,
     summaries: Vec<Option<Summary>>,
@@ -297,7 +297,7 @@ impl InOrder {
     fn take(
         &mut self,
         view: &dyn ReadView,
-        done: Result<Done>,
+        done: Result<BatchResult>,
         tree: &mut StreamingTree,
         findings: &mut Findings,
     ) -> Result<()> {
@@ -334,8 +334,8 @@ fn compare_group(view: &dyn ReadView, level: u8, group: u64, nodes: &[Hash], fin
             let child = group * GROUP + index as u64;
             let position = Position::new((child << (4 * u32::from(level))) + 1);
             let (part, what) = match level {
-                0 => (Stored::Log, "the line does not have the hash that the tree keeps of it"),
-                _ => (Stored::Tree, "a node of the tree above this event is not the hash of what is below it"),
+                0 => (StoredPart::Log, "the line does not have the hash that the tree keeps of it"),
+                _ => (StoredPart::Tree, "a node of the tree above this event is not the hash of what is below it"),
             };
             findings.add_of(part, position, what);
         }
@@ -363,7 +363,7 @@ pub(super) fn compare_partial_groups(view: &dyn ReadView, tree: &StreamingTree, 
                 let what = "the tree knows of an event here, the log does not: its end was cut off";
                 findings.add(Position::new(first).next(), what);
             }
-            _ => findings.add_of(Stored::Tree, None, "the tree has a row that belongs to no event"),
+            _ => findings.add_of(StoredPart::Tree, None, "the tree has a row that belongs to no event"),
         }
         GO_ON
     })

@@ -72,19 +72,19 @@ pub struct Finding {
     pub what: String,
     /// The part of the ledger that is wrong.
     #[serde(skip)]
-    pub(crate) part: Stored,
+    pub(crate) part: StoredPart,
 }
 
 impl Finding {
     /// A finding about the log.
     pub(crate) fn new(position: impl Into<Option<Position>>, what: impl Into<String>) -> Self {
-        Self { position: position.into(), what: what.into(), part: Stored::Log }
+        Self { position: position.into(), what: what.into(), part: StoredPart::Log }
     }
 }
 
 /// A part of what a ledger stores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Stored {
+pub(crate) enum StoredPart {
     /// Lines, their columns, ids, positions and leaf hashes, and their content. They exist only once.
     #[default]
     Log,
@@ -109,10 +109,10 @@ struct Findings(Vec<Finding>);
 
 impl Findings {
     fn add(&mut self, position: impl Into<Option<Position>>, what: impl Into<String>) {
-        self.add_of(Stored::Log, position, what);
+        self.add_of(StoredPart::Log, position, what);
     }
 
-    fn add_of(&mut self, part: Stored, position: impl Into<Option<Position>>, what: impl Into<String>) {
+    fn add_of(&mut self, part: StoredPart, position: impl Into<Option<Position>>, what: impl Into<String>) {
         let finding = Finding { part, ..Finding::new(position, what) };
         if self.0.len() < MOST && !self.0.contains(&finding) {
             self.0.push(finding);
@@ -122,7 +122,7 @@ impl Findings {
 
 /// The extent of an audit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scope {
+pub(crate) enum AuditScope {
     /// Lines, tree, projections and cached past states.
     Replay,
     /// Also that each id leads to its own event.
@@ -130,16 +130,16 @@ pub(crate) enum Scope {
 }
 
 /// Runs an audit; with verifiers, also of the signatures of seals.
-pub(crate) fn verify(view: &dyn ReadView, scope: Scope, verifiers: &[Verifier]) -> Result<Verification> {
+pub(crate) fn verify(view: &dyn ReadView, scope: AuditScope, verifiers: &[Verifier]) -> Result<Verification> {
     let mut findings = Findings::default();
     let mut tree = StreamingTree::default();
     let weights = FingerprintWeights::random();
     for found in view.structure()? {
-        findings.add_of(if found.can_be_repaired { Stored::Structure } else { Stored::Log }, None, found.what);
+        findings.add_of(if found.can_be_repaired { StoredPart::Structure } else { StoredPart::Log }, None, found.what);
     }
     let kept = past_states::positions(view)?;
     for what in past_states::strange(view)? {
-        findings.add_of(Stored::Folded, None, what);
+        findings.add_of(StoredPart::Folded, None, what);
     }
     let seen = match lines::read(view, weights, &kept, &mut tree, &mut findings) {
         Ok(seen) => Some(seen),
@@ -152,7 +152,7 @@ pub(crate) fn verify(view: &dyn ReadView, scope: Scope, verifiers: &[Verifier]) 
     };
     lines::compare_partial_groups(view, &tree, &mut findings)?;
     if let Some(seen) = seen {
-        if scope == Scope::Everything {
+        if scope == AuditScope::Everything {
             check_ids(view, &mut findings)?;
         }
         let compared = shredded::check(&seen, &mut findings)
@@ -162,7 +162,7 @@ pub(crate) fn verify(view: &dyn ReadView, scope: Scope, verifiers: &[Verifier]) 
             .and_then(|()| snapshots::check(view, &seen, weights, &kept, &mut findings));
         match compared {
             // A line with a finding above may also be impossible to fold.
-            Err(Error::Damaged { position, what }) => findings.add_of(Stored::Folded, position, what),
+            Err(Error::Damaged { position, what }) => findings.add_of(StoredPart::Folded, position, what),
             other => other?,
         }
     }

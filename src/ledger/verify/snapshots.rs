@@ -1,7 +1,7 @@
 //! Compares cached past states with the events before them.
 
 use super::lines::VerifiedLog;
-use super::{Findings, Stored, refold};
+use super::{Findings, StoredPart, refold};
 use crate::ledger::past_states;
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
@@ -28,7 +28,7 @@ pub(super) fn check(
         };
         if let Some(what) = what {
             findings.add_of(
-                Stored::Folded,
+                StoredPart::Folded,
                 at,
                 format!(
                     "the snapshot from which questions as of this position are answered is not what the events up to \

@@ -37,7 +37,7 @@ pub(crate) fn on_one_line(line: &str) -> Cow<'_, str> {
 /// What an exported line contains.
 #[cfg(feature = "cli")]
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Exported<'a> {
+pub(crate) enum ExportedLine<'a> {
     /// The hashed line.
     Line(Cow<'a, str>),
     /// The leaf hash, in hex, of a shredded line.
@@ -47,13 +47,13 @@ pub(crate) enum Exported<'a> {
 #[cfg(feature = "cli")]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Escaped {
+struct EscapedLine {
     escaped: Position,
     line: String,
 }
 
 #[cfg(feature = "cli")]
-impl<'a> Exported<'a> {
+impl<'a> ExportedLine<'a> {
     /// Reads an exported line. A line that names a position must name this one.
     pub fn read(position: Position, line: &'a str) -> Result<Self> {
         if let Some(leaf) = Tombstone::read_exported(position, line)? {
@@ -62,7 +62,7 @@ impl<'a> Exported<'a> {
         if !line.starts_with(ESCAPED) {
             return Ok(Self::Line(Cow::Borrowed(line)));
         }
-        let Escaped { escaped, line } = serde_json::from_str(line)
+        let EscapedLine { escaped, line } = serde_json::from_str(line)
             .map_err(|e| Error::invalid(format!("the line is neither an event nor an escaped one ({e})")))?;
         if escaped != position {
             return Err(Error::unproven(format!("the line is that of position {escaped}, not of {position}")));
@@ -80,14 +80,14 @@ mod tests {
         let line = "{\"v\":1,\"data\":{\r\n\t\"note\": \"é \\n \\\" \u{2028}\"\n}}";
         let escaped = exported(7.into(), line).unwrap();
         assert!(escaped.starts_with(r#"{"escaped":7,"line":"{\"v\":1"#) && !has_line_break(&escaped), "{escaped}");
-        assert_eq!(Exported::read(7.into(), &escaped).unwrap(), Exported::Line(Cow::Borrowed(line)));
-        let other = Exported::read(8.into(), &escaped).unwrap_err().to_string();
+        assert_eq!(ExportedLine::read(7.into(), &escaped).unwrap(), ExportedLine::Line(Cow::Borrowed(line)));
+        let other = ExportedLine::read(8.into(), &escaped).unwrap_err().to_string();
         assert!(other.contains("position 7, not of 8"), "{other}");
-        assert!(Exported::read(7.into(), r#"{"escaped":7}"#).is_err());
+        assert!(ExportedLine::read(7.into(), r#"{"escaped":7}"#).is_err());
         assert_eq!(on_one_line(line), "{\"v\":1,\"data\":{\"note\":\"é \\n \\\" \u{2028}\"}}");
         // Other lines are exported unchanged.
         let plain = r#"{"v":1, "a":2}"#;
         assert_eq!((exported(7.into(), plain).unwrap(), on_one_line(plain)), (plain.into(), plain.into()));
-        assert_eq!(Exported::read(7.into(), plain).unwrap(), Exported::Line(plain.into()));
+        assert_eq!(ExportedLine::read(7.into(), plain).unwrap(), ExportedLine::Line(plain.into()));
     }
 }

@@ -56,7 +56,7 @@ pub use weights::Weights;
 pub use windows::{SessionPolicy, WeeklyPolicy, WindowKind};
 
 #[cfg(feature = "cli")]
-pub(crate) use exported::Exported;
+pub(crate) use exported::ExportedLine;
 pub(crate) use exported::{exported, on_one_line};
 pub(crate) use extra::{Modality, is_tool_name, modality_name, modality_of};
 pub(crate) use minify::has_line_break;

@@ -33,7 +33,7 @@ struct TombstoneFields<'a> {
 #[cfg(feature = "cli")]
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Exported<'a> {
+struct ExportedTombstone<'a> {
     shredded: Position,
     leaf: &'a str,
 }
@@ -64,7 +64,7 @@ impl<'a> Tombstone<'a> {
         if !Self::is(line) {
             return Ok(None);
         }
-        let exported: Exported<'a> = serde_json::from_str(line)
+        let exported: ExportedTombstone<'a> = serde_json::from_str(line)
             .map_err(|e| Error::invalid(format!("the line is neither an event nor a shredded one ({e})")))?;
         if exported.shredded != position {
             return Err(Error::unproven(format!(

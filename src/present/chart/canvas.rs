@@ -23,7 +23,7 @@ const LINES: u32 = 4;
 
 /// Where a text stands at its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Anchor {
+pub(super) enum TextAnchor {
     Start,
     Middle,
     End,
@@ -35,7 +35,7 @@ pub(super) enum Mark {
     Text {
         x: f64,
         y: f64,
-        anchor: Anchor,
+        anchor: TextAnchor,
         text: String,
     },
     /// A text that ends at its place and is turned by 35 degrees.
@@ -91,7 +91,7 @@ impl Canvas {
         self.bottom + 16.0
     }
 
-    fn text(&mut self, x: f64, y: f64, anchor: Anchor, text: &str) {
+    fn text(&mut self, x: f64, y: f64, anchor: TextAnchor, text: &str) {
         self.marks.push(Mark::Text { x, y, anchor, text: text.to_owned() });
         self.bottom = self.bottom.max(y + 6.0);
     }
@@ -140,7 +140,7 @@ fn stacked(canvas: &mut Canvas, unit: Unit, columns: &[String], series: &[String
     for line in 0..=LINES {
         let y = bottom - PLOT_HEIGHT * f64::from(line) / f64::from(LINES);
         canvas.line(left, y, right);
-        canvas.text(left - 8.0, y + 4.0, Anchor::End, &unit.show(most * u128::from(line) / u128::from(LINES)));
+        canvas.text(left - 8.0, y + 4.0, TextAnchor::End, &unit.show(most * u128::from(line) / u128::from(LINES)));
     }
     let step = (right - left) / columns.len().max(1) as f64;
     let width = (step * 0.8).max(0.5);
@@ -171,7 +171,7 @@ fn labels_below(canvas: &mut Canvas, columns: &[String], (left, step, y): (f64, 
     let widest = columns.iter().map(|name| name.chars().count().min(16)).max().unwrap_or(1) as f64 * CHARACTER + 10.0;
     let every = ((widest / step).ceil() as usize).max(1);
     for (column, name) in columns.iter().enumerate().step_by(every) {
-        canvas.text(left + step * (column as f64 + 0.5), y, Anchor::Middle, &ending(name, 16));
+        canvas.text(left + step * (column as f64 + 0.5), y, TextAnchor::Middle, &ending(name, 16));
     }
 }
 
@@ -184,7 +184,7 @@ fn legend(canvas: &mut Canvas, series: &[String], top: f64) {
             (x, y) = (84.0, y + 20.0);
         }
         canvas.rectangle((x, y - 10.0, 12.0, 12.0), colour, 1.0, &name);
-        canvas.text(x + 18.0, y, Anchor::Start, &name);
+        canvas.text(x + 18.0, y, TextAnchor::Start, &name);
         x += width;
     }
 }
@@ -200,7 +200,7 @@ fn matrix(canvas: &mut Canvas, unit: Unit, rows: &[String], columns: &[String], 
     let height = 24.0;
     for (row, (name, values)) in rows.iter().zip(values).enumerate() {
         let y = TOP + height * row as f64;
-        canvas.text(left - 8.0, y + 16.0, Anchor::End, &ending(name, LABEL));
+        canvas.text(left - 8.0, y + 16.0, TextAnchor::End, &ending(name, LABEL));
         for (column, value) in values.iter().enumerate() {
             let x = left + step * column as f64;
             let of = columns.get(column).map_or("", String::as_str);
@@ -218,7 +218,7 @@ fn matrix(canvas: &mut Canvas, unit: Unit, rows: &[String], columns: &[String], 
             canvas.turned(left + step * (column as f64 + 0.5), bottom + 14.0, &ending(name, LABEL));
         }
     }
-    canvas.text(left, canvas.bottom + 18.0, Anchor::Start, &format!("darkest: {}", unit.show(most)));
+    canvas.text(left, canvas.bottom + 18.0, TextAnchor::Start, &format!("darkest: {}", unit.show(most)));
 }
 
 fn bars(canvas: &mut Canvas, unit: Unit, rows: &[(String, u128)]) {
@@ -227,10 +227,10 @@ fn bars(canvas: &mut Canvas, unit: Unit, rows: &[(String, u128)]) {
     let room = WIDTH - left - 110.0;
     for (row, (name, value)) in rows.iter().enumerate() {
         let (y, shown) = (TOP + 24.0 * row as f64, unit.show(*value));
-        canvas.text(left - 8.0, y + 15.0, Anchor::End, &ending(name, LABEL));
+        canvas.text(left - 8.0, y + 15.0, TextAnchor::End, &ending(name, LABEL));
         let width = (room * part(*value, most)).max(0.5);
         canvas.rectangle((left, y + 3.0, width, 16.0), HEAT, 1.0, &format!("{name}: {shown}"));
-        canvas.text(left + width + 8.0, y + 15.0, Anchor::Start, &shown);
+        canvas.text(left + width + 8.0, y + 15.0, TextAnchor::Start, &shown);
     }
 }
 
@@ -239,11 +239,11 @@ fn window_use(canvas: &mut Canvas, panel: &Panel, columns: &[String], top: f64) 
     let (left, right, top) = (84.0, WIDTH - 16.0, top + 20.0);
     let bottom = top + PANEL;
     let limit = panel.limit.as_ref().map(|limit| format!(", {limit}")).unwrap_or_default();
-    canvas.text(left, top - 8.0, Anchor::Start, &format!("{}{limit}", panel.name));
+    canvas.text(left, top - 8.0, TextAnchor::Start, &format!("{}{limit}", panel.name));
     for percent in [0, 50, 100] {
         let y = bottom - PANEL * f64::from(percent) / 100.0;
         canvas.line(left, y, right);
-        canvas.text(left - 8.0, y + 4.0, Anchor::End, &format!("{percent} %"));
+        canvas.text(left - 8.0, y + 4.0, TextAnchor::End, &format!("{percent} %"));
     }
     let step = (right - left) / columns.len().max(1) as f64;
     for (number, used) in panel.percent.iter().enumerate() {

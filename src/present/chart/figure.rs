@@ -9,7 +9,7 @@ use crate::model::humanize::number::scaled;
 use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
 use crate::present::money::dollars;
-use crate::present::output::Plain;
+use crate::present::output::EscapedText;
 use crate::report::{ReportKey, ReportTable};
 use crate::usage::Usage;
 
@@ -140,7 +140,7 @@ const fn is_time(key: &ReportKey) -> bool {
 
 /// Returns the value of a row's key as a label.
 fn label(row: &[Option<String>], index: usize) -> String {
-    row.get(index).and_then(Option::as_deref).map_or_else(|| NONE.to_owned(), |key| Plain(key).to_string())
+    row.get(index).and_then(Option::as_deref).map_or_else(|| NONE.to_owned(), |key| EscapedText(key).to_string())
 }
 
 /// Returns the names with the largest sums, at most `most`, and whether any are left.
@@ -153,12 +153,12 @@ fn largest(sums: BTreeMap<String, u128>, most: usize) -> (Vec<String>, bool) {
 }
 
 /// Maps names to indices, with one index for all others.
-struct Index {
+struct NameIndex {
     names: Vec<String>,
     others: Option<usize>,
 }
 
-impl Index {
+impl NameIndex {
     fn new(table: &ReportTable, unit: Unit, key: usize, most: usize) -> Self {
         let mut sums = BTreeMap::new();
         for row in &table.rows {
@@ -199,8 +199,8 @@ fn stacked(table: &ReportTable, unit: Unit, time: usize, name: Option<usize>) ->
         )));
     }
     let index = match name {
-        Some(key) => Index::new(table, unit, key, SERIES),
-        None => Index { names: vec![unit.name().to_owned()], others: Some(0) },
+        Some(key) => NameIndex::new(table, unit, key, SERIES),
+        None => NameIndex { names: vec![unit.name().to_owned()], others: Some(0) },
     };
     let mut values = vec![vec![0; columns.len()]; index.names.len()];
     for row in &table.rows {
@@ -236,7 +236,7 @@ fn weekday_by_hour(table: &ReportTable, unit: Unit) -> Result<FigureShape> {
 }
 
 fn matrix(table: &ReportTable, unit: Unit) -> FigureShape {
-    let (rows, columns) = (Index::new(table, unit, 0, LINES), Index::new(table, unit, 1, LINES));
+    let (rows, columns) = (NameIndex::new(table, unit, 0, LINES), NameIndex::new(table, unit, 1, LINES));
     let mut values = vec![vec![0; columns.names.len()]; rows.names.len()];
     for row in &table.rows {
         let (row_at, column) = (rows.of(&label(&row.keys, 0)), columns.of(&label(&row.keys, 1)));
@@ -246,7 +246,7 @@ fn matrix(table: &ReportTable, unit: Unit) -> FigureShape {
 }
 
 fn bars(table: &ReportTable, unit: Unit) -> FigureShape {
-    let index = Index::new(table, unit, 0, LINES);
+    let index = NameIndex::new(table, unit, 0, LINES);
     let mut sums = vec![0; index.names.len()];
     for row in &table.rows {
         if let Some(sum) = index.of(&label(&row.keys, 0)).and_then(|at| sums.get_mut(at)) {

@@ -11,7 +11,7 @@ use embedded_graphics::mono_font::iso_8859_15::FONT_10X20;
 use embedded_graphics::pixelcolor::BinaryColor;
 use embedded_graphics::text::{Baseline, Text};
 
-use super::canvas::{Anchor, Mark, WIDTH, drawn};
+use super::canvas::{Mark, TextAnchor, WIDTH, drawn};
 use super::figure::Figure;
 use crate::model::error::{Error, Result};
 use crate::model::invariant::bug;
@@ -34,7 +34,7 @@ pub(crate) fn png(figure: &Figure) -> Result<Vec<u8>> {
     let mut image = Image::new((WIDTH * SCALE) as usize, (canvas.height() * SCALE) as usize);
     // Twice, a pixel apart, is bold.
     for shift in [0.0, 0.5] {
-        image.text(16.0 + shift, 26.0, Anchor::Start, &figure.title);
+        image.text(16.0 + shift, 26.0, TextAnchor::Start, &figure.title);
     }
     for mark in &canvas.marks {
         image.mark(mark)?;
@@ -139,12 +139,12 @@ impl Image {
         }
     }
 
-    fn text(&mut self, x: f64, y: f64, anchor: Anchor, text: &str) {
+    fn text(&mut self, x: f64, y: f64, anchor: TextAnchor, text: &str) {
         let mask = Mask::of(text);
         let shift = match anchor {
-            Anchor::Start => 0,
-            Anchor::Middle => mask.width / 2,
-            Anchor::End => mask.width,
+            TextAnchor::Start => 0,
+            TextAnchor::Middle => mask.width / 2,
+            TextAnchor::End => mask.width,
         };
         let (left, top) = ((x * SCALE) as i64 - shift as i64, (y * SCALE) as i64 - CHARACTER.2 as i64);
         for row in 0..mask.height {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::canvas::{Anchor, Mark, WIDTH, drawn};
+use super::canvas::{Mark, TextAnchor, WIDTH, drawn};
 use super::figure::Figure;
 
 /// Draws a figure as a file of its own.
@@ -31,9 +31,9 @@ fn element(out: &mut String, mark: &Mark) -> std::fmt::Result {
     match mark {
         Mark::Text { x, y, anchor, text } => {
             let anchor = match anchor {
-                Anchor::Start => "start",
-                Anchor::Middle => "middle",
-                Anchor::End => "end",
+                TextAnchor::Start => "start",
+                TextAnchor::Middle => "middle",
+                TextAnchor::End => "end",
             };
             let text = escaped(text);
             writeln!(out, r#"<text x="{x:.1}" y="{y:.1}" text-anchor="{anchor}">{text}</text>"#)

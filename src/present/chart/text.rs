@@ -18,16 +18,16 @@ pub(crate) fn text(figure: &Figure, width: usize, colours: bool) -> String {
     let mut out = format!("{}\n\n", figure.title);
     match &figure.shape {
         FigureShape::Stacked { columns, series, values } => {
-            stacked(&mut out, figure.unit, columns, series, values, Area { width, colours });
+            stacked(&mut out, figure.unit, columns, series, values, TextArea { width, colours });
         }
         FigureShape::Matrix { rows, columns, values } => matrix(&mut out, figure.unit, rows, columns, values, width),
         FigureShape::Bars { rows } => {
             let (names, sums): (Vec<String>, Vec<u128>) = rows.iter().cloned().unzip();
-            stacked(&mut out, figure.unit, &names, &[], &[sums], Area { width, colours });
+            stacked(&mut out, figure.unit, &names, &[], &[sums], TextArea { width, colours });
         }
         FigureShape::Use { panels, columns } => {
             for panel in panels {
-                window_use(&mut out, panel, columns, Area { width, colours });
+                window_use(&mut out, panel, columns, TextArea { width, colours });
             }
         }
     }
@@ -35,7 +35,7 @@ pub(crate) fn text(figure: &Figure, width: usize, colours: bool) -> String {
 }
 
 #[derive(Clone, Copy)]
-struct Area {
+struct TextArea {
     width: usize,
     colours: bool,
 }
@@ -47,7 +47,7 @@ fn stacked(
     columns: &[String],
     series: &[String],
     values: &[Vec<u128>],
-    Area { width, colours }: Area,
+    TextArea { width, colours }: TextArea,
 ) {
     let sum = |column: usize| values.iter().filter_map(|series| series.get(column)).sum::<u128>();
     let most = (0..columns.len()).map(sum).max().unwrap_or(0).max(1);
@@ -86,7 +86,7 @@ fn stacked(
 }
 
 /// An area of the use in percent, a line for every 10 points, with a mark below each reset.
-fn window_use(out: &mut String, panel: &Panel, columns: &[String], Area { width, colours }: Area) {
+fn window_use(out: &mut String, panel: &Panel, columns: &[String], TextArea { width, colours }: TextArea) {
     const AXIS: usize = 7;
     const STEPS: u32 = 10;
     let cells = width.saturating_sub(AXIS + 1).clamp(10, columns.len().max(10));

@@ -5,7 +5,7 @@ use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::model::humanize::number::scaled;
 use crate::model::time::{MINUTE, Timestamp, Zone};
-use crate::present::output::Plain;
+use crate::present::output::EscapedText;
 use crate::projection::AccountRef;
 use crate::usage::{WindowUsage, usage_now};
 
@@ -37,7 +37,7 @@ pub(crate) fn window_use(
         columns.push(zone.local(at).format("%m-%d %H:%M").to_string());
     }
     let panels: Vec<Panel> = [session, weekly].into_iter().filter(Panel::is_known).collect();
-    let name = account.1.map(|name| format!(" ({})", Plain(name))).unwrap_or_default();
+    let name = account.1.map(|name| format!(" ({})", EscapedText(name))).unwrap_or_default();
     if panels.is_empty() {
         return Ok(None);
     }

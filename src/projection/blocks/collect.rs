@@ -9,7 +9,7 @@ use crate::model::time::Timestamp;
 use crate::store::{Table, WriteView};
 
 /// A folded correction: its record, and the times that it gives the record.
-type Corrected = (Position, Vec<Timestamp>);
+type FoldedCorrection = (Position, Vec<Timestamp>);
 
 /// Blocks that are not written yet.
 #[derive(Default)]
@@ -18,7 +18,7 @@ pub(in super::super) struct Collector {
     open: Option<(u64, Digest)>,
     /// Full blocks. A block that was not folded from its first position on is `None`, and read from the log.
     full: BTreeMap<u64, Option<Digest>>,
-    corrected: Vec<Corrected>,
+    corrected: Vec<FoldedCorrection>,
 }
 
 impl Collector {

@@ -36,7 +36,7 @@ pub use decode::decode;
 pub use rule::{ExhaustionRule, Grant, Stream, TextPattern, Trust};
 
 use output::Output;
-use reset::{Place, Reset};
+use reset::{ClockZone, Reset};
 
 /// All rules, the most reliable first.
 ///
@@ -72,7 +72,7 @@ pub struct Exhaustion {
     line: String,
     vicinity: String,
     /// The zone of times without a zone, if the provider is known to use one.
-    place: Option<Place>,
+    place: Option<ClockZone>,
 }
 
 impl Exhaustion {
@@ -87,7 +87,7 @@ impl Exhaustion {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn reset(&self, now: Timestamp, host: Zone) -> Option<Reset> {
-        let host = self.place.unwrap_or(Place::Zone(host));
+        let host = self.place.unwrap_or(ClockZone::Zone(host));
         // In text about a quota, a number of seconds in a header is the time to its reset.
         let bare = if self.rule == "retry-after" { reset::BACK_OFF } else { i64::MAX };
         let near = reset::read(&self.line, now, host, bare);

@@ -13,7 +13,7 @@ use super::rule::Stream;
 
 /// The author of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Voice {
+pub(super) enum LineAuthor {
     /// A line of text by an unknown author.
     Plain,
     /// A line of JSON by an unknown author.
@@ -26,9 +26,9 @@ pub(super) enum Voice {
 
 /// A line of an output.
 #[derive(Clone, Debug)]
-struct Line {
+struct OutputLine {
     range: Range<usize>,
-    voice: Voice,
+    voice: LineAuthor,
     /// The time that its event states.
     at: Option<String>,
 }
@@ -37,35 +37,35 @@ struct Line {
 #[derive(Debug)]
 pub(super) struct Output {
     pub text: String,
-    lines: Vec<Line>,
+    lines: Vec<OutputLine>,
 }
 
 impl Output {
     /// Parses an output. Failures before a successful end, or before a later reply of the model, are dropped.
     pub fn read(text: &str, stream: Stream) -> Self {
         let text = printed(text);
-        let mut retained: Vec<(Cow<'_, str>, Voice, Option<String>)> = Vec::new();
+        let mut retained: Vec<(Cow<'_, str>, LineAuthor, Option<String>)> = Vec::new();
         for line in lines_of(&text) {
             let trimmed = line.trim();
             if !trimmed.starts_with('{') {
-                retained.push((line, Voice::Plain, None));
+                retained.push((line, LineAuthor::Plain, None));
                 continue;
             }
             let Some(value) = event::parse(trimmed) else {
-                retained.push((line, Voice::Json, None));
+                retained.push((line, LineAuthor::Json, None));
                 continue;
             };
             let at = event::timestamp(&value).map(str::to_owned);
             match event::author(&value) {
-                Author::Client => retained.push((whole_numbers(line), Voice::Client, at)),
-                Author::Window => retained.push((whole_numbers(line), Voice::Window, at)),
-                Author::Unknown => retained.push((line, Voice::Json, at)),
+                Author::Client => retained.push((whole_numbers(line), LineAuthor::Client, at)),
+                Author::Window => retained.push((whole_numbers(line), LineAuthor::Window, at)),
+                Author::Unknown => retained.push((line, LineAuthor::Json, at)),
                 Author::Ended => {
-                    retained.retain(|(line, voice, _)| *voice == Voice::Window || line.starts_with("[cli] "));
+                    retained.retain(|(line, voice, _)| *voice == LineAuthor::Window || line.starts_with("[cli] "));
                 }
                 // In a transcript the model replies only when it is not refused.
                 Author::Model if stream == Stream::Transcript && answers(&value) => {
-                    retained.retain(|(_, voice, _)| *voice != Voice::Client);
+                    retained.retain(|(_, voice, _)| *voice != LineAuthor::Client);
                 }
                 Author::Model => {}
             }
@@ -74,11 +74,11 @@ impl Output {
         for (line, voice, at) in retained {
             let start = output.text.len();
             output.text.push_str(&line);
-            output.lines.push(Line { range: start..output.text.len(), voice, at });
+            output.lines.push(OutputLine { range: start..output.text.len(), voice, at });
             output.text.push('\n');
         }
         if ends_otherwise(&output.text) {
-            output.keep(&|line| line.voice != Voice::Plain);
+            output.keep(&|line| line.voice != LineAuthor::Plain);
         }
         output.trust(stream);
         output
@@ -88,13 +88,16 @@ impl Output {
     fn trust(&mut self, stream: Stream) {
         match stream {
             Stream::StdoutOk => {
-                let (events, others): (Vec<&Line>, Vec<&Line>) =
-                    self.lines.iter().filter(|line| !self.is_blank(line)).partition(|line| line.voice != Voice::Plain);
+                let (events, others): (Vec<&OutputLine>, Vec<&OutputLine>) = self
+                    .lines
+                    .iter()
+                    .filter(|line| !self.is_blank(line))
+                    .partition(|line| line.voice != LineAuthor::Plain);
                 let is_stream = events.len() > others.len();
                 // Text is either entirely the client's message, or entirely the model's.
                 let is_message = others.iter().all(|line| is_message(self.of(line)) || is_help(self.of(line)));
                 if is_stream {
-                    self.keep(&|line| line.voice != Voice::Plain);
+                    self.keep(&|line| line.voice != LineAuthor::Plain);
                 } else if !is_message {
                     self.lines.clear();
                 }
@@ -103,32 +106,32 @@ impl Output {
                 // The client's last message is at the end. Earlier text may be a quotation.
                 let last =
                     self.lines.iter().rev().filter(|line| !self.is_blank(line)).find(|line| !is_help(self.of(line)));
-                let last = last.filter(|line| line.voice != Voice::Plain || is_message(self.of(line)));
+                let last = last.filter(|line| line.voice != LineAuthor::Plain || is_message(self.of(line)));
                 let last = last.map(|line| line.range.start);
                 // An event of an unknown kind may quote anybody.
                 self.keep(&|line| match line.voice {
-                    Voice::Client | Voice::Window => true,
-                    Voice::Json => false,
-                    Voice::Plain => Some(line.range.start) == last,
+                    LineAuthor::Client | LineAuthor::Window => true,
+                    LineAuthor::Json => false,
+                    LineAuthor::Plain => Some(line.range.start) == last,
                 });
             }
             Stream::Stderr | Stream::StdoutFailed => {}
         }
     }
 
-    fn keep(&mut self, keeps: &dyn Fn(&Line) -> bool) {
+    fn keep(&mut self, keeps: &dyn Fn(&OutputLine) -> bool) {
         self.lines.retain(keeps);
     }
 
-    fn of(&self, line: &Line) -> &str {
+    fn of(&self, line: &OutputLine) -> &str {
         self.text.get(line.range.clone()).unwrap_or_default()
     }
 
-    fn is_blank(&self, line: &Line) -> bool {
+    fn is_blank(&self, line: &OutputLine) -> bool {
         self.of(line).trim().is_empty()
     }
 
-    fn at(&self, place: &Range<usize>) -> Option<&Line> {
+    fn at(&self, place: &Range<usize>) -> Option<&OutputLine> {
         // A pattern may begin with white space of the preceding lines.
         let hit = self.text.get(place.clone()).unwrap_or_default();
         let start = place.start + (hit.len() - hit.trim_start().len());
@@ -137,7 +140,7 @@ impl Output {
     }
 
     /// The author of the line at a place; `None` if the line was removed.
-    pub fn voice(&self, place: &Range<usize>) -> Option<Voice> {
+    pub fn voice(&self, place: &Range<usize>) -> Option<LineAuthor> {
         self.at(place).map(|line| line.voice)
     }
 
@@ -147,7 +150,7 @@ impl Output {
     }
 
     /// The remaining lines.
-    pub fn lines(&self) -> impl Iterator<Item = (Range<usize>, &str, Voice)> {
+    pub fn lines(&self) -> impl Iterator<Item = (Range<usize>, &str, LineAuthor)> {
         self.lines.iter().map(|line| (line.range.clone(), self.of(line), line.voice))
     }
 }
@@ -188,7 +191,7 @@ fn answers(value: &Value) -> bool {
     speaks(value) || ["message", "payload", "item", "msg"].iter().filter_map(|name| value.get(name)).any(speaks)
 }
 
-struct Shapes {
+struct LinePatterns {
     /// The beginning of a client's message.
     opens: Regex,
     /// How a line begins that is an item of a list, a heading or a quotation.
@@ -201,8 +204,8 @@ struct Shapes {
     otherwise: Regex,
 }
 
-static SHAPES: LazyLock<Option<Shapes>> = LazyLock::new(|| {
-    Some(Shapes {
+static SHAPES: LazyLock<Option<LinePatterns>> = LazyLock::new(|| {
+    Some(LinePatterns {
         opens: Regex::new(concat!(
             r"(?i)^\W*(?:(?:api |stream |fatal |model call )?(?:error|failed|exception)\b|\w{1,40}(?:error|exception):|\[[^\]]{1,40}\]|http|status|429|402",
             r"|you\b|you['’]|your\b|claude\b|the\b|weekly|monthly|daily|hourly|session|opus|sonnet|haiku|fable|5[ -]hour|five|limit|usage",

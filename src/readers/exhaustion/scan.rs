@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
-use super::output::{Output, Voice};
+use super::output::{LineAuthor, Output};
 use super::rule::{ExhaustionRule, Stream, TextPattern, Trust};
 use super::table::RULES;
 use super::{event, exception};
@@ -58,7 +58,7 @@ impl Compiled {
             match (trust, stream, output.voice(place)) {
                 (_, _, None) => false,
                 // A failure that a client reports counts like its error stream.
-                (Some(_), _, Some(Voice::Client)) => true,
+                (Some(_), _, Some(LineAuthor::Client)) => true,
                 (_, Stream::Transcript, _) => self.rule.runtime,
                 (None, ..) => false,
                 (_, Stream::Stderr, _) | (Some(Trust::Failed), Stream::StdoutFailed, _) => true,
@@ -84,7 +84,9 @@ impl Compiled {
             }
             (TextPattern::ErrorEvent(_), Some(expression)) => output
                 .lines()
-                .filter(|(range, line, voice)| *voice == Voice::Client && expression.is_match(line) && counts(range))
+                .filter(|(range, line, voice)| {
+                    *voice == LineAuthor::Client && expression.is_match(line) && counts(range)
+                })
                 .map(|(range, ..)| range)
                 .last(),
             (TextPattern::RefusedEvent, _) => output

@@ -1,6 +1,6 @@
 //! The table of rules, the most reliable first. The first match names the refusal.
 
-use super::reset::Place;
+use super::reset::ClockZone;
 use super::rule::{ExhaustionRule, Grant, TextPattern, Trust};
 use TextPattern::{ErrorEvent, RefusalNearEvent, RefusedEvent, Words};
 use Trust::{Anywhere, Failed, FailedBeside, FailedPlainBeside, Stderr};
@@ -107,8 +107,8 @@ const fn runtime(
 const IN_BEIJING: &[&str] = &["alibaba", "minimax", "moonshot", "zai"];
 
 /// The zone of a provider's times without a zone. Z.ai's resellers pass its words on.
-pub(super) fn place(provider: &str, rule: &str) -> Option<Place> {
-    (IN_BEIJING.contains(&provider) || rule.starts_with("zai-")).then_some(Place::BEIJING)
+pub(super) fn place(provider: &str, rule: &str) -> Option<ClockZone> {
+    (IN_BEIJING.contains(&provider) || rule.starts_with("zai-")).then_some(ClockZone::BEIJING)
 }
 
 // Gaps are short and contain neither a quotation mark nor a line break, because a manifest can be one line of 90 KB.

@@ -8,9 +8,9 @@ use serde_json::value::RawValue;
 use crate::model::error::{Error, Result};
 use crate::model::event::{is_special, is_special_geo};
 use crate::model::tokens::{TokenClass, Tokens};
-use crate::readers::normalise::count::{Count, Stated, sum};
+use crate::readers::normalise::count::{Count, StatedCount, sum};
 use crate::readers::normalise::server_tools::server_tools;
-use crate::readers::normalise::statement::{Habit, Statement, Writes};
+use crate::readers::normalise::statement::{CacheWrites, DetailPlace, UsageStatement};
 use crate::readers::normalise::{NestedUsage, Normalised, SPLIT_APART, UsageFormat, parse};
 
 /// A usage object, or one of its iterations, which has the same counts.
@@ -133,12 +133,12 @@ impl<'a> AnthropicUsage<'a> {
     }
 
     fn settle(&self, format: UsageFormat) -> Result<Normalised> {
-        let mut statement = Statement::new(self.input.named("input_tokens")?, self.output.named("output_tokens")?);
-        statement.cache = Habit::Beside;
+        let mut statement = UsageStatement::new(self.input.named("input_tokens")?, self.output.named("output_tokens")?);
+        statement.cache = DetailPlace::Beside;
         statement.cache_read = self.read.named("cache_read_input_tokens")?;
         let creation = self.creation.named("cache_creation_input_tokens")?;
         statement.cache_write = match &self.lifetimes {
-            None => Writes::whole(creation),
+            None => CacheWrites::whole(creation),
             Some(split) => {
                 let five_minutes = split.five_minutes.named("cache_creation.ephemeral_5m_input_tokens")?;
                 let one_hour = split.one_hour.named("cache_creation.ephemeral_1h_input_tokens")?;
@@ -147,14 +147,14 @@ impl<'a> AnthropicUsage<'a> {
                     // The split is kept and the contradiction flagged, because refusing the call would count nothing.
                     (Some(whole), Some(parts)) if parts > whole => {
                         statement.notes.push(format!("`{}` {whole} {SPLIT_APART} {parts}", creation.name));
-                        Writes::split(Stated { count: None, ..creation }, five_minutes, one_hour)?
+                        CacheWrites::split(StatedCount { count: None, ..creation }, five_minutes, one_hour)?
                     }
-                    _ => Writes::split(creation, five_minutes, one_hour)?,
+                    _ => CacheWrites::split(creation, five_minutes, one_hour)?,
                 }
             }
         };
         statement.reasoning = match &self.details {
-            None => Stated::NONE,
+            None => StatedCount::NONE,
             Some(details) => details.thinking.named("output_tokens_details.thinking_tokens")?,
         };
         statement.server_tools = server_tools(self.server_tool_use);

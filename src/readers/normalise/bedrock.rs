@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use crate::model::error::Result;
-use crate::readers::normalise::count::{Count, Stated, sum};
-use crate::readers::normalise::statement::{Habit, Statement, Writes};
+use crate::readers::normalise::count::{Count, StatedCount, sum};
+use crate::readers::normalise::statement::{CacheWrites, DetailPlace, UsageStatement};
 use crate::readers::normalise::{Normalised, UsageFormat, parse};
 
 #[derive(Default, Deserialize)]
@@ -40,13 +40,13 @@ struct CacheDetail<'a> {
 
 pub(super) fn usage(format: UsageFormat, json: &str) -> Result<Normalised> {
     let usage: BedrockUsage = parse(format, json)?;
-    let mut statement = Statement::new(usage.input.named("inputTokens")?, usage.output.named("outputTokens")?);
-    statement.cache = Habit::Beside;
+    let mut statement = UsageStatement::new(usage.input.named("inputTokens")?, usage.output.named("outputTokens")?);
+    statement.cache = DetailPlace::Beside;
     statement.cache_read = usage.read.named("cacheReadInputTokens")?;
     statement.total = usage.total.named("totalTokens")?;
 
-    let mut five_minutes = Stated { name: "cacheDetails[ttl=5m].inputTokens", ..Stated::NONE };
-    let mut one_hour = Stated { name: "cacheDetails[ttl=1h].inputTokens", ..Stated::NONE };
+    let mut five_minutes = StatedCount { name: "cacheDetails[ttl=5m].inputTokens", ..StatedCount::NONE };
+    let mut one_hour = StatedCount { name: "cacheDetails[ttl=1h].inputTokens", ..StatedCount::NONE };
     for detail in usage.details.iter().flatten() {
         let lifetime = match detail.ttl.as_ref() {
             "5m" => &mut five_minutes,
@@ -57,6 +57,6 @@ pub(super) fn usage(format: UsageFormat, json: &str) -> Result<Normalised> {
         lifetime.count = sum([lifetime.count, stated.count])?;
         lifetime.negative = lifetime.negative.or(stated.negative);
     }
-    statement.cache_write = Writes::split(usage.written.named("cacheWriteInputTokens")?, five_minutes, one_hour)?;
+    statement.cache_write = CacheWrites::split(usage.written.named("cacheWriteInputTokens")?, five_minutes, one_hour)?;
     statement.settle(format)
 }

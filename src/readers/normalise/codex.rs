@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::model::error::Result;
 use crate::readers::normalise::count::Count;
-use crate::readers::normalise::statement::{Statement, Writes};
+use crate::readers::normalise::statement::{CacheWrites, UsageStatement};
 use crate::readers::normalise::{Normalised, UsageFormat, parse};
 
 #[derive(Default, Deserialize)]
@@ -27,9 +27,9 @@ struct CodexUsage {
 
 pub(super) fn usage(format: UsageFormat, json: &str) -> Result<Normalised> {
     let usage: CodexUsage = parse(format, json)?;
-    let mut statement = Statement::new(usage.input.named("input_tokens")?, usage.output.named("output_tokens")?);
+    let mut statement = UsageStatement::new(usage.input.named("input_tokens")?, usage.output.named("output_tokens")?);
     statement.cache_read = usage.read.named("cached_input_tokens")?;
-    statement.cache_write = Writes::whole(usage.written.named("cache_write_input_tokens")?);
+    statement.cache_write = CacheWrites::whole(usage.written.named("cache_write_input_tokens")?);
     statement.reasoning = usage.reasoning.named("reasoning_output_tokens")?;
     statement.total = usage.total.named("total_tokens")?;
     statement.settle(format)

@@ -26,14 +26,14 @@ pub(super) enum Count {
 
 impl Count {
     /// The count, with the name of its field.
-    pub(super) fn named(&self, name: &'static str) -> Result<Stated> {
+    pub(super) fn named(&self, name: &'static str) -> Result<StatedCount> {
         let wrong = |what: &dyn fmt::Display| {
             Error::invalid(format!("`{name}` is {what}: a token count is a whole number from 0 to {MAX_COUNT}"))
         };
         match self {
-            Self::Absent => Ok(Stated { name, ..Stated::NONE }),
-            Self::Is(count) if *count <= MAX_COUNT => Ok(Stated { name, count: Some(*count), negative: None }),
-            Self::Negative(number) => Ok(Stated { name, count: None, negative: Some((name, *number)) }),
+            Self::Absent => Ok(StatedCount { name, ..StatedCount::NONE }),
+            Self::Is(count) if *count <= MAX_COUNT => Ok(StatedCount { name, count: Some(*count), negative: None }),
+            Self::Negative(number) => Ok(StatedCount { name, count: None, negative: Some((name, *number)) }),
             Self::Is(count) => Err(wrong(count)),
             Self::Not(what) => Err(wrong(what)),
         }
@@ -105,14 +105,14 @@ impl<'de> Visitor<'de> for CountVisitor {
 
 /// A field's name, and its count if it was reported.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stated {
+pub(super) struct StatedCount {
     pub name: &'static str,
     pub count: Option<u64>,
     /// A negative number in its place, with its field.
     pub negative: Option<(&'static str, i64)>,
 }
 
-impl Stated {
+impl StatedCount {
     /// A field that this API does not have.
     pub(super) const NONE: Self = Self { name: "", count: None, negative: None };
 
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_zero_does_not_hide_a_count_in_another_field() {
-        let of = |count| Stated { name: "n", count, negative: None };
+        let of = |count| StatedCount { name: "n", count, negative: None };
         for (a, b, either) in [
             (Some(0), Some(7), Some(7)),
             (Some(3), Some(7), Some(3)),

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::model::error::Result;
 use crate::readers::normalise::count::{Count, sum};
-use crate::readers::normalise::statement::Habit;
+use crate::readers::normalise::statement::DetailPlace;
 use crate::readers::normalise::{Normalised, UsageFormat, openai, parse};
 
 #[derive(Default, Deserialize)]
@@ -24,7 +24,7 @@ pub(super) fn usage(format: UsageFormat, json: &str) -> Result<Normalised> {
     let miss = extra.miss.named("prompt_cache_miss_tokens")?;
     if miss.count.is_some() {
         statement.input = miss;
-        statement.cache = Habit::Apart;
+        statement.cache = DetailPlace::Apart;
         let parts = sum([statement.cache_read.count, miss.count])?;
         if let (Some(prompt), Some(parts)) = (prompt.count, parts)
             && prompt != parts

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::model::error::Result;
 use crate::readers::normalise::count::Count;
 use crate::readers::normalise::modality::{ModalityCount, listed, split};
-use crate::readers::normalise::statement::{Habit, Statement};
+use crate::readers::normalise::statement::{DetailPlace, UsageStatement};
 use crate::readers::normalise::{Normalised, UsageFormat, parse};
 
 #[derive(Default, Deserialize)]
@@ -40,11 +40,11 @@ struct GeminiUsage {
 pub(super) fn usage(format: UsageFormat, json: &str) -> Result<Normalised> {
     let usage: GeminiUsage = parse(format, json)?;
     let output = usage.candidates.named("candidatesTokenCount")?.or(usage.response.named("responseTokenCount")?);
-    let mut statement = Statement::new(usage.prompt.named("promptTokenCount")?, output);
+    let mut statement = UsageStatement::new(usage.prompt.named("promptTokenCount")?, output);
     statement.more_input = usage.tool_use.named("toolUsePromptTokenCount")?;
     statement.cache_read = usage.cached.named("cachedContentTokenCount")?;
     statement.reasoning = usage.thoughts.named("thoughtsTokenCount")?;
-    statement.thought = Habit::Beside;
+    statement.thought = DetailPlace::Beside;
     statement.total = usage.total.named("totalTokenCount")?;
     let mut input = listed(usage.prompt_details.as_ref())?;
     for (sum, more) in input.iter_mut().zip(listed(usage.tool_use_details.as_ref())?) {

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::model::error::Result;
 use crate::readers::normalise::count::Count;
-use crate::readers::normalise::statement::{Habit, Statement};
+use crate::readers::normalise::statement::{DetailPlace, UsageStatement};
 use crate::readers::normalise::{Normalised, UsageFormat, parse};
 
 /// The counts under the client's names.
@@ -21,8 +21,8 @@ pub(super) struct GeminiCliTokens {
 
 impl GeminiCliTokens {
     /// The statement of the counts. `thought` is where the client's API counts thoughts.
-    pub(super) fn statement(&self, thought: Habit) -> Result<Statement> {
-        let mut statement = Statement::new(self.input.named("input")?, self.output.named("output")?);
+    pub(super) fn statement(&self, thought: DetailPlace) -> Result<UsageStatement> {
+        let mut statement = UsageStatement::new(self.input.named("input")?, self.output.named("output")?);
         statement.more_input = self.tool.named("tool")?;
         statement.cache_read = self.cached.named("cached")?;
         statement.reasoning = self.thoughts.named("thoughts")?;
@@ -34,5 +34,5 @@ impl GeminiCliTokens {
 
 pub(super) fn usage(format: UsageFormat, json: &str) -> Result<Normalised> {
     let tokens: GeminiCliTokens = parse(format, json)?;
-    tokens.statement(Habit::Beside)?.settle(format)
+    tokens.statement(DetailPlace::Beside)?.settle(format)
 }

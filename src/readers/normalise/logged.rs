@@ -2,8 +2,8 @@
 
 use crate::model::error::Result;
 use crate::readers::normalise::Normalised;
-use crate::readers::normalise::count::Stated;
-use crate::readers::normalise::statement::{Habit, Statement, Writes};
+use crate::readers::normalise::count::StatedCount;
+use crate::readers::normalise::statement::{CacheWrites, DetailPlace, UsageStatement};
 
 /// A field's name, and its number, if the log states one. A negative number loses its class, not the call.
 pub(crate) type Field = (&'static str, Option<i64>);
@@ -62,14 +62,14 @@ impl Logged {
     /// it, and is flagged.
     pub(crate) fn settle(self) -> Result<Normalised> {
         let stated = |(name, count): Field| match count {
-            Some(number @ ..0) => Stated { name, count: None, negative: Some((name, number)) },
-            count => Stated { name, count: count.map(i64::unsigned_abs), negative: None },
+            Some(number @ ..0) => StatedCount { name, count: None, negative: Some((name, number)) },
+            count => StatedCount { name, count: count.map(i64::unsigned_abs), negative: None },
         };
-        let habit = |inside| if inside { Habit::Inside } else { Habit::Apart };
-        let mut statement = Statement::new(stated(self.input), stated(self.output));
+        let habit = |inside| if inside { DetailPlace::Inside } else { DetailPlace::Apart };
+        let mut statement = UsageStatement::new(stated(self.input), stated(self.output));
         statement.more_input = stated(self.more_input);
         statement.cache_read = stated(self.cache_read);
-        statement.cache_write = Writes::whole(stated(self.cache_write));
+        statement.cache_write = CacheWrites::whole(stated(self.cache_write));
         statement.cache = habit(self.cache_inside);
         statement.reasoning = stated(self.reasoning);
         statement.thought = habit(self.reasoning_inside);

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::model::error::Result;
 use crate::readers::normalise::count::Count;
 use crate::readers::normalise::fields::Fields;
-use crate::readers::normalise::statement::Statement;
+use crate::readers::normalise::statement::UsageStatement;
 use crate::readers::normalise::{Normalised, UsageFormat, parse};
 
 /// The usage fields. The other fields contain the reply, which no record may contain.
@@ -34,7 +34,8 @@ struct OllamaMetrics {
 
 pub(super) fn usage(format: UsageFormat, json: &str) -> Result<Normalised> {
     let metrics: OllamaMetrics = parse(format, json)?;
-    let mut statement = Statement::new(metrics.prompt.named("prompt_eval_count")?, metrics.output.named("eval_count")?);
+    let mut statement =
+        UsageStatement::new(metrics.prompt.named("prompt_eval_count")?, metrics.output.named("eval_count")?);
     statement.cache_read = metrics.cached.named("prompt_eval_cached_count")?;
     statement.settle(format)
 }

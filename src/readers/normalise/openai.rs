@@ -8,15 +8,15 @@ use serde_json::value::RawValue;
 
 use crate::model::error::Result;
 use crate::model::tokens::Usd;
-use crate::readers::normalise::count::{Count, Stated};
+use crate::readers::normalise::count::{Count, StatedCount};
 use crate::readers::normalise::modality::{ByModality, counts, split};
 use crate::readers::normalise::server_tools::server_tools;
-use crate::readers::normalise::statement::{Statement, Writes};
+use crate::readers::normalise::statement::{CacheWrites, UsageStatement};
 use crate::readers::normalise::{UsageFormat, parse};
 
 #[derive(Default, Deserialize)]
 #[serde(default, expecting = "an object of token counts")]
-struct Chat<'a> {
+struct ChatCompletion<'a> {
     prompt_tokens: Count,
     completion_tokens: Count,
     total_tokens: Count,
@@ -101,13 +101,13 @@ fn modalities(input: Option<&InputDetails>, output: Option<&OutputDetails>) -> R
     Ok(split(input?.unwrap_or_default(), cached?.unwrap_or_default(), output?.unwrap_or_default()))
 }
 
-pub(super) fn chat(format: UsageFormat, json: &str) -> Result<Statement> {
-    let usage: Chat = parse(format, json)?;
-    let mut statement = Statement::new(
+pub(super) fn chat(format: UsageFormat, json: &str) -> Result<UsageStatement> {
+    let usage: ChatCompletion = parse(format, json)?;
+    let mut statement = UsageStatement::new(
         usage.prompt_tokens.named("prompt_tokens")?,
         usage.completion_tokens.named("completion_tokens")?,
     );
-    let (mut read, mut written) = (Stated::NONE, Stated::NONE);
+    let (mut read, mut written) = (StatedCount::NONE, StatedCount::NONE);
     if let Some(details) = &usage.prompt {
         read = details.read.named("prompt_tokens_details.cached_tokens")?;
         written = details.written.named("prompt_tokens_details.cache_write_tokens")?;
@@ -121,7 +121,7 @@ pub(super) fn chat(format: UsageFormat, json: &str) -> Result<Statement> {
         .or(usage.prompt_cache_hit_tokens.named("prompt_cache_hit_tokens")?)
         .or(usage.cache_read_input_tokens.named("cache_read_input_tokens")?);
     statement.cache_write =
-        Writes::whole(written.or(usage.cache_creation_input_tokens.named("cache_creation_input_tokens")?));
+        CacheWrites::whole(written.or(usage.cache_creation_input_tokens.named("cache_creation_input_tokens")?));
     statement.reasoning = statement.reasoning.or(usage.reasoning_tokens.named("reasoning_tokens")?);
     statement.modalities = modalities(usage.prompt.as_ref(), usage.completion.as_ref())?;
     statement.server_tools = server_tools(usage.server_tool_use);
@@ -130,11 +130,11 @@ pub(super) fn chat(format: UsageFormat, json: &str) -> Result<Statement> {
     Ok(statement)
 }
 
-pub(super) fn responses(format: UsageFormat, json: &str) -> Result<Statement> {
+pub(super) fn responses(format: UsageFormat, json: &str) -> Result<UsageStatement> {
     let usage: Responses = parse(format, json)?;
     let mut statement =
-        Statement::new(usage.input_tokens.named("input_tokens")?, usage.output_tokens.named("output_tokens")?);
-    let (mut read, mut written) = (Stated::NONE, Stated::NONE);
+        UsageStatement::new(usage.input_tokens.named("input_tokens")?, usage.output_tokens.named("output_tokens")?);
+    let (mut read, mut written) = (StatedCount::NONE, StatedCount::NONE);
     let input = usage.input.as_ref().or(usage.realtime_input.as_ref());
     let output = usage.output.as_ref().or(usage.realtime_output.as_ref());
     if let Some(details) = input {
@@ -146,7 +146,7 @@ pub(super) fn responses(format: UsageFormat, json: &str) -> Result<Statement> {
         .or(usage.cache_read_input_tokens.named("cache_read_input_tokens")?);
     // The stated lifetimes are 30 minutes and 12 hours, which have no class.
     statement.cache_write =
-        Writes::whole(written.or(usage.cache_creation_input_tokens.named("cache_creation_input_tokens")?));
+        CacheWrites::whole(written.or(usage.cache_creation_input_tokens.named("cache_creation_input_tokens")?));
     statement.modalities = modalities(input, output)?;
     statement.server_tools = server_tools(usage.server_tool_use);
     if let Some(details) = output {
@@ -160,13 +160,13 @@ pub(super) fn responses(format: UsageFormat, json: &str) -> Result<Statement> {
 /// The cost in US dollars: a number from `OpenRouter`, an object with a `total_cost` from Perplexity.
 fn cost(stated: Option<&RawValue>) -> Result<Option<Usd>> {
     #[derive(Deserialize)]
-    struct Split<'a> {
+    struct CostBreakdown<'a> {
         #[serde(borrow)]
         total_cost: Option<&'a RawValue>,
     }
     let Some(stated) = stated else { return Ok(None) };
     let amount = if stated.get().starts_with('{') {
-        serde_json::from_str::<Split>(stated.get()).ok().and_then(|split| split.total_cost)
+        serde_json::from_str::<CostBreakdown>(stated.get()).ok().and_then(|split| split.total_cost)
     } else {
         Some(stated)
     };

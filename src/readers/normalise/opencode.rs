@@ -6,8 +6,8 @@
 use serde::Deserialize;
 
 use crate::model::error::Result;
-use crate::readers::normalise::count::{Count, Stated};
-use crate::readers::normalise::statement::{Habit, Statement, Writes};
+use crate::readers::normalise::count::{Count, StatedCount};
+use crate::readers::normalise::statement::{CacheWrites, DetailPlace, UsageStatement};
 use crate::readers::normalise::{Normalised, UsageFormat, parse};
 
 #[derive(Default, Deserialize)]
@@ -30,28 +30,28 @@ struct Cache {
 /// `beside` is whether reasoning is beside the output, if the client's version is known. Otherwise the object decides.
 pub(super) fn usage(format: UsageFormat, json: &str, beside: Option<bool>) -> Result<Normalised> {
     let usage: OpencodeUsage = parse(format, json)?;
-    let mut statement = Statement::new(usage.input.named("input")?, usage.output.named("output")?);
-    statement.cache = Habit::Apart;
+    let mut statement = UsageStatement::new(usage.input.named("input")?, usage.output.named("output")?);
+    statement.cache = DetailPlace::Apart;
     if let Some(cache) = &usage.cache {
         statement.cache_read = cache.read.named("cache.read")?;
-        statement.cache_write = Writes::whole(cache.write.named("cache.write")?);
+        statement.cache_write = CacheWrites::whole(cache.write.named("cache.write")?);
     }
     statement.reasoning = usage.reasoning.named("reasoning")?;
     statement.total = usage.total.named("total")?;
     let is_more = statement.reasoning.count > statement.output.count;
     let beside = beside.unwrap_or(statement.total.count.is_some() || is_more);
-    statement.thought = if beside { Habit::Beside } else { Habit::Inside };
+    statement.thought = if beside { DetailPlace::Beside } else { DetailPlace::Inside };
     if !beside && statement.total.count.is_none() && statement.reasoning.count > Some(0) {
         statement.notes.push("took reasoning as inside `output`: no total tells".to_owned());
     }
     if leaves_out_the_cache(&statement) {
-        statement.total = Stated::NONE;
+        statement.total = StatedCount::NONE;
     }
     statement.settle(format)
 }
 
 /// Whether the total excludes the cache, as in an API that counts it beside. Such a total is no evidence.
-fn leaves_out_the_cache(statement: &Statement) -> bool {
+fn leaves_out_the_cache(statement: &UsageStatement) -> bool {
     let cached = [statement.cache_read.count, statement.cache_write.all.count].into_iter().flatten().sum::<u64>();
     let rest = [statement.input.count, statement.output.count].into_iter().flatten().sum::<u64>();
     let thought = statement.reasoning.count.unwrap_or(0);

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use crate::model::error::{Error, Result};
 use crate::readers::normalise::count::Count;
 use crate::readers::normalise::gemini_cli::GeminiCliTokens;
-use crate::readers::normalise::statement::{Habit, Statement};
+use crate::readers::normalise::statement::{DetailPlace, UsageStatement};
 use crate::readers::normalise::{Normalised, UsageFormat, parse};
 
 #[derive(Default, Deserialize)]
@@ -34,10 +34,10 @@ pub(super) fn usage(format: UsageFormat, json: &str) -> Result<Normalised> {
     let usage: QwenCodeUsage = parse(format, json)?;
     if usage.input.is_some() {
         let tokens: GeminiCliTokens = parse(format, json)?;
-        return tokens.statement(Habit::Inside)?.settle(format);
+        return tokens.statement(DetailPlace::Inside)?.settle(format);
     }
     let prompt = usage.prompt.named("promptTokenCount")?;
-    let mut statement = Statement::new(prompt, usage.candidates.named("candidatesTokenCount")?);
+    let mut statement = UsageStatement::new(prompt, usage.candidates.named("candidatesTokenCount")?);
     statement.more_input = usage.tool_use.named("toolUsePromptTokenCount")?;
     statement.cache_read = usage.cached.named("cachedContentTokenCount")?;
     statement.reasoning = usage.thoughts.named("thoughtsTokenCount")?;

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use crate::model::error::{Error, Result};
 use crate::model::event::Quality;
 use crate::model::tokens::{Tokens, Usd};
-use crate::readers::normalise::count::{Stated, sum};
+use crate::readers::normalise::count::{StatedCount, sum};
 use crate::readers::normalise::{Normalised, PARTS_APART, UsageFormat};
 
 /// Where a detail (cached input, reasoning) is counted relative to the headline count (input, output).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Habit {
+pub(super) enum DetailPlace {
     /// The headline includes it.
     Inside,
     /// It comes on top of the headline.
@@ -19,7 +19,7 @@ pub(super) enum Habit {
     Apart,
 }
 
-impl Habit {
+impl DetailPlace {
     const fn other(self) -> Option<Self> {
         match self {
             Self::Inside => Some(Self::Beside),
@@ -31,22 +31,22 @@ impl Habit {
 
 /// Cache writes, by lifetime.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Writes {
+pub(super) struct CacheWrites {
     /// All cache writes.
-    pub all: Stated,
+    pub all: StatedCount,
     five_minutes: Option<u64>,
     one_hour: Option<u64>,
     other: Option<u64>,
 }
 
-impl Writes {
+impl CacheWrites {
     /// Writes of unknown lifetime.
-    pub(super) const fn whole(all: Stated) -> Self {
+    pub(super) const fn whole(all: StatedCount) -> Self {
         Self { all, five_minutes: None, one_hour: None, other: all.count }
     }
 
     /// Writes of which some lifetimes are known. The rest has an unknown lifetime.
-    pub(super) fn split(all: Stated, five_minutes: Stated, one_hour: Stated) -> Result<Self> {
+    pub(super) fn split(all: StatedCount, five_minutes: StatedCount, one_hour: StatedCount) -> Result<Self> {
         let known = sum([five_minutes.count, one_hour.count])?;
         let other = match (all.count, known) {
             (_, None) => all.count,
@@ -55,7 +55,7 @@ impl Writes {
             (Some(_), Some(_)) => minus(all, &[five_minutes, one_hour])?.filter(|rest| *rest > 0),
         };
         Ok(Self {
-            all: Stated {
+            all: StatedCount {
                 name: all.name,
                 count: sum([known, other])?,
                 negative: all.negative.or(five_minutes.negative).or(one_hour.negative),
@@ -69,19 +69,19 @@ impl Writes {
 
 /// One call's counts under the API's names, and the API's conventions.
 #[derive(Clone, Debug)]
-pub(super) struct Statement {
+pub(super) struct UsageStatement {
     /// The headline input.
-    pub input: Stated,
+    pub input: StatedCount,
     /// Input that is always beside the headline, such as input from a server-side tool.
-    pub more_input: Stated,
-    pub cache_read: Stated,
-    pub cache_write: Writes,
-    pub cache: Habit,
+    pub more_input: StatedCount,
+    pub cache_read: StatedCount,
+    pub cache_write: CacheWrites,
+    pub cache: DetailPlace,
     /// The headline output.
-    pub output: Stated,
-    pub reasoning: Stated,
-    pub thought: Habit,
-    pub total: Stated,
+    pub output: StatedCount,
+    pub reasoning: StatedCount,
+    pub thought: DetailPlace,
+    pub total: StatedCount,
     pub cost: Option<Usd>,
     /// Their tokens of other modalities than text, by class and modality.
     pub modalities: BTreeMap<String, u64>,
@@ -91,19 +91,19 @@ pub(super) struct Statement {
     pub notes: Vec<String>,
 }
 
-impl Statement {
+impl UsageStatement {
     /// Two headline counts with the most common conventions: details inside.
-    pub(super) const fn new(input: Stated, output: Stated) -> Self {
+    pub(super) const fn new(input: StatedCount, output: StatedCount) -> Self {
         Self {
             input,
-            more_input: Stated::NONE,
-            cache_read: Stated::NONE,
-            cache_write: Writes::whole(Stated::NONE),
-            cache: Habit::Inside,
+            more_input: StatedCount::NONE,
+            cache_read: StatedCount::NONE,
+            cache_write: CacheWrites::whole(StatedCount::NONE),
+            cache: DetailPlace::Inside,
             output,
-            reasoning: Stated::NONE,
-            thought: Habit::Inside,
-            total: Stated::NONE,
+            reasoning: StatedCount::NONE,
+            thought: DetailPlace::Inside,
+            total: StatedCount::NONE,
             cost: None,
             modalities: BTreeMap::new(),
             server_tools: BTreeMap::new(),
@@ -171,7 +171,7 @@ impl Statement {
 
     /// Interprets a detail that exceeds its headline as beside it. The reply then counts, with a note.
     fn beside(&mut self) -> Option<Tokens> {
-        use Habit::{Beside, Inside};
+        use DetailPlace::{Beside, Inside};
         let details = [("the cached input", self.input.name), ("reasoning", self.output.name)];
         for (cache, thought) in [(Beside, self.thought), (self.cache, Beside), (Beside, Beside)] {
             let Ok(tokens) = self.reading(cache, thought) else { continue };
@@ -187,13 +187,14 @@ impl Statement {
     }
 
     /// The counts under a pair of conventions.
-    fn reading(&self, cache: Habit, thought: Habit) -> Result<Tokens> {
-        let uncached = if cache == Habit::Inside {
+    fn reading(&self, cache: DetailPlace, thought: DetailPlace) -> Result<Tokens> {
+        let uncached = if cache == DetailPlace::Inside {
             minus(self.input, &[self.cache_read, self.cache_write.all])?
         } else {
             self.input.count
         };
-        let output = if thought == Habit::Inside { minus(self.output, &[self.reasoning])? } else { self.output.count };
+        let output =
+            if thought == DetailPlace::Inside { minus(self.output, &[self.reasoning])? } else { self.output.count };
         // An addition to a missing headline does not make the input 0.
         let more = self.more_input.count.filter(|more| *more > 0 || uncached.is_some());
         Ok(Tokens {
@@ -216,15 +217,15 @@ impl Statement {
         Ok(())
     }
 
-    fn took(&self, what: &str, habit: Habit, headline: &str) -> String {
-        let place = if habit == Habit::Inside { "outside" } else { "inside" };
+    fn took(&self, what: &str, habit: DetailPlace, headline: &str) -> String {
+        let place = if habit == DetailPlace::Inside { "outside" } else { "inside" };
         let total = self.total.count.unwrap_or_default();
         format!("took {what} as {place} `{headline}`: only so do the parts sum to the total {total}")
     }
 }
 
 /// The rest of a count without its included parts.
-fn minus(whole: Stated, parts: &[Stated]) -> Result<Option<u64>> {
+fn minus(whole: StatedCount, parts: &[StatedCount]) -> Result<Option<u64>> {
     let Some(count) = whole.count else { return Ok(None) };
     let included = sum(parts.iter().map(|part| part.count))?.unwrap_or(0);
     count.checked_sub(included).map(Some).ok_or_else(|| {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::model::error::Result;
 use crate::model::tokens::Usd;
 use crate::readers::normalise::count::Count;
-use crate::readers::normalise::statement::Habit;
+use crate::readers::normalise::statement::DetailPlace;
 use crate::readers::normalise::{Normalised, UsageFormat, openai, parse};
 
 /// One tick is 10^-10 dollars; amounts are in 10^-12.
@@ -29,7 +29,7 @@ pub(super) fn usage(format: UsageFormat, json: &str) -> Result<Normalised> {
     let extra: XaiExtra = parse(format, json)?;
     let mut statement = if extra.input == Count::Absent {
         let mut chat = openai::chat(format, json)?;
-        chat.thought = Habit::Beside;
+        chat.thought = DetailPlace::Beside;
         chat.cache_read = chat.cache_read.or(extra.cached.named("cached_prompt_text_tokens")?);
         chat
     } else {

@@ -9,10 +9,10 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum PriceRule {
-    Equals(Lower),
-    StartsWith(Lower),
-    EndsWith(Lower),
-    Contains(Lower),
+    Equals(LowerCase),
+    StartsWith(LowerCase),
+    EndsWith(LowerCase),
+    Contains(LowerCase),
     Regex(ModelPattern),
     Or(Vec<Self>),
     And(Vec<Self>),
@@ -35,9 +35,9 @@ impl PriceRule {
 /// A text in lower case.
 #[derive(Debug, Deserialize)]
 #[serde(from = "String")]
-pub(super) struct Lower(String);
+pub(super) struct LowerCase(String);
 
-impl From<String> for Lower {
+impl From<String> for LowerCase {
     fn from(text: String) -> Self {
         Self(text.to_lowercase())
     }

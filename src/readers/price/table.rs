@@ -254,16 +254,16 @@ fn provider(id: &str) -> Option<&'static Provider> {
 }
 
 /// A model, and whether the provider sells it itself with its own tariffs.
-type Sold = (&'static PricedModel, bool);
+type FoundModel = (&'static PricedModel, bool);
 
 /// Models by provider, then by name.
-type LookupCache = HashMap<String, HashMap<String, Option<Sold>>>;
+type LookupCache = HashMap<String, HashMap<String, Option<FoundModel>>>;
 
 /// A cache of the models that were looked up.
 static LOOKUPS: LazyLock<Mutex<LookupCache>> = LazyLock::new(Mutex::default);
 
 /// The model of a provider with a name.
-fn model(provider_id: &str, name: &str) -> Option<Sold> {
+fn model(provider_id: &str, name: &str) -> Option<FoundModel> {
     let mut lookups = LOOKUPS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = lookups.get(provider_id).and_then(|names| names.get(name)) {
         return *known;
@@ -273,7 +273,7 @@ fn model(provider_id: &str, name: &str) -> Option<Sold> {
     parsed
 }
 
-fn look_up(provider_id: &str, name: &str) -> Option<Sold> {
+fn look_up(provider_id: &str, name: &str) -> Option<FoundModel> {
     let id = NAMES.iter().find(|(our_id, _)| *our_id == provider_id).map_or(provider_id, |(_, table_id)| table_id);
     let selected = provider(id)?;
     let find = |name: &String| {

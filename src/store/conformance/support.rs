@@ -10,7 +10,7 @@ use crate::store::{EventStore, GO_ON, Order, ReadView, Row, Table};
 
 /// A row that owns its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct LogRow {
     pub id: EventId,
     pub kind: u8,
     pub occurred_at: Timestamp,
@@ -18,7 +18,7 @@ pub struct Line {
     pub body: String,
 }
 
-impl Line {
+impl LogRow {
     /// The `n`th line. Every column differs from the other columns and from those of neighbouring lines.
     pub fn new(n: u64) -> Self {
         Self {
@@ -45,7 +45,7 @@ impl Line {
     }
 }
 
-impl From<Row<'_>> for Line {
+impl From<Row<'_>> for LogRow {
     fn from(row: Row<'_>) -> Self {
         Self {
             id: row.id,
@@ -62,14 +62,14 @@ pub fn id(n: u64) -> EventId {
     EventId::from(Uuid::from_u128(u128::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)))
 }
 
-pub fn lines(numbers: impl IntoIterator<Item = u64>) -> Vec<Line> {
-    numbers.into_iter().map(Line::new).collect()
+pub fn lines(numbers: impl IntoIterator<Item = u64>) -> Vec<LogRow> {
+    numbers.into_iter().map(LogRow::new).collect()
 }
 
 /// Appends lines in a separate transaction.
-pub fn commit(store: &dyn EventStore, lines: &[Line]) -> Position {
+pub fn commit(store: &dyn EventStore, lines: &[LogRow]) -> Position {
     let mut tx = store.write().unwrap();
-    let rows: Vec<Row<'_>> = lines.iter().map(Line::row).collect();
+    let rows: Vec<Row<'_>> = lines.iter().map(LogRow::row).collect();
     let last = tx.append(&rows).unwrap();
     tx.commit().unwrap();
     last
@@ -85,10 +85,10 @@ pub fn commit_puts(store: &dyn EventStore, table: Table, puts: &[(&[u8], Option<
 }
 
 /// Positions and rows from a position on.
-pub fn rows_from(view: &dyn ReadView, from: u64) -> Vec<(u64, Line)> {
+pub fn rows_from(view: &dyn ReadView, from: u64) -> Vec<(u64, LogRow)> {
     let mut found = Vec::new();
     view.rows(Position::new(from), &mut |at, row| {
-        found.push((at.get(), Line::from(row)));
+        found.push((at.get(), LogRow::from(row)));
         GO_ON
     })
     .unwrap();

@@ -14,7 +14,7 @@ use super::file::{
 };
 use super::inspect::refuse_foreign;
 use super::pool::Lease;
-use super::read_only::{self, Look};
+use super::read_only::{self, FilesState};
 use super::user_file::refuse_ledger;
 use crate::model::error::{Error, Result};
 use crate::store::directory;
@@ -115,7 +115,8 @@ pub(crate) fn copy_file(from: &Path, to: &Path) -> Result<()> {
         return Err(Error::Io { path: from.to_owned(), source: ErrorKind::NotFound.into() });
     }
     refuse_foreign(from)?;
-    let from = read_only::connect(from, &Look::at(from)).map_err(|error| about.error(error, "opening the backup"))?;
+    let from =
+        read_only::connect(from, &FilesState::at(from)).map_err(|error| about.error(error, "opening the backup"))?;
     copy_pages(&from, to, &about)
 }
 
@@ -149,13 +150,13 @@ pub(crate) fn is_taken(path: &Path) -> Result<bool> {
 }
 
 /// An exclusively locked ledger, which no other program can open until this is dropped.
-pub(crate) struct Held {
+pub(crate) struct LockedLedger {
     /// `None` if nothing is at the path, or nothing that can be opened.
     connection: Option<Lease>,
     path: PathBuf,
 }
 
-impl Held {
+impl LockedLedger {
     /// Locks the ledger at a path exclusively.
     ///
     /// A ledger that is too damaged to open can be replaced too; a foreign file cannot.

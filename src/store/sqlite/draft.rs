@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::file::{FileContext, behind_links, change_journal_mode, private_file};
 use super::identity::Identity;
 use super::leftover::{SIDES, SUFFIX, sweep};
-use super::pool::Pool;
+use super::pool::ConnectionPool;
 use super::{Options, PAGE, SqliteStore, open};
 use crate::model::error::{Error, Result};
 use crate::store::directory;
@@ -29,11 +29,11 @@ const CACHE: u32 = 4_000;
 /// locks, and only one sync. Dropping it deletes it. If several processes import at once, one makes a draft; the others
 /// wait, and import the rest into the resulting ledger.
 pub(crate) struct DraftLedger {
-    names: Names,
+    names: DraftFiles,
     place: PathBuf,
     /// The only descriptor outside SQLite. It is older than SQLite's, and closed before the ledger gets its name.
     file: Arc<File>,
-    turn: Turn,
+    turn: DraftLock,
 }
 
 impl DraftLedger {
@@ -42,14 +42,14 @@ impl DraftLedger {
         let place = behind_links(place);
         let Some(name) = place.file_name() else { return Ok(None) };
         let made = || -> io::Result<Option<Self>> {
-            let Some(turn) = Turn::wait(&place)? else { return Ok(None) };
+            let Some(turn) = DraftLock::wait(&place)? else { return Ok(None) };
             // With the lock held, no other draft is in use.
             sweep(&place);
             let mut own = name.to_owned();
             own.push(format!(".{}{SUFFIX}", uuid::Uuid::now_v7().simple()));
             let path = place.with_file_name(own);
             let file = Arc::new(private_file(&path)?);
-            Ok(Some(Self { names: Names { path }, place: place.clone(), file, turn }))
+            Ok(Some(Self { names: DraftFiles { path }, place: place.clone(), file, turn }))
         };
         match made() {
             // The name of the ledger already has the maximal length.
@@ -69,7 +69,7 @@ impl DraftLedger {
              PRAGMA cache_size=-{CACHE};"
         );
         connection.execute_batch(&settings).map_err(fail)?;
-        let mut pool = Pool::new(self.about(), Options::new(), None);
+        let mut pool = ConnectionPool::new(self.about(), Options::new(), None);
         pool.draft = Some(Arc::clone(&self.file));
         pool.configure(&connection).map_err(fail)?;
         pool.make_tables(&mut connection)?;
@@ -123,11 +123,11 @@ impl DraftLedger {
 }
 
 /// The names of a draft and of SQLite's files next to it.
-struct Names {
+struct DraftFiles {
     path: PathBuf,
 }
 
-impl Drop for Names {
+impl Drop for DraftFiles {
     fn drop(&mut self) {
         for side in SIDES {
             let mut name = self.path.clone().into_os_string();
@@ -139,12 +139,12 @@ impl Drop for Names {
 }
 
 /// The lock for making a draft. The system releases it if the process is killed.
-struct Turn {
+struct DraftLock {
     lock: PathBuf,
     _locked: File,
 }
 
-impl Turn {
+impl DraftLock {
     /// Waits until no other process makes a draft; `None` if a ledger exists by then, or the wait takes too long.
     fn wait(place: &Path) -> io::Result<Option<Self>> {
         let mut lock = place.as_os_str().to_owned();
@@ -169,7 +169,7 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for DraftLock {
     fn drop(&mut self) {
         // Removed before it is unlocked: a waiting process sees that it has no name any more, and creates another.
         let _ = fs::remove_file(&self.lock);

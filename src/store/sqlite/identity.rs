@@ -51,12 +51,12 @@ impl Identity {
 
 /// A file of an open connection.
 #[derive(Clone, Debug)]
-struct Open {
+struct OpenFile {
     path: PathBuf,
     identity: Identity,
 }
 
-impl Open {
+impl OpenFile {
     fn is_in_place(&self) -> io::Result<bool> {
         Ok(Identity::at(&self.path)? == Some(self.identity))
     }
@@ -64,12 +64,12 @@ impl Open {
 
 /// The databases that this process has open. SQLite shares the index of the write-ahead log among all connections of a
 /// process to one database, so the files beside it are those of the first connection.
-static OPEN: Mutex<BTreeMap<Identity, Shared>> = Mutex::new(BTreeMap::new());
+static OPEN: Mutex<BTreeMap<Identity, OpenDatabase>> = Mutex::new(BTreeMap::new());
 
 #[derive(Default)]
-struct Shared {
+struct OpenDatabase {
     connections: usize,
-    beside: Vec<Open>,
+    beside: Vec<OpenFile>,
 }
 
 /// Whether a file is a database that this process has open, or its write-ahead log or index.
@@ -83,7 +83,7 @@ pub(super) fn is_file_of_open_database(file: Identity) -> bool {
         })
 }
 
-fn with_open<T>(work: impl FnOnce(&mut BTreeMap<Identity, Shared>) -> T) -> T {
+fn with_open<T>(work: impl FnOnce(&mut BTreeMap<Identity, OpenDatabase>) -> T) -> T {
     work(&mut OPEN.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
@@ -115,16 +115,16 @@ impl Drop for Registered {
 /// drops every lock that the process holds on it.
 #[derive(Debug)]
 pub(super) struct OpenFiles {
-    database: Open,
+    database: OpenFile,
     /// The write-ahead log and its index. No program replaces them while this connection holds its lock.
-    beside: Vec<Open>,
+    beside: Vec<OpenFile>,
     registered: Registered,
 }
 
 impl OpenFiles {
     /// The files of a connection whose database had this path and identity both before and after it was opened.
     pub fn new(path: PathBuf, identity: Identity) -> Self {
-        Self { database: Open { path, identity }, beside: Vec::new(), registered: Registered::new(identity) }
+        Self { database: OpenFile { path, identity }, beside: Vec::new(), registered: Registered::new(identity) }
     }
 
     /// The absolute path of the database.
@@ -143,7 +143,7 @@ impl OpenFiles {
                     path.push(end);
                     let path = PathBuf::from(path);
                     if let Some(identity) = Identity::at(&path)? {
-                        shared.beside.push(Open { path, identity });
+                        shared.beside.push(OpenFile { path, identity });
                     }
                 }
             }

@@ -11,8 +11,8 @@ use super::SqliteStore;
 use super::file::{FileContext, behind_links, create_private, plain};
 use super::identity::{Identity, OpenFiles};
 use super::inspect::refuse_foreign;
-use super::pool::Pool;
-use super::read_only::{self, Look, obstacle};
+use super::pool::ConnectionPool;
+use super::read_only::{self, FilesState, obstacle};
 use crate::model::error::{Error, Result};
 
 /// How often opening is repeated if the file is replaced at that moment.
@@ -137,7 +137,7 @@ impl Options {
         self.open_pool(path).map(SqliteStore::over)
     }
 
-    pub(super) fn open_pool(self, path: &Path) -> Result<Arc<Pool>> {
+    pub(super) fn open_pool(self, path: &Path) -> Result<Arc<ConnectionPool>> {
         let about = FileContext { path: path.to_owned(), busy_seconds: self.busy_seconds };
         if self.read_only {
             return self.open_read_only(path, about);
@@ -147,20 +147,20 @@ impl Options {
         }
         let (mut connection, files) = self.connect(path, &about)?;
         let place = behind_links(files.database());
-        let mut pool = Pool::new(about, self, Some(files)).with_queue(&place);
+        let mut pool = ConnectionPool::new(about, self, Some(files)).with_queue(&place);
         pool.prepare(&mut connection)?;
         pool.note_files()?;
         Ok(pool.with_connection(connection))
     }
 
-    fn open_read_only(self, path: &Path, about: FileContext) -> Result<Arc<Pool>> {
+    fn open_read_only(self, path: &Path, about: FileContext) -> Result<Arc<ConnectionPool>> {
         let io = |source| Error::Io { path: path.to_owned(), source };
         let path = std::path::absolute(path).map_err(io)?;
         refuse_foreign(&path)?;
-        let look = Look::at(&path);
+        let look = FilesState::at(&path);
         let identity = Identity::at(&path).map_err(io)?.ok_or_else(|| io(ErrorKind::NotFound.into()))?;
         let mut connection = read_only::connect(&path, &look).map_err(|e| about.error(e, "opening the ledger"))?;
-        let mut pool = Pool::new(about, self, Some(OpenFiles::new(path, identity)));
+        let mut pool = ConnectionPool::new(about, self, Some(OpenFiles::new(path, identity)));
         pool.read_only = Some(look);
         pool.prepare(&mut connection)?;
         Ok(pool.with_connection(connection))

@@ -14,8 +14,8 @@ use rusqlite::config::DbConfig;
 
 use super::file::{self, FileContext};
 use super::identity::OpenFiles;
-use super::queue::{Queue, Turn, Waited};
-use super::read_only::{self, Look};
+use super::queue::{Queue, WaitResult, WriterTurn};
+use super::read_only::{self, FilesState};
 use super::writer_lock::WriterLock;
 use super::{LOG_BYTES_KEPT, LOG_PAGES, LOG_PAGES_KEPT, Options, STATEMENTS, open};
 use crate::model::error::{Error, Result};
@@ -26,7 +26,7 @@ const IDLE_KEPT: usize = 8;
 
 /// A connection, and the durability of its commits.
 #[derive(Debug)]
-struct Pooled {
+struct PooledConnection {
     connection: Connection,
     /// Whether a commit may become durable later.
     is_deferred: bool,
@@ -34,14 +34,14 @@ struct Pooled {
 
 #[derive(Debug, Default)]
 struct Idle {
-    connections: Vec<Pooled>,
+    connections: Vec<PooledConnection>,
     /// Whether the file is lost: returned connections are then closed.
     is_lost: bool,
 }
 
 /// An open database file with its connections.
 #[derive(Debug)]
-pub(super) struct Pool {
+pub(super) struct ConnectionPool {
     /// Dropped before `files`, which registers this process among those that have the file open.
     idle: Mutex<Idle>,
     pub about: FileContext,
@@ -49,7 +49,7 @@ pub(super) struct Pool {
     /// The open files; `None` for a draft.
     pub files: Option<OpenFiles>,
     /// The state of the files that are only read.
-    pub read_only: Option<Look>,
+    pub read_only: Option<FilesState>,
     /// The file of a draft, which has neither a journal nor other readers.
     pub draft: Option<Arc<File>>,
     /// The queue of the writers of all programs; `None` for a draft and for a ledger that is only read.
@@ -64,7 +64,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Pool {
+impl ConnectionPool {
     pub fn new(about: FileContext, options: Options, files: Option<OpenFiles>) -> Self {
         Self {
             idle: Mutex::default(),
@@ -87,7 +87,7 @@ impl Pool {
 
     /// Shares the pool, together with the connection that prepared it.
     pub fn with_connection(self, connection: Connection) -> Arc<Self> {
-        lock(&self.idle).connections.push(Pooled { connection, is_deferred: false });
+        lock(&self.idle).connections.push(PooledConnection { connection, is_deferred: false });
         Arc::new(self)
     }
 
@@ -116,7 +116,7 @@ impl Pool {
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(fail)?;
             files.expect_in_place(&self.about)?;
         }
-        Ok(Lease { pooled: Some(Pooled { connection, is_deferred: false }), pool: Arc::clone(self) })
+        Ok(Lease { pooled: Some(PooledConnection { connection, is_deferred: false }), pool: Arc::clone(self) })
     }
 
     /// Configures a connection.
@@ -132,24 +132,24 @@ impl Pool {
     }
 
     /// Waits until all earlier writers have written, and returns the permission to write.
-    pub fn writer(self: &Arc<Self>, seconds: u64) -> Result<Writer> {
+    pub fn writer(self: &Arc<Self>, seconds: u64) -> Result<WriterPermit> {
         let until = super::queue::after(seconds);
         if !self.writer.acquire(until) {
             return Err(Error::Busy { seconds });
         }
         // From here on the lock is released on drop.
-        let mut writer = Writer { turn: None, pool: Arc::clone(self) };
+        let mut writer = WriterPermit { turn: None, pool: Arc::clone(self) };
         writer.turn = self.turn(until, seconds)?;
         Ok(writer)
     }
 
     /// Waits for the turn among all programs; `None` if there is no queue.
-    pub fn turn(&self, until: Instant, seconds: u64) -> Result<Option<Turn>> {
+    pub fn turn(&self, until: Instant, seconds: u64) -> Result<Option<WriterTurn>> {
         let Some(queue) = &self.queue else { return Ok(None) };
         match lock(queue).wait(until) {
-            Waited::Turn(turn) => Ok(Some(turn)),
-            Waited::NoQueue => Ok(None),
-            Waited::TooLong => Err(Error::Busy { seconds }),
+            WaitResult::Turn(turn) => Ok(Some(turn)),
+            WaitResult::NoQueue => Ok(None),
+            WaitResult::TooLong => Err(Error::Busy { seconds }),
         }
     }
 
@@ -179,7 +179,7 @@ impl Pool {
 
     /// Whether the files of a ledger that is read without locks have changed.
     pub fn looks_different(&self) -> bool {
-        self.read_only.as_ref().is_some_and(|look| *look != Look::at(&self.about.path))
+        self.read_only.as_ref().is_some_and(|look| *look != FilesState::at(&self.about.path))
     }
 
     /// Checks that the ledger is writable.
@@ -211,7 +211,7 @@ impl Pool {
         lock(&self.idle).connections.len()
     }
 
-    fn give_back(&self, pooled: Pooled) {
+    fn give_back(&self, pooled: PooledConnection) {
         let mut idle = lock(&self.idle);
         if !idle.is_lost && idle.connections.len() < IDLE_KEPT {
             idle.connections.push(pooled);
@@ -232,7 +232,7 @@ impl Pool {
     }
 }
 
-impl Drop for Pool {
+impl Drop for ConnectionPool {
     fn drop(&mut self) {
         let idle = self.idle.get_mut().unwrap_or_else(PoisonError::into_inner);
         let mut connections = std::mem::take(&mut idle.connections);
@@ -250,8 +250,8 @@ impl Drop for Pool {
 #[derive(Debug)]
 pub(super) struct Lease {
     /// Present until this is dropped.
-    pooled: Option<Pooled>,
-    pub pool: Arc<Pool>,
+    pooled: Option<PooledConnection>,
+    pub pool: Arc<ConnectionPool>,
 }
 
 impl Lease {
@@ -287,12 +287,12 @@ impl Drop for Lease {
 
 /// The permission to write. On drop it passes first to the next program, then to the next thread.
 #[derive(Debug)]
-pub(super) struct Writer {
-    turn: Option<Turn>,
-    pool: Arc<Pool>,
+pub(super) struct WriterPermit {
+    turn: Option<WriterTurn>,
+    pool: Arc<ConnectionPool>,
 }
 
-impl Drop for Writer {
+impl Drop for WriterPermit {
     fn drop(&mut self) {
         drop(self.turn.take());
         self.pool.writer.release();

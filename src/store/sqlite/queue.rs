@@ -27,11 +27,11 @@ pub(super) struct Queue {
 
 /// The permission to write. It passes to the next writer when it is dropped, or when its process is killed.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(super) struct WriterTurn {
     file: Arc<File>,
 }
 
-impl Drop for Turn {
+impl Drop for WriterTurn {
     fn drop(&mut self) {
         // A lock that cannot be released here is released when the file is closed.
         let _ = tickets::release(&self.file);
@@ -40,8 +40,8 @@ impl Drop for Turn {
 
 /// The result of waiting for a turn.
 #[derive(Debug)]
-pub(super) enum Waited {
-    Turn(Turn),
+pub(super) enum WaitResult {
+    Turn(WriterTurn),
     /// No queue is possible here; SQLite's lock decides.
     NoQueue,
     TooLong,
@@ -56,12 +56,12 @@ impl Queue {
     }
 
     /// Waits for a turn until a moment.
-    pub fn wait(&mut self, until: Instant) -> Waited {
-        match self.open().and_then(|file| wait(&file, until).map(|done| done.then_some(Turn { file }))) {
-            Ok(Some(turn)) => Waited::Turn(turn),
-            Ok(None) => Waited::TooLong,
+    pub fn wait(&mut self, until: Instant) -> WaitResult {
+        match self.open().and_then(|file| wait(&file, until).map(|done| done.then_some(WriterTurn { file }))) {
+            Ok(Some(turn)) => WaitResult::Turn(turn),
+            Ok(None) => WaitResult::TooLong,
             // A read-only directory, a full disk, or a file system without locks.
-            Err(_) => Waited::NoQueue,
+            Err(_) => WaitResult::NoQueue,
         }
     }
 
@@ -133,24 +133,24 @@ mod tickets {
     const AGAIN: Duration = Duration::from_micros(50);
 
     #[derive(Clone, Copy)]
-    enum Kind {
+    enum LockKind {
         Exclusive,
         Shared,
         None,
     }
 
-    fn range(kind: Kind, start: off_t, len: off_t) -> libc::flock {
+    fn range(kind: LockKind, start: off_t, len: off_t) -> libc::flock {
         let kind = match kind {
-            Kind::Exclusive => libc::F_WRLCK,
-            Kind::Shared => libc::F_RDLCK,
-            Kind::None => libc::F_UNLCK,
+            LockKind::Exclusive => libc::F_WRLCK,
+            LockKind::Shared => libc::F_RDLCK,
+            LockKind::None => libc::F_UNLCK,
         };
         let (l_type, l_whence) = (kind as libc::c_short, libc::SEEK_SET as libc::c_short);
         libc::flock { l_type, l_whence, l_start: start, l_len: len, l_pid: 0 }
     }
 
     /// Locks without waiting; false if another descriptor holds the lock.
-    fn try_lock(file: &File, kind: Kind, start: off_t, len: off_t) -> io::Result<bool> {
+    fn try_lock(file: &File, kind: LockKind, start: off_t, len: off_t) -> io::Result<bool> {
         match fcntl(file, FcntlArg::F_OFD_SETLK(&range(kind, start, len))) {
             Ok(_) => Ok(true),
             Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
@@ -158,7 +158,7 @@ mod tickets {
         }
     }
 
-    fn lock(file: &File, kind: Kind, start: off_t, len: off_t) -> io::Result<()> {
+    fn lock(file: &File, kind: LockKind, start: off_t, len: off_t) -> io::Result<()> {
         loop {
             match fcntl(file, FcntlArg::F_OFD_SETLKW(&range(kind, start, len))) {
                 Ok(_) => return Ok(()),
@@ -170,7 +170,7 @@ mod tickets {
 
     /// Draws and locks a ticket; `None` if that is not possible in time.
     pub fn draw(file: &File, until: Instant) -> io::Result<Option<off_t>> {
-        while !try_lock(file, Kind::Exclusive, 0, NUMBER)? {
+        while !try_lock(file, LockKind::Exclusive, 0, NUMBER)? {
             if until <= Instant::now() {
                 return Ok(None);
             }
@@ -188,36 +188,36 @@ mod tickets {
         let ticket = off_t::try_from(next).ok().filter(|ticket| *ticket < off_t::MAX / 2).unwrap_or(0);
         let drawn = file
             .write_all_at(&(ticket + 1).to_le_bytes(), 0)
-            .and_then(|()| try_lock(file, Kind::Exclusive, NUMBER + ticket, 1))
+            .and_then(|()| try_lock(file, LockKind::Exclusive, NUMBER + ticket, 1))
             .and_then(|locked| if locked { Ok(()) } else { Err(io::ErrorKind::ResourceBusy.into()) });
         if let Err(error) = drawn {
             release(file)?;
             return Err(error);
         }
-        try_lock(file, Kind::None, 0, NUMBER)?;
+        try_lock(file, LockKind::None, 0, NUMBER)?;
         Ok(Some(ticket))
     }
 
     /// Whether all earlier tickets are released.
     pub fn is_next(file: &File, ticket: off_t) -> io::Result<bool> {
-        Ok(ticket == 0 || try_lock(file, Kind::Shared, NUMBER, ticket)?)
+        Ok(ticket == 0 || try_lock(file, LockKind::Shared, NUMBER, ticket)?)
     }
 
     /// Waits until all earlier tickets are released.
     pub fn wait(file: &File, ticket: off_t) -> io::Result<()> {
         // Only one writer waits for each ticket, so only one wakes up. The previous one may have given up or been
         // killed out of order, so the caller checks again.
-        lock(file, Kind::Shared, NUMBER + ticket - 1, 1)?;
-        lock(file, Kind::Shared, NUMBER, ticket)
+        lock(file, LockKind::Shared, NUMBER + ticket - 1, 1)?;
+        lock(file, LockKind::Shared, NUMBER, ticket)
     }
 
     pub fn release_before(file: &File, ticket: off_t) -> io::Result<()> {
-        try_lock(file, Kind::None, NUMBER, ticket).map(|_| ())
+        try_lock(file, LockKind::None, NUMBER, ticket).map(|_| ())
     }
 
     /// Releases a ticket and all other locks of this descriptor.
     pub fn release(file: &File) -> io::Result<()> {
-        try_lock(file, Kind::None, 0, 0).map(|_| ())
+        try_lock(file, LockKind::None, 0, 0).map(|_| ())
     }
 }
 
@@ -278,9 +278,9 @@ mod tests {
         u64::from_le_bytes(number)
     }
 
-    fn turn(queue: &mut Queue, seconds: u64) -> Turn {
+    fn turn(queue: &mut Queue, seconds: u64) -> WriterTurn {
         match queue.wait(after(seconds)) {
-            Waited::Turn(turn) => turn,
+            WaitResult::Turn(turn) => turn,
             other => panic!("{other:?}"),
         }
     }
@@ -325,7 +325,7 @@ mod tests {
             }
             drop(held);
             // It requests the lock again immediately, and must wait until the other writer is done.
-            assert!(matches!(busy.wait(Instant::now()), Waited::TooLong));
+            assert!(matches!(busy.wait(Instant::now()), WaitResult::TooLong));
             drop(waits.join().unwrap());
             turn(&mut busy, 60);
         });
@@ -341,7 +341,7 @@ mod tests {
             // Its ticket is between the other two.
             let gives_up = scope.spawn(|| {
                 let soon = Instant::now() + Duration::from_millis(200);
-                matches!(second.wait(soon), Waited::TooLong)
+                matches!(second.wait(soon), WaitResult::TooLong)
             });
             while drawn(&Queue::of(&ledger)) < 2 {
                 std::thread::yield_now();
@@ -368,6 +368,6 @@ mod tests {
         assert_eq!(drawn(&queue), 1);
         std::fs::remove_file(&queue.path).unwrap();
         std::fs::create_dir(&queue.path).unwrap();
-        assert!(matches!(queue.wait(after(60)), Waited::NoQueue));
+        assert!(matches!(queue.wait(after(60)), WaitResult::NoQueue));
     }
 }

@@ -16,9 +16,9 @@ const WITHOUT_LOCKS: &str = if cfg!(windows) { "win32-none" } else { "unix-none"
 
 /// The observable state of a ledger's files. A reader without locks reopens them when it changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Look([Option<(Identity, u64, Option<SystemTime>)>; 3]);
+pub(super) struct FilesState([Option<(Identity, u64, Option<SystemTime>)>; 3]);
 
-impl Look {
+impl FilesState {
     /// The state of the files of the ledger at a path.
     pub fn at(path: &Path) -> Self {
         let path = behind_links(path);
@@ -59,7 +59,7 @@ fn beside(path: &Path, end: &str) -> PathBuf {
 /// 2. without locks and with an index in this process's memory, if the log has commits that are not in the file. The
 ///    file alone would give outdated answers;
 /// 3. without locks, from the file alone.
-pub(super) fn connect(path: &Path, look: &Look) -> rusqlite::Result<Connection> {
+pub(super) fn connect(path: &Path, look: &FilesState) -> rusqlite::Result<Connection> {
     if look.has_index() {
         let opened = open(path, "mode=ro", false);
         // Closing a connection without locks would drop the locks of this process's other connections.

@@ -6,7 +6,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::file::{change_journal_mode, forget_failed_commit, newer, prepare_journal, sync_entry_of};
 use super::identity::OpenFiles;
-use super::pool::Pool;
+use super::pool::ConnectionPool;
 use super::{APPLICATION_ID, PAGE, queue};
 use crate::model::error::{Error, Result};
 use crate::model::invariant::bug;
@@ -21,7 +21,7 @@ pub(super) const MIGRATIONS: [&str; 3] = [
 pub(super) const SCHEMA: i64 = 3;
 const _: () = assert!(MIGRATIONS.len() == SCHEMA.unsigned_abs() as usize);
 
-impl Pool {
+impl ConnectionPool {
     /// Prepares a connection, and creates missing tables.
     pub fn prepare(&mut self, connection: &mut Connection) -> Result<()> {
         let fail = |pool: &Self, e| pool.about.error(e, "opening the ledger");

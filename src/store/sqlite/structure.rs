@@ -10,9 +10,9 @@ use crate::store::StructureFinding;
 
 /// A table, index, trigger or view by type and name, with the statement that creates it. SQLite's automatic indexes
 /// have no statement.
-type Objects = BTreeMap<(String, String), Option<String>>;
+type SchemaObjects = BTreeMap<(String, String), Option<String>>;
 
-fn objects(connection: &Connection) -> rusqlite::Result<Objects> {
+fn objects(connection: &Connection) -> rusqlite::Result<SchemaObjects> {
     // Tables with this prefix contain SQLite's own statistics and are not part of the ledger.
     let mut statement = connection.prepare(
         "SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite!_stat%' ESCAPE '!' ORDER BY type, name",
@@ -22,7 +22,7 @@ fn objects(connection: &Connection) -> rusqlite::Result<Objects> {
 }
 
 /// The objects that the migrations of this build create in an empty file.
-fn expected() -> rusqlite::Result<Objects> {
+fn expected() -> rusqlite::Result<SchemaObjects> {
     let empty = Connection::open_in_memory()?;
     for migration in MIGRATIONS {
         empty.execute_batch(migration)?;

@@ -3,7 +3,7 @@
 use rusqlite::{CachedStatement, ErrorCode, OptionalExtension, params};
 
 use super::file::forget_failed_commit;
-use super::pool::{Lease, Writer};
+use super::pool::{Lease, WriterPermit};
 use super::structure;
 use crate::model::error::{Error, Result};
 use crate::model::event::{EventId, Position};
@@ -14,7 +14,7 @@ pub(super) struct SqliteView {
     /// The connection with the open transaction. Fields are dropped in declaration order.
     lease: Lease,
     /// The permission to write, which is released after the transaction has ended.
-    _writer: Option<Writer>,
+    _writer: Option<WriterPermit>,
 }
 
 impl SqliteView {
@@ -32,7 +32,7 @@ impl SqliteView {
     }
 
     /// Opens a write transaction.
-    pub fn write(lease: Lease, writer: Writer) -> Result<Self> {
+    pub fn write(lease: Lease, writer: WriterPermit) -> Result<Self> {
         let begun = lease.connection()?.execute_batch("BEGIN IMMEDIATE");
         begun.map_err(|e| lease.pool.about.error(e, "taking the write lock"))?;
         Ok(Self { lease, _writer: Some(writer) })

@@ -10,19 +10,19 @@ use std::time::Instant;
 /// The lock of one handle.
 #[derive(Debug, Default)]
 pub(super) struct WriterLock {
-    tickets: Mutex<Tickets>,
+    tickets: Mutex<TicketQueue>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Tickets {
+struct TicketQueue {
     next: u64,
     serving: u64,
     /// Tickets after `serving` whose threads gave up.
     abandoned: BTreeSet<u64>,
 }
 
-impl Tickets {
+impl TicketQueue {
     /// Advances to the next ticket with a waiting thread.
     fn advance(&mut self) {
         self.serving += 1;
@@ -33,7 +33,7 @@ impl Tickets {
 }
 
 impl WriterLock {
-    fn tickets(&self) -> MutexGuard<'_, Tickets> {
+    fn tickets(&self) -> MutexGuard<'_, TicketQueue> {
         // Each change is one assignment or one insertion, so a panic cannot leave it half done.
         self.tickets.lock().unwrap_or_else(PoisonError::into_inner)
     }

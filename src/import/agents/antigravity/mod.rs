@@ -19,7 +19,7 @@ use crate::import::engine::document::Document;
 use crate::import::engine::fields;
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::path_names::above;
-use crate::import::engine::query::{self, Next, Refusal};
+use crate::import::engine::query::{self, Refusal, RowAction};
 use crate::import::engine::source::{DatabaseLog, LogFormat, Source};
 use crate::model::time::Timestamp;
 use crate::readers::normalise::logged::Logged;
@@ -38,7 +38,7 @@ const COUNTS: [(&str, u32); 5] =
 const IDS: [u32; 3] = [11, 12, 7];
 
 /// A table with messages, and the numbers of the fields that are read.
-struct Table {
+struct MessageColumns {
     name: &'static str,
     column: &'static str,
     /// The field with the message that has the usage, if it is not the whole message.
@@ -51,8 +51,8 @@ struct Table {
     models: &'static [&'static [u32]],
 }
 
-const TABLES: [Table; 2] = [
-    Table {
+const TABLES: [MessageColumns; 2] = [
+    MessageColumns {
         name: "steps",
         column: "metadata",
         within: None,
@@ -61,7 +61,7 @@ const TABLES: [Table; 2] = [
         times: &[&[8], &[1]],
         models: &[&[24, 12], &[24, 8]],
     },
-    Table {
+    MessageColumns {
         name: "gen_metadata",
         column: "data",
         within: Some(1),
@@ -114,7 +114,7 @@ impl DatabaseLog for Antigravity {
                     Ok(calls) => document.calls.extend(calls),
                     Err(why) => document.skipped.push((place.unwrap_or(0), why)),
                 }
-                Ok(Next::Row)
+                Ok(RowAction::Row)
             })?;
         }
         if !has_table {
@@ -137,7 +137,7 @@ fn read_beginning(database: &Connection, document: &mut Document) -> Result<(), 
             Ok(message) => document.began = document.began.or(message.as_ref().and_then(time)),
             Err(why) => document.skipped.push((0, why)),
         }
-        Ok(Next::Row)
+        Ok(RowAction::Row)
     })
 }
 
@@ -148,7 +148,7 @@ fn time(message: &Message<'_>) -> Option<Timestamp> {
     Some(Timestamp::from_millis(seconds.checked_mul(1_000)?.checked_add(millis)?))
 }
 
-impl Table {
+impl MessageColumns {
     fn read(
         &self,
         bytes: &[u8],

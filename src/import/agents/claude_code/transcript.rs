@@ -18,7 +18,7 @@ use crate::import::engine::jsonl;
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::resume;
 use crate::import::engine::source::LineParser;
-use crate::import::health::missing_usage::{Ending, WITHOUT_COUNTS};
+use crate::import::health::missing_usage::{LogEnd, WITHOUT_COUNTS};
 use crate::model::event::{Raw, TokenRecord};
 use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
@@ -111,14 +111,14 @@ impl LineParser for TranscriptParser {
         calls
     }
 
-    fn end(&mut self, settled: bool) -> Ending {
+    fn end(&mut self, settled: bool) -> LogEnd {
         self.weigh_zeros(settled);
         let new = std::mem::take(&mut self.zeros);
         self.origin.zeros += new;
         match new {
-            0 if self.origin.open.as_ref().is_some_and(|open| open.zero) => Ending::Open,
-            0 => Ending::Plain,
-            new => Ending::Silent(format!("{WITHOUT_COUNTS}: {new}, whose counts are all 0")),
+            0 if self.origin.open.as_ref().is_some_and(|open| open.zero) => LogEnd::Open,
+            0 => LogEnd::Plain,
+            new => LogEnd::Silent(format!("{WITHOUT_COUNTS}: {new}, whose counts are all 0")),
         }
     }
 

@@ -62,7 +62,7 @@ impl DocumentLog for Codebuff {
             if !matches!(role, Some("ai" | "agent" | "assistant")) {
                 continue;
             }
-            let chat = Chat { id: chat, project, began };
+            let chat = ChatFile { id: chat, project, began };
             match chat.call(message, place, &mut tally) {
                 Ok(found) => document.calls.extend(found),
                 Err(why) => document.skipped.push((place, why)),
@@ -79,13 +79,13 @@ fn chat_time(chat: &str) -> Option<Timestamp> {
     fields::time_text(&format!("{day}T{}", time.replacen('-', ":", 2)))
 }
 
-struct Chat<'c> {
+struct ChatFile<'c> {
     id: &'c str,
     project: &'c str,
     began: Option<Timestamp>,
 }
 
-impl Chat<'_> {
+impl ChatFile<'_> {
     fn call(&self, message: &Value, place: u64, tally: &mut SkipTally) -> Result<Option<ParsedCall>, String> {
         let metadata = message.get("metadata").unwrap_or(&Value::Null);
         let own = metadata.get("codebuff").unwrap_or(&Value::Null);

@@ -178,7 +178,7 @@ pub(super) fn read<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, String> 
 }
 
 #[derive(Default, Deserialize)]
-pub(super) struct Meta<'a> {
+pub(super) struct SessionMeta<'a> {
     pub id: Option<Cow<'a, str>>,
     pub cwd: Option<Cow<'a, str>>,
     pub cli_version: Option<Cow<'a, str>>,
@@ -189,7 +189,7 @@ pub(super) struct Meta<'a> {
     source: Option<&'a RawValue>,
 }
 
-impl Meta<'_> {
+impl SessionMeta<'_> {
     /// Iterates over the threads whose history this one may repeat.
     pub fn parents(&self) -> impl Iterator<Item = String> {
         let spawned = self.source.and_then(|source| spawned_by(source.get()));
@@ -206,10 +206,10 @@ fn spawned_by(source: &str) -> Option<String> {
     }
     #[derive(Deserialize)]
     struct Subagent {
-        thread_spawn: Spawn,
+        thread_spawn: SubagentSpawn,
     }
     #[derive(Deserialize)]
-    struct Spawn {
+    struct SubagentSpawn {
         parent_thread_id: Option<String>,
     }
     serde_json::from_str::<SessionSource>(source).ok()?.subagent.thread_spawn.parent_thread_id
@@ -237,7 +237,7 @@ pub(super) struct ThreadSettings<'a> {
 #[derive(Default, Deserialize)]
 pub(super) struct TokenCount<'a> {
     #[serde(borrow)]
-    pub info: Option<Info<'a>>,
+    pub info: Option<TokenCountInfo<'a>>,
     /// Counts next to `info` instead of in it, as clients wrote them before rollouts had events.
     #[serde(borrow)]
     pub input_tokens: Option<&'a RawValue>,
@@ -251,7 +251,7 @@ pub(super) struct TokenCount<'a> {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Info<'a> {
+pub(super) struct TokenCountInfo<'a> {
     #[serde(borrow)]
     pub total_token_usage: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -259,7 +259,7 @@ pub(super) struct Info<'a> {
 }
 
 #[derive(Default, Deserialize)]
-pub(super) struct Record<'a> {
+pub(super) struct ResponseRecord<'a> {
     pub thread_id: Option<Cow<'a, str>>,
     pub response_id: Option<Cow<'a, str>>,
     /// The service tier in the response.
@@ -307,14 +307,14 @@ mod tests {
 
     #[test]
     fn parents_are_found_wherever_a_client_names_them() {
-        let meta: Meta<'_> = serde_json::from_str(
+        let meta: SessionMeta<'_> = serde_json::from_str(
             r#"{"id":"c","source":{"subagent":{"thread_spawn":{"parent_thread_id":"p","depth":1}}},"forked_from_id":"f"}"#,
         )
         .unwrap();
         assert_eq!(meta.parents().collect::<Vec<_>>(), ["p", "f"]);
         for source in [r#""cli""#, r#"{"subagent":"review"}"#, "null"] {
             let text = format!(r#"{{"source":{source}}}"#);
-            let meta: Meta<'_> = serde_json::from_str(&text).unwrap();
+            let meta: SessionMeta<'_> = serde_json::from_str(&text).unwrap();
             assert_eq!(meta.parents().count(), 0, "{source}");
         }
     }

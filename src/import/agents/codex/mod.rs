@@ -42,13 +42,15 @@ use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::query::Refusal;
 use crate::import::engine::resume;
 use crate::import::engine::source::{DocumentLog, LineLog, LineParser, LogFormat, Source};
-use crate::import::health::missing_usage::Ending;
+use crate::import::health::missing_usage::LogEnd;
 use crate::model::event::{EventId, NewEvent};
 use crate::model::time::{Timestamp, Zone};
 use crate::readers::normalise::UsageFormat;
-use line::{LineKind, Meta, Record, RolloutLine, SettingsApplied, TokenCount, TurnContext, read, refuse_tokens};
+use line::{
+    LineKind, ResponseRecord, RolloutLine, SessionMeta, SettingsApplied, TokenCount, TurnContext, read, refuse_tokens,
+};
 use parents::Parents;
-use thread::Thread;
+use thread::RolloutState;
 
 pub(in crate::import) use descriptor::DESCRIPTOR;
 
@@ -95,7 +97,7 @@ impl LineLog for Codex {
         resume: Option<&serde_json::Value>,
         _zone: Zone,
     ) -> Result<Box<dyn LineParser>, Refusal> {
-        let thread = resume::read(resume)?.unwrap_or_else(|| Thread::new(name_of(path)));
+        let thread = resume::read(resume)?.unwrap_or_else(|| RolloutState::new(name_of(path)));
         Ok(Box::new(RolloutParser { thread, parents: Parents::new(path.to_owned()) }))
     }
 }
@@ -134,7 +136,7 @@ fn name_of(path: &Path) -> String {
 }
 
 struct RolloutParser {
-    thread: Thread,
+    thread: RolloutState,
     parents: Parents,
 }
 
@@ -185,7 +187,7 @@ impl LineParser for RolloutParser {
         self.thread.missing_usage.has_reported()
     }
 
-    fn end(&mut self, settled: bool) -> Ending {
+    fn end(&mut self, settled: bool) -> LogEnd {
         self.thread.missing_usage.end(settled)
     }
 }
@@ -196,7 +198,7 @@ impl RolloutParser {
             jsonl::utf8(line)?;
         }
         match kind {
-            LineKind::Meta => match read::<RolloutLine<'_, Meta<'_>>>(line)?.payload {
+            LineKind::Meta => match read::<RolloutLine<'_, SessionMeta<'_>>>(line)?.payload {
                 Some(meta) => self.thread.meta(&meta),
                 None => self.thread.meta(&read(line)?),
             },
@@ -227,7 +229,7 @@ impl RolloutParser {
                 }
             }
             LineKind::Record => {
-                let line: RolloutLine<'_, Record<'_>> = read(line)?;
+                let line: RolloutLine<'_, ResponseRecord<'_>> = read(line)?;
                 let record = line.payload.as_ref().ok_or("unknown shape: a token_usage_record without a payload")?;
                 self.thread.record(time(&line)?, record)?;
             }

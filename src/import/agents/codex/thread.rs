@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::calls::ThreadCalls;
 use super::limits::RolloutLimits;
-use super::line::{Info, Meta, Record, ThreadSettings, TurnContext};
+use super::line::{ResponseRecord, SessionMeta, ThreadSettings, TokenCountInfo, TurnContext};
 use super::parents::Parents;
 use super::turn_line::TurnLine;
 use super::vector::Vector;
@@ -30,7 +30,7 @@ const REPLAY: i64 = 2_000;
 /// State of one rollout, from which a later run continues.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Thread {
+pub(super) struct RolloutState {
     /// From the first `session_meta`. A fork repeats those of its parents after its own.
     id: Option<String>,
     /// The id in the file name, used until then.
@@ -85,7 +85,7 @@ impl<'a> Used<'a> {
     }
 }
 
-impl Thread {
+impl RolloutState {
     pub fn new(file: String) -> Self {
         Self { file, ..Self::default() }
     }
@@ -94,7 +94,7 @@ impl Thread {
         self.id.as_deref().unwrap_or(&self.file)
     }
 
-    pub fn meta(&mut self, meta: &Meta<'_>) {
+    pub fn meta(&mut self, meta: &SessionMeta<'_>) {
         let id = meta.id.as_deref().and_then(jsonl::name);
         if self.id.is_none() {
             self.id = id.map(str::to_owned);
@@ -137,7 +137,7 @@ impl Thread {
     }
 
     /// Handles a counter line. The line is repeated often: it is a call only if the counter increased.
-    pub fn count(&mut self, at: Timestamp, info: &Info<'_>, parents: &mut Parents) -> Result<(), String> {
+    pub fn count(&mut self, at: Timestamp, info: &TokenCountInfo<'_>, parents: &mut Parents) -> Result<(), String> {
         let Some(shown) = info.total_token_usage else {
             return Err("unknown shape: a token_count without total_token_usage".to_owned());
         };
@@ -232,7 +232,7 @@ impl Thread {
     }
 
     /// Handles a line with one call.
-    pub fn record(&mut self, at: Timestamp, record: &Record<'_>) -> Result<(), String> {
+    pub fn record(&mut self, at: Timestamp, record: &ResponseRecord<'_>) -> Result<(), String> {
         let Some(usage) = record.usage else {
             return Err("unknown shape: a token_usage_record without usage".to_owned());
         };

@@ -19,7 +19,7 @@ use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::query::Refusal;
 use crate::import::engine::resume;
 use crate::import::engine::source::LineParser;
-use crate::import::health::missing_usage::{Ending, MissingUsage};
+use crate::import::health::missing_usage::{LogEnd, MissingUsage};
 use crate::model::event::TokenRecord;
 use crate::model::time::Timestamp;
 use crate::readers::normalise::logged::Field;
@@ -188,7 +188,7 @@ impl LineParser for OtelParser {
         Some(json!({ "traces": self.traces, "silence": self.missing_usage }))
     }
 
-    fn end(&mut self, settled: bool) -> Ending {
+    fn end(&mut self, settled: bool) -> LogEnd {
         self.missing_usage.end(settled)
     }
 

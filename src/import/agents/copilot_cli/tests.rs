@@ -4,12 +4,12 @@ use serde_json::json;
 
 use super::*;
 use crate::import::engine::parsed_call::ParsedCall;
-use crate::import::health::missing_usage::Ending;
+use crate::import::health::missing_usage::LogEnd;
 use crate::model::event::Quality;
 
-struct Home(tempfile::TempDir);
+struct CopilotHome(tempfile::TempDir);
 
-impl Home {
+impl CopilotHome {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -77,7 +77,7 @@ fn span(seconds: i64, name: &str, operation: &str, span: &str) -> Value {
 
 #[test]
 fn the_store_has_a_row_for_each_call() {
-    let home = Home::new();
+    let home = CopilotHome::new();
     let row2 =
         "(2, 's1', 1, 'explore', 'claude-haiku-4.5', 0, 0, NULL, NULL, NULL, NULL, NULL, '2026-08-06T09:01:00.250Z')";
     let database =
@@ -124,7 +124,7 @@ fn a_store_of_another_shape_is_refused_and_an_older_one_is_not() {
 
 #[test]
 fn a_summary_counts_where_nothing_else_tells_of_its_run() {
-    let home = Home::new();
+    let home = CopilotHome::new();
     let resumed =
         [event("11:00:00", "session.resume", &json!({})), event("11:05:00", "session.shutdown", &metrics(200))];
     let lines = [run().to_vec(), resumed.to_vec()].concat();
@@ -150,7 +150,7 @@ fn a_summary_counts_where_nothing_else_tells_of_its_run() {
 
 #[test]
 fn runs_that_tell_no_counts_are_counted() {
-    let home = Home::new();
+    let home = CopilotHome::new();
     let [start, answer, _] = run();
     let killed = event("10:00:00", "session.resume", &json!({}));
     let older = event("10:30:00", "session.shutdown", &json!({"shutdownType": "routine"}));
@@ -180,8 +180,8 @@ fn a_summary_that_counts_nothing_of_a_run_with_answers_is_told_of() {
     let [start, answer, _] = run();
     let read_metrics = |metrics: Value| {
         let end = event("09:10:00", "session.shutdown", &json!({"modelMetrics": metrics}));
-        let with = Home::new().events(&[start.clone(), answer.clone(), end.clone()]);
-        assert!(Home::new().events(&[start.clone(), end]).skipped.is_empty());
+        let with = CopilotHome::new().events(&[start.clone(), answer.clone(), end.clone()]);
+        assert!(CopilotHome::new().events(&[start.clone(), end]).skipped.is_empty());
         (with.calls.len(), with.skipped)
     };
     let why = "unknown usage: answers of a run whose summary counts no tokens".to_owned();
@@ -198,12 +198,12 @@ fn telemetry_of_answers_without_any_count_is_told_of_once() {
     let path = Path::new("/h/otel/a.jsonl");
     let mut parser = CopilotCli.parser(path, None, Zone::UTC).unwrap();
     parser.line(json!({}).to_string().as_bytes()).unwrap();
-    assert_eq!(parser.end(true), Ending::Plain);
+    assert_eq!(parser.end(true), LogEnd::Plain);
     parser.line(uncounted.to_string().as_bytes()).unwrap();
-    assert_eq!(parser.end(false), Ending::Open);
-    assert_eq!(parser.end(true), Ending::Silent("answers without token counts".to_owned()));
+    assert_eq!(parser.end(false), LogEnd::Open);
+    assert_eq!(parser.end(true), LogEnd::Silent("answers without token counts".to_owned()));
     let mut parser = CopilotCli.parser(path, parser.resume().as_ref(), Zone::UTC).unwrap();
-    assert!(parser.is_missing_usage() && parser.end(true) == Ending::Plain);
+    assert!(parser.is_missing_usage() && parser.end(true) == LogEnd::Plain);
     parser.line(span(31, "chat gpt-5.4", "chat", "c2").to_string().as_bytes()).unwrap();
     assert_eq!((parser.is_missing_usage(), parser.take().len()), (false, 1));
 }
@@ -215,7 +215,7 @@ fn telemetry_counts_each_call_once() {
     log["spanContext"] = json!({"traceId": "t1", "spanId": "c1"});
     log["attributes"]["event.name"] = "gen_ai.client.inference.operation.details".into();
     let sum = span(60, "invoke_agent GitHub Copilot", "invoke_agent", "a1");
-    let (calls, skipped) = Home::new().telemetry(&[span(30, "chat gpt-5.4", "chat", "c1"), log, sum, json!({})]);
+    let (calls, skipped) = CopilotHome::new().telemetry(&[span(30, "chat gpt-5.4", "chat", "c1"), log, sum, json!({})]);
     assert_eq!((calls.len(), skipped.len()), (2, 0));
     let record = &calls[0].record;
     assert_eq!(record.tokens.counts(), [40, 60, 0, 0, 0, 30, 20]);
@@ -226,7 +226,7 @@ fn telemetry_counts_each_call_once() {
 
 #[test]
 fn telemetry_gives_way_to_the_store_and_what_is_not_known_is_named() {
-    let home = Home::new();
+    let home = CopilotHome::new();
     drop(home.store(ROW));
     let mut earlier = span(-7_200, "chat m", "chat", "c0");
     earlier["attributes"]["gen_ai.conversation.id"] = "s0".into();
@@ -241,7 +241,7 @@ fn telemetry_gives_way_to_the_store_and_what_is_not_known_is_named() {
     wrong["attributes"]["gen_ai.conversation.id"] = "s9".into();
     let otlp = json!({"resourceSpans": [{"attributes": [{"key": "gen_ai.usage.input_tokens"}]}]});
     let sum = span(60, "invoke_agent x", "invoke_agent", "a1");
-    let (calls, skipped) = Home::new().telemetry(&[sum, strange, otlp, wrong]);
+    let (calls, skipped) = CopilotHome::new().telemetry(&[sum, strange, otlp, wrong]);
     assert!(calls.is_empty());
     assert_eq!(
         skipped.iter().map(|why| why.split(" that ").next().unwrap()).collect::<Vec<_>>(),
@@ -272,7 +272,7 @@ fn only_what_tells_of_calls_is_looked_at() {
 
 #[test]
 fn sums_that_go_on_from_the_run_before_count_what_they_went_on_by() {
-    let home = Home::new();
+    let home = CopilotHome::new();
     let resumed = |answers: &[u64], then: &Value| {
         let mut lines = run().to_vec();
         lines.push(event("10:00:00", "session.resume", &json!({"context": {"cwd": "/w"}})));
@@ -298,7 +298,7 @@ fn sums_that_go_on_from_the_run_before_count_what_they_went_on_by() {
 
 #[test]
 fn the_model_that_was_billed_is_the_one_and_telemetry_may_lie_further_down() {
-    let home = Home::new();
+    let home = CopilotHome::new();
     let database = home.store(&ROW.replace("gpt-5.4", "auto"));
     database.execute_batch("ALTER TABLE assistant_usage_events ADD COLUMN copilot_usage_model TEXT").unwrap();
     let model = || CopilotCli.database(Path::new(STORE), &database, None).unwrap().calls.remove(0).record.model;

@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 use crate::import::engine::document::Document;
 use crate::import::engine::fields;
 use crate::import::engine::parsed_call::ParsedCall;
-use crate::import::engine::query::{self, LONGEST_VALUE, Next, Refusal};
+use crate::import::engine::query::{self, LONGEST_VALUE, Refusal, RowAction};
 use crate::import::engine::resume;
 use crate::import::engine::source::{DatabaseLog, LogFormat, Source};
 use crate::import::health::missing_usage::WITHOUT_COUNTS;
@@ -138,12 +138,12 @@ impl CursorReading {
             let row = fields::object(row)?;
             let number = row.get("number").and_then(Value::as_u64).unwrap_or(0);
             match self.row(database, &row) {
-                Err(refusal) if refusal.is_unreadable() => return Ok(Next::End(refusal)),
+                Err(refusal) if refusal.is_unreadable() => return Ok(RowAction::End(refusal)),
                 Err(refusal) => self.document.skipped.push((number, refusal.to_string())),
                 Ok(()) => {}
             }
             self.last = i64::try_from(number).unwrap_or(self.last);
-            Ok(Next::Row)
+            Ok(RowAction::Row)
         })
     }
 

@@ -34,7 +34,7 @@ use crate::import::engine::path_names::above;
 use crate::import::engine::query::Refusal;
 use crate::import::engine::resume;
 use crate::import::engine::source::{DocumentLog, LineLog, LineParser, LogFormat, Source};
-use crate::import::health::missing_usage::{Ending, MissingUsage};
+use crate::import::health::missing_usage::{LogEnd, MissingUsage};
 use crate::model::invariant::bug;
 use crate::model::time::{Timestamp, Zone};
 use crate::readers::normalise::UsageFormat;
@@ -138,7 +138,7 @@ pub(in crate::import) fn document(
     }
     // The document is read again whenever it changes.
     if document.skipped.is_empty()
-        && let Ending::Silent(why) = parser.end(true)
+        && let LogEnd::Silent(why) = parser.end(true)
     {
         document.skipped.push((0, why));
     }
@@ -285,7 +285,7 @@ impl LineParser for ChatParser {
         Some(resume::store(&self.origin))
     }
 
-    fn end(&mut self, settled: bool) -> Ending {
+    fn end(&mut self, settled: bool) -> LogEnd {
         self.origin.missing_usage.end(settled)
     }
 

@@ -17,7 +17,7 @@ use crate::import::engine::document::Document;
 use crate::import::engine::fields;
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::provider_names::{UNKNOWN, before_model};
-use crate::import::engine::query::{self, Next, Refusal};
+use crate::import::engine::query::{self, Refusal, RowAction};
 use crate::import::engine::resume;
 use crate::import::engine::source::{DatabaseLog, LogFormat, Source};
 use crate::readers::normalise::logged::Logged;
@@ -95,7 +95,7 @@ fn rows(
             Err(why) => document.skipped.push((u64::try_from(number).unwrap_or(0), why)),
         }
         reached = number;
-        Ok(Next::Row)
+        Ok(RowAction::Row)
     });
     document.cut = read.err();
     Ok(reached)

@@ -23,7 +23,7 @@ use crate::import::engine::fields;
 use crate::import::engine::file_calls::FileCalls;
 use crate::import::engine::json_lines::{JsonLineState, JsonLines};
 use crate::import::engine::limits::LONGEST_LINE;
-use crate::import::engine::query::{self, Next, Refusal};
+use crate::import::engine::query::{self, Refusal, RowAction};
 use crate::import::engine::resume;
 use crate::import::engine::source::{DatabaseLog, LineLog, LineParser, LogFormat, Source};
 use crate::model::time::Zone;
@@ -108,7 +108,7 @@ impl DatabaseLog for Openclaw {
                 document.skipped.push((u64::try_from(number).unwrap_or(0), why));
             }
             reached = number;
-            Ok(Next::Row)
+            Ok(RowAction::Row)
         });
         document.cut = read.err();
         document.calls = calls.take();
@@ -133,7 +133,7 @@ fn heads(
             session.read_head(&entry);
         }
         sessions.insert(id, session);
-        Ok(Next::Row)
+        Ok(RowAction::Row)
     })
 }
 

@@ -13,7 +13,7 @@ use super::steps;
 use crate::import::engine::document::Document;
 use crate::import::engine::fields::columns;
 use crate::import::engine::parsed_call::ParsedCall;
-use crate::import::engine::query::{self, LONGEST_VALUE, Next, Refusal};
+use crate::import::engine::query::{self, LONGEST_VALUE, Refusal, RowAction};
 use crate::import::engine::resume;
 
 /// Rows of a transaction that commits late become visible after their own time, by at most this many milliseconds.
@@ -75,7 +75,7 @@ pub(super) fn read(database: &Connection, resume: Option<&serde_json::Value>) ->
             );
         }
         let mark = if table.second { &mut marks.session_message } else { &mut marks.message };
-        let reading = Reading { database, table, sessions: &sessions };
+        let reading = TableReading { database, table, sessions: &sessions };
         document.cut = reading.rows(mark, &mut document)?.or(document.cut.take());
     }
     if !any {
@@ -106,14 +106,14 @@ fn is_filled(database: &Connection, table: &str) -> Result<bool, Refusal> {
 }
 
 /// A reading of one table of messages.
-struct Reading<'d> {
+struct TableReading<'d> {
     database: &'d Connection,
     table: &'d MessageTable,
     sessions: &'d Sessions,
 }
 
 /// State of a reading.
-struct Passing<'d> {
+struct ReadingState<'d> {
     document: &'d mut Document,
     mark: &'d mut RowMark,
     /// Hashes of rows that the last reading saw.
@@ -124,7 +124,7 @@ struct Passing<'d> {
     has_parts: bool,
 }
 
-impl Reading<'_> {
+impl TableReading<'_> {
     /// Reads rows that are new, changed or in progress. Returns why it ended early, if it did.
     fn rows(&self, mark: &mut RowMark, document: &mut Document) -> Result<Option<Refusal>, Refusal> {
         let name = self.table.name;
@@ -147,21 +147,21 @@ impl Reading<'_> {
         let values = values.into_iter().chain(awaited.iter().cloned().map(Value::Text)).collect::<Vec<_>>();
         let seen = std::mem::take(&mut mark.recent);
         let has_parts = !self.table.second && !columns(self.database, "part")?.is_empty();
-        let mut passing = Passing { document, mark, seen, recent: Vec::new(), awaited, has_parts };
+        let mut passing = ReadingState { document, mark, seen, recent: Vec::new(), awaited, has_parts };
         let cut = query::rows(self.database, &query, params_from_iter(values), &mut |row| self.row(row, &mut passing));
         passing.done(cut.is_err());
         Ok(cut.err())
     }
 
     /// Reads a row. A damaged one is skipped.
-    fn row(&self, row: &Row<'_>, passing: &mut Passing<'_>) -> rusqlite::Result<Next> {
+    fn row(&self, row: &Row<'_>, passing: &mut ReadingState<'_>) -> rusqlite::Result<RowAction> {
         let number: i64 = row.get(0)?;
         let content = match name(row, 1)? {
             Some(id) => self.message(row, &id, passing),
             None => Err("unknown shape: a message whose id is no text".into()),
         };
         match content {
-            Err(refusal) if refusal.is_unreadable() => return Ok(Next::End(refusal)),
+            Err(refusal) if refusal.is_unreadable() => return Ok(RowAction::End(refusal)),
             Err(refusal) => {
                 passing.document.skipped.push((u64::try_from(number).unwrap_or_default(), refusal.to_string()));
             }
@@ -169,7 +169,7 @@ impl Reading<'_> {
         }
         passing.mark.row = passing.mark.row.max(number);
         passing.mark.updated = passing.mark.updated.max(whole(row, 4)?.unwrap_or_default());
-        Ok(Next::Row)
+        Ok(RowAction::Row)
     }
 
     /// Returns the answer before a row of a session: a summary names no model.
@@ -182,12 +182,12 @@ impl Reading<'_> {
         let mut answer = None;
         query::rows(self.database, &query, rusqlite::params![session, row], &mut |row| {
             answer = name(row, 0)?;
-            Ok(Next::Row)
+            Ok(RowAction::Row)
         })?;
         Ok(answer)
     }
 
-    fn message(&self, row: &Row<'_>, id: &str, passing: &mut Passing<'_>) -> Result<(), Refusal> {
+    fn message(&self, row: &Row<'_>, id: &str, passing: &mut ReadingState<'_>) -> Result<(), Refusal> {
         let number: i64 = row.get(0)?;
         passing.awaited.retain(|awaited| awaited != id);
         let data = row.get_ref(5)?.as_bytes_or_null().map_err(|_| "unknown shape: a message that is no text")?;
@@ -240,7 +240,7 @@ impl Reading<'_> {
     }
 }
 
-impl Passing<'_> {
+impl ReadingState<'_> {
     /// Stores the state for a later reading. After an early end, everything that is still awaited is kept.
     fn done(self, is_cut: bool) {
         let Self { mark, mut recent, awaited, .. } = self;

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::columns::{name, whole};
 use crate::import::engine::document::Document;
 use crate::import::engine::fields::columns;
-use crate::import::engine::query::{self, Next, Refusal};
+use crate::import::engine::query::{self, Refusal, RowAction};
 use crate::model::time::Timestamp;
 
 /// Tables of sessions, of the first and the second generation of the client.
@@ -45,14 +45,14 @@ impl Sessions {
         query::rows(database, &query, [], &mut |row| {
             let Some(id) = name(row, 0)? else {
                 document.skipped.push((0, "unknown shape: a session whose id is no text".to_owned()));
-                return Ok(Next::Row);
+                return Ok(RowAction::Row);
             };
             let created = whole(row, 2)?;
             if let Some(created) = created {
                 document.conversations.push((id.clone(), Timestamp::from_millis(created)));
             }
             self.0.insert(id, SessionInfo { directory: name(row, 1)?, created, forked_from: name(row, 3)? });
-            Ok(Next::Row)
+            Ok(RowAction::Row)
         })
     }
 

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::import::engine::jsonl;
 use crate::import::engine::limits::LONGEST_LINE;
-use crate::import::engine::query::{self, Next, Refusal};
+use crate::import::engine::query::{self, Refusal, RowAction};
 use crate::import::engine::regular;
 
 /// Occurs in every part that ends a step.
@@ -51,7 +51,7 @@ pub(super) fn in_database(database: &Connection, message: &str) -> Result<Vec<St
             },
             Err(_) => wrong = Some("a part of the message is a number, not JSON".into()),
         }
-        Ok(Next::Row)
+        Ok(RowAction::Row)
     })
     .map_err(|refusal| match refusal {
         Refusal::Unreadable(why) => Refusal::Unreadable(format!("the parts of the message: {why}")),

@@ -38,12 +38,12 @@ fn file(name: &str, text: &str) -> Result<Document, String> {
 }
 
 /// A home with its own database.
-struct Home {
+struct OpencodeHome {
     directory: TempDir,
     database: Connection,
 }
 
-impl Home {
+impl OpencodeHome {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let place = directory.path().join(".local/share/opencode");
@@ -171,7 +171,7 @@ fn what_is_not_known_is_refused_and_never_nothing() {
 
 #[test]
 fn an_answer_of_several_steps_is_their_sum_in_files_and_rows() {
-    let home = Home::new();
+    let home = OpencodeHome::new();
     let text = answer(1, Some(900), &counts(20));
     let step = |tokens: &str| format!(r#"{{"type":"step-finish","cost":0,"tokens":{tokens}}}"#);
     let quoting_part = r#"{"type":"text","text":"\"type\":\"step-finish\""}"#.to_owned();
@@ -211,7 +211,7 @@ fn a_database_without_its_tables_or_columns_is_refused() {
 
 #[test]
 fn rows_are_read_once_and_again_when_they_change() {
-    let home = Home::new();
+    let home = OpencodeHome::new();
     let ledger = Ledger::in_memory().unwrap();
     home.put("msg_a", "ses_1", 0, r#"{"role":"user"}"#);
     home.put("msg_b", "ses_1", 10, &answer(1, Some(10), &counts(20)));
@@ -236,7 +236,7 @@ fn rows_are_read_once_and_again_when_they_change() {
 
 #[test]
 fn rows_that_get_the_numbers_of_deleted_ones_are_read() {
-    let home = Home::new();
+    let home = OpencodeHome::new();
     let ledger = Ledger::in_memory().unwrap();
     for id in 0..4 {
         home.put(&format!("msg_{id}"), "ses_1", id, &answer(id, Some(id + 1), &counts(20)));
@@ -250,7 +250,7 @@ fn rows_that_get_the_numbers_of_deleted_ones_are_read() {
 
 #[test]
 fn a_file_and_the_row_it_became_are_one_record() {
-    let home = Home::new();
+    let home = OpencodeHome::new();
     let ledger = Ledger::in_memory().unwrap();
     let text = answer(1, Some(900), &counts(20));
     home.message("ses_1", ID, &text);
@@ -266,7 +266,7 @@ fn a_file_and_the_row_it_became_are_one_record() {
 
 #[test]
 fn a_forks_copies_are_the_calls_of_the_session_they_were_copied_from() {
-    let home = Home::new();
+    let home = OpencodeHome::new();
     let ledger = Ledger::in_memory().unwrap();
     let text = answer(1, Some(900), &counts(20));
     // The copy has its own id, created an hour later, and its path sorts first.
@@ -315,7 +315,7 @@ fn its_files_are_found_and_nothing_else_is() {
 
 #[test]
 fn a_database_whose_messages_are_elsewhere_is_refused_and_one_without_a_message_yet_is_not() {
-    let home = Home::new();
+    let home = OpencodeHome::new();
     let ledger = Ledger::in_memory().unwrap();
     assert_eq!(import_counts(&home.import(&ledger)), [0, 0, 0, 0]);
     home.put(ID, "ses_1", 900, &answer(1, Some(900), &counts(20)));
@@ -334,7 +334,7 @@ fn a_database_whose_messages_are_elsewhere_is_refused_and_one_without_a_message_
 
 #[test]
 fn a_role_of_another_name_is_refused_in_a_row_as_in_a_file() {
-    let home = Home::new();
+    let home = OpencodeHome::new();
     let answer_text = answer(1, Some(900), &counts(20));
     home.put("msg_1", "ses_1", 900, &answer_text.replace("\"role\"", "\"kind\""));
     home.put("msg_2", "ses_1", 900, &answer_text.replace("\"assistant\"", "\"model\""));

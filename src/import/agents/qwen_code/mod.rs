@@ -35,7 +35,7 @@ use crate::import::engine::path_names::above;
 use crate::import::engine::query::Refusal;
 use crate::import::engine::resume;
 use crate::import::engine::source::{DocumentLog, LineLog, LineParser, LogFormat, Source};
-use crate::import::health::missing_usage::{Ending, MissingUsage};
+use crate::import::health::missing_usage::{LogEnd, MissingUsage};
 use crate::model::event::{Raw, TokenRecord};
 use crate::model::time::{Timestamp, Zone};
 use crate::readers::normalise::{self, UsageFormat};
@@ -181,7 +181,7 @@ impl LineParser for QwenChatParser {
         Some(resume::store(&self.origin))
     }
 
-    fn end(&mut self, settled: bool) -> Ending {
+    fn end(&mut self, settled: bool) -> LogEnd {
         self.origin.missing_usage.end(settled)
     }
 

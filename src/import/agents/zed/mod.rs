@@ -18,7 +18,7 @@ use crate::import::engine::fields;
 use crate::import::engine::limits::LONGEST_LINE;
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::provider_names;
-use crate::import::engine::query::{self, Next, Refusal};
+use crate::import::engine::query::{self, Refusal, RowAction};
 use crate::import::engine::source::{DatabaseLog, LogFormat, Source};
 use crate::model::event::Quality;
 use crate::model::time::Timestamp;
@@ -59,7 +59,7 @@ impl DatabaseLog for Zed {
                 Ok(found) => document.calls.extend(found),
                 Err(why) => document.skipped.push((place, why)),
             }
-            Ok(Next::Row)
+            Ok(RowAction::Row)
         })?;
         Ok(document)
     }

@@ -10,7 +10,7 @@ use super::container::container;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::import) struct Declined;
 
-type Result<T> = std::result::Result<T, Declined>;
+type CursorResult<T> = std::result::Result<T, Declined>;
 
 /// Iterates over the keys and values of one line from left to right.
 pub(in crate::import) struct JsonCursor<'a> {
@@ -19,7 +19,7 @@ pub(in crate::import) struct JsonCursor<'a> {
 
 impl<'a> JsonCursor<'a> {
     /// Creates a cursor inside the object of a line.
-    pub fn new(line: &'a [u8]) -> Result<Self> {
+    pub fn new(line: &'a [u8]) -> CursorResult<Self> {
         line.strip_prefix(b"{").map(|rest| Self { rest }).ok_or(Declined)
     }
 
@@ -30,7 +30,7 @@ impl<'a> JsonCursor<'a> {
 
     /// Returns the next byte that is not white space.
     #[inline]
-    fn peek(&mut self) -> Result<u8> {
+    fn peek(&mut self) -> CursorResult<u8> {
         while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] = self.rest {
             self.rest = rest;
         }
@@ -38,7 +38,7 @@ impl<'a> JsonCursor<'a> {
     }
 
     /// Consumes the next byte if it equals `byte`.
-    fn eat(&mut self, byte: u8) -> Result<bool> {
+    fn eat(&mut self, byte: u8) -> CursorResult<bool> {
         let is_next = self.peek()? == byte;
         if let ([_, rest @ ..], true) = (self.rest, is_next) {
             self.rest = rest;
@@ -49,7 +49,7 @@ impl<'a> JsonCursor<'a> {
     /// Returns the next key of the current object, or `None` after the last one; the cursor is then behind the object.
     /// A key with an escape is declined, because no log writes one.
     #[inline]
-    pub fn key(&mut self) -> Result<Option<&'a [u8]>> {
+    pub fn key(&mut self) -> CursorResult<Option<&'a [u8]>> {
         // Fast path: clients write no white space.
         if let [b',', b'"', text @ ..] | [b'"', text @ ..] = self.rest
             && let Some((key, [b'"', b':', rest @ ..])) = text.split_at_checked(stop(text)?)
@@ -60,7 +60,7 @@ impl<'a> JsonCursor<'a> {
         self.key_among_blanks()
     }
 
-    fn key_among_blanks(&mut self) -> Result<Option<&'a [u8]>> {
+    fn key_among_blanks(&mut self) -> CursorResult<Option<&'a [u8]>> {
         self.eat(b',')?;
         if self.eat(b'}')? {
             return Ok(None);
@@ -70,7 +70,7 @@ impl<'a> JsonCursor<'a> {
     }
 
     /// Enters the object that is the next value. Skips a `null`.
-    pub fn enter(&mut self) -> Result<bool> {
+    pub fn enter(&mut self) -> CursorResult<bool> {
         if self.eat(b'{')? {
             return Ok(true);
         }
@@ -79,7 +79,7 @@ impl<'a> JsonCursor<'a> {
     }
 
     /// Returns the next value if it is a string or `null`.
-    pub fn string(&mut self) -> Result<Option<Cow<'a, str>>> {
+    pub fn string(&mut self) -> CursorResult<Option<Cow<'a, str>>> {
         if self.peek()? != b'"' {
             self.null()?;
             return Ok(None);
@@ -96,13 +96,13 @@ impl<'a> JsonCursor<'a> {
     }
 
     /// Skips a `null`; declines anything else.
-    fn null(&mut self) -> Result<()> {
+    fn null(&mut self) -> CursorResult<()> {
         if self.skip()? == b"null" { Ok(()) } else { Err(Declined) }
     }
 
     /// Returns the bytes between the quotes of the string at the cursor, and whether they contain escapes.
     #[inline]
-    fn literal(&mut self) -> Result<(&'a [u8], bool)> {
+    fn literal(&mut self) -> CursorResult<(&'a [u8], bool)> {
         let text = self.rest.strip_prefix(b"\"").ok_or(Declined)?;
         let (mut end, mut escaped) = (stop(text)?, false);
         loop {
@@ -117,7 +117,7 @@ impl<'a> JsonCursor<'a> {
     }
 
     /// Skips the next value of any kind and returns its bytes.
-    pub fn skip(&mut self) -> Result<&'a [u8]> {
+    pub fn skip(&mut self) -> CursorResult<&'a [u8]> {
         let first = self.peek()?;
         let value = self.rest;
         let length = match first {
@@ -131,14 +131,14 @@ impl<'a> JsonCursor<'a> {
     }
 
     /// Skips the next value unless it is an object or array.
-    pub fn skip_scalar(&mut self) -> Result<&'a [u8]> {
+    pub fn skip_scalar(&mut self) -> CursorResult<&'a [u8]> {
         if matches!(self.peek()?, b'{' | b'[') { Err(Declined) } else { self.skip() }
     }
 }
 
 /// Returns the index of the first quote or backslash.
 #[inline]
-fn stop(text: &[u8]) -> Result<usize> {
+fn stop(text: &[u8]) -> CursorResult<usize> {
     memchr2(b'"', b'\\', text).ok_or(Declined)
 }
 

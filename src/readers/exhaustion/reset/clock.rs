@@ -2,7 +2,7 @@
 
 use chrono::{Datelike, Days, NaiveDate, NaiveTime, Weekday};
 
-use super::zone::Place;
+use super::zone::ClockZone;
 use crate::model::time::Timestamp;
 
 /// A period of years that contains a 29 February in any century.
@@ -80,7 +80,7 @@ impl Day {
     }
 
     /// The first matching instant after `now`.
-    pub fn instant(self, time: NaiveTime, now: Timestamp, place: Place) -> Option<Timestamp> {
+    pub fn instant(self, time: NaiveTime, now: Timestamp, place: ClockZone) -> Option<Timestamp> {
         let today = place.local(now).date();
         let after = |day: NaiveDate| place.later(day.and_time(time), now);
         let ahead = |range: std::ops::RangeInclusive<u64>| range.filter_map(|n| today.checked_add_days(Days::new(n)));

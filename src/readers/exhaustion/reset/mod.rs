@@ -15,7 +15,7 @@ mod zone;
 
 use crate::model::time::{DAY, Timestamp, Zone};
 
-pub(super) use zone::Place;
+pub(super) use zone::ClockZone;
 
 /// The reset that a text states.
 ///
@@ -61,14 +61,14 @@ impl Reset {
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 pub fn find(text: &str, now: Timestamp, host: Zone) -> Option<Reset> {
-    read(text, now, Place::Zone(host), BACK_OFF)
+    read(text, now, ClockZone::Zone(host), BACK_OFF)
 }
 
 /// The longest accepted `Retry-After` without other evidence, in milliseconds: a server's back-off.
 pub(super) const BACK_OFF: i64 = DAY;
 
 /// Like [`find`], for any zone. `bare` is the longest accepted `Retry-After` in milliseconds.
-pub(super) fn read(text: &str, now: Timestamp, host: Place, bare: i64) -> Option<Reset> {
+pub(super) fn read(text: &str, now: Timestamp, host: ClockZone, bare: i64) -> Option<Reset> {
     phrase::find(text, now, host)
         .or_else(|| hint::find(text, now, bare))
         .or_else(|| phrase::unread(text).map(Reset::wordy))
@@ -88,7 +88,7 @@ pub(super) fn read(text: &str, now: Timestamp, host: Place, bare: i64) -> Option
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 pub fn parse(text: &str, now: Timestamp, host: Zone) -> Reset {
-    phrase::find(text, now, Place::Zone(host))
+    phrase::find(text, now, ClockZone::Zone(host))
         .or_else(|| hint::find(text, now, BACK_OFF))
         .unwrap_or_else(|| Reset::wordy(text.trim()))
 }

@@ -8,7 +8,7 @@ use regex::{Captures, Regex};
 use super::Reset;
 use super::clock::{self, Clock, Day};
 use super::length::{self, SpanLength};
-use super::zone::{self, Place};
+use super::zone::{self, ClockZone};
 use crate::model::time::{DAY, Timestamp};
 use crate::readers::exhaustion::excerpt::floor;
 
@@ -78,12 +78,12 @@ impl Grammar {
     }
 
     /// The zone after a time: its text, the zone, and its length in bytes.
-    fn zone<'t>(&self, rest: &'t str, host: Place) -> (Option<&'t str>, Place, usize) {
+    fn zone<'t>(&self, rest: &'t str, host: ClockZone) -> (Option<&'t str>, ClockZone, usize) {
         let Some(found) = self.zone.captures(rest) else { return (None, host, 0) };
         let length = found.get(0).map_or(0, |whole| whole.end());
         let group = |name| found.name(name).map(|name| name.as_str().trim());
         let name = group("name").or_else(|| group("bare")).or_else(|| group("word"));
-        let known = name.and_then(|name| Place::read(name, host));
+        let known = name.and_then(|name| ClockZone::read(name, host));
         // Parenthesised words that name no zone are displayed, and the host's zone applies.
         (name, known.unwrap_or(host), length)
     }
@@ -98,7 +98,7 @@ struct ParsedReset {
 }
 
 /// The first phrase that gives an instant.
-pub(super) fn find(text: &str, now: Timestamp, host: Place) -> Option<Reset> {
+pub(super) fn find(text: &str, now: Timestamp, host: ClockZone) -> Option<Reset> {
     let grammar = GRAMMAR.as_ref()?;
     for (lead, lengths) in &grammar.leads {
         for found in lead.find_iter(text) {
@@ -125,7 +125,7 @@ fn bounded(text: &str, from: usize) -> &str {
     rest.get(..floor(rest, LONGEST)).unwrap_or_default()
 }
 
-fn read(grammar: &Grammar, rest: &str, lengths: bool, now: Timestamp, host: Place) -> Option<ParsedReset> {
+fn read(grammar: &Grammar, rest: &str, lengths: bool, now: Timestamp, host: ClockZone) -> Option<ParsedReset> {
     if let Some(found) = grammar.within.captures(rest) {
         if !lengths {
             return None;
@@ -147,7 +147,7 @@ fn goes_on(tail: &str) -> bool {
 }
 
 /// A time of day, with its day before or after it.
-fn local(grammar: &Grammar, rest: &str, now: Timestamp, host: Place) -> Option<ParsedReset> {
+fn local(grammar: &Grammar, rest: &str, now: Timestamp, host: ClockZone) -> Option<ParsedReset> {
     let found = grammar.local.captures(rest)?;
     let mut end = found.get(0)?.end();
     if goes_on(rest.get(end..)?) {
@@ -180,7 +180,7 @@ fn local(grammar: &Grammar, rest: &str, now: Timestamp, host: Place) -> Option<P
 }
 
 /// A day without a time begins at midnight. A following number would be an unreadable time, so the phrase is refused.
-fn bare_day(grammar: &Grammar, rest: &str, now: Timestamp, host: Place) -> Option<ParsedReset> {
+fn bare_day(grammar: &Grammar, rest: &str, now: Timestamp, host: ClockZone) -> Option<ParsedReset> {
     let found = grammar.bare_day.captures(rest)?;
     let end = found.get(0)?.end();
     let tail = rest.get(end..)?;
@@ -230,7 +230,13 @@ fn figures(first: &str, second: &str, years: Option<&str>) -> Option<Day> {
 }
 
 /// A numeric date, with or without a time.
-fn instant(grammar: &Grammar, found: &Captures<'_>, rest: &str, now: Timestamp, host: Place) -> Option<ParsedReset> {
+fn instant(
+    grammar: &Grammar,
+    found: &Captures<'_>,
+    rest: &str,
+    now: Timestamp,
+    host: ClockZone,
+) -> Option<ParsedReset> {
     let group = |name| found.name(name).map(|group| group.as_str());
     let date = group("date")?.replace('/', "-");
     let end = found.get(0)?.end();
@@ -241,8 +247,8 @@ fn instant(grammar: &Grammar, found: &Captures<'_>, rest: &str, now: Timestamp, 
     };
     let local = day.zip(time).map(|(day, time)| day.and_time(time));
     let (place, taken) = match group("offset") {
-        Some(offset) if offset.eq_ignore_ascii_case("z") => (Place::Offset(0), 0),
-        Some(offset) => (Place::read(offset, host)?, 0),
+        Some(offset) if offset.eq_ignore_ascii_case("z") => (ClockZone::Offset(0), 0),
+        Some(offset) => (ClockZone::read(offset, host)?, 0),
         None => {
             let (_, place, taken) = grammar.zone(rest.get(end..)?, host);
             (place, taken)

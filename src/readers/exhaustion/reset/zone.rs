@@ -10,14 +10,14 @@ use crate::model::time::{DAY, MINUTE, Timestamp, Zone};
 
 /// The zone of a wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::readers::exhaustion) enum Place {
+pub(in crate::readers::exhaustion) enum ClockZone {
     /// A zone of the database.
     Zone(Zone),
     /// A fixed offset, in minutes east of UTC.
     Offset(i32),
 }
 
-impl Place {
+impl ClockZone {
     /// Beijing time, which has no daylight saving time.
     pub const BEIJING: Self = Self::Offset(8 * 60);
 
@@ -73,7 +73,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ClockZone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Zone(zone) => zone.fmt(f),
@@ -171,7 +171,7 @@ static OFFSET: LazyLock<Option<Regex>> = LazyLock::new(|| {
 });
 
 /// `GMT-3`, `UTC+05:30`, `+0800`.
-fn offset(name: &str) -> Option<Place> {
+fn offset(name: &str) -> Option<ClockZone> {
     let captures = OFFSET.as_ref()?.captures(name)?;
     let number = |group| captures.name(group).map_or(Some(0), |digits| digits.as_str().parse::<i32>().ok());
     let (hours, minutes) = (number("hours")?, number("minutes")?);
@@ -179,7 +179,7 @@ fn offset(name: &str) -> Option<Place> {
         return None;
     }
     let size = hours * 60 + minutes;
-    Some(Place::Offset(if captures.name("sign")?.as_str() == "+" { size } else { -size }))
+    Some(ClockZone::Offset(if captures.name("sign")?.as_str() == "+" { size } else { -size }))
 }
 
 /// The pattern of a zone after a time, with or without parentheses.

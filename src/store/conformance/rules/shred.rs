@@ -6,13 +6,13 @@ use crate::model::event::Position;
 use crate::store::{ReadView, Table, Transaction};
 
 use super::super::Factory;
-use super::super::support::{Line, commit, lines, rows_from};
+use super::super::support::{LogRow, commit, lines, rows_from};
 
 /// The remaining line of the tombstones here.
 const KEPT: &str = r#"{"kept":true}"#;
 
 /// The rows as a view shows them, with their positions.
-fn shown(view: &dyn ReadView) -> Vec<(u64, Line)> {
+fn shown(view: &dyn ReadView) -> Vec<(u64, LogRow)> {
     rows_from(view, 0)
 }
 
@@ -26,7 +26,7 @@ fn body(view: &dyn ReadView, position: u64) -> String {
 fn tombstone(tx: &mut dyn Transaction, position: u64) -> String {
     let leaf = Hash::of_line(body(&*tx, position));
     let word = format!(r#"{{"data":{{"position":{position},"keeps":{KEPT}}}}}"#);
-    let by = tx.append(&[Line { kind: 15, ..Line::with_body(100 + position, word) }.row()]).unwrap();
+    let by = tx.append(&[LogRow { kind: 15, ..LogRow::with_body(100 + position, word) }.row()]).unwrap();
     let hashes = [*leaf.as_bytes(); 16].concat();
     tx.put(Table::Tree, &[0; 9], Some(&hashes)).unwrap();
     format!(r#"{{"shredded":{position},"leaf":"{leaf}","by":{by},"kept":{KEPT}}}"#)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::store::{EventStore, Table};
 
 use super::super::Factory;
-use super::super::support::{Line, counter, rows_from};
+use super::super::support::{LogRow, counter, rows_from};
 
 /// The number of writers in the rules below, and of commits of each.
 const WRITERS: u64 = 4;
@@ -58,7 +58,7 @@ pub fn no_update_is_lost(factory: &dyn Factory) {
 fn write_rows(store: &dyn EventStore, writer: u64) {
     for n in 0..COMMITS {
         let mut tx = store.write().unwrap();
-        let lines = [2 * n, 2 * n + 1].map(|k| Line::new(1 + writer * 1_000 + k));
+        let lines = [2 * n, 2 * n + 1].map(|k| LogRow::new(1 + writer * 1_000 + k));
         tx.append(&[lines[0].row(), lines[1].row()]).unwrap();
         let count = counter(&*tx, b"rows") + 2;
         tx.put(Table::EventIndex, b"rows", Some(&count.to_be_bytes())).unwrap();

@@ -6,11 +6,11 @@ use usage_ledger::store::{EventStore, Flow, Head, MemoryStore, Order, ReadView, 
 use usage_ledger::{EventId, Position, Result};
 
 use super::{KeyVisitor, RowVisitor};
-use usage_ledger::store::conformance::support::{Line, rows_from, whole};
+use usage_ledger::store::conformance::support::{LogRow, rows_from, whole};
 
 #[derive(Clone, Default)]
 pub struct Copy {
-    pub rows: BTreeMap<Position, Line>,
+    pub rows: BTreeMap<Position, LogRow>,
     pub values: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
 }
 

@@ -7,7 +7,7 @@ use usage_ledger::store::{EventStore, GO_ON, Head, MemoryStore, ReadView, Row, T
 use usage_ledger::{Error, EventId, Position, Result, Timestamp};
 
 use super::{Flaw, RowVisitor, Written};
-use usage_ledger::store::conformance::support::{Line, rows_from};
+use usage_ledger::store::conformance::support::{LogRow, rows_from};
 
 super::breakages! {
     SkipsAPosition fails [positions_have_no_gaps a_transaction_reads_the_rows_it_wrote rows_are_read_from_a_given_position
@@ -131,7 +131,7 @@ impl Flaw for ReordersTheCallsOfACommit {
         Ok(view.position_of(id)?.map(|at| self.shown(at)))
     }
     fn rows(&self, view: &dyn ReadView, from: Position, visit: RowVisitor<'_>) -> Result<()> {
-        let mut rows: Vec<(Position, Line)> =
+        let mut rows: Vec<(Position, LogRow)> =
             rows_from(view, 0).into_iter().map(|(at, line)| (self.shown(Position::new(at)), line)).collect();
         rows.sort_by_key(|(at, _)| *at);
         for (at, line) in rows.iter().filter(|(at, _)| *at >= from) {
@@ -266,9 +266,9 @@ impl Flaw for EmptyLedgerHasAHead {
 }
 
 /// Shows changed rows.
-fn changed(view: &dyn ReadView, from: Position, visit: RowVisitor<'_>, change: impl Fn(&mut Line)) -> Result<()> {
+fn changed(view: &dyn ReadView, from: Position, visit: RowVisitor<'_>, change: impl Fn(&mut LogRow)) -> Result<()> {
     view.rows(from, &mut |at, row| {
-        let mut line = Line::from(row);
+        let mut line = LogRow::from(row);
         change(&mut line);
         visit(at, line.row())
     })
@@ -288,7 +288,7 @@ macro_rules! changes_rows {
     )*};
 }
 
-fn cut(line: &mut Line, bytes: usize) {
+fn cut(line: &mut LogRow, bytes: usize) {
     let end = line.body.char_indices().map(|(at, _)| at).find(|at| *at >= bytes);
     line.body.truncate(end.unwrap_or(line.body.len()));
 }

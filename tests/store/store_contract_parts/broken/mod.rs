@@ -15,7 +15,7 @@ use usage_ledger::{EventId, Position, Result};
 
 use usage_ledger::store::conformance::Factory;
 
-use usage_ledger::store::conformance::support::Line;
+use usage_ledger::store::conformance::support::LogRow;
 
 type RowVisitor<'v> = &'v mut dyn FnMut(Position, Row<'_>) -> Flow;
 type KeyVisitor<'v> = &'v mut dyn FnMut(&[u8], &[u8]) -> Flow;
@@ -71,7 +71,7 @@ trait Flaw: Send + Sync {
 /// The writes of a transaction.
 #[derive(Default)]
 struct Written {
-    rows: Vec<Line>,
+    rows: Vec<LogRow>,
     calls: usize,
     puts: Vec<(Table, Vec<u8>, Option<Vec<u8>>)>,
     shreds: Vec<(Position, String)>,
@@ -179,7 +179,7 @@ impl Transaction for FlawedTx<'_> {
         let done = self.flaw.append(&mut **self.tx.as_mut().unwrap(), rows);
         self.written.conflict |= done.is_err();
         if done.is_ok() {
-            self.written.rows.extend(rows.iter().copied().map(Line::from));
+            self.written.rows.extend(rows.iter().copied().map(LogRow::from));
             self.written.calls += 1;
         }
         done

@@ -11,7 +11,7 @@ use usage_ledger::{Error, EventId, Position, Result};
 
 use super::copy::{Asking, Copy};
 use super::{Flaw, KeyVisitor, RowVisitor, Written};
-use usage_ledger::store::conformance::support::Line;
+use usage_ledger::store::conformance::support::LogRow;
 
 super::breakages! {
     WritesWithoutALock fails [no_update_is_lost rows_and_values_appear_together]
@@ -99,8 +99,8 @@ impl Transaction for Unlocked {
             if let Some(position) = self.copy.position_of(row.id)? {
                 return Err(Error::Conflict { id: row.id, position });
             }
-            self.copy.rows.insert(self.copy.head()?.position.next(), Line::from(*row));
-            self.written.rows.push(Line::from(*row));
+            self.copy.rows.insert(self.copy.head()?.position.next(), LogRow::from(*row));
+            self.written.rows.push(LogRow::from(*row));
         }
         Ok(self.copy.head()?.position)
     }
@@ -215,7 +215,7 @@ impl Uncommitted {
     fn rows(&self, rows: &[Row<'_>], last: Position) {
         let first = last.get() + 1 - rows.len() as u64;
         let mut uncommitted = self.0.lock().unwrap();
-        uncommitted.rows.extend((first..).zip(rows).map(|(at, row)| (Position::new(at), Line::from(*row))));
+        uncommitted.rows.extend((first..).zip(rows).map(|(at, row)| (Position::new(at), LogRow::from(*row))));
     }
 
     fn forget(&self) {
@@ -288,7 +288,7 @@ struct ShowsRowsBeforeValues(Uncommitted);
 
 impl Flaw for ShowsRowsBeforeValues {
     fn commit(&self, tx: Box<dyn Transaction + '_>, _: &MemoryStore, written: &Written) -> Result<()> {
-        let rows: Vec<Row<'_>> = written.rows.iter().map(Line::row).collect();
+        let rows: Vec<Row<'_>> = written.rows.iter().map(LogRow::row).collect();
         self.0.rows(&rows, tx.head()?.position);
         self.0.commit(tx)
     }
@@ -303,7 +303,7 @@ struct ShowsALowerPositionLater(Uncommitted);
 
 impl Flaw for ShowsALowerPositionLater {
     fn commit(&self, tx: Box<dyn Transaction + '_>, _: &MemoryStore, written: &Written) -> Result<()> {
-        if let Some(last) = written.rows.get(1..).and_then(<[Line]>::last) {
+        if let Some(last) = written.rows.get(1..).and_then(<[LogRow]>::last) {
             self.0.rows(&[last.row()], tx.head()?.position);
         }
         self.0.commit(tx)

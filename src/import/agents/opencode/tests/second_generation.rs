@@ -4,7 +4,7 @@ use super::*;
 use crate::report::{Report, ReportKey, ReportRow};
 
 /// Builds a message row of the second generation, `minute` minutes after `START`.
-fn second(home: &Home, id: &str, session: &str, minute: i64, input: u64) {
+fn second(home: &OpencodeHome, id: &str, session: &str, minute: i64, input: u64) {
     let created = START + minute * 60_000;
     let data = format!(
         r#"{{"time":{{"created":{created},"completed":{}}},"agent":"build","model":{{"id":"m","providerID":"mock"}},"finish":"stop","cost":0,"tokens":{{"input":{input},"output":1,"reasoning":0,"cache":{{"read":0,"write":0}}}}}}"#,
@@ -24,7 +24,7 @@ fn placed(ledger: &Ledger) -> Vec<(String, String, u64)> {
 
 #[test]
 fn the_second_generations_sessions_have_projects_and_forks() {
-    let home = Home::new();
+    let home = OpencodeHome::new();
     let table =
         "CREATE TABLE session_v2 (id text PRIMARY KEY, directory text, fork_session_id text, time_created integer);";
     home.database.execute_batch(table).unwrap();
@@ -58,7 +58,7 @@ fn the_second_generations_sessions_have_projects_and_forks() {
 
 #[test]
 fn the_second_generations_table_is_read() {
-    let home = Home::new();
+    let home = OpencodeHome::new();
     let ledger = Ledger::in_memory().unwrap();
     let data = format!(
         r#"{{"time":{{"created":{START},"completed":{}}},"agent":"build","model":{{"id":"gpt-5.1","providerID":"mock"}},"finish":"stop","cost":0,"tokens":{{"input":10,"output":5,"reasoning":9,"cache":{{"read":0,"write":0}}}}}}"#,
@@ -73,7 +73,7 @@ fn the_second_generations_table_is_read() {
 
 #[test]
 fn a_summary_of_the_second_generation_is_a_call_of_the_model_before_it() {
-    let home = Home::new();
+    let home = OpencodeHome::new();
     let ledger = Ledger::in_memory().unwrap();
     let insert = "INSERT INTO session_message VALUES (?, ?, ?, ?, ?, ?, ?)";
     let put = |id: &str, session: &str, kind: &str, at: i64, data: &str| {
