@@ -15,7 +15,10 @@ mod redate;
 mod restatement;
 mod rollups;
 mod seal;
+mod seal_check;
+mod sealed_rows;
 mod table;
+mod total_proof;
 mod windows;
 
 use std::borrow::Cow;
@@ -41,6 +44,7 @@ pub(crate) use records::PricedCall;
 pub use restatement::Restatement;
 pub use seal::Seal;
 pub use table::{ReportRow, ReportTable};
+pub use total_proof::TotalRequest;
 
 /// A query: the keys of its rows, and its filters.
 ///

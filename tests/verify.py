@@ -2,15 +2,18 @@
 """Checks an export of a usage ledger with nothing but Python: no part of usage-ledger, no library.
 
     verify.py EVENTS.jsonl CHECKPOINT VERIFIERKEY [PROOF]
+    verify.py --total PROOF VERIFIERKEY [SEAL]
 
 EVENTS.jsonl    usage-ledger export --format events
 CHECKPOINT      usage-ledger checkpoint              (c2sp.org/tlog-checkpoint)
 VERIFIERKEY     usage-ledger key show                (name+hash+base64, or a file with it)
 PROOF           usage-ledger prove inclusion 120     (c2sp.org/tlog-proof)
+                usage-ledger prove total --project X (after --total; it needs no events)
+SEAL            usage-ledger seal                    (the proof must be of this one)
 
-Exits 0 when the lines are those that the key signed, 1 when they are not, 2 when it was called wrongly.
+Exits 0 when the lines or the total are those that the key signed, 1 when they are not, 2 when it was called wrongly.
 """
-import base64, hashlib, json, os, sys
+import base64, collections, decimal, hashlib, json, os, sys
 
 class Refused(Exception):
     pass
@@ -144,8 +147,86 @@ def root_of_path(index, size, node, path):
     check(last == 0, "the proof is too short")
     return node
 
+def text(path):
+    return open(path, encoding="utf-8", newline="").read()
+
+def content_of(line, name):
+    """The leaf index, the blinded leaf hash and the content of a line `INDEX SALT CONTENT`."""
+    index, salt, content = line.split(" ", 2)
+    check(str(int(index)) == index, f"a {name} has no index")
+    salt = unbase64(salt, f"a {name} has no salt")
+    check(len(salt) == 32, f"a {name} has no salt")
+    values = json.loads(content)
+    # One spelling alone, so that all readers read the same.
+    check(json.dumps(values, separators=(",", ":"), ensure_ascii=False) == content, f"a {name} has another spelling")
+    return int(index), sha256(b"\0", salt, content.encode()), values
+
+def root_of_subset(first, size, leaves, hashes):
+    """The root over the leaves first to first + size, from some leaves and the roots of what lies between them."""
+    if not leaves:
+        check(hashes, "the proof is too short")
+        return hashes.pop(0)
+    if size == 1:
+        return leaves[0][1]
+    half = 1 << (size - 1).bit_length() - 1
+    below, above = [[one for one in leaves if (one[0] < first + half) is low] for low in (True, False)]
+    left = root_of_subset(first, half, below, hashes)
+    return sha256(b"\1", left, root_of_subset(first + half, size - half, above, hashes))
+
+def check_subset(size, leaves, hashes, root, words):
+    indices, hashes = [one[0] for one in leaves], [unbase64(one, "the proof has a hash that is none") for one in hashes]
+    check(indices == sorted(set(indices)) and indices[-1] < size, words)
+    check(root_of_subset(0, size, leaves, hashes) == root and not hashes, words)
+
+def sums_of(rows):
+    sums = collections.Counter()
+    for row in rows:
+        sums.update({"requests": row["sums"]["requests"], **row["sums"]["tokens"]})
+        if "reported_usd" in row["sums"]:
+            sums["reported USD"] += decimal.Decimal(row["sums"]["reported_usd"])
+    return {name: sum for name, sum in sums.items() if sum}
+
+def words_of(sums):
+    return ", ".join(f"{name} {sum}" for name, sum in sums.items())
+
+def check_total(proof, verifier, seal=None):
+    decimal.getcontext().prec = 60
+    verifier = text(verifier).strip() if os.path.exists(verifier) else verifier
+    head, _, note = text(proof).partition("\n\n")
+    events, root = open_note(note, verifier, "the seal")
+    if seal:
+        check(text(seal).rpartition("\n\n")[0] == note.rpartition("\n\n")[0], "the proof is of another seal")
+    lines = head.split("\n")
+    check(lines[0] == "usage-ledger/total@v1" and len(lines) > 2, "the proof is no usage-ledger/total@v1")
+    names = [line.split(" ", 1)[0] for line in lines[1:]]
+    check(names == sorted(names, key=["by", "total", "beside", "row", "hidden"].index), "the lines are in another order")
+    parts = {name: [line.split(" ", 1)[1] for line in lines[1:] if line.split(" ", 1)[0] == name] for name in
+             ("by", "total", "beside", "row", "hidden")}
+    check(len(parts["by"]) == len(parts["total"]) == 1, "the proof has not one total")
+    extensions = note.rpartition("\n\n")[0].split("\n")[3:]
+    roots = [line[10:] for line in extensions if line.startswith("rows root ")]
+    sizes = [line[5:] for line in extensions if line.startswith("rows ") and not line.startswith("rows root ")]
+    periods = [line[5:] for line in extensions if line.startswith("seal ")]
+    check(len(roots) == len(sizes) == len(periods) == 1, "the seal has no rows")
+    size, _, by = sizes[0].partition(" by ")
+    check(by == parts["by"][0], "the proof is by another key than the seal")
+    index, leaf, total = content_of(parts["total"][0], "total")
+    check_subset(int(size), [(index, leaf)], parts["beside"], bytes.fromhex(roots[0]), "the total is not one of the seal")
+    rows = [content_of(line, "row") for line in parts["row"]]
+    if rows:
+        check_subset(total["rows"], rows, parts["hidden"], bytes.fromhex(total["root"]), "the rows are not those of the total")
+    else:
+        check(not parts["hidden"], "the proof has hashes beside no row")
+    rows, sums = [row[2] for row in rows], sums_of([total])
+    if len(rows) == total["rows"]:
+        check(sums_of(rows) == sums, "the sums of the rows are not those of the total")
+    print(f"ok: {by} {total['name']}: {words_of(sums)}")
+    print(f"of the period {periods[0]}, sealed by {verifier.split('+')[0]} over {events} events, root {root.hex()}")
+    for row in sorted(rows, key=lambda row: (row["day"], row["provider"], row.get("account", ""), row.get("model", ""))):
+        print(f"{row['day']} {row['provider']} {row.get('account', '-')} {row.get('model', '-')}: {words_of(sums_of([row]))}")
+    print(f"shows {len(rows)} of its {total['rows']} rows: {words_of(sums_of(rows))}")
+
 def main(events, checkpoint, verifier, proof=None):
-    text = lambda path: open(path, encoding="utf-8", newline="").read()
     verifier = text(verifier).strip() if os.path.exists(verifier) else verifier
     size, root = open_note(text(checkpoint), verifier, "the checkpoint")
     index = None
@@ -169,10 +250,11 @@ def main(events, checkpoint, verifier, proof=None):
 
 
 if __name__ == "__main__":
+    total = sys.argv[1:2] == ["--total"]
     if len(sys.argv) not in (4, 5):
         sys.exit(__doc__) if "-h" in sys.argv else (print(__doc__, file=sys.stderr), sys.exit(2))
     try:
-        main(*sys.argv[1:])
-    except (Refused, OSError, ValueError, KeyError, IndexError, TypeError) as refused:
+        check_total(*sys.argv[2:]) if total else main(*sys.argv[1:])
+    except (Refused, OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as refused:
         print(f"refused: {refused}")
         sys.exit(1)

@@ -42,6 +42,7 @@ pub(crate) mod price;
 pub(crate) mod probe;
 pub(crate) mod prove;
 pub(crate) mod prove_check;
+pub(crate) mod prove_total;
 pub(crate) mod provider;
 pub(crate) mod quota;
 pub(crate) mod quota_page;

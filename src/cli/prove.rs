@@ -10,17 +10,18 @@ use super::checkpoint;
 use super::context::Context;
 use super::event_ref::EventRef;
 use super::key_file;
-use super::prove_check;
+use super::{prove_check, prove_total};
 use crate::api::proofs::{self, CheckpointNote, ProvenState};
 use crate::ledger::Snapshot;
 use crate::present::failure::Failure;
 use crate::present::output::JsonAnswer;
 
-/// Prove that an event is in the ledger, or that one checkpoint extends another; check a proof
+/// Prove that an event is in the ledger, that one checkpoint extends another, or what one project used; check a proof
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger prove inclusion 120 > 120.tlog-proof\n  \
-    usage-ledger prove consistency monday.checkpoint friday.checkpoint")]
+    usage-ledger prove consistency monday.checkpoint friday.checkpoint\n  \
+    usage-ledger prove total --project acme --period 2026-05 > acme.proof")]
 pub(crate) struct ProveArgs {
     #[command(subcommand)]
     command: ProveCommand,
@@ -30,6 +31,7 @@ pub(crate) struct ProveArgs {
 enum ProveCommand {
     Inclusion(InclusionArgs),
     Consistency(ConsistencyArgs),
+    Total(prove_total::TotalArgs),
     Check(prove_check::CheckArgs),
 }
 
@@ -86,6 +88,7 @@ pub(crate) fn run(args: ProveArgs, context: &Context, out: &mut dyn Write) -> Re
     match args.command {
         ProveCommand::Inclusion(args) => inclusion(&args, context, out),
         ProveCommand::Consistency(args) => consistency(args, context, out),
+        ProveCommand::Total(args) => prove_total::run(&args, context, out),
         ProveCommand::Check(args) => prove_check::run(&args, context, out),
     }
 }

@@ -9,8 +9,9 @@ use serde::Serialize;
 use super::checkpoint;
 use super::context::Context;
 use super::key_file;
+use super::prove_total;
 use super::verify::{by_any, signed_by_any};
-use crate::merkle::{ConsistencyProofText, InclusionProofText};
+use crate::merkle::{ConsistencyProofText, InclusionProofText, TOTAL_PROOF};
 use crate::model::error::Error;
 use crate::model::event::ExportedLine;
 use crate::present::failure::Failure;
@@ -22,7 +23,8 @@ use crate::present::output::{JsonAnswer, counted};
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger prove check 120.tlog-proof --line 120.json --verifier verifier.pub\n  \
-    usage-ledger prove check proof --old monday.checkpoint --verifier verifier.pub")]
+    usage-ledger prove check proof --old monday.checkpoint --verifier verifier.pub\n  \
+    usage-ledger prove check acme.proof --seal may.seal --verifier verifier.pub")]
 pub(crate) struct CheckArgs {
     /// The file with the proof
     proof: PathBuf,
@@ -36,6 +38,9 @@ pub(crate) struct CheckArgs {
     /// For a consistency proof: the earlier checkpoint
     #[arg(long, value_name = "FILE")]
     old: Option<PathBuf>,
+    /// For a proof of a total: the seal that you keep; the proof must be of that seal
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["line", "old"])]
+    seal: Option<PathBuf>,
 }
 
 /// The checkpoint that a proof refers to.
@@ -56,6 +61,15 @@ pub(crate) fn run(args: &CheckArgs, context: &Context, out: &mut dyn Write) -> R
         other => other.into(),
     };
     let text = read(&args.proof)?;
+    if text.lines().next() == Some(TOTAL_PROOF) {
+        if args.line.is_some() || args.old.is_some() {
+            return Err(Failure::usage("a proof of a total is checked without --line and --old"));
+        }
+        return prove_total::check(&text, &verifiers, args.seal.as_ref(), context, out);
+    }
+    if args.seal.is_some() {
+        return Err(Failure::usage("--seal belongs to a proof of a total, which `prove total` prints"));
+    }
     let (what, checkpoint) = match (&args.line, &args.old) {
         (Some(line), _) => {
             let line = read(line)?;

@@ -15,7 +15,7 @@ use crate::model::tokens::{TokenClass, Usd};
 use crate::present::clock::{Moment, range};
 use crate::present::failure::Failure;
 use crate::present::output::counted;
-use crate::report::{Restatement, Seal};
+use crate::report::{ReportKey, Restatement, Seal};
 
 /// Maximum number of events to list for people.
 const NAMED: usize = 20;
@@ -27,6 +27,7 @@ const NAMED: usize = 20;
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger seal --until 2026-06 > may.seal\n  \
+    usage-ledger seal --until 2026-06 --rows-by label:customer\n  \
     usage-ledger report --sealed --by provider\n  \
     usage-ledger report --sealed=120 --by provider\n  \
     usage-ledger verify --checkpoint may.seal --verifier verifier.pub")]
@@ -37,6 +38,10 @@ pub(crate) struct SealArgs {
     /// The start of the period [default: the end of the last sealed period]
     #[arg(long, value_name = "TIME")]
     since: Option<Moment>,
+    /// The key of the totals that `prove total` can prove: project, account, provider, model, agent, conversation or
+    /// label:NAME
+    #[arg(long, value_name = "KEY", default_value = "project")]
+    rows_by: String,
     /// The key [default: usage-ledger/key in the XDG configuration directory]
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
@@ -46,9 +51,10 @@ pub(crate) fn run(args: &SealArgs, context: &Context, out: &mut dyn Write) -> Re
     let signer = key_file::read(&key_file::place(args.key.as_deref())?, context)?;
     let now = context.now();
     let (since, until) = range(args.since, Some(args.until), context.zone(), now)?;
+    let rows_by: ReportKey = args.rows_by.parse()?;
     context.expect_existing()?;
     let ledger = context.write()?;
-    let outcome = ledger.seal(since, until.unwrap_or(now), &signer, now)?;
+    let outcome = ledger.seal_by(&rows_by, since, until.unwrap_or(now), &signer, now)?;
     if context.json {
         return answer(&ledger, outcome, context, out);
     }

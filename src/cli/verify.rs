@@ -1,7 +1,7 @@
 //! `verify` and `replay`: compare the stored state with what the events yield.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
@@ -10,10 +10,10 @@ use super::checkpoint;
 use super::context::Context;
 use super::key_file;
 use crate::ledger::{Finding, Verification};
-use crate::merkle::{Checkpoint, Note, Verifier};
+use crate::merkle::{Checkpoint, Note, Signer, Verifier};
 use crate::model::error::Error;
 use crate::model::event::Position;
-use crate::present::failure::Failure;
+use crate::present::failure::{Failure, print_message};
 use crate::present::output::{EscapedText, JsonAnswer, counted};
 
 /// Recompute every hash, position, id and projection, and report every difference
@@ -34,6 +34,10 @@ pub(crate) struct VerifyArgs {
     /// replaced keys: a signature by any of them is valid
     #[arg(long, value_name = "KEY|FILE")]
     verifier: Vec<String>,
+    /// The key that signed the seals, to recompute their blinded rows [default: usage-ledger/key in the XDG configuration
+    /// directory, if it exists]
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
 }
 
 /// Recompute all counters from the first event and compare them with the stored counters
@@ -75,13 +79,35 @@ pub(crate) fn verify(args: &VerifyArgs, context: &Context, out: &mut dyn Write) 
             Err(other) => return Err(other.into()),
         }
     }
-    let mut verification = context.read_existing()?.verify_signed(&checkpoints, &verifiers)?;
+    let signer = signer(args.key.as_deref(), context)?;
+    let ledger = context.read_existing()?;
+    let mut verification = ledger.verify_signed(&checkpoints, &verifiers)?;
     verification.add(unsigned);
+    if verification.ok {
+        verification.add(ledger.verify_seals(signer.as_slice())?);
+    }
     let done = match args.checkpoint.len() as u64 {
         0 => "verified".to_owned(),
         some => format!("verified against {}", counted(some, "checkpoint")),
     };
     answer(&verification, &done, context, out)
+}
+
+/// Reads the given key, or the default one if it exists.
+fn signer(given: Option<&Path>, context: &Context) -> Result<Option<Signer>, Failure> {
+    if given.is_some() {
+        return key_file::read(&key_file::place(given)?, context).map(Some);
+    }
+    let Some(path) = key_file::place(None).ok().filter(|path| path.exists()) else { return Ok(None) };
+    match key_file::read(&path, context) {
+        Ok(signer) => Ok(Some(signer)),
+        // The audit does not depend on this key. Without it, only blinded rows are not recomputed.
+        Err(failure) => {
+            let why = failure.message().unwrap_or_else(|| format!("the key {} cannot be read", path.display()));
+            print_message(&format!("the rows of seals are not recomputed: {why}"));
+            Ok(None)
+        }
+    }
 }
 
 /// Returns the checkpoint in a note that one of these keys signed; otherwise the error of the last key.

@@ -3,9 +3,11 @@
 //!
 //! A [`Checkpoint`] states the size and the root of a ledger, and is signed. A copy that the ledger's owner cannot
 //! change protects every line up to its size. An [`InclusionProof`] shows that a line is among them, a
-//! [`ConsistencyProof`] that a later checkpoint continues an earlier one. All of them have text formats that other
+//! [`ConsistencyProof`] that a later checkpoint continues an earlier one, a [`TotalProofText`] that a total is part of a
+//! seal. All of them have text formats that other
 //! programs can read: `c2sp.org/signed-note`, `c2sp.org/tlog-checkpoint`, `c2sp.org/tlog-proof`.
 
+mod blinding;
 mod checkpoint;
 mod consistency_text;
 mod hash;
@@ -13,8 +15,11 @@ mod inclusion_text;
 mod note;
 mod proof;
 mod proof_text;
+mod sealed_total;
 mod signer;
+mod subset_proof;
 mod text;
+mod total_text;
 mod verifier;
 
 pub use checkpoint::Checkpoint;
@@ -23,7 +28,11 @@ pub use hash::Hash;
 pub use inclusion_text::InclusionProofText;
 pub use note::Note;
 pub use proof::{ConsistencyProof, InclusionProof};
+pub use sealed_total::{SealedRow, SealedSums, SealedTotal};
 pub use signer::Signer;
+pub use total_text::{ProvenTotal, TotalProofText};
 pub use verifier::Verifier;
 
 pub(crate) use hash::{leaf_hash, node_hash, stored_leaf};
+pub(crate) use subset_proof::root_of;
+pub(crate) use total_text::{BlindedLeaves, KIND as TOTAL_PROOF};

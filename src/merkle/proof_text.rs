@@ -10,7 +10,7 @@ use crate::model::error::{Error, Result};
 /// A proof for 2^64 leaves has fewer hashes.
 const MOST_HASHES: usize = 128;
 
-fn bad(why: impl fmt::Display) -> Error {
+pub(super) fn bad(why: impl fmt::Display) -> Error {
     Error::invalid(format!("this is no proof: {why}"))
 }
 

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use ed25519_dalek::{Signer as _, SigningKey};
 
+use super::blinding::Blinding;
 use super::text::encode;
 use super::verifier::{Hex, SECRET, Verifier, split, typed};
 use crate::model::error::{Error, Result};
@@ -76,6 +77,11 @@ impl Signer {
     pub fn secret(&self) -> String {
         let (name, hash) = (self.verifier.name(), self.verifier.hash());
         format!("{SECRET}{name}+{}+{}", Hex(hash), typed(self.key.as_bytes()))
+    }
+
+    /// The salts of the blinded rows of a statement.
+    pub(crate) fn blinding(&self, statement: &str) -> Result<Blinding> {
+        Blinding::new(self.key.as_bytes(), statement)
     }
 
     /// Signs a text: the text, an empty line, and a line with the signature.

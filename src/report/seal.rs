@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use super::restatement::{self, Restatement};
+use super::sealed_rows;
 use super::{Report, ReportKey};
 use crate::ledger::{AsOf, Ledger, Outcome, Snapshot};
-use crate::merkle::{Checkpoint, Hash, Signer};
+use crate::merkle::Signer;
 use crate::model::error::{Error, Result};
 use crate::model::event::{EventKind, NewEvent, Payload, PeriodSealed, Position};
 use crate::model::time::Timestamp;
@@ -42,7 +43,7 @@ pub struct Seal {
 }
 
 /// A report of the whole period without filters.
-fn of_period(since: Option<Timestamp>, until: Timestamp) -> Report {
+pub(super) fn of_period(since: Option<Timestamp>, until: Timestamp) -> Report {
     let report = Report::by(ReportKey::Provider).prices(Prices::none()).until(until);
     match since {
         Some(since) => report.since(since),
@@ -51,7 +52,7 @@ fn of_period(since: Option<Timestamp>, until: Timestamp) -> Report {
 }
 
 /// The seals that are not voided at a time, in order.
-fn current_seals(view: &dyn ReadView, now: Timestamp) -> Result<Vec<(Position, Timestamp, PeriodSealed)>> {
+pub(super) fn current_seals(view: &dyn ReadView, now: Timestamp) -> Result<Vec<(Position, Timestamp, PeriodSealed)>> {
     let mut seals = Vec::new();
     facts(view, EventKind::PeriodSealed, &Subject::Ledger, now, Order::Ascending, &mut |fact| {
         if let Payload::PeriodSealed(sealed) = fact.event.payload {
@@ -137,7 +138,8 @@ impl Ledger {
     /// Without a beginning the period starts where the latest sealed one ended.
     ///
     /// The statement is a C2SP checkpoint with extension lines, so every program that verifies checkpoints can verify
-    /// it.
+    /// it. It also signs the root of a tree of blinded totals, one for each project: see
+    /// [`prove_total`](Self::prove_total).
     ///
     /// # Errors
     /// [`Error::Invalid`] if the period is not over, ends before it begins or overlaps a sealed one, or if the ledger
@@ -157,6 +159,34 @@ impl Ledger {
         signer: &Signer,
         now: impl Into<Timestamp>,
     ) -> Result<Outcome> {
+        self.seal_by(&ReportKey::Project, since, until, signer, now)
+    }
+
+    /// As [`seal`](Self::seal), with totals by another key.
+    ///
+    /// # Errors
+    /// As [`seal`](Self::seal); also [`Error::Invalid`] for a key of times or windows.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, ReportKey, TokenRecord, merkle::Signer, report::TotalRequest};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let (ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(3).label("customer", "acme"), now.plus(-1))?;
+    /// let customer = ReportKey::Label("customer".to_owned());
+    /// ledger.seal_by(&customer, None, now, &signer, now)?;
+    /// assert!(ledger.prove_total(&TotalRequest::of(customer, "acme"), &signer, now).is_ok());
+    /// assert!(ledger.seal_by(&ReportKey::Day, None, now.plus(1), &signer, now.plus(1)).is_err());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn seal_by(
+        &self,
+        by: &ReportKey,
+        since: Option<Timestamp>,
+        until: impl Into<Timestamp>,
+        signer: &Signer,
+        now: impl Into<Timestamp>,
+    ) -> Result<Outcome> {
+        sealed_rows::check_key(by)?;
         let (until, now) = (until.into(), now.into());
         if until > now {
             return Err(Error::invalid(format!("the period until {until} is not over: seal it then")));
@@ -178,7 +208,7 @@ impl Ledger {
             let (head, root) = (snapshot.head()?, snapshot.root()?);
             let before = seals.last().map_or(Position::START, |(_, _, before)| before.size);
             let total = snapshot.report(&of_period(since, until))?.total;
-            PeriodSealed {
+            let sealed = PeriodSealed {
                 since,
                 until,
                 first: before.next(),
@@ -187,12 +217,13 @@ impl Ledger {
                 requests: total.requests,
                 tokens: TokenClass::ALL.map(|class| total.tokens.get(class)),
                 reported_usd: total.cost.reported_usd,
+                rows: None,
                 statement: String::new(),
-            }
+            };
+            let totals = sealed_rows::of_seal(&snapshot, &sealed, by, signer)?;
+            PeriodSealed { rows: Some(totals.sealed()), ..sealed }
         };
-        let root: Hash = sealed.root.parse()?;
-        let checkpoint = Checkpoint::new(signer.verifier().name(), sealed.size.get(), root)?;
-        let statement = signer.sign(&format!("{checkpoint}{}", sealed.lines()))?;
+        let statement = signer.sign(&sealed_rows::statement(&sealed, signer.verifier().name())?)?;
         let sealed = PeriodSealed { statement, ..sealed };
         self.append([NewEvent::new(sealed, now)], now)?.into_iter().next().ok_or_else(|| Error::invalid("no seal"))
     }

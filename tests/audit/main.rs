@@ -9,3 +9,4 @@ mod proofs;
 mod seals;
 mod shred;
 mod standalone;
+mod totals;

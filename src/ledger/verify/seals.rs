@@ -2,7 +2,7 @@
 
 use super::Findings;
 use super::lines::VerifiedLog;
-use crate::merkle::{Checkpoint, Hash, Note, Verifier};
+use crate::merkle::{Checkpoint, Hash, Note, Verifier, root_of};
 use crate::model::error::{Error, Result};
 use crate::model::event::{Event, Payload, PeriodSealed, Position};
 use crate::projection::root_at;
@@ -43,6 +43,12 @@ fn wrong(
             "the first {size} events are not those that this seal was signed over: one of them was changed, moved, added \
              or left out"
         )));
+    }
+    if let Some(rows) = &sealed.rows {
+        let leaves = rows.leaves.iter().map(|leaf| leaf.parse()).collect::<Result<Vec<Hash>>>();
+        if leaves.is_err() || leaves.is_ok_and(|leaves| root_of(&leaves).to_string() != rows.root) {
+            return Ok(Some("the root of its rows is not that of its leaves".to_owned()));
+        }
     }
     let note: Note = match sealed.statement.parse() {
         Ok(note) => note,

@@ -18,6 +18,7 @@ mod record;
 mod record_setters;
 mod scrub;
 mod seal;
+mod sealed_rows;
 mod service_tier;
 mod settings;
 mod shredded;
@@ -47,6 +48,7 @@ pub use quota::{
 pub use raw::Raw;
 pub use record::{Quality, TokenRecord};
 pub use seal::PeriodSealed;
+pub use sealed_rows::SealedRows;
 pub use service_tier::{INFERENCE_GEO, SERVICE_TIER};
 pub(crate) use service_tier::{is_special, is_special_geo};
 pub use settings::{BudgetMode, LimitSet, LimitSetting, ProviderDeclared};

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::Position;
+use super::{Position, SealedRows};
 use crate::model::time::Timestamp;
 use crate::model::tokens::{TokenClass, Usd};
 
@@ -19,6 +19,7 @@ use crate::model::tokens::{TokenClass, Usd};
 ///     requests: 41,
 ///     tokens: [12, 0, 0, 0, 0, 30, 0],
 ///     reported_usd: None,
+///     rows: None,
 ///     statement: String::new(),
 /// };
 /// assert_eq!(Payload::from(sealed).kind(), "period_sealed");
@@ -44,6 +45,9 @@ pub struct PeriodSealed {
     /// The sum of the reported costs, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported_usd: Option<Usd>,
+    /// The blinded rows, so that one of them can be proved alone. Seals of earlier builds have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<SealedRows>,
     /// The same as a signed note: a checkpoint with extension lines for the period and its totals.
     pub statement: String,
 }
@@ -80,8 +84,9 @@ impl PeriodSealed {
             .collect();
         let tokens = if counts.is_empty() { "none".to_owned() } else { counts.join(", ") };
         let cost = self.reported_usd.map(|cost| format!("reported {cost} USD\n")).unwrap_or_default();
+        let rows = self.rows.as_ref().map(SealedRows::lines).unwrap_or_default();
         format!(
-            "seal {}\npositions {} to {}\nrequests {}\ntokens {tokens}\n{cost}",
+            "seal {}\npositions {} to {}\nrequests {}\ntokens {tokens}\n{cost}{rows}",
             self.period(),
             self.first,
             self.size,
