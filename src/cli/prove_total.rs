@@ -18,7 +18,7 @@ use crate::model::time::{Timestamp, Zone};
 use crate::model::tokens::TokenClass;
 use crate::present::clock::Moment;
 use crate::present::failure::Failure;
-use crate::present::output::{JsonAnswer, EscapedText, counted};
+use crate::present::output::{EscapedText, JsonAnswer, counted};
 use crate::report::{ReportKey, TotalRequest};
 
 /// Prove what one project used in a sealed period, without showing other projects
@@ -117,7 +117,8 @@ pub(crate) fn run(args: &TotalArgs, context: &Context, out: &mut dyn Write) -> R
     let proof = context.read_existing()?.prove_total(&request, &signer, context.now())?;
     if context.json {
         let proven = proof.verify(signer.verifier())?;
-        return JsonAnswer::new(ProvenAnswer { proof: Some(proof.to_string()), ..ProvenAnswer::new(&proven)? }).write(out);
+        return JsonAnswer::new(ProvenAnswer { proof: Some(proof.to_string()), ..ProvenAnswer::new(&proven)? })
+            .write(out);
     }
     Ok(write!(out, "{proof}")?)
 }

@@ -5,7 +5,7 @@ use super::hash::node_hash;
 
 /// The number of leaves in the left half of a tree: the largest power of two below the size (RFC 6962 §2.1).
 const fn left_half(size: u64) -> u64 {
-    1 << (63 - (size - 1).leading_zeros())
+    1 << (size - 1).ilog2()
 }
 
 /// The root of the tree over leaf hashes.

@@ -224,16 +224,18 @@ impl TotalProofText {
         if root_from_subset(statement.size, &[self.total.leaf()], &self.beside) != Some(statement.root) {
             return Err(Error::unproven("the total is not one of those that the seal signs"));
         }
-        let total = SealedTotal::from_content(&self.total.content).map_err(unproven)?;
+        let total = SealedTotal::from_content(&self.total.content).map_err(|error| unproven(&error))?;
         let leaves: Vec<(u64, Hash)> = self.rows.iter().map(RevealedLeaf::leaf).collect();
         if leaves.is_empty() {
             if !self.hidden.is_empty() {
                 return Err(Error::unproven("it has hashes beside rows that it does not show"));
             }
-        } else if root_from_subset(total.rows, &leaves, &self.hidden) != Some(total.rows_root().map_err(unproven)?) {
+        } else if root_from_subset(total.rows, &leaves, &self.hidden)
+            != Some(total.rows_root().map_err(|error| unproven(&error))?)
+        {
             return Err(Error::unproven("the rows are not those of the total"));
         }
-        let rows = self.rows.iter().map(|row| SealedRow::from_content(&row.content).map_err(unproven));
+        let rows = self.rows.iter().map(|row| SealedRow::from_content(&row.content).map_err(|error| unproven(&error)));
         let rows = rows.collect::<Result<Vec<_>>>()?;
         let mut shown = SealedSums::default();
         for row in &rows {
@@ -246,7 +248,7 @@ impl TotalProofText {
     }
 }
 
-fn unproven(error: Error) -> Error {
+fn unproven(error: &Error) -> Error {
     Error::unproven(error.to_string())
 }
 
@@ -266,7 +268,7 @@ impl SealedStatement {
             found.next().filter(|_| found.next().is_none())
         };
         let missing = || Error::unproven("its seal has no rows: it was made by an earlier build");
-        let root = only("rows root ").ok_or_else(missing)?.parse().map_err(unproven)?;
+        let root = only("rows root ").ok_or_else(missing)?.parse().map_err(|error| unproven(&error))?;
         let mut sizes =
             text.lines().skip(3).filter(|line| line.starts_with("rows ") && !line.starts_with("rows root "));
         let (Some(line), None) = (sizes.next(), sizes.next()) else { return Err(missing()) };
