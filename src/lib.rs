@@ -105,6 +105,8 @@ pub mod report;
 #[cfg(feature = "cli")]
 mod sql;
 pub mod store;
+#[cfg(feature = "cli")]
+pub mod sync;
 #[cfg(feature = "tui")]
 pub mod tui;
 pub mod usage;

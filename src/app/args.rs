@@ -95,6 +95,7 @@ pub(crate) enum Command {
     Restore(backup::RestoreArgs),
     Doctor(doctor::DoctorArgs),
     Seal(seal::SealArgs),
+    Witness(crate::app::witness::WitnessArgs),
     Alert(alert::AlertArgs),
     Install(install::InstallArgs),
     #[command(hide = true)]

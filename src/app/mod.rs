@@ -9,6 +9,7 @@ mod serve;
 mod shell;
 #[cfg(feature = "tui")]
 mod watch;
+mod witness;
 
 use std::fmt;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -226,6 +227,7 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Backup(args) => backup::backup(&args, context, out),
         Command::Restore(args) => backup::restore(&args, context, out),
         Command::Doctor(args) => doctor::run(args, context, out),
+        Command::Witness(args) => witness::run(&args, context, out),
         Command::Seal(args) => seal::run(&args, context, out),
         Command::Install(args) => install::run(args, context, out),
         Command::Hook(args) => {

@@ -28,6 +28,11 @@ pub(crate) fn trouble(path: &Path, source: std::io::Error) -> Failure {
 
 /// Stores a new key. An existing key is never replaced, because it has signed checkpoints.
 pub(crate) fn create(path: &Path, signer: &Signer, context: &Context) -> Result<(), Failure> {
+    write_new(path, &signer.secret(), context)
+}
+
+/// Stores a secret in a new file that only its owner can read.
+pub(crate) fn write_new(path: &Path, secret: &str, context: &Context) -> Result<(), Failure> {
     context.refuse_ledger(path)?;
     if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         make_private(directory)?;
@@ -46,7 +51,7 @@ pub(crate) fn create(path: &Path, signer: &Signer, context: &Context) -> Result<
         )),
         _ => trouble(path, error),
     })?;
-    writeln!(file, "{}", signer.secret()).and_then(|()| file.sync_all()).map_err(|error| {
+    writeln!(file, "{secret}").and_then(|()| file.sync_all()).map_err(|error| {
         // Remove a partial key, which would block the next attempt.
         let _ = fs::remove_file(path);
         trouble(path, error)
@@ -55,6 +60,11 @@ pub(crate) fn create(path: &Path, signer: &Signer, context: &Context) -> Result<
 
 /// Reads a key. Fails if others can read the file.
 pub(crate) fn read(path: &Path, context: &Context) -> Result<Signer, Failure> {
+    secret(path, context)?.parse().map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+}
+
+/// Reads a secret. Fails if others can read the file.
+pub(crate) fn secret(path: &Path, context: &Context) -> Result<String, Failure> {
     context.refuse_ledger(path)?;
     let mut file = File::open(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Failure::usage(format!(
@@ -67,7 +77,7 @@ pub(crate) fn read(path: &Path, context: &Context) -> Result<Signer, Failure> {
     refuse_public(path, &file.metadata().map_err(|error| trouble(path, error))?)?;
     let mut text = String::new();
     file.read_to_string(&mut text).map_err(|error| trouble(path, error))?;
-    text.trim_end().parse().map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+    Ok(text.trim_end().to_owned())
 }
 
 #[cfg(unix)]

@@ -65,3 +65,4 @@ pub(crate) mod statusline;
 mod statusline_session;
 pub(crate) mod switch;
 pub(crate) mod verify;
+pub(crate) mod witness;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::checkpoint;
 use super::context::Context;
 use super::key_file;
+use super::witness;
 use crate::ledger::{Finding, Verification};
 use crate::merkle::{Checkpoint, Note, Signer, Verifier};
 use crate::model::error::Error;
@@ -28,8 +29,12 @@ use crate::present::output::{EscapedText, JsonAnswer, counted};
     usage-ledger verify --checkpoint kept/*.checkpoint --verifier old.pub --verifier new.pub")]
 pub(crate) struct VerifyArgs {
     /// Signed checkpoints that the ledger must extend
-    #[arg(long, value_name = "FILE", num_args = 1.., requires = "verifier")]
+    #[arg(long, value_name = "FILE", num_args = 1..)]
     checkpoint: Vec<PathBuf>,
+    /// The policy that each checkpoint must meet (c2sp.org/tlog-policy): the keys of logs, and how many of which witnesses
+    /// must have cosigned it
+    #[arg(long, value_name = "FILE", requires = "checkpoint")]
+    policy: Option<PathBuf>,
     /// The public key that signed the checkpoints and the seals, as `key show` prints it, or a file with it; repeat it for
     /// replaced keys: a signature by any of them is valid
     #[arg(long, value_name = "KEY|FILE")]
@@ -65,11 +70,21 @@ pub(crate) fn verify(args: &VerifyArgs, context: &Context, out: &mut dyn Write) 
     context.refuse_as_of("an audit looks at all there is")?;
     let verifiers =
         args.verifier.iter().map(|given| key_file::verifier(given, context)).collect::<Result<Vec<_>, _>>()?;
+    let policy = args.policy.as_deref().map(|path| witness::policy(path, context)).transpose()?;
+    if !args.checkpoint.is_empty() && policy.is_none() && verifiers.is_empty() {
+        return Err(Failure::usage(
+            "a checkpoint is checked with the public key that signed it: give --verifier, or --policy with a line `log`",
+        ));
+    }
     let mut checkpoints = Vec::new();
     let mut unsigned = Vec::new();
     for path in &args.checkpoint {
         let checkpoint_note = checkpoint::read(path, context)?;
-        match signed_by_any(&checkpoint_note.note, &verifiers) {
+        let opened = match &policy {
+            Some(policy) => policy.check(&checkpoint_note.note, &verifiers).map(|witnessed| witnessed.checkpoint),
+            None => signed_by_any(&checkpoint_note.note, &verifiers),
+        };
+        match opened {
             Ok(checkpoint) => checkpoints.push(checkpoint),
             // An unsigned checkpoint proves nothing about the ledger, but the user should look at it.
             Err(Error::Unproven { what }) => {

@@ -10,9 +10,11 @@
 mod blinding;
 mod checkpoint;
 mod consistency_text;
+mod cosignature;
 mod hash;
 mod inclusion_text;
 mod note;
+mod policy;
 mod proof;
 mod proof_text;
 mod sealed_total;
@@ -21,17 +23,21 @@ mod subset_proof;
 mod text;
 mod total_text;
 mod verifier;
+mod witness_request;
 
 pub use checkpoint::Checkpoint;
 pub use consistency_text::ConsistencyProofText;
+pub use cosignature::{Cosigner, Witness};
 pub use hash::Hash;
 pub use inclusion_text::InclusionProofText;
 pub use note::Note;
+pub use policy::{PolicyWitness, WitnessPolicy, Witnessed};
 pub use proof::{ConsistencyProof, InclusionProof};
 pub use sealed_total::{SealedRow, SealedSums, SealedTotal};
 pub use signer::Signer;
 pub use total_text::{ProvenTotal, TotalProofText};
 pub use verifier::Verifier;
+pub use witness_request::AddCheckpoint;
 
 pub(crate) use hash::{leaf_hash, node_hash, stored_leaf};
 pub(crate) use subset_proof::root_of;

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::Verifier;
 use super::text::{decode, encode, is_name};
+use super::{Verifier, Witness};
 use crate::model::error::{Error, Result};
 
 /// Our notes never have more signatures. A longer note may be an attempt to consume a reader's time.
@@ -35,6 +35,13 @@ struct NoteSignature {
     signature: Vec<u8>,
 }
 
+impl NoteSignature {
+    /// The line, with its end.
+    fn line(&self) -> String {
+        format!("— {} {}\n", self.name, encode(&[self.hash.as_slice(), self.signature.as_slice()].concat()))
+    }
+}
+
 impl Note {
     /// The signed text, including the newline at its end.
     ///
@@ -46,6 +53,62 @@ impl Note {
     /// ```
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The signatures under a name and a key hash.
+    pub(super) fn signatures_of(&self, name: &str, hash: [u8; 4]) -> impl Iterator<Item = &[u8]> {
+        let named = self.signatures.iter().filter(move |one| one.name == name && one.hash == hash);
+        named.map(|one| one.signature.as_slice())
+    }
+
+    /// The note with further signature lines. A line that it has already is not added again.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if a line is not that of a signature, or if there are too many of them.
+    ///
+    /// ```
+    /// # use usage_ledger::merkle::{Note, Signer};
+    /// let [alice, bob] = [Signer::generate("a.example/log")?, Signer::generate("b.example/log")?];
+    /// let note: Note = alice.sign("hello\n")?.parse()?;
+    /// let line = bob.sign("hello\n")?.lines().last().unwrap().to_owned() + "\n";
+    /// let both = note.with_signatures(&line)?;
+    /// assert!(both.verify(alice.verifier()).is_ok() && both.verify(bob.verifier()).is_ok());
+    /// assert_eq!(both.with_signatures(&line)?, both);
+    /// assert!(note.with_signatures("hello\n").is_err());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn with_signatures(&self, lines: &str) -> Result<Self> {
+        let added: Self = format!("{}\n{lines}", self.text).parse()?;
+        let mut note = self.clone();
+        for signature in added.signatures {
+            if !note.signatures.contains(&signature) {
+                note.signatures.push(signature);
+            }
+        }
+        if note.signatures.len() > MOST_SIGNATURES {
+            return Err(Error::invalid("a note has at most a hundred signatures"));
+        }
+        Ok(note)
+    }
+
+    /// The note with the signature lines of a witness in place of its earlier ones. Strict readers refuse two lines of one
+    /// key.
+    pub(crate) fn recosigned(&self, witness: &Witness, lines: &str) -> Result<Self> {
+        let is_other = |one: &&NoteSignature| one.name != witness.name() || one.hash != witness.hash();
+        let signatures = self.signatures.iter().filter(is_other).cloned().collect();
+        Self { text: self.text.clone(), signatures }.with_signatures(lines)
+    }
+
+    /// The signature lines of a witness.
+    pub(crate) fn signatures_by(&self, witness: &Witness) -> String {
+        let is_its = |one: &&NoteSignature| one.name == witness.name() && one.hash == witness.hash();
+        self.signatures.iter().filter(is_its).map(NoteSignature::line).collect()
+    }
+
+    /// The note with the signatures of a key alone.
+    pub(crate) fn signed_by(&self, verifier: &Verifier) -> Self {
+        let is_its = |one: &&NoteSignature| one.name == verifier.name() && one.hash == verifier.hash();
+        Self { text: self.text.clone(), signatures: self.signatures.iter().filter(is_its).cloned().collect() }
     }
 
     /// Verifies the signature of a key. Signatures of other keys, such as witnesses', are ignored.
@@ -76,9 +139,7 @@ impl Note {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.text)?;
-        self.signatures.iter().try_for_each(|NoteSignature { name, hash, signature }| {
-            writeln!(f, "— {name} {}", encode(&[hash, signature.as_slice()].concat()))
-        })
+        self.signatures.iter().try_for_each(|signature| f.write_str(&signature.line()))
     }
 }
 

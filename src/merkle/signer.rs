@@ -7,7 +7,7 @@ use ed25519_dalek::{Signer as _, SigningKey};
 
 use super::blinding::Blinding;
 use super::text::encode;
-use super::verifier::{Hex, SECRET, Verifier, split, typed};
+use super::verifier::{ED25519, Hex, SECRET, Verifier, split, typed};
 use crate::model::error::{Error, Result};
 
 /// The signing half of a key. Keep it away from the ledger: a person with both can forge another history.
@@ -39,12 +39,7 @@ impl Signer {
     /// assert!(Signer::generate("my ledger").is_err());
     /// ```
     pub fn generate(name: &str) -> Result<Self> {
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed).map_err(|error| Error::Store {
-            what: "asking the system for randomness".to_owned(),
-            source: error.to_string().into(),
-        })?;
-        Self::new(name, SigningKey::from_bytes(&seed))
+        Self::new(name, random_key()?)
     }
 
     fn new(name: &str, key: SigningKey) -> Result<Self> {
@@ -76,7 +71,7 @@ impl Signer {
     /// ```
     pub fn secret(&self) -> String {
         let (name, hash) = (self.verifier.name(), self.verifier.hash());
-        format!("{SECRET}{name}+{}+{}", Hex(hash), typed(self.key.as_bytes()))
+        format!("{SECRET}{name}+{}+{}", Hex(hash), typed(ED25519, self.key.as_bytes()))
     }
 
     /// The salts of the blinded rows of a statement.
@@ -106,6 +101,16 @@ impl Signer {
     }
 }
 
+/// A new key from the system's randomness.
+pub(super) fn random_key() -> Result<SigningKey> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| Error::Store {
+        what: "asking the system for randomness".to_owned(),
+        source: error.to_string().into(),
+    })?;
+    Ok(SigningKey::from_bytes(&seed))
+}
+
 impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Signer").field("verifier", &self.verifier).finish_non_exhaustive()
@@ -123,9 +128,10 @@ impl FromStr for Signer {
                  as `usage-ledger key generate` makes it",
             )
         };
-        let (name, hash, seed) = text.strip_prefix(SECRET).and_then(split).ok_or_else(bad)?;
+        let (name, hash, kind, seed) = text.strip_prefix(SECRET).and_then(split).ok_or_else(bad)?;
+        let seed: [u8; 32] = seed.as_slice().try_into().map_err(|_| bad())?;
         let signer = Self::new(name, SigningKey::from_bytes(&seed)).map_err(|_| bad())?;
-        if signer.verifier.hash() == hash { Ok(signer) } else { Err(bad()) }
+        if kind == ED25519 && signer.verifier.hash() == hash { Ok(signer) } else { Err(bad()) }
     }
 }
 

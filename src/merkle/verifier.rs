@@ -10,7 +10,9 @@ use super::text::{decode, encode, is_name};
 use crate::model::error::{Error, Result};
 
 /// The signature type of Ed25519.
-const ED25519: u8 = 1;
+pub(super) const ED25519: u8 = 1;
+/// The signature type of a witness: Ed25519 with a time.
+pub(super) const COSIGNATURE: u8 = 4;
 /// The prefix of a secret key, which distinguishes it from a public one.
 pub(super) const SECRET: &str = "PRIVATE+KEY+";
 
@@ -36,19 +38,7 @@ pub struct Verifier {
 
 impl Verifier {
     pub(super) fn new(name: &str, key: VerifyingKey) -> Result<Self> {
-        if !is_name(name) {
-            return Err(Error::invalid(format!(
-                "`{}` cannot name a key: use a text without blanks and `+`, such as usage-ledger.example/alice",
-                name.escape_debug()
-            )));
-        }
-        let mut hasher = Sha256::new();
-        hasher.update(name);
-        hasher.update([b'\n', ED25519]);
-        hasher.update(key.as_bytes());
-        let digest: [u8; 32] = hasher.finalize().into();
-        let [a, b, c, d, ..] = digest;
-        Ok(Self { name: name.to_owned(), hash: [a, b, c, d], key })
+        Ok(Self { name: name.to_owned(), hash: key_hash(name, ED25519, key.as_bytes())?, key })
     }
 
     /// The name of the key, and of the log whose checkpoints it signs.
@@ -67,6 +57,11 @@ impl Verifier {
         self.hash
     }
 
+    /// The key alone.
+    pub(super) fn key(&self) -> &[u8; 32] {
+        self.key.as_bytes()
+    }
+
     /// Whether a signature of this key is valid for a text.
     pub(super) fn is_valid(&self, text: &str, signature: &[u8]) -> bool {
         Signature::from_slice(signature).is_ok_and(|signature| {
@@ -79,7 +74,7 @@ impl Verifier {
 
 impl fmt::Display for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}+{}+{}", self.name, Hex(self.hash), typed(self.key.as_bytes()))
+        write!(f, "{}+{}+{}", self.name, Hex(self.hash), typed(ED25519, self.key.as_bytes()))
     }
 }
 
@@ -99,8 +94,12 @@ impl FromStr for Verifier {
                 text.escape_debug()
             ))
         };
-        let (name, hash, key) = split(text).ok_or_else(bad)?;
-        let key = VerifyingKey::from_bytes(&key).map_err(|_| bad())?;
+        let (name, hash, kind, key) = split(text).ok_or_else(bad)?;
+        if kind == COSIGNATURE {
+            return Err(Error::invalid(format!("{text} is the key of a witness, where that of a ledger is expected")));
+        }
+        let key = key.as_slice().try_into().map_err(|_| bad())?;
+        let key = VerifyingKey::from_bytes(key).ok().filter(|_| kind == ED25519).ok_or_else(bad)?;
         let verifier = Self::new(name, key).map_err(|_| bad())?;
         if verifier.hash == hash { Ok(verifier) } else { Err(bad()) }
     }
@@ -115,15 +114,32 @@ impl fmt::Display for Hex {
     }
 }
 
+/// The first four bytes of SHA-256(name ‖ newline ‖ type ‖ key), by which signatures identify their key.
+pub(super) fn key_hash(name: &str, kind: u8, key: &[u8; 32]) -> Result<[u8; 4]> {
+    if !is_name(name) {
+        return Err(Error::invalid(format!(
+            "`{}` cannot name a key: use a text without blanks and `+`, such as usage-ledger.example/alice",
+            name.escape_debug()
+        )));
+    }
+    let mut hasher = Sha256::new();
+    hasher.update(name);
+    hasher.update([b'\n', kind]);
+    hasher.update(key);
+    let digest: [u8; 32] = hasher.finalize().into();
+    let [a, b, c, d, ..] = digest;
+    Ok([a, b, c, d])
+}
+
 /// A key prefixed with its type, in base64.
-pub(super) fn typed(key: &[u8; 32]) -> String {
-    let mut bytes = vec![ED25519];
+pub(super) fn typed(kind: u8, key: &[u8; 32]) -> String {
+    let mut bytes = vec![kind];
     bytes.extend_from_slice(key);
     encode(&bytes)
 }
 
-/// Splits `name+hash+base64`. The base64 part may contain a `+`.
-pub(super) fn split(text: &str) -> Option<(&str, [u8; 4], [u8; 32])> {
+/// Splits `name+hash+base64` into name, hash, type and key. The base64 part may contain a `+`.
+pub(super) fn split(text: &str) -> Option<(&str, [u8; 4], u8, Vec<u8>)> {
     let (name, rest) = text.split_once('+')?;
     let (hash, key) = rest.split_once('+')?;
     if hash.len() != 8 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -132,5 +148,5 @@ pub(super) fn split(text: &str) -> Option<(&str, [u8; 4], [u8; 32])> {
     let hash = u32::from_str_radix(hash, 16).ok()?.to_be_bytes();
     let bytes = decode(key)?;
     let (kind, key) = bytes.split_first()?;
-    (*kind == ED25519).then_some((name, hash, key.try_into().ok()?))
+    Some((name, hash, *kind, key.to_vec()))
 }

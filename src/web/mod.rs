@@ -19,6 +19,7 @@ mod server;
 mod services;
 mod stream;
 mod token;
+mod witness;
 mod work;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -35,6 +36,7 @@ pub use access::Access;
 pub use server::serve;
 pub use services::{Api, Services};
 pub use token::Token;
+pub use witness::serve_witness;
 
 /// How long to refuse requests after the ledger was busy. Otherwise waiting requests would add up their timeouts.
 const BUSY: Duration = Duration::from_secs(1);

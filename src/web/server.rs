@@ -67,12 +67,22 @@ pub fn serve(
     if !address.ip().to_canonical().is_loopback() && !access.has_token() {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "an address beyond this machine needs a token"));
     }
+    listen(|ending| guarded(services.routes(ending), access, ending), address, listening, ended)
+}
+
+/// Listens until `ended` completes, and serves routes with the limits of connections, heads and unread answers.
+pub(super) fn listen(
+    routes: impl FnOnce(&watch::Receiver<bool>) -> Router,
+    address: SocketAddr,
+    listening: impl FnOnce(SocketAddr),
+    ended: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
     let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let done = runtime.block_on(async {
         let (end, ending) = watch::channel(false);
-        let routes = guarded(services.routes(&ending), access, &ending);
+        let routes = routes(&ending);
         let listener = tokio::net::TcpListener::from_std(listener)?;
         listening(listener.local_addr()?);
         let mut connections = JoinSet::new();

@@ -10,3 +10,4 @@ mod seals;
 mod shred;
 mod standalone;
 mod totals;
+mod witness;

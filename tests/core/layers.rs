@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 15] = [
     &["present"],
     &["import"],
     &["sql"],
-    &["export"],
+    &["export", "sync"],
     &["report", "budget"],
     &["ledger"],
     &["usage"],

@@ -1,0 +1,3 @@
+//! Exchange with other machines.
+
+pub mod witness;
