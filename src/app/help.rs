@@ -69,7 +69,7 @@ mod tests {
     }
 
     /// Pages with "How do I" entries.
-    const PAGES: [&str; 11] = [
+    const PAGES: [&str; 12] = [
         include_str!("../../docs/budget.md"),
         include_str!("../../docs/ccusage.md"),
         include_str!("../../docs/costs.md"),
@@ -81,6 +81,7 @@ mod tests {
         include_str!("../../docs/safety.md"),
         include_str!("../../docs/sql.md"),
         include_str!("../../docs/telemetry.md"),
+        include_str!("../../docs/witness.md"),
     ];
 
     #[test]
