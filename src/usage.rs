@@ -1,5 +1,6 @@
 //! The usage of a provider account: its current windows, and all time.
 
+mod account_at;
 mod calibration;
 mod drift;
 mod exhausted;
@@ -23,7 +24,7 @@ use crate::model::event::{EventKind, Payload, Percent, ProviderSwitched};
 use crate::model::event::{Position, WindowKind};
 use crate::model::time::Timestamp;
 use crate::projection::{AccountRef, Level, Subject, Totals, facts, last_before, scan_days};
-use crate::store::{GO_ON, Order, ReadView, STOP, Table};
+use crate::store::{GO_ON, KeyRange, Order, ReadView, STOP, Table};
 
 pub use calibration::{Calibration, ClassWeight};
 pub use drift::Drift;
@@ -37,6 +38,7 @@ pub use pools::Pool;
 pub use reserved::Reservation;
 pub use sums::{Cost, TokenSums, Usage};
 
+pub(crate) use account_at::AccountAt;
 pub(crate) use calibration::calibration;
 pub(crate) use drift::drift;
 pub(crate) use exhausted::cloud_refusal;
@@ -316,50 +318,30 @@ pub(crate) fn active_provider(view: &dyn ReadView, now: Timestamp) -> Result<Opt
 
 /// Every provider account with records or settings.
 pub(crate) fn accounts(view: &dyn ReadView) -> Result<Vec<AccountRef<'static>>> {
-    let mut found = Vec::new();
-    view.scan(Table::Accounts, &[], &[], Order::Ascending, &mut |key, _| {
-        found.extend(AccountRef::from_key(key));
-        GO_ON
-    })?;
-    Ok(found)
+    view.collect(&KeyRange::whole(Table::Accounts), |key, _| Ok(AccountRef::from_key(key)))
 }
 
 /// The usage of one account at `now`.
-pub(crate) fn provider_usage(
-    view: &dyn ReadView,
-    account: &AccountRef<'_>,
-    now: Timestamp,
-    timeline: &[Switch],
-) -> Result<ProviderUsage> {
-    let mut usage = usage_now(view, account, now, timeline)?;
-    sum_up(view, account, now, timeline, &mut usage)?;
+pub(crate) fn provider_usage(at: AccountAt<'_>, timeline: &[Switch]) -> Result<ProviderUsage> {
+    let mut usage = usage_now(at, timeline)?;
+    sum_up(at, timeline, &mut usage)?;
     Ok(usage)
 }
 
 /// Adds an account's usage of all time and since the last switch to it, which reads all of its days.
-pub(crate) fn sum_up(
-    view: &dyn ReadView,
-    account: &AccountRef<'_>,
-    now: Timestamp,
-    timeline: &[Switch],
-    usage: &mut ProviderUsage,
-) -> Result<()> {
-    let arrived = timeline.iter().rev().find(|switch| switch.switch.to.as_str() == account.provider);
-    let since = arrived.map(|switch| sum_between(view, account, switch.at, now.plus(1))).transpose()?;
+pub(crate) fn sum_up(at: AccountAt<'_>, timeline: &[Switch], usage: &mut ProviderUsage) -> Result<()> {
+    let arrived = timeline.iter().rev().find(|switch| switch.switch.to.as_str() == at.account.provider);
+    let since = arrived.map(|switch| sum_between(at.view, at.account, switch.at, at.now.plus(1))).transpose()?;
     usage.since_switch = since.map(|totals| Usage::from_totals(&totals)).transpose()?;
-    usage.all_time = all_time(view, account, now)?;
+    usage.all_time = all_time(at)?;
     Ok(())
 }
 
 /// Everything that decisions need: all but the sums of [`sum_up`].
-pub(crate) fn usage_now(
-    view: &dyn ReadView,
-    account: &AccountRef<'_>,
-    now: Timestamp,
-    timeline: &[Switch],
-) -> Result<ProviderUsage> {
-    let (metered, declared, declaration) = is_metered(view, account, now)?;
-    let windows = AccountWindows::new(view, account, now)?;
+pub(crate) fn usage_now(at: AccountAt<'_>, timeline: &[Switch]) -> Result<ProviderUsage> {
+    let account = at.account;
+    let (metered, declared, declaration) = is_metered(at)?;
+    let windows = AccountWindows::new(at)?;
     let window = |kind| -> Result<WindowUsage> {
         let mut window = windows.now(kind)?;
         if metered {
@@ -375,13 +357,10 @@ pub(crate) fn usage_now(
         switch.switch.to.as_str() == account.provider
             || switch.switch.from.as_ref().is_some_and(|from| from.as_str() == account.provider)
     };
-    let reserved = reservations(view, account, now, now)?;
+    let reserved = reservations(at, at.now)?;
     let last = timeline.iter().rev().find(names);
-    let refused = if metered {
-        refusals(view, account, now, windows.observations(), windows.limits())?
-    } else {
-        exhausted::Refusals::default()
-    };
+    let refused =
+        if metered { refusals(at, windows.observations(), windows.limits())? } else { exhausted::Refusals::default() };
     Ok(ProviderUsage {
         provider: account.provider.clone().into_owned(),
         account: account.account.clone().map(std::borrow::Cow::into_owned),
@@ -389,7 +368,7 @@ pub(crate) fn usage_now(
         declared,
         session: window(WindowKind::Session)?,
         weekly: window(WindowKind::Weekly)?,
-        pools: pools::pools(windows.observations(), windows.limits(), now),
+        pools: pools::pools(windows.observations(), windows.limits(), at.now),
         exhausted: refused.account,
         exhausted_models: refused.models,
         reserved: reserved.iter().fold(0, |sum, one| sum.saturating_add(one.tokens)),
@@ -399,7 +378,7 @@ pub(crate) fn usage_now(
     })
 }
 
-fn all_time(view: &dyn ReadView, account: &AccountRef<'_>, now: Timestamp) -> Result<Usage> {
+fn all_time(AccountAt { view, account, now }: AccountAt<'_>) -> Result<Usage> {
     let mut totals = Totals::default();
     let today = now.utc_day();
     scan_days(view, Level::Model, None, Some(today - 1), &mut |row| {

@@ -5,11 +5,11 @@ use super::{MoneyWindow, Rate, RunRequest, Uses, burn, burn_rate};
 use crate::model::error::Result;
 use crate::model::event::{BudgetMode, Event, EventKind, Payload, Position, Thresholds};
 use crate::model::time::Timestamp;
-use crate::projection::{AccountRef, first_from, last_before};
+use crate::projection::{first_from, last_before};
 use crate::store::{GO_ON, ReadView, STOP};
 use crate::usage::{
-    Exhausted, ForecastBasis, Limits, Pause, ProviderUsage, Switch, WindowUsage, cloud_refusal, paused, sum_between,
-    usage_now,
+    AccountAt, Exhausted, ForecastBasis, Limits, Pause, ProviderUsage, Switch, WindowUsage, cloud_refusal, paused,
+    sum_between, usage_now,
 };
 
 /// The maximal number of records that a decision names: those with the most tokens.
@@ -35,25 +35,25 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
-    pub fn gather(view: &dyn ReadView, account: &AccountRef<'_>, timeline: &[Switch], now: Timestamp) -> Result<Self> {
-        let limits = Limits::at(view, account, now)?;
-        let usage = usage_now(view, account, now, timeline)?;
+    pub fn gather(at: AccountAt<'_>, timeline: &[Switch]) -> Result<Self> {
+        let limits = Limits::at(at)?;
+        let usage = usage_now(at, timeline)?;
         let (mut rate, mut costs) = (None, None);
         if usage.metered
             && let Some(limit) = usage.session.limit
         {
-            rate = session_rate(view, account, &limits, &usage.session, limit, now)?;
-            costs = run_costs(view, account, &limits, &usage.session, now)?;
+            rate = session_rate(at, &limits, &usage.session, limit)?;
+            costs = run_costs(at, &limits, &usage.session)?;
         }
         // The provider's own readings know of uses that were not recorded.
         if let Some(forecast) = usage.session.forecast.filter(|forecast| forecast.basis != ForecastBasis::Records) {
             let per_minute = f64::from(forecast.percent_per_hour.hundredths()) / 6_000.0;
             rate = Some(Rate { per_minute, idle: forecast.idle });
         }
-        let paused = paused(view, now)?;
-        let cloud = cloud_refusal(view, account, now)?;
+        let paused = paused(at.view, at.now)?;
+        let cloud = cloud_refusal(at)?;
         let (budget_mode, thresholds) = (limits.budget_mode, limits.thresholds);
-        Ok(Self { usage, budget_mode, thresholds, paused, rate, costs, cloud, money: Vec::new(), now })
+        Ok(Self { usage, budget_mode, thresholds, paused, rate, costs, cloud, money: Vec::new(), now: at.now })
     }
 }
 
@@ -64,12 +64,10 @@ fn points(weighted: u128, limit: u64) -> f64 {
 
 /// The rate at which the session's window is used, from the last five hours.
 fn session_rate(
-    view: &dyn ReadView,
-    account: &AccountRef<'_>,
+    AccountAt { view, account, now }: AccountAt<'_>,
     limits: &Limits,
     session: &WindowUsage,
     limit: u64,
-    now: Timestamp,
 ) -> Result<Option<Rate>> {
     let Some(opened) = session.started_at else { return Ok(None) };
     let key = account.key();

@@ -10,7 +10,7 @@ use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
 use crate::projection::AccountRef;
 use crate::report::{Report, ReportKey};
-use crate::usage::{Cost, MoneyLimit, MoneyPeriod, Usage, exact_share, money_limits};
+use crate::usage::{AccountAt, Cost, MoneyLimit, MoneyPeriod, Usage, exact_share, money_limits};
 
 /// A money limit, and what was spent of it in the period that is open.
 ///
@@ -91,7 +91,8 @@ pub(crate) fn money_windows(
     account: &AccountRef<'_>,
     now: Timestamp,
 ) -> Result<Vec<MoneyWindow>> {
-    money_limits(snapshot.view(), account, now)?.into_iter().map(|limit| spent(snapshot, account, limit, now)).collect()
+    let at = AccountAt::new(snapshot.view(), account, now);
+    money_limits(at)?.into_iter().map(|limit| spent(snapshot, account, limit, now)).collect()
 }
 
 fn spent(snapshot: &Snapshot<'_>, account: &AccountRef<'_>, limit: MoneyLimit, now: Timestamp) -> Result<MoneyWindow> {
@@ -112,7 +113,7 @@ fn spent(snapshot: &Snapshot<'_>, account: &AccountRef<'_>, limit: MoneyLimit, n
         period: limit.period,
         project: limit.project,
         limit_usd: limit.usd,
-        percent: share(cost.usd, limit.usd),
+        percent: spent_share(cost.usd, limit.usd),
         cost,
         started_at,
         resets_at,
@@ -121,23 +122,27 @@ fn spent(snapshot: &Snapshot<'_>, account: &AccountRef<'_>, limit: MoneyLimit, n
 }
 
 /// The share of a limit that is spent. Without a priced call nothing is spent, and a refund spends nothing.
-fn share(spent: Option<Usd>, limit: Usd) -> Percent {
+fn spent_share(spent: Option<Usd>, limit: Usd) -> Percent {
     let spent = spent.map_or(0, |usd| usd.picos().max(0));
     exact_share(spent.unsigned_abs(), limit.picos().unsigned_abs())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::share;
+    use super::spent_share;
 
     #[test]
     fn a_share_of_money_is_exact() {
-        let of = |spent: &str, limit: &str| share(Some(spent.parse().unwrap()), limit.parse().unwrap()).to_string();
+        let of =
+            |spent: &str, limit: &str| spent_share(Some(spent.parse().unwrap()), limit.parse().unwrap()).to_string();
         assert_eq!(of("19.999999999999", "20"), "99.99");
         assert_eq!(of("20", "20"), "100");
         assert_eq!(of("0.1", "0.3"), "33.33");
         assert_eq!(of("-1", "20"), "0"); // a refund spends nothing
-        assert_eq!(share(None, "20".parse().unwrap()).to_string(), "0");
-        assert_eq!(share(Some("1e14".parse().unwrap()), "0.000000000001".parse().unwrap()).hundredths(), u32::MAX);
+        assert_eq!(spent_share(None, "20".parse().unwrap()).to_string(), "0");
+        assert_eq!(
+            spent_share(Some("1e14".parse().unwrap()), "0.000000000001".parse().unwrap()).hundredths(),
+            u32::MAX
+        );
     }
 }

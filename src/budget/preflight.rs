@@ -7,8 +7,8 @@ use crate::model::error::Result;
 use crate::model::event::{BudgetMode, EventKind, NewEvent, Payload, QuotaExhausted, QuotaObserved};
 use crate::model::time::Timestamp;
 use crate::projection::{AccountRef, Subject, facts};
-use crate::store::{Order, ReadView, STOP};
-use crate::usage::{Limits, is_metered};
+use crate::store::{Order, STOP};
+use crate::usage::{AccountAt, Limits, is_metered};
 
 /// The feed of a probe's success.
 const FEED: &str = "probe";
@@ -56,7 +56,7 @@ pub struct Preflight {
 }
 
 /// Whether a probe succeeded within the last `ttl` milliseconds.
-fn known_good(view: &dyn ReadView, account: &AccountRef<'_>, ttl: i64, now: Timestamp) -> Result<bool> {
+fn known_good(AccountAt { view, account, now }: AccountAt<'_>, ttl: i64) -> Result<bool> {
     let mut good = false;
     facts(view, EventKind::QuotaObserved, &Subject::Account(account.clone()), now, Order::Descending, &mut |fact| {
         let recent = now.millis() - fact.event.occurred_at.millis() < ttl;
@@ -96,9 +96,10 @@ impl Ledger {
         {
             let snapshot = self.snapshot()?;
             expect_known(snapshot.view(), ask)?;
-            let mode = Limits::at(snapshot.view(), &account, now)?.budget_mode.map(|(mode, _)| mode);
-            let never_gated = mode == Some(BudgetMode::Disabled) || !is_metered(snapshot.view(), &account, now)?.0;
-            if never_gated || known_good(snapshot.view(), &account, ttl, now)? {
+            let at = AccountAt::new(snapshot.view(), &account, now);
+            let mode = Limits::at(at)?.budget_mode.map(|(mode, _)| mode);
+            let never_gated = mode == Some(BudgetMode::Disabled) || !is_metered(at)?.0;
+            if never_gated || known_good(at, ttl)? {
                 return Ok(Preflight { ok: true, probed: false });
             }
         }

@@ -10,7 +10,7 @@ use crate::model::event::{BudgetMode, BudgetReserved, Event, EventId, NewEvent, 
 use crate::model::time::Timestamp;
 use crate::projection::AccountRef;
 use crate::store::ReadView;
-use crate::usage::{LONGEST, Reservation, WindowUsage, reservations};
+use crate::usage::{AccountAt, LONGEST, Reservation, WindowUsage, reservations};
 
 /// The remaining limit tokens of a window, before reservations; `None` if unknown.
 fn left(window: &WindowUsage) -> Option<u64> {
@@ -23,7 +23,8 @@ fn left(window: &WindowUsage) -> Option<u64> {
 /// Refuses if the gate is closed, or if the gating windows, minus open reservations, have too few tokens.
 fn check(view: &dyn ReadView, ask: &RunRequest, money: &[MoneyWindow], tokens: u64, now: Timestamp) -> Result<()> {
     let account = AccountRef::new(ask.provider.as_str(), ask.account.as_deref());
-    let mut evidence = Evidence::gather(view, &account, &[], now)?;
+    let at = AccountAt::new(view, &account, now);
+    let mut evidence = Evidence::gather(at, &[])?;
     // Reservations count in tokens below. In the ladder they would close the gate before the limit is reached.
     evidence.usage.reserved = 0;
     evidence.money = money.to_vec();
@@ -40,7 +41,7 @@ fn check(view: &dyn ReadView, ask: &RunRequest, money: &[MoneyWindow], tokens: u
     }
     debug_assert!(verdict.mode > Mode::Wait, "a metered provider that is to wait is gated");
     // Reservations of callers whose clocks are ahead also count.
-    let reserved = reservations(view, &account, now, Timestamp::MAX)?;
+    let reserved = reservations(at, Timestamp::MAX)?;
     let reserved = reserved.iter().fold(0_u64, |sum, one| sum.saturating_add(one.tokens));
     let usage = &evidence.usage;
     let full = verdict.budget_mode == BudgetMode::Full;

@@ -7,9 +7,9 @@ use crate::model::error::{Error, Result};
 use crate::model::event::Percent;
 use crate::model::invariant::bug;
 use crate::model::time::{DAY, QUARTER, Timestamp};
-use crate::projection::{AccountRef, DayRow, Level, scan_account_day};
-use crate::store::{GO_ON, ReadView, STOP};
-use crate::usage::{Limits, WindowUsage, exact_share};
+use crate::projection::{DayRow, Level, scan_account_day};
+use crate::store::{GO_ON, STOP};
+use crate::usage::{AccountAt, Limits, WindowUsage, exact_share};
 
 /// The minimal number of runs for the median. With fewer, the cost is the mean of the runs of the session window.
 const ENOUGH_RUNS: usize = 5;
@@ -73,11 +73,9 @@ struct RecentRuns {
 
 /// Reads the runs; `opened` is when the session window opened.
 fn recorded(
-    view: &dyn ReadView,
-    account: &AccountRef<'_>,
+    AccountAt { view, account, now }: AccountAt<'_>,
     limits: &Limits,
     opened: Option<Timestamp>,
-    now: Timestamp,
 ) -> Result<RecentRuns> {
     let today = now.utc_day();
     let mut runs = RecentRuns::default();
@@ -118,15 +116,9 @@ fn recorded(
 }
 
 /// The cost of runs, if enough were recorded today or yesterday, or any in the open session window.
-pub(super) fn run_costs(
-    view: &dyn ReadView,
-    account: &AccountRef<'_>,
-    limits: &Limits,
-    session: &WindowUsage,
-    now: Timestamp,
-) -> Result<Option<RunCosts>> {
+pub(super) fn run_costs(at: AccountAt<'_>, limits: &Limits, session: &WindowUsage) -> Result<Option<RunCosts>> {
     let Some(limit) = session.limit else { return Ok(None) };
-    let RecentRuns { all, in_session } = recorded(view, account, limits, session.started_at, now)?;
+    let RecentRuns { all, in_session } = recorded(at, limits, session.started_at)?;
     if all.len() < ENOUGH_RUNS {
         // Readings and overrides include the usage of other programs, so only recorded tokens count here.
         let cost = session.estimate.and_then(|used| run_cost(used, in_session));

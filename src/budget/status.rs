@@ -11,7 +11,7 @@ use crate::model::time::Timestamp;
 use crate::projection::AccountRef;
 use crate::store::ReadView;
 use crate::usage::{
-    Basis, Pause, ProviderUsage, Switch, accounts, active_provider, cloud_refusal, paused, sum_up, switches,
+    AccountAt, Basis, Pause, ProviderUsage, Switch, accounts, active_provider, cloud_refusal, paused, sum_up, switches,
 };
 
 /// A provider account and its decision.
@@ -97,8 +97,9 @@ impl Snapshot<'_> {
         }
         let mut providers = Vec::new();
         for account in &selected_keys {
-            let mut evidence = Evidence::gather(view, account, &timeline, now)?;
-            sum_up(view, account, now, &timeline, &mut evidence.usage)?;
+            let at = AccountAt::new(view, account, now);
+            let mut evidence = Evidence::gather(at, &timeline)?;
+            sum_up(at, &timeline, &mut evidence.usage)?;
             evidence.money = money_windows(self, account, now)?;
             let mut ask = RunRequest::new(&account.provider)?;
             ask.account = account.account.as_deref().map(str::to_owned);
@@ -120,10 +121,11 @@ impl Snapshot<'_> {
         let view = self.view();
         let account = AccountRef::new(ask.provider.as_str(), ask.account.as_deref());
         let timeline = switches(view, now)?;
-        let mut evidence = Evidence::gather(view, &account, &timeline, now)?;
+        let at = AccountAt::new(view, &account, now);
+        let mut evidence = Evidence::gather(at, &timeline)?;
         evidence.money = money_windows(self, &account, now)?;
         if all_time {
-            sum_up(view, &account, now, &timeline, &mut evidence.usage)?;
+            sum_up(at, &timeline, &mut evidence.usage)?;
         }
         let budget = decide(&evidence, ask);
         Ok(ProviderStatus { usage: evidence.usage, money: evidence.money, budget })
@@ -194,7 +196,7 @@ fn clouds_that_refuse(
     for account in selected_keys {
         let Some(cloud) = cloud_of(&account.provider) else { continue };
         let cloud = AccountRef { provider: cloud.into(), account: account.account.clone() };
-        if !selected_keys.contains(&cloud) && cloud_refusal(view, account, now)?.is_some() {
+        if !selected_keys.contains(&cloud) && cloud_refusal(AccountAt::new(view, account, now))?.is_some() {
             clouds.push(cloud);
         }
     }

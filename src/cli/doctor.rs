@@ -16,7 +16,7 @@ use crate::model::time::{DAY, Timestamp, Zone};
 use crate::present::clock::{duration, short};
 use crate::present::failure::Failure;
 use crate::present::output::{EscapedText, JsonAnswer, counted, grouped, wrapped};
-use crate::usage::{Drift, accounts, is_metered};
+use crate::usage::{AccountAt, Drift, accounts, is_metered};
 
 /// Find problems: contradicted limits, logs that expire or cannot be read, implausible records
 ///
@@ -150,7 +150,7 @@ fn repair(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
 
 fn gather(snapshot: &Snapshot<'_>, now: Timestamp, report: &mut DoctorReport) -> Result<(), Failure> {
     for account in accounts(snapshot.view())? {
-        if !is_metered(snapshot.view(), &account, now)?.0 {
+        if !is_metered(AccountAt::new(snapshot.view(), &account, now))?.0 {
             continue;
         }
         let (provider, account) = (account.provider.as_ref(), account.account.as_deref());

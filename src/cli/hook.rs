@@ -12,17 +12,18 @@ use crate::present::failure::print_message;
 
 /// Import an agent's new calls at the end of its turn
 ///
-/// An agent runs this. It prints nothing on standard output and always exits with 0, because an agent may take output or an
-/// error for a decision. Words behind -- are a program that runs afterwards, with the words that the agent appends.
+/// An agent runs this command. It prints nothing on standard output and always exits with 0, because an agent may take
+/// output or an error for a decision. The words after -- are a program that runs afterwards, with the arguments that the
+/// agent appends.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  usage-ledger hook claude-code")]
 pub(crate) struct HookArgs {
     /// The agent
     #[arg(value_name = "SOURCE", value_parser = PossibleValuesParser::new(names()))]
     source: String,
-    /// What the agent says of the turn; it is not used
+    /// The agent's description of the turn; it is not used
     #[arg(value_name = "JSON", hide = true)]
-    said: Vec<String>,
+    description: Vec<String>,
     /// A program that runs afterwards
     #[arg(last = true, value_name = "COMMAND")]
     then: Vec<String>,

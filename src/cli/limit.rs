@@ -22,7 +22,7 @@ use crate::present::output::grouped;
 use crate::present::policy::{ResettableSetting, SessionOpens, WeeklyOpens};
 use crate::projection::AccountRef;
 use crate::readers::quota::QuotaFormat;
-use crate::usage::Limits;
+use crate::usage::{AccountAt, Limits};
 use clap::{Args, Subcommand};
 
 /// Set or show the limits of providers
@@ -209,8 +209,9 @@ fn set(args: LimitSetArgs, context: &Context, out: &mut dyn Write) -> Result<(),
     let ledger = context.write()?;
     if !given.is_empty() {
         let account = AccountRef::new(&provider, limit.account.as_deref()).into_owned();
-        let earlier =
-            Limits::at(ledger.snapshot()?.view(), &account, now)?.thresholds.map(|(at, _)| at).unwrap_or_default();
+        let snapshot = ledger.snapshot()?;
+        let limits = Limits::at(AccountAt::new(snapshot.view(), &account, now))?;
+        let earlier = limits.thresholds.map(|(at, _)| at).unwrap_or_default();
         limit.thresholds = Some(given.applied_to(earlier)?);
     }
     let outcome = ledger.set_limit(limit, now)?;

@@ -17,7 +17,7 @@ use crate::present::money::dollars;
 use crate::present::output::{EscapedText, JsonAnswer, grouped};
 use crate::present::policy;
 use crate::projection::AccountRef;
-use crate::usage::{Limits, MoneyLimit, MoneyPeriod, accounts, money_limits};
+use crate::usage::{AccountAt, Limits, MoneyLimit, MoneyPeriod, accounts, money_limits};
 
 /// Show the limits in force
 #[derive(Args, Debug)]
@@ -104,9 +104,10 @@ fn gather(provider: Option<&ProviderId>, snapshot: &Snapshot<'_>, now: Timestamp
     }
     let mut all = Vec::new();
     for account in known {
-        let limits = Limits::at(snapshot.view(), &account, now)?;
+        let at = AccountAt::new(snapshot.view(), &account, now);
+        let limits = Limits::at(at)?;
         let thresholds = limits.thresholds.map(|(at, _)| at).unwrap_or_default();
-        let money = money_limits(snapshot.view(), &account, now)?.into_iter().map(MoneyLimitAnswer::from).collect();
+        let money = money_limits(at)?.into_iter().map(MoneyLimitAnswer::from).collect();
         all.push(LimitAnswer {
             provider: account.provider.into_owned(),
             account: account.account.map(std::borrow::Cow::into_owned),

@@ -15,7 +15,7 @@ use crate::model::time::Timestamp;
 use crate::present::failure::Failure;
 use crate::present::output::{self, EscapedText, JsonAnswer};
 use crate::projection::AccountRef;
-use crate::usage::{accounts, is_metered};
+use crate::usage::{AccountAt, accounts, is_metered};
 
 /// List the known providers, or declare one
 #[derive(Args, Debug)]
@@ -99,7 +99,7 @@ fn gather(snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Vec<ProviderEntry>,
     }
     let mut all = Vec::new();
     for (account, used) in known {
-        let (metered, declared, _) = is_metered(view, &account, now)?;
+        let (metered, declared, _) = is_metered(AccountAt::new(view, &account, now))?;
         let listed = CATALOGUE.iter().find(|listed| listed.id == account.provider);
         all.push(ProviderEntry {
             provider: account.provider.into_owned(),

@@ -83,14 +83,14 @@ fn gather(
         ));
         snapshot.report(&report.only(ReportKey::Provider, &*provider)?)
     };
-    let top_projects = report(7, Some(ReportKey::Project))?.top(PROJECTS).into_iter().map(share).collect();
-    let top_models = report(7, Some(ReportKey::Model))?.top(MODELS).into_iter().map(share).collect();
+    let top_projects = report(7, Some(ReportKey::Project))?.top(PROJECTS).into_iter().map(pool_share).collect();
+    let top_models = report(7, Some(ReportKey::Model))?.top(MODELS).into_iter().map(pool_share).collect();
     let today = report(1, None)?.total;
     let cache_hit_rate_today = today.tokens.cache_hit_rate();
     Ok(Some(QuotaPage { now, provider, accounts, top_projects, top_models, today, cache_hit_rate_today }))
 }
 
-fn share(row: &ReportRow) -> PoolShare {
+fn pool_share(row: &ReportRow) -> PoolShare {
     let name = row.keys.first().and_then(Option::as_deref).unwrap_or("-");
     PoolShare { name: name.to_owned(), usage: row.usage }
 }

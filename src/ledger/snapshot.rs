@@ -7,7 +7,7 @@ use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
 use crate::projection::{AccountRef, Effective, corrections_exist, effective, is_void, position_of_key, uncorrected};
 use crate::store::{GO_ON, Head, ReadView, STOP};
-use crate::usage::{Calibration, Drift, ProviderUsage, calibration, drift, provider_usage, switches};
+use crate::usage::{AccountAt, Calibration, Drift, ProviderUsage, calibration, drift, provider_usage, switches};
 
 /// A consistent snapshot of a ledger, present or past.
 ///
@@ -123,7 +123,10 @@ impl<'a> Snapshot<'a> {
     pub fn account(&self, provider: &str, account: Option<&str>, now: impl Into<Timestamp>) -> Result<ProviderUsage> {
         let id = ProviderId::resolve(provider)?;
         let now = now.into();
-        provider_usage(self.view(), &AccountRef::new(id.as_str(), account), now, &switches(self.view(), now)?)
+        provider_usage(
+            AccountAt::new(self.view(), &AccountRef::new(id.as_str(), account), now),
+            &switches(self.view(), now)?,
+        )
     }
 
     /// The limit that fits the provider's own percentages of the last 30 days, with an error bar.
@@ -150,7 +153,7 @@ impl<'a> Snapshot<'a> {
         now: impl Into<Timestamp>,
     ) -> Result<Option<Calibration>> {
         let id = ProviderId::resolve(provider)?;
-        calibration(self.view(), &AccountRef::new(id.as_str(), account), window, now.into())
+        calibration(AccountAt::new(self.view(), &AccountRef::new(id.as_str(), account), now.into()), window)
     }
 
     /// The difference between the estimate of a window and the provider's last reading; `None` without a reading.
@@ -173,7 +176,7 @@ impl<'a> Snapshot<'a> {
         now: impl Into<Timestamp>,
     ) -> Result<Option<Drift>> {
         let id = ProviderId::resolve(provider)?;
-        drift(self.view(), &AccountRef::new(id.as_str(), account), window, now.into())
+        drift(AccountAt::new(self.view(), &AccountRef::new(id.as_str(), account), now.into()), window)
     }
 
     /// The event at a position; for a shredded one, the remaining event.

@@ -5,7 +5,8 @@ use std::str::FromStr;
 use chrono::{Datelike, Days, NaiveDate};
 
 use crate::model::error::Error;
-use crate::model::time::{DAY, HOUR, MINUTE, SECOND, Timestamp, Zone};
+use crate::model::humanize::duration::elapsed;
+use crate::model::time::{HOUR, MINUTE, SECOND, Timestamp, Zone};
 
 /// Range of plausible years.
 const FIRST_YEAR: i32 = 2000;
@@ -130,19 +131,13 @@ pub(crate) fn short(at: Timestamp, zone: Zone) -> String {
 
 /// Formats the duration between two instants in its two largest units.
 pub(crate) fn duration(from: Timestamp, to: Timestamp) -> String {
-    let millis = to.millis().saturating_sub(from.millis()).max(0);
-    let (days, hours, minutes) = (millis / DAY, millis % DAY / HOUR, millis % HOUR / MINUTE);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{}s", millis / SECOND),
-        (0, 0, _) => format!("{minutes}m"),
-        (0, _, _) => format!("{hours}h {minutes}m"),
-        _ => format!("{days}d {hours}h"),
-    }
+    elapsed(to.millis().saturating_sub(from.millis()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::time::DAY;
 
     #[test]
     fn dates_stand_for_their_beginning_in_the_zone() {

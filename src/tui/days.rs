@@ -43,7 +43,7 @@ pub(super) fn draw(view_model: &ViewModel, theme: Theme, area: Rect, buffer: &mu
 }
 
 /// Returns how many of `cells` represent `part` of `most`, rounded down.
-fn share(part: u128, most: u128, cells: usize) -> usize {
+fn filled_cells(part: u128, most: u128, cells: usize) -> usize {
     usize::try_from(part.saturating_mul(cells as u128) / most.max(1)).unwrap_or(cells)
 }
 
@@ -53,7 +53,7 @@ fn bar(day: &DayUse, most: u128, (cells, money): (usize, bool), theme: Theme) ->
     for (number, tokens) in day.tokens.iter().enumerate() {
         sum += *tokens;
         // Round cumulative sums and not parts, so that the whole bar matches the day's sum.
-        let end = share(sum, most, cells);
+        let end = filled_cells(sum, most, cells);
         line.push_span(Span::styled(glyph(number).repeat(end - filled), theme.provider(number)));
         filled = end;
     }

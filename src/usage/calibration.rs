@@ -8,14 +8,14 @@
 use serde::Serialize;
 
 use super::windows::sum_between;
-use super::{Limits, is_metered};
+use super::{AccountAt, Limits, is_metered};
 use crate::model::error::Result;
 use crate::model::event::{EventKind, Payload, Position, WindowKind};
 use crate::model::time::{DAY, MINUTE, Timestamp};
 use crate::model::tokens::TokenClass;
 use crate::model::window::kind_of;
-use crate::projection::{AccountRef, Subject, Totals, facts_between};
-use crate::store::{GO_ON, Order, ReadView};
+use crate::projection::{Subject, Totals, facts_between};
+use crate::store::{GO_ON, Order};
 
 /// The age of the oldest observation that counts, in milliseconds.
 const LOOK_BACK: i64 = 30 * DAY;
@@ -112,11 +112,9 @@ struct CalibrationPoint {
 }
 
 fn readings(
-    view: &dyn ReadView,
-    account: &AccountRef<'_>,
+    AccountAt { view, account, now }: AccountAt<'_>,
     limits: &Limits,
     kind: WindowKind,
-    now: Timestamp,
 ) -> Result<Vec<CalibrationPoint>> {
     let mut seen = Vec::new();
     let span = (now.plus(-LOOK_BACK), now);
@@ -267,17 +265,12 @@ fn class_weights(readings: &[CalibrationPoint], percent: &[f64], windows: usize)
 }
 
 /// The limit that fits the observations of the last 30 days; `None` if they are too few or inconclusive.
-pub(crate) fn calibration(
-    view: &dyn ReadView,
-    account: &AccountRef<'_>,
-    kind: WindowKind,
-    now: Timestamp,
-) -> Result<Option<Calibration>> {
-    if !is_metered(view, account, now)?.0 {
+pub(crate) fn calibration(at: AccountAt<'_>, kind: WindowKind) -> Result<Option<Calibration>> {
+    if !is_metered(at)?.0 {
         return Ok(None);
     }
-    let limits = Limits::at(view, account, now)?;
-    let readings = readings(view, account, &limits, kind, now)?;
+    let limits = Limits::at(at)?;
+    let readings = readings(at, &limits, kind)?;
     let windows = readings.last().map_or(0, |reading| reading.window);
     if readings.len() < FEWEST.max(windows + 1) {
         return Ok(None);

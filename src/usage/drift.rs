@@ -2,13 +2,10 @@
 
 use serde::Serialize;
 
-use super::windows::{AccountWindows, share, sum_between};
-use super::{Calibration, Limits, ProviderSignal, calibration};
+use super::windows::{AccountWindows, sum_between, whole_share};
+use super::{AccountAt, Calibration, Limits, ProviderSignal, calibration};
 use crate::model::error::Result;
 use crate::model::event::{Percent, WindowKind};
-use crate::model::time::Timestamp;
-use crate::projection::AccountRef;
-use crate::store::ReadView;
 
 /// The difference that needs attention, in percentage points.
 const FAR: f64 = 10.0;
@@ -75,28 +72,24 @@ impl Drift {
 }
 
 /// The drift of a window at its last reading; `None` without a reading.
-pub(crate) fn drift(
-    view: &dyn ReadView,
-    account: &AccountRef<'_>,
-    kind: WindowKind,
-    now: Timestamp,
-) -> Result<Option<Drift>> {
-    let Some(observed) = AccountWindows::new(view, account, now)?.now(kind)?.observed else { return Ok(None) };
-    let limits = Limits::at(view, account, observed.at)?;
+pub(crate) fn drift(at: AccountAt<'_>, kind: WindowKind) -> Result<Option<Drift>> {
+    let Some(observed) = AccountWindows::new(at)?.now(kind)?.observed else { return Ok(None) };
+    let at_reading = at.with_now(observed.at);
+    let limits = Limits::at(at_reading)?;
     let limit = limits.of(kind).map(|(tokens, _)| tokens);
-    let then = AccountWindows::new(view, account, observed.at)?.now(kind)?;
+    let then = AccountWindows::new(at_reading)?.now(kind)?;
     let used = match then.started_at {
-        Some(start) => limits.weights.weigh(sum_between(view, account, start, observed.at.plus(1))?.counts()?),
+        Some(start) => limits.weights.weigh(sum_between(at.view, at.account, start, observed.at.plus(1))?.counts()?),
         None => 0,
     };
-    let estimated = limit.map(|limit| share(used, limit));
+    let estimated = limit.map(|limit| whole_share(used, limit));
     let points = estimated
         .zip(observed.percent)
         .map(|(estimated, observed)| (f64::from(estimated.hundredths()) - f64::from(observed.hundredths())) / 100.0);
     let implied = observed.percent.filter(|percent| percent.hundredths() > 0 && used > 0).map(|percent| {
         u64::try_from(used.saturating_mul(10_000) / u128::from(percent.hundredths())).unwrap_or(u64::MAX)
     });
-    let limit = Limits::at(view, account, now)?.of(kind).map(|(tokens, _)| tokens);
-    let calibration = calibration(view, account, kind, now)?;
+    let limit = Limits::at(at)?.of(kind).map(|(tokens, _)| tokens);
+    let calibration = calibration(at, kind)?;
     Ok(Some(Drift { window: kind, observed, estimated, points, implied, limit, calibration }))
 }

@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Limits;
 use super::observations::RecentObservation;
 use super::pause::resume_at;
 use super::scope::overlap;
 use super::windows::AccountWindows;
+use super::{AccountAt, Limits};
 use crate::model::error::Result;
 use crate::model::event::{EventKind, Payload, Percent, Position, QuotaObserved, WindowKind};
 use crate::model::provider::{cloud_of, local_program_of};
 use crate::model::time::{DAY, Timestamp};
 use crate::model::window::kind_of;
 use crate::projection::{AccountRef, Subject, facts, facts_between};
-use crate::store::{GO_ON, Order, ReadView, STOP};
+use crate::store::{GO_ON, Order, STOP};
 
 /// The maximal age of a refusal, in milliseconds.
 const LOOK_BACK: i64 = 32 * DAY;
@@ -87,21 +87,21 @@ impl Refusals {
 }
 
 /// The latest reading of each window: of the whole account, and of single models.
-struct LatestReadings<'h>(BTreeMap<(Option<&'h str>, u32), &'h RecentObservation>);
+struct LatestReadings<'o>(BTreeMap<(Option<&'o str>, u32), &'o RecentObservation>);
 
-impl<'h> LatestReadings<'h> {
-    fn latest(heard: &'h [RecentObservation], limits: &Limits) -> Self {
+impl<'o> LatestReadings<'o> {
+    fn new(observations: &'o [RecentObservation], limits: &Limits) -> Self {
         let counts =
             |one: &&RecentObservation| one.seen.window_minutes > 0 && !one.is_weak() && limits.trusts(&one.seen.feed);
-        let key = |one: &'h RecentObservation| (one.seen.scope.as_deref(), one.seen.window_minutes);
-        Self(heard.iter().filter(counts).map(|one| (key(one), one)).collect())
+        let key = |one: &'o RecentObservation| (one.seen.scope.as_deref(), one.seen.window_minutes);
+        Self(observations.iter().filter(counts).map(|one| (key(one), one)).collect())
     }
 
     /// Whether the provider has since reported the windows of the refusal as open.
     ///
     /// A refusal of every model ends when the session and every other shared window that the provider reports are open
     /// again. A refusal of one model ends when that model's own windows are open again.
-    fn deny(&self, refused: &Exhausted) -> bool {
+    fn contradict(&self, refused: &Exhausted) -> bool {
         let concerned = |scope: Option<&str>| match (scope, &refused.model) {
             (None, None) => true,
             (Some(scope), Some(model)) => overlap(scope, model),
@@ -154,10 +154,8 @@ fn recorded_on<'a>(account: &AccountRef<'a>) -> Vec<Subject<'a>> {
 
 /// The provider's refusals at `now`. An override ends them; a resume does not.
 pub(super) fn refusals(
-    view: &dyn ReadView,
-    account: &AccountRef<'_>,
-    now: Timestamp,
-    heard: &[RecentObservation],
+    AccountAt { view, account, now }: AccountAt<'_>,
+    observations: &[RecentObservation],
     limits: &Limits,
 ) -> Result<Refusals> {
     let subjects = recorded_on(account);
@@ -168,9 +166,9 @@ pub(super) fn refusals(
             STOP
         })?;
     }
-    let words = LatestReadings::latest(heard, limits);
+    let latest = LatestReadings::new(observations, limits);
     let mut refusals = Refusals::default();
-    for one in words.0.values().filter(|one| refuses(&one.seen) && one.at > lifted) {
+    for one in latest.0.values().filter(|one| refuses(&one.seen) && one.at > lifted) {
         refusals.add(observed(one), now);
     }
     let span = (now.plus(-LOOK_BACK), now);
@@ -184,7 +182,7 @@ pub(super) fn refusals(
                 let until = resume_at(refused.resets_at, at);
                 let (model, rule, excerpt) = (refused.model, refused.rule, refused.excerpt);
                 let one = Exhausted { at, until, model, rule, excerpt, position };
-                if !words.deny(&one) {
+                if !latest.contradict(&one) {
                     refusals.add(one, now);
                 }
             }
@@ -195,13 +193,10 @@ pub(super) fn refusals(
 }
 
 /// The refusal of a local program's paid cloud for every model.
-pub(crate) fn cloud_refusal(
-    view: &dyn ReadView,
-    account: &AccountRef<'_>,
-    now: Timestamp,
-) -> Result<Option<Exhausted>> {
-    let Some(cloud) = cloud_of(&account.provider) else { return Ok(None) };
-    let cloud = AccountRef { provider: cloud.into(), account: account.account.clone() };
-    let windows = AccountWindows::new(view, &cloud, now)?;
-    Ok(refusals(view, &cloud, now, windows.observations(), windows.limits())?.account)
+pub(crate) fn cloud_refusal(at: AccountAt<'_>) -> Result<Option<Exhausted>> {
+    let Some(cloud) = cloud_of(&at.account.provider) else { return Ok(None) };
+    let cloud = AccountRef { provider: cloud.into(), account: at.account.account.clone() };
+    let at = AccountAt { account: &cloud, ..at };
+    let windows = AccountWindows::new(at)?;
+    Ok(refusals(at, windows.observations(), windows.limits())?.account)
 }

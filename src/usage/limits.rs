@@ -1,14 +1,14 @@
 //! The current settings of a provider account: limits, weights, policies, metering.
 
+use super::AccountAt;
 use crate::model::error::Result;
 use crate::model::event::{
     BudgetMode, EventKind, LimitSetting, Payload, Position, SessionPolicy, Thresholds, WeeklyPolicy, Weights,
     WindowKind,
 };
 use crate::model::provider::ProviderId;
-use crate::model::time::{SECOND, Timestamp};
+use crate::model::time::SECOND;
 use crate::projection::{AccountRef, IndexedEvent, Subject, latest_facts};
-use crate::store::ReadView;
 
 /// The default of the seed system: a reading is fresh for a quarter of an hour.
 const STALE_AFTER_SECONDS: u32 = 900;
@@ -29,10 +29,10 @@ pub(crate) struct Limits {
 
 impl Limits {
     /// The settings at `now`. For each setting the latest event applies, the account's own before the provider's.
-    pub fn at(view: &dyn ReadView, account: &AccountRef<'_>, now: Timestamp) -> Result<Self> {
+    pub fn at(at: AccountAt<'_>) -> Result<Self> {
         let mut limits = Self::default();
         let mut settled: Vec<LimitSetting> = Vec::new();
-        for fact in settings(view, EventKind::LimitSet, account, now)? {
+        for fact in settings(at, EventKind::LimitSet)? {
             let Payload::LimitSet(set) = fact.event.payload else { continue };
             if set.project.is_some() {
                 continue;
@@ -104,12 +104,7 @@ impl Limits {
 }
 
 /// Settings of an account, then those of its provider, each latest first.
-pub(super) fn settings(
-    view: &dyn ReadView,
-    kind: EventKind,
-    account: &AccountRef<'_>,
-    now: Timestamp,
-) -> Result<Vec<IndexedEvent>> {
+pub(super) fn settings(AccountAt { view, account, now }: AccountAt<'_>, kind: EventKind) -> Result<Vec<IndexedEvent>> {
     let mut settings = latest_facts(view, kind, &Subject::Account(account.clone()), now)?;
     if account.account.is_some() {
         let provider = AccountRef { provider: account.provider.clone(), account: None };
@@ -120,16 +115,12 @@ pub(super) fn settings(
 
 /// Whether an account has a quota, whether that is declared, and the event that declares it. An undeclared provider
 /// counts as metered, because a wrong guess then costs no money.
-pub(crate) fn is_metered(
-    view: &dyn ReadView,
-    account: &AccountRef<'_>,
-    now: Timestamp,
-) -> Result<(bool, bool, Option<Position>)> {
-    if let Some(fact) = settings(view, EventKind::ProviderDeclared, account, now)?.into_iter().next()
+pub(crate) fn is_metered(at: AccountAt<'_>) -> Result<(bool, bool, Option<Position>)> {
+    if let Some(fact) = settings(at, EventKind::ProviderDeclared)?.into_iter().next()
         && let Payload::ProviderDeclared(declared) = fact.event.payload
     {
         return Ok((declared.metered, true, Some(fact.position)));
     }
-    let known = ProviderId::new(&account.provider).ok().and_then(|id| id.known());
+    let known = ProviderId::new(&at.account.provider).ok().and_then(|id| id.known());
     Ok((known.is_none_or(|known| known.metered), known.is_some(), None))
 }

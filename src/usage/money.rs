@@ -3,13 +3,12 @@
 use chrono::{Datelike, Days, Months, NaiveDate};
 use serde::Serialize;
 
+use super::AccountAt;
 use super::limits::settings;
 use crate::model::error::{Error, Result};
 use crate::model::event::{EventKind, LimitSetting, Payload, Position};
 use crate::model::time::{Timestamp, Zone};
 use crate::model::tokens::Usd;
-use crate::projection::AccountRef;
-use crate::store::ReadView;
 
 /// The calendar period of a money limit.
 ///
@@ -77,10 +76,10 @@ pub(crate) struct MoneyLimit {
 
 /// The money limits of an account at `now`: for each project and period the latest event that names it, the account's own
 /// before the provider's. Those of the account come first, then those of projects by name.
-pub(crate) fn money_limits(view: &dyn ReadView, account: &AccountRef<'_>, now: Timestamp) -> Result<Vec<MoneyLimit>> {
+pub(crate) fn money_limits(at: AccountAt<'_>) -> Result<Vec<MoneyLimit>> {
     let mut settled: Vec<(Option<String>, MoneyPeriod)> = Vec::new();
     let mut found = Vec::new();
-    for fact in settings(view, EventKind::LimitSet, account, now)? {
+    for fact in settings(at, EventKind::LimitSet)? {
         let Payload::LimitSet(set) = fact.event.payload else { continue };
         for (period, usd, setting) in [
             (MoneyPeriod::Day, set.usd_day, LimitSetting::UsdDay),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Limits;
+use super::{AccountAt, Limits};
 use crate::model::error::Result;
 use crate::model::event::{EventId, EventKind, Payload, Position, QuotaObserved, WindowKind};
 use crate::model::time::{DAY, Timestamp};
@@ -37,7 +37,7 @@ impl RecentObservation {
 /// Removes old readings of idle feeds: lower percentages of a window, and windows that a later one replaced.
 /// `overridden` lists the overridden windows, earliest first; an override restarts the comparison.
 pub(super) fn settled(
-    heard: Vec<RecentObservation>,
+    observations: Vec<RecentObservation>,
     limits: &Limits,
     overridden: &[(WindowKind, Timestamp)],
 ) -> Vec<RecentObservation> {
@@ -55,34 +55,35 @@ pub(super) fn settled(
         *then = one.at;
         Lead::follow(lead, &one.seen, one.at)
     };
-    heard.into_iter().filter(|one| counts(one)).collect()
+    observations.into_iter().filter(|one| counts(one)).collect()
 }
 
 /// The observations of an account up to `now`, earliest first.
-pub(super) fn lately(view: &dyn ReadView, account: &AccountRef<'_>, now: Timestamp) -> Result<Vec<RecentObservation>> {
-    listen(view, account, (now.plus(-LOOK_BACK), now), MOST)
+pub(super) fn recent(at: AccountAt<'_>) -> Result<Vec<RecentObservation>> {
+    latest(at.view, at.account, (at.now.plus(-LOOK_BACK), at.now), MOST)
 }
 
 /// All observations of an account, earliest first.
 pub(super) fn ever(view: &dyn ReadView, account: &AccountRef<'_>) -> Result<Vec<RecentObservation>> {
-    listen(view, account, (Timestamp::MIN, Timestamp::MAX), usize::MAX)
+    latest(view, account, (Timestamp::MIN, Timestamp::MAX), usize::MAX)
 }
 
-fn listen(
+/// The latest `most` observations of a span, earliest first.
+fn latest(
     view: &dyn ReadView,
     account: &AccountRef<'_>,
     span: (Timestamp, Timestamp),
     most: usize,
 ) -> Result<Vec<RecentObservation>> {
-    let mut heard = Vec::new();
+    let mut observations = Vec::new();
     let subject = Subject::Account(account.clone());
     facts_between(view, EventKind::QuotaObserved, &subject, span, Order::Descending, &mut |fact| {
         if let Payload::QuotaObserved(seen) = fact.event.payload {
             let (at, id, position) = (fact.event.occurred_at, fact.event.id, fact.position);
-            heard.push(RecentObservation { at, id, position, seen });
+            observations.push(RecentObservation { at, id, position, seen });
         }
-        if heard.len() < most { GO_ON } else { STOP }
+        if observations.len() < most { GO_ON } else { STOP }
     })?;
-    heard.reverse();
-    Ok(heard)
+    observations.reverse();
+    Ok(observations)
 }

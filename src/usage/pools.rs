@@ -52,9 +52,9 @@ pub struct Pool {
 }
 
 /// The windows that have not ended at `now`.
-pub(super) fn pools(heard: &[RecentObservation], limits: &Limits, now: Timestamp) -> Vec<Pool> {
+pub(super) fn pools(observations: &[RecentObservation], limits: &Limits, now: Timestamp) -> Vec<Pool> {
     let mut latest = BTreeMap::new();
-    for one in heard {
+    for one in observations {
         let seen = &one.seen;
         if (seen.scope.is_some() || kind_of(seen.window_minutes).is_none())
             && seen.window_minutes > 0

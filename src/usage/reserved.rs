@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::AccountAt;
 use crate::model::error::Result;
 use crate::model::event::{EventId, EventKind, Payload, Position};
 use crate::model::time::{DAY, MINUTE, Timestamp};
-use crate::projection::{AccountRef, Subject, facts_between};
+use crate::projection::{Subject, facts_between};
 use crate::store::{GO_ON, Order, ReadView};
 
 /// The maximal duration of a reservation, which limits the events that must be read.
@@ -41,9 +42,7 @@ pub struct Reservation {
 
 /// The reservations of an account that are neither settled, released nor expired at `now`, of those made up to `until`.
 pub(crate) fn reservations(
-    view: &dyn ReadView,
-    account: &AccountRef<'_>,
-    now: Timestamp,
+    AccountAt { view, account, now }: AccountAt<'_>,
     until: Timestamp,
 ) -> Result<Vec<Reservation>> {
     let (mut open, mut since) = (Vec::new(), Timestamp::MAX);

@@ -2,13 +2,12 @@
 
 use super::limits::Limits;
 use super::windows::sum_between;
-use super::{ProviderSignal, Speaker};
+use super::{AccountAt, ProviderSignal, Speaker};
 use crate::model::error::Result;
 use crate::model::event::{EventId, Percent, WindowKind};
 use crate::model::time::{DAY, MINUTE, Timestamp};
 use crate::model::window::Observation;
-use crate::projection::{AccountRef, first_from};
-use crate::store::ReadView;
+use crate::projection::first_from;
 
 /// How long after its counter an agent writes the record of the same run, in milliseconds.
 const RECORD_FOLLOWS: i64 = 10 * MINUTE;
@@ -79,15 +78,10 @@ pub(super) fn adopt(signals: &mut [WindowSignal]) {
 ///
 /// A counter restarts at zero whenever its agent resets it, and is written before the record of the last run that it
 /// includes. Records are more precise, so a counter only replaces them for a window without any.
-pub(super) fn drop_counted(
-    view: &dyn ReadView,
-    account: &AccountRef<'_>,
-    limits: &Limits,
-    signals: &mut Vec<WindowSignal>,
-) -> Result<()> {
+pub(super) fn drop_counted(at: AccountAt<'_>, limits: &Limits, signals: &mut Vec<WindowSignal>) -> Result<()> {
     let mut kept = Vec::with_capacity(signals.len());
     for signal in signals.drain(..) {
-        if !signal.weak || !is_recorded(view, account, limits, signal.kind, signal.at)? {
+        if !signal.weak || !is_recorded(at.with_now(signal.at), limits, signal.kind)? {
             kept.push(signal);
         }
     }
@@ -95,15 +89,13 @@ pub(super) fn drop_counted(
     Ok(())
 }
 
-/// Whether the ledger has records of the usage in a counter that was written at `written`.
+/// Whether the ledger has records of the usage in a counter that was written at this time.
 ///
 /// A window that is open then may have begun up to its length earlier. Records without tokens do not count.
 pub(crate) fn is_recorded(
-    view: &dyn ReadView,
-    account: &AccountRef<'_>,
+    AccountAt { view, account, now: written }: AccountAt<'_>,
     limits: &Limits,
     kind: WindowKind,
-    written: Timestamp,
 ) -> Result<bool> {
     let length = if kind == WindowKind::Weekly { 7 * DAY } else { limits.session_policy.length() };
     let (from, to) = (written.plus(1 - length), written.plus(RECORD_FOLLOWS));

@@ -3,7 +3,7 @@
 use super::limits::Limits;
 use super::observations::{self, RecentObservation};
 use super::signals::{WindowSignal, adopt, drop_counted};
-use super::{Basis, ProviderSignal, Speaker, Usage, WindowUsage};
+use super::{AccountAt, Basis, ProviderSignal, Speaker, Usage, WindowUsage};
 use crate::model::error::Result;
 use crate::model::event::{EventKind, Payload, Percent, WindowKind};
 use crate::model::time::{DAY, HOUR, QUARTER, Timestamp};
@@ -33,26 +33,23 @@ pub(crate) struct AccountWindows<'a> {
 
 impl<'a> AccountWindows<'a> {
     /// The windows as of `now`.
-    pub fn new(view: &'a dyn ReadView, account: &AccountRef<'a>, now: Timestamp) -> Result<Self> {
-        Self::read(view, account, (now.plus(-SIGNAL_DAYS), now), observations::lately(view, account, now)?)
+    pub fn new(at: AccountAt<'a>) -> Result<Self> {
+        Self::read(at, at.now.plus(-SIGNAL_DAYS), observations::recent(at)?)
     }
 
     /// The windows of all time.
-    pub fn ever(view: &'a dyn ReadView, account: &AccountRef<'a>) -> Result<Self> {
-        Self::read(view, account, (Timestamp::MIN, Timestamp::MAX), observations::ever(view, account)?)
+    pub fn ever(view: &'a dyn ReadView, account: &'a AccountRef<'a>) -> Result<Self> {
+        let observations = observations::ever(view, account)?;
+        Self::read(AccountAt::new(view, account, Timestamp::MAX), Timestamp::MIN, observations)
     }
 
-    fn read(
-        view: &'a dyn ReadView,
-        account: &AccountRef<'a>,
-        span: (Timestamp, Timestamp),
-        observations: Vec<RecentObservation>,
-    ) -> Result<Self> {
-        let now = span.1;
-        let limits = Limits::at(view, account, now)?;
+    /// Reads what providers and people stated since a time.
+    fn read(at: AccountAt<'a>, since: Timestamp, observations: Vec<RecentObservation>) -> Result<Self> {
+        let AccountAt { view, account, now } = at;
+        let limits = Limits::at(at)?;
         let mut signals = Vec::new();
         let subject = Subject::Account(account.clone());
-        facts_between(view, EventKind::UsageOverridden, &subject, span, Order::Ascending, &mut |fact| {
+        facts_between(view, EventKind::UsageOverridden, &subject, (since, now), Order::Ascending, &mut |fact| {
             if let Payload::UsageOverridden(signal) = fact.event.payload {
                 signals.push(WindowSignal {
                     at: fact.event.occurred_at,
@@ -77,7 +74,7 @@ impl<'a> AccountWindows<'a> {
         })?;
         let overridden: Vec<_> = signals.iter().map(|signal: &WindowSignal| (signal.kind, signal.at)).collect();
         let observations = observations::settled(observations, &limits, &overridden);
-        for one in observations.iter().filter(|one| one.at >= span.0) {
+        for one in observations.iter().filter(|one| one.at >= since) {
             let seen = &one.seen;
             if let Some(kind) = kind_of(seen.window_minutes)
                 && seen.scope.is_none()
@@ -105,7 +102,7 @@ impl<'a> AccountWindows<'a> {
             }
         }
         adopt(&mut signals);
-        drop_counted(view, account, &limits, &mut signals)?;
+        drop_counted(at, &limits, &mut signals)?;
         Ok(Self { view, account: account.clone(), key: account.key(), now, limits, signals, observations })
     }
 
@@ -224,11 +221,11 @@ impl<'a> AccountWindows<'a> {
             weighted,
             limit: limit.map(|(tokens, _)| tokens),
             since: weighted,
-            percent: limit.map(|(limit, _)| share(weighted, limit)),
+            percent: limit.map(|(limit, _)| whole_share(weighted, limit)),
             started_at: window.map(|window| window.start),
             resets_at: window.map(|window| window.resets_at),
             at_least: None,
-            estimate: limit.map(|(limit, _)| share(weighted, limit)),
+            estimate: limit.map(|(limit, _)| whole_share(weighted, limit)),
             observed: None,
             overridden: None,
             basis: if limit.is_some() { Basis::Estimated } else { Basis::Unknown },
@@ -331,7 +328,7 @@ pub(crate) fn exact_share(used: u128, limit: impl Into<u128>) -> Percent {
 }
 
 /// The share of a limit, truncated to whole percent and at most 100, because an estimate is not more precise.
-pub(super) fn share(weighted: u128, limit: u64) -> Percent {
+pub(super) fn whole_share(weighted: u128, limit: u64) -> Percent {
     Percent::from_hundredths((exact_share(weighted, limit).whole() * 100).min(100 * 100))
 }
 

@@ -24,7 +24,7 @@ use crate::readers::normalise::logged::{Field, Logged};
 /// Label with the purpose of a call.
 const PURPOSE: &str = "purpose";
 
-const UNTOLD: [Field; 2] = [("", None); 2];
+const NO_FIELDS: [Field; 2] = [("", None); 2];
 
 /// Meaning of a name in an agent's vocabulary.
 enum NameMeaning {
@@ -65,7 +65,7 @@ impl<'r> TelemetryItem<'r> {
         let duration_ms = lasted.and_then(|millis| u64::try_from(millis).ok());
         let place = TracePlace { own: None, within: span_id(&record.trace_id, &record.span_id) };
         let name = name.unwrap_or_default().to_owned();
-        Self { name, at, duration_ms, attributes, resource, scope, place, lives: UNTOLD }
+        Self { name, at, duration_ms, attributes, resource, scope, place, lives: NO_FIELDS }
     }
 
     /// `within` is the parent span.
@@ -80,7 +80,7 @@ impl<'r> TelemetryItem<'r> {
             resource,
             scope,
             place: TracePlace { own: span_id(&span.trace_id, &span.span_id), within },
-            lives: UNTOLD,
+            lives: NO_FIELDS,
         }
     }
 
@@ -169,7 +169,7 @@ impl<'r> TelemetryItem<'r> {
     fn own_names(self, agent: &'static str, names: &CallNames) -> ParsedItem {
         let mut logged = Logged::new(agent, names.normaliser, self.field(names.input)?, self.field(names.output)?);
         logged.cache_read = self.field(names.cache_read)?;
-        let optional = |name: Option<&'static str>| name.map_or(Ok(UNTOLD[0]), |name| self.field(name));
+        let optional = |name: Option<&'static str>| name.map_or(Ok(NO_FIELDS[0]), |name| self.field(name));
         logged.more_input = optional(names.tool_input)?;
         logged.cache_write = optional(names.cache_write)?;
         logged.reasoning = optional(names.reasoning)?;

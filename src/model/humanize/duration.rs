@@ -9,6 +9,77 @@
 
 use crate::model::time::{DAY, HOUR, MINUTE, SECOND};
 
+/// When a duration is printed in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seconds {
+    Never,
+    /// Only below a minute.
+    Alone,
+    /// Also behind minutes.
+    BehindMinutes,
+}
+
+/// How the smaller of two units is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SmallerUnit {
+    Always,
+    /// Not if it is zero.
+    Nonzero,
+    /// Minutes and seconds with two digits; hours not if they are zero.
+    TwoDigits,
+}
+
+/// A form of durations: at most two units, the largest ones.
+#[derive(Clone, Copy, Debug)]
+struct DurationForm {
+    has_days: bool,
+    seconds: Seconds,
+    smaller: SmallerUnit,
+    separator: &'static str,
+}
+
+impl DurationForm {
+    fn print(self, millis: i64) -> String {
+        let millis = millis.max(0);
+        let (larger, smaller) = if self.has_days && millis >= DAY {
+            ((DAY, 'd'), Some((HOUR, 'h')))
+        } else if millis >= HOUR {
+            ((HOUR, 'h'), Some((MINUTE, 'm')))
+        } else if millis >= MINUTE || self.seconds == Seconds::Never {
+            ((MINUTE, 'm'), (self.seconds == Seconds::BehindMinutes).then_some((SECOND, 's')))
+        } else {
+            ((SECOND, 's'), None)
+        };
+        let first = format!("{}{}", millis / larger.0, larger.1);
+        let Some((length, name)) = smaller else { return first };
+        let rest = millis % larger.0 / length;
+        let separator = self.separator;
+        match self.smaller {
+            SmallerUnit::TwoDigits if length < HOUR => format!("{first}{separator}{rest:02}{name}"),
+            SmallerUnit::TwoDigits | SmallerUnit::Nonzero if rest == 0 => first,
+            _ => format!("{first}{separator}{rest}{name}"),
+        }
+    }
+}
+
+/// A duration in its two largest units: `45s`, `5m`, `2h 0m`, `3d 4h`.
+#[cfg(feature = "cli")]
+pub(crate) fn elapsed(millis: i64) -> String {
+    let form = DurationForm { has_days: true, seconds: Seconds::Alone, smaller: SmallerUnit::Always, separator: " " };
+    form.print(millis)
+}
+
+/// A duration in its two largest units without spaces and without days: `45s`, `5m42s`, `1h02m`.
+pub(super) fn compact(millis: i64) -> String {
+    let form = DurationForm {
+        has_days: false,
+        seconds: Seconds::BehindMinutes,
+        smaller: SmallerUnit::TwoDigits,
+        separator: "",
+    };
+    form.print(millis)
+}
+
 /// The remaining time of a window, without spaces: `10m`, `3h01m`, `1d3h`. Without a known end it is `unknown`.
 ///
 /// ```
@@ -20,14 +91,8 @@ use crate::model::time::{DAY, HOUR, MINUTE, SECOND};
 /// assert_eq!(countdown(None), "unknown");
 /// ```
 pub fn countdown(left: Option<i64>) -> String {
-    let Some(left) = left.map(|left| left.max(0)) else { return "unknown".to_owned() };
-    let (days, hours, minutes) = (left / DAY, left % DAY / HOUR, left % HOUR / MINUTE);
-    match (days, hours) {
-        (0, 0) => format!("{minutes}m"),
-        (0, _) => format!("{hours}h{minutes:02}m"),
-        (_, 0) => format!("{days}d"),
-        _ => format!("{days}d{hours}h"),
-    }
+    let form = DurationForm { has_days: true, seconds: Seconds::Never, smaller: SmallerUnit::TwoDigits, separator: "" };
+    left.map_or_else(|| "unknown".to_owned(), |left| form.print(left))
 }
 
 /// The time until a reset, for a sentence: `now`, `15m`, `2h 30m`, `1d`, `1d 5h`.
@@ -43,11 +108,8 @@ pub fn until_reset(left: i64) -> String {
     if left <= 0 {
         return "now".to_owned();
     }
-    match (left / DAY, left % DAY / HOUR) {
-        (0, _) => hours_and_minutes(left),
-        (days, 0) => format!("{days}d"),
-        (days, hours) => format!("{days}d {hours}h"),
-    }
+    let form = DurationForm { has_days: true, seconds: Seconds::Never, smaller: SmallerUnit::Nonzero, separator: " " };
+    form.print(left)
 }
 
 /// A requested waiting time, never in days: `30s`, `15m`, `1h`, `1h 30m`, `24h`.
@@ -59,17 +121,8 @@ pub fn until_reset(left: i64) -> String {
 /// assert_eq!(retry_after(61 * MINUTE), "1h 1m");
 /// ```
 pub fn retry_after(wait: i64) -> String {
-    let wait = wait.max(0);
-    if wait < MINUTE { format!("{}s", wait / SECOND) } else { hours_and_minutes(wait) }
-}
-
-/// Prints hours and minutes: `0m`, `15m`, `2h`, `2h 30m`, `24h`.
-fn hours_and_minutes(millis: i64) -> String {
-    match (millis / HOUR, millis % HOUR / MINUTE) {
-        (0, minutes) => format!("{minutes}m"),
-        (hours, 0) => format!("{hours}h"),
-        (hours, minutes) => format!("{hours}h {minutes}m"),
-    }
+    let form = DurationForm { has_days: false, seconds: Seconds::Alone, smaller: SmallerUnit::Nonzero, separator: " " };
+    form.print(wait)
 }
 
 /// Parses the length of a pause in milliseconds: hours, minutes or both, such as `2h`, `90m` or `1h30m`. It refuses

@@ -7,6 +7,9 @@
 //! assert_eq!(number::bar(50), "●●●●●○○○○○");
 //! ```
 
+use super::duration::compact;
+use crate::model::time::SECOND;
+
 /// A number of tokens with one decimal of thousands, millions or billions. A number that rounds up to 1,000 of a unit
 /// uses the next unit.
 ///
@@ -65,11 +68,7 @@ fn scaled_to_unit(number: u128, decimals: impl Fn(u128) -> u32) -> String {
 /// assert_eq!([45, 342, 3_720].map(duration), ["45s", "5m42s", "1h02m"]);
 /// ```
 pub fn duration(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3_600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        _ => format!("{}h{:02}m", seconds / 3_600, seconds % 3_600 / 60),
-    }
+    compact(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(SECOND))
 }
 
 /// A model's name without the maker and without the date of the release.

@@ -7,7 +7,7 @@ use crate::model::humanize::number::scaled;
 use crate::model::time::{MINUTE, Timestamp, Zone};
 use crate::present::output::EscapedText;
 use crate::projection::AccountRef;
-use crate::usage::{WindowUsage, usage_now};
+use crate::usage::{AccountAt, WindowUsage, usage_now};
 
 /// Number of instants at which the windows are looked at.
 const SAMPLES: i64 = 180;
@@ -31,7 +31,7 @@ pub(crate) fn window_use(
     let mut columns = Vec::new();
     for sample in 1..=SAMPLES {
         let at = from.plus((to.millis() - from.millis()) * sample / SAMPLES);
-        let usage = usage_now(snapshot.view(), &key, at, &[])?;
+        let usage = usage_now(AccountAt::new(snapshot.view(), &key, at), &[])?;
         session.add(&usage.session);
         weekly.add(&usage.weekly);
         columns.push(zone.local(at).format("%m-%d %H:%M").to_string());

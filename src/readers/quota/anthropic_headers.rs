@@ -136,7 +136,7 @@ fn per_minute(headers: &Headers, draft: &mut ObservationDraft) {
         let remaining = number(headers, &header("remaining"), draft);
         let resets_at = instant(headers, &header("reset"), draft);
         let used = match (limit, remaining) {
-            (Some(limit), Some(remaining)) => share(limit, remaining).and_then(|used| draft.percent(window, used)),
+            (Some(limit), Some(remaining)) => used_share(limit, remaining).and_then(|used| draft.percent(window, used)),
             _ => None,
         };
         if used.is_none() {
@@ -148,7 +148,7 @@ fn per_minute(headers: &Headers, draft: &mut ObservationDraft) {
 }
 
 /// The used share of a limit, in percent.
-fn share(limit: Decimal, remaining: Decimal) -> Option<Decimal> {
+fn used_share(limit: Decimal, remaining: Decimal) -> Option<Decimal> {
     let used = limit.checked_sub(remaining)?.max(Decimal::ZERO);
     used.checked_mul(Decimal::ONE_HUNDRED)?.checked_div(limit).filter(|_| limit > Decimal::ZERO)
 }

@@ -37,7 +37,7 @@ fn span(block: &SessionBlock) -> Option<i64> {
 }
 
 /// Scales an amount from `span` to `millis` milliseconds.
-fn share(amount: Decimal, millis: i64, span: i64) -> Result<Decimal> {
+fn scaled_to(amount: Decimal, millis: i64, span: i64) -> Result<Decimal> {
     let over = Error::Overflow { what: "burn rate" };
     amount.checked_mul(millis.into()).and_then(|product| product.checked_div(span.into())).ok_or(over)
 }
@@ -45,7 +45,7 @@ fn share(amount: Decimal, millis: i64, span: i64) -> Result<Decimal> {
 impl BurnRate {
     pub fn of(block: &SessionBlock, costs: bool) -> Result<Option<Self>> {
         let Some(span) = span(block) else { return Ok(None) };
-        let rate = |amount, millis| Ok::<_, Error>(Number(share(amount, millis, span)?.round_dp(DECIMALS)));
+        let rate = |amount, millis| Ok::<_, Error>(Number(scaled_to(amount, millis, span)?.round_dp(DECIMALS)));
         let totals = &block.totals;
         Ok(Some(Self {
             cost_per_hour: if costs { Some(rate(decimal(totals.cost)?, HOUR)?) } else { None },
@@ -61,7 +61,7 @@ impl Projection {
         // ccusage rounds to whole minutes first.
         let remaining = (block.end.millis() - options.now.millis() + MINUTE / 2) / MINUTE;
         let whole = |amount: Decimal, decimals| {
-            let rest = span(block).map_or(Ok(Decimal::ZERO), |span| share(amount, remaining * MINUTE, span))?;
+            let rest = span(block).map_or(Ok(Decimal::ZERO), |span| scaled_to(amount, remaining * MINUTE, span))?;
             let whole = amount.checked_add(rest).ok_or(Error::Overflow { what: "projection" })?;
             Ok::<_, Error>(Number(whole.round_dp_with_strategy(decimals, RoundingStrategy::MidpointAwayFromZero)))
         };

@@ -10,7 +10,7 @@ use crate::model::event::{Payload, Percent, QuotaObserved, WindowKind};
 use crate::model::provider::ProviderId;
 use crate::model::time::{DAY, HOUR, Timestamp, Zone};
 use crate::projection::AccountRef;
-use crate::usage::{COUNTED_BY_AGENT, Limits, is_recorded};
+use crate::usage::{AccountAt, COUNTED_BY_AGENT, Limits, exact_share, is_recorded};
 
 /// Koan's default limits in tokens.
 const SESSION_LIMIT: u64 = 500_000;
@@ -65,7 +65,7 @@ pub(super) fn facts(
     let next_monday = zone.start_of_day(Zone::monday(zone.day(monday.plus(7 * DAY + 12 * HOUR))));
     let account = AccountRef::new(provider.as_str(), None);
     let snapshot = ledger.snapshot()?;
-    let limits = Limits::at(snapshot.view(), &account, now)?;
+    let limits = Limits::at(AccountAt::new(snapshot.view(), &account, now))?;
     let windows = [
         (300, state.session_tokens, usage.session.limit.unwrap_or(SESSION_LIMIT), session, session.plus(5 * HOUR)),
         (10_080, state.weekly_tokens, usage.weekly.limit.unwrap_or(WEEKLY_LIMIT), weekly, next_monday),
@@ -76,17 +76,16 @@ pub(super) fn facts(
             continue;
         }
         let kind = if minutes == 300 { WindowKind::Session } else { WindowKind::Weekly };
-        if is_recorded(snapshot.view(), &account, &limits, kind, written)? {
+        if is_recorded(AccountAt::new(snapshot.view(), &account, written), &limits, kind)? {
             continue;
         }
-        let hundredths = u128::from(tokens) * 10_000 / u128::from(limit.max(1));
         let seen = QuotaObserved {
             provider: provider.clone(),
             account: None,
             window_minutes: minutes,
             scope: None,
             // Koan also limits its percentage to 100.
-            used_percent: Some(Percent::from_hundredths(u32::try_from(hundredths).unwrap_or(u32::MAX).min(10_000))),
+            used_percent: Some(exact_share(u128::from(tokens), limit).min(Percent::from_hundredths(10_000))),
             resets_at: Some(resets_at),
             status: None,
             feed: COUNTED_BY_AGENT.to_owned(),
