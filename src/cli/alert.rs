@@ -1,4 +1,4 @@
-//! `alert`: what to watch for, what happened, and who is notified.
+//! `alert`: sets rules, lists firings, and delivers notifications.
 
 use std::io::Write;
 
@@ -23,15 +23,15 @@ use crate::present::output::{EscapedText, JsonAnswer, wrapped};
 use crate::projection::{Subject, facts_between};
 use crate::store::{GO_ON, Order};
 
-/// How far back `alert list` shows what fired.
+/// The age up to which `alert list` shows firings.
 const SHOWN: i64 = 31 * DAY;
 
 /// Watch windows and costs, and notify a command, the desktop or a webhook
 ///
 /// Rules and firings are events. Each rule fires once per window. Conditions are checked after every import, while `watch`,
-/// `serve` or `import --watch` runs, and by `alert check`. Where alerts are delivered to is in the table `alerts` of
-/// config.toml, because a webhook's address may be a secret. Each attempt is recorded; one that failed is repeated after a
-/// minute, then after longer pauses, for a day.
+/// `serve` or `import --watch` runs, and by `alert check`. The targets of deliveries are in the table `alerts` of
+/// config.toml, because the address of a webhook may be a secret. Each attempt is recorded. A failed attempt is repeated
+/// after a minute, then after longer pauses, for up to a day.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger alert set --weekly 80 --usd-day 20 --forecast\n  \
@@ -45,15 +45,15 @@ pub(crate) struct AlertArgs {
 #[derive(Debug, Subcommand)]
 enum AlertCommand {
     Set(Box<AlertSetArgs>),
-    /// List the rules, and what fired in the last month
+    /// List the rules, and the firings of the last month
     #[command(after_help = "Example:\n  usage-ledger alert list --json")]
     List,
-    /// Check every rule now, and deliver what is due
+    /// Check every rule now, and deliver pending alerts
     #[command(after_help = "Example:\n  usage-ledger alert check")]
     Check,
 }
 
-/// Set what to watch for; options that you do not give stay as they are
+/// Set alert rules; options that you do not give are unchanged
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger alert set --weekly 80 --usd-day 20 --forecast\n  \
@@ -65,34 +65,34 @@ struct AlertSetArgs {
     /// Only this account of the provider
     #[arg(long, requires = "provider", value_parser = super::record_flags::text)]
     account: Option<String>,
-    /// Alert from this use of a session window on
+    /// Alert when at least this much of a session window is used
     #[arg(long, value_name = "PERCENT")]
     session: Option<u8>,
-    /// Alert from this use of a weekly window on
+    /// Alert when at least this much of a weekly window is used
     #[arg(long, value_name = "PERCENT")]
     weekly: Option<u8>,
-    /// Alert from this cost of a day on, in US dollars; days begin at midnight in --tz
+    /// Alert when a day costs at least this many US dollars; days begin at midnight in --tz
     #[arg(long, value_name = "USD")]
     usd_day: Option<Usd>,
-    /// Alert from this cost of a week on
+    /// Alert when a week costs at least this many US dollars
     #[arg(long, value_name = "USD")]
     usd_week: Option<Usd>,
-    /// Alert from this cost of a calendar month on
+    /// Alert when a calendar month costs at least this many US dollars
     #[arg(long, value_name = "USD")]
     usd_month: Option<Usd>,
     /// Alert when a window is forecast to be used up before it resets
     #[arg(long)]
     forecast: bool,
-    /// Watch a condition no longer: session, weekly, usd-day, usd-week, usd-month or forecast; may be repeated
+    /// Remove a condition: session, weekly, usd-day, usd-week, usd-month or forecast; may be repeated
     #[arg(long, value_name = "CONDITION", value_parser = condition)]
     unset: Vec<AlertCondition>,
-    /// Deliver alerts to this command of the shell, with JSON on its standard input
+    /// Run this shell command for each alert, with the alert as JSON on standard input
     #[arg(long, value_name = "COMMAND")]
     command: Option<String>,
-    /// Deliver alerts to this address as JSON over HTTP POST, by curl
+    /// Send each alert as JSON to this address: HTTP POST with curl
     #[arg(long, value_name = "URL", value_parser = address)]
     webhook: Option<String>,
-    /// Deliver alerts as notifications of the desktop
+    /// Show each alert as a desktop notification
     #[arg(long)]
     desktop: bool,
 }
@@ -130,7 +130,7 @@ fn set(args: AlertSetArgs, context: &Context, out: &mut dyn Write) -> Result<(),
     targets.extend(args.webhook.map(|webhook| ("webhook", webhook.into())));
     targets.extend(args.desktop.then(|| ("desktop", true.into())));
     let watches = alert.validate();
-    // Targets alone are a wish of their own.
+    // Options may set targets without setting rules.
     if targets.is_empty() || watches.is_ok() {
         watches?;
         let now = context.now();
@@ -146,7 +146,7 @@ fn set(args: AlertSetArgs, context: &Context, out: &mut dyn Write) -> Result<(),
     Ok(path.map_or(Ok(()), |path| writeln!(out, "{} has the new targets", EscapedText(&path)))?)
 }
 
-/// Writes the targets into the settings of this machine.
+/// Writes the targets to config.toml.
 fn save(targets: &[(&str, toml_edit::Value)], context: &Context) -> Result<Option<String>, Failure> {
     if targets.is_empty() {
         return Ok(None);
@@ -154,7 +154,7 @@ fn save(targets: &[(&str, toml_edit::Value)], context: &Context) -> Result<Optio
     Ok(Some(context.config().write_targets(targets, context)?.display().to_string()))
 }
 
-/// An alert that fired, and what became of it.
+/// An alert that fired, and its deliveries.
 #[derive(Serialize)]
 pub(crate) struct FiredAnswer {
     pub id: EventId,
@@ -172,7 +172,7 @@ struct AlertList {
     fired: Vec<FiredAnswer>,
 }
 
-/// What fired since a time, earliest first.
+/// The alerts that fired since a time, earliest first.
 pub(crate) fn fired_since(
     snapshot: &Snapshot<'_>,
     since: Timestamp,
@@ -265,7 +265,8 @@ fn check(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     if failed.is_empty() { Ok(()) } else { Err(Failure::Finding) }
 }
 
-/// Fires and delivers what is due. A failed delivery is reported and stops nothing, because the caller's own work is done.
+/// Fires rules and delivers pending alerts. A failed delivery is only reported, because the caller has already done its
+/// own work.
 pub(crate) fn after(ledger: &Ledger, context: &Context) {
     if context.is_past() {
         return;

@@ -1,7 +1,8 @@
-//! Delivers alerts: each one once to each target, however many processes try.
+//! Delivers each alert once to each target, however many processes try.
 //!
-//! A process begins an attempt by appending its event, whose id one process alone can append. An attempt that ended in a
-//! failure is repeated after a pause. One that never ended, because its process died, may have arrived, so it is not repeated.
+//! A process begins an attempt by appending an event. The id of the event depends only on the alert, the target and the
+//! number of the attempt, so one process alone can append it. A failed attempt is repeated after a pause. An attempt
+//! without a result, because its process died, is not repeated, because the alert may have arrived.
 
 use std::io::{self, Write};
 use std::process::{Command, Stdio};
@@ -19,13 +20,13 @@ use crate::present::failure::Failure;
 use crate::projection::{Subject, facts_between};
 use crate::store::{GO_ON, Order};
 
-/// An alert that did not arrive within a day says nothing of now.
+/// The age at which an undelivered alert is dropped, because it no longer describes the present.
 const LASTS: i64 = DAY;
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: i64 = HOUR;
-/// How many seconds a webhook may take.
+/// Time limit of a webhook, in seconds.
 const WEBHOOK_SECONDS: &str = "10";
-/// The argument of the shell that is a command.
+/// The shell, and its option before a command.
 const SHELL: [&str; 2] = if cfg!(windows) { ["cmd", "/C"] } else { ["sh", "-c"] };
 
 /// The last attempt to deliver an alert to a target.
@@ -52,7 +53,7 @@ impl DeliveryAttempt {
         }
     }
 
-    /// The number of the next attempt, if one is due.
+    /// Returns the number of the next attempt, if one is due.
     fn next(&self, now: Timestamp) -> Option<u32> {
         let pause = (MINUTE << self.attempts.saturating_sub(1).min(10)).min(LONGEST_PAUSE);
         let due = self.state == DeliveryState::Failed && now.millis() >= self.at.millis() + pause;
@@ -60,7 +61,7 @@ impl DeliveryAttempt {
     }
 }
 
-/// Adds to alerts what became of them.
+/// Adds their deliveries to alerts.
 pub(super) fn add(
     snapshot: &Snapshot<'_>,
     since: Timestamp,
@@ -74,7 +75,7 @@ pub(super) fn add(
         let AlertDelivery { target, attempt, state, why, .. } = word;
         let delivery = DeliveryAttempt { target, attempts: attempt, state, at: fact.event.occurred_at, why };
         match alert.deliveries.iter_mut().find(|known| known.target == target) {
-            // Of two words at one time the end of an attempt is the later one.
+            // At the same instant, the end of an attempt is later than its beginning.
             Some(known) if attempt > known.attempts || state != DeliveryState::Sending => *known = delivery,
             Some(_) => {}
             None => alert.deliveries.push(delivery),
@@ -84,7 +85,7 @@ pub(super) fn add(
     Ok(())
 }
 
-/// A target of this machine, and its address.
+/// A configured target, and its address.
 struct LocalTarget<'c> {
     target: AlertTarget,
     address: &'c str,
@@ -98,12 +99,12 @@ fn places(context: &Context) -> Vec<LocalTarget<'_>> {
     [command, desktop, webhook].into_iter().flatten().map(|(target, address)| LocalTarget { target, address }).collect()
 }
 
-/// Whether alerts are delivered to anybody.
+/// Returns whether any target is configured.
 pub(super) fn is_configured(context: &Context) -> bool {
     !places(context).is_empty()
 }
 
-/// Fires what is due and delivers what has not arrived. Returns why attempts failed, one sentence each.
+/// Fires rules and delivers pending alerts. Returns the reasons of failed attempts, one sentence each.
 pub(crate) fn run(ledger: &Ledger, context: &Context) -> Result<Vec<String>, Failure> {
     let now = context.now();
     ledger.fire_alerts(now)?;
@@ -123,7 +124,7 @@ pub(crate) fn run(ledger: &Ledger, context: &Context) -> Result<Vec<String>, Fai
     Ok(failed)
 }
 
-/// Makes one attempt, if no other process makes it. Returns why it failed, if it did.
+/// Makes one attempt, unless another process makes it. Returns the reason of a failure.
 fn deliver(
     ledger: &Ledger,
     alert: &FiredAnswer,
@@ -167,7 +168,7 @@ fn document(alert: &FiredAnswer) -> String {
     document.to_string()
 }
 
-/// Sends an alert. The reason of a failure quotes neither address nor output, which may hold secrets.
+/// Sends an alert. The reason of a failure contains neither the address nor the output, because both may contain secrets.
 fn send(place: &LocalTarget<'_>, alert: &FiredAnswer) -> Result<(), String> {
     match place.target {
         AlertTarget::Command => {
@@ -177,7 +178,7 @@ fn send(place: &LocalTarget<'_>, alert: &FiredAnswer) -> Result<(), String> {
         }
         AlertTarget::Webhook => {
             let mut curl = Command::new("curl");
-            // The address goes over standard input, because other users can read the arguments of a process.
+            // Pass the address on standard input, because other users can read the arguments of a process.
             curl.args(["--silent", "--fail", "--max-time", WEBHOOK_SECONDS, "--proto", "=http,https", "--config", "-"]);
             let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
             let config = format!(
@@ -194,7 +195,8 @@ fn send(place: &LocalTarget<'_>, alert: &FiredAnswer) -> Result<(), String> {
     }
 }
 
-/// The command that shows a notification. The message is an argument or a variable, never a part of a script.
+/// The command that shows a notification. The message is an argument or an environment variable, never a part of a
+/// script, so it cannot run as code.
 fn notification(message: &str) -> Command {
     const SCRIPT: &str = "on run argv\ndisplay notification (item 1 of argv) with title \"usage-ledger\"\nend run";
     const BALLOON: &str = "Add-Type -AssemblyName System.Windows.Forms; $n = New-Object System.Windows.Forms.NotifyIcon; \
@@ -214,13 +216,13 @@ fn notification(message: &str) -> Command {
     command
 }
 
-/// Runs a command to its end with a text on its standard input.
+/// Runs a command with a text on its standard input, and waits for its end.
 fn ran(mut command: Command, input: &str, what: &str) -> Result<(), String> {
     let failed = |error: io::Error| format!("{what} cannot be run ({error})");
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(failed)?;
     if let Some(mut stdin) = child.stdin.take() {
-        // A command that reads nothing closes its end early.
+        // A command that does not read its input closes the pipe early.
         let _ = stdin.write_all(input.as_bytes());
     }
     match probe::ended(&mut child).map_err(failed)? {

@@ -12,7 +12,7 @@ use crate::present::failure::Failure;
 use crate::present::output::{self, AppendReceipt, JsonAnswer};
 use crate::present::summary::summary;
 
-/// Correct a token record; values that you do not give stay as they are
+/// Correct a token record; values that you do not give are unchanged
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  usage-ledger amend 120 --output 40 --reason \"the stream was cut off\"")]
 pub(crate) struct AmendArgs {

@@ -1,4 +1,4 @@
-//! `config show`: each setting of this machine, and where its value comes from.
+//! `config show`: prints each setting of this machine, with the origin of its value.
 
 use std::io::Write;
 
@@ -13,8 +13,8 @@ use crate::present::output::{self, EscapedText, JsonAnswer};
 /// Show the settings of this machine and the origin of each value
 ///
 /// The settings are in config.toml below usage-ledger in the XDG configuration directory, or in the file that
-/// `USAGE_LEDGER_CONFIG` names. An option of the command line comes before the environment, the environment before the file,
-/// the file before the default. Settings that decisions depend on are events: see `limit`, `price` and `alert`.
+/// `USAGE_LEDGER_CONFIG` names. A command-line option overrides the environment, the environment overrides the file, and
+/// the file overrides the default. Settings that affect decisions are events: see `limit`, `price` and `alert`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger config show\n  \
@@ -34,7 +34,7 @@ enum ConfigCommand {
     Path,
 }
 
-/// Where a value comes from.
+/// The origin of a value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct ValueOrigin {
     origin: OriginKind,
@@ -85,7 +85,7 @@ impl ValueOrigin {
 #[derive(Serialize)]
 struct ConfigSetting {
     key: &'static str,
-    /// A text, or a list of texts.
+    /// A string, or a list of strings.
     value: serde_json::Value,
     #[serde(flatten)]
     origin: ValueOrigin,
@@ -140,7 +140,7 @@ fn settings(context: &Context) -> Result<Vec<ConfigSetting>, Failure> {
     let command = targets.command.as_ref();
     let value = serde_json::json!(command.map(|stated| stated.value.as_str()));
     all.push(setting("alerts.command", value, origin(command.map(|stated| ValueOrigin::file(file, stated)))));
-    // The path of the address may be a secret.
+    // Show only the host, because the path of the address may be a secret.
     let webhook = targets.webhook.as_ref();
     let host = webhook.map(|stated| stated.value.splitn(4, '/').take(3).collect::<Vec<_>>().join("/") + "/…");
     all.push(setting(

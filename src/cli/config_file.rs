@@ -1,7 +1,7 @@
-//! `config.toml`: what a user prefers on this machine.
+//! `config.toml`: the settings of a user on this machine.
 //!
-//! Nothing in it changes a decision: limits, prices and alerts are events. An unknown key or a value of another type is an
-//! error, so a misspelt setting never goes unnoticed.
+//! No setting in it changes a decision, because limits, prices and alert rules are events. An unknown key, or a value of
+//! another type, is an error, so a misspelt setting is noticed.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -18,9 +18,9 @@ use crate::model::time::Zone;
 use crate::present::failure::Failure;
 use crate::report::ReportKey;
 
-/// The environment variable that names another file.
+/// The environment variable with the path of another file.
 pub(super) const VARIABLE: &str = "USAGE_LEDGER_CONFIG";
-/// A longer file is not read, in bytes.
+/// Maximal length of the file, in bytes.
 const LONGEST: u64 = 1 << 20;
 
 /// The colours of the dashboard.
@@ -35,17 +35,17 @@ pub(crate) enum ThemeName {
     None,
 }
 
-/// A value, and the line that states it.
+/// A value, and the line that contains it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StatedValue<T> {
     pub value: T,
     pub line: usize,
 }
 
-/// The settings that a file states.
+/// The settings in a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ConfigFile {
-    /// Where the file is, or would be; `None` where the system has no directory for it.
+    /// Path of the file, whether or not it exists; `None` if the system has no configuration directory.
     pub path: Option<PathBuf>,
     pub exists: bool,
     pub ledger: Option<StatedValue<PathBuf>>,
@@ -57,8 +57,8 @@ pub(crate) struct ConfigFile {
     pub alerts: AlertTargets,
 }
 
-/// Where alerts are delivered to. These are no events: a webhook's address may be a secret, and a command that a foreign
-/// ledger names must never run.
+/// The targets of alerts. They are not events, because the address of a webhook may be a secret, and a command in another
+/// person's ledger must never run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AlertTargets {
     pub command: Option<StatedValue<String>>,
@@ -72,7 +72,7 @@ const KEYS: [&str; 7] = ["ledger", "zone", "homes", "theme", "listen", "report",
 const ALERT_KEYS: [&str; 3] = ["command", "webhook", "desktop"];
 
 impl ConfigFile {
-    /// Reads the file of the user. Without one nothing is stated.
+    /// Reads the user's file. If it does not exist, no setting has a value.
     pub fn read() -> Result<Self, Failure> {
         let named = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
         let is_named = named.is_some();
@@ -170,7 +170,7 @@ impl ConfigFile {
         Ok(())
     }
 
-    /// Writes where alerts are delivered to into the file, and leaves everything else in it as it is.
+    /// Writes the targets of alerts to the file. The rest of the file is unchanged.
     pub fn write_targets(&self, targets: &[(&str, toml_edit::Value)], context: &Context) -> Result<PathBuf, Failure> {
         let path = self.path.clone().ok_or_else(|| {
             Failure::usage(format!("this system has no directory for settings: name a file in {VARIABLE}"))
@@ -192,13 +192,13 @@ impl ConfigFile {
     }
 }
 
-/// An address that JSON can be sent to.
+/// Parses the address of a webhook.
 pub(super) fn webhook(address: &str) -> Result<&str, String> {
     let rest = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://"));
     if rest.is_some_and(|rest| !rest.is_empty()) && !address.chars().any(|c| c.is_control() || c.is_whitespace()) {
         return Ok(address);
     }
-    // The address may hold a secret, so no message quotes it.
+    // The address may contain a secret, so no message quotes it.
     Err("the address of the webhook begins with neither https:// nor http://, or contains a blank".to_owned())
 }
 
@@ -226,7 +226,7 @@ fn expanded(path: &str) -> PathBuf {
     }
 }
 
-/// What to do about a key that is none.
+/// The remedy for an unknown key.
 fn unknown_key(key: &str, keys: &[&str]) -> String {
     let near = keys.iter().map(|known| (strsim::damerau_levenshtein(key, known), *known)).min();
     let near = near.filter(|(distance, known)| 2 * distance <= known.len());

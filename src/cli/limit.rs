@@ -39,7 +39,7 @@ enum LimitCommand {
     Show(limit_show::LimitShowArgs),
 }
 
-/// Set limits; options that you do not give stay as they are
+/// Set limits; options that you do not give are unchanged
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger limit set anthropic --session 500000 --weekly-opens \"mon 09:00 Europe/Paris\"\n  \
@@ -62,7 +62,7 @@ struct LimitSetArgs {
     /// Weighted tokens in a weekly window
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
     weekly: Option<u64>,
-    /// Take the session and the weekly limit that the provider's observed percentages suggest, as `doctor` fits them
+    /// Set the session and weekly limits that fit the provider's observed percentages, as `doctor` computes them
     #[arg(long, conflicts_with_all = ["session", "weekly"])]
     from_observations: bool,
     /// Set the money limit of a plan that its provider documents: github-copilot pro, pro-plus, max; cursor pro, pro-plus, ultra
@@ -110,9 +110,9 @@ struct LimitSetArgs {
     /// The feeds whose observations count: any, none, or the name of one feed
     #[arg(long, value_name = "FEED", value_parser = feed)]
     feeds: Option<String>,
-    /// Take the settings of an agent from a JSON file, as Koan has them below `usage` and `budget`; - is stdin
+    /// Read the settings of an agent from a JSON file with Koan's keys `usage` and `budget`; - is stdin
     ///
-    /// Options that you give besides take precedence. A value without a meaning is named and left at its default.
+    /// Other options take precedence over the file. The command names values that it cannot use, and keeps their defaults.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["implement", "warn", "stop", "margin"])]
     settings: Option<PathBuf>,
     /// Restore the default of a setting; may be repeated
@@ -123,16 +123,16 @@ struct LimitSetArgs {
 /// Money limits. Costs are those of the price list; days begin at midnight in --tz.
 #[derive(Args, Debug)]
 struct MoneyArgs {
-    /// The most that the calls of a day may cost, in US dollars
+    /// Maximal cost of the calls of a day, in US dollars
     #[arg(long, value_name = "USD")]
     usd_day: Option<Usd>,
-    /// The most that the calls of a week may cost, from Monday on
+    /// Maximal cost of the calls of a week, which begins on Monday
     #[arg(long, value_name = "USD")]
     usd_week: Option<Usd>,
-    /// The most that the calls of a calendar month may cost
+    /// Maximal cost of the calls of a calendar month
     #[arg(long, value_name = "USD")]
     usd_month: Option<Usd>,
-    /// The project that these money limits are of; the end of its path is enough
+    /// The project to which these money limits apply; the end of its path is enough
     #[arg(long, value_parser = super::record_flags::text)]
     project: Option<String>,
 }

@@ -1,7 +1,7 @@
-//! Plans whose providers document what they include in US dollars a month.
+//! Subscription plans with a documented monthly amount in US dollars.
 //!
-//! Providers that document messages, hours or "5 times more" only have no entry: their limits in tokens are not known, and
-//! `limit set --from-observations` fits them.
+//! Providers that document only messages, hours or "5 times more" have no entry, because their limits in tokens are
+//! unknown. `limit set --from-observations` estimates such limits.
 
 use crate::model::tokens::Usd;
 use crate::present::failure::Failure;
@@ -12,11 +12,11 @@ struct SubscriptionPlan {
     name: &'static str,
     /// Usage at API prices that the plan includes in a calendar month.
     usd_month: &'static str,
-    /// The page that says so, and the day on which it did.
+    /// The page that documents the amount, and the day on which it was read.
     source: &'static str,
 }
 
-/// Copilot's credits begin anew on the first of a month in UTC, Cursor's with the billing month.
+/// The credits of Copilot are renewed on the first day of a month in UTC, those of Cursor with the billing month.
 const PLANS: [SubscriptionPlan; 6] = [
     SubscriptionPlan { provider: "github-copilot", name: "pro", usd_month: "15", source: COPILOT },
     SubscriptionPlan { provider: "github-copilot", name: "pro-plus", usd_month: "70", source: COPILOT },
@@ -28,7 +28,7 @@ const PLANS: [SubscriptionPlan; 6] = [
 const COPILOT: &str = "github.com/features/copilot/plans, 2026-10-07";
 const CURSOR: &str = "docs.cursor.com/account/pricing, 2026-06-19";
 
-/// The monthly amount of a plan, and where it is documented.
+/// Returns the monthly amount of a plan, and the page that documents it.
 pub(super) fn find(provider: &str, name: &str) -> Result<(Usd, &'static str), Failure> {
     let own = || PLANS.iter().filter(|plan| plan.provider == provider);
     if let Some(plan) = own().find(|plan| plan.name == name) {

@@ -45,7 +45,7 @@ struct PriceSetArgs {
     /// The provider
     provider: ProviderId,
     /// Part of the model name; the longest matching name wins [default: all models]
-    #[arg(default_value = "")]
+    #[arg(default_value = "", hide_default_value = true)]
     model: String,
     /// Uncached input
     #[arg(long, value_name = "USD", value_parser = Usd::exact)]

@@ -22,7 +22,7 @@ pub(crate) use tables::TABLES;
 /// Memory of the temporary database, in KiB.
 const CACHE: u32 = 32_768;
 
-/// The answer of a query: the names of its columns, then one row after the other.
+/// Receives the answer of a query: the names of the columns, then each row.
 pub(crate) trait RowVisitor {
     fn columns(&mut self, names: &[String]) -> Result<()>;
     fn row(&mut self, values: &[Value]) -> Result<()>;
@@ -99,7 +99,7 @@ fn expect_one_select(database: &Connection, statement: &str) -> Result<()> {
     Ok(())
 }
 
-/// Lets statements only read, and notes the tables that they read.
+/// Allows statements only to read, and collects the names of the tables that they read.
 fn restrict(database: &mut Connection, named: Option<Arc<Mutex<BTreeSet<String>>>>) -> Result<()> {
     let judge = move |context: AuthContext<'_>| match context.action {
         AuthAction::Read { table_name, .. } => {
@@ -119,7 +119,7 @@ fn allow_all(database: &mut Connection) -> Result<()> {
     database.authorizer(None::<fn(AuthContext<'_>) -> Authorization>).map_err(failed)
 }
 
-/// The error of a query that SQLite refuses.
+/// The error of a query that SQLite rejects.
 fn refused(error: &rusqlite::Error) -> Error {
     let message = match error {
         rusqlite::Error::SqliteFailure(_, Some(message)) | rusqlite::Error::SqlInputError { msg: message, .. } => {

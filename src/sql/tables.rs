@@ -1,4 +1,4 @@
-//! The tables of a query, and what fills them.
+//! The tables of a query, and the functions that fill them.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use crate::usage::{AccountWindows, Usage, accounts, sum_between};
 /// A table of a query.
 pub(crate) struct SqlTable {
     pub name: &'static str,
-    /// What one row is.
+    /// The meaning of a row.
     pub about: &'static str,
     /// The names and types of the columns.
     pub columns: &'static [(&'static str, &'static str)],
@@ -36,7 +36,7 @@ impl Insert<'_> {
 }
 
 impl SqlTable {
-    /// The statement that makes the table.
+    /// The statement that creates the table.
     pub(super) fn definition(&self) -> String {
         let columns: Vec<String> = self.columns.iter().map(|(name, kind)| format!("\"{name}\" {kind}")).collect();
         format!("CREATE TABLE \"{}\" ({}) STRICT", self.name, columns.join(", "))
@@ -183,7 +183,7 @@ fn text(text: Option<impl ToString>) -> Value {
     text.map_or(Value::Null, |text| Value::Text(text.to_string()))
 }
 
-/// A count. One that no 64-bit integer holds is an error, since SQL would round it.
+/// A count. A count beyond 64 bits is an error, because SQL would round it.
 fn count(count: impl TryInto<i64>) -> Result<Value> {
     let too_large = || crate::Error::Overflow { what: "a count of the query" };
     count.try_into().map(Value::Integer).map_err(|_| too_large())

@@ -1,24 +1,25 @@
-//! When a window is used up if work goes on as it did, with an interval.
+//! Predicts when a window is used up at the present rate, with a confidence interval.
 //!
-//! The time measured is cut into steps, and each step says how many percentage points were used in it. The rate is all
-//! points over all time, idle time included. The spread of the steps around that rate gives the variance of a minute. What
-//! is used in the next `h` minutes then has the mean `r · h` and the variance `v · h + (v / t + rounding / t²) · h²`: the
-//! first part is chance to come, the second the error of a rate that was measured over `t` minutes. The interval ends where
-//! the rest of the window is 95 % of that distribution away from the mean.
+//! The measured time is divided into steps. A step has the percentage points that were used in it. The rate `r` is the
+//! sum of the points divided by the measured time `t`, idle time included. The spread of the steps around that rate gives
+//! the variance `v` of one minute. The usage of the next `h` minutes then has the mean `r · h` and the variance
+//! `v · h + (v / t + rounding / t²) · h²`. The first term is the randomness of future usage, the second one is the error
+//! of the measured rate. The ends of the interval are the times at which the remaining percentage is at the border of the
+//! central 95 % of that distribution.
 
 use serde::Serialize;
 
 use crate::model::event::Percent;
 use crate::model::time::{MINUTE, Timestamp};
 
-/// Variance of the difference of two readings that were each rounded to a whole percent.
+/// Variance of the difference of two readings, if each is rounded to a whole percent.
 const ROUNDING: f64 = 1.0 / 6.0;
-/// Without growth for this long, in milliseconds, nobody is working.
+/// A window without growth for this long, in milliseconds, is idle.
 const IDLE: i64 = 30 * MINUTE;
-/// The largest rate that is written, in hundredths of a percent an hour.
+/// The largest rate of an answer, in hundredths of a percent per hour.
 const LARGEST: f64 = 1e9;
 
-/// What a forecast rests on.
+/// The data that a forecast is computed from.
 ///
 /// ```
 /// use usage_ledger::usage::ForecastBasis;
@@ -39,7 +40,7 @@ pub enum ForecastBasis {
 }
 
 impl ForecastBasis {
-    /// As it stands in JSON.
+    /// The name in JSON.
     ///
     /// ```
     /// # use usage_ledger::usage::ForecastBasis;
@@ -54,10 +55,10 @@ impl ForecastBasis {
     }
 }
 
-/// How fast a window is used, and when it is used up at that rate.
+/// The rate at which a window is used, and the time at which it is used up at that rate.
 ///
-/// Bounds are of an interval that holds the truth with 95 % confidence, if work goes on as in the time measured. They are
-/// absent where one step alone was measured.
+/// Bounds are those of a 95 % confidence interval, if work continues as in the measured time. They are absent if only one
+/// step was measured.
 ///
 /// ```
 /// use usage_ledger::{Ledger, ProviderId, event::{NewEvent, QuotaObserved}, time::{HOUR, MINUTE}};
@@ -86,33 +87,33 @@ impl ForecastBasis {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Forecast {
-    /// Percentage points an hour, idle time included.
+    /// Percentage points per hour, idle time included.
     pub percent_per_hour: Percent,
-    /// The rate is no lower than this …
+    /// The lower bound of the rate.
     pub low_percent_per_hour: Option<Percent>,
-    /// … and no higher than this.
+    /// The upper bound of the rate.
     pub high_percent_per_hour: Option<Percent>,
-    /// How much is used now: the last reading and what the tokens recorded since make.
+    /// The percentage used now: the last reading, and the tokens recorded since.
     pub percent: Percent,
-    /// When the window is used up at that rate, if it did not reset before; `None` when nothing is used.
+    /// When the window is used up at that rate, if it does not reset before; `None` if the rate is zero.
     pub used_up_at: Option<Timestamp>,
     /// The earliest time at which it may be used up.
     pub earliest_at: Option<Timestamp>,
-    /// The latest time at which it may be used up; `None` when it may last for any time.
+    /// The latest time at which it may be used up; `None` if it may never be.
     pub latest_at: Option<Timestamp>,
-    /// Whether it is used up before it resets; `None` where either time is not known.
+    /// Whether it is used up before it resets; `None` if either time is unknown.
     pub before_reset: Option<bool>,
-    /// How much will be used when it resets, from 0 to 100; `None` when the reset is not known.
+    /// The percentage used when it resets, from 0 to 100; `None` if the reset is unknown.
     pub percent_at_reset: Option<Percent>,
-    /// What the rate rests on.
+    /// The data that the rate is computed from.
     pub basis: ForecastBasis,
-    /// From when on the rate was measured.
+    /// The start of the measured time.
     pub since: Timestamp,
-    /// Whether nothing was used for half an hour.
+    /// Whether nothing was used in the last half hour.
     pub idle: bool,
 }
 
-/// A part of the time measured.
+/// A part of the measured time.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct TimeStep {
     pub from: Timestamp,
@@ -127,11 +128,11 @@ impl TimeStep {
     }
 }
 
-/// What a forecast is made of.
+/// The input of a forecast.
 pub(super) struct Measured {
     /// The steps, earliest first, without gaps.
     pub steps: Vec<TimeStep>,
-    /// How much is used now, in percent.
+    /// The percentage used now.
     pub used: f64,
     pub basis: ForecastBasis,
     /// Whether the points are differences of readings that are whole numbers.
@@ -139,7 +140,7 @@ pub(super) struct Measured {
     pub resets_at: Option<Timestamp>,
 }
 
-/// The t distribution holds 95 % within so many standard errors, by degrees of freedom.
+/// The 97.5 % quantile of the t distribution, by degrees of freedom.
 fn errors(freedom: usize) -> f64 {
     const T: [(usize, f64); 12] = [
         (1, 12.71),
@@ -164,11 +165,11 @@ fn percent(value: f64) -> Percent {
 }
 
 fn after(now: Timestamp, minutes: f64) -> Option<Timestamp> {
-    // Further than a thousand years away is never.
+    // A time more than a thousand years away counts as never.
     (minutes.is_finite() && minutes < 5e8).then(|| now.plus((minutes.max(0.0) * MINUTE as f64).round() as i64))
 }
 
-/// The minutes until the rest is used up: at the earliest, and at the latest.
+/// The minimal and the maximal number of minutes until the rest is used up.
 fn bounds(rest: f64, rate: f64, chance: f64, error: f64, k: f64) -> (Option<f64>, Option<f64>) {
     // (rest − rate · h)² = k² (chance · h + error · h²)
     let (a, b, c) = (rate * rate - k * k * error, 2.0 * rest * rate + k * k * chance, rest * rest);
@@ -179,7 +180,7 @@ fn bounds(rest: f64, rate: f64, chance: f64, error: f64, k: f64) -> (Option<f64>
     (earliest.is_finite().then_some(earliest), latest)
 }
 
-/// The forecast of a window; `None` when no time was measured.
+/// The forecast of a window; `None` if the measured time is empty.
 pub(super) fn forecast(measured: &Measured, now: Timestamp) -> Option<Forecast> {
     let Measured { steps, used, basis, whole, resets_at } = measured;
     let (first, last) = (steps.first()?, steps.last()?);

@@ -1,4 +1,4 @@
-//! What a forecast measures: how a window grew, from readings and records.
+//! Measures the growth of a window, from readings and records, for a forecast.
 
 use super::WindowUsage;
 use super::forecast::{Forecast, ForecastBasis, Measured, TimeStep, forecast};
@@ -9,15 +9,15 @@ use crate::model::time::{DAY, HOUR, MINUTE, QUARTER, Timestamp};
 use crate::projection::{Level, Totals, first_from, last_before, scan_days, sum_uses};
 use crate::store::GO_ON;
 
-/// Older uses of a session say nothing about the work of now.
+/// Maximal age of the usage that a session's rate is measured from, in milliseconds.
 const LOOK_BACK: i64 = 5 * HOUR;
-/// Readings, or uses, that lie closer together make no rate.
+/// The minimal measured time of a rate, in milliseconds.
 const SHORTEST: i64 = 15 * MINUTE;
-/// Fewer uses make no rate.
+/// The minimal number of uses for a rate.
 const FEWEST: u64 = 5;
-/// A reading after which nothing is known makes no rate when it is older than this.
+/// Maximal age of the last reading for a rate without later records, in milliseconds.
 const SILENT: i64 = 30 * MINUTE;
-/// Steps of a week are this long: bursts of minutes say nothing about days.
+/// Length of the steps of a week, in milliseconds. Shorter steps would measure bursts of minutes instead of days.
 const WEEKLY_STEP: i64 = 6 * HOUR;
 
 /// A reading, in percent.
@@ -33,22 +33,22 @@ impl PercentReading {
     }
 }
 
-/// Whether the readings alone measure a rate.
+/// Returns whether the readings alone are enough for a rate.
 fn are_apart(readings: &[PercentReading]) -> bool {
     readings.first().zip(readings.last()).is_some_and(|(first, last)| last.at.millis() - first.at.millis() >= SHORTEST)
 }
 
-/// Percentage points that a limit token makes.
+/// Percentage points per limit token.
 type Slope = f64;
 
 impl AccountWindows<'_> {
-    /// When the window is used up if work goes on; `None` where too little is known of it.
+    /// The forecast of a window; `None` if there is too little data.
     pub(super) fn forecast(&self, kind: WindowKind, window: &WindowUsage) -> Result<Option<Forecast>> {
         let Some(opened) = window.started_at.or_else(|| window.observed.as_ref().map(|reading| reading.at)) else {
             return Ok(None);
         };
         let readings = self.grown(kind, opened);
-        // One reading tells only an average since the window opened; records and a limit tell more.
+        // One reading gives only the mean since the window opened. Records and a limit give the growth over time.
         let mut measured = None;
         if let Some(limit) = window.limit.filter(|_| !are_apart(&readings)) {
             measured = self.by_records(kind, window, opened, 100.0 / limit.max(1) as f64)?;
@@ -66,7 +66,7 @@ impl AccountWindows<'_> {
             if readings.last().is_some_and(|last| used < last.used) {
                 readings.clear();
             }
-            // A reading that repeats the last one of its moment adds no step.
+            // A second reading at the same instant adds no step.
             if readings.last().is_none_or(|last| last.at < at) {
                 readings.push(PercentReading { at, used });
             } else if let Some(last) = readings.last_mut() {
@@ -85,7 +85,7 @@ impl AccountWindows<'_> {
     ) -> Result<Option<Measured>> {
         let (Some(first), Some(last)) = (readings.first().copied(), readings.last().copied()) else { return Ok(None) };
         let apart = are_apart(readings);
-        // A window begins unused. For a week that counts: its rate is one over days and nights.
+        // A window begins at 0 %. A week's rate includes that reading, because it is a mean over days and nights.
         let mut knots = readings.to_vec();
         if (!apart || kind == WindowKind::Weekly) && window.started_at.is_some() && opened < first.at {
             knots.insert(0, PercentReading { at: opened, used: Percent::default() });
@@ -93,7 +93,7 @@ impl AccountWindows<'_> {
         let from = self.at().plus(-LOOK_BACK);
         if kind == WindowKind::Session && apart {
             let recent = knots.iter().position(|knot| knot.at >= from).unwrap_or(0);
-            // The reading before the look-back begins the first step in it.
+            // The last reading before the measured time is the start of the first step.
             knots.drain(..recent.saturating_sub(1).min(knots.len().saturating_sub(2)));
         }
         let Some(base) = knots.first().copied().filter(|base| last.at.millis() - base.at.millis() >= SHORTEST) else {
@@ -117,7 +117,7 @@ impl AccountWindows<'_> {
         Ok(Some(Measured { steps, used: last.points() + added, basis, whole, resets_at: window.resets_at }))
     }
 
-    /// What a limit token makes of this window: by the limit, or by the readings and the tokens between them.
+    /// Percentage points of this window per limit token: from the limit, or from the readings and the tokens between them.
     fn slope(&self, window: &WindowUsage, base: PercentReading, last: PercentReading) -> Result<Option<Slope>> {
         if let Some(limit) = window.limit {
             return Ok(Some(100.0 / limit.max(1) as f64));
@@ -151,7 +151,7 @@ impl AccountWindows<'_> {
         Ok(self.limits().weights.weigh(sum_between(self.view(), self.account(), from, to)?.counts()?))
     }
 
-    /// The uses of a span in steps that begin at whole quarters of an hour, or at whole quarters of a day.
+    /// The usage of a span in steps that begin at whole quarters of an hour, or at whole quarters of a day.
     fn steps(&self, kind: WindowKind, from: Timestamp, to: Timestamp, slope: Slope) -> Result<Vec<TimeStep>> {
         let length = if kind == WindowKind::Session { QUARTER } else { WEEKLY_STEP };
         let mut steps: Vec<(Timestamp, Timestamp, Totals)> = Vec::new();
@@ -174,7 +174,7 @@ impl AccountWindows<'_> {
         steps.into_iter().map(weigh).collect()
     }
 
-    /// The uses of a span by quarters of an hour: whole ones from the rollup, its edges use by use.
+    /// The usage of a span by quarters of an hour: whole ones from the rollup, the edges from single instants.
     fn quarters(&self, from: Timestamp, to: Timestamp) -> Result<Vec<(Timestamp, Totals)>> {
         let (view, key) = (self.view(), self.key());
         let first = from.millis().div_euclid(QUARTER) + i64::from(from.millis().rem_euclid(QUARTER) != 0);

@@ -40,7 +40,7 @@ impl MoneyPeriod {
         }
     }
 
-    /// When the period that holds an instant begins, and when the next one does.
+    /// The start of the period that contains an instant, and the start of the next one.
     pub(crate) fn bounds(self, zone: Zone, at: Timestamp) -> Result<(Timestamp, Timestamp)> {
         let today = zone.day(at);
         let (first, next) = match self {
@@ -62,20 +62,20 @@ impl MoneyPeriod {
     }
 }
 
-/// A money limit that holds.
+/// A money limit in effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MoneyLimit {
     pub period: MoneyPeriod,
-    /// The project that it is of; all of the account's calls without one.
+    /// The project that it limits; `None` for all calls of the account.
     pub project: Option<String>,
     pub usd: Usd,
-    /// Whose days they are.
+    /// The zone of the days.
     pub zone: Zone,
     pub position: Position,
 }
 
-/// The money limits of an account at `now`: for each project and period the latest event that names it, the account's own
-/// before the provider's. Those of the account come first, then those of projects by name.
+/// The money limits of an account at `now`: for each project and period the latest event that sets it. The account's own
+/// events precede those of the provider. Limits of the account come first, then those of projects by name.
 pub(crate) fn money_limits(at: AccountAt<'_>) -> Result<Vec<MoneyLimit>> {
     let mut settled: Vec<(Option<String>, MoneyPeriod)> = Vec::new();
     let mut found = Vec::new();

@@ -1,9 +1,9 @@
 //! The difference of two texts, as `diff -u` shows it.
 
-/// Lines around a change.
+/// Number of unchanged lines shown before and after a change.
 const CONTEXT: usize = 3;
 
-/// One hunk from the first line that differs through the last one; nothing for equal texts.
+/// Returns one hunk that covers all differing lines. Equal texts give an empty text.
 pub(super) fn unified(name: &str, before: &str, after: &str) -> String {
     if before == after {
         return String::new();
@@ -18,7 +18,7 @@ pub(super) fn unified(name: &str, before: &str, after: &str) -> String {
     let (old_end, new_end) = (old.len() - tail, new.len() - tail);
     let range = |start: usize, end: usize| {
         let length = end + behind - start;
-        // An empty range is named by the line before it.
+        // The unified format gives an empty range the number of the line before it.
         format!("{},{length}", if length == 0 { start } else { start + 1 })
     };
     let mut text = format!("--- {name}\n+++ {name}\n@@ -{} +{} @@\n", range(from, old_end), range(from, new_end));

@@ -1,11 +1,11 @@
-//! Settings of Claude Code and Gemini CLI: JSON, in which comments and formatting stay.
+//! Edits the JSON settings of Claude Code and Gemini CLI. Comments and formatting are preserved.
 
 use jsonc_parser::cst::{CstArray, CstInputValue, CstNode, CstObject, CstRootNode};
 use jsonc_parser::{ParseOptions, json};
 
 use super::{EditedText, is_ours, line};
 
-/// Seconds that an import may take before the agent goes on without it.
+/// Time limit of an import, in seconds. After it the agent continues without waiting.
 const TIMEOUT: u32 = 60;
 
 fn root(text: &str) -> Result<(CstRootNode, CstObject), String> {
@@ -21,7 +21,7 @@ fn command_of(node: &CstNode) -> Option<String> {
     command.as_string_lit()?.decoded_value().ok()
 }
 
-/// Whether a group of hooks has one of ours.
+/// Returns whether a group of hooks contains a hook that `install` added.
 fn has_ours(group: &CstNode) -> bool {
     let hooks = group.as_object().and_then(|group| group.array_value("hooks"));
     hooks.is_some_and(|hooks| {
@@ -29,13 +29,13 @@ fn has_ours(group: &CstNode) -> bool {
     })
 }
 
-/// The list of an event's hooks, made if it is missing.
+/// Returns the list of an event's hooks. Creates the list if it is missing.
 fn hooks_of(settings: &CstObject, event: &str) -> Result<CstArray, String> {
     let hooks = settings.object_value_or_create("hooks").ok_or("`hooks` is no object")?;
     hooks.array_value_or_create(event).ok_or_else(|| format!("`hooks.{event}` is no list"))
 }
 
-/// Adds our hook to an event, unless it is there.
+/// Adds the import hook to an event, unless the event has it already.
 fn add_hook(settings: &CstObject, event: &str, hook: CstInputValue) -> Result<(), String> {
     let list = hooks_of(settings, event)?;
     if !list.elements().iter().any(has_ours) {
@@ -45,7 +45,7 @@ fn add_hook(settings: &CstObject, event: &str, hook: CstInputValue) -> Result<()
     Ok(())
 }
 
-/// Takes our hooks out of an event, and the lists and objects that are empty then.
+/// Removes the hooks that `install` added to an event, and the lists and objects that become empty.
 fn remove_hook(settings: &CstObject, event: &str) {
     let Some(hooks) = settings.object_value("hooks") else { return };
     let Some(list) = hooks.array_value(event) else { return };
@@ -73,7 +73,7 @@ fn remove_hook(settings: &CstObject, event: &str) {
     }
 }
 
-/// Claude Code: `statusLine`, and a hook of the event `Stop`.
+/// Edits the settings of Claude Code: `statusLine`, and a hook of the event `Stop`.
 pub(super) fn claude_code(text: &str, command: &[String], undo: bool) -> Result<EditedText, String> {
     let (root, settings) = root(text)?;
     let mut notes = Vec::new();
@@ -100,14 +100,14 @@ pub(super) fn claude_code(text: &str, command: &[String], undo: bool) -> Result<
     Ok(EditedText { text: root.to_string(), notes })
 }
 
-/// Gemini CLI: a hook of the event `AfterAgent`.
+/// Edits the settings of Gemini CLI: a hook of the event `AfterAgent`.
 pub(super) fn gemini_cli(text: &str, command: &[String], undo: bool) -> Result<EditedText, String> {
     let (root, settings) = root(text)?;
     if undo {
         remove_hook(&settings, "AfterAgent");
     } else {
         let hook = line(command, &["hook", "gemini-cli"]);
-        // Gemini CLI counts in milliseconds.
+        // Gemini CLI states time limits in milliseconds.
         let timeout = 1_000 * TIMEOUT;
         let hook = json!({ "name": "usage-ledger", "type": "command", "command": hook, "timeout": timeout });
         add_hook(&settings, "AfterAgent", hook)?;

@@ -19,8 +19,8 @@ use crate::present::output::{EscapedText, JsonAnswer};
 
 /// Add usage-ledger to an agent's settings, or install a service that runs `serve`
 ///
-/// The command shows the change as a diff. It keeps every other setting, and comments and formatting as they are. A status
-/// line or a notification program that is there already stays. --undo takes out what an earlier run added.
+/// The command shows the change as a diff. It preserves every other setting, and all comments and formatting. It does not
+/// replace an existing status line or notification program. --undo removes what an earlier run added.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger install claude-code --dry-run\n  \
@@ -51,7 +51,7 @@ struct AgentArgs {
     /// Show the change and write nothing
     #[arg(long)]
     dry_run: bool,
-    /// Take out what an earlier run added
+    /// Remove what an earlier run added
     #[arg(long)]
     undo: bool,
     /// The home directory with the agent's settings [default: your home directory]
@@ -59,19 +59,19 @@ struct AgentArgs {
     home: Option<PathBuf>,
 }
 
-/// What is done to a file.
+/// The result of editing a file.
 #[derive(Serialize)]
 struct InstallAnswer {
     file: String,
-    /// Whether the file is changed, or would be.
+    /// Whether the file was changed, or would be changed without `--dry-run`.
     changed: bool,
     dry_run: bool,
     diff: String,
-    /// What stays as it is, and why.
+    /// Settings that were not changed, with the reason.
     notes: Vec<String>,
 }
 
-/// A new text, and what stays as it is.
+/// The new text of a file, and the settings that were not changed.
 struct EditedText {
     text: String,
     notes: Vec<String>,
@@ -99,13 +99,14 @@ pub(crate) fn run(args: InstallArgs, context: &Context, out: &mut dyn Write) -> 
     }
 }
 
-/// The words that start this program: its name where the shell finds it, else its path, and the ledger if one is named.
+/// The command that starts this program: its name if the shell finds it, otherwise its path, and the ledger option if
+/// one is given.
 fn command(context: &Context) -> Vec<String> {
     let own = std::env::current_exe().ok();
     let name = if cfg!(windows) { "usage-ledger.exe" } else { "usage-ledger" };
     let found = std::env::var_os("PATH").into_iter().any(|paths| {
         let same = |place: PathBuf| place.canonicalize().ok() == own.as_ref().and_then(|own| own.canonicalize().ok());
-        // The first program of this name is the one that a shell starts.
+        // A shell starts the first program of this name in the search path.
         std::env::split_paths(&paths).map(|dir| dir.join(name)).find(|place| place.is_file()).is_some_and(same)
     });
     let program = match own {
@@ -116,7 +117,7 @@ fn command(context: &Context) -> Vec<String> {
     std::iter::once(program).chain(ledger.unwrap_or_default()).collect()
 }
 
-/// The agent's file, in the directory that its environment variable names or below the home directory.
+/// Path of the agent's settings: in the directory that its environment variable names, or below the home directory.
 fn settings(args: &AgentArgs, variable: &str, directory: &str, file: &str) -> Result<PathBuf, Failure> {
     let named =
         std::env::var_os(variable).filter(|value| !variable.is_empty() && !value.is_empty() && args.home.is_none());
@@ -128,7 +129,7 @@ fn settings(args: &AgentArgs, variable: &str, directory: &str, file: &str) -> Re
     Ok(home.join(directory).join(file))
 }
 
-/// Edits a file, or shows what the edit would be.
+/// Edits a file, or returns the edit without writing it.
 fn edit(
     args: &AgentArgs,
     path: &Path,
@@ -166,7 +167,7 @@ fn edit(
     Ok(writeln!(out, "{done}")?)
 }
 
-/// A command line of words for a shell.
+/// Joins words to a command line, quoted for a shell.
 fn shell_line(words: &[String]) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-+@/:\\".contains(c);
     let word = |word: &String| {
@@ -187,7 +188,7 @@ fn line(command: &[String], words: &[&str]) -> String {
     shell_line(&words)
 }
 
-/// Whether a command line is one that an earlier run added, whatever the program's path is.
+/// Returns whether an earlier run added a command line. The path of the program may differ.
 fn is_ours(line: &str, word: &str) -> bool {
     line.contains("usage-ledger") && line.split_whitespace().any(|part| part == word)
 }

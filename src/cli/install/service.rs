@@ -1,4 +1,4 @@
-//! A service of the user that runs `serve`: a systemd unit, a launchd agent, or a scheduled task.
+//! Installs a user service that runs `serve`: a systemd unit, a launchd agent, or a scheduled task.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use crate::model::error::Error;
 use crate::present::failure::Failure;
 use crate::present::output::{EscapedText, JsonAnswer};
 
-/// The name that the system knows the service by.
+/// Name of the service.
 const NAME: &str = "usage-ledger";
 
 /// A service of your user that runs `serve`: a systemd unit, a launchd agent or a scheduled task
@@ -88,7 +88,8 @@ pub(super) fn run(args: &ServiceArgs, context: &Context, out: &mut dyn Write) ->
     Ok(writeln!(out, "next: {}", EscapedText(&next))?)
 }
 
-/// The command line of the service, with whole paths: a service has no working directory and no search path of its own.
+/// The command line of the service. Its paths are absolute, because a service does not inherit the user's working
+/// directory and search path.
 fn words(args: &ServiceArgs, context: &Context) -> Result<Vec<String>, Failure> {
     let own = std::env::current_exe().map_err(|error| {
         Failure::usage(format!("the path of this program is not known ({error}): write the service by hand"))
@@ -129,7 +130,7 @@ fn described(words: &[String]) -> Result<SystemService, Failure> {
 
 /// A systemd user unit.
 fn unit(words: &[String]) -> String {
-    // Quotes and backslashes are escaped as systemd.syntax(7) says, and what ExecStart would expand is doubled.
+    // Escapes quotes and backslashes as systemd.syntax(7) requires, and doubles the characters that ExecStart expands.
     let word = |word: &String| {
         let escaped = word.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$");
         format!("\"{escaped}\"")
@@ -157,7 +158,7 @@ fn plist(words: &[String]) -> String {
     )
 }
 
-/// A scheduled task that begins when the user logs on.
+/// A scheduled task that starts when the user logs on.
 fn task(words: &[String]) -> String {
     let (program, options) = words.split_first().map_or((String::new(), String::new()), |(program, options)| {
         let quoted: Vec<String> = options.iter().map(|word| format!("\"{word}\"")).collect();

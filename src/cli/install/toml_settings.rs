@@ -1,25 +1,26 @@
-//! Settings of Codex: TOML, in which comments and formatting stay.
+//! Edits the TOML settings of Codex. Comments and formatting are preserved.
 
 use toml_edit::{Array, DocumentMut, Item, value};
 
 use super::EditedText;
 
-/// What stands between our words and those of a program that was there before.
+/// Separates the arguments of this program from those of the previous `notify` program.
 const THEN: &str = "--";
 
-/// The words of `notify`; `None` where it is no list of texts.
+/// Returns the arguments of `notify`; `None` if the value is not a list of strings.
 fn words(item: &Item) -> Option<Vec<String>> {
     item.as_array()?.iter().map(|word| word.as_str().map(str::to_owned)).collect()
 }
 
-/// Where our words begin a `notify`: how many they are.
+/// Returns how many arguments of a `notify` belong to this program; `None` if it does not begin with them.
 fn ours(words: &[String]) -> Option<usize> {
     let hook = words.iter().position(|word| word == "hook")?;
     let is_ours = words.first()?.contains("usage-ledger") && words.get(hook + 1).is_some_and(|agent| agent == "codex");
     is_ours.then_some(hook + 2)
 }
 
-/// Codex: `notify`, the program that it runs at the end of each turn. A program that is there already runs behind ours.
+/// Edits `notify`, the program that Codex runs at the end of each turn. A program that is configured already runs after
+/// this one.
 pub(super) fn codex(text: &str, command: &[String], undo: bool) -> Result<EditedText, String> {
     let mut document: DocumentMut = text.parse().map_err(|error| format!("it is no TOML ({error})"))?;
     let before = match document.get("notify") {
@@ -43,14 +44,14 @@ pub(super) fn codex(text: &str, command: &[String], undo: bool) -> Result<Edited
             let mut list = Array::new();
             list.extend(words.iter().map(String::as_str));
             if let Some(item) = document.get_mut("notify") {
-                // The decoration of the old value, such as a comment behind it, stays.
+                // Keep the decoration of the old value, such as a comment after it.
                 let decor = item.as_value().map(|old| old.decor().clone());
                 *item = value(list);
                 if let (Some(decor), Some(new)) = (decor, item.as_value_mut()) {
                     *new.decor_mut() = decor;
                 }
             } else {
-                // A key of the root stands before every table.
+                // TOML requires keys of the root before the first table.
                 document.insert("notify", value(list));
             }
         }

@@ -166,13 +166,13 @@ pub struct LimitSet {
     /// The project that the money limits are of. An event with a project sets nothing but money limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
-    /// The most that the calls of a day may cost, in US dollars.
+    /// Maximal cost of the calls of a day, in US dollars.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usd_day: Option<Usd>,
-    /// The most that the calls of a week may cost, from Monday on, in US dollars.
+    /// Maximal cost of the calls of a week, which begins on Monday, in US dollars.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usd_week: Option<Usd>,
-    /// The most that the calls of a calendar month may cost, in US dollars.
+    /// Maximal cost of the calls of a calendar month, in US dollars.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usd_month: Option<Usd>,
     /// The zone of the days of money limits; UTC without one.

@@ -1,9 +1,9 @@
-//! aider: the analytics log that `--analytics-log FILE` or `AIDER_ANALYTICS_LOG` turns on, and files `*.jsonl` in `~/.aider`.
+//! aider: the analytics log of `--analytics-log FILE` or `AIDER_ANALYTICS_LOG`, and files `*.jsonl` in `~/.aider`.
 //!
-//! From documentation: see the descriptor. The event `message_send` has the counts of one message. A message may be several calls,
-//! and aider counts tokens itself if the answer states none, so records are `derived`. `prompt_tokens` includes cached input, which
-//! has no count of its own. `cost` is aider's estimate, so no cost is recorded. Model names are those of `LiteLLM`, with the provider
-//! first.
+//! From documentation: see the descriptor. The event `message_send` has the counts of one message. A message may have
+//! several calls, and aider counts tokens itself if the answer has no counts, so records are `derived`. `prompt_tokens`
+//! includes cached input, which has no separate count. `cost` is aider's estimate, so no cost is recorded. Model names are
+//! those of `LiteLLM` and begin with the provider.
 
 mod descriptor;
 
@@ -49,7 +49,7 @@ impl LineLog for Aider {
     }
 }
 
-/// A log of many sessions; no line names its session.
+/// A log of several sessions. No line names its session.
 #[derive(Default, Serialize, Deserialize)]
 struct AnalyticsLog {
     began: Option<Timestamp>,
@@ -79,7 +79,7 @@ impl JsonLineState for AnalyticsLog {
         let model = fields::text(properties, "main_model");
         let provider = before_model(model, model);
         let mut record = fields::record(provider.as_deref().unwrap_or(UNKNOWN), AGENT, logged)?;
-        // The sum of costs grows with every message, so it distinguishes two messages in one second.
+        // The sum of costs grows with every message, so it distinguishes two messages within one second.
         let sum = properties.get("total_cost").map(ToString::to_string).unwrap_or_default();
         let [input, .., output, _] = record.tokens.counts();
         record = record.key(format!("aider/{}/{input}/{output}/{sum}", at.millis()));

@@ -1,9 +1,9 @@
 //! Antigravity: `~/.gemini/antigravity*/conversations/<id>.db`, a database for each conversation.
 //!
-//! From documentation: see the descriptor. Rows of `gen_metadata` and `steps` contain messages of protocol buffers. The field
-//! numbers are those of the readers that the descriptor names. Both tables may state one call, under the same ids of its response
-//! and message. Input excludes the cache, and output includes reasoning. A call that was tried again has the counts of each
-//! try. Google serves and meters all models. The record of a model that has only a number has no model name.
+//! From documentation: see the descriptor. Rows of `gen_metadata` and `steps` contain messages of protocol buffers. The
+//! field numbers are those of the readers that the descriptor names. Both tables may contain one call, with the same ids of
+//! its response and message. Input excludes the cache, and output includes reasoning. A repeated call has the counts of
+//! each attempt. Google serves and meters all models. If a model has only a number, its record has no model name.
 
 mod descriptor;
 mod proto;
@@ -41,7 +41,7 @@ const IDS: [u32; 3] = [11, 12, 7];
 struct MessageColumns {
     name: &'static str,
     column: &'static str,
-    /// The field with the message that has the usage, if it is not the whole message.
+    /// The field of the inner message that contains the usage; `None` for the whole message.
     within: Option<u32>,
     usage: u32,
     retries: u32,
@@ -124,7 +124,7 @@ impl DatabaseLog for Antigravity {
     }
 }
 
-/// Reads when a conversation began.
+/// Reads the start time of a conversation.
 fn read_beginning(database: &Connection, document: &mut Document) -> Result<(), Refusal> {
     const TABLE: &str = "trajectory_metadata_blob";
     if !fields::columns(database, TABLE)?.iter().any(|column| column == "data") {

@@ -5,7 +5,7 @@
 enum FieldValue<'m> {
     Number(u64),
     Bytes(&'m [u8]),
-    /// A number of fixed width, which no field that is read has.
+    /// A number of fixed width. The importer reads no such field.
     Fixed,
 }
 
@@ -14,7 +14,7 @@ enum FieldValue<'m> {
 pub(super) struct Message<'m>(Vec<(u32, FieldValue<'m>)>);
 
 impl<'m> Message<'m> {
-    /// Reads the fields of a message. An error states why the bytes are no message.
+    /// Reads the fields of a message. An error states why the bytes are not a message.
     pub fn read(mut bytes: &'m [u8]) -> Result<Self, String> {
         let mut fields = Vec::new();
         while !bytes.is_empty() {
@@ -43,7 +43,7 @@ impl<'m> Message<'m> {
         })
     }
 
-    /// The messages in a field. An error states why the bytes of a field are no message.
+    /// The messages in a field. An error states why the bytes of a field are not a message.
     pub fn messages(&self, field: u32) -> impl Iterator<Item = Result<Self, String>> {
         self.bytes(field).map(Self::read)
     }
@@ -87,7 +87,7 @@ fn take<'m>(bytes: &mut &'m [u8], length: usize) -> Result<&'m [u8], String> {
     Ok(taken)
 }
 
-/// A number in groups of seven bits, the lowest first.
+/// Reads a varint: groups of seven bits, the lowest first.
 fn varint(bytes: &mut &[u8]) -> Result<u64, String> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {

@@ -1,9 +1,9 @@
 //! Codebuff, formerly Manicode: `~/.config/manicode/projects/<project>/chats/<chat>/chat-messages.json`.
 //!
-//! From documentation: see the descriptor. An answer (`variant` `ai` or `agent`) may have its counts in `metadata.usage` or in
-//! `metadata.codebuff.usage`, or else in the last answer of its run's history. Most answers state only credits, which cannot be
-//! converted to tokens or US dollars. They are reported as skipped. `promptTokens` and `prompt_tokens` include the cache;
-//! `inputTokens` and `input_tokens` exclude it. Codebuff serves all models.
+//! From documentation: see the descriptor. An answer (`variant` `ai` or `agent`) may have its counts in `metadata.usage` or
+//! in `metadata.codebuff.usage`, otherwise in the last answer in the history of its run. Most answers state only credits,
+//! which cannot be converted to tokens or US dollars. They are reported as skipped. `promptTokens` and `prompt_tokens`
+//! include the cache; `inputTokens` and `input_tokens` exclude it. Codebuff serves all models.
 
 mod descriptor;
 
@@ -27,7 +27,7 @@ pub(in crate::import) use descriptor::DESCRIPTOR;
 pub(crate) struct Codebuff;
 
 const AGENT: &str = "codebuff";
-/// Names of input and output, and whether the cache is inside of the input.
+/// Names of the input and output counts, and whether the input includes the cache.
 const PAIRS: [(&str, &str, bool); 4] = [
     ("inputTokens", "outputTokens", false),
     ("input_tokens", "output_tokens", false),
@@ -73,7 +73,7 @@ impl DocumentLog for Codebuff {
     }
 }
 
-/// A chat's directory is named after the time at which it began: `2026-11-28T10-35-12.345Z`.
+/// Parses the start time of a chat, which is the name of its directory: `2026-11-28T10-35-12.345Z`.
 fn chat_time(chat: &str) -> Option<Timestamp> {
     let (day, time) = chat.split_once('T')?;
     fields::time_text(&format!("{day}T{}", time.replacen('-', ":", 2)))
@@ -118,7 +118,7 @@ impl ChatFile<'_> {
     }
 }
 
-/// The counts and the model of the last answer in the history of a run.
+/// Returns the counts and the model of the last answer in the history of a run.
 fn last_answer(metadata: &Value) -> Option<(Option<&Value>, Option<&str>)> {
     let history = metadata.pointer("/runState/sessionState/mainAgentState/messageHistory")?.as_array()?;
     let answer = history.iter().rev().find(|entry| fields::text(entry, "role") == Some("assistant"))?;

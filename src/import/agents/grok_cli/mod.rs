@@ -1,9 +1,10 @@
 //! Grok CLI: `~/.grok/sessions/<directory>/<session>/updates.jsonl`.
 //!
-//! From documentation: see the descriptor. A line with `params.update.sessionUpdate` `turn_completed` has the sums of a turn for
-//! each model (`usage.modelUsage`), or one for the model of the session (`current_model_id` in `summary.json`). A turn is several
-//! calls, so a record is `derived`. `inputTokens` includes what was read from and written to the cache, `outputTokens` includes
-//! reasoning. `costUsdTicks` is the amount that xAI charged, in units of 10^-10 US dollars.
+//! From documentation: see the descriptor. A line with `params.update.sessionUpdate` `turn_completed` has the sums of a
+//! turn for each model (`usage.modelUsage`), or one sum for the model of the session (`current_model_id` in
+//! `summary.json`). A turn has several calls, so a record is `derived`. `inputTokens` includes cache reads and cache
+//! writes, and `outputTokens` includes reasoning. `costUsdTicks` is the amount that xAI charged, in units of 10^-10 US
+//! dollars.
 
 mod descriptor;
 
@@ -33,7 +34,7 @@ pub(crate) struct GrokCli;
 
 const AGENT: &str = "grok-cli";
 const PROVIDER: &str = "xai";
-/// Bytes of a session's summary that are read.
+/// Maximal length of a session's summary, in bytes.
 const LONGEST_SUMMARY: u64 = 1 << 20;
 const COUNTS: [&str; 5] = ["inputTokens", "outputTokens", "cachedReadTokens", "cacheCreationTokens", "reasoningTokens"];
 

@@ -1,10 +1,10 @@
 //! `OpenHands`: `~/.openhands/conversations/<id>/base_state.json`.
 //!
 //! From documentation: see the descriptor. `stats.usage_to_metrics` has the metrics of each use of a model (`agent`,
-//! `condenser` …): `token_usages` has the counts of each call under `LiteLLM`'s names, and `costs` the time of each call that has
-//! a price. `prompt_tokens` includes what was read from and written to the cache, and `completion_tokens` includes reasoning.
-//! If a call has no cost, no time is certain: records take the time at the same index, or else the last one, and are `derived`.
-//! `LiteLLM` computes costs itself, so no cost is recorded.
+//! `condenser` …): `token_usages` has the counts of each call under `LiteLLM`'s names, and `costs` the time of each call
+//! that has a price. `prompt_tokens` includes cache reads and cache writes, and `completion_tokens` includes reasoning. If
+//! a call has no cost, the times cannot be assigned to calls: a record then has the time at the same index, or the last one
+//! if there is none, and is `derived`. `LiteLLM` computes costs itself, so no cost is recorded.
 
 mod descriptor;
 
@@ -37,7 +37,7 @@ impl Source for OpenHands {
         path.file_name().is_some_and(|name| name == "base_state.json")
     }
 
-    /// Beside the state are thousands of events.
+    /// Excludes the thousands of event files next to the state.
     fn enters(&self, directory: &Path) -> bool {
         directory.file_name().is_none_or(|name| name != "events")
     }

@@ -1,8 +1,8 @@
 //! `ZCode`: `~/.zcode/cli/db/db.sqlite`.
 //!
-//! From documentation: see the descriptor. A row of `model_usage` is a call. `input_tokens` includes what was read from and
-//! written to the cache. Output includes reasoning, unless `computed_total_tokens` is the sum of input, output and reasoning. If
-//! no column names the provider, Z.ai serves GLM models.
+//! From documentation: see the descriptor. A row of `model_usage` is a call. `input_tokens` includes cache reads and
+//! cache writes. Output includes reasoning, unless `computed_total_tokens` is the sum of input, output and reasoning. If no
+//! column names the provider, the provider of GLM models is Z.ai.
 
 mod descriptor;
 
@@ -72,7 +72,7 @@ impl DatabaseLog for Zcode {
     }
 }
 
-/// The directory of each session, and when each began.
+/// The directory and the start time of each session.
 fn directories(database: &Connection) -> Result<(BTreeMap<String, String>, Document), Refusal> {
     let (mut directories, mut document) = (BTreeMap::new(), Document::default());
     let have = fields::columns(database, "session")?;
@@ -102,7 +102,7 @@ fn call(row: &Value, directories: &BTreeMap<String, String>) -> Result<Option<Pa
     let has_reasoning = logged.reasoning.1.is_some_and(|count| count != 0);
     logged.reasoning_inside = !has_reasoning || fields::count(row, total)? != Some(sum);
     if logged.is_nothing() {
-        // A call that is under way has no end yet.
+        // A call in progress has no end time.
         let is_over = row.get("completed_at").is_some_and(|end| !end.is_null());
         return if is_over { Err("unknown usage: all counts of a call are 0".to_owned()) } else { Ok(None) };
     }

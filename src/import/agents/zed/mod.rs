@@ -1,9 +1,10 @@
 //! The agent of Zed: `threads/threads.db` in the data directory of Zed.
 //!
 //! From documentation: see the descriptor. A row of `threads` is a thread, whose `data` is JSON, compressed with zstd.
-//! `request_token_usage` has the counts of each request. A thread states one model and one time, that of its last
-//! change, so its records are `derived`. Each record keeps the time that its thread had at the first import. The input excludes
-//! the cache. A thread with only a sum (`cumulative_token_usage`) is reported as skipped, because its requests may follow.
+//! `request_token_usage` has the counts of each request. A thread has one model and one time, that of its last
+//! change, so its records are `derived`. Each record has the time of its thread at the first import. The input excludes the
+//! cache. A thread with only a sum (`cumulative_token_usage`) is reported as skipped, because later versions of the thread
+//! may contain its requests.
 
 mod descriptor;
 
