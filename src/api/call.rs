@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_is_completed_by_what_else_is_known() {
+    fn fields_of_the_input_complete_a_response() {
         let usage = r#"{"id":"msg_1","model":"claude-opus-4-5","usage":{"input_tokens":9,"output_tokens":3}}"#;
         let text = serde_json::to_string(usage).unwrap();
         for response in [usage, &text] {
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_itself_is_refused() {
+    fn contradictory_counts_are_refused() {
         for (body, named) in [
             (r#"{"format":"anthropic"}"#, "belong together"),
             (r#"{"response":{}}"#, "belong together"),

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_provider_names_what_was_meant() {
+    fn a_misspelt_provider_suggests_the_correct_name() {
         let error = Error::UnknownProvider { id: "antropic".to_owned(), candidates: vec!["anthropic".to_owned()] };
         let fault = Fault::from(error);
         assert_eq!((fault.kind, fault.candidates), (FaultKind::UnknownProvider, vec!["anthropic".to_owned()]));

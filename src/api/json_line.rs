@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_their_cause() {
         for (line, named) in [
             (r#"{"input":1}"#, "`provider` is missing"),
             (r#"{"provider":"a"}"#, "at least one token count"),

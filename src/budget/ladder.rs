@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn with_a_margin_every_mode_begins_where_it_does_in_the_seed_system() {
+    fn with_a_margin_modes_begin_as_in_the_seed_system() {
         for (warn, stop, margin) in [
             (70, 85, 10),
             (70, 85, 15),

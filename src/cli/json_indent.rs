@@ -54,7 +54,7 @@ mod tests {
     use super::pretty;
 
     #[test]
-    fn nothing_but_the_blanks_changes() {
+    fn only_white_space_changes() {
         let json = r#"{"b":[1.50,{}, [ ],"a: \"{,\\"],"a":{"x":null}}"#;
         let got = pretty(json);
         assert_eq!(

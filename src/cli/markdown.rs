@@ -60,7 +60,7 @@ mod tests {
     use super::escaped;
 
     #[test]
-    fn names_cannot_break_the_table_or_mention_anybody() {
+    fn names_cannot_break_the_table_or_mention_a_user() {
         assert_eq!(escaped("a|b_<img>@me\n"), "a\\|b\\_&lt;img&gt;&#64;me ");
     }
 }

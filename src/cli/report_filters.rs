@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_up_to_a_border_stands_for_the_whole() {
+    fn a_part_of_a_name_up_to_a_separator_matches_the_whole_name() {
         for (text, known) in [
             ("acme", "/home/me/acme"),
             ("me/acme", "/home/me/acme"),

@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_project_is_as_long_as_it_must_be() {
+    fn a_project_has_the_shortest_unique_name() {
         assert_eq!(of(&ReportKey::Project, &["/home/me/acme", "C:\\src\\tool", "plain"]), ["acme", "tool", "plain"]);
         assert_eq!(of(&ReportKey::Project, &["/a/x/acme", "/b/x/acme", "/b/y/"]), ["a/x/acme", "b/x/acme", "y"]);
         assert_eq!(of(&ReportKey::Project, &["acme", "/home/acme"]), ["acme", "home/acme"]);
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_loses_its_date_unless_two_differ_by_it() {
+    fn the_date_of_a_model_is_omitted_unless_two_models_differ_only_by_it() {
         let models = ["claude-opus-4-5-20251101", "gpt-5", "claude-3-opus@20240229"];
         assert_eq!(of(&ReportKey::Model, &models), ["claude-opus-4-5", "gpt-5", "claude-3-opus"]);
         let models = ["m-20250101", "m-20260101"];

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_another_shape_hides_no_other_part() {
+    fn a_part_of_unknown_shape_does_not_hide_other_parts() {
         let input = SessionInput::read(
             r#"{"model":"opus","cost":{"total_cost_usd":"much"},"context_window":{"used_percentage":5}}"#,
         );

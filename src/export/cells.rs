@@ -47,7 +47,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_text_comes_back(text in "['=+@a\\t-]{0,6}") {
+        fn every_text_round_trips(text in "['=+@a\\t-]{0,6}") {
             let cell = text_cell(&text);
             prop_assert_eq!(undone(&cell), &text);
         }

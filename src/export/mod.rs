@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn every_format_says_what_kept_it_from_being_written() {
+    fn every_format_reports_its_write_error() {
         let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
         let ledger = Ledger::in_memory().unwrap();
         for number in 0..300 {

@@ -252,7 +252,7 @@ mod tests {
     const FIRST_USE: Policy = Policy::Session(SessionPolicy::FirstUse { minutes: 300 });
 
     #[test]
-    fn a_session_opens_at_first_use_and_holds_through_five_hours() {
+    fn a_session_opens_at_first_use_and_lasts_five_hours() {
         let got = windows(&["10T07:00:00", "10T12:00:00", "10T12:00:01"], vec![], FIRST_USE);
         assert_eq!(got, pairs(&[("10T07:00:00", "10T12:00:00"), ("10T12:00:01", "10T17:00:01")]));
     }
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_decide_the_kind() {
+    fn the_length_of_a_window_determines_its_kind() {
         assert_eq!(kind_of(300), Some(WindowKind::Session));
         assert_eq!(kind_of(10_080), Some(WindowKind::Weekly));
         assert_eq!(kind_of(43_200), None);

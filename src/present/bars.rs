@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bar_is_as_long_as_what_is_used() {
+    fn the_length_of_a_bar_is_the_used_percentage() {
         let cells = |hundredths| bar(Percent::from_hundredths(hundredths)).matches('#').count();
         assert_eq!([0, 499, 500, 8_000, 9_999, 10_000, 25_000].map(cells), [0, 0, 1, 16, 19, 20, 20]);
         assert_eq!(bar(Percent::from_hundredths(8_000)).len(), 22);

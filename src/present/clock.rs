@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_can_be_given_back() {
+    fn printed_times_are_parsed_again() {
         let at: Timestamp = "2026-11-23T19:58:11Z".parse().unwrap();
         for (zone, text) in [
             ("Europe/Paris", "2026-11-23T20:58:11+01:00"),

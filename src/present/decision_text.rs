@@ -130,7 +130,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(0);
 
     #[test]
-    fn a_rate_is_by_the_minute_and_an_end_has_an_interval() {
+    fn a_rate_is_per_minute_and_an_end_has_an_interval() {
         // 10 % in each of five hours, then a burst: 50 % are left.
         let ledger = Ledger::in_memory().unwrap();
         ledger.set_limit(LimitSet::new("openai").unwrap().session(1_000), NOW).unwrap();

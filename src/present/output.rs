@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thousands_stand_apart() {
+    fn thousands_are_separated() {
         for (number, text) in [(0_u64, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(grouped(number), text);
         }
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_from_outside_cannot_steer_the_terminal() {
+    fn foreign_text_cannot_control_the_terminal() {
         assert_eq!(EscapedText("a\u{1b}[31mb\nc").to_string(), "a\\u{1b}[31mb c");
     }
 }

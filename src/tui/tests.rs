@@ -168,7 +168,7 @@ fn another_account_selected() {
 }
 
 #[test]
-fn a_pause_and_a_refusal_stand_out() {
+fn a_pause_and_a_refusal_are_highlighted() {
     let ledger = busy();
     let refused = QuotaExhausted {
         provider: ProviderId::new("openai").unwrap(),
@@ -200,7 +200,7 @@ fn both_numbers_stay_visible() {
 }
 
 #[test]
-fn modals_stand_before_everything() {
+fn dialogs_are_drawn_in_front() {
     let mut shown = state(&busy());
     press(&mut shown, "r32");
     same("override", &shown, (80, 24));
@@ -221,7 +221,7 @@ fn an_empty_ledger_and_one_without_a_switch() {
 }
 
 #[test]
-fn the_past_can_only_be_looked_at() {
+fn a_past_state_is_read_only() {
     let ledger = busy();
     let snapshot = ledger.as_of(AsOf::Time(NOW.plus(-HOUR))).unwrap();
     let mut shown = ScreenState::new(ViewModel::read(&snapshot, NOW.plus(-HOUR), Zone::UTC, 7).unwrap());
@@ -233,7 +233,7 @@ fn the_past_can_only_be_looked_at() {
 }
 
 #[test]
-fn a_read_only_ledger_is_shown_as_one() {
+fn a_read_only_ledger_is_marked() {
     let mut shown = state(&busy());
     assert!(!lines_of(&buffer(&shown, Theme::plain(), 80, 24)).contains("read-only"));
     shown.view_model.obstacle = Some("the file cannot be written to".to_owned());

@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn letters_tell_providers_apart() {
+    fn providers_are_distinguished_by_letters() {
         let names = ["ollama", "openai", "ollama-cloud", "oo"].map(str::to_owned);
         assert_eq!(letters(&names), ['O', 'P', 'L', 'A']);
         assert_eq!(letters(&vec!["a".to_owned(); 40]).iter().filter(|letter| **letter == '?').count(), 4);

@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_is_all_points_over_all_time() {
+    fn the_rate_is_the_points_divided_by_the_time() {
         let outcome = forecast(&measured(&[(10, 10.0), (10, 10.0), (10, 12.0)], 42.0, 300), at(30)).unwrap();
         assert_eq!((outcome.percent_per_hour, outcome.percent), ("64".parse().unwrap(), "42".parse().unwrap()));
         // 58 points at 32 / 30 a minute.
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn the_interval_holds_what_happens_about_as_often_as_it_says() {
+    fn the_interval_contains_the_outcome_about_as_often_as_stated() {
         // Use comes in bursts of 0 to 4 points a step of ten minutes, from a seeded generator.
         let mut state = 7_u64;
         let mut draw = || {
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn idle_work_says_so_and_nothing_used_never_ends() {
+    fn idle_use_is_marked_and_zero_use_has_no_end() {
         let idle = forecast(&measured(&[(10, 5.0), (31, 0.0)], 5.0, 300), at(41)).unwrap();
         assert!(idle.idle && idle.used_up_at.is_some());
         let nothing = forecast(&measured(&[(10, 0.0), (10, 0.0)], 5.0, 300), at(20)).unwrap();
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn one_step_alone_has_no_interval() {
+    fn a_single_step_has_no_interval() {
         let outcome = forecast(&measured(&[(60, 30.0)], 30.0, 300), at(60)).unwrap();
         assert_eq!(
             (outcome.percent_per_hour, outcome.earliest_at, outcome.latest_at),

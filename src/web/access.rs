@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn only_names_of_this_machine_are_answered_to() {
+    fn only_host_names_of_this_machine_are_accepted() {
         let access = Access::new([192, 168, 1, 5].into()).host("ledger.example");
         for host in [
             "localhost",
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn the_token_is_needed_and_forms_are_refused() {
+    fn a_token_is_required_and_forms_are_refused() {
         let access = Access::new([0, 0, 0, 0].into()).token(Token::new("correct-horse-battery").unwrap());
         let with = |sent| check(&access, &[("host", "localhost"), ("authorization", sent)]);
         assert_eq!((with("Bearer correct-horse-battery"), with("bearer  correct-horse-battery")), (200, 200));

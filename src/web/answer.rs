@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_message_stands_for_the_answers_of_all_three_kinds() {
+    fn one_message_form_answers_all_three_kinds_of_telemetry() {
         let partial = Partial { rejected: 3, message: "why".to_owned() };
         let bytes = BatchAnswer { partial: Some(partial) }.encode_to_vec();
         let logs = ExportLogsServiceResponse::decode(&*bytes).unwrap().partial_success.unwrap();

@@ -93,7 +93,7 @@ fn receipts_have_the_shapes_of_the_document() {
 }
 
 #[test]
-fn a_batch_is_taken_in_whole_or_not_at_all() {
+fn a_batch_is_accepted_completely_or_not_at_all() {
     let (service, _) = service();
     let head = service.head().unwrap();
     for (body, record, kind) in [

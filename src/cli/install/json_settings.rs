@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_file_is_whole_and_undo_leaves_an_empty_object() {
+    fn a_new_file_is_valid_and_undo_leaves_an_empty_object() {
         for edit in [claude_code, gemini_cli] {
             let added = edit("", &ours(), false).unwrap().text;
             let value: serde_json::Value = serde_json::from_str(&added).unwrap();
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_line_of_the_user_stays() {
+    fn an_existing_status_line_is_preserved() {
         let text = r#"{"statusLine":{"type":"command","command":"ccusage statusline"}}"#;
         let added = claude_code(text, &ours(), false).unwrap();
         assert!(added.text.contains("ccusage statusline") && !added.text.contains("usage-ledger statusline"));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_object_is_refused() {
+    fn a_value_that_is_not_an_object_is_refused() {
         for text in ["[]", "{", "5", r#"{"hooks": 5}"#, r#"{"hooks": {"Stop": {}}}"#] {
             assert!(claude_code(text, &ours(), false).is_err(), "{text}");
         }

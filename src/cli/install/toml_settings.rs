@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_of_the_user_runs_behind_ours() {
+    fn a_program_of_the_user_runs_after_ours() {
         let user = "notify = [\"python3\", \"/n.py\"] # beep\n";
         let added = codex(user, &command(), false).unwrap().text;
         assert_eq!(added, "notify = [\"usage-ledger\", \"hook\", \"codex\", \"--\", \"python3\", \"/n.py\"] # beep\n");
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_understood_is_refused() {
+    fn unreadable_input_is_refused() {
         for text in ["notify = 5", "notify = [1]", "x ="] {
             assert!(codex(text, &command(), false).is_err(), "{text}");
         }

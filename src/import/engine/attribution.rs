@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_model_says_who_serves_it_where_anthropic_does_not() {
+    fn the_model_names_the_provider_of_relayed_calls() {
         for (model, server) in [
             ("claude-opus-4-6", None),
             ("claude-opus-4-6[1m]", None),
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_says_it_too() {
+    fn the_id_of_a_call_names_the_relay() {
         for (id, server) in [
             ("msg_01XYZ", None),
             ("msg_bdrk_01XYZ", Some("aws-bedrock")),
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_sightings_the_one_that_was_moved_knows_better() {
+    fn of_two_sightings_the_attributed_one_names_the_provider() {
         let call = |keys: &[&str], model: &str| {
             let mut record = TokenRecord::new(ANTHROPIC, model).input(1);
             record.keys = keys.iter().map(|key| (*key).to_owned()).collect();

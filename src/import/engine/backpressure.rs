@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_more_is_held_than_there_is_room_for_and_nobody_waits_for_ever() {
+    fn memory_is_bounded_and_no_thread_waits_for_ever() {
         let (budget, held, most) = (Budget::new(10), AtomicUsize::new(0), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             for thread in 0..4 {

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_behind_each_other_are_one_log() {
+    fn consecutive_frames_are_one_log() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log.jsonl.zst");
         let frame = |text: &str| zstd::encode_all(text.as_bytes(), 3).unwrap();
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_unpacks_to_so_much_and_no_more() {
+    fn unpacking_a_log_stops_at_the_size_limit() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log.jsonl.zst");
         let mut packed = zstd::Encoder::new(Vec::new(), 1).unwrap();
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_is_given_time_for_what_lies_on_the_disk() {
+    fn the_time_limit_of_a_log_depends_on_its_size_on_disk() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log.jsonl");
         // A hole of one terabyte occupies no disk space.

@@ -198,7 +198,7 @@ mod tests {
     use crate::import::engine::source::tests::AnyLines;
 
     #[test]
-    fn links_to_directories_are_followed_once_and_in_no_circle() {
+    fn links_to_directories_are_followed_once_without_cycles() {
         let home = tempfile::tempdir().unwrap();
         let [projects, elsewhere] = ["projects", "elsewhere"].map(|name| home.path().join(name));
         for directory in [projects.join("a"), elsewhere.join("deeper")] {

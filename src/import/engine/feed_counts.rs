@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_instrumentation_counts_the_start_of_a_stream_twice() {
+    fn only_instrumentations_repeat_the_counts_of_a_stream_start() {
         let own = reported(Some(OWN_SDK), 10, 447);
         assert!(repeats_start(&own, &reported(Some(NAMED), 10, 448)));
         assert!(repeats_start(&reported(Some("anthropic/2"), 10, 447), &reported(Some(NAMED), 10, 448)));
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn lifetimes_are_kept_where_both_state_as_many_writes() {
+    fn lifetimes_are_kept_if_both_have_the_same_cache_writes() {
         let mut whole = Tokens { input: Some(1), cache_write: Some(9), ..Tokens::default() };
         let apart = Tokens { cache_write_5m: Some(4), cache_write_1h: Some(5), ..Tokens::default() };
         keep_lifetimes(&mut whole, &apart);

@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_whole_numbers_and_costs_no_less_than_nothing() {
+    fn counts_are_whole_numbers_and_costs_are_not_negative() {
         let value = json!({"a": 3, "b": 3.0, "c": null, "d": "3", "e": -1, "f": 1.5, "cost": 0.0123, "debt": -1});
         assert_eq!(count(&value, "a"), Ok(Some(3)));
         assert_eq!(count(&value, "b"), Ok(Some(3)));

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_home_has_the_places_of_all_three_systems() {
+    fn a_home_directory_has_the_log_places_of_all_three_systems() {
         let directories = below(&[LogPlace::Data(&["a/b"]), LogPlace::Home(&[".a", ""])], Path::new("/h"));
         for place in
             [".local/share/a/b", "Library/Application Support/a/b", "AppData/Roaming/a/b", "AppData/Local/a/b", ".a"]

@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_told_by_the_first_sighting_with_the_largest_total() {
+    fn counted_at_is_the_first_sighting_with_the_largest_total() {
         let line = |at, output| {
             let record = TokenRecord::new("anthropic", "m").output(output).key("msg").conversation("a");
             ParsedCall { at: Timestamp::from_millis(at), record }
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn telemetry_of_a_call_does_not_say_when_the_log_told_its_counts() {
+    fn telemetry_does_not_change_counted_at_of_the_log() {
         let call = |at, output| ParsedCall {
             at: Timestamp::from_millis(at),
             record: TokenRecord::new("anthropic", "m").output(output),
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn of_equal_totals_the_one_that_tells_more_classes_counts() {
+    fn of_equal_totals_the_one_with_more_classes_counts() {
         let call = |record: TokenRecord| ParsedCall {
             at: Timestamp::from_millis(0),
             record: record.key("msg").conversation("a"),
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sighting_without_a_conversation_does_not_take_the_call_out_of_the_other_s() {
+    fn a_sighting_without_a_conversation_keeps_the_conversation_of_the_other() {
         let call = |record: TokenRecord| ParsedCall { at: Timestamp::from_millis(0), record: record.key("msg") };
         let bare = call(TokenRecord::new("openai", "m").input(5));
         let placed = call(TokenRecord::new("openai", "m").input(5).conversation("d").project("p"));
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fork_that_repeats_a_call_does_not_take_it_whatever_the_clocks_say() {
+    fn a_fork_does_not_take_a_repeated_call_at_any_clock_difference() {
         let call = |at, conversation: &str, keys: &[&str]| {
             let mut record = TokenRecord::new("openai", "m").input(1).conversation(conversation);
             record.keys = keys.iter().map(|key| (*key).to_owned()).collect();

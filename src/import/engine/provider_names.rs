@@ -55,13 +55,13 @@ mod tests {
     }
 
     #[test]
-    fn the_model_tells_a_local_server_from_its_paid_service() {
+    fn the_model_distinguishes_a_local_server_from_its_paid_service() {
         assert_eq!(provider_id("ollama", Some("qwen3:cloud")).as_deref(), Some("ollama-cloud"));
         assert_eq!(provider_id("ollama", Some("qwen3:8b")).as_deref(), Some("ollama"));
     }
 
     #[test]
-    fn a_name_that_cannot_be_an_id_gives_the_fallback() {
+    fn an_invalid_provider_name_gives_the_fallback() {
         assert_eq!(provider(Some("使用"), None, "cline"), "cline");
         assert_eq!(provider(None, Some("m"), "cline"), "cline");
         assert_eq!(provider(Some("Gemini"), None, "cline"), "google");

@@ -175,7 +175,7 @@ mod tests {
 
     /// Simulates a writer that was killed after it wrote pages without committing them.
     #[test]
-    fn what_was_not_committed_is_not_read() {
+    fn uncommitted_content_is_not_read() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("a.db");
         let writer = Connection::open(&path).unwrap();
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_view_is_no_table() {
+    fn a_view_is_not_a_table() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("a.db");
         let view = format!("CREATE TABLE t (i); CREATE VIEW v AS {ENDLESS} SELECT i FROM n");

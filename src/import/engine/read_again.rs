@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_usage_is_counted_anew_and_of_two_the_larger_counts() {
+    fn equal_usage_is_normalised_again_and_the_larger_count_wins() {
         assert_eq!(again(call(9, "{}"), call(4, "{}")).tokens.output, Some(4));
         assert_eq!(again(call(9, "[1]"), call(4, "{}")).tokens.output, Some(9));
         assert_eq!(again(call(4, "[1]"), call(9, "{}")).tokens.output, Some(9));

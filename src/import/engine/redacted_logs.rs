@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_is_known_by_what_it_says() {
+    fn a_log_is_recognised_by_its_content() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         let text = "{\"a\":1}\n".repeat(20_000);
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_being_written_is_nothing_new() {
+    fn an_incomplete_line_is_not_reported() {
         let dir = tempfile::tempdir().unwrap();
         let whole = file(dir.path().join("a.jsonl"), b"{}\n{\"type\":");
         assert!(known("{}\n", 11).contains(&AnyLines, &whole).unwrap());

@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_regular_files_are_opened_and_nobody_is_waited_for() {
+    fn only_regular_files_are_opened_without_waiting() {
         let dir = tempfile::tempdir().unwrap();
         let [pipe, device, link, file] = ["pipe", "device", "link", "file"].map(|name| dir.path().join(name));
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_codex_call_is_known_by_its_thread_s_total_if_its_id_repeats() {
+    fn a_codex_call_with_a_repeated_id_is_identified_by_the_thread_total() {
         let codex = |at, conversation: &str, input, total: &str| {
             let mut call = call(at, "relay", conversation, input);
             call.record.normaliser = Some(UsageFormat::Codex.normaliser().into());
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_with_a_time_finds_the_call_again_under_either_provider() {
+    fn a_key_with_a_time_finds_the_call_under_either_provider() {
         let mut moved = call(7, "relay", "a", 1);
         moved.record.key_ids = vec![EventId::from_key("anthropic", "relay")];
         let moved = with_time(moved).record;

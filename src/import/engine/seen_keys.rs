@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_known_from_its_second_time_on_and_in_a_ledger_with_events_at_once() {
+    fn a_key_is_seen_from_its_second_use_and_always_in_a_ledger_with_events() {
         let ids: Vec<EventId> = (0..1_000).map(|n| EventId::from_key("p", &n.to_string())).collect();
         let mut known = SeenKeys::new(true);
         let taken_for_known = ids.iter().filter(|id| known.any(&[**id])).count();

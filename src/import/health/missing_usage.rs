@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_is_told_of_once_and_when_that_is_certain() {
+    fn a_log_without_usage_is_reported_once_and_only_when_certain() {
         let mut missing_usage = MissingUsage::default();
         missing_usage.go_on();
         assert_eq!(missing_usage.end(true), LogEnd::Plain);

@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_class_is_missed_where_it_is_usual_and_not_one_of_many_has_it() {
+    fn a_usual_class_that_no_call_has_is_reported() {
         let bare = call("anthropic");
         let absolute = bare.clone().cache_read(0);
         let absent = |source, records: &[_]| seen(source, records).absent;
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn input_and_output_are_of_each_call_unless_a_zero_is_left_out() {
+    fn every_call_has_input_and_output_unless_zeros_are_omitted() {
         let (input, output) = (TokenRecord::new("p", "m").input(1), TokenRecord::new("p", "m").output(1));
         let one = [(input.clone(), 3), (output, 1)];
         let drift = seen("roo-code", &one);

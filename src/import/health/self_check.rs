@@ -262,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_names_formats_and_nothing_of_the_log() {
+    fn a_reason_names_formats_and_quotes_nothing_from_the_log() {
         for (why, expected) in [
             (
                 "unknown shape: a token_count without total_token_usage",
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_is_known_by_its_place_or_by_what_is_in_it() {
+    fn a_log_is_recognised_by_its_path_or_content() {
         let home = tempfile::tempdir().unwrap();
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/clients");
         let codex = fs::read_dir(fixtures.join(".codex/sessions/2026/11/23")).unwrap().next().unwrap().unwrap().path();

@@ -145,14 +145,14 @@ fn a_span_and_the_log_record_in_it_are_one_call_without_an_id() {
 }
 
 #[test]
-fn log_records_within_a_span_that_tells_of_no_call_are_calls_of_their_own() {
+fn log_records_in_a_span_without_a_call_are_separate_calls() {
     let named = |id: &str| with(chat(100, 20), "gen_ai.response.id", id);
     count_in_every_order(&[event(1, 2, &chat(100, 20)), event(1, 3, &chat(100, 20))], &[("openai", 2, 240)]);
     count_in_every_order(&[event(1, 2, &named("a")), event(1, 2, &named("b"))], &[("openai", 2, 240)]);
 }
 
 #[test]
-fn a_frameworks_span_and_the_clients_below_it_are_one_call() {
+fn a_span_of_a_framework_and_the_client_span_below_it_are_one_call() {
     let outer = with(used(100, 20), "gen_ai.system", "Langchain");
     let inner = with(chat(100, 20), "gen_ai.response.id", "resp_1");
     let sent = [
@@ -176,7 +176,7 @@ fn a_frameworks_span_and_the_clients_below_it_are_one_call() {
 }
 
 #[test]
-fn siblings_and_calls_of_other_counts_or_ids_stay_apart() {
+fn siblings_with_other_counts_or_ids_remain_separate() {
     let (one, two) = (with(chat(100, 20), "gen_ai.response.id", "a"), with(chat(100, 20), "gen_ai.response.id", "b"));
     let sent = [span(1, Some(3), "chat", &one), span(2, Some(3), "chat", &two)];
     count_in_every_order(&sent, &[("openai", 2, 240)]);
@@ -190,7 +190,7 @@ fn siblings_and_calls_of_other_counts_or_ids_stay_apart() {
 }
 
 #[test]
-fn a_span_that_states_what_those_below_it_do_is_their_sum() {
+fn a_span_with_the_counts_of_its_children_is_their_sum() {
     let below =
         |id: u8, name: &str, input: u64| span(id, Some(1), "chat", &with(chat(input, 10), "gen_ai.response.id", name));
     let sent = [span(1, None, "chat", &chat(30, 20)), below(2, "a", 10), below(3, "b", 20)];
@@ -201,7 +201,7 @@ fn a_span_that_states_what_those_below_it_do_is_their_sum() {
 }
 
 #[test]
-fn what_counts_tokens_and_names_a_model_is_a_call_unless_it_is_known_as_a_sum() {
+fn an_item_with_tokens_and_a_model_is_a_call_unless_it_is_a_sum() {
     let calls = [
         with(used(10, 2), "gen_ai.operation.name", "chat.completions"),
         with(used(10, 2), "gen_ai.operation.name", "Chat"),
@@ -240,7 +240,7 @@ fn what_counts_tokens_and_names_a_model_is_a_call_unless_it_is_known_as_a_sum() 
 }
 
 #[test]
-fn openinference_and_the_ai_sdk_name_things_their_own_way() {
+fn the_names_of_openinference_and_the_ai_sdk_are_read() {
     let ledger = Ledger::in_memory().unwrap();
     let openinference = [
         ("openinference.span.kind", "LLM".into()),

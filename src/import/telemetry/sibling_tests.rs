@@ -113,13 +113,13 @@ fn the_start_of_a_stream_that_an_instrumentation_counts_twice_is_not_counted() {
 }
 
 #[test]
-fn an_instrumentation_elsewhere_in_the_trace_states_the_same_calls() {
+fn an_instrumentation_elsewhere_in_the_trace_repeats_the_calls() {
     // No other span names this parent.
     assert_truth_in_both_orders(&with_repeated_starts(Some("00000000000000ff")));
 }
 
 #[test]
-fn a_relay_that_gives_every_response_one_id_made_several_calls() {
+fn a_relay_that_reuses_one_id_made_several_calls() {
     let span = |span: &str, second: u64, input: u64| {
         let nanos = |second: u64| (1_780_308_000_000_000_000 + second * 1_000_000_000).to_string();
         let attribute = |name: &str, value: Value| json!({"key": name, "value": value});
@@ -146,7 +146,7 @@ fn a_relay_that_gives_every_response_one_id_made_several_calls() {
 }
 
 #[test]
-fn equal_calls_side_by_side_stay_apart() {
+fn equal_concurrent_calls_remain_separate() {
     // A second call with equal counts: two SDK spans with different ids, and two of the instrumentation.
     let all = spans();
     let (sdk, other) =
@@ -222,7 +222,7 @@ fn log(service: &str, of: &[(&str, Value)]) -> Telemetry {
 }
 
 #[test]
-fn notes_of_agents_are_no_calls_and_nothing_unknown() {
+fn notes_of_agents_are_neither_calls_nor_unknown_lines() {
     for (service, of) in [
         ("claude-code", vec![("event.name", "subagent_completed".into()), ("total_tokens", 900.into())]),
         ("claude-code", vec![("event.name", "claude_code.subagent_completed".into()), ("total_tokens", 900.into())]),
@@ -259,7 +259,7 @@ fn recorded_by(sent: Telemetry) -> TokenRecord {
 }
 
 #[test]
-fn what_a_call_was_made_for_is_its_purpose() {
+fn the_purpose_of_a_call_is_recorded() {
     let claude = log(
         "claude-code",
         &[
@@ -300,7 +300,7 @@ fn codex(tier: Option<&str>) -> Telemetry {
 }
 
 #[test]
-fn telemetry_decides_on_a_tier_that_only_a_setting_names() {
+fn telemetry_overrides_a_tier_from_a_setting() {
     let now: Timestamp = "2026-11-28T20:00:00Z".parse().unwrap();
     for (sent, tier, from) in [
         (Some("default"), "standard", None),

@@ -50,7 +50,7 @@ const KNOWN: Ingested = Ingested { recorded: 0, known: 1, amended: 0 };
 const AMENDED: Ingested = Ingested { recorded: 0, known: 0, amended: 1 };
 
 #[test]
-fn a_log_has_one_twin_only_and_the_nearest_one() {
+fn a_log_matches_one_telemetry_call_the_nearest_in_time() {
     let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
     let ledger = Ledger::in_memory().unwrap();
     // Two equal calls at one instant, a later one, and one of another conversation.
@@ -70,7 +70,7 @@ fn a_log_has_one_twin_only_and_the_nearest_one() {
 }
 
 #[test]
-fn a_failed_call_used_nothing_and_an_unknown_one_is_told_of() {
+fn a_failed_call_has_no_usage_and_an_unknown_one_is_reported() {
     let failed = attributes(&[
         ("event.name", "gemini_cli.api_response".into()),
         ("input_token_count", 0.into()),

@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn only_whole_numbers_are_counts_and_null_is_none() {
+    fn only_whole_numbers_are_counts_and_null_is_absent() {
         assert_eq!(count("0"), Count::Is(0));
         assert_eq!(count("null"), Count::Absent);
         for (json, shown) in [
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_of_nothing_is_nothing() {
+    fn an_empty_sum_is_zero() {
         assert_eq!(sum([None, None]).unwrap(), None);
         assert_eq!(sum([None, Some(0)]).unwrap(), Some(0));
         assert!(sum([Some(u64::MAX), Some(1)]).is_err());

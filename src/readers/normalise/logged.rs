@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn client_habits_are_undone_and_contradictions_flagged() {
+    fn conventions_of_clients_are_normalised_and_contradictions_flagged() {
         let inside = logged().settle().unwrap();
         assert_eq!(inside.tokens.counts(), [10, 60, 0, 0, 30, 15, 5]);
         assert_eq!((inside.quality, inside.normaliser), (Quality::Reported, "agent/1"));

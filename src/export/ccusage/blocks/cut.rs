@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_exactly_at_the_end_is_still_in() {
+    fn a_call_exactly_at_the_end_is_included() {
         let times = ["2026-03-10T08:00:00Z", "2026-03-10T13:00:00Z"];
         assert_eq!(starts(&times), ["2026-03-10T08:00:00.000Z"]);
         let times = ["2026-03-10T08:00:00Z", "2026-03-10T08:10:00Z", "2026-03-10T13:00:00.001Z"];
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_gap_stands_behind_the_block_that_follows_it() {
+    fn a_short_gap_is_printed_after_the_following_block() {
         let times = ["2026-03-10T08:30:00Z", "2026-03-10T13:45:00Z"];
         let all = ["2026-03-10T08:00:00.000Z", "2026-03-10T13:00:00.000Z", "gap 2026-03-10T13:30:00.000Z"];
         assert_eq!(starts(&times), all);

@@ -12,7 +12,7 @@ fn counts(document: &Document) -> Vec<[u64; 7]> {
 }
 
 #[test]
-fn the_ledger_tells_the_calls_and_the_messages_their_caches() {
+fn the_store_has_the_calls_and_the_messages_have_the_cache_counts() {
     let document = read(&json!({"id": "T-1", "messages": [
         {"role": "user", "messageId": 0, "content": "a secret"},
         {"role": "assistant", "messageId": 1, "usage": {"model": "claude-sonnet-4-5", "inputTokens": 10,
@@ -33,7 +33,7 @@ fn the_ledger_tells_the_calls_and_the_messages_their_caches() {
 }
 
 #[test]
-fn answers_count_where_there_is_no_ledger_or_from_before_it() {
+fn answers_count_without_a_usage_ledger_or_before_its_first_event() {
     let usage = |minute: u32| json!({"model": "m", "inputTokens": minute, "outputTokens": 1, "timestamp": format!("2026-11-23T10:{minute}:00Z")});
     let messages = json!([{"role": "assistant", "messageId": 1, "usage": usage(10)},
         {"role": "assistant", "messageId": 2, "usage": usage(30)}, {"role": "assistant", "usage": {"model": "m"}}]);
@@ -50,7 +50,7 @@ fn answers_count_where_there_is_no_ledger_or_from_before_it() {
 }
 
 #[test]
-fn what_is_not_known_is_named() {
+fn unknown_content_is_reported() {
     let event = |event: Value| read(&json!({"id": "T-1", "usageLedger": {"events": [event]}})).skipped;
     let at = "2026-11-23T10:00:00Z";
     assert!(event(json!({"tokens": {"input": 1}}))[0].1.contains("without a timestamp"));

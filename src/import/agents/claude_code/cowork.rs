@@ -50,7 +50,7 @@ mod tests {
     const AT: &str = "/h/Library/Application Support/Claude/local-agent-mode-sessions";
 
     #[test]
-    fn the_three_systems_have_their_places() {
+    fn each_of_the_three_systems_has_log_places() {
         let home = tempfile::tempdir().unwrap();
         let package = home.path().join("AppData/Local/Packages/Claude_pzs8sxrjxfjjc");
         fs::create_dir_all(&package).unwrap();

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lines_of_one_answer_are_told_from_those_of_the_next() {
+    fn the_lines_of_consecutive_answers_are_distinguished() {
         let line = |at, prompt, turn| span(at, at, prompt, false, turn);
         let streamed = span(0, 1_000, 100, false, 1);
         assert!(streamed.includes(&line(5_000, 100, 1)));

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_quick_way_declines_is_read_by_the_book() {
+    fn lines_that_the_fast_path_declines_are_read_by_the_full_parser() {
         let escaped = r#"{"t\u0079pe":"assistant","message":"text"}"#;
         assert_eq!(TranscriptLine::quick(escaped.as_bytes()), Err(Declined));
         assert_eq!(TranscriptLine::parse(escaped.as_bytes()).unwrap().kind.as_deref(), Some("assistant"));
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn two_lines_that_ran_together_are_never_read_as_one() {
+    fn two_joined_lines_are_never_read_as_one() {
         for cut in 1..LINE.len() {
             let merged = format!("{}{LINE}", LINE.get(..cut).unwrap());
             assert!(TranscriptLine::parse(merged.as_bytes()).is_err(), "{cut}");

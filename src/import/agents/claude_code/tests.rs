@@ -74,7 +74,7 @@ fn of_the_lines_of_a_message_the_largest_counts_at_the_earliest_time() {
 }
 
 #[test]
-fn counts_are_told_by_the_first_line_with_the_largest_total() {
+fn counted_at_is_the_first_line_with_the_largest_total() {
     let counted_at_of_first = |lines: &[String]| parse(lines)[0].record.counted_at.map(|at| at.to_string());
     let lines = [line(4, "m1", "r1", &usage(1)), line(6, "m1", "r1", &usage(50)), line(8, "m1", "r1", &usage(50))];
     assert_eq!(counted_at_of_first(&lines).as_deref(), Some("2026-06-01T10:00:06.000Z"));
@@ -86,7 +86,7 @@ fn counts_are_told_by_the_first_line_with_the_largest_total() {
 }
 
 #[test]
-fn a_replay_under_another_request_is_the_same_call() {
+fn a_replay_with_another_request_id_is_the_same_call() {
     let replay = line(9, "m1", "r2", &usage(9)).replace("\"isSidechain\":false", "\"isSidechain\":true");
     let all = parse(&[line(5, "m1", "r1", &usage(9)), replay.clone()]);
     assert_eq!(all.len(), 1);
@@ -138,7 +138,7 @@ fn an_export_without_types_counts() {
 }
 
 #[test]
-fn a_line_that_cannot_be_taken_in_says_why() {
+fn an_unreadable_line_is_reported_with_the_reason() {
     let good = line(5, "m1", "r1", &usage(9));
     assert!(refused(&good[..good.len() - 40]).starts_with("torn line"));
     assert!(refused(&good[20..]).starts_with("torn line"));
@@ -179,7 +179,7 @@ fn a_line_that_cannot_be_taken_in_says_why() {
 }
 
 #[test]
-fn a_log_knows_whose_it_is_and_when_it_began() {
+fn a_log_states_its_conversation_and_start_time() {
     let mut parser = parser();
     let first = r#"{"type":"file-history-snapshot","snapshot":{"timestamp":"2020-01-01T00:00:00Z"}}"#;
     let second = r#"{"type":"user","sessionId":"s1","timestamp":"2026-06-01T09:00:00Z","message":{}}"#;
@@ -199,7 +199,7 @@ fn a_log_knows_whose_it_is_and_when_it_began() {
 }
 
 #[test]
-fn what_was_handed_over_is_handed_over_again_only_when_it_is_seen_again() {
+fn a_call_is_taken_once_and_again_only_when_its_usage_changes() {
     let mut parser = parser();
     parser.line(line(5, "m1", "r1", &usage(1)).as_bytes()).unwrap();
     assert_eq!(parser.take().len(), 1);
@@ -226,7 +226,7 @@ fn a_subagent_began_with_its_session() {
 }
 
 #[test]
-fn logs_are_looked_for_where_clients_put_them() {
+fn logs_are_searched_in_the_directories_of_clients() {
     let configured =
         |value: &str| DESCRIPTOR.configured(&|name| (name == "CLAUDE_CONFIG_DIR").then(|| value.to_owned()));
     assert_eq!(configured("/a, /b,"), [Path::new("/a/projects"), Path::new("/b/projects")]);
@@ -243,7 +243,7 @@ fn logs_are_looked_for_where_clients_put_them() {
 
 /// Compares the logs of a real client with the responses of its server.
 #[test]
-fn a_real_client_s_logs_agree_with_the_server() {
+fn the_logs_of_a_real_client_agree_with_the_server() {
     #[derive(Deserialize)]
     struct ClaudeReply<'a> {
         api: String,

@@ -50,7 +50,7 @@ fn counts(document: &Document) -> Vec<[u64; 7]> {
 }
 
 #[test]
-fn a_request_is_a_record_once_it_tells_counts() {
+fn a_request_becomes_a_record_when_it_has_counts() {
     let task = Task::new();
     task.beside(
         "task_metadata.json",
@@ -79,7 +79,7 @@ fn a_request_is_a_record_once_it_tells_counts() {
 }
 
 #[test]
-fn what_tells_no_counts_is_counted_and_what_is_not_known_named() {
+fn entries_without_counts_are_counted_and_unknown_ones_reported() {
     let task = Task::new();
     let none = print_message(10, "api_req_started", &json!({"request": "x", "tokensIn": 0, "tokensOut": 0, "cost": 0}));
     let failed = print_message(20, "api_req_started", &json!({"request": "x"}));
@@ -109,7 +109,7 @@ fn what_tells_no_counts_is_counted_and_what_is_not_known_named() {
 }
 
 #[test]
-fn the_last_request_is_being_made_until_what_comes_behind_it() {
+fn the_last_request_is_incomplete_until_another_entry_follows() {
     let made = print_message(10, "api_req_started", &json!({"request": "x"}));
     let words = print_message(11, "text", &json!("a secret"));
     let skipped = |behind: &Value| Task::new().read(&CLINE, &json!([made, words, behind]), None).skipped;
@@ -121,7 +121,7 @@ fn the_last_request_is_being_made_until_what_comes_behind_it() {
 }
 
 #[test]
-fn counts_of_the_oldest_logs_stand_in_a_message_of_their_own() {
+fn the_oldest_logs_have_counts_in_a_separate_message() {
     let started = print_message(10, "api_req_started", &json!({"request": "x"}));
     let finished = print_message(90, "api_req_finished", &json!({"tokensIn": 4, "tokensOut": 2, "cost": 0.1}));
     let document = Task::new().read(&CLINE, &json!([started, finished]), None);
@@ -130,7 +130,7 @@ fn counts_of_the_oldest_logs_stand_in_a_message_of_their_own() {
 }
 
 #[test]
-fn roo_code_says_by_protocol_and_by_all_requests_what_is_inside() {
+fn the_protocol_of_roo_code_determines_what_input_includes() {
     let of = |requests: &[Value]| Task::new().read(&ROO_CODE, &json!(requests), None);
     let openai = of(&[protocol(asked(10, 100, 60), "openai")]);
     assert_eq!(counts(&openai), [[40, 60, 0, 0, 0, 7, 0]]);
@@ -146,7 +146,7 @@ fn roo_code_says_by_protocol_and_by_all_requests_what_is_inside() {
 }
 
 #[test]
-fn what_the_model_was_told_names_it_unless_it_is_not_clear() {
+fn the_prompt_names_the_model_if_it_is_unambiguous() {
     let environment = |ts: i64, model: &str| {
         let text =
             format!("<environment_details>\n# Current Workspace Directory (/w/acme) Files\n<model>{model}</model>");
@@ -209,7 +209,7 @@ fn deleted_requests_count_but_those_that_were_imported_count_once() {
 }
 
 #[test]
-fn requests_through_claude_code_are_left_to_its_own_logs() {
+fn requests_through_claude_code_are_imported_from_its_own_logs() {
     let mut request = asked(10, 5, 0);
     request["modelInfo"] = json!({"modelId": "sonnet", "providerId": "claude-code"});
     let document = Task::new().read(&CLINE, &json!([request]), None);
@@ -249,7 +249,7 @@ fn sessions_of_the_command_are_read_by_their_answers() {
 }
 
 #[test]
-fn nothing_is_guessed_while_what_stands_beside_is_being_written() {
+fn a_task_is_refused_while_its_metadata_is_incomplete() {
     let task = Task::new();
     fs::write(task.directory().join("task_metadata.json"), r#"{"model_usage": [{"ts""#).unwrap();
     let path = task.directory().join(MESSAGES);

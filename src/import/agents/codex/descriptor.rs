@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rollout_is_named_by_its_place() {
+    fn a_rollout_is_identified_by_its_path() {
         let named = |path: &str| rollout(path).unwrap();
         assert_eq!(named("/h/.codex/sessions/2026/03/01/rollout-a.jsonl"), "2026/03/01/rollout-a");
         assert_eq!(named("/h/.codex/sessions/2026/03/01/rollout-a.jsonl.zst"), "2026/03/01/rollout-a");

@@ -275,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_are_told_from_the_front_of_a_line() {
+    fn the_kind_of_a_line_is_read_from_its_beginning() {
         let event =
             |payload: &str| format!(r#"{{"timestamp":"t","ordinal":3,"type":"event_msg","payload":{payload}}}"#);
         for (line, kind) in [
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn the_book_reads_what_the_front_does_not_tell() {
+    fn the_full_parser_reads_what_the_beginning_of_a_line_omits() {
         for (line, kind) in [
             (r#"{"payload":{"info":null,"type":"token_count"},"type":"event_msg"}"#, LineKind::Count),
             (r#"{"payload":{},"type":"session_meta"}"#, LineKind::Meta),

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_that_names_its_time_is_looked_for_near_it() {
+    fn a_thread_id_with_a_time_is_searched_near_that_time() {
         let days = days("019fa149-0000-7000-8000-000000000001").unwrap();
         assert!(days.windows(2).all(|pair| pair[0] < pair[1]), "{days:?}");
         assert_eq!(super::days("0196b1a0-0000-4000-8000-000000000001"), None);

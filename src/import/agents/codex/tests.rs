@@ -81,7 +81,7 @@ fn outputs(calls: &[ParsedCall]) -> Vec<u64> {
 }
 
 #[test]
-fn a_call_counts_when_the_total_moves() {
+fn a_call_counts_when_the_total_changes() {
     let all = parse(&[
         meta("own", r#","model_provider":"openai""#),
         context("gpt-5-codex"),
@@ -106,7 +106,7 @@ fn a_call_counts_when_the_total_moves() {
 }
 
 #[test]
-fn without_the_call_s_own_usage_the_movement_counts() {
+fn without_usage_of_the_call_the_change_of_the_total_counts() {
     let all = parse(&[
         meta("own", ""),
         count(3, &usage(2), "null"),
@@ -133,7 +133,7 @@ fn a_call_that_disagrees_with_the_total_is_flagged() {
 }
 
 #[test]
-fn counts_the_client_made_up_are_no_calls() {
+fn counts_of_synthetic_messages_are_not_calls() {
     let only_total = r#"{"input_tokens":0,"cached_input_tokens":0,"output_tokens":0,"reasoning_output_tokens":0,"total_tokens":258400}"#;
     let all = parse(&[
         meta("own", ""),
@@ -223,7 +223,7 @@ fn interruptions_lose_nothing_and_repeat_nothing() {
 }
 
 #[test]
-fn a_thread_is_known_by_its_meta_or_by_its_file() {
+fn a_thread_is_identified_by_its_meta_line_or_its_file() {
     let bare = r#"{"id":"bare","timestamp":"2026-06-01T09:00:00.5Z","instructions":"x","git":{}}"#.to_owned();
     let mut parser = parser();
     parser.line(bare.as_bytes()).unwrap();
@@ -237,7 +237,7 @@ fn a_thread_is_known_by_its_meta_or_by_its_file() {
 }
 
 #[test]
-fn the_provider_is_the_one_the_thread_began_with() {
+fn the_provider_is_that_of_the_start_of_the_thread() {
     let of = |name: &str| {
         let mut lines = vec![meta("own", name), meta("own", r#","model_provider":"late""#)];
         lines.push(count(2, &usage(1), &usage(1)));
@@ -249,7 +249,7 @@ fn the_provider_is_the_one_the_thread_began_with() {
 }
 
 #[test]
-fn a_line_that_cannot_be_taken_in_says_why() {
+fn an_unreadable_line_is_reported_with_the_reason() {
     let good = count(2, &usage(1), &usage(1));
     assert!(refused(&good[..good.len() - 20]).starts_with("torn line"));
     assert!(refused(&good.replace(":100,", ":,")).starts_with("not valid JSON"));
@@ -271,7 +271,7 @@ fn a_line_that_cannot_be_taken_in_says_why() {
 }
 
 #[test]
-fn lines_that_do_not_matter_are_passed_over() {
+fn irrelevant_lines_are_skipped() {
     let all = parse(&[
         line(1, "response_item", r#"{"type":"message","text":"say \"token_count\" and \"usage\""}"#),
         line(1, "event_msg", r#"{"type":"agent_message","message":"x"}"#),
@@ -286,7 +286,7 @@ fn lines_that_do_not_matter_are_passed_over() {
 }
 
 #[test]
-fn rollouts_are_looked_for_where_clients_put_them() {
+fn rollouts_are_searched_in_the_directories_of_clients() {
     let configured = |value: &str| DESCRIPTOR.configured(&|name| (name == "CODEX_HOME").then(|| value.to_owned()));
     let home = |place: &str| [Path::new(place).join("sessions"), Path::new(place).join("archived_sessions")];
     assert_eq!(configured("/c"), home("/c"));
@@ -298,7 +298,7 @@ fn rollouts_are_looked_for_where_clients_put_them() {
 
 /// Compares the rollouts of a real client with the responses of its server.
 #[test]
-fn a_real_client_s_rollouts_agree_with_the_server() {
+fn the_rollouts_of_a_real_client_agree_with_the_server() {
     #[derive(Deserialize)]
     struct CodexReply<'a> {
         api: String,
@@ -334,7 +334,7 @@ fn a_real_client_s_rollouts_agree_with_the_server() {
 }
 
 #[test]
-fn a_log_is_known_by_its_name_compressed_or_not() {
+fn a_log_is_recognised_by_its_name_with_any_compression() {
     let id = "0196b1a0-0000-7000-8000-000000000001";
     for name in [FILE.to_owned(), format!("{FILE}.zst"), "/x/thread.jsonl".to_owned()] {
         assert!(Codex.wants(Path::new(&name)), "{name}");
@@ -372,7 +372,7 @@ fn tokens_under_names_that_are_not_known_are_refused() {
 }
 
 #[test]
-fn sessions_of_the_first_clients_are_told_of() {
+fn sessions_of_the_first_clients_are_reported() {
     let path = Path::new("/h/.codex/sessions/rollout-2025-05-01-x.json");
     assert!(Codex.wants(path));
     assert!(matches!(Codex.format(path), LogFormat::Document(_)));

@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_and_ends_of_turns_are_told_from_all_else() {
+    fn answers_and_ends_of_turns_are_distinguished_from_other_lines() {
         let item =
             |payload: &str| format!(r#"{{"timestamp":"t","ordinal":3,"type":"response_item","payload":{payload}}}"#);
         let event =

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_counter_that_went_back_began_anew() {
+    fn a_counter_that_decreased_was_restarted() {
         let [before, after] = [Vector([10, 4, 5, 1, 15]), Vector([12, 4, 6, 1, 18])];
         assert_eq!(after.since(&before), Some(Vector([2, 0, 1, 0, 3])));
         assert_eq!(before.since(&after), None);

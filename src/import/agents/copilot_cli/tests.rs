@@ -104,7 +104,7 @@ fn the_store_has_a_row_for_each_call() {
 }
 
 #[test]
-fn a_store_of_another_shape_is_refused_and_an_older_one_is_not() {
+fn a_store_of_unknown_shape_is_refused_and_an_older_one_is_read() {
     let read = |sql: &str| {
         let database = Connection::open_in_memory().unwrap();
         database.execute_batch(sql).unwrap();
@@ -123,7 +123,7 @@ fn a_store_of_another_shape_is_refused_and_an_older_one_is_not() {
 }
 
 #[test]
-fn a_summary_counts_where_nothing_else_tells_of_its_run() {
+fn a_summary_counts_if_its_run_has_no_other_record() {
     let home = CopilotHome::new();
     let resumed =
         [event("11:00:00", "session.resume", &json!({})), event("11:05:00", "session.shutdown", &metrics(200))];
@@ -149,7 +149,7 @@ fn a_summary_counts_where_nothing_else_tells_of_its_run() {
 }
 
 #[test]
-fn runs_that_tell_no_counts_are_counted() {
+fn runs_without_counts_are_reported() {
     let home = CopilotHome::new();
     let [start, answer, _] = run();
     let killed = event("10:00:00", "session.resume", &json!({}));
@@ -176,7 +176,7 @@ fn runs_that_tell_no_counts_are_counted() {
 }
 
 #[test]
-fn a_summary_that_counts_nothing_of_a_run_with_answers_is_told_of() {
+fn a_summary_without_counts_of_a_run_with_answers_is_reported() {
     let [start, answer, _] = run();
     let read_metrics = |metrics: Value| {
         let end = event("09:10:00", "session.shutdown", &json!({"modelMetrics": metrics}));
@@ -191,7 +191,7 @@ fn a_summary_that_counts_nothing_of_a_run_with_answers_is_told_of() {
 }
 
 #[test]
-fn telemetry_of_answers_without_any_count_is_told_of_once() {
+fn telemetry_of_answers_without_counts_is_reported_once() {
     let mut uncounted = span(30, "chat gpt-5.4", "chat", "c1");
     let attributes = uncounted["attributes"].as_object_mut().unwrap();
     attributes.retain(|name, _| !name.starts_with("gen_ai.usage."));
@@ -225,7 +225,7 @@ fn telemetry_counts_each_call_once() {
 }
 
 #[test]
-fn telemetry_gives_way_to_the_store_and_what_is_not_known_is_named() {
+fn the_store_replaces_telemetry_and_unknown_fields_are_reported() {
     let home = CopilotHome::new();
     drop(home.store(ROW));
     let mut earlier = span(-7_200, "chat m", "chat", "c0");
@@ -255,7 +255,7 @@ fn telemetry_gives_way_to_the_store_and_what_is_not_known_is_named() {
 }
 
 #[test]
-fn only_what_tells_of_calls_is_looked_at() {
+fn only_documents_with_calls_are_read() {
     let home = Path::new("/h/.copilot");
     for inside in ["otel", "session-state", "session-state/s1", "history-session-state"] {
         assert!(CopilotCli.enters(&home.join(inside)), "{inside}");
@@ -271,7 +271,7 @@ fn only_what_tells_of_calls_is_looked_at() {
 }
 
 #[test]
-fn sums_that_go_on_from_the_run_before_count_what_they_went_on_by() {
+fn sums_that_continue_an_earlier_run_count_the_difference() {
     let home = CopilotHome::new();
     let resumed = |answers: &[u64], then: &Value| {
         let mut lines = run().to_vec();
@@ -297,7 +297,7 @@ fn sums_that_go_on_from_the_run_before_count_what_they_went_on_by() {
 }
 
 #[test]
-fn the_model_that_was_billed_is_the_one_and_telemetry_may_lie_further_down() {
+fn the_billed_model_is_recorded_and_telemetry_may_be_nested() {
     let home = CopilotHome::new();
     let database = home.store(&ROW.replace("gpt-5.4", "auto"));
     database.execute_batch("ALTER TABLE assistant_usage_events ADD COLUMN copilot_usage_model TEXT").unwrap();

@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_conversation_may_hold_its_messages_and_tells_when_they_were_said() {
+    fn a_conversation_may_contain_its_messages_with_their_times() {
         let mut message = bubble(2, 7, 3);
         message["createdAt"] = Value::Null;
         let mut inner = message.clone();
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_written_since_is_read_again() {
+    fn only_appended_content_is_read() {
         let database = database(&[("bubbleId:c1:b1", bubble(2, 0, 0)), ("bubbleId:c1:b2", bubble(2, 10, 1))]);
         let first = read(&database, None);
         assert_eq!(first.calls.len(), 1);
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_named() {
+    fn unknown_content_is_reported() {
         let database = database(&[("bubbleId:c1:b1", json!({"type": 2, "tokenCount": {"inputTokens": "many"}}))]);
         put(&database, "bubbleId:c1:b2", "{\"text\":\"a sec");
         let skipped = read(&database, None).skipped;

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_one_record_at_its_beginning() {
+    fn a_session_is_one_record_dated_at_its_start() {
         let settings = json!({"model": "claude-opus-4-5", "providerLock": "anthropic", "providerLockTimestamp": "2026-06-01T08:30:00Z",
             "tokenUsage": {"inputTokens": 10, "outputTokens": 20, "cacheCreationTokens": 40, "cacheReadTokens": 30, "thinkingTokens": 5}});
         let log = "{\"type\":\"session_start\",\"id\":\"s1\",\"cwd\":\"/w\"}\n{\"type\":\"message\",\"timestamp\":\"2026-06-01T08:00:00.000Z\"}\n";
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_named() {
+    fn unknown_content_is_reported() {
         assert_eq!(
             read(&json!({"model": "m"}), None).unwrap().skipped,
             [(0, "a session without token counts".to_owned())]

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_settings_say_how_long_chats_are_kept() {
+    fn the_settings_state_the_retention_of_chats() {
         for (settings, kept) in [
             ("", Some(30)),
             ("{}", Some(30)),

@@ -86,7 +86,7 @@ fn a_message_counts_once_however_often_it_is_written() {
 }
 
 #[test]
-fn a_document_and_the_lines_that_go_on_with_it_tell_of_the_same_calls() {
+fn a_document_and_the_lines_that_continue_it_give_the_same_calls() {
     let random = "eb5b38ef-f42c-4e12-b1d0-36e3bf0da9f4";
     let messages = [answer(5, random, 20), answer(6, "m2", 3)];
     let whole = document(&chat(&messages)).unwrap();
@@ -115,7 +115,7 @@ fn a_subagents_calls_are_its_sessions() {
 }
 
 #[test]
-fn a_parser_goes_on_where_another_stopped() {
+fn a_parser_continues_from_a_stored_state() {
     let mut first = parser();
     first.line(head(SESSION, "subagent").as_bytes()).unwrap();
     let resume = first.resume();
@@ -128,7 +128,7 @@ fn a_parser_goes_on_where_another_stopped() {
 }
 
 #[test]
-fn what_is_not_known_is_refused_and_never_nothing() {
+fn unknown_content_is_refused_and_never_counted_as_zero() {
     let answer = answer(5, "m1", 20);
     let without = |part: &str| refused(&answer.replace(part, ""));
     assert_eq!(without(r#""id":"m1","#), "unknown shape: an answer with tokens without an id");
@@ -154,7 +154,7 @@ fn what_is_not_known_is_refused_and_never_nothing() {
 }
 
 #[test]
-fn chats_are_told_from_what_lies_beside_them() {
+fn chats_are_distinguished_from_files_next_to_them() {
     let below = |path: &str| GeminiCli.wants(&Path::new("/h/.gemini/tmp/p").join(path));
     assert!(below("chats/session-1.jsonl") && below("chats/session-1.json") && below("chats/s/sub.jsonl"));
     assert!(!below("logs.json") && !below("checkpoint-x.json") && !below("chats/session.txt"));

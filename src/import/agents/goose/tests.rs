@@ -61,7 +61,7 @@ fn sums_stay_one_record_when_the_ledger_carries_them_forward() {
 }
 
 #[test]
-fn a_database_made_anew_is_read_from_the_beginning() {
+fn a_recreated_database_is_read_from_the_beginning() {
     let database = database(&format!("{SESSIONS}{LEDGER}"));
     let calls = read(&database, Some(&json!({"last": 70, "summed": {}}))).calls;
     assert_eq!(calls.len(), 3);
@@ -78,7 +78,7 @@ fn other_databases_are_refused_by_name() {
 }
 
 #[test]
-fn a_log_says_the_sums_first() {
+fn sums_in_a_log_precede_the_calls() {
     let text = concat!(
         r#"{"description":"a secret","working_dir":"/w","message_count":2,"total_tokens":40,"accumulated_total_tokens":90,"accumulated_input_tokens":80,"accumulated_output_tokens":10}"#,
         "\n",

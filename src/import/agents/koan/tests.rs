@@ -29,7 +29,7 @@ fn import(ledger: &Ledger, home: &Path, zone: &str) -> SourceReport {
 }
 
 #[test]
-fn a_row_whose_counts_have_other_names_is_no_row_of_nothing() {
+fn a_row_with_unknown_count_names_is_not_a_row_with_zero_tokens() {
     let (home, ledger) = (instance(), Ledger::in_memory().unwrap());
     let renamed = ROW.replace("input_tokens", "prompt_tokens").replace("output_tokens", "completion_tokens");
     day(home.path(), format!("{renamed}\n"));
@@ -39,7 +39,7 @@ fn a_row_whose_counts_have_other_names_is_no_row_of_nothing() {
 }
 
 #[test]
-fn rows_are_told_once_and_only_what_grew_is_new() {
+fn rows_are_imported_once_and_growth_is_new() {
     let (home, ledger) = (instance(), Ledger::in_memory().unwrap());
     day(home.path(), format!("{ROW}\n{ROW}\n"));
     assert_eq!(import(&ledger, home.path(), "Europe/Paris").recorded, 2);
@@ -54,7 +54,7 @@ fn rows_are_told_once_and_only_what_grew_is_new() {
 }
 
 #[test]
-fn bad_rows_are_told_of_and_hide_no_other() {
+fn bad_rows_are_reported_and_hide_no_other_row() {
     let (home, ledger) = (instance(), Ledger::in_memory().unwrap());
     let bad: [&[u8]; 8] = [
         b"[1,2]",
@@ -134,7 +134,7 @@ fn a_page_that_quotes_the_provider_is_an_observation() {
 }
 
 #[test]
-fn a_session_that_has_its_row_is_not_written_again() {
+fn a_session_with_a_row_is_not_written_again() {
     let (home, ledger) = (instance(), Ledger::in_memory().unwrap());
     day(home.path(), format!("{ROW}\n"));
     import(&ledger, home.path(), "UTC");

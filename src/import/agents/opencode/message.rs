@@ -266,7 +266,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_tells_when_it_was_made() {
+    fn an_id_contains_its_creation_time() {
         assert_eq!(made_at("msg_20a0159f2001dIKjgYkSV6AIAq", 1_795_464_190_451), Some(1_795_464_190_450));
         let year = 365 * 86_400_000;
         assert_eq!(made_at("msg_20a0159f2001dIKjgYkSV6AIAq", 1_795_464_190_450 - year), Some(1_795_464_190_450));

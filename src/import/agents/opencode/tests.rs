@@ -123,7 +123,7 @@ fn an_answer_is_a_call() {
 }
 
 #[test]
-fn what_it_says_of_provider_and_cost_is_taken_as_far_as_it_goes() {
+fn provider_and_cost_are_read_if_they_are_stated() {
     let one = |from: &str, to: &str| {
         let text = answer(1, Some(900), &counts(20)).replace(from, to);
         file(ID, &text).unwrap().calls.remove(0).record
@@ -136,7 +136,7 @@ fn what_it_says_of_provider_and_cost_is_taken_as_far_as_it_goes() {
 }
 
 #[test]
-fn what_is_under_way_or_failed_is_no_call_yet() {
+fn a_running_or_failed_request_is_not_a_call() {
     let failed = answer(1, None, NONE).replacen('{', r#"{"error":{"name":"MessageAbortedError"},"#, 1);
     for text in [answer(1, None, NONE), failed, r#"{"role":"user","time":{"created":1}}"#.to_owned()] {
         let read = file(ID, &text).unwrap();
@@ -145,7 +145,7 @@ fn what_is_under_way_or_failed_is_no_call_yet() {
 }
 
 #[test]
-fn what_is_not_known_is_refused_and_never_nothing() {
+fn unknown_content_is_refused_and_never_counted_as_zero() {
     let whole = answer(1, Some(900), &counts(20));
     let refused = |from: &str, to: &str| file(ID, &whole.replace(from, to)).unwrap_err();
     assert_eq!(refused(r#""role":"assistant","#, ""), "unknown shape: a message without a role");
@@ -235,7 +235,7 @@ fn rows_are_read_once_and_again_when_they_change() {
 }
 
 #[test]
-fn rows_that_get_the_numbers_of_deleted_ones_are_read() {
+fn rows_with_reused_numbers_are_read() {
     let home = OpencodeHome::new();
     let ledger = Ledger::in_memory().unwrap();
     for id in 0..4 {
@@ -265,7 +265,7 @@ fn a_file_and_the_row_it_became_are_one_record() {
 }
 
 #[test]
-fn a_forks_copies_are_the_calls_of_the_session_they_were_copied_from() {
+fn copies_in_a_fork_belong_to_the_original_session() {
     let home = OpencodeHome::new();
     let ledger = Ledger::in_memory().unwrap();
     let text = answer(1, Some(900), &counts(20));
@@ -314,7 +314,7 @@ fn its_files_are_found_and_nothing_else_is() {
 }
 
 #[test]
-fn a_database_whose_messages_are_elsewhere_is_refused_and_one_without_a_message_yet_is_not() {
+fn a_database_without_the_message_table_is_refused_and_an_empty_one_is_not() {
     let home = OpencodeHome::new();
     let ledger = Ledger::in_memory().unwrap();
     assert_eq!(import_counts(&home.import(&ledger)), [0, 0, 0, 0]);
@@ -333,7 +333,7 @@ fn a_database_whose_messages_are_elsewhere_is_refused_and_one_without_a_message_
 }
 
 #[test]
-fn a_role_of_another_name_is_refused_in_a_row_as_in_a_file() {
+fn an_unknown_role_is_refused_in_rows_and_files() {
     let home = OpencodeHome::new();
     let answer_text = answer(1, Some(900), &counts(20));
     home.put("msg_1", "ses_1", 900, &answer_text.replace("\"role\"", "\"kind\""));

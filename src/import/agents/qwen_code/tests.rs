@@ -53,7 +53,7 @@ fn an_answer_is_a_call() {
 }
 
 #[test]
-fn a_branch_repeats_its_parents_calls_and_begins_behind_them() {
+fn a_branch_repeats_its_parents_calls_and_starts_after_them() {
     let copied = answer("s2", "m1").replacen('{', r#"{"forkedFrom":{"sessionId":"s1","messageUuid":"m1"},"#, 1);
     let own = answer("s2", "m2").replace("10:00:05", "11:00:00");
     let mut branch = parser();
@@ -65,7 +65,7 @@ fn a_branch_repeats_its_parents_calls_and_begins_behind_them() {
 }
 
 #[test]
-fn a_subagent_is_told_apart() {
+fn a_subagent_has_its_own_identity() {
     let path = Path::new("/h/.qwen/projects/-work/subagents/s1/agent-1.jsonl");
     assert!(QwenCode.wants(path));
     let line = answer("s1", UUID).replacen('{', r#"{"isSidechain":true,"#, 1);
@@ -74,7 +74,7 @@ fn a_subagent_is_told_apart() {
 }
 
 #[test]
-fn a_parser_goes_on_where_another_stopped() {
+fn a_parser_continues_from_a_stored_state() {
     let mut first = parser();
     parse(&mut *first, &[answer("s1", "m1")]);
     let mut second = QwenCode.parser(Path::new(FILE), first.resume().as_ref(), Zone::UTC).unwrap();
@@ -84,7 +84,7 @@ fn a_parser_goes_on_where_another_stopped() {
 }
 
 #[test]
-fn older_chats_are_gemini_clis_under_another_name() {
+fn older_chats_have_the_format_of_gemini_cli() {
     let tokens = r#"{"input":100,"output":50,"cached":40,"thoughts":20,"tool":0,"total":150}"#;
     let message = format!(
         r#"{{"id":"{UUID}","timestamp":"2026-06-01T10:00:05Z","type":"qwen","content":"x","tokens":{tokens},"model":"qwen3-coder-plus"}}"#
@@ -104,7 +104,7 @@ fn older_chats_are_gemini_clis_under_another_name() {
 }
 
 #[test]
-fn what_is_not_known_is_refused_and_never_nothing() {
+fn unknown_content_is_refused_and_never_counted_as_zero() {
     let answer = answer("s1", UUID);
     let other = refused(&answer.replace("\"assistant\"", "\"reply\""));
     assert_eq!(other, "unknown shape: usage in a record that is no answer");

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn containers_are_stepped_over_wherever_the_blocks_begin() {
+    fn containers_are_skipped_at_every_block_offset() {
         for value in hard() {
             assert!(serde_json::from_str::<serde::de::IgnoredAny>(&value).is_ok(), "{value}");
             for pad in 0..130 {

@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_reads_what_it_is_asked_for() {
+    fn a_cursor_reads_the_requested_values() {
         let line = br#"{ "a" : "x\ny" , "n":null,"o":{"k":"v"},"z":-1.5e3,"list":[1,{"a":2}]}"#;
         let mut cursor = JsonCursor::new(line).unwrap();
         assert_eq!(cursor.key(), Ok(Some(&b"a"[..])));

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn torn_lines_are_told_from_blank_ones() {
+    fn torn_lines_are_distinguished_from_blank_ones() {
         assert_eq!(whole(b" \r\n"), Ok(None));
         assert_eq!(whole(b"{\"a\":1}\r"), Ok(Some(&b"{\"a\":1}"[..])));
         assert!(whole(b"{\"a\":").is_err());

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_parent_s_history_meets_the_parent_s_own_calls() {
+fn the_copied_history_is_joined_with_the_calls_of_the_parent() {
     let parent = parse(&[meta("parent", ""), count(2, &usage(1), &usage(1)), count(3, &usage(3), &usage(2))]);
     let child = parse(&[
         meta("own", SPAWNED),
@@ -25,7 +25,7 @@ fn a_parent_s_history_meets_the_parent_s_own_calls() {
 }
 
 #[test]
-fn a_call_made_after_the_fork_is_no_call_of_the_parent_s() {
+fn a_call_after_the_fork_is_not_a_call_of_the_parent() {
     let all = parse(&[meta("own", SPAWNED), count(1, &usage(1), &usage(1)), count(3, &usage(3), &usage(2))]);
     assert_eq!(all[0].record.keys, [key("own", 1), key("parent", 1)]);
     assert_eq!(all[1].record.keys, [key("own", 3)]);
@@ -54,7 +54,7 @@ fn earlier(line: &str) -> String {
 }
 
 #[test]
-fn a_history_that_is_written_late_or_slowly_is_the_parent_s_all_the_same() {
+fn a_history_that_is_written_late_belongs_to_the_parent() {
     let parent: Vec<String> = [
         meta(PARENT, ""),
         count(2, &usage(1), &usage(1)),
@@ -86,7 +86,7 @@ fn a_history_that_is_written_late_or_slowly_is_the_parent_s_all_the_same() {
 }
 
 #[test]
-fn a_fork_without_history_counts_what_its_calls_used() {
+fn a_fork_without_history_counts_its_own_calls() {
     let all = parse(&[meta("own", r#","forked_from_id":"parent""#), count(2, &usage(50), &usage(1))]);
     assert_eq!(outputs(&all), [10]);
     assert_eq!(all[0].record.quality, Quality::Reported);
