@@ -193,8 +193,7 @@ impl Decision<'_> {
 
     /// Lowers the mode if the session would be exhausted within half an hour.
     fn slow(&mut self, mut lowered: LoweredMode) -> LoweredMode {
-        let Some(burn) = self.burn() else { return lowered };
-        let used = self.evidence.usage.session.percent.unwrap_or_default();
+        let (Some(burn), Some(used)) = (self.burn(), self.evidence.usage.session.percent) else { return lowered };
         let used = f64::from(used.hundredths()) / 100.0;
         let slower = slowed(lowered.mode, used, self.evidence.rate);
         if let (Some(minutes), Some(reset)) = (burn.minutes_left, self.evidence.usage.session.resets_at) {

@@ -2,6 +2,7 @@
 
 use crate::model::event::{AlertCondition, AlertDelivery, AlertFired, AlertSet, DeliveryState};
 use crate::model::time::{Timestamp, Zone};
+use crate::model::tokens::Usd;
 use crate::present::clock::short;
 use crate::present::money::dollars;
 
@@ -44,7 +45,8 @@ pub(crate) fn message(alert: &AlertFired, zone: Zone) -> String {
                 AlertCondition::UsdWeek => "this week",
                 _ => "this month",
             };
-            let (spent, limit) = (dollars(alert.usd.unwrap_or_default()), dollars(alert.limit_usd.unwrap_or_default()));
+            let amount = |usd: Option<Usd>| usd.map_or_else(|| "an unknown amount".to_owned(), dollars);
+            let (spent, limit) = (amount(alert.usd), amount(alert.limit_usd));
             format!("{provider}{account}: {spent} spent {period}, over the alert at {limit}")
         }
     }

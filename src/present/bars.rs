@@ -9,14 +9,13 @@ use crate::present::output::{EscapedText, and_cost, counted, grouped, used};
 use crate::usage::{Basis, Pool, WindowUsage};
 
 /// Cells of a bar.
-const CELLS: u32 = 20;
+const CELLS: usize = 20;
 
 /// Formats `[####----------------]`. A cell is filled only if the percentage reaches its end.
 fn bar(percent: Percent) -> String {
-    let filled = (u64::from(percent.hundredths()) * u64::from(CELLS) / 10_000).min(u64::from(CELLS));
-    let filled = usize::try_from(filled).unwrap_or(0);
-    let open = usize::try_from(CELLS).unwrap_or(0) - filled;
-    format!("[{}{}]", "#".repeat(filled), "-".repeat(open))
+    let is_filled = |cell: &usize| u128::from(percent.hundredths()) * CELLS as u128 >= 10_000 * *cell as u128;
+    let filled = (1..=CELLS).take_while(is_filled).count();
+    format!("[{}{}]", "#".repeat(filled), "-".repeat(CELLS - filled))
 }
 
 /// Returns the number of filled cells, rounded half to even.

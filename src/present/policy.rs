@@ -7,6 +7,7 @@ use clap::ValueEnum;
 
 use crate::model::error::{Error, Result};
 use crate::model::event::{LimitSetting, SessionPolicy, WeeklyPolicy};
+use crate::model::invariant::bug;
 use crate::model::time::Zone;
 
 /// How session windows open.
@@ -39,15 +40,20 @@ pub(crate) enum WeeklyOpens {
 
 impl WeeklyOpens {
     /// Returns the policy. A time without a zone is in `local`.
-    pub fn policy(self, local: impl FnOnce() -> Zone) -> WeeklyPolicy {
-        match self {
+    ///
+    /// # Errors
+    /// [`Error::Bug`](crate::Error::Bug) if a weekday or a time of day is outside its range.
+    pub fn policy(self, local: impl FnOnce() -> Zone) -> Result<WeeklyPolicy> {
+        Ok(match self {
             Self::FirstUse => WeeklyPolicy::FirstUse,
             Self::Calendar { weekday, time, zone } => WeeklyPolicy::Calendar {
-                weekday: u8::try_from(weekday.num_days_from_monday()).unwrap_or(0),
-                minute: u16::try_from(time.num_seconds_from_midnight() / 60).unwrap_or(0),
+                weekday: u8::try_from(weekday.num_days_from_monday())
+                    .map_err(|_| bug!("{weekday} is no day of the week"))?,
+                minute: u16::try_from(time.num_seconds_from_midnight() / 60)
+                    .map_err(|_| bug!("{time} is no time of day"))?,
                 zone: zone.unwrap_or_else(local),
             },
-        }
+        })
     }
 }
 
@@ -173,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_week_opens_as_written() {
-        let policy = |text: &str| text.parse::<WeeklyOpens>().unwrap().policy(|| Zone::UTC);
+        let policy = |text: &str| text.parse::<WeeklyOpens>().unwrap().policy(|| Zone::UTC).unwrap();
         assert_eq!(weekly(policy("mon 09:00 Europe/Paris")), "weeks open Mon 09:00 Europe/Paris");
         assert_eq!(weekly(policy("Sunday")), "weeks open Sun 00:00 UTC");
         assert_eq!(policy("first-use"), WeeklyPolicy::FirstUse);

@@ -3,6 +3,8 @@ use std::collections::HashMap;
 use chrono::{Datelike, NaiveDate, Timelike};
 
 use super::ReportKey;
+use crate::model::error::Result;
+use crate::model::invariant::bug;
 use crate::model::time::{QUARTER, Timestamp, Zone};
 
 /// The values of the time keys of a report at an instant.
@@ -36,13 +38,13 @@ pub(super) struct QuarterKeys {
 
 impl QuarterKeys {
     /// The index of the keys of a quarter.
-    pub fn number(&self, quarter: usize) -> usize {
-        self.numbers.get(quarter).copied().unwrap_or_default()
+    pub fn number(&self, quarter: usize) -> Result<usize> {
+        self.numbers.get(quarter).copied().ok_or_else(|| bug!("quarter {quarter} of a day has no time keys"))
     }
 
     /// The keys with an index.
-    pub fn keys(&self, number: usize) -> &[String] {
-        self.keys.get(number).map(Vec::as_slice).unwrap_or_default()
+    pub fn keys(&self, number: usize) -> Result<&[String]> {
+        self.keys.get(number).map(Vec::as_slice).ok_or_else(|| bug!("a day has no time keys with the index {number}"))
     }
 }
 
@@ -73,12 +75,12 @@ impl<'r> Buckets<'r> {
     }
 
     /// The time keys of a UTC day.
-    pub fn of_day(&mut self, day: i64) -> &DayKeys {
+    pub fn of_day(&mut self, day: i64) -> Result<&DayKeys> {
         if !self.days.contains_key(&day) {
             let keys = self.work_out(day);
             self.days.insert(day, keys);
         }
-        self.days.get(&day).unwrap_or(&DayKeys::Finer)
+        self.days.get(&day).ok_or_else(|| bug!("day {day} has no time keys"))
     }
 
     fn work_out(&self, day: i64) -> DayKeys {

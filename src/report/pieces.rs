@@ -8,10 +8,11 @@ use super::bucket::{Buckets, DayKeys};
 use super::pricing::{PriceCache, PricedSum};
 use super::rollups::keys;
 use super::table::TableBuilder;
-use super::windows::ReportWindows;
+use super::windows::{ReportWindows, name_of};
 use crate::ledger::Snapshot;
 use crate::model::error::{Error, Result};
 use crate::model::event::{Envelope, EventKind, Position, TokenView};
+use crate::model::invariant::bug;
 use crate::model::time::{QUARTER, Timestamp};
 use crate::projection::blocks::{
     StoredColumn, StoredSummary, damaged, full_blocks, place, position_at, quarter_of, scan_blocks, series_of,
@@ -116,6 +117,11 @@ enum QuarterPart {
     Each(Vec<(Timestamp, Totals)>),
 }
 
+/// The error for names without an entry, or with an unreadable one.
+fn unnumbered(number: usize) -> Error {
+    bug!("the names with the index {number} were not read")
+}
+
 struct PieceSums<'r> {
     view: &'r dyn ReadView,
     report: &'r Report,
@@ -156,9 +162,8 @@ impl PieceSums<'_> {
     /// Adds one record with its corrections.
     fn record(&mut self, number: usize, at: Timestamp, totals: &Totals, costs: &mut PriceCache<'_>) -> Result<()> {
         let quarter = quarter_of(at);
-        let (Some(scopes), Some(names)) = (self.pieces.quarters.get(&quarter), self.names.get(number)) else {
-            return Ok(());
-        };
+        let Some(scopes) = self.pieces.quarters.get(&quarter) else { return Ok(()) };
+        let names = self.names.get(number).ok_or_else(|| unnumbered(number))?;
         let wanted = |scope: &RecordSelection| match scope {
             RecordSelection::All => true,
             RecordSelection::Account(account) => *account == names.account,
@@ -167,7 +172,7 @@ impl PieceSums<'_> {
         if !names.admitted || !self.report.covers(at) || !scopes.iter().any(wanted) {
             return Ok(());
         }
-        let window = self.windows.and_then(|windows| windows.at(&names.account, at));
+        let window = self.windows.map(|windows| windows.at(&names.account, at)).transpose()?.flatten();
         if let Some(part) = self.sums.get_mut(&(quarter, number, window)) {
             return match part {
                 QuarterPart::Sum(sum) => sum.add(totals),
@@ -177,9 +182,9 @@ impl PieceSums<'_> {
                 }
             };
         }
-        let series = series_of(&names.key).unwrap_or_default();
+        let series = series_of(&names.key).ok_or_else(|| unnumbered(number))?;
         let start = Timestamp::from_millis(quarter * QUARTER);
-        let finer = matches!(self.buckets.of_day(at.utc_day()), DayKeys::Finer)
+        let finer = matches!(self.buckets.of_day(at.utc_day())?, DayKeys::Finer)
             || matches!(costs.row(&series, start, totals)?, PricedSum::Finer);
         let part = if finer { QuarterPart::Each(vec![(at, *totals)]) } else { QuarterPart::Sum(*totals) };
         self.sums.insert((quarter, number, window), part);
@@ -262,17 +267,17 @@ impl PieceSums<'_> {
     /// Adds the sums to the rows.
     fn finish(mut self, costs: &mut PriceCache<'_>, rows: &mut TableBuilder) -> Result<()> {
         for ((quarter, number, window), part) in std::mem::take(&mut self.sums) {
-            let Some(names) = self.names.get(number) else { continue };
-            let series = series_of(&names.key).unwrap_or_default();
+            let names = self.names.get(number).ok_or_else(|| unnumbered(number))?;
+            let series = series_of(&names.key).ok_or_else(|| unnumbered(number))?;
             let start = Timestamp::from_millis(quarter * QUARTER);
-            let window = window.and_then(|window| self.windows?.name(window));
+            let window = name_of(self.windows, window)?;
             match part {
                 QuarterPart::Sum(sum) => {
                     let place = usize::from(start.quarter_of_day());
-                    let time: &[String] = match self.buckets.of_day(start.utc_day()) {
+                    let time: &[String] = match self.buckets.of_day(start.utc_day())? {
                         DayKeys::One(time) => time,
-                        DayKeys::Quarters(times) => times.keys(times.number(place)),
-                        DayKeys::Finer => &[],
+                        DayKeys::Quarters(times) => times.keys(times.number(place)?)?,
+                        DayKeys::Finer => return Err(bug!("the quarter {quarter} was summed, but its keys differ")),
                     };
                     let priced = costs.row(&series, start, &sum)?;
                     rows.add(&keys(self.report, &series, time, window), &sum, priced)?;

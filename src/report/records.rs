@@ -4,7 +4,7 @@ use super::bucket::Buckets;
 use super::pricing::PriceCache;
 use super::rollups::keys;
 use super::table::TableBuilder;
-use super::windows::ReportWindows;
+use super::windows::{ReportWindows, name_of};
 use super::{Report, ReportKey};
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
@@ -54,7 +54,8 @@ pub(super) fn all(
         let view = TokenView::from(record);
         let series = Series::of(&view);
         let account = AccountRef::new(series.provider, series.account).key();
-        let window = windows.as_ref().and_then(|windows| windows.name(windows.at(&account, at)?));
+        let window = windows.as_ref().map(|windows| windows.at(&account, at)).transpose()?.flatten();
+        let window = name_of(windows.as_ref(), window)?;
         let names = keys(report, &series, &buckets.at(report.date(at, record)), window);
         let totals = Totals::one(&view.tokens, view.cost);
         let priced = costs.call(&view, at, &totals)?;

@@ -4,9 +4,10 @@ use super::bucket::{Buckets, DayKeys};
 use super::pieces::Pieces;
 use super::pricing::{PriceCache, PricedSum};
 use super::table::TableBuilder;
-use super::windows::{ContainingWindow, ReportWindows};
+use super::windows::{ContainingWindow, ReportWindows, name_of};
 use super::{Report, ReportKey};
 use crate::model::error::Result;
+use crate::model::invariant::bug;
 use crate::model::time::{DAY, QUARTER, Timestamp};
 use crate::projection::{AccountRef, DayRow, Level, Series, Totals, scan_days};
 use crate::store::{GO_ON, ReadView};
@@ -80,7 +81,7 @@ impl RollupDays<'_, '_> {
         if whole
             && !changes
             && self.windows.is_none()
-            && let DayKeys::One(time) = self.buckets.of_day(row.day)
+            && let DayKeys::One(time) = self.buckets.of_day(row.day)?
         {
             let sum = row.sum()?;
             let priced = self.costs.row(&row.series, start, &sum)?;
@@ -110,15 +111,15 @@ impl RollupDays<'_, '_> {
                     _ => continue,
                 }
             }
-            let place = match self.buckets.of_day(row.day) {
+            let place = match self.buckets.of_day(row.day)? {
                 DayKeys::One(_) => 0,
-                DayKeys::Quarters(times) => times.number(usize::from(number)),
+                DayKeys::Quarters(times) => times.number(usize::from(number))?,
                 DayKeys::Finer => {
                     self.pieces.all(quarter);
                     continue;
                 }
             };
-            let window = match self.windows.map(|windows| windows.of_quarter(&account, quarter)) {
+            let window = match self.windows.map(|windows| windows.of_quarter(&account, quarter)).transpose()? {
                 Some(ContainingWindow::Border) => {
                     self.pieces.account(quarter, &row.series);
                     continue;
@@ -154,12 +155,12 @@ impl RollupDays<'_, '_> {
         let at = Timestamp::from_millis(stretch.first * QUARTER);
         let priced = self.costs.row(&row.series, at_of(row.day, at, changes), &stretch.sum)?;
         let (place, window) = stretch.keys;
-        let time: &[String] = match self.buckets.of_day(row.day) {
+        let time: &[String] = match self.buckets.of_day(row.day)? {
             DayKeys::One(time) => time,
-            DayKeys::Quarters(times) => times.keys(place),
-            DayKeys::Finer => &[],
+            DayKeys::Quarters(times) => times.keys(place)?,
+            DayKeys::Finer => return Err(bug!("quarters of the day {} were summed, but their keys differ", row.day)),
         };
-        let window = window.and_then(|window| self.windows?.name(window));
+        let window = name_of(self.windows, window)?;
         self.rows.add(&keys(self.report, &row.series, time, window), &stretch.sum, priced).map(|_| ())
     }
 }

@@ -8,6 +8,7 @@ use super::{Report, ReportKey};
 use crate::merkle::Hash;
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
+use crate::model::invariant::bug;
 use crate::model::tokens::TokenClass;
 use crate::projection::Totals;
 use crate::readers::price::{Charge, PriceSource};
@@ -163,7 +164,7 @@ impl TableBuilder {
             rows.clear();
         }
         if report.fill {
-            fill(report, &mut rows);
+            fill(report, &mut rows)?;
         }
         let mut rows = rows
             .into_iter()
@@ -175,14 +176,19 @@ impl TableBuilder {
 }
 
 /// Adds days without records.
-fn fill(report: &Report, rows: &mut HashMap<Vec<Option<String>>, RowSum>) {
-    let known: Vec<NaiveDate> = rows.keys().filter_map(|keys| keys.first()?.as_deref()?.parse().ok()).collect();
+fn fill(report: &Report, rows: &mut HashMap<Vec<Option<String>>, RowSum>) -> Result<()> {
+    let day = |keys: &Vec<Option<String>>| -> Result<NaiveDate> {
+        let text = keys.first().and_then(Option::as_deref);
+        text.and_then(|text| text.parse().ok()).ok_or_else(|| bug!("a row of days has the keys {keys:?}"))
+    };
+    let known = rows.keys().map(day).collect::<Result<Vec<_>>>()?;
     let first = report.since.map(|since| report.zone.day(since)).or_else(|| known.iter().min().copied());
     let last = report.until.map(|until| report.zone.day(until.plus(-1))).or_else(|| known.iter().max().copied());
-    let (Some(first), Some(last)) = (first, last) else { return };
+    let (Some(first), Some(last)) = (first, last) else { return Ok(()) };
     for day in first.iter_days().take_while(|day| *day <= last) {
         rows.entry(vec![Some(day.to_string())]).or_default();
     }
+    Ok(())
 }
 
 /// A sum and its price.

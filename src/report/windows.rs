@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use super::Report;
-use crate::model::error::Result;
+use crate::model::error::{Error, Result};
 use crate::model::event::WindowKind;
+use crate::model::invariant::bug;
 use crate::model::time::{QUARTER, Timestamp};
 use crate::model::window::Window;
 use crate::projection::{AccountRef, Series};
@@ -45,31 +46,37 @@ impl ReportWindows {
         Ok(windows)
     }
 
-    fn of(&self, account: &[u8]) -> &[(Timestamp, usize)] {
-        self.accounts.get(account).map(Vec::as_slice).unwrap_or_default()
+    fn of(&self, account: &[u8]) -> Result<&[(Timestamp, usize)]> {
+        let starts = self.accounts.get(account).map(Vec::as_slice);
+        starts.ok_or_else(|| Error::damaged(None, "a call is of an account that the table of accounts does not have"))
     }
 
     /// The window of an account that contains an instant.
-    pub fn at(&self, account: &[u8], at: Timestamp) -> Option<usize> {
-        let starts = self.of(account);
+    pub fn at(&self, account: &[u8], at: Timestamp) -> Result<Option<usize>> {
+        let starts = self.of(account)?;
         let after = starts.partition_point(|(start, _)| *start <= at);
-        starts.get(after.checked_sub(1)?).map(|(_, number)| *number)
+        Ok(after.checked_sub(1).and_then(|last| starts.get(last)).map(|(_, number)| *number))
     }
 
     /// The window of an account that contains a quarter.
-    pub fn of_quarter(&self, account: &[u8], quarter: i64) -> ContainingWindow {
-        let starts = self.of(account);
+    pub fn of_quarter(&self, account: &[u8], quarter: i64) -> Result<ContainingWindow> {
+        let starts = self.of(account)?;
         let (first, next) = (quarter * QUARTER, (quarter + 1) * QUARTER);
         let after = starts.partition_point(|(start, _)| start.millis() < next);
-        match after.checked_sub(1).and_then(|last| starts.get(last)) {
+        Ok(match after.checked_sub(1).and_then(|last| starts.get(last)) {
             Some((start, _)) if start.millis() > first => ContainingWindow::Border,
             windows => ContainingWindow::One(windows.map(|(_, number)| *number)),
-        }
+        })
     }
 
-    pub fn name(&self, number: usize) -> Option<&str> {
-        self.names.get(number).map(String::as_str)
+    pub fn name(&self, number: usize) -> Result<&str> {
+        self.names.get(number).map(String::as_str).ok_or_else(|| bug!("no window has the index {number}"))
     }
+}
+
+/// The name of a window of a report. Without windows, or outside of them, there is none.
+pub(super) fn name_of(windows: Option<&ReportWindows>, window: Option<usize>) -> Result<Option<&str>> {
+    windows.zip(window).map(|(windows, number)| windows.name(number)).transpose()
 }
 
 /// The name of a window: its account, start and end.

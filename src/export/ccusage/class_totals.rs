@@ -25,6 +25,7 @@ pub(super) struct ClassTotals {
 impl ClassTotals {
     /// Converts a row of a report, which is of one agent.
     pub fn of_usage(agents: CcusageAgents, agent: Option<&str>, usage: &Usage) -> Self {
+        // ccusage counts a call without a price as free; `unpriced` marks it.
         let cost = usage.cost.usd.unwrap_or_default();
         Self::new(
             agents.separate_reasoning(agent),

@@ -12,6 +12,7 @@ use super::rows::{Label, Metadata, ModelRows, RowsAnswer};
 use super::sessions::place;
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
+use crate::model::invariant::bug;
 use crate::model::time::Zone;
 use crate::report::{Report, ReportKey};
 
@@ -64,7 +65,9 @@ pub(super) fn answer(
     let mut periods = PeriodSums::new();
     for row in &table.rows {
         let mut keys = row.keys.iter().map(Option::as_deref);
-        let (Some(Some(period)), Some(agent), Some(model)) = (keys.next(), keys.next(), keys.next()) else { continue };
+        let (Some(Some(period)), Some(agent), Some(model)) = (keys.next(), keys.next(), keys.next()) else {
+            return Err(bug!("a row by {}, agent and model has the keys {:?}", length.rows(), row.keys));
+        };
         let (agents, models) = periods.entry(monday(period).unwrap_or_else(|| period.to_owned())).or_default();
         agents.insert(options.known_agents().name(agent).to_owned());
         models.add(
@@ -107,7 +110,8 @@ fn place_equals(
     report.each_call(snapshot, &mut |call| {
         let day = report.zone().day(call.at);
         let agent = call.record.agent.as_deref();
-        let Some((_, models)) = periods.get_mut(&length.period(day)) else { return Ok(()) };
+        let period = length.period(day);
+        let (_, models) = periods.get_mut(&period).ok_or_else(|| bug!("no period `{period}` in the report"))?;
         let project = projects.get(agent, call.record.conversation.as_deref());
         let place = match options.known_agents().command(agent) {
             CcusageCommand::Projects(_) => (0, Some(place(day, project, call))),

@@ -16,6 +16,7 @@ use super::rows::{ModelRows, in_order};
 use super::sessions::{SessionRow, gather};
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
+use crate::model::invariant::bug;
 use crate::model::time::Timestamp;
 use crate::report::{Report, ReportKey};
 
@@ -31,7 +32,9 @@ pub(super) fn periods(
     let mut periods: BTreeMap<String, ModelRows> = BTreeMap::new();
     for row in &table.rows {
         let mut keys = row.keys.iter().map(Option::as_deref);
-        let (Some(Some(period)), Some(model)) = (keys.next(), keys.next()) else { continue };
+        let (Some(Some(period)), Some(model)) = (keys.next(), keys.next()) else {
+            return Err(bug!("a row by {} and model has the keys {:?}", length.rows(), row.keys));
+        };
         let models = periods.entry(monday(period).unwrap_or_else(|| period.to_owned())).or_default();
         models.add(
             model.unwrap_or(UNKNOWN),

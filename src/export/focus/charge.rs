@@ -116,8 +116,11 @@ pub(super) fn gather(snapshot: &Snapshot<'_>, options: &ExportOptions) -> Result
         for class in TokenClass::ALL {
             let apart =
                 record.modalities.iter().filter(|(name, _)| modality_of(name).is_some_and(|(of, _)| of == class));
-            let apart = apart.fold(0_u64, |sum, (_, tokens)| sum.saturating_add(*tokens));
-            if let Some(text) = record.tokens.get(class).map(|all| all.saturating_sub(apart)).filter(|text| *text > 0) {
+            let apart = apart.fold(0_u128, |sum, (_, tokens)| sum + u128::from(*tokens));
+            let Some(all) = record.tokens.get(class) else { continue };
+            // Modalities that exceed their class do not add up: the call has no price, and its class is exported whole.
+            let text = u64::try_from(apart).ok().and_then(|apart| all.checked_sub(apart)).unwrap_or(all);
+            if text > 0 {
                 add(Meter::Tokens(class), quoted.as_ref().and_then(|(rates, _)| rates.of(class)), text);
             }
         }

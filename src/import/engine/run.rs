@@ -24,6 +24,7 @@ use crate::import::outcome::{ImportReport, Progress, SourceReport};
 use crate::ledger::Ledger;
 use crate::model::error::{Error, Result};
 use crate::model::event::{ImportedFile, Position, SkippedLine};
+use crate::model::invariant::bug;
 use crate::model::secrets;
 use crate::model::time::{Timestamp, Zone};
 use crate::projection::{file_outlines, file_state};
@@ -343,7 +344,7 @@ impl<'j> ParallelJobs<'j> {
             loop {
                 match batches.recv_timeout(TICK) {
                     // A failed write drops the receiver, which stops the threads that send to it.
-                    Ok(batch) => writer.flush(ledger, batch, &batches)?,
+                    Ok(batch) => writer.flush(ledger, batch?, &batches)?,
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => break,
                 }
@@ -376,7 +377,7 @@ impl<'j> ParallelJobs<'j> {
         read: &'s ReadFile,
         recorded_at: Timestamp,
         seen_keys: &'s mut SeenKeys,
-    ) -> Receiver<Batch> {
+    ) -> Receiver<Result<Batch>> {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(files.len());
         let (send, chunks) = channel::<(usize, Chunk, QueueShare<'s>)>();
         for _ in 0..threads {
@@ -405,23 +406,25 @@ impl<'j> ParallelJobs<'j> {
                 }
             });
         }
-        let (hand_over, batches) = sync_channel::<Batch>(WAITING);
+        let (hand_over, batches) = sync_channel::<Result<Batch>>(WAITING);
         let sources = self.0.iter().enumerate();
         let mut by_source: Vec<_> =
             sources.map(|(source_index, (_, job))| Batcher::new(source_index, job.agent.name, recorded_at)).collect();
         scope.spawn(move || {
             // An early end drops the queued chunks, and with them the capacity that readers wait for.
             for (source_index, chunk, _share) in chunks {
-                let batch = by_source.get_mut(source_index).and_then(|batcher| batcher.take(chunk, seen_keys));
-                if let Some(batch) = batch
-                    && hand_over.send(batch).is_err()
-                {
+                let batch = match by_source.get_mut(source_index) {
+                    Some(batcher) => batcher.take(chunk, seen_keys).map(Ok),
+                    None => Some(Err(bug!("a chunk of the source {source_index}, which is not read"))),
+                };
+                let is_wrong = matches!(batch, Some(Err(_)));
+                if batch.is_some_and(|batch| hand_over.send(batch).is_err()) || is_wrong {
                     return;
                 }
             }
             for mut batcher in by_source {
                 let last = batcher.finish(seen_keys);
-                if !last.is_empty() && hand_over.send(last).is_err() {
+                if !last.is_empty() && hand_over.send(Ok(last)).is_err() {
                     return;
                 }
             }

@@ -141,7 +141,7 @@ impl<'w> ImportWriter<'w> {
     }
 
     /// Writes a batch, and those that follow shortly, in one transaction.
-    pub fn flush(&mut self, ledger: &Ledger, first: Batch, following: &Receiver<Batch>) -> Result<()> {
+    pub fn flush(&mut self, ledger: &Ledger, first: Batch, following: &Receiver<Result<Batch>>) -> Result<()> {
         let mut by_source: BTreeMap<usize, WrittenBatch> = BTreeMap::new();
         ledger.transact(self.now, |appender| {
             if let Some(written) = &self.background.written {
@@ -162,7 +162,7 @@ impl<'w> ImportWriter<'w> {
                     .entry(batch.source_index)
                     .or_insert_with(|| WrittenBatch::new(&part.report.source, part.version));
                 self.write(appender, batch, uncontended, written_batch)?;
-                next = if written < TOGETHER { following.recv_timeout(PATIENCE).ok() } else { None };
+                next = if written < TOGETHER { following.recv_timeout(PATIENCE).ok().transpose()? } else { None };
             }
             by_source.values_mut().try_for_each(|written_batch| written_batch.append_run(appender, self.now))?;
             self.uncontended.reach(appender.view()?.head()?.position);

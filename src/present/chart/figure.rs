@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{Datelike, NaiveDate, NaiveDateTime};
+use chrono::{Datelike, NaiveDate, NaiveDateTime, Timelike};
 
 use crate::model::error::{Error, Result};
 use crate::model::humanize::number::scaled;
+use crate::model::invariant::bug;
 use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
 use crate::present::money::dollars;
@@ -117,8 +118,8 @@ impl Figure {
             [time] if is_time(time) => stacked(table, unit, 0, None)?,
             [time, _] if is_time(time) => stacked(table, unit, 0, Some(1))?,
             [_, time] if is_time(time) => stacked(table, unit, 1, Some(0))?,
-            [_] => bars(table, unit),
-            [_, _] => matrix(table, unit),
+            [_] => bars(table, unit)?,
+            [_, _] => matrix(table, unit)?,
             _ => {
                 return Err(Error::invalid(
                     "a figure needs one or two keys: a time and a name (day,model), two names (project,model), one name, \
@@ -172,17 +173,16 @@ impl NameIndex {
         Self { names, others }
     }
 
-    fn of(&self, name: &str) -> Option<usize> {
-        self.names.iter().position(|known| known == name).or(self.others)
+    fn of(&self, name: &str) -> Result<usize> {
+        let known = self.names.iter().position(|known| known == name).or(self.others);
+        Ok(known.ok_or_else(|| bug!("`{name}` has no place in the figure"))?)
     }
 }
 
-fn add(values: &mut [Vec<u128>], row: Option<usize>, column: Option<usize>, value: u128) {
-    if let (Some(row), Some(column)) = (row, column)
-        && let Some(cell) = values.get_mut(row).and_then(|row| row.get_mut(column))
-    {
-        *cell += value;
-    }
+fn add(values: &mut [Vec<u128>], row: usize, column: usize, value: u128) -> Result<()> {
+    let cell = values.get_mut(row).and_then(|row| row.get_mut(column));
+    *cell.ok_or_else(|| bug!("the figure has no cell {row}, {column}"))? += value;
+    Ok(())
 }
 
 fn stacked(table: &ReportTable, unit: Unit, time: usize, name: Option<usize>) -> Result<FigureShape> {
@@ -204,9 +204,10 @@ fn stacked(table: &ReportTable, unit: Unit, time: usize, name: Option<usize>) ->
     };
     let mut values = vec![vec![0; columns.len()]; index.names.len()];
     for row in &table.rows {
-        let series = name.map_or(Some(0), |key| index.of(&label(&row.keys, key)));
-        let column = columns.binary_search(&label(&row.keys, time)).ok();
-        add(&mut values, series, column, unit.value(&row.usage));
+        let series = name.map_or(Ok(0), |key| index.of(&label(&row.keys, key)))?;
+        let at = label(&row.keys, time);
+        let column = columns.binary_search(&at).map_err(|_| bug!("`{at}` is no column of the figure"))?;
+        add(&mut values, series, column, unit.value(&row.usage))?;
     }
     Ok(FigureShape::Stacked { columns, series: index.names, values })
 }
@@ -228,30 +229,29 @@ fn weekday_by_hour(table: &ReportTable, unit: Unit) -> Result<FigureShape> {
         let text = label(&row.keys, 0);
         let hour = NaiveDateTime::parse_from_str(&format!("{}:00", text.get(..13).unwrap_or(&text)), "%Y-%m-%dT%H:%M")
             .map_err(|error| Error::invalid(format!("`{text}` is not an hour: {error}")))?;
-        let weekday = usize::try_from(hour.weekday().num_days_from_monday()).ok();
-        add(&mut values, weekday, text.get(11..13).and_then(|hour| hour.parse().ok()), unit.value(&row.usage));
+        let (weekday, hour) = (hour.weekday().num_days_from_monday(), hour.hour());
+        add(&mut values, weekday as usize, hour as usize, unit.value(&row.usage))?;
     }
     let rows = WEEKDAYS.map(str::to_owned).to_vec();
     Ok(FigureShape::Matrix { rows, columns: (0..24).map(|hour| format!("{hour:02}")).collect(), values })
 }
 
-fn matrix(table: &ReportTable, unit: Unit) -> FigureShape {
+fn matrix(table: &ReportTable, unit: Unit) -> Result<FigureShape> {
     let (rows, columns) = (NameIndex::new(table, unit, 0, LINES), NameIndex::new(table, unit, 1, LINES));
     let mut values = vec![vec![0; columns.names.len()]; rows.names.len()];
     for row in &table.rows {
-        let (row_at, column) = (rows.of(&label(&row.keys, 0)), columns.of(&label(&row.keys, 1)));
-        add(&mut values, row_at, column, unit.value(&row.usage));
+        let (row_at, column) = (rows.of(&label(&row.keys, 0))?, columns.of(&label(&row.keys, 1))?);
+        add(&mut values, row_at, column, unit.value(&row.usage))?;
     }
-    FigureShape::Matrix { rows: rows.names, columns: columns.names, values }
+    Ok(FigureShape::Matrix { rows: rows.names, columns: columns.names, values })
 }
 
-fn bars(table: &ReportTable, unit: Unit) -> FigureShape {
+fn bars(table: &ReportTable, unit: Unit) -> Result<FigureShape> {
     let index = NameIndex::new(table, unit, 0, LINES);
     let mut sums = vec![0; index.names.len()];
     for row in &table.rows {
-        if let Some(sum) = index.of(&label(&row.keys, 0)).and_then(|at| sums.get_mut(at)) {
-            *sum += unit.value(&row.usage);
-        }
+        let at = index.of(&label(&row.keys, 0))?;
+        *sums.get_mut(at).ok_or_else(|| bug!("the figure has no bar {at}"))? += unit.value(&row.usage);
     }
-    FigureShape::Bars { rows: index.names.into_iter().zip(sums).collect() }
+    Ok(FigureShape::Bars { rows: index.names.into_iter().zip(sums).collect() })
 }

@@ -6,6 +6,7 @@ use crate::budget::{ProviderStatus, Status};
 use crate::ledger::Snapshot;
 use crate::model::error::{Error, Result};
 use crate::model::event::{Event, Payload, Position};
+use crate::model::invariant::bug;
 use crate::model::time::{HOUR, Timestamp, Zone};
 use crate::model::tokens::Usd;
 use crate::present::costs;
@@ -62,6 +63,8 @@ pub(crate) struct ViewModel {
     pub past: bool,
     /// Why the ledger is read-only, if it is.
     pub obstacle: Option<String>,
+    /// Why the last import of new calls failed, if it did.
+    pub import_failure: Option<String>,
     pub status: Status,
     /// One entry per provider account of the status.
     pub last: Vec<LastAction>,
@@ -112,7 +115,7 @@ impl ViewModel {
         };
         let tail = events.iter().map(to_line).collect();
         let past = snapshot.moment().is_some();
-        Ok(Self { now, zone, position, past, obstacle: None, status, last, names, days, hours, today, tail })
+        Ok(Self { now, zone, position, past, obstacle: None, import_failure: None, status, last, names, days, hours, today, tail })
     }
 
     /// Returns the index of a provider, which determines its colour.
@@ -164,7 +167,8 @@ fn last_of(
 
 fn by_day(snapshot: &Snapshot<'_>, now: Timestamp, zone: Zone, days: u16, names: &[String]) -> Result<Vec<DayUse>> {
     let today = zone.day(now);
-    let first = today.checked_sub_days(Days::new(u64::from(days.max(1)) - 1)).unwrap_or(today);
+    let first = today.checked_sub_days(Days::new(u64::from(days.max(1)) - 1));
+    let first = first.ok_or_else(|| bug!("{today} has no {days} days before it"))?;
     let dates = first.iter_days().take_while(|date| *date <= today);
     let mut days: Vec<DayUse> = dates.map(|date| DayUse { date, tokens: vec![0; names.len()], usd: None }).collect();
     let since = zone.start_of_day(first);
