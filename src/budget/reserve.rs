@@ -3,31 +3,32 @@
 use super::decide::decide;
 use super::evidence::Evidence;
 use super::known::{expect_known, on_the_account_meant};
-use super::{Mode, MoneyWindow, RunRequest, money_windows};
-use crate::ledger::Ledger;
+use super::{RunRequest, Mode, money_windows};
+use crate::ledger::{Ledger, Snapshot};
 use crate::model::error::{Error, Result};
 use crate::model::event::{BudgetMode, BudgetReserved, Event, EventId, NewEvent, Payload};
+use crate::model::invariant::{bug, invariant};
 use crate::model::time::Timestamp;
 use crate::projection::AccountRef;
 use crate::store::ReadView;
 use crate::usage::{AccountAt, LONGEST, Reservation, WindowUsage, reservations};
 
 /// The remaining limit tokens of a window, before reservations; `None` if unknown.
-fn left(window: &WindowUsage) -> Option<u64> {
-    let limit = window.limit?;
-    let used = u128::from(limit) * u128::from(window.used()?.hundredths()) / 10_000;
+fn left(window: &WindowUsage) -> Option<u128> {
+    let limit = u128::from(window.limit?);
+    let used = limit * u128::from(window.used()?.hundredths()) / 10_000;
     // Nothing remains of a window whose usage exceeds its limit.
-    Some(u128::from(limit).checked_sub(used).and_then(|left| u64::try_from(left).ok()).unwrap_or(0))
+    Some(limit.saturating_sub(used))
 }
 
 /// Refuses if the gate is closed, or if the gating windows, minus open reservations, have too few tokens.
-fn check(view: &dyn ReadView, ask: &RunRequest, money: &[MoneyWindow], tokens: u64, now: Timestamp) -> Result<()> {
+fn check(view: &dyn ReadView, ask: &RunRequest, tokens: u64, now: Timestamp) -> Result<()> {
     let account = AccountRef::new(ask.provider.as_str(), ask.account.as_deref());
     let at = AccountAt::new(view, &account, now);
     let mut evidence = Evidence::gather(at, &[])?;
     // Reservations count in tokens below. In the ladder they would close the gate before the limit is reached.
     evidence.usage.reserved = 0;
-    evidence.money = money.to_vec();
+    evidence.money = money_windows(&Snapshot::of_transaction(view), &account, now)?;
     let verdict = decide(&evidence, ask);
     if verdict.gated {
         return Err(Error::Gated {
@@ -39,16 +40,18 @@ fn check(view: &dyn ReadView, ask: &RunRequest, money: &[MoneyWindow], tokens: u
     if !verdict.metered || verdict.budget_mode == BudgetMode::Disabled {
         return Ok(());
     }
-    debug_assert!(verdict.mode > Mode::Wait, "a metered provider that is to wait is gated");
+    invariant!(verdict.mode > Mode::Wait, "a metered provider that is to wait is gated");
     // Reservations of callers whose clocks are ahead also count.
     let reserved = reservations(at, Timestamp::MAX)?;
-    let reserved = reserved.iter().fold(0_u64, |sum, one| sum.saturating_add(one.tokens));
+    let reserved = reserved.iter().map(|one| u128::from(one.tokens)).sum::<u128>();
     let usage = &evidence.usage;
     let full = verdict.budget_mode == BudgetMode::Full;
     for (name, window, counts) in [("session", &usage.session, true), ("weekly", &usage.weekly, full)] {
         let Some(left) = left(window).filter(|_| counts) else { continue };
+        // Open reservations may exceed what is left, because usage that was not reserved counts too.
         let left = left.saturating_sub(reserved);
-        if tokens > left {
+        if u128::from(tokens) > left {
+            let left = u64::try_from(left).map_err(|_| bug!("{left} tokens are left of a limit of {:?}", window.limit))?;
             return Err(Error::OverBudget {
                 provider: usage.provider.clone(),
                 window: name,
@@ -179,12 +182,6 @@ impl Ledger {
             return Err(Error::invalid("a reservation is of at least 1 token, for 1 ms to 24 hours"));
         }
         let source = self.source.clone();
-        // Reservations are of tokens, so money that is spent meanwhile closes the gate for the next caller.
-        let money = {
-            let snapshot = self.snapshot()?;
-            let ask = on_the_account_meant(snapshot.view(), ask)?;
-            money_windows(&snapshot, &AccountRef::new(ask.provider.as_str(), ask.account.as_deref()), now)?
-        };
         self.transact(now, |appender| {
             if let Some(id) = id
                 && let Some(made) = made_before(appender.view()?, id, ask, tokens)?
@@ -197,9 +194,9 @@ impl Ledger {
             let view = appender.view()?;
             expect_known(view, ask)?;
             let ask = on_the_account_meant(view, ask)?;
-            check(view, &ask, &money, tokens, now)?;
+            check(view, &ask, tokens, now)?;
             if latest > now {
-                check(view, &ask, &money, tokens, latest)?;
+                check(view, &ask, tokens, latest)?;
             }
             let expires_at = now.plus(ttl);
             let (provider, account) = (ask.provider, ask.account);

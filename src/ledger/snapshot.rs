@@ -31,6 +31,11 @@ impl<'a> Snapshot<'a> {
         Self { view, then: None }
     }
 
+    /// What a transaction reads, so that a decision and the event that it allows are one step.
+    pub(crate) fn of_transaction(view: &'a dyn ReadView) -> Self {
+        Self::new(Box::new(view))
+    }
+
     pub(super) fn then(mut self, then: Option<Timestamp>) -> Self {
         self.then = then;
         self

@@ -225,7 +225,11 @@ impl Ledger {
         };
         let statement = signer.sign(&sealed_rows::statement(&sealed, signer.verifier().name())?)?;
         let sealed = PeriodSealed { statement, ..sealed };
-        self.append([NewEvent::new(sealed, now)], now)?.into_iter().next().ok_or_else(|| Error::invalid("no seal"))
+        self.transact(now, |appender| {
+            // Another process may have sealed since the snapshot.
+            refuse_overlap(&current_seals(appender.view()?, now)?, sealed.since, sealed.until)?;
+            appender.push(NewEvent::new(sealed, now))
+        })
     }
 
     /// The ledger as of the last seal, with that seal; `None` without a seal.

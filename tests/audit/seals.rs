@@ -202,3 +202,28 @@ fn a_seal_over_another_history_is_a_finding_at_its_position() {
         assert!(!ledger.replay().unwrap().ok);
     }
 }
+
+#[test]
+fn of_seals_that_race_for_a_period_one_succeeds() {
+    use usage_ledger::merkle::Signer;
+    use usage_ledger::{Ledger, Timestamp, TokenRecord};
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("usage.db");
+    let now: Timestamp = "2026-06-10T12:00:00Z".parse().unwrap();
+    Ledger::open(&path).unwrap().record(TokenRecord::new("openai", "gpt-5").input(1), now).unwrap();
+    let start = std::sync::Barrier::new(8);
+    let sealed = std::thread::scope(|scope| {
+        let sealing: Vec<_> = (0..8)
+            .map(|_| {
+                let (start, path) = (&start, &path);
+                scope.spawn(move || {
+                    let (ledger, signer) = (Ledger::open(path).unwrap(), Signer::generate("a.example/log").unwrap());
+                    start.wait();
+                    ledger.seal(None, now.plus(1), &signer, now.plus(1)).is_ok()
+                })
+            })
+            .collect();
+        sealing.into_iter().map(|thread| thread.join().unwrap()).filter(|is_sealed| *is_sealed).count()
+    });
+    assert_eq!(sealed, 1);
+}

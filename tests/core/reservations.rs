@@ -4,8 +4,8 @@
 
 use std::sync::Barrier;
 
-use usage_ledger::budget::{Mode, RunRequest};
-use usage_ledger::event::{BudgetMode, LimitSet, NewEvent, QuotaExhausted, WindowKind};
+use usage_ledger::budget::{RunRequest, Mode};
+use usage_ledger::event::{BudgetMode, LimitSet, NewEvent, PriceSet, QuotaExhausted, WindowKind};
 use usage_ledger::time::{DAY, HOUR, MINUTE};
 use usage_ledger::{Error, Ledger, Outcome, ProviderId, Timestamp, TokenRecord};
 
@@ -44,6 +44,18 @@ fn sixteen_callers_never_exceed_a_limit_together() {
     });
     assert_eq!(granted, 900, "all that fits was granted, and no more");
     assert_eq!(Ledger::open(&path).unwrap().provider("openai", NOW.plus(MINUTE)).unwrap().reserved, 900);
+}
+
+#[test]
+fn money_is_counted_when_the_reservation_is_made() {
+    let ledger = Ledger::in_memory().unwrap();
+    ledger.set_price(PriceSet::new("openai", "", "1".parse().unwrap(), "1".parse().unwrap()).unwrap(), NOW).unwrap();
+    ledger.set_limit(LimitSet::new("openai").unwrap().usd_day("1".parse().unwrap()), NOW).unwrap();
+    ledger.reserve("openai", 50, MINUTE, NOW).unwrap();
+    // Another caller, whose clock is ahead, spends the budget. The latest time in the ledger counts.
+    ledger.record(TokenRecord::new("openai", "gpt-5").input(2_000_000), NOW.plus(HOUR)).unwrap();
+    let refused = ledger.reserve("openai", 50, MINUTE, NOW).unwrap_err();
+    assert!(matches!(refused, Error::Gated { .. }), "{refused}");
 }
 
 #[test]
