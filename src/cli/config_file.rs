@@ -72,13 +72,15 @@ const KEYS: [&str; 7] = ["ledger", "zone", "homes", "theme", "listen", "report",
 const ALERT_KEYS: [&str; 3] = ["command", "webhook", "desktop"];
 
 impl ConfigFile {
-    /// Reads the user's file. If it does not exist, no setting has a value.
-    pub fn read() -> Result<Self, Failure> {
+    /// Reads the user's file. If it does not exist, no setting has a value. `context` has no settings yet; it knows the ledger
+    /// that the command line or the environment names.
+    pub fn read(context: &Context) -> Result<Self, Failure> {
         let named = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
         let is_named = named.is_some();
         let usual =
             || etcetera::choose_base_strategy().ok().map(|dirs| dirs.config_dir().join("usage-ledger/config.toml"));
         let Some(path) = named.or_else(usual) else { return Ok(Self::default()) };
+        context.refuse_ledger(&path)?;
         let text = match read_text(&path) {
             Ok(text) => text,
             Err(source) if source.kind() == ErrorKind::NotFound && !is_named => {

@@ -75,7 +75,8 @@ impl Context {
     pub fn new(globals: Globals) -> Result<Self, Failure> {
         let clock = variable("USAGE_LEDGER_NOW").map(|now| instant(&now.to_string_lossy()));
         let clock = clock.transpose().map_err(|error| Failure::usage(format!("USAGE_LEDGER_NOW: {error}")))?;
-        Ok(Self { json: globals.json, globals, clock, config: ConfigFile::read()? })
+        let unset = Self { json: globals.json, globals, clock, config: ConfigFile::default() };
+        Ok(Self { config: ConfigFile::read(&unset)?, ..unset })
     }
 
     /// The settings of this machine.

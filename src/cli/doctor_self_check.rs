@@ -20,6 +20,9 @@ struct SelfCheck {
 
 /// Runs the check. Exits 1 if counts may be missing.
 pub(super) fn run(logs: &[PathBuf], context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    for log in logs {
+        context.refuse_ledger(log)?;
+    }
     let files = import::self_check(logs, Some(context.zone()))?;
     let is_sound = !files.is_empty() && files.iter().all(|log| !log.is_problem());
     let check = SelfCheck { build: env!("CARGO_PKG_VERSION"), system: std::env::consts::OS, files };

@@ -18,6 +18,10 @@ const COMMANDS: &[&[&str]] = &[
     &["scan-output", "anthropic", "--stderr", "FILE", "--exit-code", "1"],
     &["report", "--prices", "FILE"],
     &["report", "--by", "day", "--svg", "FILE"],
+    &["report", "--by", "day", "--png", "FILE"],
+    &["limit", "set", "anthropic", "--settings", "FILE"],
+    &["doctor", "--self-check", "FILE"],
+    &["rpc", "--key", "FILE"],
     &["export", "--output", "FILE"],
     &["export", "--format", "csv", "--output", "FILE"],
     &["key", "generate", "FILE"],
@@ -39,6 +43,8 @@ const COMMANDS: &[&[&str]] = &[
     &["restore", "BACKUP", "--replace", "--checkpoint", "FILE", "--verifier", "VERIFIER"],
     #[cfg(feature = "web")]
     &["serve", "--otlp", "--listen", "127.0.0.1:0", "--token-file", "FILE"],
+    #[cfg(feature = "web")]
+    &["serve", "--listen", "127.0.0.1:0", "--key", "FILE"],
 ];
 
 /// The calls of `open` by one command, with their paths.
@@ -69,6 +75,57 @@ fn inputs(cli: &TestCli) -> [(&'static str, String); 5] {
         ("BACKUP", path("backup.db")),
         ("OTHER", path("other.db")),
     ]
+}
+
+/// The options and arguments of each command that take a path, from the manual pages: `("report", "--svg")`.
+fn file_arguments(cli: &TestCli) -> Vec<(String, String)> {
+    let pages = cli.dir().join("man");
+    fs::create_dir_all(&pages).unwrap();
+    cli.ok(&["man", "--dir", pages.to_str().unwrap()]);
+    let mut found = Vec::new();
+    for page in fs::read_dir(pages).unwrap() {
+        let path = page.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().replace("usage-ledger", "");
+        for line in fs::read_to_string(&path).unwrap().lines() {
+            let line = line.replace("\\fB", "").replace("\\fR", "").replace("\\fI", "").replace("\\-", "-");
+            let option = line.split_whitespace().find(|word| word.starts_with("--"));
+            let is_file = ["FILE>", "LOG>"].iter().any(|end| line.ends_with(end) || line.ends_with(&format!("{end}...")));
+            match option {
+                Some(option) if is_file && line.starts_with('-') => {
+                    found.push((name.trim_start_matches('-').to_owned(), option.trim_end_matches(',').to_owned()));
+                }
+                None if line == "<FILE>" || line == "[FILE]" => {
+                    found.push((name.trim_start_matches('-').to_owned(), "FILE".to_owned()));
+                }
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn every_argument_that_is_a_file_is_tried() {
+    let arguments = file_arguments(&TestCli::new());
+    assert!(arguments.len() > 20, "{arguments:?}");
+    for (command, argument) in arguments {
+        let tried = COMMANDS.iter().any(|words| {
+            let name = words.iter().take_while(|word| !word.starts_with('-')).copied().collect::<Vec<_>>().join("-");
+            (name == command || name.starts_with(&format!("{command}-")))
+                && words.contains(&argument.as_str())
+                && words.iter().any(|word| word.ends_with("FILE"))
+        });
+        assert!(tried, "{command} {argument} is not in COMMANDS");
+    }
+}
+
+#[test]
+fn settings_are_not_read_from_the_ledger() {
+    let cli = TestCli::new();
+    cli.ok(&["record", "--provider", "anthropic", "--model", "m", "--input", "5"]);
+    let done = cli.command().env("USAGE_LEDGER_CONFIG", cli.ledger()).arg("status").output().unwrap();
+    let stderr = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.code() == Some(2) && stderr.contains("is a file of the ledger itself"), "{stderr}");
 }
 
 fn files(ledger: &Path) -> Vec<(PathBuf, Option<Vec<u8>>)> {
