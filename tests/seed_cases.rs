@@ -1,7 +1,8 @@
 //! The seed system's behaviour, with a separate test for each case.
 //!
-//! The cases are in `tests/fixtures/seed_cases.json` and `tests/fixtures/seed_cases_more.json`, or in the file that the
-//! environment variable `SEED_CASES` names. A case states whether the seed behaves so (`conformance: seed`) or should
+//! The cases are in `tests/fixtures/seed_cases.json`, `seed_cases_more.json` and `seed_cases_variations.json`, or in the
+//! file that the environment variable `SEED_CASES` names. The expected values of the variations are computed from the
+//! seed's rules, independently of this crate. A case states whether the seed behaves so (`conformance: seed`) or should
 //! (`better`). A case without a counterpart in this crate is ignored, with the reason in its name.
 
 #![allow(clippy::pedantic, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
@@ -18,6 +19,7 @@ use seed_cases_by_area::{Case, Checked, check, no_counterpart};
 
 const OWN: &str = include_str!("fixtures/seed_cases.json");
 const MORE: &str = include_str!("fixtures/seed_cases_more.json");
+const VARIATIONS: &str = include_str!("fixtures/seed_cases_variations.json");
 /// The maximal share of cases without a counterpart, in percent.
 const NO_COUNTERPART_PER_CENT: usize = 5;
 
@@ -30,7 +32,7 @@ fn main() -> ExitCode {
     let named = std::env::var("SEED_CASES").ok();
     let cases = match &named {
         Some(path) => read(&std::fs::read_to_string(path).expect("the cases are readable")),
-        None => [OWN, MORE].map(read).into_iter().flatten().collect(),
+        None => [OWN, MORE, VARIATIONS].map(read).into_iter().flatten().collect(),
     };
     assert!(!cases.is_empty(), "no case at all");
     let cases = Arc::new(cases);

@@ -142,16 +142,18 @@ fn warned(given: &Value) -> bool {
         let declared = ProviderDeclared { provider: id.clone(), account: None, metered: false };
         ledger.declare(declared, Timestamp::from_millis(1)).unwrap();
     }
-    // One percentage point per minute, in five uses of the last twenty minutes.
+    // One percentage point per minute, in five uses of the last twenty minutes; slower for more than a hundred minutes.
+    let slower = (left / 100.0).ceil().max(1.0);
     for ago in [20, 15, 10, 5, 0] {
-        ledger.record(TokenRecord::new(provider, "m").input(20_000), NOW.plus(-ago * MINUTE)).unwrap();
+        let tokens = (20_000.0 / slower) as u64;
+        ledger.record(TokenRecord::new(provider, "m").input(tokens), NOW.plus(-ago * MINUTE)).unwrap();
     }
     let seen = QuotaObserved {
         provider: id,
         account: None,
         window_minutes: 300.max(reset as u32 + 30),
         scope: None,
-        used_percent: Some((100.0 - left).to_string().parse().unwrap()),
+        used_percent: Some((100.0 - left / slower).to_string().parse().unwrap()),
         resets_at: Some(NOW.plus((reset * MINUTE as f64) as i64)),
         status: None,
         feed: "oauth".to_owned(),

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::output::{LineAuthor, Output};
 use super::rule::{ExhaustionRule, Stream, TextPattern, Trust};
-use super::table::RULES;
+use super::table::{MODEL_ONLY_ON_SUCCESS, RULES};
 use super::{event, exception};
 
 /// A rule with compiled expressions.
@@ -57,6 +57,7 @@ impl Compiled {
             let line = line(text, place);
             match (trust, stream, output.voice(place)) {
                 (_, _, None) => false,
+                (_, Stream::StdoutOk, _) if MODEL_ONLY_ON_SUCCESS.contains(&provider) => false,
                 // A failure that a client reports counts like its error stream.
                 (Some(_), _, Some(LineAuthor::Client)) => true,
                 (_, Stream::Transcript, _) => self.rule.runtime,

@@ -7,6 +7,8 @@ use Trust::{Anywhere, Failed, FailedBeside, FailedPlainBeside, Stderr};
 
 /// Providers whose agents never report a quota: the stand-in of tests prints arbitrary text.
 pub(super) const SILENT: &[&str] = &["fake"];
+/// Providers whose agents print the model's output and nothing of their own when a run succeeds.
+pub(super) const MODEL_ONLY_ON_SUCCESS: &[&str] = &["cline", "haze", "xai"];
 /// Every provider without rules.
 pub(super) const OTHERS: &str = "*";
 
@@ -152,7 +154,7 @@ pub(super) const RULES: &[ExhaustionRule] = &[
     rule("own-limit", "2026-04-23", Words(r"\bhit your limit\b|\byou(?:['’]ve| have)? hit the limit\b|\bhit the limit\s*(?:[·∙•|.;:!(]|$|resets?\b)"), &[to(CLAUDE, Anywhere)]),
     rule("extra-usage", "2026-08-05", Words(r"\bout of extra usage\b|\bused (?:up )?all (?:of )?your extra usage\b"), STRICT),
     rule("codex-usage-limit", "2026-09-22", Words(r"\b(?:hit|reached|exceeded) your usage limit\b"), &[to(CODEX, Failed)]),
-    rule("codex-spend-cap", "2026-06-26", Words(r"\b(?:hit|increase) your spend cap\b|\b(?:hit|reached|exceeded) (?:its|your|their) (?:monthly |weekly )?spend(?:ing)? (?:cap|limit)\b"), &[to(CODEX, Failed)]),
+    rule("codex-spend-cap", "2026-06-26", Words(r"\b(?:hit|increase) your spend cap\b|\b(?:hit|reached|exceeded) (?:its|your|their) (?:monthly |weekly )?spend (?:cap|limit)\b"), &[to(CODEX, Failed)]),
     rule("codex-credits", "2026-06-11", Words(r"\bworkspace is out of credits?\b|\bout of codex messages\b"), &[to(CODEX, Failed)]),
     rule("own-usage-limit", "2026-07-16", Words(r"\b(?:hit|reached|exceeded) your usage limit\b"), &[
         to(CLINE, BY_CLINE), to(HAZE, Failed), to(GROK, BY_GROK), to(APIS, Failed),
@@ -164,7 +166,7 @@ pub(super) const RULES: &[ExhaustionRule] = &[
     rule("ollama-request-rejected", "2026-06-10", Words(r"\brequest rejected \(429\)"), &[to(OLLAMA, Failed)]),
     rule("ollama-own-limit", "2026-07-16", Words(r"\bhit (?:your|the) limit\b"), &[to(OLLAMA, Failed)]),
     rule("copilot-limit", "2026-04-18", Words(
-        r"\b(?:reached|hit|exhausted|exceeded) (?:your|this model['’]s|the model['’]s) (?:(?:weekly|daily|monthly|hourly|session|global|premium|copilot) )?(?:rate|premium request|budget) limit\b|\b(?:reached|hit) your (?:monthly|weekly) (?:limit|quota)\b",
+        r"\b(?:reached|hit|exhausted|exceeded) (?:your|this model['’]s|the model['’]s) (?:(?:weekly|daily|monthly|hourly|session|global|premium|copilot) )?(?:rate|premium request|budget) limit\b|\breached your (?:monthly|weekly) (?:limit|quota)\b|\bhit your (?:monthly limit|monthly quota|weekly quota)\b|\bused (?:up|all|up all) (?:of )?your (?:\w+ ){0,3}credits?\b|\breached your additional spend(?:ing)? limit\b",
     ), &[to(COPILOT, Failed)]),
     rule("copilot-no-quota", "2026-05-20", Words(
         r"\byou have no quota\b|\bquota_exceeded\b|\bexceeded your (?:premium request|copilot token|monthly) (?:allowance|usage|quota|limit)\b",
@@ -198,7 +200,7 @@ pub(super) const RULES: &[ExhaustionRule] = &[
     rule("credit-balance", "2026-04-06", Words(r#"\byour credit balance\b|\bcredit balance\b[^"\n]{0,40}\b(?:too low|exhausted|zero|empty)\b"#), MONEY),
     rule("out-of-credits", "2026-07-11", Words(r"\bout of credits?\b"), MONEY),
     rule("credits-used-up", "2026-07-16", Words(r"\bused (?:up|all|up all) (?:of )?(?:(?:your|the|its|available|monthly|weekly|included|prepaid|premium|ai) ){0,4}credits?\b"), &[
-        to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(CLINE, BY_CLINE), to(HAZE, BY_HAZE), to(GROK, BY_GROK), to(APIS, BY_API), to(COPILOT, Failed),
+        to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(CLINE, BY_CLINE), to(HAZE, BY_HAZE), to(GROK, BY_GROK), to(APIS, BY_API),
     ]),
     rule("insufficient-credits", "2026-09-08", Words(r"\binsufficient[ _]credits?\b"), MONEY),
     rule("cline-credits", "2026-06-08", Words(
@@ -209,8 +211,8 @@ pub(super) const RULES: &[ExhaustionRule] = &[
     ), MONEY),
     rule("insufficient-balance", "2026-07-16", Words(r"\binsufficient (?:account )?balance\b"), &[to(CLAUDE, Stderr), to(APIS, BY_API)]),
     rule("http-402", "2026-07-16", Words(r#"\b(?:HTTP|status|error)(?:/\d(?:\.\d)?)?(?: code)?["']?\s*[:=]?\s*["'(]?402\b|\bpayment required\b"#), API),
-    rule("spending-limit", "2026-02-09", Words(r#"\b(?:reached|hit|exceeded)\b[^"\n]{0,45}\bspend(?:ing)? (?:limit|cap)\b"#), &[
-        to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(GROK, BY_GROK), to(COPILOT, Failed), to(APIS, Failed),
+    rule("spending-limit", "2026-02-09", Words(r#"\b(?:reached|hit|exceeded)\b[^"\n]{0,45}\b(?:spend(?:ing)? limit|spending cap)\b"#), &[
+        to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(GROK, BY_GROK), to(APIS, Failed),
     ]),
     rule("billing-exceeded", "2026-07-16", Words(r#"\bbilling\b[^"\n]{0,40}\b(?:limit|period)\b[^"\n]{0,40}\b(?:exceeded|reached|hit|exhausted)\b"#), STRICT),
     rule("billing-limit", "2026-07-16", Words(r#"\bbilling\b[^"\n]{0,40}\b(?:limit|quota|credits?)\b"#), &[
