@@ -69,11 +69,18 @@ fn finish(done: Result<(), Failure>) -> ExitCode {
     }
 }
 
-/// Prints warnings of the library for commands that decide. The answers of other commands contain their warnings.
+/// Prints warnings of the library for commands that decide, and errors for the server. The answers of other commands
+/// contain their warnings.
 fn listen(command: &Command) {
-    if matches!(command, Command::Gate(_)) {
+    let level = match command {
+        Command::Gate(_) => Some(tracing::Level::WARN),
+        #[cfg(feature = "web")]
+        Command::Serve(_) => Some(tracing::Level::ERROR),
+        _ => None,
+    };
+    if let Some(level) = level {
         let warnings = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::WARN)
+            .with_max_level(level)
             .with_writer(io::stderr)
             .fmt_fields(format::debug_fn(|out, field, value| match field.name() {
                 "message" => write!(out, "{}", visible(&format!("{value:?}"), Breaks::Blank)),

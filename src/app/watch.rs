@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -51,7 +52,8 @@ pub(crate) fn run(args: &WatchArgs, context: &Context) -> Result<(), Failure> {
         return Err(Failure::usage("watch draws on a terminal: use `usage-ledger status` where there is none"));
     }
     let (ledger, obstacle) = context.read_with_reason()?;
-    let mut place = LedgerPlace { context, days: args.days, ledger, obstacle };
+    let import_failure = Mutex::new(None);
+    let mut place = LedgerPlace { context, days: args.days, ledger, obstacle, import_failure: &import_failure };
     let view_model = place.look_at()?;
     let interval = Duration::from_secs(args.interval);
     // A time that stands still needs no new calls, and the past has none.
@@ -59,7 +61,8 @@ pub(crate) fn run(args: &WatchArgs, context: &Context) -> Result<(), Failure> {
     let (stop, stopped) = mpsc::channel::<()>();
     thread::scope(|scope| {
         if imports {
-            scope.spawn(move || keep_importing(context, interval, &stopped));
+            let failure = &import_failure;
+            scope.spawn(move || keep_importing(context, interval, failure, &stopped));
         }
         let done = tui::run(&mut place, view_model, theme(args, context), interval);
         drop(stop);
@@ -67,11 +70,16 @@ pub(crate) fn run(args: &WatchArgs, context: &Context) -> Result<(), Failure> {
     })
 }
 
-/// Imports new calls at every interval until the dashboard ends.
-fn keep_importing(context: &Context, interval: Duration, stopped: &Receiver<()>) {
+/// Imports new calls at every interval until the dashboard ends. The dashboard shows why an import failed.
+fn keep_importing(
+    context: &Context,
+    interval: Duration,
+    failure: &Mutex<Option<String>>,
+    stopped: &Receiver<()>,
+) {
     loop {
-        // The dashboard shows the ledger. Why an import failed is what `usage-ledger import` tells.
-        let _ = import::quietly(context);
+        let failed = import::quietly(context).err().map(|failure| text(&failure));
+        *failure.lock().unwrap_or_else(PoisonError::into_inner) = failed;
         if stopped.recv_timeout(interval) != Err(RecvTimeoutError::Timeout) {
             return;
         }
@@ -102,6 +110,8 @@ struct LedgerPlace<'c> {
     ledger: Ledger,
     /// Why the ledger is open read-only, if it is.
     obstacle: Option<String>,
+    /// Why the last import failed, if it did.
+    import_failure: &'c Mutex<Option<String>>,
 }
 
 impl LedgerPlace<'_> {
@@ -111,6 +121,7 @@ impl LedgerPlace<'_> {
         let mut view_model = ViewModel::read(&snapshot, now, self.context.zone(), self.days)?;
         view_model.past = self.context.is_past();
         view_model.obstacle.clone_from(&self.obstacle);
+        view_model.import_failure.clone_from(&self.import_failure.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(view_model)
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, Implementation, JsonObject, ListToolsResult,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, JsonObject, ListToolsResult,
     PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
 };
 use rmcp::service::{RequestContext, ServerInitializeError};
@@ -22,6 +22,7 @@ use crate::api::schema::{
 };
 use crate::api::service::{LedgerOperations, OperationReply, parse};
 use crate::model::error::{Error, Result};
+use crate::present::visible::visible_json;
 
 const INSTRUCTIONS: &str = "A ledger of LLM token usage. Call `gate` before a large task, and `explain` for the reason of a decision. \
     `usage` shows the quota windows of every provider, `report` sums tokens and cost, `forecast` shows how long a session window lasts at the current rate.";
@@ -145,10 +146,14 @@ impl ServerHandler for Tools {
         let input = Value::Object(request.arguments.unwrap_or_default()).to_string();
         let done = tokio::task::spawn_blocking(move || run(&service, input.as_bytes())).await;
         let done = done.map_err(|_| ErrorData::internal_error("the program is at fault: report this call", None))?;
-        let result = match done {
+        let mut result = match done {
             Ok(reply) => CallToolResult::structured(json(&reply.body)?),
             Err(fault) => CallToolResult::structured_error(json(&Problem::from(fault).to_json())?),
         };
+        // Clients show this text to people.
+        if let Some(value) = &result.structured_content {
+            result.content = vec![ContentBlock::text(visible_json(&value.to_string()))];
+        }
         Ok(result.into())
     }
 }

@@ -59,6 +59,22 @@ pub(crate) fn visible(text: &str, breaks: Breaks) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Escapes every hidden character of a JSON text as JSON does, so its strings keep their values.
+#[cfg(any(feature = "mcp", test))]
+pub(crate) fn visible_json(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        if is_hidden(char) {
+            for unit in char.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}"); // a string takes all
+            }
+        } else {
+            out.push(char);
+        }
+    }
+    out
+}
+
 /// The form of output on a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OutputForm {

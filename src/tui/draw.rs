@@ -140,6 +140,11 @@ fn footer(state: &ScreenState, theme: Theme, row: Rect, buffer: &mut Buffer) {
         Line::styled(cut(&text, width), theme.dim()).render(row, buffer);
         return;
     }
+    if let Some(why) = &state.view_model.import_failure {
+        let text = format!("q quit · ? help · new calls are not imported: {}", Plain(why));
+        Line::styled(cut(&text, width), theme.bold()).render(row, buffer);
+        return;
+    }
     let keys: &[&str] = if state.view_model.past {
         &["q quit", "? help", "↑↓ select"]
     } else {

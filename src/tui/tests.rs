@@ -245,6 +245,14 @@ fn a_read_only_ledger_is_marked() {
 }
 
 #[test]
+fn the_reason_of_a_failed_import_is_shown() {
+    let mut shown = state(&busy());
+    shown.view_model.import_failure = Some("a log\u{1b} cannot be read".to_owned());
+    let text = lines_of(&buffer(&shown, Theme::plain(), 80, 24));
+    assert!(text.contains("new calls are not imported: a log\\u{1b} cannot be read"), "{text}");
+}
+
+#[test]
 fn no_colour_means_none() {
     let shown = state(&busy());
     let coloured = |theme| {

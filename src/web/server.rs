@@ -148,13 +148,26 @@ async fn accept(
     connections: &mut JoinSet<()>,
 ) {
     let open = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut is_failing = false;
     loop {
         // Remove finished connections from the set.
         while connections.try_join_next().is_some() {}
-        let Ok((stream, _)) = listener.accept().await else {
-            sleep(PAUSE).await;
-            continue;
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // A client may leave before it is accepted.
+                if error.kind() == std::io::ErrorKind::ConnectionAborted {
+                    continue;
+                }
+                if !is_failing {
+                    tracing::error!("new connections cannot be accepted ({error}): trying again until it works");
+                }
+                is_failing = true;
+                sleep(PAUSE).await;
+                continue;
+            }
         };
+        is_failing = false;
         // An answer is often two small writes, which Nagle's algorithm would delay.
         let _ = stream.set_nodelay(true);
         let (routes, ending) = (routes.clone(), ending.clone());

@@ -21,6 +21,8 @@ fn no_answer_shows_a_hidden_character() {
     cli.ok_with_input(record.to_string(), &["record", "--jsonl", "-"]);
     cli.ok(&["switch", "openai", "--reason", HOSTILE]);
     cli.ok(&["pause", "--reason", HOSTILE]);
+    cli.ok(&["limit", "set", "anthropic", "--account", HOSTILE, "--session", "10"]);
+    cli.ok(&["alert", "set", "anthropic", "--account", HOSTILE, "--session", "1"]);
     for args in [
         &["report", "--by", "model,project,account,conversation,agent,label:mission"][..],
         &["status"],
@@ -37,6 +39,21 @@ fn no_answer_shows_a_hidden_character() {
         &["show", HOSTILE],
         &["--tz", HOSTILE, "status"],
         &["--ledger", HOSTILE, "verify"],
+        &["gate", "anthropic", "--explain"],
+        &["limit", "show"],
+        &["alert", "list"],
+        &["alert", "check"],
+        &["provider", "list"],
+        &["config", "show"],
+        &["sql", "SELECT * FROM calls"],
+        &["sql", "--json", "SELECT * FROM calls"],
+        &["sql", &format!("SELECT 1 AS \"{HOSTILE}\"")],
+        &["sql", &format!("SELECT {HOSTILE} FROM calls")],
+        &["report", "--by", "model", "--chart"],
+        &["report", "--by", "day,model", "--chart"],
+        &["report", "--by", "project,model", "--chart"],
+        &["report", "--by", "account,model", "--format", "markdown"],
+        &["export", "--format", "usage-md"],
         &["--json", "log"],
         &["--json", "report", "--by", "model"],
         &["--json", "status"],
@@ -47,6 +64,10 @@ fn no_answer_shows_a_hidden_character() {
         assert!(!output.is_empty(), "{args:?}");
         assert_eq!(hidden(&output), None, "{args:?} said {output:?}");
     }
+    let figure = cli.dir().join("figure.svg");
+    cli.ok(&["report", "--by", "project,model", "--svg", figure.to_str().unwrap()]);
+    let drawn = std::fs::read_to_string(figure).unwrap();
+    assert!(hidden(&drawn).is_none() && drawn.contains("202e"), "{drawn}");
     // JSON keeps the value, with JSON's own escape.
     let report: Value = cli.json(&["report", "--by", "model"]);
     assert_eq!(report["rows"][0]["model"], HOSTILE);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 
 use rmcp::ServiceExt;
-use rmcp::model::{CallToolRequestParams, Tool};
+use rmcp::model::{CallToolRequestParams, ContentBlock, Tool};
 use rmcp::service::{RoleClient, RunningService};
 use serde_json::{Value, json};
 
@@ -40,7 +40,29 @@ fn talk<T>(cli: &TestCli, args: &[&str], conversation: impl AsyncFnOnce(&Client)
 async fn call(client: &Client, tool: &'static str, arguments: Value) -> (Value, bool) {
     let Value::Object(arguments) = arguments else { panic!("arguments have names") };
     let done = client.call_tool(CallToolRequestParams::new(tool).with_arguments(arguments)).await.unwrap();
-    (done.structured_content.unwrap(), done.is_error.unwrap_or_default())
+    let (answer, [ContentBlock::Text(shown)]) = (done.structured_content.unwrap(), &done.content[..]) else {
+        panic!("{:?}", done.content)
+    };
+    // The text for people is the same answer, without characters that hide or control a terminal.
+    assert_eq!(serde_json::from_str::<Value>(&shown.text).unwrap(), answer);
+    let is_hidden = |char: char| char.is_control() || ['\u{202e}', '\u{200b}', '\u{2066}'].contains(&char);
+    assert!(!shown.text.contains(is_hidden), "{:?}", shown.text);
+    (answer, done.is_error.unwrap_or_default())
+}
+
+#[test]
+fn foreign_text_is_visible_in_the_text_of_an_answer() {
+    let cli = TestCli::new();
+    let hostile = "a\u{202e}b\u{9b}2J\u{200b}\u{1b}[1mc\u{2066}\u{7f}";
+    let record = json!({"provider": "anthropic", "model": hostile, "input": 10, "account": hostile});
+    cli.ok_with_input(record.to_string(), &["record", "--jsonl", "-"]);
+    talk(&cli, &[], async |client| {
+        let (report, _) = call(client, "report", json!({"by": ["model"]})).await;
+        assert_eq!(report["rows"][0]["model"], hostile);
+        call(client, "usage", json!({})).await;
+        let (problem, failed) = call(client, "gate", json!({"provider": hostile})).await;
+        assert!(failed && problem["detail"].as_str().unwrap().contains(hostile), "{problem}");
+    });
 }
 
 fn cli() -> TestCli {

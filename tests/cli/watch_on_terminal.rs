@@ -153,3 +153,39 @@ fn watch_marks_a_read_only_ledger() {
     left.retain(|name| name != "usage.db");
     assert!(left.is_empty(), "{left:?} was left beside the ledger");
 }
+
+#[test]
+fn watch_shows_foreign_text_visibly() {
+    let cli = TestCli::new();
+    let hostile = "a\u{202e}b\u{9b}2Jc\u{7}\u{2066}\u{200b}d";
+    let record = serde_json::json!({"provider": "anthropic", "model": hostile, "account": hostile, "input": 5,
+        "project": hostile, "labels": {"last_action": hostile}});
+    cli.ok_with_input(record.to_string(), &["record", "--jsonl", "-"]);
+    cli.ok(&["switch", "openai", "--reason", hostile]);
+    cli.ok(&["pause", "--reason", hostile]);
+    watch(
+        &cli,
+        "until('the dashboard', lambda: b'202e' in seen)\nos.write(tty, b'?')\ndrain(0.5)\nos.write(tty, b'\\x1b')\ndrain(0.5)\n\
+         os.write(tty, b'r')\ndrain(0.5)\nos.write(tty, b'\\x1b')\ndrain(0.5)\n\
+         for bad in ('\\u202e', '\\x9b', '\\u2066', '\\u200b'):\n    \
+         assert bad.encode() not in seen, (bad, seen[-3000:])\nassert b'\\x07' not in seen\n",
+    );
+}
+
+#[test]
+fn a_ledger_that_watch_has_open_is_not_restored_over() {
+    let cli = TestCli::new();
+    record(&cli, "before");
+    let backup = cli.dir().join("backup.db");
+    cli.ok(&["backup", backup.to_str().unwrap()]);
+    watch(
+        &cli,
+        &format!(
+            "until('the dashboard', lambda: b'openai' in seen)\n\
+             r = subprocess.run([binary, '--ledger', ledger, 'restore', '{}', '--replace'], capture_output=True)\n\
+             assert r.returncode == 3 and b'has it open' in r.stderr, r\npress(b'py', 2)\n",
+            backup.display()
+        ),
+    );
+    assert_whole(&cli, 2);
+}
