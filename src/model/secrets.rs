@@ -101,7 +101,32 @@ pub(crate) fn name(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     // If the expression does not compile, the whole text is removed.
-    FORMS.as_ref().map_or(Cow::Borrowed(REDACTED), |forms| forms.replace_all(text, replacement))
+    let named = FORMS.as_ref().map_or(Cow::Borrowed(REDACTED), |forms| forms.replace_all(text, replacement));
+    if AWS_ID.as_ref().is_none_or(|ids| ids.is_match(text)) { Cow::Owned(without_aws_secrets(&named)) } else { named }
+}
+
+/// The id of an AWS access key, which people keep next to its secret.
+static AWS_ID: LazyLock<Option<Regex>> = LazyLock::new(|| compile(r"(?:\b|_)(?:AKIA|ASIA)[0-9A-Z]{12,}"));
+
+/// Removes what may be the secret of an AWS access key. It has no prefix, so it is an ordinary id anywhere else.
+fn without_aws_secrets(text: &str) -> String {
+    let Some(runs) = RUNS.as_ref() else { return REDACTED.to_owned() };
+    let keep = |run: &Captures<'_>| {
+        let run = run.get(0).map_or("", |run| run.as_str());
+        if is_aws_secret(run) { REDACTED.to_owned() } else { run.to_owned() }
+    };
+    runs.replace_all(text, keep).into_owned()
+}
+
+/// Whether a run has the form of the secret of an AWS access key: 40 random characters of base64.
+fn is_aws_secret(run: &str) -> bool {
+    let has = |class: fn(&u8) -> bool| run.bytes().any(|byte| class(&byte));
+    run.len() == 40
+        && !has(|byte| matches!(byte, b'-' | b'_' | b'='))
+        && has(u8::is_ascii_lowercase)
+        && has(u8::is_ascii_uppercase)
+        && has(u8::is_ascii_digit)
+        && is_random(run)
 }
 
 /// The replacement of one match.
@@ -190,6 +215,10 @@ pub(crate) fn quoted_time(time: &str) -> String {
 /// An id. A hash replaces an id that has the form of a credential, so different ids stay different.
 #[cfg(feature = "import")]
 pub(crate) fn id(text: &str) -> Cow<'_, str> {
+    // No id of a known agent contains these marks of base64.
+    if text.contains(['/', '+']) && is_aws_secret(text) {
+        return Cow::Owned(format!("redacted-{}", hash(text)));
+    }
     match name(text) {
         Cow::Owned(redacted) if redacted != text => Cow::Owned(format!("redacted-{}", hash(text))),
         _ => Cow::Borrowed(text),
@@ -306,6 +335,23 @@ mod tests {
     #[test]
     fn all_expressions_compile() {
         assert!(HINTS.is_some() && FORMS.is_some() && RUNS.is_some());
+    }
+
+    #[test]
+    fn secrets_of_aws_keys_are_removed_beside_their_ids_and_as_ids() {
+        let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEK3Y";
+        let plain = "wJalrXUtnFEMIaK7MDENGabPxRfiCYEXAMPLEK3Y";
+        for text in [format!("AKIAIOSFODNN7EXAMPLE {secret}"), format!("{plain},AKIAIOSFODNN7EXAMPLE")] {
+            assert!(!name(&text).contains("MDENG"), "{}", name(&text));
+        }
+        assert_eq!(name(plain), plain, "an ordinary id");
+        #[cfg(feature = "import")]
+        {
+            assert!(id(secret).starts_with("redacted-"), "{}", id(secret));
+            for ordinary in [plain, "5b8efff798038103d269b633813fc60cabcdef01", "home/me/Projects/2026/Acme-Inc/src/Main1"] {
+                assert_eq!(id(ordinary), ordinary);
+            }
+        }
     }
 
     #[test]

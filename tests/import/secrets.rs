@@ -262,23 +262,7 @@ fn no_credential_of_a_log_reaches_the_ledger_or_an_answer() {
         leaked.extend(planter.leaked(lines.as_bytes(), &format!("ledger of {place}")));
     }
     assert!(recorded > 1_000, "{recorded}");
-    let expected = [
-        "amp",
-        "claude-code",
-        "cline",
-        "codex",
-        "copilot-cli",
-        "cursor",
-        "droid",
-        "gemini-cli",
-        "goose",
-        "kilo-code",
-        "koan",
-        "opencode",
-        "qwen-code",
-        "roo-code",
-    ];
-    let missing: Vec<_> = expected.into_iter().filter(|name| !sources.contains(*name)).collect();
+    let missing: Vec<_> = import::names().into_iter().filter(|name| !sources.contains(*name)).collect();
     assert!(missing.is_empty(), "no record of {missing:?}, only of {sources:?}");
     let mut ask = |args: &[&str]| {
         let done = cli.command().args(args).output().unwrap();

@@ -65,8 +65,20 @@ pub(in crate::import) fn whole(number: f64) -> Option<i64> {
     exact.then_some(number as i64)
 }
 
+/// Sets the cost that a log states. An amount that is unreadable or negative is left out, and the record says so.
+pub(in crate::import) fn set_cost(record: &mut TokenRecord, name: &str, value: Option<&Value>) {
+    record.cost = cost(value);
+    if record.cost.is_none() && value.is_some_and(|value| !value.is_null()) {
+        let note = format!("`{name}` is no amount from 0: left out");
+        record.residual = Some(match record.residual.take() {
+            Some(before) => format!("{before}; {note}"),
+            None => note,
+        });
+    }
+}
+
 /// Returns an amount in US dollars. Anything else, and a negative amount, is treated as absent.
-pub(in crate::import) fn cost(value: Option<&Value>) -> Option<Usd> {
+fn cost(value: Option<&Value>) -> Option<Usd> {
     let number = value?.as_number()?;
     number.as_f64().filter(|amount| *amount >= 0.0)?;
     number.to_string().parse().ok()

@@ -228,7 +228,9 @@ impl<'r> TelemetryItem<'r> {
         record.keys = keys;
         let first = |names: &[&str]| names.iter().find_map(|name| self.text(name)).map(str::to_owned);
         (record.conversation, record.model) = (first(conversations), first(models));
-        record.cost = fields::cost(self.attributes.get("cost_usd")).or_else(|| self.worded_cost());
+        let cost = self.attributes.get("cost_usd").or_else(|| self.resource.get("cost_usd"));
+        let worded = cost.and_then(Value::as_str).and_then(|text| text.trim().parse().ok()).map(Value::Number);
+        fields::set_cost(&mut record, "cost_usd", worded.as_ref().or(cost));
         record.duration_ms = self.duration_ms;
         let fields =
             [logged.input, logged.more_input, logged.cache_read, logged.cache_write, logged.output, logged.reasoning];
@@ -253,12 +255,6 @@ impl<'r> TelemetryItem<'r> {
         (tokens.cache_write_5m, tokens.cache_write_1h) = (five_minutes, hour);
         tokens.cache_write = Some(remainder).filter(|remainder| *remainder > 0);
         Ok(())
-    }
-
-    /// Some exporters write every value as text.
-    fn worded_cost(&self) -> Option<crate::model::tokens::Usd> {
-        let number: serde_json::Number = self.text("cost_usd")?.parse().ok()?;
-        fields::cost(Some(&Value::Number(number)))
     }
 }
 

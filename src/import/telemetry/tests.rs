@@ -114,3 +114,29 @@ fn spans_of_one_request_and_its_log_are_one_call() {
     let line = ledger.event(1).unwrap().to_line().unwrap();
     assert!(line.contains(r#""cost":"0.1""#), "{line}");
 }
+
+#[test]
+fn an_unreadable_cost_is_left_out_and_said() {
+    for (cost, note) in [
+        (Value::from("NaN"), "`cost_usd` is no amount from 0: left out"),
+        (Value::from(-0.5), "`cost_usd` is no amount from 0: left out"),
+        (Value::from("0.25"), ""),
+        (Value::from(0.25), ""),
+    ] {
+        let ledger = Ledger::in_memory().unwrap();
+        let of = attributes(&[
+            ("event.name", "api_request".into()),
+            ("session.id", "s".into()),
+            ("model", "claude-opus-4-5".into()),
+            ("input_tokens", 3.into()),
+            ("output_tokens", 7.into()),
+            ("cost_usd", cost.clone()),
+        ]);
+        let call = json!({"timeUnixNano": "1780308000000000000", "body": {"stringValue": "claude_code.api_request"},
+            "attributes": of});
+        assert_eq!(recorded_by(&ledger, sent(&call)), RECORDED, "{cost}");
+        let line = ledger.event(1).unwrap().to_line().unwrap();
+        assert_eq!((line.contains("left out"), line.contains(r#""cost":"0.25""#)), (!note.is_empty(), note.is_empty()), "{line}");
+        assert!(line.contains(note), "{line}");
+    }
+}

@@ -98,7 +98,7 @@ fn made(
     record.model = model.map(str::to_owned);
     record.project = fields::text(about, "workspace_root").or_else(|| fields::text(about, "cwd")).map(str::to_owned);
     let metrics = message.get("metrics").unwrap_or(&Value::Null);
-    record.cost = fields::cost(metrics.get("cost"));
+    fields::set_cost(&mut record, "cost", metrics.get("cost"));
     let raw_fields = COUNTS.iter().chain(&["cost"]);
     record.raw = fields::raw(&raw_fields.filter_map(|name| Some((*name, metrics.get(*name)?.clone()))).collect());
     fields::checked(at, record)

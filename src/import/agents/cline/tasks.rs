@@ -275,7 +275,7 @@ fn made(
     if request.role == Some("deleted") {
         record.quality = Quality::Derived;
     } else {
-        record.cost = fields::cost(request.text.get("cost"));
+        fields::set_cost(&mut record, "cost", request.text.get("cost"));
         let raw_fields = COUNTS.iter().chain(&["cost", "apiProtocol"]);
         record.raw =
             fields::raw(&raw_fields.filter_map(|name| Some((*name, request.text.get(*name)?.clone()))).collect());

@@ -226,7 +226,7 @@ impl GooseReading {
             record.model = Some(model.to_owned());
         }
         if fields::text(row, "cost_source") == Some("provider_reported") {
-            record.cost = fields::cost(row.get("cost"));
+            fields::set_cost(&mut record, "cost", row.get("cost"));
         }
         if carried {
             record.quality = Quality::Derived;

@@ -158,7 +158,8 @@ fn sums(row: &Value, id: &str, session: &Value, key: &[&str; 4]) -> Result<Optio
     record.quality = Quality::Derived;
     record.model = model.map(str::to_owned);
     record.project = fields::text(session, "cwd").map(str::to_owned);
-    record.cost = fields::cost(row.get("actual_cost_usd")).filter(|cost| *cost != crate::model::tokens::Usd::default());
+    fields::set_cost(&mut record, "actual_cost_usd", row.get("actual_cost_usd"));
+    record.cost = record.cost.filter(|cost| *cost != crate::model::tokens::Usd::default());
     if !task.is_empty() {
         record = record.label("purpose", *task);
     }

@@ -63,7 +63,7 @@ pub(in crate::import) fn call(
     record.project = place.directory.map(str::to_owned);
     record.duration_ms = fields::unsigned(message, "durationMs").ok().flatten();
     let cost = usage.get("cost").filter(|cost| cost.get("totalFromProvider") == Some(&Value::Bool(true)));
-    record.cost = cost.and_then(|cost| fields::cost(cost.get("total")));
+    fields::set_cost(&mut record, "cost.total", cost.and_then(|cost| cost.get("total")));
     if let Some(kind) = fields::text(entry, "type").filter(|kind| *kind != "message") {
         record = record.label("purpose", kind);
     }
