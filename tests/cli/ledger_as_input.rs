@@ -32,6 +32,7 @@ const COMMANDS: &[&[&str]] = &[
     &["prove", "inclusion", "1", "--key", "FILE"],
     &["prove", "inclusion", "1", "--checkpoint", "FILE"],
     &["prove", "consistency", "FILE"],
+    &["prove", "consistency", "TEXT", "--key", "FILE"],
     &["prove", "check", "FILE", "--line", "TEXT", "--verifier", "VERIFIER"],
     &["prove", "check", "TEXT", "--line", "FILE", "--verifier", "VERIFIER"],
     &["prove", "check", "TEXT", "--old", "FILE", "--verifier", "VERIFIER"],

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::output::{LineAuthor, Output};
 use super::rule::{ExhaustionRule, Stream, TextPattern, Trust};
-use super::table::{MODEL_ONLY_ON_SUCCESS, RULES};
+use super::table::{OWN_MESSAGES, RULES};
 use super::{event, exception};
 
 /// A rule with compiled expressions.
@@ -57,7 +57,7 @@ impl Compiled {
             let line = line(text, place);
             match (trust, stream, output.voice(place)) {
                 (_, _, None) => false,
-                (_, Stream::StdoutOk, _) if MODEL_ONLY_ON_SUCCESS.contains(&provider) => false,
+                (_, Stream::StdoutOk, _) if OWN_MESSAGES.contains(&provider) && is_bare_error(line) => false,
                 // A failure that a client reports counts like its error stream.
                 (Some(_), _, Some(LineAuthor::Client)) => true,
                 (_, Stream::Transcript, _) => self.rule.runtime,
@@ -138,6 +138,11 @@ fn is_object(line: &str) -> bool {
 /// The JSON of a line, which may have a prefix such as a time, and may be truncated.
 fn object(line: &str) -> Option<Value> {
     event::parse(line.get(line.find('{')?..)?)
+}
+
+/// Whether a line is an error event as APIs send it.
+fn is_bare_error(line: &str) -> bool {
+    object(line).is_some_and(|event| event.get("type").and_then(Value::as_str) == Some("error"))
 }
 
 fn is_refused_event(line: &str) -> bool {

@@ -7,8 +7,9 @@ use Trust::{Anywhere, Failed, FailedBeside, FailedPlainBeside, Stderr};
 
 /// Providers whose agents never report a quota: the stand-in of tests prints arbitrary text.
 pub(super) const SILENT: &[&str] = &["fake"];
-/// Providers whose agents print the model's output and nothing of their own when a run succeeds.
-pub(super) const MODEL_ONLY_ON_SUCCESS: &[&str] = &["cline", "haze", "xai"];
+/// Providers whose agents wrap each failure in a message of their own. A bare error event in the output of a successful run
+/// is the output of a tool.
+pub(super) const OWN_MESSAGES: &[&str] = &["cline", "haze", "xai"];
 /// Every provider without rules.
 pub(super) const OTHERS: &str = "*";
 
