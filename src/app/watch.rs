@@ -71,12 +71,7 @@ pub(crate) fn run(args: &WatchArgs, context: &Context) -> Result<(), Failure> {
 }
 
 /// Imports new calls at every interval until the dashboard ends. The dashboard shows why an import failed.
-fn keep_importing(
-    context: &Context,
-    interval: Duration,
-    failure: &Mutex<Option<String>>,
-    stopped: &Receiver<()>,
-) {
+fn keep_importing(context: &Context, interval: Duration, failure: &Mutex<Option<String>>, stopped: &Receiver<()>) {
     loop {
         let failed = import::quietly(context).err().map(|failure| text(&failure));
         *failure.lock().unwrap_or_else(PoisonError::into_inner) = failed;

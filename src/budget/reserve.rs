@@ -3,7 +3,7 @@
 use super::decide::decide;
 use super::evidence::Evidence;
 use super::known::{expect_known, on_the_account_meant};
-use super::{RunRequest, Mode, money_windows};
+use super::{Mode, RunRequest, money_windows};
 use crate::ledger::{Ledger, Snapshot};
 use crate::model::error::{Error, Result};
 use crate::model::event::{BudgetMode, BudgetReserved, Event, EventId, NewEvent, Payload};
@@ -51,7 +51,8 @@ fn check(view: &dyn ReadView, ask: &RunRequest, tokens: u64, now: Timestamp) -> 
         // Open reservations may exceed what is left, because usage that was not reserved counts too.
         let left = left.saturating_sub(reserved);
         if u128::from(tokens) > left {
-            let left = u64::try_from(left).map_err(|_| bug!("{left} tokens are left of a limit of {:?}", window.limit))?;
+            let left =
+                u64::try_from(left).map_err(|_| bug!("{left} tokens are left of a limit of {:?}", window.limit))?;
             return Err(Error::OverBudget {
                 provider: usage.provider.clone(),
                 window: name,

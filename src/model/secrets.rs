@@ -348,7 +348,9 @@ mod tests {
         #[cfg(feature = "import")]
         {
             assert!(id(secret).starts_with("redacted-"), "{}", id(secret));
-            for ordinary in [plain, "5b8efff798038103d269b633813fc60cabcdef01", "home/me/Projects/2026/Acme-Inc/src/Main1"] {
+            for ordinary in
+                [plain, "5b8efff798038103d269b633813fc60cabcdef01", "home/me/Projects/2026/Acme-Inc/src/Main1"]
+            {
                 assert_eq!(id(ordinary), ordinary);
             }
         }

@@ -90,7 +90,8 @@ fn file_arguments(cli: &TestCli) -> Vec<(String, String)> {
         for line in fs::read_to_string(&path).unwrap().lines() {
             let line = line.replace("\\fB", "").replace("\\fR", "").replace("\\fI", "").replace("\\-", "-");
             let option = line.split_whitespace().find(|word| word.starts_with("--"));
-            let is_file = ["FILE>", "LOG>"].iter().any(|end| line.ends_with(end) || line.ends_with(&format!("{end}...")));
+            let is_file =
+                ["FILE>", "LOG>"].iter().any(|end| line.ends_with(end) || line.ends_with(&format!("{end}...")));
             match option {
                 Some(option) if is_file && line.starts_with('-') => {
                     found.push((name.trim_start_matches('-').to_owned(), option.trim_end_matches(',').to_owned()));

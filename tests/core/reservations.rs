@@ -4,7 +4,7 @@
 
 use std::sync::Barrier;
 
-use usage_ledger::budget::{RunRequest, Mode};
+use usage_ledger::budget::{Mode, RunRequest};
 use usage_ledger::event::{BudgetMode, LimitSet, NewEvent, PriceSet, QuotaExhausted, WindowKind};
 use usage_ledger::time::{DAY, HOUR, MINUTE};
 use usage_ledger::{Error, Ledger, Outcome, ProviderId, Timestamp, TokenRecord};

@@ -136,7 +136,11 @@ fn an_unreadable_cost_is_left_out_and_said() {
             "attributes": of});
         assert_eq!(recorded_by(&ledger, sent(&call)), RECORDED, "{cost}");
         let line = ledger.event(1).unwrap().to_line().unwrap();
-        assert_eq!((line.contains("left out"), line.contains(r#""cost":"0.25""#)), (!note.is_empty(), note.is_empty()), "{line}");
+        assert_eq!(
+            (line.contains("left out"), line.contains(r#""cost":"0.25""#)),
+            (!note.is_empty(), note.is_empty()),
+            "{line}"
+        );
         assert!(line.contains(note), "{line}");
     }
 }

@@ -115,7 +115,21 @@ impl ViewModel {
         };
         let tail = events.iter().map(to_line).collect();
         let past = snapshot.moment().is_some();
-        Ok(Self { now, zone, position, past, obstacle: None, import_failure: None, status, last, names, days, hours, today, tail })
+        Ok(Self {
+            now,
+            zone,
+            position,
+            past,
+            obstacle: None,
+            import_failure: None,
+            status,
+            last,
+            names,
+            days,
+            hours,
+            today,
+            tail,
+        })
     }
 
     /// Returns the index of a provider, which determines its colour.
