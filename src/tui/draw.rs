@@ -141,7 +141,7 @@ fn footer(state: &ScreenState, theme: Theme, row: Rect, buffer: &mut Buffer) {
         return;
     }
     if let Some(why) = &state.view_model.import_failure {
-        let text = format!("q quit · ? help · new calls are not imported: {}", Plain(why));
+        let text = format!("q quit · ? help · new calls are not imported: {}", EscapedText(why));
         Line::styled(cut(&text, width), theme.bold()).render(row, buffer);
         return;
     }

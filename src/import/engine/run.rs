@@ -414,7 +414,7 @@ impl<'j> ParallelJobs<'j> {
             // An early end drops the queued chunks, and with them the capacity that readers wait for.
             for (source_index, chunk, _share) in chunks {
                 let batch = match by_source.get_mut(source_index) {
-                    Some(batcher) => batcher.take(chunk, seen_keys).map(Ok),
+                    Some(source) => source.take(chunk, seen_keys).map(Ok),
                     None => Some(Err(bug!("a chunk of the source {source_index}, which is not read"))),
                 };
                 let is_wrong = matches!(batch, Some(Err(_)));
