@@ -175,7 +175,7 @@ impl NameIndex {
 
     fn of(&self, name: &str) -> Result<usize> {
         let known = self.names.iter().position(|known| known == name).or(self.others);
-        Ok(known.ok_or_else(|| bug!("`{name}` has no place in the figure"))?)
+        known.ok_or_else(|| bug!("`{name}` has no place in the figure"))
     }
 }
 
