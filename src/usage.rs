@@ -23,8 +23,10 @@ use crate::model::error::Result;
 use crate::model::event::{EventKind, Payload, Percent, ProviderSwitched};
 use crate::model::event::{Position, WindowKind};
 use crate::model::time::Timestamp;
-use crate::projection::{AccountRef, Level, Subject, Totals, facts, last_before, scan_days};
-use crate::store::{GO_ON, KeyRange, Order, ReadView, STOP, Table};
+use crate::projection::{
+    AccountRef, IndexedEvent, Level, Subject, Totals, collect_facts, last_before, latest_fact, scan_days,
+};
+use crate::store::{GO_ON, KeyRange, ReadView, Table};
 
 pub use calibration::{Calibration, ClassWeight};
 pub use drift::Drift;
@@ -278,26 +280,17 @@ pub struct Switch {
 
 /// Every switch up to `now`, earliest first.
 pub(crate) fn switches(view: &dyn ReadView, now: Timestamp) -> Result<Vec<Switch>> {
-    let mut found = Vec::new();
-    facts(view, EventKind::ProviderSwitched, &Subject::Ledger, now, Order::Ascending, &mut |fact| {
-        if let Payload::ProviderSwitched(switch) = fact.event.payload {
-            found.push(Switch { position: fact.position, at: fact.event.occurred_at, switch });
-        }
-        GO_ON
-    })?;
-    Ok(found)
+    collect_facts(view, EventKind::ProviderSwitched, &Subject::Ledger, (Timestamp::MIN, now), switch)
 }
 
 /// The last switch up to `now`.
 pub(crate) fn last_switch(view: &dyn ReadView, now: Timestamp) -> Result<Option<Switch>> {
-    let mut found = None;
-    facts(view, EventKind::ProviderSwitched, &Subject::Ledger, now, Order::Descending, &mut |fact| {
-        if let Payload::ProviderSwitched(switch) = fact.event.payload {
-            found = Some(Switch { position: fact.position, at: fact.event.occurred_at, switch });
-        }
-        STOP
-    })?;
-    Ok(found)
+    latest_fact(view, EventKind::ProviderSwitched, &Subject::Ledger, now, switch)
+}
+
+fn switch(fact: IndexedEvent) -> Option<Switch> {
+    let Payload::ProviderSwitched(switch) = fact.event.payload else { return None };
+    Some(Switch { position: fact.position, at: fact.event.occurred_at, switch })
 }
 
 /// The active provider at `now`: that of the last switch, otherwise that of the last use.

@@ -7,8 +7,8 @@ use crate::model::error::{Error, Result};
 use crate::model::event::{EventKind, Payload};
 use crate::model::provider::similar_to;
 use crate::model::time::Timestamp;
-use crate::projection::{Subject, facts};
-use crate::store::{GO_ON, Order, ReadView};
+use crate::projection::{Subject, collect_facts};
+use crate::store::ReadView;
 use crate::usage::{accounts, switches};
 
 /// The providers in any event of the ledger.
@@ -18,12 +18,11 @@ fn in_events(view: &dyn ReadView) -> Result<BTreeSet<String>> {
         providers.insert(switch.switch.to.as_str().to_owned());
         providers.extend(switch.switch.from.map(|from| from.as_str().to_owned()));
     }
-    facts(view, EventKind::PriceSet, &Subject::Ledger, Timestamp::MAX, Order::Ascending, &mut |fact| {
-        if let Payload::PriceSet(price) = fact.event.payload {
-            providers.insert(price.provider.as_str().to_owned());
-        }
-        GO_ON
-    })?;
+    let ever = (Timestamp::MIN, Timestamp::MAX);
+    providers.extend(collect_facts(view, EventKind::PriceSet, &Subject::Ledger, ever, |fact| {
+        let Payload::PriceSet(price) = fact.event.payload else { return None };
+        Some(price.provider.as_str().to_owned())
+    })?);
     Ok(providers)
 }
 

@@ -20,8 +20,7 @@ use crate::present::clock::short;
 use crate::present::failure::{Failure, print_message};
 use crate::present::money::dollars;
 use crate::present::output::{EscapedText, JsonAnswer, wrapped};
-use crate::projection::{Subject, facts_between};
-use crate::store::{GO_ON, Order};
+use crate::projection::{Subject, collect_facts};
 
 /// The age up to which `alert list` shows firings.
 const SHOWN: i64 = 31 * DAY;
@@ -179,15 +178,11 @@ pub(crate) fn fired_since(
     until: Timestamp,
     zone: Zone,
 ) -> Result<Vec<FiredAnswer>, Failure> {
-    let mut fired = Vec::new();
-    let span = (since, until);
-    facts_between(snapshot.view(), EventKind::AlertFired, &Subject::Ledger, span, Order::Ascending, &mut |fact| {
-        if let Payload::AlertFired(alert) = fact.event.payload {
-            let message = alerts::message(&alert, zone);
-            let (id, position, at) = (fact.event.id, fact.position, fact.event.occurred_at);
-            fired.push(FiredAnswer { id, position, at, alert, message, deliveries: Vec::new() });
-        }
-        GO_ON
+    let mut fired = collect_facts(snapshot.view(), EventKind::AlertFired, &Subject::Ledger, (since, until), |fact| {
+        let Payload::AlertFired(alert) = fact.event.payload else { return None };
+        let message = alerts::message(&alert, zone);
+        let (id, position, at) = (fact.event.id, fact.position, fact.event.occurred_at);
+        Some(FiredAnswer { id, position, at, alert, message, deliveries: Vec::new() })
     })?;
     alert_delivery::add(snapshot, since, until, &mut fired)?;
     Ok(fired)

@@ -11,9 +11,9 @@ use crate::model::event::{Event, EventKind, EventShredded, NewEvent, Payload, Po
 use crate::model::time::Timestamp;
 use crate::projection::blocks::{place, position_at, refresh};
 use crate::projection::leaf_at;
-use crate::projection::{Subject, facts, refile, root};
+use crate::projection::{Subject, latest_fact, refile, root};
 use crate::store::clear;
-use crate::store::{GO_ON, Order, ReadView, STOP, Table, WriteView};
+use crate::store::{GO_ON, ReadView, STOP, Table, WriteView};
 pub use request::Shred;
 
 use plan::ShredPlan;
@@ -141,14 +141,9 @@ impl Ledger {
     }
 
     fn has_shredded(&self, now: Timestamp) -> Result<bool> {
-        let mut any = false;
         let snapshot = self.snapshot()?;
         let now = now.max(snapshot.head()?.recorded_at);
-        facts(snapshot.view(), EventKind::EventShredded, &Subject::Ledger, now, Order::Descending, &mut |_| {
-            any = true;
-            STOP
-        })?;
-        Ok(any)
+        Ok(latest_fact(snapshot.view(), EventKind::EventShredded, &Subject::Ledger, now, Some)?.is_some())
     }
 
     /// The events that [`shred`](Self::shred) would shred now.

@@ -7,7 +7,7 @@ use super::key::{AccountRef, position_value, push_time, take_id, take_position, 
 use crate::model::error::{Error, Result};
 use crate::model::event::{Event, EventKind, Payload, Position};
 use crate::model::time::{QUARTER, Timestamp};
-use crate::store::{Flow, GO_ON, Order, ReadView, Row, Table, WriteView, after_prefix};
+use crate::store::{Flow, GO_ON, Order, ReadView, Row, STOP, Table, WriteView, after_prefix};
 
 /// The subject of an indexed event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,12 +189,46 @@ pub(crate) fn latest_facts(
     subject: &Subject<'_>,
     until: Timestamp,
 ) -> Result<Vec<IndexedEvent>> {
-    let mut positions = Vec::new();
+    let mut latest = Vec::new();
     facts(view, kind, subject, until, Order::Descending, &mut |fact| {
-        positions.push(fact);
+        latest.push(fact);
         GO_ON
     })?;
-    Ok(positions)
+    Ok(latest)
+}
+
+/// The latest value up to `until` that `decode` returns for an event of a kind and subject. Events for which it returns
+/// `None` are skipped.
+pub(crate) fn latest_fact<T>(
+    view: &dyn ReadView,
+    kind: EventKind,
+    subject: &Subject<'_>,
+    until: Timestamp,
+    mut decode: impl FnMut(IndexedEvent) -> Option<T>,
+) -> Result<Option<T>> {
+    let mut latest = None;
+    facts(view, kind, subject, until, Order::Descending, &mut |fact| {
+        latest = decode(fact);
+        if latest.is_some() { STOP } else { GO_ON }
+    })?;
+    Ok(latest)
+}
+
+/// The values that `decode` returns for the events of a kind and subject from the first time through the second,
+/// earliest first. Events for which it returns `None` are skipped.
+pub(crate) fn collect_facts<T>(
+    view: &dyn ReadView,
+    kind: EventKind,
+    subject: &Subject<'_>,
+    span: (Timestamp, Timestamp),
+    mut decode: impl FnMut(IndexedEvent) -> Option<T>,
+) -> Result<Vec<T>> {
+    let mut values = Vec::new();
+    facts_between(view, kind, subject, span, Order::Ascending, &mut |fact| {
+        values.extend(decode(fact));
+        GO_ON
+    })?;
+    Ok(values)
 }
 
 impl Row<'_> {

@@ -27,7 +27,8 @@ pub(crate) use corrections::{
 };
 pub(crate) use describe::describe;
 pub(crate) use event_index::{
-    IndexedEvent, Subject, counted_later, facts, facts_between, is_counted_later, latest_facts, subject_account,
+    IndexedEvent, Subject, collect_facts, counted_later, facts, facts_between, is_counted_later, latest_fact,
+    latest_facts, subject_account,
 };
 pub(crate) use fingerprint::{Fingerprint, FingerprintWeights};
 #[cfg(feature = "web")]

@@ -11,9 +11,9 @@ use crate::model::error::{Error, Result};
 use crate::model::event::{EventKind, NewEvent, Payload, PeriodSealed, Position};
 use crate::model::time::Timestamp;
 use crate::model::tokens::TokenClass;
-use crate::projection::{Subject, facts};
+use crate::projection::{Subject, collect_facts};
 use crate::readers::price::Prices;
-use crate::store::{GO_ON, Order, ReadView};
+use crate::store::ReadView;
 
 /// A seal and the restatement of its period.
 ///
@@ -53,14 +53,10 @@ pub(super) fn of_period(since: Option<Timestamp>, until: Timestamp) -> Report {
 
 /// The seals that are not voided at a time, in order.
 pub(super) fn current_seals(view: &dyn ReadView, now: Timestamp) -> Result<Vec<(Position, Timestamp, PeriodSealed)>> {
-    let mut seals = Vec::new();
-    facts(view, EventKind::PeriodSealed, &Subject::Ledger, now, Order::Ascending, &mut |fact| {
-        if let Payload::PeriodSealed(sealed) = fact.event.payload {
-            seals.push((fact.position, fact.event.occurred_at, sealed));
-        }
-        GO_ON
-    })?;
-    Ok(seals)
+    collect_facts(view, EventKind::PeriodSealed, &Subject::Ledger, (Timestamp::MIN, now), |fact| {
+        let Payload::PeriodSealed(sealed) = fact.event.payload else { return None };
+        Some((fact.position, fact.event.occurred_at, sealed))
+    })
 }
 
 /// Refuses a period that overlaps a sealed one: no call belongs to two closed periods.

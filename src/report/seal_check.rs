@@ -8,8 +8,7 @@ use crate::model::error::{Error, Result};
 use crate::model::event::{Event, EventKind, Payload, PeriodSealed, Position, SealedRows};
 use crate::model::time::Timestamp;
 use crate::model::tokens::TokenClass;
-use crate::projection::{Subject, facts};
-use crate::store::{GO_ON, Order};
+use crate::projection::{Subject, collect_facts};
 
 impl Ledger {
     /// Recomputes the totals of every seal from the events that it covers, and the blinded rows of the seals that one
@@ -87,15 +86,11 @@ fn changed_rows(found: &SealedRows, kept: &SealedRows) -> String {
 
 /// Whether names of a call or of a correction up to a position were shredded.
 fn has_shredded(snapshot: &Snapshot<'_>, size: Position) -> Result<bool> {
-    let mut positions = Vec::new();
     let view = snapshot.view();
-    facts(view, EventKind::EventShredded, &Subject::Ledger, Timestamp::MAX, Order::Ascending, &mut |fact| {
-        if let Payload::EventShredded(shredded) = &fact.event.payload
-            && shredded.position <= size
-        {
-            positions.push(shredded.position);
-        }
-        GO_ON
+    let ever = (Timestamp::MIN, Timestamp::MAX);
+    let positions = collect_facts(view, EventKind::EventShredded, &Subject::Ledger, ever, |fact| {
+        let Payload::EventShredded(shredded) = fact.event.payload else { return None };
+        (shredded.position <= size).then_some(shredded.position)
     })?;
     for position in positions {
         let event = Event::from_line(position, &view.expect_line(position)?)?;

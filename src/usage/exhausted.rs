@@ -14,7 +14,7 @@ use crate::model::event::{EventKind, Payload, Percent, Position, QuotaObserved, 
 use crate::model::provider::{cloud_of, local_program_of};
 use crate::model::time::{DAY, Timestamp};
 use crate::model::window::kind_of;
-use crate::projection::{AccountRef, Subject, facts, facts_between};
+use crate::projection::{AccountRef, Subject, facts_between, latest_fact};
 use crate::store::{GO_ON, Order, STOP};
 
 /// The maximal age of a refusal, in milliseconds.
@@ -161,10 +161,9 @@ pub(super) fn refusals(
     let subjects = recorded_on(account);
     let mut lifted = Timestamp::MIN;
     for subject in &subjects {
-        facts(view, EventKind::UsageOverridden, subject, now, Order::Descending, &mut |fact| {
-            lifted = lifted.max(fact.event.occurred_at);
-            STOP
-        })?;
+        let overridden =
+            latest_fact(view, EventKind::UsageOverridden, subject, now, |fact| Some(fact.event.occurred_at))?;
+        lifted = lifted.max(overridden.unwrap_or(Timestamp::MIN));
     }
     let latest = LatestReadings::new(observations, limits);
     let mut refusals = Refusals::default();

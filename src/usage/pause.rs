@@ -5,8 +5,8 @@ use serde::Serialize;
 use crate::model::error::Result;
 use crate::model::event::{EventKind, Payload, Position};
 use crate::model::time::{HOUR, MINUTE, Timestamp};
-use crate::projection::{Subject, facts, facts_between};
-use crate::store::{GO_ON, Order, ReadView};
+use crate::projection::{Subject, collect_facts};
+use crate::store::ReadView;
 
 /// The delay after a known reset, because the provider's clock may differ.
 const AFTER_RESET: i64 = 10 * MINUTE;
@@ -83,14 +83,10 @@ fn ends_at(reason: &str, until: Option<Timestamp>) -> Option<Timestamp> {
 
 /// The resumes up to `now`: the time, and the reason of the pauses that they end.
 fn resumes(view: &dyn ReadView, now: Timestamp) -> Result<Vec<(Timestamp, Option<String>, Position)>> {
-    let mut found = Vec::new();
-    facts(view, EventKind::Resumed, &Subject::Ledger, now, Order::Ascending, &mut |fact| {
-        if let Payload::Resumed(resumed) = fact.event.payload {
-            found.push((fact.event.occurred_at, resumed.only, fact.position));
-        }
-        GO_ON
-    })?;
-    Ok(found)
+    collect_facts(view, EventKind::Resumed, &Subject::Ledger, (Timestamp::MIN, now), |fact| {
+        let Payload::Resumed(resumed) = fact.event.payload else { return None };
+        Some((fact.event.occurred_at, resumed.only, fact.position))
+    })
 }
 
 /// The last resume that ends pauses with a reason.
@@ -111,20 +107,14 @@ pub(crate) fn unresumed(view: &dyn ReadView, now: Timestamp) -> Result<Vec<Pause
         resumes.iter().any(|(at, only, _)| *at >= pause.since && lifts(only))
     };
     let since = resumes.iter().filter(|(_, only, _)| only.is_none()).map(|(at, ..)| *at).max();
-    let mut found = Vec::new();
     let span = (since.unwrap_or(Timestamp::MIN), now);
-    facts_between(view, EventKind::Paused, &Subject::Ledger, span, Order::Ascending, &mut |fact| {
-        if let Payload::Paused(paused) = fact.event.payload {
-            let until = ends_at(&paused.reason, paused.until);
-            let since = fact.event.occurred_at;
-            let pause = Pause { reason: paused.reason, since, until, note: paused.note, position: fact.position };
-            if !lifted(&pause) {
-                found.push(pause);
-            }
-        }
-        GO_ON
-    })?;
-    Ok(found)
+    collect_facts(view, EventKind::Paused, &Subject::Ledger, span, |fact| {
+        let Payload::Paused(paused) = fact.event.payload else { return None };
+        let until = ends_at(&paused.reason, paused.until);
+        let since = fact.event.occurred_at;
+        let pause = Pause { reason: paused.reason, since, until, note: paused.note, position: fact.position };
+        (!lifted(&pause)).then_some(pause)
+    })
 }
 
 /// The pause that applies at `now`: of several the one that ends last.

@@ -9,10 +9,10 @@ use crate::model::event::{EventKind, Payload, Percent, WindowKind};
 use crate::model::time::{DAY, HOUR, QUARTER, Timestamp};
 use crate::model::window::{Border, Policy, Timeline, Window, kind_of, place_observed};
 use crate::projection::{
-    AccountRef, Level, STORED_POLICY, Subject, Totals, facts_between, first_from, last_start, next_start, scan_days,
+    AccountRef, Level, STORED_POLICY, Subject, Totals, collect_facts, first_from, last_start, next_start, scan_days,
     sum_uses,
 };
-use crate::store::{GO_ON, Order, ReadView};
+use crate::store::{GO_ON, ReadView};
 
 /// The number of days that are searched for a pause in use, before the time line is walked from its beginning.
 const LOOK_BACK_DAYS: i64 = 8;
@@ -47,32 +47,29 @@ impl<'a> AccountWindows<'a> {
     fn read(at: AccountAt<'a>, since: Timestamp, observations: Vec<RecentObservation>) -> Result<Self> {
         let AccountAt { view, account, now } = at;
         let limits = Limits::at(at)?;
-        let mut signals = Vec::new();
         let subject = Subject::Account(account.clone());
-        facts_between(view, EventKind::UsageOverridden, &subject, (since, now), Order::Ascending, &mut |fact| {
-            if let Payload::UsageOverridden(signal) = fact.event.payload {
-                signals.push(WindowSignal {
+        let mut signals = collect_facts(view, EventKind::UsageOverridden, &subject, (since, now), |fact| {
+            let Payload::UsageOverridden(signal) = fact.event.payload else { return None };
+            Some(WindowSignal {
+                at: fact.event.occurred_at,
+                id: fact.event.id,
+                kind: signal.window,
+                minutes: 0,
+                resets_at: signal.resets_at,
+                used: Some(signal.used_percent),
+                weak: false,
+                adopted: false,
+                statement: ProviderSignal {
+                    percent: Some(signal.used_percent),
                     at: fact.event.occurred_at,
-                    id: fact.event.id,
-                    kind: signal.window,
-                    minutes: 0,
-                    resets_at: signal.resets_at,
-                    used: Some(signal.used_percent),
-                    weak: false,
-                    adopted: false,
-                    statement: ProviderSignal {
-                        percent: Some(signal.used_percent),
-                        at: fact.event.occurred_at,
-                        by: Speaker::Person,
-                        source: signal.author,
-                        stale: false,
-                        position: fact.position,
-                    },
-                });
-            }
-            GO_ON
+                    by: Speaker::Person,
+                    source: signal.author,
+                    stale: false,
+                    position: fact.position,
+                },
+            })
         })?;
-        let overridden: Vec<_> = signals.iter().map(|signal: &WindowSignal| (signal.kind, signal.at)).collect();
+        let overridden: Vec<_> = signals.iter().map(|signal| (signal.kind, signal.at)).collect();
         let observations = observations::settled(observations, &limits, &overridden);
         for one in observations.iter().filter(|one| one.at >= since) {
             let seen = &one.seen;
