@@ -24,7 +24,7 @@ use crate::model::event::{EventKind, Payload, Percent, ProviderSwitched};
 use crate::model::event::{Position, WindowKind};
 use crate::model::time::Timestamp;
 use crate::projection::{
-    AccountRef, IndexedEvent, Level, Subject, Totals, collect_facts, last_before, latest_fact, scan_days,
+    AccountRef, IndexedEvent, Level, Subject, Totals, collect_events, last_before, latest_event, scan_days,
 };
 use crate::store::{GO_ON, KeyRange, ReadView, Table};
 
@@ -127,8 +127,8 @@ pub enum Speaker {
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// let ledger = Ledger::in_memory()?;
 /// ledger.override_usage("anthropic", WindowKind::Session, "32".parse()?, "me", "read it on the web page", now)?;
-/// let said = ledger.provider("anthropic", now)?.session.overridden.unwrap();
-/// assert_eq!((said.percent, said.source.as_str(), said.stale), (Some("32".parse()?), "me", false));
+/// let overridden = ledger.provider("anthropic", now)?.session.overridden.unwrap();
+/// assert_eq!((overridden.percent, overridden.source.as_str(), overridden.stale), (Some("32".parse()?), "me", false));
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -280,17 +280,17 @@ pub struct Switch {
 
 /// Every switch up to `now`, earliest first.
 pub(crate) fn switches(view: &dyn ReadView, now: Timestamp) -> Result<Vec<Switch>> {
-    collect_facts(view, EventKind::ProviderSwitched, &Subject::Ledger, (Timestamp::MIN, now), switch)
+    collect_events(view, EventKind::ProviderSwitched, &Subject::Ledger, (Timestamp::MIN, now), switch)
 }
 
 /// The last switch up to `now`.
 pub(crate) fn last_switch(view: &dyn ReadView, now: Timestamp) -> Result<Option<Switch>> {
-    latest_fact(view, EventKind::ProviderSwitched, &Subject::Ledger, now, switch)
+    latest_event(view, EventKind::ProviderSwitched, &Subject::Ledger, now, switch)
 }
 
-fn switch(fact: IndexedEvent) -> Option<Switch> {
-    let Payload::ProviderSwitched(switch) = fact.event.payload else { return None };
-    Some(Switch { position: fact.position, at: fact.event.occurred_at, switch })
+fn switch(indexed: IndexedEvent) -> Option<Switch> {
+    let Payload::ProviderSwitched(switch) = indexed.event.payload else { return None };
+    Some(Switch { position: indexed.position, at: indexed.event.occurred_at, switch })
 }
 
 /// The active provider at `now`: that of the last switch, otherwise that of the last use.

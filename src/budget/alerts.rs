@@ -11,7 +11,7 @@ use crate::model::event::{
 use crate::model::provider::ProviderId;
 use crate::model::time::{Timestamp, Zone};
 use crate::model::tokens::Usd;
-use crate::projection::{AccountRef, Subject, facts, facts_between};
+use crate::projection::{AccountRef, Subject, each_event, each_event_between};
 use crate::report::{Report, ReportKey};
 use crate::store::{GO_ON, Order, ReadView, STOP};
 use crate::usage::{MoneyPeriod, WindowUsage, accounts};
@@ -75,8 +75,8 @@ fn thresholds(set: &AlertSet) -> [(AlertCondition, Option<Threshold>); 6] {
 pub(crate) fn alert_rules(view: &dyn ReadView, now: Timestamp) -> Result<Vec<AlertRule>> {
     let mut settled: Vec<(AlertCondition, Option<ProviderId>, Option<String>)> = Vec::new();
     let mut rules = Vec::new();
-    facts(view, EventKind::AlertSet, &Subject::Ledger, now, Order::Descending, &mut |fact| {
-        let Payload::AlertSet(set) = &fact.event.payload else { return GO_ON };
+    each_event(view, EventKind::AlertSet, &Subject::Ledger, now, Order::Descending, &mut |indexed| {
+        let Payload::AlertSet(set) = &indexed.event.payload else { return GO_ON };
         for (condition, threshold) in thresholds(set) {
             let scope = (condition, set.provider.clone(), set.account.clone());
             if (threshold.is_none() && !set.unset.contains(&condition)) || settled.contains(&scope) {
@@ -89,8 +89,8 @@ pub(crate) fn alert_rules(view: &dyn ReadView, now: Timestamp) -> Result<Vec<Ale
                 account: set.account.clone(),
                 threshold,
                 zone: set.usd_zone.unwrap_or(Zone::UTC),
-                rule: fact.event.id,
-                position: fact.position,
+                rule: indexed.event.id,
+                position: indexed.position,
             }));
         }
         GO_ON
@@ -140,8 +140,8 @@ fn of_window(rule: &AlertRule, kind: WindowKind, window: &WindowUsage) -> Option
 /// Whether a condition fired in its window before.
 fn fired_before(view: &dyn ReadView, alert: &AlertFired) -> Result<bool> {
     let (mut found, span) = (false, (alert.started_at, Timestamp::MAX));
-    facts_between(view, EventKind::AlertFired, &Subject::Ledger, span, Order::Ascending, &mut |fact| {
-        if let Payload::AlertFired(fired) = &fact.event.payload {
+    each_event_between(view, EventKind::AlertFired, &Subject::Ledger, span, Order::Ascending, &mut |indexed| {
+        if let Payload::AlertFired(fired) = &indexed.event.payload {
             found |= fired.is_of_same_condition(alert);
         }
         if found { STOP } else { GO_ON }

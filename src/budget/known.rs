@@ -7,7 +7,7 @@ use crate::model::error::{Error, Result};
 use crate::model::event::{EventKind, Payload};
 use crate::model::provider::similar_to;
 use crate::model::time::Timestamp;
-use crate::projection::{Subject, collect_facts};
+use crate::projection::{Subject, collect_events};
 use crate::store::ReadView;
 use crate::usage::{accounts, switches};
 
@@ -19,8 +19,8 @@ fn in_events(view: &dyn ReadView) -> Result<BTreeSet<String>> {
         providers.extend(switch.switch.from.map(|from| from.as_str().to_owned()));
     }
     let ever = (Timestamp::MIN, Timestamp::MAX);
-    providers.extend(collect_facts(view, EventKind::PriceSet, &Subject::Ledger, ever, |fact| {
-        let Payload::PriceSet(price) = fact.event.payload else { return None };
+    providers.extend(collect_events(view, EventKind::PriceSet, &Subject::Ledger, ever, |indexed| {
+        let Payload::PriceSet(price) = indexed.event.payload else { return None };
         Some(price.provider.as_str().to_owned())
     })?);
     Ok(providers)

@@ -6,7 +6,7 @@ use crate::ledger::Ledger;
 use crate::model::error::Result;
 use crate::model::event::{BudgetMode, EventKind, NewEvent, Payload, QuotaExhausted, QuotaObserved};
 use crate::model::time::Timestamp;
-use crate::projection::{AccountRef, Subject, facts};
+use crate::projection::{AccountRef, Subject, each_event};
 use crate::store::{Order, STOP};
 use crate::usage::{AccountAt, Limits, is_metered};
 
@@ -58,11 +58,18 @@ pub struct Preflight {
 /// Whether a probe succeeded within the last `ttl` milliseconds.
 fn known_good(AccountAt { view, account, now }: AccountAt<'_>, ttl: i64) -> Result<bool> {
     let mut good = false;
-    facts(view, EventKind::QuotaObserved, &Subject::Account(account.clone()), now, Order::Descending, &mut |fact| {
-        let recent = now.millis() - fact.event.occurred_at.millis() < ttl;
-        good = recent && matches!(&fact.event.payload, Payload::QuotaObserved(seen) if seen.feed == FEED);
-        if recent && !good { crate::store::GO_ON } else { STOP }
-    })?;
+    each_event(
+        view,
+        EventKind::QuotaObserved,
+        &Subject::Account(account.clone()),
+        now,
+        Order::Descending,
+        &mut |indexed| {
+            let recent = now.millis() - indexed.event.occurred_at.millis() < ttl;
+            good = recent && matches!(&indexed.event.payload, Payload::QuotaObserved(seen) if seen.feed == FEED);
+            if recent && !good { crate::store::GO_ON } else { STOP }
+        },
+    )?;
     Ok(good)
 }
 

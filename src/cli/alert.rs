@@ -20,7 +20,7 @@ use crate::present::clock::short;
 use crate::present::failure::{Failure, print_message};
 use crate::present::money::dollars;
 use crate::present::output::{EscapedText, JsonAnswer, wrapped};
-use crate::projection::{Subject, collect_facts};
+use crate::projection::{Subject, collect_events};
 
 /// The age up to which `alert list` shows firings.
 const SHOWN: i64 = 31 * DAY;
@@ -178,12 +178,13 @@ pub(crate) fn fired_since(
     until: Timestamp,
     zone: Zone,
 ) -> Result<Vec<FiredAnswer>, Failure> {
-    let mut fired = collect_facts(snapshot.view(), EventKind::AlertFired, &Subject::Ledger, (since, until), |fact| {
-        let Payload::AlertFired(alert) = fact.event.payload else { return None };
-        let message = alerts::message(&alert, zone);
-        let (id, position, at) = (fact.event.id, fact.position, fact.event.occurred_at);
-        Some(FiredAnswer { id, position, at, alert, message, deliveries: Vec::new() })
-    })?;
+    let mut fired =
+        collect_events(snapshot.view(), EventKind::AlertFired, &Subject::Ledger, (since, until), |indexed| {
+            let Payload::AlertFired(alert) = indexed.event.payload else { return None };
+            let message = alerts::message(&alert, zone);
+            let (id, position, at) = (indexed.event.id, indexed.position, indexed.event.occurred_at);
+            Some(FiredAnswer { id, position, at, alert, message, deliveries: Vec::new() })
+        })?;
     alert_delivery::add(snapshot, since, until, &mut fired)?;
     Ok(fired)
 }

@@ -17,7 +17,7 @@ use crate::ledger::{Ledger, Snapshot};
 use crate::model::event::{AlertDelivery, AlertTarget, DeliveryState, EventKind, NewEvent, Payload};
 use crate::model::time::{DAY, HOUR, MINUTE, Timestamp};
 use crate::present::failure::Failure;
-use crate::projection::{Subject, facts_between};
+use crate::projection::{Subject, each_event_between};
 use crate::store::{GO_ON, Order};
 
 /// The age at which an undelivered alert is dropped, because it no longer describes the present.
@@ -69,11 +69,11 @@ pub(super) fn add(
     fired: &mut [FiredAnswer],
 ) -> Result<(), Failure> {
     let (view, span) = (snapshot.view(), (since, until));
-    facts_between(view, EventKind::AlertDelivery, &Subject::Ledger, span, Order::Ascending, &mut |fact| {
-        let Payload::AlertDelivery(word) = fact.event.payload else { return GO_ON };
-        let Some(alert) = fired.iter_mut().find(|alert| alert.id == word.alert) else { return GO_ON };
-        let AlertDelivery { target, attempt, state, why, .. } = word;
-        let delivery = DeliveryAttempt { target, attempts: attempt, state, at: fact.event.occurred_at, why };
+    each_event_between(view, EventKind::AlertDelivery, &Subject::Ledger, span, Order::Ascending, &mut |indexed| {
+        let Payload::AlertDelivery(recorded) = indexed.event.payload else { return GO_ON };
+        let Some(alert) = fired.iter_mut().find(|alert| alert.id == recorded.alert) else { return GO_ON };
+        let AlertDelivery { target, attempt, state, why, .. } = recorded;
+        let delivery = DeliveryAttempt { target, attempts: attempt, state, at: indexed.event.occurred_at, why };
         match alert.deliveries.iter_mut().find(|known| known.target == target) {
             // At the same instant, the end of an attempt is later than its beginning.
             Some(known) if attempt > known.attempts || state != DeliveryState::Sending => *known = delivery,
@@ -133,10 +133,10 @@ fn deliver(
     context: &Context,
 ) -> Result<Option<String>, Failure> {
     let append = |state, why: Option<String>| -> Result<bool, Failure> {
-        let mut word = AlertDelivery::new(alert.id, place.target, attempt, state);
-        word.why = why;
+        let mut recorded = AlertDelivery::new(alert.id, place.target, attempt, state);
+        recorded.why = why;
         let now = context.now();
-        let event = NewEvent::new(word.clone(), now).id(word.id()).source("alert");
+        let event = NewEvent::new(recorded.clone(), now).id(recorded.id()).source("alert");
         Ok(ledger.append([event], now)?.into_iter().any(crate::Outcome::is_new))
     };
     if !append(DeliveryState::Sending, None)? {

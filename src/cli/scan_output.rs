@@ -213,7 +213,7 @@ fn append(
     };
     let named = account.as_deref().unwrap_or_default();
     let key = ["quota-exhausted", named, exhaustion.rule, &exhaustion.excerpt, &moment].join("\0");
-    let fact = QuotaExhausted {
+    let refusal = QuotaExhausted {
         provider: args.provider.clone(),
         account,
         model: model.map(str::to_owned),
@@ -222,7 +222,7 @@ fn append(
         excerpt: exhaustion.excerpt.clone(),
     };
     let now = context.now();
-    let event = NewEvent::new(fact, occurred_at).source("cli").id(EventId::from_key(args.provider.as_str(), &key));
+    let event = NewEvent::new(refusal, occurred_at).source("cli").id(EventId::from_key(args.provider.as_str(), &key));
     let ledger = context.write()?;
     let outcome = match ledger.append([event], now) {
         Ok(outcomes) => *outcomes.first().ok_or_else(|| Failure::from(bug!("no outcome for one appended event")))?,

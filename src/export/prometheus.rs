@@ -81,7 +81,7 @@ fn counters(table: &ReportTable, page: &mut MetricsPage) -> Result<()> {
         let names = [("provider", provider), ("account", account), ("model", model)];
         let with = |name: &'static str, value: &'static str| [names.as_slice(), &[(name, value)]].concat();
         page.add("usage_ledger_requests_total", &names, row.usage.requests);
-        // A class that nobody reported is unknown, not 0.
+        // A class that no record reports is unknown, not 0.
         for (class, tokens) in TokenClass::ALL.map(|class| (class, row.usage.tokens.get(class))) {
             if tokens > 0 {
                 page.add("usage_ledger_tokens_total", &with("class", class.name()), tokens);

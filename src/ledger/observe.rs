@@ -5,7 +5,7 @@ use crate::model::error::Result;
 use crate::model::event::{EventKind, Payload, QuotaObserved};
 use crate::model::time::{DAY, Timestamp};
 use crate::model::window::kind_of;
-use crate::projection::{AccountRef, Subject, facts_between, latest_fact};
+use crate::projection::{AccountRef, Subject, each_event_between, latest_event};
 use crate::readers::quota::{self, Lead, is_same_window};
 use crate::store::{GO_ON, Order, Overlay, ReadView, STOP};
 
@@ -19,17 +19,18 @@ const MOST: usize = 64;
 fn lead(view: &dyn ReadView, seen: &QuotaObserved, at: Timestamp) -> Result<Option<Lead>> {
     let subject = Subject::Account(AccountRef::new(seen.provider.as_str(), seen.account.as_deref()));
     // An override of the window restarts the comparison.
-    let overridden = latest_fact(view, EventKind::UsageOverridden, &subject, at, |fact| match fact.event.payload {
-        Payload::UsageOverridden(word) if Some(word.window) == kind_of(seen.window_minutes) => {
-            Some(fact.event.occurred_at)
-        }
-        _ => None,
-    })?;
+    let overridden =
+        latest_event(view, EventKind::UsageOverridden, &subject, at, |indexed| match indexed.event.payload {
+            Payload::UsageOverridden(overridden) if Some(overridden.window) == kind_of(seen.window_minutes) => {
+                Some(indexed.event.occurred_at)
+            }
+            _ => None,
+        })?;
     let earliest = at.plus(-LOOK_BACK);
     let (from, mut known) = (overridden.unwrap_or(earliest).max(earliest), Vec::new());
-    facts_between(view, EventKind::QuotaObserved, &subject, (from, at), Order::Descending, &mut |fact| {
-        let then = fact.event.occurred_at;
-        if let Payload::QuotaObserved(reading) = fact.event.payload
+    each_event_between(view, EventKind::QuotaObserved, &subject, (from, at), Order::Descending, &mut |indexed| {
+        let then = indexed.event.occurred_at;
+        if let Payload::QuotaObserved(reading) = indexed.event.payload
             && is_same_window(&reading, seen)
         {
             // Usually the latest reading already shows that there is nothing new.

@@ -11,7 +11,7 @@ use crate::model::event::{Event, EventKind, EventShredded, NewEvent, Payload, Po
 use crate::model::time::Timestamp;
 use crate::projection::blocks::{place, position_at, refresh};
 use crate::projection::leaf_at;
-use crate::projection::{Subject, latest_fact, refile, root};
+use crate::projection::{Subject, latest_event, refile, root};
 use crate::store::clear;
 use crate::store::{GO_ON, ReadView, STOP, Table, WriteView};
 pub use request::Shred;
@@ -143,7 +143,7 @@ impl Ledger {
     fn has_shredded(&self, now: Timestamp) -> Result<bool> {
         let snapshot = self.snapshot()?;
         let now = now.max(snapshot.head()?.recorded_at);
-        Ok(latest_fact(snapshot.view(), EventKind::EventShredded, &Subject::Ledger, now, Some)?.is_some())
+        Ok(latest_event(snapshot.view(), EventKind::EventShredded, &Subject::Ledger, now, Some)?.is_some())
     }
 
     /// The events that [`shred`](Self::shred) would shred now.

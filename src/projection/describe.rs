@@ -12,7 +12,7 @@ pub(crate) fn describe(table: Table, key: &[u8]) -> String {
         Table::ByModel | Table::ByProject | Table::ByConversation => series(key),
         Table::UsageInstants => timed(key).map(|(account, at)| format!("{} from {at}", account_of(account))),
         Table::SessionStarts => timed(key).map(|(account, at)| format!("{} at {at}", account_of(account))),
-        Table::EventIndex => fact(key),
+        Table::EventIndex => event_index_row(key),
         Table::Corrections => correction(key),
         Table::Keys => Some("a natural key".to_owned()),
         Table::Files | Table::Conversations => words(key),
@@ -41,7 +41,7 @@ fn account_of(key: &[u8]) -> String {
     account.map_or_else(|| provider.to_string(), |account| format!("{provider} {account}"))
 }
 
-fn fact(key: &[u8]) -> Option<String> {
+fn event_index_row(key: &[u8]) -> Option<String> {
     let (key, _) = key.split_at_checked(key.len().checked_sub(16)?)?;
     let (before, at) = timed(key)?;
     let (kind, subject) = before.split_first()?;

@@ -93,7 +93,7 @@ pub(crate) fn subject_account(payload: &Payload) -> Option<AccountRef<'_>> {
 /// Index entries that are not written yet.
 #[derive(Default)]
 pub(super) struct PendingEntries {
-    facts: Vec<(Vec<u8>, Vec<u8>)>,
+    entries: Vec<(Vec<u8>, Vec<u8>)>,
     accounts: BTreeSet<Vec<u8>>,
 }
 
@@ -107,7 +107,7 @@ impl PendingEntries {
         key.extend_from_slice(&about);
         push_time(&mut key, event.occurred_at);
         key.extend_from_slice(event.id.as_bytes());
-        self.facts.push((key, position_value(position)));
+        self.entries.push((key, position_value(position)));
         if matches!(subject, Subject::Account(_)) && !self.accounts.contains(&about) {
             self.accounts.insert(about);
         }
@@ -115,9 +115,12 @@ impl PendingEntries {
 
     /// Writes the pending entries.
     pub fn file(&mut self, sink: &mut dyn WriteView) -> Result<()> {
-        self.facts.sort_unstable();
-        sink.put_all(Table::EventIndex, &mut self.facts.iter().map(|(key, value)| (key.as_slice(), value.as_slice())))?;
-        self.facts.clear();
+        self.entries.sort_unstable();
+        sink.put_all(
+            Table::EventIndex,
+            &mut self.entries.iter().map(|(key, value)| (key.as_slice(), value.as_slice())),
+        )?;
+        self.entries.clear();
         for account in std::mem::take(&mut self.accounts) {
             if sink.get(Table::Accounts, &account)?.is_none() {
                 sink.put(Table::Accounts, &account, Some(&[]))?;
@@ -128,7 +131,7 @@ impl PendingEntries {
 }
 
 /// Visits the events of a kind and subject that happened up to `until`, without voided ones.
-pub(crate) fn facts(
+pub(crate) fn each_event(
     view: &dyn ReadView,
     kind: EventKind,
     subject: &Subject<'_>,
@@ -136,11 +139,11 @@ pub(crate) fn facts(
     order: Order,
     visit: &mut dyn FnMut(IndexedEvent) -> Flow,
 ) -> Result<()> {
-    facts_between(view, kind, subject, (Timestamp::MIN, until), order, visit)
+    each_event_between(view, kind, subject, (Timestamp::MIN, until), order, visit)
 }
 
-/// Like [`facts`], for events from the first time through the second.
-pub(crate) fn facts_between(
+/// Like [`each_event`], for events from the first time through the second.
+pub(crate) fn each_event_between(
     view: &dyn ReadView,
     kind: EventKind,
     subject: &Subject<'_>,
@@ -170,11 +173,11 @@ pub(crate) fn facts_between(
 pub(crate) fn counted_later(view: &dyn ReadView) -> Result<BTreeSet<Position>> {
     let mut positions = BTreeSet::new();
     for kind in [EventKind::TokensRecorded, EventKind::TokensAmended] {
-        facts(view, kind, &Subject::Ledger, Timestamp::MAX, Order::Ascending, &mut |fact| {
-            if fact.event.payload.corrects().is_none() {
-                positions.insert(fact.position);
+        each_event(view, kind, &Subject::Ledger, Timestamp::MAX, Order::Ascending, &mut |indexed| {
+            if indexed.event.payload.corrects().is_none() {
+                positions.insert(indexed.position);
             } else {
-                positions.extend(root(view, &fact.event, Position::new(u64::MAX))?);
+                positions.extend(root(view, &indexed.event, Position::new(u64::MAX))?);
             }
             GO_ON
         })?;
@@ -183,15 +186,15 @@ pub(crate) fn counted_later(view: &dyn ReadView) -> Result<BTreeSet<Position>> {
 }
 
 /// The events of a kind and subject up to `until`, latest first.
-pub(crate) fn latest_facts(
+pub(crate) fn events_latest_first(
     view: &dyn ReadView,
     kind: EventKind,
     subject: &Subject<'_>,
     until: Timestamp,
 ) -> Result<Vec<IndexedEvent>> {
     let mut latest = Vec::new();
-    facts(view, kind, subject, until, Order::Descending, &mut |fact| {
-        latest.push(fact);
+    each_event(view, kind, subject, until, Order::Descending, &mut |indexed| {
+        latest.push(indexed);
         GO_ON
     })?;
     Ok(latest)
@@ -199,7 +202,7 @@ pub(crate) fn latest_facts(
 
 /// The latest value up to `until` that `decode` returns for an event of a kind and subject. Events for which it returns
 /// `None` are skipped.
-pub(crate) fn latest_fact<T>(
+pub(crate) fn latest_event<T>(
     view: &dyn ReadView,
     kind: EventKind,
     subject: &Subject<'_>,
@@ -207,8 +210,8 @@ pub(crate) fn latest_fact<T>(
     mut decode: impl FnMut(IndexedEvent) -> Option<T>,
 ) -> Result<Option<T>> {
     let mut latest = None;
-    facts(view, kind, subject, until, Order::Descending, &mut |fact| {
-        latest = decode(fact);
+    each_event(view, kind, subject, until, Order::Descending, &mut |indexed| {
+        latest = decode(indexed);
         if latest.is_some() { STOP } else { GO_ON }
     })?;
     Ok(latest)
@@ -216,7 +219,7 @@ pub(crate) fn latest_fact<T>(
 
 /// The values that `decode` returns for the events of a kind and subject from the first time through the second,
 /// earliest first. Events for which it returns `None` are skipped.
-pub(crate) fn collect_facts<T>(
+pub(crate) fn collect_events<T>(
     view: &dyn ReadView,
     kind: EventKind,
     subject: &Subject<'_>,
@@ -224,8 +227,8 @@ pub(crate) fn collect_facts<T>(
     mut decode: impl FnMut(IndexedEvent) -> Option<T>,
 ) -> Result<Vec<T>> {
     let mut values = Vec::new();
-    facts_between(view, kind, subject, span, Order::Ascending, &mut |fact| {
-        values.extend(decode(fact));
+    each_event_between(view, kind, subject, span, Order::Ascending, &mut |indexed| {
+        values.extend(decode(indexed));
         GO_ON
     })?;
     Ok(values)

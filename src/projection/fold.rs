@@ -15,7 +15,7 @@ pub(crate) struct Fold {
     /// Pending changes of counters.
     pub deltas: Deltas,
     keys: Vec<[u8; 13]>,
-    facts: event_index::PendingEntries,
+    index: event_index::PendingEntries,
     orphans: Orphans,
     blocks: Collector,
 }
@@ -26,7 +26,7 @@ impl Fold {
         Ok(Self {
             deltas: Deltas::default(),
             keys: Vec::new(),
-            facts: event_index::PendingEntries::default(),
+            index: event_index::PendingEntries::default(),
             orphans: Orphans::new(view)?,
             blocks: Collector::default(),
         })
@@ -43,7 +43,7 @@ impl Fold {
             self.deltas.add(envelope.occurred_at, &record, false)?;
             self.blocks.record(position, envelope.occurred_at, &record)?;
             if event_index::is_counted_later(envelope.occurred_at, record.counted_at) {
-                self.facts.take(&envelope.open(position)?, position);
+                self.index.take(&envelope.open(position)?, position);
             }
             return Ok(());
         }
@@ -64,7 +64,7 @@ impl Fold {
         }
         match &event.payload {
             Payload::TokensRecorded(record) => {
-                self.facts.take(event, position);
+                self.index.take(event, position);
                 match ids {
                     Some(ids) => self.keys.extend(alias_entries(ids.iter().copied(), event.id, position)),
                     None => self.keys.extend(alias_entries(record.ids(), event.id, position)),
@@ -89,7 +89,7 @@ impl Fold {
                 self.correct(sink, position, event)?;
             }
             Payload::Imported(run) => imports::file(sink, run)?,
-            _ => self.facts.take(event, position),
+            _ => self.index.take(event, position),
         }
         Ok(())
     }
@@ -125,7 +125,7 @@ impl Fold {
         self.keys.sort_unstable();
         sink.put_all(Table::Keys, &mut self.keys.iter().map(|key| (key.as_slice(), &[][..])))?;
         self.keys.clear();
-        self.facts.file(sink)
+        self.index.file(sink)
     }
 }
 
@@ -140,9 +140,9 @@ pub(crate) fn file_small(sink: &mut dyn WriteView, event: &Event, position: Posi
         }
         _ => {}
     }
-    let mut fact = event_index::PendingEntries::default();
-    fact.take(event, position);
-    fact.file(sink)
+    let mut entries = event_index::PendingEntries::default();
+    entries.take(event, position);
+    entries.file(sink)
 }
 
 /// The index entries of every natural key other than the one in the event's own id.

@@ -27,8 +27,8 @@ pub(crate) use corrections::{
 };
 pub(crate) use describe::describe;
 pub(crate) use event_index::{
-    IndexedEvent, Subject, collect_facts, counted_later, facts, facts_between, is_counted_later, latest_fact,
-    latest_facts, subject_account,
+    IndexedEvent, Subject, collect_events, counted_later, each_event, each_event_between, events_latest_first,
+    is_counted_later, latest_event, subject_account,
 };
 pub(crate) use fingerprint::{Fingerprint, FingerprintWeights};
 #[cfg(feature = "web")]

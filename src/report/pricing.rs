@@ -6,7 +6,7 @@ use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::model::event::{EventKind, Payload, TokenView};
 use crate::model::time::Timestamp;
-use crate::projection::{Series, Subject, Totals, facts};
+use crate::projection::{Series, Subject, Totals, each_event};
 use crate::readers::price::{Charge, Extras, PriceLookup, Prices, Tariff};
 use crate::store::{GO_ON, Order};
 
@@ -28,12 +28,19 @@ impl Snapshot<'_> {
     /// ```
     pub fn prices(&self) -> Result<Prices> {
         let mut prices = Prices::list();
-        facts(self.view(), EventKind::PriceSet, &Subject::Ledger, Timestamp::MAX, Order::Ascending, &mut |fact| {
-            if let Payload::PriceSet(stated) = &fact.event.payload {
-                prices.state(stated, fact.position);
-            }
-            GO_ON
-        })?;
+        each_event(
+            self.view(),
+            EventKind::PriceSet,
+            &Subject::Ledger,
+            Timestamp::MAX,
+            Order::Ascending,
+            &mut |indexed| {
+                if let Payload::PriceSet(stated) = &indexed.event.payload {
+                    prices.state(stated, indexed.position);
+                }
+                GO_ON
+            },
+        )?;
         Ok(prices)
     }
 }

@@ -11,7 +11,7 @@ use crate::model::error::{Error, Result};
 use crate::model::event::{EventKind, NewEvent, Payload, PeriodSealed, Position};
 use crate::model::time::Timestamp;
 use crate::model::tokens::TokenClass;
-use crate::projection::{Subject, collect_facts};
+use crate::projection::{Subject, collect_events};
 use crate::readers::price::Prices;
 use crate::store::ReadView;
 
@@ -53,9 +53,9 @@ pub(super) fn of_period(since: Option<Timestamp>, until: Timestamp) -> Report {
 
 /// The seals that are not voided at a time, in order.
 pub(super) fn current_seals(view: &dyn ReadView, now: Timestamp) -> Result<Vec<(Position, Timestamp, PeriodSealed)>> {
-    collect_facts(view, EventKind::PeriodSealed, &Subject::Ledger, (Timestamp::MIN, now), |fact| {
-        let Payload::PeriodSealed(sealed) = fact.event.payload else { return None };
-        Some((fact.position, fact.event.occurred_at, sealed))
+    collect_events(view, EventKind::PeriodSealed, &Subject::Ledger, (Timestamp::MIN, now), |indexed| {
+        let Payload::PeriodSealed(sealed) = indexed.event.payload else { return None };
+        Some((indexed.position, indexed.event.occurred_at, sealed))
     })
 }
 

@@ -8,7 +8,7 @@ use crate::model::error::{Error, Result};
 use crate::model::event::{Event, EventKind, Payload, PeriodSealed, Position, SealedRows};
 use crate::model::time::Timestamp;
 use crate::model::tokens::TokenClass;
-use crate::projection::{Subject, collect_facts};
+use crate::projection::{Subject, collect_events};
 
 impl Ledger {
     /// Recomputes the totals of every seal from the events that it covers, and the blinded rows of the seals that one
@@ -88,8 +88,8 @@ fn changed_rows(found: &SealedRows, kept: &SealedRows) -> String {
 fn has_shredded(snapshot: &Snapshot<'_>, size: Position) -> Result<bool> {
     let view = snapshot.view();
     let ever = (Timestamp::MIN, Timestamp::MAX);
-    let positions = collect_facts(view, EventKind::EventShredded, &Subject::Ledger, ever, |fact| {
-        let Payload::EventShredded(shredded) = fact.event.payload else { return None };
+    let positions = collect_events(view, EventKind::EventShredded, &Subject::Ledger, ever, |indexed| {
+        let Payload::EventShredded(shredded) = indexed.event.payload else { return None };
         (shredded.position <= size).then_some(shredded.position)
     })?;
     for position in positions {

@@ -14,7 +14,7 @@ use crate::model::event::{EventKind, Payload, Position, WindowKind};
 use crate::model::time::{DAY, MINUTE, Timestamp};
 use crate::model::tokens::TokenClass;
 use crate::model::window::kind_of;
-use crate::projection::{Subject, Totals, facts_between};
+use crate::projection::{Subject, Totals, each_event_between};
 use crate::store::{GO_ON, Order};
 
 /// The age of the oldest observation that counts, in milliseconds.
@@ -118,21 +118,21 @@ fn readings(
 ) -> Result<Vec<CalibrationPoint>> {
     let mut seen = Vec::new();
     let span = (now.plus(-LOOK_BACK), now);
-    facts_between(
+    each_event_between(
         view,
         EventKind::QuotaObserved,
         &Subject::Account(account.clone()),
         span,
         Order::Ascending,
-        &mut |fact| {
-            if let Payload::QuotaObserved(word) = fact.event.payload
-                && kind_of(word.window_minutes) == Some(kind)
-                && word.scope.is_none()
-                && limits.trusts(&word.feed)
-                && let (Some(used), Some(end)) = (word.used_percent, word.resets_at)
+        &mut |indexed| {
+            if let Payload::QuotaObserved(observed) = indexed.event.payload
+                && kind_of(observed.window_minutes) == Some(kind)
+                && observed.scope.is_none()
+                && limits.trusts(&observed.feed)
+                && let (Some(used), Some(end)) = (observed.used_percent, observed.resets_at)
             {
-                let start = end.plus(-i64::from(word.window_minutes) * MINUTE);
-                seen.push((fact.event.occurred_at, start, end, used, fact.position));
+                let start = end.plus(-i64::from(observed.window_minutes) * MINUTE);
+                seen.push((indexed.event.occurred_at, start, end, used, indexed.position));
             }
             GO_ON
         },

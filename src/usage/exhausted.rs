@@ -14,7 +14,7 @@ use crate::model::event::{EventKind, Payload, Percent, Position, QuotaObserved, 
 use crate::model::provider::{cloud_of, local_program_of};
 use crate::model::time::{DAY, Timestamp};
 use crate::model::window::kind_of;
-use crate::projection::{AccountRef, Subject, facts_between, latest_fact};
+use crate::projection::{AccountRef, Subject, each_event_between, latest_event};
 use crate::store::{GO_ON, Order, STOP};
 
 /// The maximal age of a refusal, in milliseconds.
@@ -162,7 +162,7 @@ pub(super) fn refusals(
     let mut lifted = Timestamp::MIN;
     for subject in &subjects {
         let overridden =
-            latest_fact(view, EventKind::UsageOverridden, subject, now, |fact| Some(fact.event.occurred_at))?;
+            latest_event(view, EventKind::UsageOverridden, subject, now, |indexed| Some(indexed.event.occurred_at))?;
         lifted = lifted.max(overridden.unwrap_or(Timestamp::MIN));
     }
     let latest = LatestReadings::new(observations, limits);
@@ -172,12 +172,12 @@ pub(super) fn refusals(
     }
     let span = (now.plus(-LOOK_BACK), now);
     for subject in &subjects {
-        facts_between(view, EventKind::QuotaExhausted, subject, span, Order::Descending, &mut |fact| {
-            let (at, position) = (fact.event.occurred_at, fact.position);
+        each_event_between(view, EventKind::QuotaExhausted, subject, span, Order::Descending, &mut |indexed| {
+            let (at, position) = (indexed.event.occurred_at, indexed.position);
             if at <= lifted {
                 return STOP;
             }
-            if let Payload::QuotaExhausted(refused) = fact.event.payload {
+            if let Payload::QuotaExhausted(refused) = indexed.event.payload {
                 let until = resume_at(refused.resets_at, at);
                 let (model, rule, excerpt) = (refused.model, refused.rule, refused.excerpt);
                 let one = Exhausted { at, until, model, rule, excerpt, position };

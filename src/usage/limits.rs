@@ -8,7 +8,7 @@ use crate::model::event::{
 };
 use crate::model::provider::ProviderId;
 use crate::model::time::SECOND;
-use crate::projection::{AccountRef, IndexedEvent, Subject, latest_facts};
+use crate::projection::{AccountRef, IndexedEvent, Subject, events_latest_first};
 
 /// The default of the seed system: a reading is fresh for a quarter of an hour.
 const STALE_AFTER_SECONDS: u32 = 900;
@@ -32,8 +32,8 @@ impl Limits {
     pub fn at(at: AccountAt<'_>) -> Result<Self> {
         let mut limits = Self::default();
         let mut settled: Vec<LimitSetting> = Vec::new();
-        for fact in settings(at, EventKind::LimitSet)? {
-            let Payload::LimitSet(set) = fact.event.payload else { continue };
+        for indexed in settings(at, EventKind::LimitSet)? {
+            let Payload::LimitSet(set) = indexed.event.payload else { continue };
             if set.project.is_some() {
                 continue;
             }
@@ -45,10 +45,10 @@ impl Limits {
                 fresh && named
             };
             if take(LimitSetting::Session, set.session.is_some()) {
-                limits.session = set.session.map(|tokens| (tokens, fact.position));
+                limits.session = set.session.map(|tokens| (tokens, indexed.position));
             }
             if take(LimitSetting::Weekly, set.weekly.is_some()) {
-                limits.weekly = set.weekly.map(|tokens| (tokens, fact.position));
+                limits.weekly = set.weekly.map(|tokens| (tokens, indexed.position));
             }
             if take(LimitSetting::Weights, set.weights.is_some())
                 && let Some(weights) = set.weights
@@ -66,10 +66,10 @@ impl Limits {
                 limits.weekly_policy = policy;
             }
             if take(LimitSetting::BudgetMode, set.budget_mode.is_some()) {
-                limits.budget_mode = set.budget_mode.map(|mode| (mode, fact.position));
+                limits.budget_mode = set.budget_mode.map(|mode| (mode, indexed.position));
             }
             if take(LimitSetting::Thresholds, set.thresholds.is_some()) {
-                limits.thresholds = set.thresholds.map(|at| (at, fact.position));
+                limits.thresholds = set.thresholds.map(|at| (at, indexed.position));
             }
             if take(LimitSetting::StaleAfter, set.stale_after_seconds.is_some()) {
                 limits.stale_after_seconds = set.stale_after_seconds;
@@ -105,10 +105,10 @@ impl Limits {
 
 /// Settings of an account, then those of its provider, each latest first.
 pub(super) fn settings(AccountAt { view, account, now }: AccountAt<'_>, kind: EventKind) -> Result<Vec<IndexedEvent>> {
-    let mut settings = latest_facts(view, kind, &Subject::Account(account.clone()), now)?;
+    let mut settings = events_latest_first(view, kind, &Subject::Account(account.clone()), now)?;
     if account.account.is_some() {
         let provider = AccountRef { provider: account.provider.clone(), account: None };
-        settings.extend(latest_facts(view, kind, &Subject::Account(provider), now)?);
+        settings.extend(events_latest_first(view, kind, &Subject::Account(provider), now)?);
     }
     Ok(settings)
 }
@@ -116,10 +116,10 @@ pub(super) fn settings(AccountAt { view, account, now }: AccountAt<'_>, kind: Ev
 /// Whether an account has a quota, whether that is declared, and the event that declares it. An undeclared provider
 /// counts as metered, because a wrong guess then costs no money.
 pub(crate) fn is_metered(at: AccountAt<'_>) -> Result<(bool, bool, Option<Position>)> {
-    if let Some(fact) = settings(at, EventKind::ProviderDeclared)?.into_iter().next()
-        && let Payload::ProviderDeclared(declared) = fact.event.payload
+    if let Some(indexed) = settings(at, EventKind::ProviderDeclared)?.into_iter().next()
+        && let Payload::ProviderDeclared(declared) = indexed.event.payload
     {
-        return Ok((declared.metered, true, Some(fact.position)));
+        return Ok((declared.metered, true, Some(indexed.position)));
     }
     let known = ProviderId::new(&at.account.provider).ok().and_then(|id| id.known());
     Ok((known.is_none_or(|known| known.metered), known.is_some(), None))

@@ -79,8 +79,8 @@ pub(crate) struct MoneyLimit {
 pub(crate) fn money_limits(at: AccountAt<'_>) -> Result<Vec<MoneyLimit>> {
     let mut settled: Vec<(Option<String>, MoneyPeriod)> = Vec::new();
     let mut found = Vec::new();
-    for fact in settings(at, EventKind::LimitSet)? {
-        let Payload::LimitSet(set) = fact.event.payload else { continue };
+    for indexed in settings(at, EventKind::LimitSet)? {
+        let Payload::LimitSet(set) = indexed.event.payload else { continue };
         for (period, usd, setting) in [
             (MoneyPeriod::Day, set.usd_day, LimitSetting::UsdDay),
             (MoneyPeriod::Week, set.usd_week, LimitSetting::UsdWeek),
@@ -93,7 +93,7 @@ pub(crate) fn money_limits(at: AccountAt<'_>) -> Result<Vec<MoneyLimit>> {
             settled.push(of);
             if let Some(usd) = usd {
                 let zone = set.usd_zone.unwrap_or(Zone::UTC);
-                found.push(MoneyLimit { period, project: set.project.clone(), usd, zone, position: fact.position });
+                found.push(MoneyLimit { period, project: set.project.clone(), usd, zone, position: indexed.position });
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::model::error::Result;
 use crate::model::event::{EventId, EventKind, Payload, Position, QuotaObserved, WindowKind};
 use crate::model::time::{DAY, Timestamp};
 use crate::model::window::kind_of;
-use crate::projection::{AccountRef, Subject, facts_between};
+use crate::projection::{AccountRef, Subject, each_event_between};
 use crate::readers::quota::Lead;
 use crate::store::{GO_ON, Order, ReadView, STOP};
 
@@ -77,9 +77,9 @@ fn latest(
 ) -> Result<Vec<RecentObservation>> {
     let mut observations = Vec::new();
     let subject = Subject::Account(account.clone());
-    facts_between(view, EventKind::QuotaObserved, &subject, span, Order::Descending, &mut |fact| {
-        if let Payload::QuotaObserved(seen) = fact.event.payload {
-            let (at, id, position) = (fact.event.occurred_at, fact.event.id, fact.position);
+    each_event_between(view, EventKind::QuotaObserved, &subject, span, Order::Descending, &mut |indexed| {
+        if let Payload::QuotaObserved(seen) = indexed.event.payload {
+            let (at, id, position) = (indexed.event.occurred_at, indexed.event.id, indexed.position);
             observations.push(RecentObservation { at, id, position, seen });
         }
         if observations.len() < most { GO_ON } else { STOP }

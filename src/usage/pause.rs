@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::model::error::Result;
 use crate::model::event::{EventKind, Payload, Position};
 use crate::model::time::{HOUR, MINUTE, Timestamp};
-use crate::projection::{Subject, collect_facts};
+use crate::projection::{Subject, collect_events};
 use crate::store::ReadView;
 
 /// The delay after a known reset, because the provider's clock may differ.
@@ -83,9 +83,9 @@ fn ends_at(reason: &str, until: Option<Timestamp>) -> Option<Timestamp> {
 
 /// The resumes up to `now`: the time, and the reason of the pauses that they end.
 fn resumes(view: &dyn ReadView, now: Timestamp) -> Result<Vec<(Timestamp, Option<String>, Position)>> {
-    collect_facts(view, EventKind::Resumed, &Subject::Ledger, (Timestamp::MIN, now), |fact| {
-        let Payload::Resumed(resumed) = fact.event.payload else { return None };
-        Some((fact.event.occurred_at, resumed.only, fact.position))
+    collect_events(view, EventKind::Resumed, &Subject::Ledger, (Timestamp::MIN, now), |indexed| {
+        let Payload::Resumed(resumed) = indexed.event.payload else { return None };
+        Some((indexed.event.occurred_at, resumed.only, indexed.position))
     })
 }
 
@@ -108,11 +108,11 @@ pub(crate) fn unresumed(view: &dyn ReadView, now: Timestamp) -> Result<Vec<Pause
     };
     let since = resumes.iter().filter(|(_, only, _)| only.is_none()).map(|(at, ..)| *at).max();
     let span = (since.unwrap_or(Timestamp::MIN), now);
-    collect_facts(view, EventKind::Paused, &Subject::Ledger, span, |fact| {
-        let Payload::Paused(paused) = fact.event.payload else { return None };
+    collect_events(view, EventKind::Paused, &Subject::Ledger, span, |indexed| {
+        let Payload::Paused(paused) = indexed.event.payload else { return None };
         let until = ends_at(&paused.reason, paused.until);
-        let since = fact.event.occurred_at;
-        let pause = Pause { reason: paused.reason, since, until, note: paused.note, position: fact.position };
+        let since = indexed.event.occurred_at;
+        let pause = Pause { reason: paused.reason, since, until, note: paused.note, position: indexed.position };
         (!lifted(&pause)).then_some(pause)
     })
 }

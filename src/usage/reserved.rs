@@ -8,7 +8,7 @@ use super::AccountAt;
 use crate::model::error::Result;
 use crate::model::event::{EventId, EventKind, Payload, Position};
 use crate::model::time::{DAY, MINUTE, Timestamp};
-use crate::projection::{Subject, facts_between};
+use crate::projection::{Subject, each_event_between};
 use crate::store::{GO_ON, Order, ReadView};
 
 /// The maximal duration of a reservation, which limits the events that must be read.
@@ -48,12 +48,12 @@ pub(crate) fn reservations(
     let (mut open, mut since) = (Vec::new(), Timestamp::MAX);
     let span = (now.plus(-LONGEST), until);
     let subject = Subject::Account(account.clone());
-    facts_between(view, EventKind::BudgetReserved, &subject, span, Order::Ascending, &mut |fact| {
-        if let Payload::BudgetReserved(reserved) = fact.event.payload
+    each_event_between(view, EventKind::BudgetReserved, &subject, span, Order::Ascending, &mut |indexed| {
+        if let Payload::BudgetReserved(reserved) = indexed.event.payload
             && reserved.expires_at > now
         {
-            let (id, position) = (fact.event.id, fact.position);
-            since = since.min(fact.event.occurred_at);
+            let (id, position) = (indexed.event.id, indexed.position);
+            since = since.min(indexed.event.occurred_at);
             open.push(Reservation { id, position, tokens: reserved.tokens, expires_at: reserved.expires_at });
         }
         GO_ON
@@ -78,11 +78,11 @@ pub(crate) enum ReservationEnd {
 fn each_closing(view: &dyn ReadView, since: Timestamp, visit: &mut dyn FnMut(EventId, ReservationEnd)) -> Result<()> {
     let span = (since.plus(-SKEW), Timestamp::MAX);
     for kind in [EventKind::BudgetSettled, EventKind::BudgetReleased] {
-        facts_between(view, kind, &Subject::Ledger, span, Order::Ascending, &mut |fact| {
-            match fact.event.payload {
+        each_event_between(view, kind, &Subject::Ledger, span, Order::Ascending, &mut |indexed| {
+            match indexed.event.payload {
                 Payload::BudgetSettled(settled) => visit(settled.reservation, ReservationEnd::Settled(settled.record)),
                 Payload::BudgetReleased(released) => {
-                    visit(released.reservation, ReservationEnd::Released(fact.position));
+                    visit(released.reservation, ReservationEnd::Released(indexed.position));
                 }
                 _ => {}
             }

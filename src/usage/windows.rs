@@ -9,7 +9,7 @@ use crate::model::event::{EventKind, Payload, Percent, WindowKind};
 use crate::model::time::{DAY, HOUR, QUARTER, Timestamp};
 use crate::model::window::{Border, Policy, Timeline, Window, kind_of, place_observed};
 use crate::projection::{
-    AccountRef, Level, STORED_POLICY, Subject, Totals, collect_facts, first_from, last_start, next_start, scan_days,
+    AccountRef, Level, STORED_POLICY, Subject, Totals, collect_events, first_from, last_start, next_start, scan_days,
     sum_uses,
 };
 use crate::store::{GO_ON, ReadView};
@@ -48,11 +48,11 @@ impl<'a> AccountWindows<'a> {
         let AccountAt { view, account, now } = at;
         let limits = Limits::at(at)?;
         let subject = Subject::Account(account.clone());
-        let mut signals = collect_facts(view, EventKind::UsageOverridden, &subject, (since, now), |fact| {
-            let Payload::UsageOverridden(signal) = fact.event.payload else { return None };
+        let mut signals = collect_events(view, EventKind::UsageOverridden, &subject, (since, now), |indexed| {
+            let Payload::UsageOverridden(signal) = indexed.event.payload else { return None };
             Some(WindowSignal {
-                at: fact.event.occurred_at,
-                id: fact.event.id,
+                at: indexed.event.occurred_at,
+                id: indexed.event.id,
                 kind: signal.window,
                 minutes: 0,
                 resets_at: signal.resets_at,
@@ -61,11 +61,11 @@ impl<'a> AccountWindows<'a> {
                 adopted: false,
                 statement: ProviderSignal {
                     percent: Some(signal.used_percent),
-                    at: fact.event.occurred_at,
+                    at: indexed.event.occurred_at,
                     by: Speaker::Person,
                     source: signal.author,
                     stale: false,
-                    position: fact.position,
+                    position: indexed.position,
                 },
             })
         })?;

@@ -37,7 +37,7 @@ impl AlertCondition {
     pub const ALL: [Self; 6] =
         [Self::Session, Self::Weekly, Self::UsdDay, Self::UsdWeek, Self::UsdMonth, Self::Forecast];
 
-    /// As it stands in the event.
+    /// The name in the event.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Session => "session",
@@ -239,7 +239,7 @@ pub enum AlertTarget {
 }
 
 impl AlertTarget {
-    /// As it stands in the event.
+    /// The name in the event.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Command => "command",
@@ -258,7 +258,7 @@ impl AlertTarget {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
-    /// It began. Without a later word on it nobody knows whether the alert arrived, and it is not sent again.
+    /// The attempt began. Without a later event about it the alert may have arrived, so it is not sent again.
     Sending,
     /// The alert arrived.
     Delivered,

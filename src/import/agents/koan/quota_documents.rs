@@ -32,13 +32,13 @@ pub(super) fn gather(roots: &[PathBuf], zone: Zone, ledger: &Ledger, now: Timest
         }
         let counters = instance.join("usage_state.json");
         if let Some((text, modified)) = document(&counters, &mut quota_documents) {
-            match state::facts(&text, modified, zone, ledger, now)? {
-                Ok(facts) => {
-                    for (fact, known_by) in facts {
+            match state::observations(&text, modified, zone, ledger, now)? {
+                Ok(observations) => {
+                    for (payload, known_by) in observations {
                         let id = EventId::from_key(super::AGENT, &format!("usage_state {modified} {known_by}"));
                         // The same counters with a different limit are no news.
                         if ledger.snapshot()?.position(id).is_err() {
-                            quota_documents.events.push(NewEvent::new(fact, modified).id(id));
+                            quota_documents.events.push(NewEvent::new(payload, modified).id(id));
                         }
                     }
                 }
@@ -54,8 +54,8 @@ pub(super) fn gather(roots: &[PathBuf], zone: Zone, ledger: &Ledger, now: Timest
             }
             let at = page.generated.as_deref().and_then(|text| super::row::local_time(text, zone).ok());
             let at = at.unwrap_or(modified);
-            for fact in observed(&page, at)? {
-                quota_documents.events.push(event(fact, at)?);
+            for payload in observed(&page, at)? {
+                quota_documents.events.push(event(payload, at)?);
             }
         }
     }
@@ -99,13 +99,13 @@ fn document(path: &Path, quota_documents: &mut QuotaDocuments) -> Option<(String
 }
 
 /// Builds an event whose id is a hash of its content, so that a document is recorded once.
-fn event(fact: Payload, at: Timestamp) -> Result<NewEvent> {
-    let Payload::QuotaObserved(content) = &fact else {
-        return Err(bug!("a fact of a page that is no observation: {}", fact.kind()));
+fn event(payload: Payload, at: Timestamp) -> Result<NewEvent> {
+    let Payload::QuotaObserved(content) = &payload else {
+        return Err(bug!("an event of a page that is no observation: {}", payload.kind()));
     };
     let content = serde_json::to_string(content).map_err(|error| bug!("an observation: {error}"))?;
-    let id = EventId::from_key(super::AGENT, &format!("{} {content}", fact.kind()));
-    Ok(NewEvent::new(fact, at).id(id))
+    let id = EventId::from_key(super::AGENT, &format!("{} {content}", payload.kind()));
+    Ok(NewEvent::new(payload, at).id(id))
 }
 
 /// Returns the provider's percentages on the page. A page that Koan computed itself has none.
@@ -113,10 +113,10 @@ fn observed(page: &usage_md::UsageMdFile, at: Timestamp) -> Result<Vec<Payload>>
     if page.source.as_deref() != Some("oauth_usage") {
         return Ok(Vec::new());
     }
-    let mut facts = Vec::new();
+    let mut observations = Vec::new();
     for (minutes, reading) in [(300, &page.session), (10_080, &page.weekly)] {
         let Some(reading) = reading else { continue };
-        facts.push(Payload::from(QuotaObserved {
+        observations.push(Payload::from(QuotaObserved {
             provider: ProviderId::new("anthropic")?,
             account: None,
             window_minutes: minutes,
@@ -127,5 +127,5 @@ fn observed(page: &usage_md::UsageMdFile, at: Timestamp) -> Result<Vec<Payload>>
             feed: PAGE_FEED.to_owned(),
         }));
     }
-    Ok(facts)
+    Ok(observations)
 }

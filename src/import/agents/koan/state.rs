@@ -37,7 +37,7 @@ struct KoanState {
 /// of the last run that they include. An observation of the provider also takes precedence.
 ///
 /// The inner error states why the document is invalid.
-pub(super) fn facts(
+pub(super) fn observations(
     text: &str,
     written: Timestamp,
     zone: Zone,
@@ -70,7 +70,7 @@ pub(super) fn facts(
         (300, state.session_tokens, usage.session.limit.unwrap_or(SESSION_LIMIT), session, session.plus(5 * HOUR)),
         (10_080, state.weekly_tokens, usage.weekly.limit.unwrap_or(WEEKLY_LIMIT), weekly, next_monday),
     ];
-    let mut facts = Vec::new();
+    let mut observations = Vec::new();
     for (minutes, tokens, limit, start, resets_at) in windows {
         if tokens == 0 || written < start || written > resets_at {
             continue;
@@ -91,7 +91,7 @@ pub(super) fn facts(
             feed: COUNTED_BY_AGENT.to_owned(),
         };
         // The id depends on the counter and not on the percentage, so a different limit makes no new event.
-        facts.push((Payload::from(seen), format!("{provider} {minutes} {tokens} {start} {}", state.runs)));
+        observations.push((Payload::from(seen), format!("{provider} {minutes} {tokens} {start} {}", state.runs)));
     }
-    Ok(Ok(facts))
+    Ok(Ok(observations))
 }
