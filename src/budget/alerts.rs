@@ -55,7 +55,7 @@ pub struct Firing {
     pub id: EventId,
     /// Its position.
     pub position: Position,
-    /// What it says.
+    /// The content of the event.
     pub alert: AlertFired,
 }
 

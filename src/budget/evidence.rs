@@ -29,7 +29,7 @@ pub(super) struct Evidence {
     pub costs: Option<RunCosts>,
     /// The refusal of a local program's paid cloud.
     pub cloud: Option<Exhausted>,
-    /// What was spent of money limits; filled in by whoever has a snapshot.
+    /// The amounts spent of money limits. A caller with a snapshot sets them.
     pub money: Vec<MoneyWindow>,
     pub now: Timestamp,
 }

@@ -65,7 +65,7 @@ impl MoneyWindow {
         format!("{} budget{project}", self.period.name())
     }
 
-    /// What is spent. Without a priced call nothing is; [`cost`](Self::cost) counts the calls without a price.
+    /// The amount spent: zero without a priced call. [`cost`](Self::cost) counts the calls without a price.
     ///
     /// ```
     /// use usage_ledger::{Ledger, Usd, event::LimitSet};

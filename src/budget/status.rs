@@ -31,7 +31,7 @@ pub struct ProviderStatus {
     /// Its usage.
     #[serde(flatten)]
     pub usage: ProviderUsage,
-    /// What was spent of its money limits, those of projects too.
+    /// The amounts spent of its money limits, including those of projects.
     pub money: Vec<MoneyWindow>,
     /// The decision for it.
     pub budget: Verdict,

@@ -155,7 +155,7 @@ impl From<csv::Error> for ExportError {
     }
 }
 
-/// The keys of a row of a report by so many keys, an empty text where a record has none.
+/// The keys of a row of a report by `N` keys; an empty text if a record has no such key.
 fn named<const KEYS: usize>(row: &ReportRow) -> Result<[&str; KEYS]> {
     let keys: &[Option<String>; KEYS] =
         row.keys.as_slice().try_into().map_err(|_| bug!("a row of {} keys instead of {KEYS}", row.keys.len()))?;

@@ -284,7 +284,7 @@ mod tests {
         }
         let other: Note = NOTE.replace("extension", "extensiom").parse().unwrap();
         assert!(witness.cosigned(&other).is_err());
-        // A time beyond 2^63 - 1 is none, even if it is signed.
+        // A time beyond 2^63 - 1 is invalid, even if it is signed.
         let cosigner = Cosigner::new("witness.example/w1", SigningKey::from_bytes(&SECRET_SEED)).unwrap();
         let bare: Note = NOTE.replace(&format!("{line}\n"), "").parse().unwrap();
         let late = bare.with_signatures(&cosigner.cosign(&bare, 1 << 63).unwrap()).unwrap();

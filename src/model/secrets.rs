@@ -37,7 +37,7 @@ const ISSUED: &[&str] = &[
     r"tvly-(?:dev-|prod-)?[A-Za-z0-9]{16,}",
     // Short beginnings, and names of companies: words follow them in ordinary names.
     r"(?:fc|jina|exa|e2b|vercel|nfp|pul|rdme|sbp|glsa|atlasv1)[-_][A-Za-z0-9]{24,}",
-    // Addresses that let anybody who knows them post.
+    // Addresses that allow posting without another credential.
     r"hooks\.slack\.com/(?:services|workflows|triggers)/[\w/-]{16,}",
     r"discord(?:app)?\.com/api/webhooks/[\w/-]{16,}",
     r"hooks\.zapier\.com/hooks/catch/[\w/-]{8,}",

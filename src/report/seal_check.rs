@@ -49,7 +49,7 @@ impl Ledger {
     }
 }
 
-/// What is wrong with a seal; `None` if nothing is.
+/// The fault of a seal; `None` for a valid one.
 fn wrong(
     ledger: &Ledger,
     snapshot: &Snapshot<'_>,

@@ -58,7 +58,7 @@ pub struct ReportTable {
 pub struct ReportRow {
     /// The value of each key; `None` if a record has none.
     pub keys: Vec<Option<String>>,
-    /// What was used.
+    /// The usage.
     pub usage: Usage,
 }
 

@@ -140,7 +140,7 @@ fn readings(
     let skip = seen.len().saturating_sub(MOST);
     let (mut readings, mut window, mut open): (Vec<CalibrationPoint>, usize, Option<(Timestamp, Timestamp)>) =
         (Vec::new(), 0, None);
-    // What was used in the window up to an instant, which the next reading of it begins from.
+    // The usage of the window up to an instant. The next reading adds the usage since.
     let (mut counted, mut totals) = (Timestamp::MIN, Totals::default());
     for (at, start, end, used, position) in seen.into_iter().skip(skip) {
         let known = open.filter(|(_, known)| (known.millis() - end.millis()).abs() <= JITTER);

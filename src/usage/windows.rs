@@ -108,7 +108,7 @@ impl<'a> AccountWindows<'a> {
         self.view
     }
 
-    /// Whose windows they are.
+    /// The account of the windows.
     pub(super) const fn account(&self) -> &AccountRef<'a> {
         &self.account
     }

@@ -30,7 +30,7 @@ pub(crate) struct ProviderAnswer {
     since_switch: Option<UsageSums>,
     #[schema(required, format = DateTime)]
     last_switch: Option<String>,
-    /// What was spent of its money limits, those of projects too
+    /// The amounts spent of its money limits, including those of projects
     money: Vec<MoneyAnswer>,
     budget: VerdictAnswer,
 }

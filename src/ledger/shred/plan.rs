@@ -49,7 +49,7 @@ impl ShredPlan {
         self.imports
     }
 
-    /// The remaining event; `None` if nothing of it is erased.
+    /// The event without the erased names; `None` if it contains no name to erase.
     pub fn kept(&self, position: Position, event: &Event) -> Option<Event> {
         let goes = match &event.payload {
             Payload::Imported(run) => self.named.contains(&position) || self.concerns(run),

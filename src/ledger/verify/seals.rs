@@ -27,7 +27,7 @@ pub(super) fn check(
     Ok(())
 }
 
-/// What is wrong with a seal; `None` if nothing is.
+/// The fault of a seal; `None` for a valid one.
 fn wrong(
     view: &dyn ReadView,
     position: Position,

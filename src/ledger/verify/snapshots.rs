@@ -40,7 +40,7 @@ pub(super) fn check(
     Ok(())
 }
 
-/// What is wrong with a cached state.
+/// The fault of a cached state.
 fn compare(
     view: &dyn ReadView,
     seen: &VerifiedLog,

@@ -157,12 +157,12 @@ impl AlertSet {
 pub struct AlertFired {
     /// The event that set the rule.
     pub rule: EventId,
-    /// What was watched.
+    /// The watched condition.
     pub condition: AlertCondition,
     /// The window of a forecast: `session` or `weekly`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<super::WindowKind>,
-    /// Whose use or cost; without one, of all providers together.
+    /// The provider; `None` for all providers together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<ProviderId>,
     /// Of which account.

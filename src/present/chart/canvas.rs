@@ -21,7 +21,7 @@ pub(super) const CHARACTER: f64 = 6.7;
 /// Horizontal lines of a scale.
 const LINES: u32 = 4;
 
-/// Where a text stands at its place.
+/// The alignment of a text at its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TextAnchor {
     Start,

@@ -1,4 +1,4 @@
-//! Messages that look like a refusal but are none: server overload, warnings that part of a quota is used.
+//! Messages that resemble a refusal but are not one: server overload, warnings that part of a quota is used.
 
 use std::ops::Range;
 use std::sync::LazyLock;

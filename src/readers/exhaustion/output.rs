@@ -108,7 +108,7 @@ impl Output {
                     self.lines.iter().rev().filter(|line| !self.is_blank(line)).find(|line| !is_help(self.of(line)));
                 let last = last.filter(|line| line.voice != LineAuthor::Plain || is_message(self.of(line)));
                 let last = last.map(|line| line.range.start);
-                // An event of an unknown kind may quote anybody.
+                // An event of an unknown kind may quote any text.
                 self.keep(&|line| match line.voice {
                     LineAuthor::Client | LineAuthor::Window => true,
                     LineAuthor::Json => false,

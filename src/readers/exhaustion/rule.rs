@@ -91,7 +91,7 @@ pub struct ExhaustionRule {
     pub id: &'static str,
     /// The day on which a real message of this kind was last seen.
     pub seen: &'static str,
-    /// What it matches.
+    /// The matched text.
     pub pattern: TextPattern,
     /// Whether only a runtime reports this about itself. Such a rule also counts in text that others may influence.
     pub runtime: bool,

@@ -74,7 +74,7 @@ fn header(path: &Path) -> rusqlite::Result<Header> {
     Ok(Header { application, version, tables })
 }
 
-/// Whether a rollback journal lies beside a database: a power cut or a kill interrupted a change of its journal mode. No lock is
+/// Whether a database has a rollback journal: a power cut or a kill interrupted a change of its journal mode. No lock is
 /// ever taken on a journal, so it may be opened outside SQLite.
 fn has_hot_journal(path: &Path) -> bool {
     let mut start = [0; JOURNAL_MAGIC.len()];

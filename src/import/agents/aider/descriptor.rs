@@ -1,4 +1,4 @@
-//! What is known about aider, from documentation. No real log was available.
+//! Properties of aider, from documentation. No real log was available.
 //!
 //! Sources: the documentation of aider (`docs/more/analytics`, with a sample of the log) and its source (`aider/coders/base_coder.py`, `aider/analytics.py`).
 

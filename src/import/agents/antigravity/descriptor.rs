@@ -1,4 +1,4 @@
-//! What is known about Antigravity, by Google, from documentation. No real log was available.
+//! Properties of Antigravity, by Google, from documentation. No real log was available.
 //!
 //! Sources: the readers of ccusage (`rust/adapters/antigravity`) and of tokscale (`sessions/antigravity_cli.rs`).
 

@@ -214,7 +214,7 @@ fn added(mut all: [u64; 4], more: [u64; 4]) -> [u64; 4] {
     all
 }
 
-/// What is known about whether the input includes the cache.
+/// Whether the input includes the cache, as far as the log states it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Protocol {
     Inside,

@@ -1,4 +1,4 @@
-//! What is known about Codebuff, from documentation. No real log was available.
+//! Properties of Codebuff, from documentation. No real log was available.
 //!
 //! Sources: the readers of ccusage (`rust/adapters/codebuff`) and of codeburn (`providers/codebuff.ts`).
 

@@ -1,4 +1,4 @@
-//! What is known about Grok CLI, by xAI, from documentation. No real log was available.
+//! Properties of Grok CLI, by xAI, from documentation. No real log was available.
 //!
 //! Sources: the readers of ccusage (`rust/adapters/grok`, checked by its authors against 58 turns of Grok CLI 1.0.0) and of
 //! tokscale (`sessions/grok.rs`).

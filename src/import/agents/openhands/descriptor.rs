@@ -1,4 +1,4 @@
-//! What is known about `OpenHands`, from documentation. No real log was available.
+//! Properties of `OpenHands`, from documentation. No real log was available.
 //!
 //! Sources: the source of the `OpenHands` SDK (`conversation/conversation_stats.py`, `llm/utils/metrics.py`) and its documentation of persistence (`base_state.json`).
 

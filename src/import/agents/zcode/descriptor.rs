@@ -1,4 +1,4 @@
-//! What is known about `ZCode`, by Z.ai, from documentation. No real log was available.
+//! Properties of `ZCode`, by Z.ai, from documentation. No real log was available.
 //!
 //! Sources: the readers of ccusage (`rust/adapters/zcode`) and of codeburn (`providers/zcode.ts`, checked by its authors against 0.14.8).
 

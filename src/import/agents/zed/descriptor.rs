@@ -1,4 +1,4 @@
-//! What is known about the agent of Zed, from documentation. No real log was available.
+//! Properties of the agent of Zed, from documentation. No real log was available.
 //!
 //! Sources: the readers of codeburn (`providers/zed.ts`) and of tokscale (`sessions/zed.rs`), and the type `DbThread` of Zed.
 
