@@ -77,6 +77,7 @@ enum CapturedStream {
 impl ScanOutputArgs {
     fn stream(&self) -> Stream {
         match self.stream {
+            CapturedStream::Stderr if self.exit_code == 0 => Stream::StderrOk,
             CapturedStream::Stderr => Stream::Stderr,
             CapturedStream::Stdout if self.exit_code == 0 => Stream::StdoutOk,
             CapturedStream::Stdout => Stream::StdoutFailed,

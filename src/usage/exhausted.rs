@@ -22,7 +22,8 @@ const LOOK_BACK: i64 = 32 * DAY;
 /// Parts of the statuses with which providers refuse.
 const REFUSED: [&str; 6] = ["reject", "exceed", "block", "throttl", "exhaust", "reached"];
 /// Parts of the ids of rules about money or one model. An open window does not end these refusals.
-const NOT_OF_A_WINDOW: [&str; 8] = ["credit", "spend", "billing", "balance", "cap", "extra", "insufficient", "402"];
+const NOT_OF_A_WINDOW: [&str; 10] =
+    ["credit", "spend", "billing", "balance", "cap", "extra", "insufficient", "402", "org-limit", "group-limit"];
 
 /// A refusal that still applies.
 ///

@@ -60,6 +60,11 @@ fn a_response_is_charged_for_every_item_with_a_list_price() {
         ("gemini", gemini("gemini-2.5-flash", "IMAGE"), Some("0.0003")),
         ("gemini", gemini("gemini-2.5-pro", "AUDIO"), Some("0.00125")),
         ("gemini", grounded.to_owned(), Some("0.0353")),
+        // The table has no price for these tools, and the text price alone does not apply.
+        ("xai", r#"{"model":"grok-4","usage":{"prompt_tokens":1000,"completion_tokens":100,"total_tokens":1100,"num_sources_used":4}}"#.to_owned(), None),
+        ("xai", r#"{"model":"grok-4","usage":{"input_tokens":1000,"output_tokens":100,"total_tokens":1100,"server_side_tool_usage_details":{"x_search_calls":2}}}"#.to_owned(), None),
+        ("xai", r#"{"model":"grok-4","usage":{"prompt_tokens":1000,"completion_tokens":100,"total_tokens":1100,"num_sources_used":0}}"#.to_owned(), Some("0.0045")),
+        ("openai-chat", r#"{"model":"gpt-4o-search-preview","choices":[{"message":{"content":"x"}}],"usage":{"prompt_tokens":1000,"completion_tokens":500}}"#.to_owned(), None),
     ];
     let mut wrong = Vec::new();
     for (format, response, expected) in cases {

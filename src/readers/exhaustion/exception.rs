@@ -36,6 +36,12 @@ pub(super) const EXCEPTIONS: &[Exception] = &[
         pattern: r"\b[1-9]\d?(?:\.\d+)?\s?% (?:of|used|left|remaining|remains)\b|\b(?:used|reached|at|consumed) (?:over |about |more than )?[1-9]\d?(?:\.\d+)?\s?%|\bapproaching\b|\bless than \d{1,2}\s?%|\b(?:close to|nearing|almost (?:at|reached|hit)|nearly (?:at|reached|hit))\b",
         reach: Reach::Clause,
     },
+    // "Error: EDQUOT: disk quota exceeded, write", "QuotaExceededError: The quota has been exceeded" of a browser's storage.
+    Exception {
+        id: "other-quota",
+        pattern: r"\b(?:disk|storage|inode|mailbox|pod|namespace|file) quotas?\b|\bEDQUOT\b|\bQuotaExceededError\b|\blocalStorage\b|\bresource quota\b",
+        reach: Reach::Line,
+    },
     // "You have exceeded your premium request allowance. We have automatically switched you to GPT-4.1", seen 2026-04-24.
     Exception { id: "switched-model", pattern: r"\bautomatically switched you\b", reach: Reach::Clause },
 ];

@@ -116,6 +116,7 @@ pub fn detect(provider: &str, stream: Stream, text: &str) -> Option<Exhaustion> 
         return None;
     }
     let named = table::RULES.iter().any(|rule| rule.trust(id).is_some());
+    let itself = id;
     let id = if named { id } else { table::OTHERS };
     let output = Output::read(text, stream);
     let text = output.text.as_str();
@@ -130,7 +131,7 @@ pub fn detect(provider: &str, stream: Stream, text: &str) -> Option<Exhaustion> 
             at: output.time_at(&place).and_then(|at| at.parse().ok()),
             line: line.to_owned(),
             vicinity: vicinity.to_owned(),
-            place: table::place(id, compiled.rule.id),
+            place: table::place(itself, compiled.rule.id, line),
         })
     })
 }
@@ -165,8 +166,9 @@ pub fn judge(provider: &str, stdout: Option<&str>, stderr: Option<&str>, exit_co
     if stdout.is_none() && stderr.is_none() {
         return ScanVerdict::Unreliable;
     }
-    let output = if exit_code == 0 { Stream::StdoutOk } else { Stream::StdoutFailed };
-    let errors = stderr.and_then(|text| detect(provider, Stream::Stderr, text));
+    let (errors, output) =
+        if exit_code == 0 { (Stream::StderrOk, Stream::StdoutOk) } else { (Stream::Stderr, Stream::StdoutFailed) };
+    let errors = stderr.and_then(|text| detect(provider, errors, text));
     errors
         .or_else(|| stdout.and_then(|text| detect(provider, output, text)))
         .map_or(ScanVerdict::NotExhausted, ScanVerdict::Exhausted)

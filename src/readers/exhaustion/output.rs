@@ -115,6 +115,12 @@ impl Output {
                     LineAuthor::Plain => Some(line.range.start) == last,
                 });
             }
+            Stream::StderrOk => {
+                let text = std::mem::take(&mut self.text);
+                let of = |line: &Line| text.get(line.range.clone()).unwrap_or_default();
+                self.keep(&|line| line.voice != Voice::Plain || !is_prose(of(line)));
+                self.text = text;
+            }
             Stream::Stderr | Stream::StdoutFailed => {}
         }
     }
@@ -215,7 +221,9 @@ static SHAPES: LazyLock<Option<LinePatterns>> = LazyLock::new(|| {
         lists: Regex::new(r#"^\s*(?:(?:[-*+>#|]+|\d{1,3}[.)])\s|["'“‘`«*_])"#).ok()?,
         about: Regex::new(concat!(
             r"(?i)\b(?:I|I['’]\w+|we|let['’]s|fixtures?|tests?|tested|strings?|regex|pattern|assert\w*|users?|messages?|text|prints?|shows?",
-            r"|docs?|readme|code|function|helper|example|renamed|added|fixed|says?|quoted?|means?|when)\b",
+            r"|docs?|readme|code|function|helper|example|renamed|added|fixed|says?|quoted?|means?|when|banner|handl(?:ed|ing|er)|translated",
+            r"|rendered|renders|retried|retries|caught|catch(?:es)?|detected|parsed|parser|returns|raises|throws|logged|lives|matches|because",
+            r"|therefore|whenever|(?:is|are|it) now|now (?:\w+ed|[a-z]{2,}s))\b",
         ))
         .ok()?,
         help: Regex::new(r"(?i)^\s*(?:⎿\s*)?(?:/[a-z]|resets?\b|\(request id|request id|learn more|try again|https?://|$)").ok()?,
@@ -230,6 +238,11 @@ fn is_message(line: &str) -> bool {
     SHAPES
         .as_ref()
         .is_some_and(|shapes| shapes.opens.is_match(own) && !shapes.lists.is_match(own) && !shapes.about.is_match(own))
+}
+
+/// Whether a line is a sentence, an item of a list or a quotation of a model about a message.
+fn is_prose(line: &str) -> bool {
+    SHAPES.as_ref().is_some_and(|shapes| shapes.lists.is_match(line) || shapes.about.is_match(line))
 }
 
 /// Whether a line is a hint after a message: `/upgrade to increase your usage limit`.

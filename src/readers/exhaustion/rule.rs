@@ -12,6 +12,9 @@
 pub enum Stream {
     /// The error stream, which the agent's runtime writes.
     Stderr,
+    /// The error stream of a run with exit code 0. Some agents print the whole conversation there, so a line counts only
+    /// if it is not about a message.
+    StderrOk,
     /// The output of a run with exit code 0. The model wrote it, unless all of it is a message of the client.
     StdoutOk,
     /// The output of a failed run: first what the model wrote, then the failure.

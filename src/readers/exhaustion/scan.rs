@@ -62,7 +62,7 @@ impl Compiled {
                 (Some(_), _, Some(LineAuthor::Client)) => true,
                 (_, Stream::Transcript, _) => self.rule.runtime,
                 (None, ..) => false,
-                (_, Stream::Stderr, _) | (Some(Trust::Failed), Stream::StdoutFailed, _) => true,
+                (_, Stream::Stderr | Stream::StderrOk, _) | (Some(Trust::Failed), Stream::StdoutFailed, _) => true,
                 (Some(Trust::Anywhere), ..) => !quoted(text, place),
                 (Some(Trust::FailedBeside(_)), Stream::StdoutFailed, _) => beside(line),
                 (Some(Trust::FailedPlainBeside(_)), Stream::StdoutFailed, _) => beside(line) && !is_object(line),

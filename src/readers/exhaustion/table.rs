@@ -1,5 +1,9 @@
 //! The table of rules, the most reliable first. The first match names the refusal.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use super::reset::ClockZone;
 use super::rule::{ExhaustionRule, Grant, TextPattern, Trust};
 use TextPattern::{ErrorEvent, RefusalNearEvent, RefusedEvent, Words};
@@ -107,11 +111,33 @@ const fn runtime(
 }
 
 /// Providers whose times without a zone are in Beijing time.
-const IN_BEIJING: &[&str] = &["alibaba", "minimax", "moonshot", "zai"];
+const IN_BEIJING: &[&str] = &[
+    "alibaba",
+    "baidu",
+    "deepseek",
+    "minimax",
+    "modelscope",
+    "moonshot",
+    "siliconflow",
+    "stepfun",
+    "tencent",
+    "volcengine",
+    "xiaomi",
+    "zai",
+];
 
-/// The zone of a provider's times without a zone. Z.ai's resellers pass its words on.
-pub(super) fn place(provider: &str, rule: &str) -> Option<ClockZone> {
-    (IN_BEIJING.contains(&provider) || rule.starts_with("zai-")).then_some(ClockZone::BEIJING)
+/// The words of Z.ai, which its resellers and the agents of other providers pass on.
+static ZAI_WORDS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r"(?i)\blimit reached for \d{1,3} ?(?:hour|day|week|month)s?\b|\b(?:weekly|monthly) limit exhausted\b|\[13(?:08|10)\]\[|使用上限|限额将在|\b(?:z\.ai|bigmodel\.cn)\b",
+    )
+    .ok()
+});
+
+/// The zone of times without a zone in a message of a provider. `line` is its line.
+pub(super) fn place(provider: &str, rule: &str, line: &str) -> Option<ClockZone> {
+    let of_zai = || ZAI_WORDS.as_ref().is_some_and(|words| words.is_match(line));
+    (IN_BEIJING.contains(&provider) || rule.starts_with("zai-") || of_zai()).then_some(ClockZone::BEIJING)
 }
 
 // Gaps are short and contain neither a quotation mark nor a line break, because a manifest can be one line of 90 KB.
@@ -125,7 +151,7 @@ pub(super) const RULES: &[ExhaustionRule] = &[
     ]),
     runtime("session-limit", "2026-07-17", Words(r"\bhit (?:your|the) session limit\b"), STRICT),
     rule("codex-error-event", "2026-04-27", ErrorEvent(
-        r#"\brate[ _-]?limit(?:s|ed)?[ _-]+(?:was |has been |is )?(?:error|exceeded|reached)|\binsufficient_quota\b|\bquota(?:\b[^"\n]{0,40}\b|_)(?:exceeded|reached|exhausted)\b|\bexceeded\b[^"\n]{0,40}\bquota\b|\b(?:hit|reached|exceeded) (?:its|your|their) (?:(?:monthly|weekly|daily) )?(?:usage limit|spend(?:ing)? (?:cap|limit))|\busage[_ ](?:limit|cap)[_ ](?:has been |was |is )?(?:reached|exceeded|hit)|\bout of credits?\b|\btoo many requests\b|\b429\b"#,
+        r#"\brate[ _-]?limit(?:s|ed)?[ _-]+(?:was |has been |is )?(?:error|exceeded|reached)|\binsufficient_quota\b|\bquota(?:\b[^"\n]{0,40}\b|_)(?:exceeded|reached|exhausted)\b|\bexceeded\b[^"\n]{0,40}\bquota\b|\b(?:hit|reached|exceeded) (?:its|your|their) (?:(?:monthly|weekly|daily|hourly|5-hour|codex|chatgpt|plan|workspace|own) ){0,2}(?:usage limit|spend(?:ing)? (?:cap|limit))|\busage[_ ](?:limit|cap)[_ ](?:has been |was |is )?(?:reached|exceeded|hit)|\bout of credits?\b|\btoo many requests\b|\b429\b"#,
     ), &[to(CODEX, Anywhere)]),
     // These agents transform such events, so only the words can be matched.
     rule("rate-limit-event-words", "2026-05-27", RefusalNearEvent, &[to(CLINE, Failed), to(HAZE, Failed), to(GROK, Failed)]),
@@ -140,9 +166,9 @@ pub(super) const RULES: &[ExhaustionRule] = &[
     rule("api-usage-limits", "2026-05-04", Words(
         r"\breached your specified (?:\w+ )?API usage limits?\b|\byou will regain access on\b",
     ), &[to(CLAUDE, Anywhere), to(OLLAMA, Failed)]),
-    // Z.ai's codes, which Claude Code also passes on. Codes 1302 to 1305 and 1312 are about server load.
+    // Z.ai's codes, which Claude Code also passes on. Codes 1302, 1303, 1305 and 1312 are about the rate of requests and server load.
     rule("zai-limit-code", "2026-07-08", Words(r#"\[(?:1304|1308|1310|1316)\]\[|\bcode["']?\s*:\s*["']?(?:1304|1308|1310|1316)\b"#), ZAI),
-    rule("zai-limit-words", "2026-08-24", Words(r"\bweekly/monthly limit exhausted\b|已达到.{0,20}使用上限"), ZAI),
+    rule("zai-limit-words", "2026-08-24", Words(r"\b(?:weekly/monthly|weekly|monthly|daily|\d{1,3}[ -]hour) (?:usage )?limit exhausted\b|已达到.{0,20}使用上限"), ZAI),
 
     // Subscriptions.
     rule("window-limit", "2026-08-22", Words(
@@ -153,11 +179,11 @@ pub(super) const RULES: &[ExhaustionRule] = &[
     ), &[to(CLAUDE, Anywhere)]),
     rule("usage-limit-reached", "2026-07-16", Words(r#"\busage limit reached\s*(?:[·∙•|.;:!("]|$|resets?\b)"#), &[to(CLAUDE, Anywhere)]),
     rule("own-limit", "2026-04-23", Words(r"\bhit your limit\b|\byou(?:['’]ve| have)? hit the limit\b|\bhit the limit\s*(?:[·∙•|.;:!(]|$|resets?\b)"), &[to(CLAUDE, Anywhere)]),
-    rule("extra-usage", "2026-08-05", Words(r"\bout of extra usage\b|\bused (?:up )?all (?:of )?your extra usage\b"), STRICT),
-    rule("codex-usage-limit", "2026-09-22", Words(r"\b(?:hit|reached|exceeded) your usage limit\b"), &[to(CODEX, Failed)]),
+    rule("extra-usage", "2026-08-05", Words(r"\bout of (?:your )?(?:extra|included|plan) usage\b|\bused (?:(?:up )?all (?:of )?|up )your (?:extra|included|plan|monthly|weekly) usage\b"), STRICT),
+    rule("codex-usage-limit", "2026-09-22", Words(r"\b(?:hit|reached|exceeded) your (?:(?:monthly|weekly|daily|hourly|5-hour|codex|chatgpt|plan|workspace|own) ){0,2}usage limit\b"), &[to(CODEX, Failed)]),
     rule("codex-spend-cap", "2026-06-26", Words(r"\b(?:hit|increase) your spend cap\b|\b(?:hit|reached|exceeded) (?:its|your|their) (?:monthly |weekly )?spend (?:cap|limit)\b"), &[to(CODEX, Failed)]),
     rule("codex-credits", "2026-06-11", Words(r"\bworkspace is out of credits?\b|\bout of codex messages\b"), &[to(CODEX, Failed)]),
-    rule("own-usage-limit", "2026-07-16", Words(r"\b(?:hit|reached|exceeded) your usage limit\b"), &[
+    rule("own-usage-limit", "2026-07-16", Words(r"\b(?:hit|reached|exceeded) your (?:(?:monthly|weekly|daily|hourly|5-hour|plan|account|free|pro|coding|own) ){0,2}usage limit\b"), &[
         to(CLINE, BY_CLINE), to(HAZE, Failed), to(GROK, BY_GROK), to(APIS, Failed),
         to(&[OTHERS], FailedPlainBeside(r"^\W*\w{1,40}(?:error|exception):")),
     ]),
@@ -170,7 +196,7 @@ pub(super) const RULES: &[ExhaustionRule] = &[
         r"\b(?:reached|hit|exhausted|exceeded) (?:your|this model['’]s|the model['’]s) (?:(?:weekly|daily|monthly|hourly|session|global|premium|copilot) )?(?:rate|premium request|budget) limit\b|\breached your (?:monthly|weekly) (?:limit|quota)\b|\bhit your (?:monthly limit|monthly quota|weekly quota)\b|\bused (?:up|all|up all) (?:of )?your (?:\w+ ){0,3}credits?\b|\breached your additional spend(?:ing)? limit\b",
     ), &[to(COPILOT, Failed)]),
     rule("copilot-no-quota", "2026-05-20", Words(
-        r"\byou have no quota\b|\bquota_exceeded\b|\bexceeded your (?:premium request|copilot token|monthly) (?:allowance|usage|quota|limit)\b",
+        r#"\byou have no quota\b|\bai credits? (?:have|has) been used up\b|\bquota_exceeded\b|\bexceeded your (?:(?:monthly|weekly|daily|copilot) ){0,2}(?:premium request|token|monthly|ai credits?|quota)s? (?:allowance|usage|quota|limit)\b|\bused (?:up )?all (?:of )?(?:(?:your|the|its|available|included|monthly|copilot) ){0,3}premium (?:requests?|interactions?)\b|\bpremium (?:requests?|interactions?) (?:(?:limit|allowance|quota) )?(?:has been |have been |was |were |is |are )?(?:reached|exceeded|exhausted|used up|depleted)\b|\b(?:out of|no(?: more)?) premium (?:requests?|interactions?)(?: (?:left|remaining|available))?\b|\berrorType["']?\s*[:=]\s*["'](?:quota|quota_exceeded|rate_limit)\b"#,
     ), &[to(COPILOT, Failed)]),
     rule("opencode-limit", "2026-08-12", Words(r"\b(?:(?:Free|Go|Zen)Usage|Monthly|User|Workspace)LimitError\b|\bfree usage (?:limit )?(?:exceeded|reached)\b"), &[
         to(APIS, Failed), to(CLAUDE, Stderr),
@@ -199,13 +225,13 @@ pub(super) const RULES: &[ExhaustionRule] = &[
 
     // Money.
     rule("credit-balance", "2026-04-06", Words(r#"\byour credit balance\b|\bcredit balance\b[^"\n]{0,40}\b(?:too low|exhausted|zero|empty)\b"#), MONEY),
-    rule("out-of-credits", "2026-07-11", Words(r"\bout of credits?\b"), MONEY),
-    rule("credits-used-up", "2026-07-16", Words(r"\bused (?:up|all|up all) (?:of )?(?:(?:your|the|its|available|monthly|weekly|included|prepaid|premium|ai) ){0,4}credits?\b"), &[
+    rule("out-of-credits", "2026-07-11", Words(r"\bout of (?:(?:your|the|its|usage|extra|cline|ai|api|codex|copilot|premium|prepaid|included|monthly|free|account|workspace) ){0,3}credits?\b"), MONEY),
+    rule("credits-used-up", "2026-07-16", Words(r"\bused (?:up|all|up all) (?:of )?(?:(?:your|the|its|available|monthly|weekly|included|prepaid|premium|ai|usage|cline|free) ){0,4}credits?\b|\bcredits? (?:have|has) (?:all )?been (?:fully )?used(?: up)?\s*(?:[·∙•|.;:!(]|$|for (?:this|the)\b)"), &[
         to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(CLINE, BY_CLINE), to(HAZE, BY_HAZE), to(GROK, BY_GROK), to(APIS, BY_API),
     ]),
     rule("insufficient-credits", "2026-09-08", Words(r"\binsufficient[ _]credits?\b"), MONEY),
     rule("cline-credits", "2026-06-08", Words(
-        r"\bcline credits balance is \$-?0(?:\.0+)?\b|\bnot enough credits(?: available)?\b|\bcline credits depleted\b",
+        r#"\bcline credits balance is (?:-\$|\$-)\d|\bcline credits balance is \$0(?:\.0+)?(?:[^.\d]|\.(?:\D|$)|$)|\bnot enough credits(?: available)?\b|\b(?:run out of|no(?: more)?) cline credits\b|\bcline credits (?:have been |are |is |were )?(?:depleted|exhausted|used up|insufficient|gone)\b"#,
     ), &[to(CLINE, Failed)]),
     rule("credits-gone", "2026-07-16", Words(
         r#"\bcredits\b[^"\n]{0,40}\b(?:exhausted|depleted|expired|insufficient)\b|\bcredit(?: (?:limit|has|have|is|was|been|now))* (?:exhausted|depleted|expired|insufficient)\b"#,
@@ -215,7 +241,12 @@ pub(super) const RULES: &[ExhaustionRule] = &[
     rule("spending-limit", "2026-02-09", Words(r#"\b(?:reached|hit|exceeded)\b[^"\n]{0,45}\b(?:spend(?:ing)? limit|spending cap)\b"#), &[
         to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(GROK, BY_GROK), to(APIS, Failed),
     ]),
-    rule("billing-exceeded", "2026-07-16", Words(r#"\bbilling\b[^"\n]{0,40}\b(?:limit|period)\b[^"\n]{0,40}\b(?:exceeded|reached|hit|exhausted)\b"#), STRICT),
+    rule("spend-limit-reached", "2026-03-27", Words(
+        r"\b(?:spend(?:ing)?|budget)[ -](?:limit|cap) (?:has been |was |is |has )?(?:reached|exceeded|hit|used up|exhausted)\s*(?:[·∙•|.;:!()]|$|resets?\b|for (?:this|the|your)\b)",
+    ), &[to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(CODEX, Failed), to(CLINE, Failed), to(APIS, Failed)]),
+    rule("billing-exceeded", "2026-07-16", Words(
+        r#"\bbilling\b[^"\n]{0,40}\b(?:limit|period)\b[^"\n]{0,40}\b(?:exceeded|reached|hit|exhausted)\b|\b(?:hit|reached|exceeded|exhausted) (?:your|the|its) (?:(?:monthly|current|hard|own) ){0,2}billing (?:(?:period|cycle|hard) ){0,2}(?:limit|quota|cap)\b|\bbilling_(?:hard_)?limit_reached\b"#,
+    ), &[to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(APIS, Failed)]),
     rule("billing-limit", "2026-07-16", Words(r#"\bbilling\b[^"\n]{0,40}\b(?:limit|quota|credits?)\b"#), &[
         to(CODEX, BY_CODEX), to(CLINE, BY_CLINE), to(HAZE, BY_HAZE), to(GROK, BY_GROK),
     ]),

@@ -10,7 +10,7 @@ use crate::model::error::Result;
 use crate::model::tokens::Usd;
 use crate::readers::normalise::count::{Count, StatedCount};
 use crate::readers::normalise::modality::{ByModality, counts, split};
-use crate::readers::normalise::server_tools::server_tools;
+use crate::readers::normalise::server_tools::{add, server_tools};
 use crate::readers::normalise::statement::{CacheWrites, UsageStatement};
 use crate::readers::normalise::{UsageFormat, parse};
 
@@ -33,6 +33,8 @@ struct ChatCompletion<'a> {
     /// `LiteLLM`, which includes cache writes in the prompt for every provider.
     cache_read_input_tokens: Count,
     cache_creation_input_tokens: Count,
+    /// Perplexity's searches of one deep research.
+    num_search_queries: Count,
     /// Perplexity, and xAI over gRPC.
     reasoning_tokens: Count,
     #[serde(borrow)]
@@ -125,6 +127,8 @@ pub(super) fn chat(format: UsageFormat, json: &str) -> Result<UsageStatement> {
     statement.reasoning = statement.reasoning.or(usage.reasoning_tokens.named("reasoning_tokens")?);
     statement.modalities = modalities(usage.prompt.as_ref(), usage.completion.as_ref())?;
     statement.server_tools = server_tools(usage.server_tool_use);
+    let searches = usage.num_search_queries.named("num_search_queries")?.count.unwrap_or(0);
+    add(&mut statement.server_tools, "search_query", searches);
     statement.total = usage.total_tokens.named("total_tokens")?;
     statement.cost = cost(usage.cost)?;
     Ok(statement)

@@ -228,6 +228,7 @@ impl Reply {
     fn see_tools(&mut self, format: UsageFormat, envelope: &ReplyEnvelope<'_>, model: Option<&str>) {
         let seen = match format {
             UsageFormat::OpenaiResponses | UsageFormat::Xai => server_tools::of_items(envelope.output),
+            UsageFormat::OpenaiChat => server_tools::of_citations(envelope.choices, model),
             UsageFormat::Gemini => server_tools::of_grounding(envelope.candidates, model),
             _ => return,
         };

@@ -73,9 +73,28 @@ pub(super) fn of_grounding(candidates: Option<&RawValue>, model: Option<&str>) -
     uses
 }
 
+/// A search in Chat Completions: the search models make one for each reply, and others show it by the citations.
+pub(super) fn of_citations(choices: Option<&RawValue>, model: Option<&str>) -> BTreeMap<String, u64> {
+    let is_search_model = model.is_some_and(|model| model.contains("-search-preview") || model.contains("-search-api"));
+    let cites = choices.is_some_and(|choices| choices.get().contains("\"url_citation\""));
+    let cited = || {
+        let choices: Vec<Value> = choices.and_then(|list| serde_json::from_str(list.get()).ok()).unwrap_or_default();
+        let of = |choice: &Value| {
+            let message = choice.get("message").or_else(|| choice.get("delta"))?;
+            Some(message.get("annotations")?.as_array()?.iter().any(|note| {
+                note.get("type").and_then(Value::as_str) == Some("url_citation")
+            }))
+        };
+        choices.iter().any(|choice| of(choice) == Some(true))
+    };
+    let mut uses = BTreeMap::new();
+    add(&mut uses, "web_search", u64::from(is_search_model || (cites && cited())));
+    uses
+}
+
 /// Adds uses of a tool under its common name: `web_search_requests` and `web_search_call` become `web_search`.
 pub(super) fn add(uses: &mut BTreeMap<String, u64>, name: &str, count: u64) {
-    let name = name.strip_suffix("_requests").or_else(|| name.strip_suffix("_call")).unwrap_or(name);
+    let name = ["_requests", "_calls", "_call"].iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name);
     let name = if is_tool_name(name) { name } else { OTHER };
     if count > 0 {
         let sum = uses.entry(name.to_owned()).or_default();

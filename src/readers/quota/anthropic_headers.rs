@@ -66,8 +66,10 @@ fn unified(headers: &Headers, draft: &mut ObservationDraft) {
         let name = spelled_out(window);
         let claims = claim.as_ref() == Some(&name);
         claimed |= claims;
-        // A verdict that allows the request applies to all windows; a refusing one only to the claimed window.
-        let general = verdict.filter(|verdict| claims || *verdict == "allowed");
+        let shared = matches!(name.as_str(), "five_hour" | "seven_day") || name.starts_with(OVERAGE);
+        // A verdict that allows the request applies to all shared windows; a refusing one only to the claimed window. The
+        // request may be of another model, so it says nothing about the window of one model.
+        let general = verdict.filter(|verdict| claims || shared && *verdict == "allowed");
         let status = headers.get(&header("status")).or(general).cloned();
         if let Some(rest) = name.strip_prefix(OVERAGE) {
             // The verdict may also come without a window.

@@ -168,14 +168,24 @@ fn an_unreadable_line_is_reported_with_the_reason() {
         refused(&good.replace("\"type\":\"assistant\"", "\"type\":\"answer\"")),
         "unknown shape: an answer with usage in a line of another type than `assistant`"
     );
-    let nameless = good.replace("\"id\":\"m1\"", "\"id\":null").replace("\"r1\"", "null");
-    assert_eq!(refused(&nameless), "unknown shape: an assistant message without an id");
     assert!(refused(&good.replace(&usage(9), r#"{"output_tokens":-1}"#)).starts_with("unknown shape"));
     assert!(refused(&good.replace(&usage(9), "{}")).starts_with("unknown shape"));
     let mut broken = good.into_bytes();
     let at = broken.iter().position(|byte| *byte == b'{').unwrap() + 300;
     broken[at] = 0xff;
     assert!(parser().line(&broken).unwrap_err().contains("not valid"));
+}
+
+#[test]
+fn answers_without_ids_are_separated_by_time() {
+    for id in ["null", "\"\""] {
+        let nameless = |second| {
+            line(second, "m1", "r1", &usage(9)).replace("\"id\":\"m1\"", &format!("\"id\":{id}")).replace("\"r1\"", "null")
+        };
+        let stop = |line: String| line.replace("\"stop_reason\":null", "\"stop_reason\":\"end_turn\"");
+        let calls = parse(&[stop(nameless(1)), stop(nameless(10)), stop(nameless(20))]);
+        assert_eq!(calls.len(), 3, "{id}");
+    }
 }
 
 #[test]

@@ -26,6 +26,9 @@ use crate::readers::normalise::{self, NestedUsage};
 
 /// Occurs near the start of every answer, and elsewhere only in copies of answers. Within a string its quotes would be
 /// escaped.
+/// The id of answers whose server states none.
+const NAMELESS: &str = "without-id";
+
 static ANSWER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"assistant\""));
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
 
@@ -203,8 +206,10 @@ impl TranscriptParser {
 
     fn call(&mut self, line: &TranscriptLine<'_>, message: &TranscriptMessage<'_>) -> Result<(), String> {
         let ids = [&message.id, &line.request].map(|id| id.as_deref().and_then(jsonl::name));
-        let Some(id) = ids.into_iter().flatten().next() else {
-            return Err("unknown shape: an assistant message without an id".to_owned());
+        let (ids, id) = match ids {
+            [Some(id), _] | [None, Some(id)] => (ids, id),
+            // Such answers are separated like those of a relay that gives all of them one id.
+            [None, None] => ([Some(NAMELESS), None], NAMELESS),
         };
         let usage = message.usage.unwrap_or_default();
         let mut at = jsonl::time(line.timestamp.as_deref())?;

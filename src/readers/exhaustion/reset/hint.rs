@@ -37,7 +37,7 @@ impl Hints {
         let length = length::pattern();
         Ok(Self {
             unix: Regex::new(
-                r#"(?i)(?:resets?[_ ]?(?:at|time(?:_?stamp)?)["']?\s*[:=]?\s*["']?|ratelimit-[\w-]*reset[\w-]*["']?\s*[:=]\s*["']?|limit reached\|)(\d{9,13})\b"#,
+                r#"(?i)(?:resets?[_ ]?(?:at|time(?:_?stamp)?)["']?\s*[:=]?\s*["']?|ratelimit-[\w-]*reset[\w-]*["']?\s*[:=]\s*["']?|limit reached\|)(?<long>\d{9,13})\b|\bresets?\s*[:=|]?\s*(?<bare>\d{10}|\d{13})\b"#,
             )?,
             left: Regex::new(r#"(?i)resets?_(?:in|after)_seconds["']?\s*[:=]\s*["']?(\d{1,12})\b"#)?,
             until: Regex::new(&format!(r#"(?i)ratelimit-reset(?:-\w+)*["']?\s*[:=]\s*["']?(?<length>{length})"#))?,
@@ -59,7 +59,7 @@ impl Hints {
 pub(super) fn find(text: &str, now: Timestamp, bare: i64) -> Option<Reset> {
     let hints = HINTS.as_ref()?;
     if let Some(captures) = hints.unix.captures(text) {
-        let digits = captures.get(1)?.as_str();
+        let digits = captures.name("long").or_else(|| captures.name("bare"))?.as_str();
         let number: i64 = digits.parse().ok()?;
         let millis = if number >= MILLISECONDS { number } else { number.checked_mul(SECOND)? };
         // No refusal lasts longer than a year, so a later time is not a reset.

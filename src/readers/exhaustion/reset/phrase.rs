@@ -40,12 +40,12 @@ const WEEKDAY: &str =
 
 impl Grammar {
     fn new() -> Result<Self, regex::Error> {
-        let clock = r"(?:(?<named>noon|midnight)\b|(?<hour>\d{1,2})(?::(?<minute>\d{2})(?::(?<second>\d{2}))?)?(?:\s?(?<half>[ap]\.?m)\b\.?)?)";
+        let clock = r"(?:(?<named>noon|midnight)\b|(?<hour>\d{1,2})(?:[:h](?<minute>\d{2})(?::(?<second>\d{2}))?)?(?:\s?(?<half>[ap]\.?m)\b\.?)?)";
         let date = format!(
             r"(?:(?:{WEEKDAY}),?\s+)?(?:(?<month>{MONTH})\.?\s+(?<day>\d{{1,2}})(?:st|nd|rd|th)?|(?<day2>\d{{1,2}})(?:st|nd|rd|th)?\s+(?<month2>{MONTH})\.?)(?:,?\s+(?<year>\d{{4}}))?"
         );
         let figures = r"(?<first>\d{1,2})/(?<second_part>\d{1,2})(?:/(?<years>\d{4}|\d{2}))?";
-        let day = format!(r"(?:{date}|{figures}|(?:next\s+)?(?<weekday>{WEEKDAY})|(?<word>today|tomorrow))");
+        let day = format!(r"(?:{date}|{figures}|(?:next\s+)?(?<weekday>{WEEKDAY})|(?<word>today|tonight|tomorrow))");
         Ok(Self {
             leads: [
                 (

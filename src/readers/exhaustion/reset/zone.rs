@@ -139,6 +139,18 @@ const ABBREVIATIONS: &[(&str, i32)] = &[
     ("AKDT", -480),
     ("AKST", -540),
     ("HST", -600),
+    // Names that only summer time has.
+    ("PACIFIC DAYLIGHT TIME", -420),
+    ("MOUNTAIN DAYLIGHT TIME", -360),
+    ("CENTRAL DAYLIGHT TIME", -300),
+    ("EASTERN DAYLIGHT TIME", -240),
+    ("ATLANTIC DAYLIGHT TIME", -180),
+    ("BRITISH SUMMER TIME", 60),
+    ("IRISH STANDARD TIME", 60),
+    ("CENTRAL EUROPEAN SUMMER TIME", 120),
+    ("EASTERN EUROPEAN SUMMER TIME", 180),
+    ("AUSTRALIAN EASTERN DAYLIGHT TIME", 660),
+    ("NEW ZEALAND DAYLIGHT TIME", 780),
 ];
 
 /// Names of regions, and the zone of the database that they use.
@@ -153,6 +165,41 @@ const REGIONS: &[(&str, &str)] = &[
     ("EASTERN", "America/New_York"),
     ("BEIJING", "Asia/Shanghai"),
     ("CHINA STANDARD", "Asia/Shanghai"),
+    // The names that Windows gives to zones, in winter and in summer.
+    ("PACIFIC STANDARD", "America/Los_Angeles"),
+    ("MOUNTAIN STANDARD", "America/Denver"),
+    ("CENTRAL STANDARD", "America/Chicago"),
+    ("EASTERN STANDARD", "America/New_York"),
+    ("ATLANTIC STANDARD", "America/Halifax"),
+    ("E. SOUTH AMERICA STANDARD", "America/Sao_Paulo"),
+    ("BRASILIA STANDARD", "America/Sao_Paulo"),
+    ("ARGENTINA STANDARD", "America/Argentina/Buenos_Aires"),
+    ("GREENWICH MEAN", "Etc/GMT"),
+    ("GMT STANDARD", "Europe/London"),
+    ("W. EUROPE STANDARD", "Europe/Berlin"),
+    ("ROMANCE STANDARD", "Europe/Paris"),
+    ("CENTRAL EUROPE STANDARD", "Europe/Budapest"),
+    ("CENTRAL EUROPEAN STANDARD", "Europe/Warsaw"),
+    ("E. EUROPE STANDARD", "Europe/Chisinau"),
+    ("EASTERN EUROPEAN STANDARD", "Europe/Kyiv"),
+    ("FLE STANDARD", "Europe/Kyiv"),
+    ("GTB STANDARD", "Europe/Bucharest"),
+    ("TURKEY STANDARD", "Europe/Istanbul"),
+    ("RUSSIAN STANDARD", "Europe/Moscow"),
+    ("ISRAEL STANDARD", "Asia/Jerusalem"),
+    ("ARABIAN STANDARD", "Asia/Dubai"),
+    ("INDIA STANDARD", "Asia/Kolkata"),
+    ("INDOCHINA", "Asia/Bangkok"),
+    ("SE ASIA STANDARD", "Asia/Bangkok"),
+    ("SINGAPORE STANDARD", "Asia/Singapore"),
+    ("TAIPEI STANDARD", "Asia/Taipei"),
+    ("TOKYO STANDARD", "Asia/Tokyo"),
+    ("JAPAN STANDARD", "Asia/Tokyo"),
+    ("KOREA STANDARD", "Asia/Seoul"),
+    ("KOREAN STANDARD", "Asia/Seoul"),
+    ("AUS EASTERN STANDARD", "Australia/Sydney"),
+    ("AUSTRALIAN EASTERN STANDARD", "Australia/Brisbane"),
+    ("NEW ZEALAND STANDARD", "Pacific/Auckland"),
 ];
 
 /// Capitalises a zone name: `America/New_York` for `america/new_york`.
@@ -187,7 +234,7 @@ pub(super) fn pattern() -> String {
     let short: Vec<&str> = ABBREVIATIONS.iter().map(|(short, _)| *short).filter(|short| short.len() > 1).collect();
     let sign = r"[+\-\u{2212}\u{2013}]";
     format!(
-        r"^\s*\((?<name>[^)\n]{{1,60}})\)|^\s*(?<bare>(?:UTC|GMT)\s?{sign}\s?\d{{1,2}}(?::?\d{{2}})?|{sign}\d{{2}}:?\d{{2}})\b|^,?\s*(?<word>{}|[PMCE]T|(?:Pacific|Mountain|Central|Eastern|Beijing)(?: [Tt]ime)?|[A-Z][A-Za-z_]+/[A-Z][A-Za-z_/+-]+)\b",
+        r"^\s*\((?<name>[^)\n]{{1,60}})\)|^\s*(?<bare>(?:UTC|GMT)\s?{sign}\s?\d{{1,2}}(?::?\d{{2}})?|{sign}\d{{2}}:?\d{{2}})\b|^,?\s*(?<word>{}|[PMCE]T|(?:[A-Z][A-Za-z.]*\s){{1,3}}(?:Standard|Daylight|Summer|Mean) [Tt]ime|(?:Pacific|Mountain|Central|Eastern|Beijing)(?: [Tt]ime)?|[A-Z][A-Za-z_]+/[A-Z][A-Za-z_/+-]+)\b",
         short.join("|")
     )
 }
