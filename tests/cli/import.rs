@@ -95,7 +95,7 @@ fn a_self_check_reports_skips_without_paths_or_texts() {
     let output = cli.command().args(["doctor", "--self-check", log.to_str().unwrap()]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let stdout = String::from_utf8(output.stdout).unwrap();
-    assert!(stdout.contains("file 1: claude-code (importer 2), lines, "), "{stdout}");
+    assert!(stdout.contains("file 1: claude-code (importer 3), lines, "), "{stdout}");
     assert!(stdout.contains("3 lines read, 0 calls") && stdout.contains("2 skipped"), "{stdout}");
     assert!(stdout.contains("1 x unknown shape: an assistant message without usage (first: line 2)"), "{stdout}");
     for hidden in ["acme", "secret", "s1", "/home", "msg_1"] {

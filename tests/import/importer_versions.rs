@@ -129,7 +129,7 @@ fn a_log_that_an_older_version_read_is_read_again_once() {
     assert_eq!((report.recorded, report.amended), (0, 2));
     assert_eq!((projects(&ledger), total(&ledger)), (vec![Some(r"C:\dev\app".to_owned())], (2, 32)));
     let amended = amendments(&ledger);
-    assert!(amended.iter().all(|amend| amend.reason == "read again by version 2 of the importer"));
+    assert!(amended.iter().all(|amend| amend.reason == "read again by version 3 of the importer"));
     // The earlier events are unchanged.
     assert!(ledger.head().unwrap().position > before);
     again_is_nothing(&ledger, home.path());
@@ -219,7 +219,7 @@ fn a_call_that_a_newer_version_does_not_find_is_withdrawn() {
     let trial = stored(&ledger, directory.path());
     let preview = import::preview(Some(&trial), &options(home.path()), now(), &mut |_| {}).unwrap();
     assert_eq!((preview.amendments.len(), preview.withdrawals.len()), (0, 1));
-    let reason = "read again by version 2 of the importer, which does not find the call in its log";
+    let reason = "read again by version 3 of the importer, which does not find the call in its log";
     assert_eq!(preview.withdrawals[0].reason, reason);
     assert_eq!(import(&ledger, home.path()).amended, 1);
     assert_eq!(total(&ledger), (2, 32));

@@ -47,7 +47,7 @@ pub(crate) struct ClaudeCode;
 const AGENT: &str = "claude-code";
 
 /// The version of this importer. Raise it when the same logs yield other records: older ledgers then import them again.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 impl Source for ClaudeCode {
     fn version(&self) -> u32 {

@@ -128,6 +128,12 @@ impl ThreadCalls {
         let counted =
             if now > before || (now == before && !is_record) { call.counted_time() } else { other.counted_time() };
         other.at = other.at.min(call.at);
+        // Only one side may state the searches.
+        let mut tools = std::mem::take(&mut other.record.server_tools);
+        for (tool, uses) in std::mem::take(&mut call.record.server_tools) {
+            let known = tools.entry(tool).or_default();
+            *known = uses.max(*known);
+        }
         let mut keys = std::mem::take(&mut other.record.keys);
         let more = std::mem::take(&mut call.record.keys);
         self.places.extend(more.iter().map(|key| (key.clone(), place)));
@@ -141,6 +147,7 @@ impl ThreadCalls {
             other.record = call.record;
         }
         other.record.keys = keys;
+        other.record.server_tools = tools;
         other.count_at(counted);
     }
 }

@@ -12,6 +12,8 @@
 //! `thread_settings_applied` names the service tier that later calls request. The client may still omit it, so a tier
 //! from this setting alone has the label `service_tier_from`. A response or telemetry decides.
 //!
+//! A `web_search_call` is a search that the provider made. Searches belong to the next call, which is written after them.
+//!
 //! The same lines state how much of the account's quota windows is used. Changes become observations.
 //!
 //! Counts next to `info` instead of in it, an `info` without a total, a record without usage, usage under other names,
@@ -70,7 +72,7 @@ fn rollouts(home: &Path) -> Vec<PathBuf> {
 }
 
 /// The version of this importer. Raise it when the same logs yield other records: older ledgers then import them again.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 impl Source for Codex {
     fn version(&self) -> u32 {

@@ -10,6 +10,7 @@ use crate::model::event::Quality;
 use crate::readers::normalise::{self, UsageFormat};
 
 mod forks;
+mod searches;
 
 const FILE: &str =
     "/h/.codex/sessions/2026/06/01/rollout-2026-06-01T10-00-00-0196b1a0-0000-7000-8000-000000000001.jsonl";

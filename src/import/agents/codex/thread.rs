@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::calls::ThreadCalls;
 use super::limits::RolloutLimits;
-use super::line::{ResponseRecord, SessionMeta, ThreadSettings, TokenCountInfo, TurnContext};
+use super::line::{ResponseRecord, RolloutLine, SessionMeta, ThreadSettings, TokenCountInfo, TurnContext, read};
 use super::parents::Parents;
 use super::turn_line::TurnLine;
 use super::vector::Vector;
@@ -60,6 +60,12 @@ pub(super) struct RolloutState {
     /// Whether the counter last increased as a parent's did.
     #[serde(skip)]
     repeats: bool,
+    /// Web searches of the provider since the last call.
+    #[serde(skip_serializing_if = "is_zero")]
+    searches: u64,
+    /// Those of the last recorded call, until the counter shows it.
+    #[serde(skip_serializing_if = "is_zero")]
+    recorded_searches: u64,
     pub calls: ThreadCalls,
     #[serde(skip_serializing_if = "RolloutLimits::is_empty")]
     pub limits: RolloutLimits,
@@ -179,7 +185,9 @@ impl RolloutState {
         if self.repeats {
             keys.extend(self.parents.iter().map(|parent| key(parent, &total)));
         }
-        let call = self.parse(at, keys, &used)?;
+        let mut call = self.parse(at, keys, &used)?;
+        let searches = std::mem::take(&mut self.searches) + std::mem::take(&mut self.recorded_searches);
+        set_searches(&mut call, searches);
         self.missing_usage.count();
         self.calls.counted(used.vector, call);
         Ok(())
@@ -207,6 +215,9 @@ impl RolloutState {
     /// Handles a line without counts.
     pub fn without_counts(&mut self, line: &[u8]) {
         let line_kind = TurnLine::of(line);
+        if line_kind == TurnLine::Search && is_search(line) {
+            self.searches += 1;
+        }
         // Repeated answers belong to its parents.
         let repeats = |began: Timestamp| super::first_time(line).is_none_or(|at| at <= began.plus(REPLAY));
         if line_kind == TurnLine::Nothing || (!self.parents.is_empty() && self.began.is_none_or(repeats)) {
@@ -215,7 +226,7 @@ impl RolloutState {
         if line_kind != TurnLine::Over {
             self.missing_usage.answer();
         }
-        if line_kind != TurnLine::Answer {
+        if !matches!(line_kind, TurnLine::Answer | TurnLine::Search) {
             self.missing_usage.go_on();
         }
     }
@@ -258,6 +269,8 @@ impl RolloutState {
         if let Some(tier) = record.service_tier.as_deref() {
             service_tiers::set_stated(&mut call.record, tier);
         }
+        self.recorded_searches = std::mem::take(&mut self.searches);
+        set_searches(&mut call, self.recorded_searches);
         self.missing_usage.count();
         self.calls.recorded(vector, call);
         Ok(())
@@ -309,6 +322,34 @@ impl RolloutState {
         }
         Ok(ParsedCall { at, record })
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// Sets the number of web searches that the provider made during a call.
+fn set_searches(call: &mut ParsedCall, searches: u64) {
+    if searches > 0 {
+        call.record.server_tools.insert("web_search".to_owned(), searches);
+    }
+}
+
+/// Whether an item is a search. The model may also open a page of the results, which the provider does not charge.
+fn is_search(line: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Item {
+        action: Option<Action>,
+    }
+    #[derive(Deserialize)]
+    struct Action {
+        #[serde(rename = "type")]
+        kind: Option<String>,
+    }
+    let item = read::<RolloutLine<'_, Item>>(line).ok().and_then(|line| line.payload);
+    let action = item.and_then(|item| item.action);
+    action.is_none_or(|action| action.kind.is_none_or(|kind| kind == "search"))
 }
 
 /// Builds the key of a call without an id: the total identifies it within the thread.

@@ -11,7 +11,9 @@ use crate::import::engine::jsonl::{Declined, JsonCursor};
 pub(super) enum TurnLine {
     /// Text or a tool call of the model.
     Answer,
-    /// The same, from a client that never wrote counts.
+    /// A web search that the provider made for the model.
+    Search,
+    /// Text or a tool call, from a client that never wrote counts.
     BareAnswer,
     /// A prompt, or the end of a turn: what precedes is complete.
     Over,
@@ -65,7 +67,7 @@ impl TurnLine {
             ("event_msg", Some("task_complete" | "turn_complete" | "user_message")) => Self::Over,
             ("event_msg", Some("agent_message")) => Self::Answer,
             ("response_item", Some(item)) => Self::item(item, role),
-            (item, None) if Self::item(item, role) == Self::Answer => Self::BareAnswer,
+            (item, None) if matches!(Self::item(item, role), Self::Answer | Self::Search) => Self::BareAnswer,
             _ => Self::Nothing,
         }
     }
@@ -74,6 +76,7 @@ impl TurnLine {
         match (item, role) {
             ("message", Some("assistant")) => Self::Answer,
             ("message", Some("user")) => Self::Over,
+            ("web_search_call", _) => Self::Search,
             (item, _) if item.ends_with("_call") => Self::Answer,
             _ => Self::Nothing,
         }
@@ -104,6 +107,7 @@ mod tests {
             (item(r#"{"content":[{"type":"x","role":"user"}],"role":"assistant","type":"message"}"#), TurnLine::Answer),
             (item(r#"{"type":"function_call","name":"shell","arguments":"{}"}"#), TurnLine::Answer),
             (item(r#"{"type":"function_call_output","output":"{}"}"#), TurnLine::Nothing),
+            (item(r#"{"type":"web_search_call","status":"completed"}"#), TurnLine::Search),
             (item(r#"{"type":"message","id":"m","role":"user","content":[]}"#), TurnLine::Over),
             (item(r#"{"type":"message","role":"developer","content":[]}"#), TurnLine::Nothing),
             (item(r#"{"type":"message","content":"\"role\":\"assistant\""}"#), TurnLine::Nothing),
