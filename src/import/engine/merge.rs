@@ -260,7 +260,8 @@ impl PendingSightings {
             pending.is_some_and(|pending| !can_be_one(&pending.call, &joined.call))
         };
         if may_repeat(&joined.call.record) && places.iter().any(is_other) {
-            joined = KeyedSighting::from(with_time(joined.call));
+            let again = joined.again;
+            joined = KeyedSighting { again, ..KeyedSighting::from(with_time(joined.call)) };
             places = self.places(&joined);
         }
         for place in &places {

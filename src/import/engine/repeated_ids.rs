@@ -7,7 +7,7 @@
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::telemetry_match::{is_reported_by_telemetry, is_telemetry};
 use crate::model::event::{EventId, TokenRecord};
-use crate::model::time::MINUTE;
+use crate::model::time::{MINUTE, Timestamp};
 use crate::readers::normalise::UsageFormat;
 use crate::readers::price::prompt;
 
@@ -91,19 +91,31 @@ pub(in crate::import) fn with_time(mut call: ParsedCall) -> ParsedCall {
     for key in call.record.keys.iter_mut().filter(|key| is_server_id(key)) {
         *key = format!("{key}@{at}");
     }
-    // Ids under another provider are derived from the keys, so derive them again.
-    if !call.record.key_ids.is_empty() {
-        let keys = &call.record.keys;
-        let anthropic = crate::import::engine::attribution::ANTHROPIC;
-        call.record.key_ids = keys.iter().map(|key| EventId::from_key(anthropic, key)).collect();
-    }
+    derive_ids(&mut call.record);
     call
+}
+
+/// Returns the call with its server's id alone, if its only key is that id with the call's time.
+pub(in crate::import) fn without_time(at: Timestamp, record: &TokenRecord) -> Option<TokenRecord> {
+    let [key] = record.keys.as_slice() else { return None };
+    let id = key.strip_suffix(&at.to_string())?.strip_suffix('@')?.to_owned();
+    let mut record = record.clone();
+    record.keys = vec![id];
+    derive_ids(&mut record);
+    Some(record)
+}
+
+/// Derives the ids under another provider again, which are made from the keys.
+fn derive_ids(record: &mut TokenRecord) {
+    if !record.key_ids.is_empty() {
+        let anthropic = crate::import::engine::attribution::ANTHROPIC;
+        record.key_ids = record.keys.iter().map(|key| EventId::from_key(anthropic, key)).collect();
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::time::Timestamp;
 
     fn call(at: i64, id: &str, conversation: &str, input: u64) -> ParsedCall {
         let mut record = TokenRecord::new("zai", "glm-4.7").input(input).output(5).conversation(conversation).key(id);
@@ -169,5 +181,8 @@ mod tests {
         let moved = with_time(moved).record;
         assert_eq!(moved.keys, ["relay@1970-01-01T00:00:00.007Z"]);
         assert_eq!(moved.key_ids, [EventId::from_key("anthropic", &moved.keys[0])]);
+        let plain = without_time(Timestamp::from_millis(7), &moved).unwrap();
+        assert_eq!((plain.keys[0].as_str(), plain.key_ids), ("relay", vec![EventId::from_key("anthropic", "relay")]));
+        assert_eq!(without_time(Timestamp::from_millis(8), &moved), None);
     }
 }

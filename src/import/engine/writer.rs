@@ -16,7 +16,7 @@ use crate::import::health::schema_drift::DriftCheck;
 use crate::import::outcome::SourceReport;
 use crate::ledger::{Appender, Ledger, PreparedEvent};
 use crate::model::error::Result;
-use crate::model::event::{Imported, ImportedFile, NewEvent, Payload, Position, SkippedLine};
+use crate::model::event::{Imported, ImportedFile, NewEvent, Payload, Position, SkippedLine, TokenRecord};
 use crate::model::invariant::bug;
 use crate::model::time::Timestamp;
 use crate::projection::{effective, find_record};
@@ -223,7 +223,12 @@ impl<'w> ImportWriter<'w> {
         };
         let recorded = find_record(appender.flushed_view(), record)?;
         if recorded.is_empty() {
-            return self.record(appender, call, source_index, run);
+            return match under_its_id(appender, call.event().occurred_at, record)? {
+                Some((sighting, recorded)) => {
+                    self.reconcile_recorded(appender, (sighting, again), &recorded, source_index, run)
+                }
+                None => self.record(appender, call, source_index, run),
+            };
         }
         let may_repeat = repeated_ids::may_repeat(record);
         let event = call.into_event();
@@ -337,6 +342,20 @@ impl<'w> ImportWriter<'w> {
         }
         Ok(())
     }
+}
+
+/// Finds the records of a call whose key includes its time under the id of its server. The first call with an id has no
+/// time in its key, and the order of calls differs between runs.
+fn under_its_id(
+    appender: &Appender<'_>,
+    at: Timestamp,
+    record: &TokenRecord,
+) -> Result<Option<(ParsedCall, Vec<Position>)>> {
+    let Some(record) = repeated_ids::without_time(at, record) else { return Ok(None) };
+    let sighting = ParsedCall { at, record };
+    let recorded = find_record(appender.flushed_view(), &sighting.record)?;
+    let is_same = !recorded.is_empty() && !is_another(appender, &sighting, &recorded)?;
+    Ok(is_same.then_some((sighting, recorded)))
 }
 
 /// Returns whether a call with a repeatable id differs from all calls with that id. A withdrawn record counts as the
