@@ -108,7 +108,8 @@ fn book() -> Vec<Entry> {
     include_str!("../fixtures/exhaustion_rules.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-const STREAMS: [Stream; 5] = [Stream::Stderr, Stream::StderrOk, Stream::StdoutOk, Stream::StdoutFailed, Stream::Transcript];
+const STREAMS: [Stream; 5] =
+    [Stream::Stderr, Stream::StderrOk, Stream::StdoutOk, Stream::StdoutFailed, Stream::Transcript];
 
 #[test]
 fn every_rule_has_a_real_message_with_its_date() {

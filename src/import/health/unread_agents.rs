@@ -49,11 +49,7 @@ const KNOWN: [(&str, &[LogPlace], &str); 28] = [
     ("oh-my-pi", &[LogPlace::Home(&[".omp/agent/sessions"])], NOT_KNOWN),
     ("opencode-review", &[LogPlace::Home(&[".opencodereview/sessions"])], NOT_KNOWN),
     ("prime-agent", &[LogPlace::Home(&[".prime/agent/sessions"])], NOT_KNOWN),
-    (
-        "reasonix",
-        &[LogPlace::Home(&[".reasonix/stats"]), LogPlace::Config(&["reasonix/stats"])],
-        NOT_KNOWN,
-    ),
+    ("reasonix", &[LogPlace::Home(&[".reasonix/stats"]), LogPlace::Config(&["reasonix/stats"])], NOT_KNOWN),
     ("senpi", &[LogPlace::Home(&[".senpi/agent/sessions"])], NOT_KNOWN),
     ("trae", &[LogPlace::Config(&["Trae/User/globalStorage"]), LogPlace::Home(&[".trae"])], NOT_KNOWN),
     ("unsloth", &[LogPlace::Home(&[".unsloth/studio"])], NOT_KNOWN),

@@ -117,8 +117,8 @@ impl Output {
             }
             Stream::StderrOk => {
                 let text = std::mem::take(&mut self.text);
-                let of = |line: &Line| text.get(line.range.clone()).unwrap_or_default();
-                self.keep(&|line| line.voice != Voice::Plain || !is_prose(of(line)));
+                let of = |line: &OutputLine| text.get(line.range.clone()).unwrap_or_default();
+                self.keep(&|line| line.voice != LineAuthor::Plain || !is_prose(of(line)));
                 self.text = text;
             }
             Stream::Stderr | Stream::StdoutFailed => {}

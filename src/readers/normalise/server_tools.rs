@@ -76,19 +76,23 @@ pub(super) fn of_grounding(candidates: Option<&RawValue>, model: Option<&str>) -
 /// A search in Chat Completions: the search models make one for each reply, and others show it by the citations.
 pub(super) fn of_citations(choices: Option<&RawValue>, model: Option<&str>) -> BTreeMap<String, u64> {
     let is_search_model = model.is_some_and(|model| model.contains("-search-preview") || model.contains("-search-api"));
-    let cites = choices.is_some_and(|choices| choices.get().contains("\"url_citation\""));
+    let names_citation = choices.is_some_and(|choices| choices.get().contains("\"url_citation\""));
     let cited = || {
         let choices: Vec<Value> = choices.and_then(|list| serde_json::from_str(list.get()).ok()).unwrap_or_default();
         let of = |choice: &Value| {
             let message = choice.get("message").or_else(|| choice.get("delta"))?;
-            Some(message.get("annotations")?.as_array()?.iter().any(|note| {
-                note.get("type").and_then(Value::as_str) == Some("url_citation")
-            }))
+            Some(
+                message
+                    .get("annotations")?
+                    .as_array()?
+                    .iter()
+                    .any(|note| note.get("type").and_then(Value::as_str) == Some("url_citation")),
+            )
         };
         choices.iter().any(|choice| of(choice) == Some(true))
     };
     let mut uses = BTreeMap::new();
-    add(&mut uses, "web_search", u64::from(is_search_model || (cites && cited())));
+    add(&mut uses, "web_search", u64::from(is_search_model || (names_citation && cited())));
     uses
 }
 

@@ -180,7 +180,9 @@ fn an_unreadable_line_is_reported_with_the_reason() {
 fn answers_without_ids_are_separated_by_time() {
     for id in ["null", "\"\""] {
         let nameless = |second| {
-            line(second, "m1", "r1", &usage(9)).replace("\"id\":\"m1\"", &format!("\"id\":{id}")).replace("\"r1\"", "null")
+            line(second, "m1", "r1", &usage(9))
+                .replace("\"id\":\"m1\"", &format!("\"id\":{id}"))
+                .replace("\"r1\"", "null")
         };
         let stop = |line: String| line.replace("\"stop_reason\":null", "\"stop_reason\":\"end_turn\"");
         let calls = parse(&[stop(nameless(1)), stop(nameless(10)), stop(nameless(20))]);
