@@ -319,6 +319,20 @@ mod tests {
         )
     }
 
+    #[test]
+    fn a_call_with_a_repeated_id_keeps_its_mark_of_being_read_again() {
+        let mut pending = Pending::default();
+        for at in [0, 90_000] {
+            let mut record = TokenRecord::new("zai", "m").input(1).output(1).conversation("a").key("relay");
+            record.normaliser = Some("anthropic/1".into());
+            let sighting = KeyedSighting::from(ParsedCall { at: Timestamp::from_millis(at), record });
+            pending.add(KeyedSighting { again: true, ..sighting }, &|_| None);
+        }
+        let all = pending.drain();
+        assert_eq!(all.len(), 2);
+        assert!(all.iter().all(|sighting| sighting.again));
+    }
+
     fn joined(call: &[ParsedCall]) -> ParsedCall {
         let began = |conversation: &str| match conversation {
             "a" => Some(Timestamp::from_millis(9)),
