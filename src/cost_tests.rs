@@ -4,8 +4,9 @@
 
 use crate::event::{EventKind, NewEvent, ProviderSwitched};
 use crate::ledger::EventFilter;
+use crate::model::event::NameKind;
 use crate::model::time::MINUTE;
-use crate::projection::blocks::{BLOCK, NameKind};
+use crate::projection::blocks::BLOCK;
 use crate::report::{Report, ReportKey};
 use crate::store::counting::CountingStore;
 use crate::{Ledger, Timestamp, TokenRecord};

@@ -20,12 +20,10 @@ mod windows;
 use serde::Serialize;
 
 use crate::model::error::Result;
-use crate::model::event::{EventKind, Payload, Percent, ProviderSwitched};
+use crate::model::event::{AccountRef, EventKind, Payload, Percent, ProviderSwitched, Subject};
 use crate::model::event::{Position, WindowKind};
 use crate::model::time::Timestamp;
-use crate::projection::{
-    AccountRef, IndexedEvent, Level, Subject, Totals, collect_events, last_before, latest_event, scan_days,
-};
+use crate::projection::{IndexedEvent, Level, Totals, collect_events, last_before, latest_event, scan_days};
 use crate::store::{GO_ON, KeyRange, ReadView, Table};
 
 pub use calibration::{Calibration, ClassWeight};

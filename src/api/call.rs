@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use super::input::named;
 use super::json_line::{JsonLine, LineFields, read};
 use crate::model::error::{Error, Result};
-use crate::model::event::{EventId, Quality, TokenRecord};
+use crate::model::event::{EventData, EventId, Quality, TokenRecord};
 use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
 use crate::model::tokens::TokenClass;

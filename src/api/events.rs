@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::input::EventsInput;
 use crate::ledger::Snapshot;
 use crate::model::error::{Error, Result};
-use crate::model::event::{Envelope, EventKind, Payload, Position, Tombstone, on_one_line};
+use crate::model::event::{Envelope, EventKind, NameKind, Payload, Position, Tombstone, on_one_line};
 use crate::model::provider::ProviderId;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::clock::{Moment, range};
@@ -148,31 +148,9 @@ pub(crate) fn shown(position: Position, line: &str) -> Result<String> {
 
 /// Returns whether an event names a provider.
 pub(crate) fn is_about(payload: &Payload, provider: &str) -> bool {
-    match payload {
-        Payload::TokensRecorded(data) => data.provider == provider,
-        Payload::TokensAmended(data) => data.replacement.provider == provider,
-        Payload::ProviderSwitched(data) => {
-            data.to.as_str() == provider || data.from.as_ref().is_some_and(|from| from.as_str() == provider)
-        }
-        Payload::QuotaObserved(data) => data.provider.as_str() == provider,
-        Payload::QuotaExhausted(data) => data.provider.as_str() == provider,
-        Payload::LimitSet(data) => data.provider.as_str() == provider,
-        Payload::ProviderDeclared(data) => data.provider.as_str() == provider,
-        Payload::UsageOverridden(data) => data.provider.as_str() == provider,
-        Payload::AlertSet(data) => data.provider.as_ref().is_some_and(|named| named.as_str() == provider),
-        Payload::AlertFired(data) => data.provider.as_ref().is_some_and(|named| named.as_str() == provider),
-        Payload::PriceSet(data) => data.provider.as_str() == provider,
-        Payload::BudgetReserved(data) => data.provider.as_str() == provider,
-        Payload::EventVoided(_)
-        | Payload::Paused(_)
-        | Payload::Resumed(_)
-        | Payload::BudgetSettled(_)
-        | Payload::BudgetReleased(_)
-        | Payload::Imported(_)
-        | Payload::EventShredded(_)
-        | Payload::AlertDelivery(_)
-        | Payload::PeriodSealed(_) => false,
-    }
+    let mut names_it = false;
+    payload.names(&mut |kind, name| names_it |= kind == NameKind::Provider && name == provider);
+    names_it
 }
 
 /// Returns the kind of an event.

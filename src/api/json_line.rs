@@ -9,7 +9,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::model::error::{Error, Result};
-use crate::model::event::{EventId, TokenRecord};
+use crate::model::event::{EventData, EventId, TokenRecord};
 use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
 use crate::model::tokens::{MAX_COUNT, TokenClass};

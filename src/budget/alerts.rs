@@ -6,12 +6,13 @@ use super::{ProviderStatus, RunRequest};
 use crate::ledger::{Ledger, Outcome, Snapshot};
 use crate::model::error::Result;
 use crate::model::event::{
-    AlertCondition, AlertFired, AlertSet, EventId, EventKind, NewEvent, Payload, Position, WindowKind,
+    AccountRef, AlertCondition, AlertFired, AlertSet, EventId, EventKind, NewEvent, Payload, Position, Subject,
+    WindowKind,
 };
 use crate::model::provider::ProviderId;
 use crate::model::time::{Timestamp, Zone};
 use crate::model::tokens::Usd;
-use crate::projection::{AccountRef, Subject, each_event, each_event_between};
+use crate::projection::{each_event, each_event_between};
 use crate::report::{Report, ReportKey};
 use crate::store::{GO_ON, Order, ReadView, STOP};
 use crate::usage::{MoneyPeriod, WindowUsage, accounts};

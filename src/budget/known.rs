@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::RunRequest;
 use crate::model::error::{Error, Result};
-use crate::model::event::{EventKind, Payload};
+use crate::model::event::{EventKind, Payload, Subject};
 use crate::model::provider::similar_to;
 use crate::model::time::Timestamp;
-use crate::projection::{Subject, collect_events};
+use crate::projection::collect_events;
 use crate::store::ReadView;
 use crate::usage::{accounts, switches};
 

@@ -5,10 +5,9 @@ use serde::Serialize;
 use super::RunRequest;
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
-use crate::model::event::{Percent, Position};
+use crate::model::event::{AccountRef, Percent, Position};
 use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
-use crate::projection::AccountRef;
 use crate::report::{Report, ReportKey};
 use crate::usage::{AccountAt, Cost, MoneyLimit, MoneyPeriod, Usage, exact_share, money_limits};
 

@@ -4,9 +4,11 @@ use super::RunRequest;
 use super::known::expect_known;
 use crate::ledger::Ledger;
 use crate::model::error::Result;
-use crate::model::event::{BudgetMode, EventKind, NewEvent, Payload, QuotaExhausted, QuotaObserved};
+use crate::model::event::{
+    AccountRef, BudgetMode, EventKind, NewEvent, Payload, QuotaExhausted, QuotaObserved, Subject,
+};
 use crate::model::time::Timestamp;
-use crate::projection::{AccountRef, Subject, each_event};
+use crate::projection::each_event;
 use crate::store::{Order, STOP};
 use crate::usage::{AccountAt, Limits, is_metered};
 

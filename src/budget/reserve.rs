@@ -6,10 +6,9 @@ use super::known::{expect_known, on_the_account_meant};
 use super::{Mode, RunRequest, money_windows};
 use crate::ledger::{Ledger, Snapshot};
 use crate::model::error::{Error, Result};
-use crate::model::event::{BudgetMode, BudgetReserved, Event, EventId, NewEvent, Payload};
+use crate::model::event::{AccountRef, BudgetMode, BudgetReserved, Event, EventId, NewEvent, Payload};
 use crate::model::invariant::{bug, invariant};
 use crate::model::time::Timestamp;
-use crate::projection::AccountRef;
 use crate::store::ReadView;
 use crate::usage::{AccountAt, LONGEST, Reservation, WindowUsage, reservations};
 

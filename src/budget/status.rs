@@ -6,9 +6,9 @@ use super::known::{expect_known, on_the_account_meant};
 use super::{MoneyWindow, RunRequest, Verdict, money_windows};
 use crate::ledger::{Ledger, Snapshot};
 use crate::model::error::Result;
+use crate::model::event::AccountRef;
 use crate::model::provider::cloud_of;
 use crate::model::time::Timestamp;
-use crate::projection::AccountRef;
 use crate::store::ReadView;
 use crate::usage::{
     AccountAt, Basis, Pause, ProviderUsage, Switch, accounts, active_provider, cloud_refusal, paused, sum_up, switches,

@@ -11,7 +11,9 @@ use super::config_file::webhook;
 use super::context::Context;
 use crate::budget::{AlertRule, Threshold, alert_rules};
 use crate::ledger::{Ledger, Snapshot};
-use crate::model::event::{AlertCondition, AlertFired, AlertSet, EventId, EventKind, Payload, Position};
+use crate::model::event::{
+    AlertCondition, AlertFired, AlertSet, EventData, EventId, EventKind, Payload, Position, Subject,
+};
 use crate::model::provider::ProviderId;
 use crate::model::time::{DAY, Timestamp, Zone};
 use crate::model::tokens::Usd;
@@ -20,7 +22,7 @@ use crate::present::clock::short;
 use crate::present::failure::{Failure, print_message};
 use crate::present::money::dollars;
 use crate::present::output::{EscapedText, JsonAnswer, wrapped};
-use crate::projection::{Subject, collect_events};
+use crate::projection::collect_events;
 
 /// The age up to which `alert list` shows firings.
 const SHOWN: i64 = 31 * DAY;

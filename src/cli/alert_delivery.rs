@@ -14,10 +14,10 @@ use super::alert::{FiredAnswer, fired_since};
 use super::context::Context;
 use super::probe;
 use crate::ledger::{Ledger, Snapshot};
-use crate::model::event::{AlertDelivery, AlertTarget, DeliveryState, EventKind, NewEvent, Payload};
+use crate::model::event::{AlertDelivery, AlertTarget, DeliveryState, EventKind, NewEvent, Payload, Subject};
 use crate::model::time::{DAY, HOUR, MINUTE, Timestamp};
 use crate::present::failure::Failure;
-use crate::projection::{Subject, each_event_between};
+use crate::projection::each_event_between;
 use crate::store::{GO_ON, Order};
 
 /// The age at which an undelivered alert is dropped, because it no longer describes the present.

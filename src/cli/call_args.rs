@@ -11,7 +11,7 @@ use super::input_lines;
 use super::record_flags::{CountArgs, NameArgs};
 use crate::api::call::{complete_nested, formats, from_response, nested_key};
 use crate::model::error::Error;
-use crate::model::event::TokenRecord;
+use crate::model::event::{EventData, TokenRecord};
 use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
 use crate::present::failure::Failure;

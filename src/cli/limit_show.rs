@@ -8,15 +8,13 @@ use serde::Serialize;
 use super::context::Context;
 use crate::budget::Marks;
 use crate::ledger::Snapshot;
-use crate::model::event::{BudgetMode, Position, SessionPolicy, Thresholds, WeeklyPolicy, Weights};
+use crate::model::event::{AccountRef, BudgetMode, Position, SessionPolicy, Thresholds, WeeklyPolicy, Weights};
 use crate::model::provider::ProviderId;
 use crate::model::time::{SECOND, Timestamp};
 use crate::model::tokens::{TokenClass, Usd};
 use crate::present::failure::Failure;
 use crate::present::money::dollars;
 use crate::present::output::{EscapedText, JsonAnswer, grouped};
-use crate::present::policy;
-use crate::projection::AccountRef;
 use crate::usage::{AccountAt, Limits, MoneyLimit, MoneyPeriod, accounts, money_limits};
 
 /// Show the limits in force
@@ -141,13 +139,8 @@ fn human(shown: &LimitAnswer, out: &mut dyn Write) -> Result<(), Failure> {
         _ => "no limit".to_owned(),
     };
     let (session, weekly) = (&shown.session, &shown.weekly);
-    writeln!(
-        out,
-        "  session  {}\n           {}",
-        limit(session.limit, session.position),
-        policy::session(session.policy)
-    )?;
-    writeln!(out, "  weekly   {}\n           {}", limit(weekly.limit, weekly.position), policy::weekly(weekly.policy))?;
+    writeln!(out, "  session  {}\n           {}", limit(session.limit, session.position), session.policy)?;
+    writeln!(out, "  weekly   {}\n           {}", limit(weekly.limit, weekly.position), weekly.policy)?;
     for money in &shown.money {
         let project =
             money.project.as_ref().map(|project| format!(" for {}", EscapedText(project))).unwrap_or_default();

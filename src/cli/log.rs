@@ -11,13 +11,12 @@ use crate::api::events::shown as verbatim;
 use crate::export;
 use crate::ledger::{EventFilter, Snapshot};
 use crate::model::error::Result;
-use crate::model::event::{Envelope, Event, EventKind, Payload, Position, Tombstone};
+use crate::model::event::{Envelope, Event, EventKind, NameKind, Payload, Position, Tombstone};
 use crate::model::provider::ProviderId;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::clock::{self, Moment};
 use crate::present::failure::Failure;
 use crate::present::summary::summary;
-use crate::projection::blocks::NameKind;
 
 /// Interval of `--follow`.
 const WAIT: Duration = Duration::from_millis(200);

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::amend_void::answer;
 use super::context::Context;
 use super::record_flags::count;
-use crate::model::event::{Payload, Position, PriceSet};
+use crate::model::event::{EventData, Payload, Position, PriceSet};
 use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
 use crate::model::tokens::{TokenClass, Usd};

@@ -9,12 +9,11 @@ use serde::Serialize;
 use super::amend_void::answer;
 use super::context::Context;
 use crate::ledger::Snapshot;
-use crate::model::event::ProviderDeclared;
+use crate::model::event::{AccountRef, ProviderDeclared};
 use crate::model::provider::{CATALOGUE, ProviderId};
 use crate::model::time::Timestamp;
 use crate::present::failure::Failure;
 use crate::present::output::{self, EscapedText, JsonAnswer};
-use crate::projection::AccountRef;
 use crate::usage::{AccountAt, accounts, is_metered};
 
 /// List the known providers, or declare one

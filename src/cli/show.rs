@@ -209,7 +209,9 @@ fn set_current_state<'a>(
             let effective = snapshot.effective(shown.position)?;
             shown.amended = effective.as_ref().is_some_and(|effective| effective.amended_at.is_some());
             shown.counts_as = effective.map(|mut now| {
-                now.record.minify();
+                if let Some(raw) = &mut now.record.raw {
+                    raw.minify();
+                }
                 CountsAs { at: now.at, position: now.evidence, record: now.record }
             });
         }

@@ -218,7 +218,7 @@ impl<'t> Appender<'t> {
             let stored = Event::from_line(position, &line)?;
             let same = stored.payload.has_same_content(payload)
                 // For a shredded event, only the remaining content can be compared.
-                || (Tombstone::is(&line) && payload.redacted().is_some_and(|kept| kept.has_same_content(&stored.payload)));
+                || (Tombstone::is(&line) && payload.redacted().is_ok_and(|kept| kept.has_same_content(&stored.payload)));
             return if same { Ok(Some((position, id))) } else { Err(Error::Conflict { id, position }) };
         }
         match payload {

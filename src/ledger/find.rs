@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::Snapshot;
 use crate::model::error::Result;
-use crate::model::event::{EventKind, Payload, Position};
+use crate::model::event::{EventKind, NameKind, Payload, Position};
 use crate::model::time::Timestamp;
 use crate::projection::blocks::{
-    BLOCK, NameKind, StoredSummary, damaged, full_blocks, names_of, place, position_at, quarter_of, scan_blocks,
+    BLOCK, StoredSummary, damaged, full_blocks, place, position_at, quarter_of, scan_blocks,
 };
 use crate::store::{GO_ON, Order, Row, STOP};
 
@@ -49,9 +49,9 @@ impl EventFilter {
     /// Whether an event has one of the wanted names.
     pub fn is_named(&self, payload: &Payload) -> bool {
         self.names.iter().all(|(kind, wanted)| {
-            let mut kinds = false;
-            names_of(payload, &mut |of, name| kinds |= of == *kind && wanted.contains(name));
-            kinds
+            let mut matches = false;
+            payload.names(&mut |of, name| matches |= of == *kind && wanted.contains(name));
+            matches
         })
     }
 

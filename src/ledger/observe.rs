@@ -2,10 +2,10 @@
 
 use super::{Appender, Ledger, Outcome, Snapshot};
 use crate::model::error::Result;
-use crate::model::event::{EventKind, Payload, QuotaObserved};
+use crate::model::event::{AccountRef, EventKind, Payload, QuotaObserved, Subject};
 use crate::model::time::{DAY, Timestamp};
 use crate::model::window::kind_of;
-use crate::projection::{AccountRef, Subject, each_event_between, latest_event};
+use crate::projection::{each_event_between, latest_event};
 use crate::readers::quota::{self, Lead, is_same_window};
 use crate::store::{GO_ON, Order, Overlay, ReadView, STOP};
 

@@ -2,10 +2,10 @@
 
 use crate::merkle::Hash;
 use crate::model::error::{Error, Result};
-use crate::model::event::{Event, EventId, EventKind, Position, WindowKind};
+use crate::model::event::{AccountRef, Event, EventId, EventKind, Position, WindowKind};
 use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
-use crate::projection::{AccountRef, Effective, corrections_exist, effective, is_void, position_of_key, uncorrected};
+use crate::projection::{Effective, corrections_exist, effective, is_void, position_of_key, uncorrected};
 use crate::store::{GO_ON, Head, ReadView, STOP};
 use crate::usage::{AccountAt, Calibration, Drift, ProviderUsage, calibration, drift, provider_usage, switches};
 

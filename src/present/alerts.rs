@@ -1,27 +1,10 @@
 //! Alerts in words.
 
-use crate::model::event::{AlertCondition, AlertDelivery, AlertFired, AlertSet, DeliveryState};
+use crate::model::event::{AlertCondition, AlertFired};
 use crate::model::time::{Timestamp, Zone};
 use crate::model::tokens::Usd;
 use crate::present::clock::short;
 use crate::present::money::dollars;
-
-/// A rule: `weekly from 80 %, $20 a day, forecast; anthropic (work)`.
-pub(crate) fn rule(set: &AlertSet) -> String {
-    let mut parts = Vec::new();
-    parts.extend(set.session.map(|percent| format!("session from {percent} %")));
-    parts.extend(set.weekly.map(|percent| format!("weekly from {percent} %")));
-    for (period, usd) in [("day", set.usd_day), ("week", set.usd_week), ("month", set.usd_month)] {
-        parts.extend(usd.map(|usd| format!("{} a {period}", dollars(usd))));
-    }
-    if set.forecast {
-        parts.push("forecast".to_owned());
-    }
-    parts.extend(set.unset.iter().map(|condition| format!("unset {}", condition.name())));
-    let of = set.provider.as_ref().map_or_else(|| "all providers".to_owned(), |provider| provider.as_str().to_owned());
-    let account = set.account.as_ref().map(|account| format!(" ({account})")).unwrap_or_default();
-    format!("{}; {of}{account}", parts.join(", "))
-}
 
 /// What happened, in one sentence.
 pub(crate) fn message(alert: &AlertFired, zone: Zone) -> String {
@@ -50,15 +33,4 @@ pub(crate) fn message(alert: &AlertFired, zone: Zone) -> String {
             format!("{provider}{account}: {spent} spent {period}, over the alert at {limit}")
         }
     }
-}
-
-/// An attempt: `webhook, attempt 2: failed (HTTP status 500)`.
-pub(crate) fn delivery(delivery: &AlertDelivery) -> String {
-    let state = match delivery.state {
-        DeliveryState::Sending => "sending",
-        DeliveryState::Delivered => "delivered",
-        DeliveryState::Failed => "failed",
-    };
-    let why = delivery.why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
-    format!("{} of {}, attempt {}: {state}{why}", delivery.target.name(), delivery.alert, delivery.attempt)
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::ledger::Outcome;
 use crate::model::event::SkippedLine;
-pub(crate) use crate::model::humanize::number::grouped;
+pub(crate) use crate::model::humanize::number::{counted, grouped};
 use crate::present::failure::Failure;
 use crate::present::money;
 use crate::present::visible::{Breaks, visible};
@@ -36,12 +36,6 @@ impl<T: Serialize> JsonAnswer<T> {
 pub(crate) fn json(out: &mut dyn Write, value: &impl Serialize) -> Result<(), Failure> {
     serde_json::to_writer(&mut *out, value)?;
     Ok(writeln!(out)?)
-}
-
-/// Formats `1 request`, `2 requests`.
-pub(crate) fn counted(number: impl Into<u128>, one: &str) -> String {
-    let number = number.into();
-    format!("{} {one}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
 /// Formats a skipped line or entry as `FILE line 3: why`; a skipped file has no line.

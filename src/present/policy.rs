@@ -129,50 +129,6 @@ impl From<ResettableSetting> for LimitSetting {
     }
 }
 
-/// Returns the name of a setting on the command line.
-pub(crate) const fn setting(setting: LimitSetting) -> &'static str {
-    match setting {
-        LimitSetting::Session => "session",
-        LimitSetting::Weekly => "weekly",
-        LimitSetting::Weights => "weights",
-        LimitSetting::SessionPolicy => "session-policy",
-        LimitSetting::WeeklyPolicy => "weekly-policy",
-        LimitSetting::BudgetMode => "budget-mode",
-        LimitSetting::Thresholds => "thresholds",
-        LimitSetting::StaleAfter => "stale-after",
-        LimitSetting::Feeds => "feeds",
-        LimitSetting::UsdDay => "usd-day",
-        LimitSetting::UsdWeek => "usd-week",
-        LimitSetting::UsdMonth => "usd-month",
-    }
-}
-
-/// Describes how session windows open.
-pub(crate) fn session(policy: SessionPolicy) -> String {
-    let (opens, minutes) = match policy {
-        SessionPolicy::FirstUse { minutes } => ("at the first use", minutes),
-        SessionPolicy::HourFloor { minutes } => ("at the UTC hour of the first use", minutes),
-        SessionPolicy::Epoch { minutes } => ("at multiples of its length since 1970", minutes),
-    };
-    let length = match (minutes / 60, minutes % 60) {
-        (0, minutes) => format!("{minutes} min"),
-        (hours, 0) => format!("{hours} h"),
-        (hours, minutes) => format!("{hours} h {minutes} min"),
-    };
-    format!("sessions of {length} open {opens}")
-}
-
-/// Describes how weekly windows open.
-pub(crate) fn weekly(policy: WeeklyPolicy) -> String {
-    match policy {
-        WeeklyPolicy::FirstUse => "weeks open at the first use".to_owned(),
-        WeeklyPolicy::Calendar { weekday, minute, zone } => {
-            let day = Weekday::try_from(weekday).map_or_else(|_| "day ?".to_owned(), |day| day.to_string());
-            format!("weeks open {day} {:02}:{:02} {zone}", minute / 60, minute % 60)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,8 +136,8 @@ mod tests {
     #[test]
     fn a_week_opens_as_written() {
         let policy = |text: &str| text.parse::<WeeklyOpens>().unwrap().policy(|| Zone::UTC).unwrap();
-        assert_eq!(weekly(policy("mon 09:00 Europe/Paris")), "weeks open Mon 09:00 Europe/Paris");
-        assert_eq!(weekly(policy("Sunday")), "weeks open Sun 00:00 UTC");
+        assert_eq!(policy("mon 09:00 Europe/Paris").to_string(), "weeks open Mon 09:00 Europe/Paris");
+        assert_eq!(policy("Sunday").to_string(), "weeks open Sun 00:00 UTC");
         assert_eq!(policy("first-use"), WeeklyPolicy::FirstUse);
         for bad in ["", "someday", "mon 25:00", "mon 09:00 Mars/Olympus", "mon 09:00 UTC now"] {
             assert!(bad.parse::<WeeklyOpens>().is_err(), "{bad}");

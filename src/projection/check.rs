@@ -2,12 +2,12 @@
 
 use super::day;
 use super::fingerprint::Fingerprint;
-use super::key::{AccountRef, take_position};
+use super::key::take_position;
 use super::series::Level;
 use super::session_starts;
 use super::usage_instants;
 use crate::model::error::Result;
-use crate::model::event::{Position, TokenView};
+use crate::model::event::{AccountRef, Position, TokenView};
 use crate::model::time::Timestamp;
 use crate::store::{GO_ON, Order, ReadView, Table};
 

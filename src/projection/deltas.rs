@@ -6,13 +6,13 @@ use std::hash::BuildHasherDefault;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::day::{self, Quarters};
-use super::key::{AccountRef, push_text};
+use super::key::push_text;
 use super::series::Level;
 use super::session_starts;
 use super::totals::Totals;
 use super::usage_instants::{self, Instants};
 use crate::model::error::{Error, Result};
-use crate::model::event::{TokenRecord, TokenView};
+use crate::model::event::{AccountRef, TokenRecord, TokenView};
 use crate::model::time::Timestamp;
 use crate::store::{Table, WriteView};
 

@@ -1,8 +1,8 @@
 //! Describes the row of a projection for people.
 
-use super::key::{AccountRef, take_id, take_time, texts};
+use super::key::{take_id, take_time, texts};
 use super::series::Series;
-use crate::model::event::EventKind;
+use crate::model::event::{AccountRef, EventKind};
 use crate::model::time::{DAY, Timestamp};
 use crate::store::Table;
 

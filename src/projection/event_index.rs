@@ -3,20 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::corrections::{is_void, root};
-use super::key::{AccountRef, position_value, push_time, take_id, take_position, take_time};
+use super::key::{position_value, push_time, take_id, take_position, take_time};
 use crate::model::error::{Error, Result};
-use crate::model::event::{Event, EventKind, Payload, Position};
-use crate::model::time::{QUARTER, Timestamp};
+use crate::model::event::{Event, EventKind, Position, Subject};
+use crate::model::time::Timestamp;
 use crate::store::{Flow, GO_ON, Order, ReadView, Row, STOP, Table, WriteView, after_prefix};
-
-/// The subject of an indexed event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Subject<'a> {
-    /// The ledger as a whole: switches, pauses.
-    Ledger,
-    /// One provider account.
-    Account(AccountRef<'a>),
-}
 
 impl Subject<'_> {
     fn key(&self) -> Vec<u8> {
@@ -34,62 +25,6 @@ pub(crate) struct IndexedEvent {
     pub event: Event,
 }
 
-/// The subject of a payload, if it is indexed.
-fn subject(payload: &Payload) -> Option<Subject<'_>> {
-    let (provider, account) = match payload {
-        Payload::QuotaObserved(data) => (&data.provider, &data.account),
-        Payload::QuotaExhausted(data) => (&data.provider, &data.account),
-        Payload::LimitSet(data) => (&data.provider, &data.account),
-        Payload::ProviderDeclared(data) => (&data.provider, &data.account),
-        Payload::UsageOverridden(data) => (&data.provider, &data.account),
-        Payload::BudgetReserved(data) => (&data.provider, &data.account),
-        Payload::ProviderSwitched(_)
-        | Payload::Paused(_)
-        | Payload::Resumed(_)
-        | Payload::BudgetSettled(_)
-        | Payload::BudgetReleased(_)
-        | Payload::EventShredded(_)
-        | Payload::PeriodSealed(_)
-        | Payload::PriceSet(_)
-        | Payload::AlertSet(_)
-        | Payload::AlertFired(_)
-        | Payload::AlertDelivery(_) => return Some(Subject::Ledger),
-        Payload::TokensRecorded(_) | Payload::TokensAmended(_) | Payload::EventVoided(_) | Payload::Imported(_) => {
-            return None;
-        }
-    };
-    Some(Subject::Account(AccountRef::new(provider.as_str(), account.as_deref())))
-}
-
-/// Whether the counts of a call appeared in a later quarter of an hour than the call. Reports that date calls by their
-/// counts need these, because they may be on another day.
-pub(crate) fn is_counted_later(at: Timestamp, counted_at: Option<Timestamp>) -> bool {
-    let quarter = |at: Timestamp| at.millis().div_euclid(QUARTER);
-    counted_at.is_some_and(|counted_at| quarter(at) < quarter(counted_at))
-}
-
-/// The subject of an event, if it is indexed.
-fn subject_of(event: &Event) -> Option<Subject<'_>> {
-    let counted_later = match &event.payload {
-        Payload::TokensRecorded(record) => is_counted_later(event.occurred_at, record.counted_at),
-        // An amendment without a time uses that of its record, which may arrive later.
-        Payload::TokensAmended(amend) => {
-            let counted_at = amend.replacement.counted_at;
-            amend.at.map_or(counted_at.is_some(), |at| is_counted_later(at, counted_at))
-        }
-        payload => return subject(payload),
-    };
-    counted_later.then_some(Subject::Ledger)
-}
-
-/// The account that is the subject of an event, if any.
-pub(crate) fn subject_account(payload: &Payload) -> Option<AccountRef<'_>> {
-    match subject(payload)? {
-        Subject::Account(account) => Some(account),
-        Subject::Ledger => None,
-    }
-}
-
 /// Index entries that are not written yet.
 #[derive(Default)]
 pub(super) struct PendingEntries {
@@ -100,7 +35,7 @@ pub(super) struct PendingEntries {
 impl PendingEntries {
     /// Adds an event, if it is indexed.
     pub fn take(&mut self, event: &Event, position: Position) {
-        let Some(subject) = subject_of(event) else { return };
+        let Some(subject) = event.payload.subject(event.occurred_at) else { return };
         let about = subject.key();
         let mut key = Vec::with_capacity(about.len() + 25);
         key.push(event.payload.event_kind().code());
@@ -169,7 +104,7 @@ pub(crate) fn each_event_between(
     })
 }
 
-/// The positions of calls that are [counted later](is_counted_later), or were before a correction.
+/// The positions of calls that are [counted later](crate::model::event::is_counted_later), or were before a correction.
 pub(crate) fn counted_later(view: &dyn ReadView) -> Result<BTreeSet<Position>> {
     let mut positions = BTreeSet::new();
     for kind in [EventKind::TokensRecorded, EventKind::TokensAmended] {

@@ -7,7 +7,7 @@ use super::event_index;
 use super::imports;
 use super::orphan_corrections::Orphans;
 use crate::model::error::Result;
-use crate::model::event::{Envelope, Event, EventId, Payload, Position, TokenRecord, TokenView};
+use crate::model::event::{Envelope, Event, EventId, Payload, Position, TokenRecord, TokenView, is_counted_later};
 use crate::store::{KeyRange, ReadView, Table, WriteView};
 
 /// A fold in progress. Small changes are written at once; counters are collected until [`flush`](Self::flush).
@@ -42,7 +42,7 @@ impl Fold {
             self.keys.extend(alias_entries(record.ids(), envelope.id, position));
             self.deltas.add(envelope.occurred_at, &record, false)?;
             self.blocks.record(position, envelope.occurred_at, &record)?;
-            if event_index::is_counted_later(envelope.occurred_at, record.counted_at) {
+            if is_counted_later(envelope.occurred_at, record.counted_at) {
                 self.index.take(&envelope.open(position)?, position);
             }
             return Ok(());

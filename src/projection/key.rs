@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::model::event::{EventId, Position};
+use crate::model::event::{AccountRef, EventId, Position};
 use crate::model::time::Timestamp;
 
 /// Days from 0001-01-01 to 1970-01-01, so that no day number is negative.
@@ -60,18 +60,8 @@ pub(crate) fn take_position(mut bytes: &[u8]) -> Option<Position> {
     bytes.is_empty().then_some(position)
 }
 
-/// A provider, and an account of it if there are several.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct AccountRef<'a> {
-    pub provider: Cow<'a, str>,
-    pub account: Option<Cow<'a, str>>,
-}
-
-impl<'a> AccountRef<'a> {
-    pub fn new(provider: &'a str, account: Option<&'a str>) -> Self {
-        Self { provider: provider.into(), account: account.map(Cow::Borrowed) }
-    }
-
+impl AccountRef<'_> {
+    /// The bytes by which projections store the account.
     pub fn key(&self) -> Vec<u8> {
         let mut key = Vec::with_capacity(24);
         push_text(&mut key, Some(&self.provider));
@@ -84,13 +74,6 @@ impl<'a> AccountRef<'a> {
         let provider = texts.next()?.to_owned();
         let account = texts.next().filter(|text| !text.is_empty()).map(str::to_owned);
         Some(AccountRef { provider: provider.into(), account: account.map(Cow::Owned) })
-    }
-
-    pub fn into_owned(self) -> AccountRef<'static> {
-        AccountRef {
-            provider: Cow::Owned(self.provider.into_owned()),
-            account: self.account.map(|account| Cow::Owned(account.into_owned())),
-        }
     }
 }
 

@@ -27,8 +27,7 @@ pub(crate) use corrections::{
 };
 pub(crate) use describe::describe;
 pub(crate) use event_index::{
-    IndexedEvent, Subject, collect_events, counted_later, each_event, each_event_between, events_latest_first,
-    is_counted_later, latest_event, subject_account,
+    IndexedEvent, collect_events, counted_later, each_event, each_event_between, events_latest_first, latest_event,
 };
 pub(crate) use fingerprint::{Fingerprint, FingerprintWeights};
 #[cfg(feature = "web")]
@@ -37,7 +36,6 @@ pub(crate) use fold::{Fold, alias_entries, file_small, find_record, position_of_
 #[cfg(feature = "import")]
 pub(crate) use imports::{began, file_outlines, file_state};
 pub(crate) use imports::{file_rows, file_states, refile};
-pub(crate) use key::AccountRef;
 pub(crate) use series::{DayRow, Level, Series, scan_account_day, scan_days};
 pub(crate) use session_starts::{STORED_POLICY, last_start, next_start, start_row};
 pub(crate) use totals::Totals;

@@ -1,10 +1,10 @@
 //! The three rollups and the names in their keys.
 
 use super::day;
-use super::key::{AccountRef, day_of, push_day, push_text, texts};
+use super::key::{day_of, push_day, push_text, texts};
 use super::totals::Totals;
 use crate::model::error::{Error, Result};
-use crate::model::event::TokenView;
+use crate::model::event::{AccountRef, TokenView};
 use crate::model::invariant::bug;
 use crate::model::time::Timestamp;
 use crate::readers::price::Tariff;

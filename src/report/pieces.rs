@@ -11,13 +11,13 @@ use super::table::TableBuilder;
 use super::windows::{ReportWindows, name_of};
 use crate::ledger::Snapshot;
 use crate::model::error::{Error, Result};
-use crate::model::event::{Envelope, EventKind, Position, TokenView};
+use crate::model::event::{AccountRef, Envelope, EventKind, Position, TokenView};
 use crate::model::invariant::bug;
 use crate::model::time::{QUARTER, Timestamp};
 use crate::projection::blocks::{
     StoredColumn, StoredSummary, damaged, full_blocks, place, position_at, quarter_of, scan_blocks, series_of,
 };
-use crate::projection::{AccountRef, Level, Series, Totals, corrections_exist, effective, is_corrected};
+use crate::projection::{Level, Series, Totals, corrections_exist, effective, is_corrected};
 use crate::store::{GO_ON, Order, ReadView, Row, STOP, Table};
 
 /// The records of a quarter that are read individually.

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
-use crate::model::event::{EventKind, Payload, TokenView};
+use crate::model::event::{EventKind, Payload, Subject, TokenView};
 use crate::model::time::Timestamp;
-use crate::projection::{Series, Subject, Totals, each_event};
+use crate::projection::{Series, Totals, each_event};
 use crate::readers::price::{Charge, Extras, PriceLookup, Prices, Tariff};
 use crate::store::{GO_ON, Order};
 

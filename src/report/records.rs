@@ -8,10 +8,10 @@ use super::windows::{ReportWindows, name_of};
 use super::{Report, ReportKey};
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
-use crate::model::event::{TokenRecord, TokenView};
+use crate::model::event::{AccountRef, TokenRecord, TokenView};
 use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
-use crate::projection::{AccountRef, Series, Totals};
+use crate::projection::{Series, Totals};
 
 /// A call with its corrections.
 pub(crate) struct PricedCall<'c> {

@@ -7,9 +7,10 @@ use super::table::TableBuilder;
 use super::windows::{ContainingWindow, ReportWindows, name_of};
 use super::{Report, ReportKey};
 use crate::model::error::Result;
+use crate::model::event::AccountRef;
 use crate::model::invariant::bug;
 use crate::model::time::{DAY, QUARTER, Timestamp};
-use crate::projection::{AccountRef, DayRow, Level, Series, Totals, scan_days};
+use crate::projection::{DayRow, Level, Series, Totals, scan_days};
 use crate::store::{GO_ON, ReadView};
 
 fn level(report: &Report) -> Level {

@@ -8,10 +8,10 @@ use super::{Report, ReportKey};
 use crate::ledger::{AsOf, Ledger, Outcome, Snapshot};
 use crate::merkle::Signer;
 use crate::model::error::{Error, Result};
-use crate::model::event::{EventKind, NewEvent, Payload, PeriodSealed, Position};
+use crate::model::event::{EventKind, NewEvent, Payload, PeriodSealed, Position, Subject};
 use crate::model::time::Timestamp;
 use crate::model::tokens::TokenClass;
-use crate::projection::{Subject, collect_events};
+use crate::projection::collect_events;
 use crate::readers::price::Prices;
 use crate::store::ReadView;
 

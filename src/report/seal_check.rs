@@ -5,10 +5,10 @@ use super::{ReportKey, sealed_rows};
 use crate::ledger::{AsOf, Finding, Ledger, Snapshot};
 use crate::merkle::{Note, Signer};
 use crate::model::error::{Error, Result};
-use crate::model::event::{Event, EventKind, Payload, PeriodSealed, Position, SealedRows};
+use crate::model::event::{Event, EventKind, Payload, PeriodSealed, Position, SealedRows, Subject};
 use crate::model::time::Timestamp;
 use crate::model::tokens::TokenClass;
-use crate::projection::{Subject, collect_events};
+use crate::projection::collect_events;
 
 impl Ledger {
     /// Recomputes the totals of every seal from the events that it covers, and the blinded rows of the seals that one

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use super::Report;
 use crate::model::error::{Error, Result};
-use crate::model::event::WindowKind;
+use crate::model::event::{AccountRef, WindowKind};
 use crate::model::invariant::bug;
 use crate::model::time::{QUARTER, Timestamp};
 use crate::model::window::Window;
-use crate::projection::{AccountRef, Series};
+use crate::projection::Series;
 use crate::store::ReadView;
 use crate::usage::{AccountWindows, accounts};
 

@@ -1,7 +1,7 @@
 //! The scope of every query about one account.
 
+use crate::model::event::AccountRef;
 use crate::model::time::Timestamp;
-use crate::projection::AccountRef;
 use crate::store::ReadView;
 
 /// An account, in one state of a ledger, at one time.

@@ -10,11 +10,11 @@ use serde::Serialize;
 use super::windows::sum_between;
 use super::{AccountAt, Limits, is_metered};
 use crate::model::error::Result;
-use crate::model::event::{EventKind, Payload, Position, WindowKind};
+use crate::model::event::{EventKind, Payload, Position, Subject, WindowKind};
 use crate::model::time::{DAY, MINUTE, Timestamp};
 use crate::model::tokens::TokenClass;
 use crate::model::window::kind_of;
-use crate::projection::{Subject, Totals, each_event_between};
+use crate::projection::{Totals, each_event_between};
 use crate::store::{GO_ON, Order};
 
 /// The age of the oldest observation that counts, in milliseconds.

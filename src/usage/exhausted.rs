@@ -10,11 +10,11 @@ use super::scope::overlap;
 use super::windows::AccountWindows;
 use super::{AccountAt, Limits};
 use crate::model::error::Result;
-use crate::model::event::{EventKind, Payload, Percent, Position, QuotaObserved, WindowKind};
+use crate::model::event::{AccountRef, EventKind, Payload, Percent, Position, QuotaObserved, Subject, WindowKind};
 use crate::model::provider::{cloud_of, local_program_of};
 use crate::model::time::{DAY, Timestamp};
 use crate::model::window::kind_of;
-use crate::projection::{AccountRef, Subject, each_event_between, latest_event};
+use crate::projection::{each_event_between, latest_event};
 use crate::store::{GO_ON, Order, STOP};
 
 /// The maximal age of a refusal, in milliseconds.

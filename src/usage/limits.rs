@@ -3,12 +3,12 @@
 use super::AccountAt;
 use crate::model::error::Result;
 use crate::model::event::{
-    BudgetMode, EventKind, LimitSetting, Payload, Position, SessionPolicy, Thresholds, WeeklyPolicy, Weights,
-    WindowKind,
+    AccountRef, BudgetMode, EventKind, LimitSetting, Payload, Position, SessionPolicy, Subject, Thresholds,
+    WeeklyPolicy, Weights, WindowKind,
 };
 use crate::model::provider::ProviderId;
 use crate::model::time::SECOND;
-use crate::projection::{AccountRef, IndexedEvent, Subject, events_latest_first};
+use crate::projection::{IndexedEvent, events_latest_first};
 
 /// The default of the seed system: a reading is fresh for a quarter of an hour.
 const STALE_AFTER_SECONDS: u32 = 900;

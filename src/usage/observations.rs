@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::{AccountAt, Limits};
 use crate::model::error::Result;
-use crate::model::event::{EventId, EventKind, Payload, Position, QuotaObserved, WindowKind};
+use crate::model::event::{AccountRef, EventId, EventKind, Payload, Position, QuotaObserved, Subject, WindowKind};
 use crate::model::time::{DAY, Timestamp};
 use crate::model::window::kind_of;
-use crate::projection::{AccountRef, Subject, each_event_between};
+use crate::projection::each_event_between;
 use crate::readers::quota::Lead;
 use crate::store::{GO_ON, Order, ReadView, STOP};
 

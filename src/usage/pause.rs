@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use crate::model::error::Result;
-use crate::model::event::{EventKind, Payload, Position};
+use crate::model::event::{EventKind, Payload, Position, Subject};
 use crate::model::time::{HOUR, MINUTE, Timestamp};
-use crate::projection::{Subject, collect_events};
+use crate::projection::collect_events;
 use crate::store::ReadView;
 
 /// The delay after a known reset, because the provider's clock may differ.

@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::AccountAt;
 use crate::model::error::Result;
-use crate::model::event::{EventId, EventKind, Payload, Position};
+use crate::model::event::{EventId, EventKind, Payload, Position, Subject};
 use crate::model::time::{DAY, MINUTE, Timestamp};
-use crate::projection::{Subject, each_event_between};
+use crate::projection::each_event_between;
 use crate::store::{GO_ON, Order, ReadView};
 
 /// The maximal duration of a reservation, which limits the events that must be read.

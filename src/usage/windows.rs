@@ -5,12 +5,11 @@ use super::observations::{self, RecentObservation};
 use super::signals::{WindowSignal, adopt, drop_counted};
 use super::{AccountAt, Basis, ProviderSignal, Speaker, Usage, WindowUsage};
 use crate::model::error::Result;
-use crate::model::event::{EventKind, Payload, Percent, WindowKind};
+use crate::model::event::{AccountRef, EventKind, Payload, Percent, Subject, WindowKind};
 use crate::model::time::{DAY, HOUR, QUARTER, Timestamp};
 use crate::model::window::{Border, Policy, Timeline, Window, kind_of, place_observed};
 use crate::projection::{
-    AccountRef, Level, STORED_POLICY, Subject, Totals, collect_events, first_from, last_start, next_start, scan_days,
-    sum_uses,
+    Level, STORED_POLICY, Totals, collect_events, first_from, last_start, next_start, scan_days, sum_uses,
 };
 use crate::store::{GO_ON, ReadView};
 

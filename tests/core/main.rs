@@ -17,4 +17,3 @@ mod priced_reports;
 mod prices;
 mod quota;
 mod reservations;
-mod type_names;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::import::engine::merge::KeyedSighting;
 use crate::import::engine::parsed_call::ParsedCall;
-use crate::model::event::{EventId, ImportedFile, NewEvent, SkippedLine};
+use crate::model::event::{EventData, EventId, ImportedFile, NewEvent, SkippedLine};
 use crate::model::secrets;
 use crate::model::time::Timestamp;
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::import::engine::jsonl;
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::query::{self, Refusal, RowAction};
-use crate::model::event::{Raw, TokenRecord};
+use crate::model::event::{EventData, Raw, TokenRecord};
 use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
 use crate::readers::normalise::Normalised;

@@ -12,7 +12,7 @@ use crate::import::engine::provider_names::UNKNOWN;
 use crate::import::engine::repeated_ids::{can_be_one, may_repeat, with_time};
 use crate::import::engine::service_tiers;
 use crate::import::engine::telemetry_match::GUESSED;
-use crate::model::event::{EventId, Quality, Raw, TokenRecord};
+use crate::model::event::{EventData, EventId, Quality, Raw, TokenRecord};
 use crate::model::time::Timestamp;
 use crate::model::tokens::TokenClass::{
     self, CacheRead, CacheWrite, CacheWrite1h, CacheWrite5m, Input, Output, Reasoning,

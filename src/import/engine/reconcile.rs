@@ -8,7 +8,7 @@ use crate::import::engine::read_again::{again_reason, read_again};
 use crate::import::engine::telemetry_match::{self, SeenConversations, TELEMETRY, is_telemetry};
 use crate::ledger::Appender;
 use crate::model::error::Result;
-use crate::model::event::{EventId, EventVoided, NewEvent, Payload, Position, TokensAmended};
+use crate::model::event::{EventData, EventId, EventVoided, NewEvent, Payload, Position, TokensAmended};
 use crate::model::time::Timestamp;
 use crate::projection::{Effective, began, effective};
 

@@ -35,6 +35,7 @@ use self::trace::Spans;
 use self::trace::TracePlace;
 use super::engine::parsed_call::ParsedCall;
 use super::engine::project_paths;
+use crate::model::event::EventData;
 use crate::model::secrets;
 
 pub use record::{Ingested, RecordedCalls, take};

@@ -13,7 +13,7 @@ use crate::import::engine::repeated_ids;
 use crate::import::engine::telemetry_match::{self, KEY, SeenConversations, TELEMETRY};
 use crate::ledger::{Appender, Ledger};
 use crate::model::error::{Error, Result};
-use crate::model::event::{Imported, ImportedFile, NewEvent, Position, TokenRecord};
+use crate::model::event::{EventData, Imported, ImportedFile, NewEvent, Position, TokenRecord};
 use crate::model::secrets;
 use crate::model::time::Timestamp;
 use crate::projection::{effective, find_record};

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use super::{Mentions, Selector, Shred};
 use crate::model::error::{Error, Result};
 use crate::model::event::{
-    Event, EventId, EventKind, Imported, ImportedFile, Payload, Position, SkippedLine, Tombstone,
+    Event, EventId, EventKind, Imported, ImportedFile, NUMBERS_ALONE, Payload, Position, SkippedLine, Tombstone,
 };
 use crate::projection::{corrections_of, file_states};
 use crate::store::{GO_ON, ReadView};
@@ -112,11 +112,7 @@ impl ShredPlan {
         if self.add(position, &event) || Tombstone::is(&line) {
             return Ok(());
         }
-        let why = match &event.payload {
-            Payload::EventShredded(_) => "it states what was shredded and why, which must stay".to_owned(),
-            Payload::PeriodSealed(_) => "it is a signed statement of totals".to_owned(),
-            _ => "it holds numbers and what counters go by, and nothing else".to_owned(),
-        };
+        let why = event.payload.redacted().err().unwrap_or(NUMBERS_ALONE);
         Err(Error::invalid(format!("position {position} is a {}: {why}", event.payload.kind())))
     }
 

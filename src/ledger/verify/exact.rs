@@ -6,10 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Findings, StoredPart};
 use crate::ledger::as_of::refold;
 use crate::model::error::Result;
-use crate::model::event::{Event, Payload, Position, TokenView};
-use crate::projection::{
-    AccountRef, describe, file_rows, position_in, record_rows, root, start_row, subject_account, use_row,
-};
+use crate::model::event::{AccountRef, Event, Payload, Position, Subject, TokenView};
+use crate::projection::{describe, file_rows, position_in, record_rows, root, start_row, use_row};
 use crate::store::{GO_ON, Order, PrefixView, ReadView, Table};
 
 /// The maximal number of reported rows per projection.
@@ -101,7 +99,10 @@ fn rows_of(view: &dyn ReadView, refolded: &PrefixView<'_>, event: &Event) -> Res
         }
         Payload::Imported(run) => return file_rows(refolded, run),
         payload => {
-            let account = subject_account(payload).map(|account| (Table::Accounts, account.key()));
+            let account = payload.subject(event.occurred_at).and_then(|subject| match subject {
+                Subject::Account(account) => Some((Table::Accounts, account.key())),
+                Subject::Ledger => None,
+            });
             return Ok(account.into_iter().collect());
         }
     };

@@ -8,11 +8,11 @@ use super::parts::{LogPart, Prefix};
 use super::{Finding, Findings, StoredPart, blocks, is_record};
 use crate::merkle::{Hash, leaf_hash};
 use crate::model::error::{Error, Result};
-use crate::model::event::{Envelope, EventId, EventKind, Position, TokenView, Tombstone};
+use crate::model::event::{AccountRef, Envelope, EventId, EventKind, Position, TokenView, Tombstone, is_counted_later};
 use crate::model::invariant::bug;
 use crate::model::time::Timestamp;
 use crate::projection::blocks::{BLOCK, Digest, Summary, block_key, place};
-use crate::projection::{AccountRef, FingerprintWeights, alias_entries, is_counted_later};
+use crate::projection::{FingerprintWeights, alias_entries};
 use crate::projection::{GROUP, StreamingTree, group_key};
 use crate::store::{GO_ON, ReadView, Table};
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::event::Position;
-use crate::projection::{AccountRef, Fingerprint, FingerprintWeights};
+use crate::model::event::{AccountRef, Position};
+use crate::projection::{Fingerprint, FingerprintWeights};
 
 /// The records of one section.
 #[derive(Clone)]

@@ -5,10 +5,8 @@ use std::collections::BTreeSet;
 use super::parts::Prefix;
 use super::{Findings, exact};
 use crate::model::error::Result;
-use crate::model::event::{Event, Payload, Position, TokenView};
-use crate::projection::{
-    AccountRef, Fingerprint, FingerprintWeights, add_stored, alias_entries, effective, file_small, root,
-};
+use crate::model::event::{AccountRef, Event, Payload, Position, TokenView};
+use crate::projection::{Fingerprint, FingerprintWeights, add_stored, alias_entries, effective, file_small, root};
 use crate::store::{GO_ON, Order, PrefixView, ReadView, Table};
 
 /// Compares sums; where one differs, a second pass finds the row and its event.

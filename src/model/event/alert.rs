@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EventId, Percent};
+use super::event_data::{EventData, NUMBERS_ALONE};
+use super::{EventId, NameKind, Percent, Subject};
 use crate::model::error::{Error, Result};
 use crate::model::provider::ProviderId;
 use crate::model::time::{Timestamp, Zone};
@@ -120,8 +121,39 @@ impl AlertSet {
         self.weekly = Some(percent);
         self
     }
+}
 
-    pub(crate) fn validate(&self) -> Result<()> {
+impl EventData for AlertSet {
+    fn subject(&self, _: Timestamp) -> Option<Subject<'_>> {
+        Some(Subject::Ledger)
+    }
+
+    fn names(&self, visit: &mut dyn FnMut(NameKind, &str)) {
+        optional_names(self.provider.as_ref(), self.account.as_deref(), visit);
+    }
+
+    fn redacted(&self) -> Result<Self, &'static str> {
+        Err(NUMBERS_ALONE)
+    }
+
+    fn summary(&self) -> String {
+        let mut parts = Vec::new();
+        parts.extend(self.session.map(|percent| format!("session from {percent} %")));
+        parts.extend(self.weekly.map(|percent| format!("weekly from {percent} %")));
+        for (period, usd) in [("day", self.usd_day), ("week", self.usd_week), ("month", self.usd_month)] {
+            parts.extend(usd.map(|usd| format!("${usd} a {period}")));
+        }
+        if self.forecast {
+            parts.push("forecast".to_owned());
+        }
+        parts.extend(self.unset.iter().map(|condition| format!("unset {}", condition.name())));
+        format!("{}; {}", parts.join(", "), account_or_all(self.provider.as_ref(), self.account.as_deref()))
+    }
+
+    #[cfg(feature = "import")]
+    fn scrub(&mut self) {}
+
+    fn validate(&self) -> Result<()> {
         if [self.session, self.weekly].into_iter().flatten().any(|percent| !(1..=100).contains(&percent)) {
             return Err(Error::invalid("an alert begins at a percentage used from 1 to 100"));
         }
@@ -218,6 +250,35 @@ impl AlertFired {
         };
         of(self) == of(other)
     }
+}
+
+impl EventData for AlertFired {
+    fn subject(&self, _: Timestamp) -> Option<Subject<'_>> {
+        Some(Subject::Ledger)
+    }
+
+    fn names(&self, visit: &mut dyn FnMut(NameKind, &str)) {
+        optional_names(self.provider.as_ref(), self.account.as_deref(), visit);
+    }
+
+    fn redacted(&self) -> Result<Self, &'static str> {
+        Err(NUMBERS_ALONE)
+    }
+
+    fn summary(&self) -> String {
+        let mut parts = vec![self.condition.name().to_owned()];
+        parts.extend(self.window.map(|window| format!("of the {} window", window.name())));
+        parts.extend(self.percent.map(|percent| format!("at {percent} %")));
+        parts.extend(self.limit_percent.map(|percent| format!("(alert at {percent} %)")));
+        parts.extend(self.usd.map(|usd| format!("at ${usd}")));
+        parts.extend(self.limit_usd.map(|usd| format!("(alert at ${usd})")));
+        parts.extend(self.used_up_at.map(|at| format!("used up at {at}")));
+        let account = account_or_all(self.provider.as_ref(), self.account.as_deref());
+        format!("{account}: {}, resets at {}", parts.join(" "), self.resets_at)
+    }
+
+    #[cfg(feature = "import")]
+    fn scrub(&mut self) {}
 }
 
 /// How an alert reaches people.
@@ -330,4 +391,46 @@ impl AlertDelivery {
             &format!("{} {} {} {begins}", self.alert, self.target.name(), self.attempt),
         )
     }
+}
+
+impl EventData for AlertDelivery {
+    fn subject(&self, _: Timestamp) -> Option<Subject<'_>> {
+        Some(Subject::Ledger)
+    }
+
+    fn names(&self, _: &mut dyn FnMut(NameKind, &str)) {}
+
+    fn redacted(&self) -> Result<Self, &'static str> {
+        Err(NUMBERS_ALONE)
+    }
+
+    fn summary(&self) -> String {
+        let state = match self.state {
+            DeliveryState::Sending => "sending",
+            DeliveryState::Delivered => "delivered",
+            DeliveryState::Failed => "failed",
+        };
+        let why = self.why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+        format!("{} of {}, attempt {}: {state}{why}", self.target.name(), self.alert, self.attempt)
+    }
+
+    #[cfg(feature = "import")]
+    fn scrub(&mut self) {}
+}
+
+/// Visits the names of an alert, which may be about all providers.
+fn optional_names(provider: Option<&ProviderId>, account: Option<&str>, visit: &mut dyn FnMut(NameKind, &str)) {
+    if let Some(provider) = provider {
+        visit(NameKind::Provider, provider.as_str());
+    }
+    if let Some(account) = account {
+        visit(NameKind::Account, account);
+    }
+}
+
+/// `anthropic (work)`, or `all providers`.
+fn account_or_all(provider: Option<&ProviderId>, account: Option<&str>) -> String {
+    let provider = provider.map_or("all providers", ProviderId::as_str);
+    let account = account.map(|account| format!(" ({account})")).unwrap_or_default();
+    format!("{provider}{account}")
 }

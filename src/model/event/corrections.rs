@@ -2,9 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EventId, TokenRecord};
+use super::event_data::{EventData, because};
+#[cfg(feature = "import")]
+use super::scrub;
+use super::{EventId, NameKind, Raw, Subject, TokenRecord};
 use crate::model::error::Result;
 use crate::model::provider::ProviderId;
+#[cfg(feature = "import")]
+use crate::model::secrets;
 use crate::model::time::Timestamp;
 
 /// Work moved to another provider.
@@ -58,6 +63,33 @@ impl ProviderSwitched {
     }
 }
 
+impl EventData for ProviderSwitched {
+    fn subject(&self, _: Timestamp) -> Option<Subject<'_>> {
+        Some(Subject::Ledger)
+    }
+
+    fn names(&self, visit: &mut dyn FnMut(NameKind, &str)) {
+        visit(NameKind::Provider, self.to.as_str());
+        if let Some(from) = &self.from {
+            visit(NameKind::Provider, from.as_str());
+        }
+    }
+
+    fn redacted(&self) -> Result<Self, &'static str> {
+        Ok(Self { reason: None, ..self.clone() })
+    }
+
+    fn summary(&self) -> String {
+        let from = self.from.as_ref().map(|from| format!("{from} -> ")).unwrap_or_default();
+        format!("{from}{}{}", self.to, because(self.reason.as_deref()))
+    }
+
+    #[cfg(feature = "import")]
+    fn scrub(&mut self) {
+        scrub::optional(&mut self.reason, secrets::text);
+    }
+}
+
 /// Replaces an earlier token record.
 ///
 /// ```
@@ -88,6 +120,46 @@ pub struct TokensAmended {
     pub replacement: TokenRecord,
 }
 
+impl EventData for TokensAmended {
+    fn subject(&self, _: Timestamp) -> Option<Subject<'_>> {
+        // If the amendment does not state when the call was, its record does, and that may come later.
+        match self.at {
+            Some(at) => self.replacement.subject(at),
+            None => self.replacement.counted_at.map(|_| Subject::Ledger),
+        }
+    }
+
+    fn names(&self, visit: &mut dyn FnMut(NameKind, &str)) {
+        self.replacement.names(visit);
+    }
+
+    fn redacted(&self) -> Result<Self, &'static str> {
+        Ok(Self { reason: String::new(), replacement: self.replacement.redacted()?, ..self.clone() })
+    }
+
+    fn summary(&self) -> String {
+        format!("{} is {}{}", self.target, self.replacement.summary(), because(Some(&self.reason)))
+    }
+
+    #[cfg(feature = "import")]
+    fn scrub(&mut self) {
+        self.replacement.scrub();
+        scrub::apply(&mut self.reason, secrets::text);
+    }
+
+    fn validate(&self) -> Result<()> {
+        self.replacement.validate()
+    }
+
+    fn raw_mut(&mut self) -> Option<&mut Raw> {
+        self.replacement.raw_mut()
+    }
+
+    fn corrects(&self) -> Option<EventId> {
+        Some(self.target)
+    }
+}
+
 /// Withdraws an earlier event of any kind.
 ///
 /// ```
@@ -106,4 +178,29 @@ pub struct EventVoided {
     pub target: EventId,
     /// The reason.
     pub reason: String,
+}
+
+impl EventData for EventVoided {
+    fn subject(&self, _: Timestamp) -> Option<Subject<'_>> {
+        None
+    }
+
+    fn names(&self, _: &mut dyn FnMut(NameKind, &str)) {}
+
+    fn redacted(&self) -> Result<Self, &'static str> {
+        Ok(Self { reason: String::new(), ..self.clone() })
+    }
+
+    fn summary(&self) -> String {
+        format!("{}{}", self.target, because(Some(&self.reason)))
+    }
+
+    #[cfg(feature = "import")]
+    fn scrub(&mut self) {
+        scrub::apply(&mut self.reason, secrets::text);
+    }
+
+    fn corrects(&self) -> Option<EventId> {
+        Some(self.target)
+    }
 }

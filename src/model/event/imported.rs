@@ -1,7 +1,19 @@
 use serde::{Deserialize, Serialize};
 
+use super::event_data::EventData;
+#[cfg(feature = "import")]
+use super::scrub;
+use super::shredded::SHREDDED;
+use super::{NameKind, Subject};
+use crate::model::error::Result;
+use crate::model::humanize::number::{counted, grouped};
+#[cfg(feature = "import")]
+use crate::model::secrets;
 use crate::model::serde_skip::is_zero;
 use crate::model::time::Timestamp;
+
+/// The beginning of the name of a redacted file. No path begins like this.
+pub(crate) const REDACTED_PATH: &str = "shredded:";
 
 /// One run of an importer: what it recorded, and how far it read each file.
 ///
@@ -41,6 +53,40 @@ impl Imported {
     pub fn new(source: impl Into<String>) -> Self {
         Self { source: source.into(), ..Self::default() }
     }
+}
+
+impl EventData for Imported {
+    fn subject(&self, _: Timestamp) -> Option<Subject<'_>> {
+        None
+    }
+
+    fn names(&self, _: &mut dyn FnMut(NameKind, &str)) {}
+
+    fn redacted(&self) -> Result<Self, &'static str> {
+        // The result becomes part of an `event_shredded`, from which nothing is erased later, so all names go.
+        let mut kept = self.clone();
+        kept.files = self.files.iter().filter_map(ImportedFile::redacted).collect();
+        for line in &mut kept.skipped {
+            SHREDDED.clone_into(&mut line.file);
+            SHREDDED.clone_into(&mut line.why);
+        }
+        Ok(kept)
+    }
+
+    fn summary(&self) -> String {
+        format!(
+            "{}: {}, {} recorded, {} known, {} amended, {} skipped",
+            self.source,
+            counted(self.files.len() as u64, "file"),
+            grouped(self.recorded),
+            grouped(self.duplicates),
+            grouped(self.amended),
+            grouped(self.skipped.len() as u64)
+        )
+    }
+
+    #[cfg(feature = "import")]
+    fn scrub(&mut self) {}
 }
 
 /// How far one file was read.
@@ -84,6 +130,28 @@ pub struct ImportedFile {
     pub resume: Option<serde_json::Value>,
 }
 
+impl ImportedFile {
+    /// How far the file was read, without its path. The hash identifies an unchanged log, which then need not be opened
+    /// again. An entry without a hash and without an identity is not a file.
+    fn redacted(&self) -> Option<Self> {
+        if self.hash.is_empty() && self.identity.is_none() {
+            return None;
+        }
+        let path = format!("{REDACTED_PATH}{}", self.hash);
+        Some(Self { path, conversation: None, began: None, resume: None, ..self.clone() })
+    }
+
+    /// Removes credentials from the names in a log, and from the state of its importer.
+    #[cfg(feature = "import")]
+    pub(crate) fn scrub(&mut self) {
+        scrub::apply(&mut self.path, secrets::path);
+        scrub::optional(&mut self.conversation, secrets::id);
+        if let Some(resume) = &mut self.resume {
+            scrub::value(resume);
+        }
+    }
+}
+
 /// A line that an importer skipped.
 ///
 /// ```
@@ -100,4 +168,13 @@ pub struct SkippedLine {
     pub line: u64,
     /// The reason.
     pub why: String,
+}
+
+#[cfg(feature = "import")]
+impl SkippedLine {
+    /// Removes credentials and long texts from the reason.
+    pub(crate) fn scrub(&mut self) {
+        scrub::apply(&mut self.file, secrets::path);
+        scrub::apply(&mut self.why, secrets::short);
+    }
 }

@@ -2,6 +2,7 @@
 
 mod alert;
 mod corrections;
+mod event_data;
 mod exported;
 mod extra;
 mod id;
@@ -9,19 +10,24 @@ mod imported;
 mod line;
 mod minify;
 mod new_event;
+mod pause;
 mod percent;
 mod position;
 mod price;
 mod quota;
 mod raw;
 mod record;
+mod record_data;
 mod record_setters;
+mod registry;
+mod reservation;
 mod scrub;
 mod seal;
 mod sealed_rows;
 mod service_tier;
 mod settings;
 mod shredded;
+mod subject;
 mod thresholds;
 mod token_view;
 mod tombstone;
@@ -30,8 +36,8 @@ mod windows;
 
 use std::borrow::Cow;
 
+use serde::Deserialize;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
-use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 pub use alert::{AlertCondition, AlertDelivery, AlertFired, AlertSet, AlertTarget, DeliveryState};
@@ -39,36 +45,43 @@ pub use corrections::{EventVoided, ProviderSwitched, TokensAmended};
 pub use id::EventId;
 pub use imported::{Imported, ImportedFile, SkippedLine};
 pub use new_event::NewEvent;
+pub use pause::{Paused, Resumed};
 pub use percent::Percent;
 pub use position::Position;
 pub use price::PriceSet;
-pub use quota::{
-    BudgetReleased, BudgetReserved, BudgetSettled, Paused, QuotaExhausted, QuotaObserved, Resumed, UsageOverridden,
-};
+pub use quota::{QuotaExhausted, QuotaObserved, UsageOverridden};
 pub use raw::Raw;
 pub use record::{Quality, TokenRecord};
+pub use registry::{EventKind, Payload};
+pub use reservation::{BudgetReleased, BudgetReserved, BudgetSettled};
 pub use seal::PeriodSealed;
 pub use sealed_rows::SealedRows;
 pub use service_tier::{INFERENCE_GEO, SERVICE_TIER};
 pub(crate) use service_tier::{is_special, is_special_geo};
-pub use settings::{BudgetMode, LimitSet, LimitSetting, ProviderDeclared};
+pub use settings::{LimitSet, LimitSetting, ProviderDeclared};
 pub use shredded::EventShredded;
-pub use thresholds::Thresholds;
+pub use thresholds::{BudgetMode, Thresholds};
 pub use weights::Weights;
 pub use windows::{SessionPolicy, WeeklyPolicy, WindowKind};
 
+#[cfg(feature = "import")]
+pub(crate) use event_data::EventData;
+pub(crate) use event_data::NUMBERS_ALONE;
 #[cfg(feature = "cli")]
 pub(crate) use exported::ExportedLine;
 pub(crate) use exported::{exported, on_one_line};
 pub(crate) use extra::{Modality, is_tool_name, modality_name, modality_of};
-pub(crate) use minify::has_line_break;
 #[cfg(feature = "import")]
-pub(crate) use shredded::REDACTED_PATH;
+pub(crate) use imported::REDACTED_PATH;
+pub(crate) use minify::has_line_break;
+pub(crate) use record_data::is_counted_later;
+pub(crate) use subject::{AccountRef, NameKind, Subject};
 pub(crate) use token_view::TokenView;
 pub(crate) use tombstone::Tombstone;
 
-use crate::model::error::{Error, Result};
+use registry::ParseFailure;
 
+use crate::model::error::{Error, Result};
 use crate::model::time::Timestamp;
 
 /// The version of the line format this build writes.
@@ -82,208 +95,6 @@ use crate::model::time::Timestamp;
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 pub const LINE_VERSION: u32 = 1;
-
-macro_rules! payloads {
-    ($($(#[$doc:meta])* $variant:ident($data:ty) = $kind:literal,)*) => {
-        /// The content of an event: one variant, and one struct, per kind.
-        ///
-        /// ```
-        /// use usage_ledger::event::{Payload, ProviderSwitched};
-        /// let marker = Payload::from(ProviderSwitched::to("ollama")?.because("rate limited"));
-        /// assert_eq!(marker.kind(), "provider_switched");
-        /// # Ok::<(), usage_ledger::Error>(())
-        /// ```
-        #[derive(Clone, Debug, PartialEq)]
-        #[non_exhaustive]
-        pub enum Payload {
-            $($(#[$doc])* $variant($data),)*
-        }
-
-        /// The kind of an event. Its code is part of keys and of the column `kind` of the log.
-        ///
-        /// ```
-        /// use usage_ledger::event::EventKind;
-        /// assert_eq!(EventKind::ALL[0].name(), "tokens_recorded");
-        /// assert_eq!(EventKind::named("provider_switched"), Some(EventKind::ProviderSwitched));
-        /// assert_eq!(EventKind::named("provider_swiched"), None);
-        /// ```
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[repr(u8)]
-        #[non_exhaustive]
-        pub enum EventKind {
-            $($(#[$doc])* $variant,)*
-        }
-
-        impl EventKind {
-            /// Every kind of this build, in the order of their codes.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-
-            /// The name of the kind in the line.
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $kind,)* }
-            }
-
-            /// The code of the kind in keys and in the log's column: its index in [`ALL`](Self::ALL).
-            pub const fn code(self) -> u8 {
-                self as u8
-            }
-
-            /// The kind with a name; `None` if this build does not know it.
-            pub fn named(name: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|kind| kind.name() == name)
-            }
-
-            /// The kind with a code; `None` if this build does not know it.
-            pub fn coded(code: u8) -> Option<Self> {
-                Self::ALL.get(usize::from(code)).copied()
-            }
-        }
-
-        impl Payload {
-            /// The kind of the event.
-            ///
-            /// ```
-            /// # use usage_ledger::{TokenRecord, event::{EventKind, Payload}};
-            /// let call = Payload::from(TokenRecord::new("openai", "gpt-5"));
-            /// assert_eq!(call.event_kind(), EventKind::TokensRecorded);
-            /// ```
-            pub const fn event_kind(&self) -> EventKind {
-                match self { $(Self::$variant(_) => EventKind::$variant,)* }
-            }
-
-            /// The names of all kinds of this build, in the order of their codes.
-            ///
-            /// ```
-            /// # use usage_ledger::event::Payload;
-            /// assert_eq!(Payload::KINDS[0], "tokens_recorded");
-            /// ```
-            pub const KINDS: &'static [&'static str] = &[$($kind),*];
-
-            /// The name of the kind in the line.
-            ///
-            /// ```
-            /// # use usage_ledger::{TokenRecord, event::Payload};
-            /// assert_eq!(Payload::from(TokenRecord::new("openai", "gpt-5")).kind(), "tokens_recorded");
-            /// ```
-            pub const fn kind(&self) -> &'static str {
-                match self { $(Self::$variant(_) => $kind,)* }
-            }
-
-            fn parse(kind: &str, data: &str) -> Result<Self, ParseFailure> {
-                match kind {
-                    $($kind => parse_data::<$data>(data).map(Self::$variant),)*
-                    _ => Err(ParseFailure::UnknownKind),
-                }
-            }
-
-            fn serialize_data<S: SerializeStruct>(&self, line: &mut S) -> Result<(), S::Error> {
-                match self { $(Self::$variant(data) => line.serialize_field("data", data),)* }
-            }
-        }
-
-        $(impl From<$data> for Payload {
-            fn from(data: $data) -> Self { Self::$variant(data) }
-        })*
-    };
-}
-
-payloads! {
-    /// Tokens of one call.
-    TokensRecorded(TokenRecord) = "tokens_recorded",
-    /// Work moved to another provider: a marker, which changes no counter.
-    ProviderSwitched(ProviderSwitched) = "provider_switched",
-    /// Replaces an earlier token record, which stays.
-    TokensAmended(TokensAmended) = "tokens_amended",
-    /// Withdraws an earlier event, which stays.
-    EventVoided(EventVoided) = "event_voided",
-    /// The provider's own statement about a window.
-    QuotaObserved(QuotaObserved) = "quota_observed",
-    /// The provider refused for lack of quota.
-    QuotaExhausted(QuotaExhausted) = "quota_exhausted",
-    /// Work stopped.
-    Paused(Paused) = "paused",
-    /// Work continues.
-    Resumed(Resumed) = "resumed",
-    /// Limits, weights and window policies of a provider account.
-    LimitSet(LimitSet) = "limit_set",
-    /// Whether a provider is metered.
-    ProviderDeclared(ProviderDeclared) = "provider_declared",
-    /// A person's statement of how much of a window is used.
-    UsageOverridden(UsageOverridden) = "usage_overridden",
-    /// Tokens set aside for a call in progress.
-    BudgetReserved(BudgetReserved) = "budget_reserved",
-    /// A reserved call ended and was recorded.
-    BudgetSettled(BudgetSettled) = "budget_settled",
-    /// A reserved call did not happen.
-    BudgetReleased(BudgetReleased) = "budget_released",
-    /// One run of an importer.
-    Imported(Imported) = "imported",
-    /// An event's text was erased for privacy.
-    EventShredded(EventShredded) = "event_shredded",
-    /// A period was closed.
-    PeriodSealed(PeriodSealed) = "period_sealed",
-    /// The price of a model's tokens.
-    PriceSet(PriceSet) = "price_set",
-    /// What to watch for.
-    AlertSet(AlertSet) = "alert_set",
-    /// A watched condition was met for the first time in its window.
-    AlertFired(AlertFired) = "alert_fired",
-    /// An attempt to deliver an alert.
-    AlertDelivery(AlertDelivery) = "alert_delivery",
-}
-
-enum ParseFailure {
-    UnknownKind,
-    Bad(serde_json::Error),
-}
-
-fn parse_data<T: DeserializeOwned>(data: &str) -> Result<T, ParseFailure> {
-    serde_json::from_str(data).map_err(ParseFailure::Bad)
-}
-
-impl Payload {
-    /// Whether another payload has the same content. `counted_at` does not count, because it depends on a clock.
-    pub(crate) fn has_same_content(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::TokensRecorded(record), Self::TokensRecorded(other)) => record.has_same_content(other),
-            _ => self == other,
-        }
-    }
-
-    /// Minifies foreign JSON, so that the line contains no line break.
-    pub(crate) fn minify(&mut self) {
-        match self {
-            Self::TokensRecorded(record) => record.minify(),
-            Self::TokensAmended(amend) => amend.replacement.minify(),
-            _ => {}
-        }
-    }
-
-    /// Checks what serde cannot: the range of counts and the length of texts.
-    pub(crate) fn validate(&self) -> Result<()> {
-        match self {
-            Self::TokensRecorded(record) => record.validate(),
-            Self::TokensAmended(amend) => amend.replacement.validate(),
-            Self::LimitSet(limit) => limit.validate(),
-            // Only the transaction that erases the body may append this event.
-            Self::EventShredded(_) => Err(Error::invalid(
-                "an event_shredded is written by shredding alone: use `Ledger::shred` or `usage-ledger shred`",
-            )),
-            Self::PriceSet(price) => price.validate(),
-            Self::AlertSet(alert) => alert.validate(),
-            _ => Ok(()),
-        }
-    }
-
-    /// The event that this one corrects, if any.
-    pub(crate) const fn corrects(&self) -> Option<EventId> {
-        match self {
-            Self::TokensAmended(amend) => Some(amend.target),
-            Self::EventVoided(void) => Some(void.target),
-            _ => None,
-        }
-    }
-}
 
 /// A stored event.
 ///

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::event_data::{EventData, because};
+use super::{NameKind, Subject};
 use crate::model::error::{Error, Result};
+use crate::model::humanize::number::grouped;
 use crate::model::provider::ProviderId;
 use crate::model::time::{QUARTER, Timestamp};
 use crate::model::tokens::Usd;
@@ -86,8 +89,39 @@ impl PriceSet {
             note: None,
         })
     }
+}
 
-    pub(crate) fn validate(&self) -> Result<()> {
+impl EventData for PriceSet {
+    fn subject(&self, _: Timestamp) -> Option<Subject<'_>> {
+        Some(Subject::Ledger)
+    }
+
+    fn names(&self, visit: &mut dyn FnMut(NameKind, &str)) {
+        visit(NameKind::Provider, self.provider.as_str());
+    }
+
+    fn redacted(&self) -> Result<Self, &'static str> {
+        Ok(Self { note: None, ..self.clone() })
+    }
+
+    fn summary(&self) -> String {
+        let mut parts = vec![format!("input {}", self.input), format!("output {}", self.output)];
+        parts.extend(self.cache_read.map(|usd| format!("cache_read {usd}")));
+        parts.extend(self.cache_write_5m.map(|usd| format!("cache_write_5m {usd}")));
+        parts.extend(self.cache_write_1h.map(|usd| format!("cache_write_1h {usd}")));
+        parts.extend(self.reasoning.map(|usd| format!("reasoning {usd}")));
+        let tier = self.service_tier.as_ref().map(|tier| format!(" {tier}")).unwrap_or_default();
+        let above = self.above.map(|above| format!(" above {} tokens", grouped(above))).unwrap_or_default();
+        let from = self.from.map(|from| format!(" from {from}")).unwrap_or_default();
+        let model = if self.model.is_empty() { "all models" } else { &self.model };
+        let note = because(self.note.as_deref());
+        format!("{} {model}{tier}{above}{from}: {} USD per million{note}", self.provider, parts.join(", "))
+    }
+
+    #[cfg(feature = "import")]
+    fn scrub(&mut self) {}
+
+    fn validate(&self) -> Result<()> {
         let classes = [self.cache_read, self.cache_write_5m, self.cache_write_1h, self.reasoning];
         if [self.input, self.output].into_iter().chain(classes.into_iter().flatten()).any(|usd| usd < Usd::default()) {
             return Err(Error::invalid("a price is negative: give dollars for a million tokens, 0 or more"));

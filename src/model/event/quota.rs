@@ -1,9 +1,15 @@
-//! Quota events: observations, refusals, overrides, pauses and reservations.
+//! What the provider and people say about quota windows.
 
 use serde::{Deserialize, Serialize};
 
-use super::{EventId, Percent, WindowKind};
+use super::event_data::{EventData, NUMBERS_ALONE, account_names, because};
+#[cfg(feature = "import")]
+use super::scrub;
+use super::shredded::SHREDDED;
+use super::{AccountRef, NameKind, Percent, Subject, WindowKind};
 use crate::model::provider::ProviderId;
+#[cfg(feature = "import")]
+use crate::model::secrets;
 use crate::model::time::Timestamp;
 
 /// The provider's own statement about a quota window.
@@ -53,6 +59,46 @@ pub struct QuotaObserved {
     pub feed: String,
 }
 
+impl QuotaObserved {
+    fn account_ref(&self) -> AccountRef<'_> {
+        AccountRef::new(self.provider.as_str(), self.account.as_deref())
+    }
+}
+
+impl EventData for QuotaObserved {
+    fn subject(&self, _: Timestamp) -> Option<Subject<'_>> {
+        Some(Subject::Account(self.account_ref()))
+    }
+
+    fn names(&self, visit: &mut dyn FnMut(NameKind, &str)) {
+        account_names(&self.account_ref(), visit);
+    }
+
+    fn redacted(&self) -> Result<Self, &'static str> {
+        Err(NUMBERS_ALONE)
+    }
+
+    fn summary(&self) -> String {
+        format!(
+            "{} {} min window{}{}{} ({})",
+            self.account_ref(),
+            self.window_minutes,
+            self.scope.as_ref().map(|scope| format!(" of {scope}")).unwrap_or_default(),
+            self.used_percent.map(|used| format!(" {used} % used")).unwrap_or_default(),
+            self.resets_at.map(|at| format!(", resets at {at}")).unwrap_or_default(),
+            self.feed
+        )
+    }
+
+    #[cfg(feature = "import")]
+    fn scrub(&mut self) {
+        scrub::optional(&mut self.account, secrets::name);
+        scrub::optional(&mut self.scope, secrets::text);
+        scrub::optional(&mut self.status, secrets::short);
+        scrub::apply(&mut self.feed, secrets::text);
+    }
+}
+
 /// The provider refused for lack of quota.
 ///
 /// ```
@@ -88,41 +134,41 @@ pub struct QuotaExhausted {
     pub excerpt: String,
 }
 
-/// Work stopped.
-///
-/// ```
-/// use usage_ledger::event::{Paused, Payload};
-/// let until = Some("2026-11-23T22:00:00Z".parse()?);
-/// let paused = Paused { reason: "quota".to_owned(), until, note: None };
-/// assert_eq!(Payload::from(paused).kind(), "paused");
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Paused {
-    /// The reason: `quota`, `timed`, `manual` … Only a quota pause, or one whose end was set with it, ends by itself.
-    pub reason: String,
-    /// The end, if known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<Timestamp>,
-    /// A further remark.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
+impl QuotaExhausted {
+    fn account_ref(&self) -> AccountRef<'_> {
+        AccountRef::new(self.provider.as_str(), self.account.as_deref())
+    }
 }
 
-/// Work continues.
-///
-/// ```
-/// use usage_ledger::event::{Payload, Resumed};
-/// let resumed = Resumed { reason: "the window reset".to_owned(), only: Some("quota".to_owned()) };
-/// assert_eq!(Payload::from(resumed).kind(), "resumed");
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Resumed {
-    /// The reason.
-    pub reason: String,
-    /// The reason of the pauses that it ends; without it, it ends all of them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub only: Option<String>,
+impl EventData for QuotaExhausted {
+    fn subject(&self, _: Timestamp) -> Option<Subject<'_>> {
+        Some(Subject::Account(self.account_ref()))
+    }
+
+    fn names(&self, visit: &mut dyn FnMut(NameKind, &str)) {
+        account_names(&self.account_ref(), visit);
+    }
+
+    fn redacted(&self) -> Result<Self, &'static str> {
+        Ok(Self { excerpt: String::new(), ..self.clone() })
+    }
+
+    fn summary(&self) -> String {
+        format!(
+            "{}{}{} ({})",
+            self.account_ref(),
+            self.model.as_ref().map(|model| format!(" {model}")).unwrap_or_default(),
+            self.resets_at.map(|at| format!(" until {at}")).unwrap_or_default(),
+            self.rule
+        )
+    }
+
+    #[cfg(feature = "import")]
+    fn scrub(&mut self) {
+        scrub::optional(&mut self.account, secrets::name);
+        scrub::optional(&mut self.model, secrets::text);
+        scrub::apply(&mut self.excerpt, secrets::text);
+    }
 }
 
 /// A person's statement of how much of a window is used.
@@ -161,60 +207,39 @@ pub struct UsageOverridden {
     pub reason: String,
 }
 
-/// Tokens reserved for a call in progress.
-///
-/// ```
-/// use usage_ledger::{ProviderId, event::{BudgetReserved, Payload}, time::MINUTE};
-/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let provider = ProviderId::new("anthropic")?;
-/// let reserved = BudgetReserved { provider, account: None, tokens: 20_000, expires_at: now.plus(10 * MINUTE) };
-/// assert_eq!(Payload::from(reserved).kind(), "budget_reserved");
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BudgetReserved {
-    /// The provider.
-    pub provider: ProviderId,
-    /// The account, when there are several.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub account: Option<String>,
-    /// Reserved weighted tokens.
-    pub tokens: u64,
-    /// When the reservation expires.
-    pub expires_at: Timestamp,
+impl UsageOverridden {
+    fn account_ref(&self) -> AccountRef<'_> {
+        AccountRef::new(self.provider.as_str(), self.account.as_deref())
+    }
 }
 
-/// A reserved call ended and was recorded.
-///
-/// ```
-/// use usage_ledger::{EventId, event::{BudgetSettled, Payload}};
-/// let reservation: EventId = "018c3f6e-0000-7000-8000-000000000000".parse()?;
-/// let settled = BudgetSettled { reservation, record: Some(EventId::from_key("anthropic", "msg_1")) };
-/// assert_eq!(Payload::from(settled).kind(), "budget_settled");
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BudgetSettled {
-    /// The reservation.
-    pub reservation: EventId,
-    /// The record of the call.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub record: Option<EventId>,
-}
+impl EventData for UsageOverridden {
+    fn subject(&self, _: Timestamp) -> Option<Subject<'_>> {
+        Some(Subject::Account(self.account_ref()))
+    }
 
-/// A reserved call did not happen.
-///
-/// ```
-/// use usage_ledger::event::{BudgetReleased, Payload};
-/// let reservation = "018c3f6e-0000-7000-8000-000000000000".parse()?;
-/// let released = BudgetReleased { reservation, reason: "the call timed out".to_owned() };
-/// assert_eq!(Payload::from(released).kind(), "budget_released");
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BudgetReleased {
-    /// The reservation.
-    pub reservation: EventId,
-    /// The reason.
-    pub reason: String,
+    fn names(&self, visit: &mut dyn FnMut(NameKind, &str)) {
+        account_names(&self.account_ref(), visit);
+    }
+
+    fn redacted(&self) -> Result<Self, &'static str> {
+        Ok(Self { author: SHREDDED.to_owned(), reason: String::new(), ..self.clone() })
+    }
+
+    fn summary(&self) -> String {
+        format!(
+            "{} {} window is at {} %, stated by {}{}",
+            self.account_ref(),
+            self.window.name(),
+            self.used_percent,
+            self.author,
+            because(Some(&self.reason))
+        )
+    }
+
+    #[cfg(feature = "import")]
+    fn scrub(&mut self) {
+        scrub::apply(&mut self.author, secrets::text);
+        scrub::apply(&mut self.reason, secrets::text);
+    }
 }

@@ -1,4 +1,4 @@
-//! The provider's own usage object.
+//! The provider's own usage object, kept in the event.
 
 use std::borrow::Cow;
 

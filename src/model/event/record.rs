@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{EventId, Raw};
-use crate::model::error::{Error, Result};
 use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
 use crate::model::tokens::{Tokens, Usd};
@@ -116,9 +115,6 @@ fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Resul
     String::deserialize(deserializer).map(Cow::Owned)
 }
 
-/// Longest text accepted in one field, in bytes.
-const MAX_TEXT: usize = 4096;
-
 impl TokenRecord {
     /// A record without counts. An alias of the catalogue becomes its provider. The append refuses a malformed provider
     /// id.
@@ -163,64 +159,5 @@ impl TokenRecord {
         if let (Ok(program), Some(model)) = (ProviderId::new(&self.provider), &self.model) {
             self.provider = program.serving(model).as_str().to_owned().into();
         }
-    }
-
-    /// When the counts of a call at this time appeared.
-    pub(crate) fn counted_time(&self, at: Timestamp) -> Timestamp {
-        self.counted_at.map_or(at, |counted| counted.max(at))
-    }
-
-    /// Minifies the usage object.
-    pub(crate) fn minify(&mut self) {
-        if let Some(raw) = &mut self.raw {
-            raw.minify();
-        }
-    }
-
-    /// Whether another record has the same content, apart from `counted_at`.
-    pub(crate) fn has_same_content(&self, other: &Self) -> bool {
-        self == other
-            || (self.counted_at != other.counted_at && Self { counted_at: other.counted_at, ..self.clone() } == *other)
-    }
-
-    /// The ids of its natural keys, and the further ones.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = EventId> {
-        self.keys.iter().map(|key| EventId::from_key(&self.provider, key)).chain(self.key_ids.iter().copied())
-    }
-
-    /// Checks the provider, the counts and the lengths of the texts.
-    pub(crate) fn validate(&self) -> Result<()> {
-        ProviderId::new(&self.provider)?;
-        self.tokens.validate()?;
-        self.tokens.total()?;
-        super::extra::validate(&self.modalities, &self.server_tools)?;
-        if self.cost.is_some_and(|cost| cost > Usd::MOST || cost < Usd::MOST.negated()) {
-            return Err(Error::Overflow { what: "cost" });
-        }
-        let named = [
-            ("account", self.account.as_deref()),
-            ("model", self.model.as_deref()),
-            ("agent", self.agent.as_deref()),
-            ("conversation", self.conversation.as_deref()),
-            ("project", self.project.as_deref()),
-        ];
-        let labels = self.labels.iter().map(|(name, value)| (name.as_str(), Some(value.as_str())));
-        let keys = self.keys.iter().map(|key| ("key", Some(key.as_str())));
-        for (name, value) in named.into_iter().chain(labels).chain(keys) {
-            let Some(value) = value else { continue };
-            if value.is_empty() {
-                return Err(Error::invalid(format!("`{name}` is empty: leave it out or give it a value")));
-            }
-            if value.len() > MAX_TEXT || name.len() > MAX_TEXT {
-                return Err(Error::invalid(format!(
-                    "`{name}` is longer than {MAX_TEXT} bytes: it is a name, not a text"
-                )));
-            }
-            // Keys of the projections separate fields with a zero byte.
-            if value.contains('\0') || name.contains('\0') {
-                return Err(Error::invalid(format!("`{name}` holds a zero byte: remove it")));
-            }
-        }
-        Ok(())
     }
 }

@@ -1,6 +1,9 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Position, SealedRows};
+use super::event_data::EventData;
+use super::{NameKind, Position, SealedRows, Subject};
+use crate::model::error::Result;
+use crate::model::humanize::number::counted;
 use crate::model::time::Timestamp;
 use crate::model::tokens::{TokenClass, Usd};
 
@@ -93,4 +96,29 @@ impl PeriodSealed {
             self.requests
         )
     }
+}
+
+impl EventData for PeriodSealed {
+    fn subject(&self, _: Timestamp) -> Option<Subject<'_>> {
+        Some(Subject::Ledger)
+    }
+
+    fn names(&self, _: &mut dyn FnMut(NameKind, &str)) {}
+
+    fn redacted(&self) -> Result<Self, &'static str> {
+        Err("it is a signed statement of totals")
+    }
+
+    fn summary(&self) -> String {
+        format!(
+            "until {}, up to position {}: {}, {}",
+            self.until,
+            self.size,
+            counted(self.requests, "request"),
+            counted(self.tokens.iter().sum::<u128>(), "token")
+        )
+    }
+
+    #[cfg(feature = "import")]
+    fn scrub(&mut self) {}
 }

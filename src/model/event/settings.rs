@@ -1,14 +1,15 @@
 //! Settings of a provider account. They are events, so an old percentage stays explainable.
 
-use std::str::FromStr;
-
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
-use super::{SessionPolicy, Thresholds, WeeklyPolicy, Weights};
+use super::event_data::{EventData, NUMBERS_ALONE, account_names};
+use super::shredded::SHREDDED;
+use super::{AccountRef, BudgetMode, NameKind, SessionPolicy, Subject, Thresholds, WeeklyPolicy, Weights};
 use crate::model::error::{Error, Result};
+use crate::model::humanize::number::grouped;
 use crate::model::provider::ProviderId;
-use crate::model::time::{DAY, HOUR, Zone};
+use crate::model::time::{DAY, HOUR, Timestamp, Zone};
 use crate::model::tokens::Usd;
 
 /// A setting of a limit event that can be unset.
@@ -65,58 +66,23 @@ impl LimitSetting {
     }
 }
 
-/// Which windows of an account gate it.
-///
-/// ```
-/// use usage_ledger::event::BudgetMode;
-/// assert_eq!("session_only".parse::<BudgetMode>()?, BudgetMode::default());
-/// assert!("sesion_only".parse::<BudgetMode>().is_err());
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BudgetMode {
-    /// The session and the weekly window.
-    Full,
-    /// The session window alone.
-    #[default]
-    SessionOnly,
-    /// None: never gated.
-    Disabled,
-}
-
-impl BudgetMode {
-    /// Every mode.
-    ///
-    /// ```
-    /// # use usage_ledger::event::BudgetMode;
-    /// assert_eq!(BudgetMode::ALL.map(BudgetMode::name), ["full", "session_only", "disabled"]);
-    /// ```
-    pub const ALL: [Self; 3] = [Self::Full, Self::SessionOnly, Self::Disabled];
-
-    /// The name: `full`, `session_only` or `disabled`.
-    ///
-    /// ```
-    /// # use usage_ledger::event::BudgetMode;
-    /// assert_eq!(BudgetMode::Full.name(), "full");
-    /// ```
-    pub const fn name(self) -> &'static str {
+impl LimitSetting {
+    /// The name of the setting as people write it, such as `session-policy`.
+    pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::Full => "full",
-            Self::SessionOnly => "session_only",
-            Self::Disabled => "disabled",
+            Self::Session => "session",
+            Self::Weekly => "weekly",
+            Self::Weights => "weights",
+            Self::SessionPolicy => "session-policy",
+            Self::WeeklyPolicy => "weekly-policy",
+            Self::BudgetMode => "budget-mode",
+            Self::Thresholds => "thresholds",
+            Self::StaleAfter => "stale-after",
+            Self::Feeds => "feeds",
+            Self::UsdDay => "usd-day",
+            Self::UsdWeek => "usd-week",
+            Self::UsdMonth => "usd-month",
         }
-    }
-}
-
-impl FromStr for BudgetMode {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let mode = Self::ALL.into_iter().find(|mode| mode.name() == text);
-        mode.ok_or_else(|| {
-            Error::invalid(format!("`{text}` is not a budget mode: write full, session_only or disabled"))
-        })
     }
 }
 
@@ -310,7 +276,52 @@ impl LimitSet {
         Ok(())
     }
 
-    pub(crate) fn validate(&self) -> Result<()> {
+    fn account_ref(&self) -> AccountRef<'_> {
+        AccountRef::new(self.provider.as_str(), self.account.as_deref())
+    }
+}
+
+impl EventData for LimitSet {
+    fn subject(&self, _: Timestamp) -> Option<Subject<'_>> {
+        Some(Subject::Account(self.account_ref()))
+    }
+
+    fn names(&self, visit: &mut dyn FnMut(NameKind, &str)) {
+        account_names(&self.account_ref(), visit);
+    }
+
+    fn redacted(&self) -> Result<Self, &'static str> {
+        // Without its project the limit holds for none.
+        let Some(_) = &self.project else { return Err(NUMBERS_ALONE) };
+        Ok(Self { project: Some(SHREDDED.to_owned()), ..self.clone() })
+    }
+
+    fn summary(&self) -> String {
+        let mut parts = Vec::new();
+        parts.extend(self.session.map(|tokens| format!("session {}", grouped(tokens))));
+        parts.extend(self.weekly.map(|tokens| format!("weekly {}", grouped(tokens))));
+        parts.extend(self.weights.map(|_| "weights".to_owned()));
+        parts.extend(self.session_policy.map(|policy| policy.to_string()));
+        parts.extend(self.weekly_policy.map(|policy| policy.to_string()));
+        parts.extend(self.budget_mode.map(|mode| format!("budget mode {}", mode.name())));
+        parts.extend(
+            self.thresholds.map(|at| format!("warn {} %, stop {} %, margin {} %", at.warn, at.stop, at.margin)),
+        );
+        parts.extend(self.stale_after_seconds.map(|seconds| format!("observations fresh for {seconds} s")));
+        parts.extend(self.feeds.as_ref().map(|feeds| format!("feeds {feeds}")));
+        for (period, usd) in [("day", self.usd_day), ("week", self.usd_week), ("month", self.usd_month)] {
+            parts.extend(usd.map(|usd| format!("${usd} a {period}")));
+        }
+        parts.extend(self.usd_zone.map(|zone| format!("days of {zone}")));
+        parts.extend(self.unset.iter().map(|setting| format!("unset {}", setting.name())));
+        let project = self.project.as_ref().map(|project| format!(", project {project}")).unwrap_or_default();
+        format!("{}{project}: {}", self.account_ref(), parts.join(", "))
+    }
+
+    #[cfg(feature = "import")]
+    fn scrub(&mut self) {}
+
+    fn validate(&self) -> Result<()> {
         self.validate_money()?;
         if self.session == Some(0) || self.weekly == Some(0) {
             return Err(Error::invalid(
@@ -379,4 +390,31 @@ pub struct ProviderDeclared {
     pub account: Option<String>,
     /// Whether it has a quota. Unmetered providers are never gated.
     pub metered: bool,
+}
+
+impl ProviderDeclared {
+    fn account_ref(&self) -> AccountRef<'_> {
+        AccountRef::new(self.provider.as_str(), self.account.as_deref())
+    }
+}
+
+impl EventData for ProviderDeclared {
+    fn subject(&self, _: Timestamp) -> Option<Subject<'_>> {
+        Some(Subject::Account(self.account_ref()))
+    }
+
+    fn names(&self, visit: &mut dyn FnMut(NameKind, &str)) {
+        account_names(&self.account_ref(), visit);
+    }
+
+    fn redacted(&self) -> Result<Self, &'static str> {
+        Err(NUMBERS_ALONE)
+    }
+
+    fn summary(&self) -> String {
+        format!("{} is {}", self.account_ref(), if self.metered { "metered" } else { "unmetered" })
+    }
+
+    #[cfg(feature = "import")]
+    fn scrub(&mut self) {}
 }

@@ -1,8 +1,65 @@
-//! The percentages at which the modes of the gate begin.
+//! Which windows gate an account, and where the modes of the gate begin.
+
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::error::{Error, Result};
+
+/// Which windows of an account gate it.
+///
+/// ```
+/// use usage_ledger::event::BudgetMode;
+/// assert_eq!("session_only".parse::<BudgetMode>()?, BudgetMode::default());
+/// assert!("sesion_only".parse::<BudgetMode>().is_err());
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BudgetMode {
+    /// The session and the weekly window.
+    Full,
+    /// The session window alone.
+    #[default]
+    SessionOnly,
+    /// None: never gated.
+    Disabled,
+}
+
+impl BudgetMode {
+    /// Every mode.
+    ///
+    /// ```
+    /// # use usage_ledger::event::BudgetMode;
+    /// assert_eq!(BudgetMode::ALL.map(BudgetMode::name), ["full", "session_only", "disabled"]);
+    /// ```
+    pub const ALL: [Self; 3] = [Self::Full, Self::SessionOnly, Self::Disabled];
+
+    /// The name: `full`, `session_only` or `disabled`.
+    ///
+    /// ```
+    /// # use usage_ledger::event::BudgetMode;
+    /// assert_eq!(BudgetMode::Full.name(), "full");
+    /// ```
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::SessionOnly => "session_only",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+impl FromStr for BudgetMode {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let mode = Self::ALL.into_iter().find(|named| named.name() == text);
+        mode.ok_or_else(|| {
+            Error::invalid(format!("`{text}` is not a budget mode: write full, session_only or disabled"))
+        })
+    }
+}
 
 /// The percentages at which the modes of the gate begin. All are percentages of a window that are *used*.
 ///

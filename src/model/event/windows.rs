@@ -1,5 +1,8 @@
 //! The quota windows of a provider account, and how they open without a statement of the provider.
 
+use std::fmt;
+
+use chrono::Weekday;
 use serde::{Deserialize, Serialize};
 
 use crate::model::time::Zone;
@@ -116,5 +119,34 @@ pub enum WeeklyPolicy {
 impl Default for WeeklyPolicy {
     fn default() -> Self {
         Self::Calendar { weekday: 0, minute: 0, zone: Zone::UTC }
+    }
+}
+
+impl fmt::Display for SessionPolicy {
+    /// How session windows open, in words: `sessions of 5 h open at the first use`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let opens = match self {
+            Self::FirstUse { .. } => "at the first use",
+            Self::HourFloor { .. } => "at the UTC hour of the first use",
+            Self::Epoch { .. } => "at multiples of its length since 1970",
+        };
+        match (self.minutes() / 60, self.minutes() % 60) {
+            (0, minutes) => write!(f, "sessions of {minutes} min open {opens}"),
+            (hours, 0) => write!(f, "sessions of {hours} h open {opens}"),
+            (hours, minutes) => write!(f, "sessions of {hours} h {minutes} min open {opens}"),
+        }
+    }
+}
+
+impl fmt::Display for WeeklyPolicy {
+    /// How weekly windows open, in words: `weeks open Mon 09:00 Europe/Paris`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FirstUse => f.write_str("weeks open at the first use"),
+            Self::Calendar { weekday, minute, zone } => {
+                let day = Weekday::try_from(*weekday).map_or_else(|_| "day ?".to_owned(), |day| day.to_string());
+                write!(f, "weeks open {day} {:02}:{:02} {zone}", minute / 60, minute % 60)
+            }
+        }
     }
 }

@@ -133,6 +133,12 @@ pub fn grouped(number: impl Into<u128>) -> String {
     text
 }
 
+/// `1 request`, `1,200 requests`.
+pub(crate) fn counted(number: impl Into<u128>, one: &str) -> String {
+    let number = number.into();
+    format!("{} {one}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,10 +3,10 @@
 use super::figure::{Figure, FigureShape, Panel, Unit};
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
+use crate::model::event::AccountRef;
 use crate::model::humanize::number::scaled;
 use crate::model::time::{MINUTE, Timestamp, Zone};
 use crate::present::output::EscapedText;
-use crate::projection::AccountRef;
 use crate::usage::{AccountAt, WindowUsage, usage_now};
 
 /// Number of instants at which the windows are looked at.

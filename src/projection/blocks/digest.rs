@@ -2,7 +2,7 @@
 
 use super::super::corrections;
 use super::column::ColumnWriter;
-use super::names::{names_of, names_of_record};
+use super::names::names_of_record;
 use super::summary::Summary;
 use super::{BLOCK, place, position_at};
 use crate::model::error::{Error, Result};
@@ -35,7 +35,7 @@ impl Digest {
         }
         self.summary.add_kind(payload.event_kind());
         self.summary.add_time(at);
-        names_of(payload, &mut |kind, name| self.summary.add_name(kind, name));
+        payload.names(&mut |kind, name| self.summary.add_name(kind, name));
         Ok(())
     }
 

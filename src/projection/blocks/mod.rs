@@ -14,7 +14,6 @@ mod summary;
 pub(super) use collect::Collector;
 pub(crate) use column::{StoredColumn, series_of};
 pub(crate) use digest::{Digest, digest_of};
-pub(crate) use names::{NameKind, names_of};
 pub(crate) use summary::{StoredSummary, Summary, quarter_of};
 
 use crate::model::error::{Error, Result};

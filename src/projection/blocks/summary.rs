@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::varint;
 use super::BLOCK;
-use super::names::NameKind;
-use crate::model::event::EventKind;
+use crate::model::event::{EventKind, NameKind};
 use crate::model::time::{QUARTER, Timestamp};
 
 /// The maximal number of listed names. A block with more may contain any name.

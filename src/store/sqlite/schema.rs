@@ -9,6 +9,7 @@ use super::identity::OpenFiles;
 use super::pool::ConnectionPool;
 use super::{APPLICATION_ID, PAGE, queue};
 use crate::model::error::{Error, Result};
+use crate::model::event::EventKind;
 use crate::model::invariant::bug;
 
 /// Every migration in order. The schema number of a file is the number of applied migrations.
@@ -29,7 +30,7 @@ impl ConnectionPool {
         let schema = self.schema(connection)?;
         if self.read_only.is_some() {
             self.expect_current(schema)?;
-        } else if schema < SCHEMA || !self.has_log(connection)? {
+        } else if schema < SCHEMA || !self.has_log(connection)? || lacks_kinds(connection) {
             self.migrate(connection)?;
         }
         self.configure(connection).map_err(|e| fail(self, e))
@@ -125,11 +126,52 @@ impl ConnectionPool {
         for migration in MIGRATIONS.iter().skip(applied) {
             tx.execute_batch(migration).map_err(fail)?;
         }
+        add_kinds(&tx).map_err(fail)?;
         tx.pragma_update(None, "application_id", APPLICATION_ID).map_err(fail)?;
         tx.pragma_update(None, "user_version", SCHEMA).map_err(fail)?;
         tx.commit().map_err(|error| {
             forget_failed_commit(connection);
             fail(error)
         })
+    }
+}
+
+/// The greatest code in the table `kinds`.
+fn last_kind(connection: &Connection) -> rusqlite::Result<Option<u8>> {
+    connection.query_row("SELECT max(code) FROM kinds", [], |row| row.get(0))
+}
+
+/// Whether the file is older than a kind of the registry. A damaged table is left to `verify`.
+fn lacks_kinds(connection: &Connection) -> bool {
+    last_kind(connection).is_ok_and(|last| last < EventKind::ALL.last().map(|kind| kind.code()))
+}
+
+/// Adds the names of the kinds that are newer than the file. The table explains the file and no event refers to it, so a new
+/// kind needs no migration.
+pub(super) fn add_kinds(connection: &Connection) -> rusqlite::Result<()> {
+    let last = last_kind(connection)?;
+    for kind in EventKind::ALL.iter().filter(|kind| Some(kind.code()) > last) {
+        connection.execute("INSERT INTO kinds (code, name) VALUES (?, ?)", (kind.code(), kind.name()))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A build that knows more kinds than the file adds their names when it opens the file for writing.
+    #[test]
+    fn a_file_gets_the_names_of_newer_kinds() {
+        let file = Connection::open_in_memory().unwrap();
+        MIGRATIONS.iter().for_each(|migration| file.execute_batch(migration).unwrap());
+        file.execute("DELETE FROM kinds WHERE code > 15", []).unwrap();
+        assert!(lacks_kinds(&file));
+        add_kinds(&file).unwrap();
+        assert!(!lacks_kinds(&file));
+        assert_eq!(super::super::structure::differences(&file).unwrap(), []);
+        // A name that is missing in between is a fault, which stays visible.
+        file.execute("DELETE FROM kinds WHERE code = 3", []).unwrap();
+        assert!(!lacks_kinds(&file));
     }
 }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::*;
 use crate::import::engine::parsed_call::ParsedCall;
+use crate::model::event::EventData;
 use crate::model::tokens::Tokens;
 use crate::readers::normalise::{self, UsageFormat};
 

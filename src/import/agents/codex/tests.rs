@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use serde::Deserialize;
 
 use super::*;
+use crate::model::event::EventData;
 use crate::model::event::Quality;
 use crate::readers::normalise::{self, UsageFormat};
 

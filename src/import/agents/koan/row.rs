@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::AGENT;
 use super::mission::{mission_type, title_key};
 use crate::import::engine::jsonl;
-use crate::model::event::{Quality, TokenRecord};
+use crate::model::event::{EventData, Quality, TokenRecord};
 use crate::model::provider::ProviderId;
 use crate::model::secrets;
 use crate::model::time::{Timestamp, Zone};

@@ -6,10 +6,9 @@ use super::row::local_time;
 use crate::import::engine::jsonl;
 use crate::ledger::Ledger;
 use crate::model::error::Result;
-use crate::model::event::{Payload, Percent, QuotaObserved, WindowKind};
+use crate::model::event::{AccountRef, Payload, Percent, QuotaObserved, WindowKind};
 use crate::model::provider::ProviderId;
 use crate::model::time::{DAY, HOUR, Timestamp, Zone};
-use crate::projection::AccountRef;
 use crate::usage::{AccountAt, COUNTED_BY_AGENT, Limits, exact_share, is_recorded};
 
 /// Koan's default limits in tokens.
