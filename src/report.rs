@@ -14,6 +14,7 @@ mod records;
 mod redate;
 mod restatement;
 mod rollups;
+mod row_keys;
 mod seal;
 mod seal_check;
 mod sealed_rows;

@@ -36,7 +36,7 @@ use crate::report::ReportKey;
 ///
 /// 0 done; 1 a finding; 2 bad usage or input, nothing written; 3 the ledger is damaged or unreachable; 75 wait.
 pub fn main() -> ExitCode {
-    shell::answer_completion();
+    shell::answer_completion(CommandLine::command);
     match OftenLine::try_parse().map(CommandLine::from).or_else(|_| parse()) {
         Ok(line) => finish(run(line)),
         Err(error) => explain(&error),
@@ -244,6 +244,6 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Alert(args) => alert::run(args, context, out),
         Command::Config(args) => config::run(&args, context, out),
         Command::Completions(args) => self::shell::completions(&args, out),
-        Command::Man(args) => self::shell::man(&args, context, out),
+        Command::Man(args) => self::shell::man(&args, CommandLine::command(), context, out),
     }
 }

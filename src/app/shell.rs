@@ -3,12 +3,11 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Command, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::env::Shells;
 use clap_complete::{ArgValueCandidates, CompleteEnv, CompletionCandidate, Shell};
 use clap_mangen::Man;
 
-use crate::app::args::CommandLine;
 use crate::cli::complete;
 use crate::cli::context::Context;
 use crate::model::error::Error;
@@ -60,10 +59,10 @@ fn with_values(command: Command) -> Command {
 }
 
 /// Answers a completion script, if one asks, and ends the process then.
-pub(crate) fn answer_completion() {
+pub(crate) fn answer_completion(line: impl Fn() -> Command) {
     // Describing every command takes a while, so nothing is described unless it is needed.
     if std::env::var_os(ASKED).is_some() {
-        CompleteEnv::with_factory(|| with_values(CommandLine::command())).var(ASKED).complete();
+        CompleteEnv::with_factory(|| with_values(line())).var(ASKED).complete();
     }
 }
 
@@ -75,8 +74,7 @@ pub(crate) fn completions(args: &CompletionsArgs, out: &mut dyn Write) -> Result
     Ok(shell.write_registration(ASKED, PROGRAM, PROGRAM, PROGRAM, out)?)
 }
 
-pub(crate) fn man(args: &ManArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut line = CommandLine::command();
+pub(crate) fn man(args: &ManArgs, mut line: Command, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     line.build();
     if let Some(directory) = &args.dir {
         return pages(&line, PROGRAM, directory, context);

@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::context::Context;
+use super::doctor_problem::{Diagnosis, Topic};
 use super::verify;
 use super::{doctor_events, doctor_logs, doctor_self_check};
 use crate::import::{self, LogInventory};
@@ -52,34 +53,6 @@ struct CheckedAccount {
     provider: String,
     account: Option<String>,
     windows: Vec<Drift>,
-}
-
-/// A problem, and what to do about it.
-#[derive(Serialize)]
-pub(crate) struct Diagnosis {
-    #[serde(flatten)]
-    pub about: Topic,
-    pub what: String,
-    pub remedy: String,
-}
-
-/// The subject of a problem.
-#[derive(Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Topic {
-    Provider(String),
-    Source(String),
-    /// The event at this position.
-    Event(Position),
-}
-
-impl std::fmt::Display for Topic {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Provider(name) | Self::Source(name) => f.write_str(name),
-            Self::Event(position) => write!(f, "position {position}"),
-        }
-    }
 }
 
 #[derive(Serialize)]

@@ -1,6 +1,6 @@
 //! Problems in events: implausible records, and times of a clock that was ahead.
 
-use super::doctor::{Diagnosis, Topic};
+use super::doctor_problem::{Diagnosis, Topic};
 use crate::ledger::{Snapshot, Suspicion};
 use crate::model::time::Timestamp;
 use crate::present::clock::duration;

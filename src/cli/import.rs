@@ -14,9 +14,9 @@ use super::alert;
 use super::alert_delivery;
 use super::context::Context;
 use super::import_preview;
-use crate::IMPLAUSIBLE_COUNT;
+use super::import_summary::{SKIPPED, human};
 use crate::import::koan::{self, Backfill};
-use crate::import::{self, Follower, ImportOptions, ImportReport, Progress, SourceReport};
+use crate::import::{self, Follower, ImportOptions, ImportReport, Progress};
 use crate::ledger::{Ledger, Snapshot};
 use crate::model::error::Error;
 use crate::present::failure::{Failure, print_message};
@@ -24,8 +24,6 @@ use crate::present::output::{JsonAnswer, counted, grouped, skipped};
 
 /// Maximum wait for a change before the next check.
 const WAIT: Duration = Duration::from_secs(1);
-/// Maximum number of skipped lines to list for people. JSON lists all.
-const SKIPPED: usize = 20;
 
 /// Import new calls from the logs of agents
 ///
@@ -291,62 +289,4 @@ fn progress_bar(context: &Context) -> ProgressBar {
         Ok(style) => bar.with_style(style.progress_chars("##-")),
         Err(_) => bar,
     }
-}
-
-/// Prints signs that counts are missing.
-fn print_drift(source: &SourceReport) {
-    let (drift, all) = (&source.drift, source.recorded);
-    let of = |number: u64| format!("{}: {} of {}", source.source, grouped(number), counted(all, "new record"));
-    let version = "its logs may be of a version that is not known";
-    for (number, class) in [(drift.without_input, "input"), (drift.without_output, "output")] {
-        if number > 0 {
-            print_message(&format!("{} without a count of {class}: {version}", of(number)));
-        }
-    }
-    for class in &drift.absent {
-        print_message(&format!("{} with a count of {class}: {version}", of(0)));
-    }
-    if drift.implausible > 0 {
-        let of = of(drift.implausible);
-        print_message(&format!(
-            "{of} with a count above {}: usage-ledger doctor names them",
-            grouped(IMPLAUSIBLE_COUNT)
-        ));
-    }
-    if drift.not_adding_up > 0 {
-        let shown = "usage-ledger export --format csv shows them, by their `residual`";
-        print_message(&format!("{} with counts that do not add up: {shown}", of(drift.not_adding_up)));
-    }
-}
-
-/// Prints the result. If no source was named, sources without files are listed in one line.
-pub(super) fn human(report: &ImportReport, all: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    let (without, with): (Vec<_>, Vec<_>) =
-        report.sources.iter().partition(|source| all && source.files == 0 && source.skipped.is_empty());
-    for source in with {
-        let observed = match source.observed {
-            0 => String::new(),
-            number => format!(", {}", counted(number, "quota observation")),
-        };
-        writeln!(
-            out,
-            "{}: {}, {}, {} recorded, {} known, {} amended{observed}",
-            source.source,
-            counted(source.files, "file"),
-            counted(source.bytes, "new byte"),
-            grouped(source.recorded),
-            grouped(source.duplicates),
-            grouped(source.amended)
-        )?;
-        source.skipped.iter().take(SKIPPED).for_each(|line| print_message(&format!("skipped {}", skipped(line))));
-        print_drift(source);
-        if let Some(more) = source.skipped.len().checked_sub(SKIPPED).filter(|more| *more > 0) {
-            print_message(&format!("skipped {more} more lines of {}: --json lists them all", source.source));
-        }
-    }
-    if !without.is_empty() {
-        let names: Vec<_> = without.iter().map(|source| source.source.as_str()).collect();
-        writeln!(out, "no logs of {}", names.join(", "))?;
-    }
-    Ok(())
 }

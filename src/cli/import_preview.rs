@@ -5,7 +5,7 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::context::Context;
-use super::import::human;
+use super::import_summary::human;
 use crate::import::Preview;
 use crate::model::event::TokenRecord;
 use crate::model::tokens::TokenClass;

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::Report;
 use super::bucket::{Buckets, DayKeys};
 use super::pricing::{PriceCache, PricedSum};
-use super::rollups::keys;
+use super::row_keys::keys;
 use super::table::TableBuilder;
 use super::windows::{ReportWindows, name_of};
 use crate::ledger::Snapshot;

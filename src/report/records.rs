@@ -2,7 +2,7 @@
 
 use super::bucket::Buckets;
 use super::pricing::PriceCache;
-use super::rollups::keys;
+use super::row_keys::keys;
 use super::table::TableBuilder;
 use super::windows::{ReportWindows, name_of};
 use super::{Report, ReportKey};

@@ -3,7 +3,7 @@
 use super::Report;
 use super::bucket::Buckets;
 use super::pricing::PriceCache;
-use super::rollups::keys;
+use super::row_keys::keys;
 use super::table::TableBuilder;
 use crate::model::error::Result;
 use crate::model::event::TokenView;

@@ -3,6 +3,7 @@
 use super::bucket::{Buckets, DayKeys};
 use super::pieces::Pieces;
 use super::pricing::{PriceCache, PricedSum};
+use super::row_keys::keys;
 use super::table::TableBuilder;
 use super::windows::{ContainingWindow, ReportWindows, name_of};
 use super::{Report, ReportKey};
@@ -10,7 +11,7 @@ use crate::model::error::Result;
 use crate::model::event::AccountRef;
 use crate::model::invariant::bug;
 use crate::model::time::{DAY, QUARTER, Timestamp};
-use crate::projection::{DayRow, Level, Series, Totals, scan_days};
+use crate::projection::{DayRow, Level, Totals, scan_days};
 use crate::store::{GO_ON, ReadView};
 
 fn level(report: &Report) -> Level {
@@ -23,17 +24,6 @@ fn level(report: &Report) -> Level {
         });
     }
     level
-}
-
-/// A row's keys in the report's order, from its names, its time and its window.
-pub(super) fn keys(report: &Report, series: &Series<'_>, time: &[String], window: Option<&str>) -> Vec<Option<String>> {
-    let mut time = time.iter();
-    let value = |key: &ReportKey| match key {
-        ReportKey::Window => window.map(str::to_owned),
-        key if key.is_time() => time.next().cloned(),
-        key => key.of(series).map(str::to_owned),
-    };
-    report.by.iter().map(value).collect()
 }
 
 /// Sums the rows of the coarsest suitable rollup. Quarters that it cannot answer are added to `pieces`.

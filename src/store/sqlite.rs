@@ -1,5 +1,6 @@
 //! The default store: one SQLite file.
 
+mod connect;
 mod copy;
 #[cfg(feature = "import")]
 mod draft;
@@ -8,6 +9,7 @@ mod identity;
 mod inspect;
 mod leftover;
 mod open;
+mod options;
 mod pool;
 mod queue;
 mod read_only;
@@ -26,7 +28,7 @@ use rusqlite::{Connection, ErrorCode};
 pub(crate) use self::copy::{LockedLedger, PendingCopy, copy_file, is_taken, refuse_stale_log};
 use self::file::{FileContext, behind_links};
 use self::identity::GONE;
-pub use self::open::Options;
+pub use self::options::Options;
 use self::pool::ConnectionPool;
 pub(crate) use self::user_file::refuse_ledger;
 use self::view::SqliteView;
@@ -38,6 +40,8 @@ pub(crate) use self::draft::DraftLedger;
 
 /// `ULDG`: marks a database file as a usage ledger.
 pub(crate) const APPLICATION_ID: i32 = 0x554c_4447;
+/// The newest schema of this build.
+const SCHEMA: i64 = 3;
 /// The page size of a new file, in bytes.
 const PAGE: u32 = 8_192;
 /// The size of the write-ahead log, in pages, at which a writer checkpoints it.

@@ -6,7 +6,8 @@ use axum::response::{IntoResponse, Response};
 use prost::Message;
 use serde_json::{Value, json};
 
-use super::problem::of_refusal;
+use crate::api::fault::remedy_of;
+use crate::api::problem::{Problem, urn};
 use crate::model::error::Error;
 
 /// The encoding of an answer.
@@ -50,6 +51,22 @@ impl BodyForm {
 const ENDING: &str = "the server is ending: send again when it is back";
 /// Maximum number of reasons in one answer.
 const REASONS: usize = 20;
+
+/// Returns the body for a request that a guard refuses.
+pub(super) fn of_refusal(status: StatusCode, why: &str) -> Problem {
+    let name = status.canonical_reason().unwrap_or("Refused");
+    Problem {
+        r#type: urn(&name.to_ascii_lowercase().replace(' ', "-")),
+        title: name,
+        status: status.as_u16(),
+        detail: why.to_owned(),
+        remedy: remedy_of(why).unwrap_or("send the request again later").to_owned(),
+        candidates: Vec::new(),
+        position: None,
+        resumes_at: None,
+        record: None,
+    }
+}
 
 /// Why a request was refused.
 #[derive(Debug)]

@@ -12,11 +12,11 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use super::answer::{BodyForm, RequestRefusal};
-use super::openapi::{KnownTag, Problems};
+use super::cached;
 use super::problem::Denial;
+use super::responses::{KnownTag, Problems};
 use super::stream::{self, Streams};
 use super::work::WorkPool;
-use super::{cached, openapi};
 use crate::api::events::EventSelection;
 use crate::api::fault::Fault;
 use crate::api::input::{
@@ -57,7 +57,6 @@ pub(super) fn routes(service: Arc<LedgerOperations>, work: WorkPool, ending: wat
         .route("/api/v1/proofs/inclusion", get(inclusion))
         .route("/api/v1/proofs/consistency", get(consistency))
         .route("/api/v1/checkpoint", get(checkpoint))
-        .route("/api/v1/openapi.json", get(document))
         .with_state(ApiState { service, work, streams: Streams::new(ending) })
 }
 
@@ -291,11 +290,4 @@ pub(super) async fn follow(State(api): State<ApiState>, headers: HeaderMap, RawQ
     };
     let (after, filter) = api.run(start).await?;
     Ok(api.streams.start(Arc::clone(&api.service), after, filter)?)
-}
-
-/// Returns the OpenAPI document of this API.
-async fn document(headers: HeaderMap) -> ApiResult {
-    let json = openapi::json().map_err(|_| RequestRefusal::failed(BodyForm::Problem))?;
-    let tag = format!("\"{:016x}\"", xxhash_rust::xxh3::xxh3_64(json.as_bytes()));
-    Ok(cached::respond(&headers, &tag, Some(json)))
 }

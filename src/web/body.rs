@@ -10,9 +10,6 @@ use serde_json::Value;
 use super::answer::{BodyForm, RequestRefusal};
 use super::gzip::{self, DecompressionLimit};
 
-/// Maximum size of a body in bytes, also after decompression.
-pub(super) const MOST: usize = 16 << 20;
-
 /// Returns the encoding of the message.
 pub(super) fn form(headers: &HeaderMap) -> Result<BodyForm, RequestRefusal> {
     BodyForm::sent(headers).ok_or_else(|| {

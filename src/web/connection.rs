@@ -22,9 +22,8 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use tower::ServiceExt;
 
 use super::access::Local;
-use super::answer::BodyForm;
+use super::answer::{BodyForm, of_refusal};
 use super::intake::{Deadline, WITHIN};
-use super::problem::of_refusal;
 use super::work::wait_for_end;
 
 /// How long a client may leave an answer unread.

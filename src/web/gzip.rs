@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use flate2::bufread::GzDecoder;
 
-use super::body::MOST;
+use super::MOST;
 
 /// Maximum number of members. Exporters send one; further members cost time at almost no size.
 const MEMBERS: usize = 16;

@@ -13,8 +13,8 @@ use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout_at};
 
+use super::MOST;
 use super::answer::{BodyForm, RequestRefusal};
-use super::body::MOST;
 use super::work::wait_for_end;
 
 /// Time limit for receiving a request, head and body together.

@@ -15,6 +15,7 @@ mod intake;
 mod openapi;
 mod otlp;
 mod problem;
+mod responses;
 mod server;
 mod services;
 mod stream;
@@ -38,6 +39,8 @@ pub use services::{Api, Services};
 pub use token::Token;
 pub use witness::serve_witness;
 
+/// Maximum size of a body in bytes, also after decompression.
+const MOST: usize = 16 << 20;
 /// How long to refuse requests after the ledger was busy. Otherwise waiting requests would add up their timeouts.
 const BUSY: Duration = Duration::from_secs(1);
 /// Maximum number of reasons to keep.

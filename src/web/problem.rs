@@ -4,25 +4,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::answer::{BodyForm, RequestRefusal};
-use crate::api::fault::{Fault, remedy_of};
-use crate::api::problem::{Problem, urn};
+use crate::api::fault::Fault;
+use crate::api::problem::Problem;
 use crate::model::time::{SECOND, Timestamp};
-
-/// Returns the body for a request that a guard refuses.
-pub(super) fn of_refusal(status: StatusCode, why: &str) -> Problem {
-    let name = status.canonical_reason().unwrap_or("Refused");
-    Problem {
-        r#type: urn(&name.to_ascii_lowercase().replace(' ', "-")),
-        title: name,
-        status: status.as_u16(),
-        detail: why.to_owned(),
-        remedy: remedy_of(why).unwrap_or("send the request again later").to_owned(),
-        candidates: Vec::new(),
-        position: None,
-        resumes_at: None,
-        record: None,
-    }
-}
 
 /// A failure to be sent to a client.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use axum::Router;
 use tokio::sync::watch;
 
 use super::work::WorkPool;
-use super::{Receiver, api, otlp};
+use super::{Receiver, api, openapi, otlp};
 use crate::api::service::{LedgerOperations, ServiceClock};
 use crate::ledger::Ledger;
 use crate::merkle::Signer;
@@ -133,7 +133,9 @@ impl Services {
         }
         if let Some(Api { ledger, clock, zone, signer }) = self.api {
             let service = Arc::new(LedgerOperations::new(ledger, clock, zone, signer));
-            routes = routes.merge(api::routes(service, WorkPool::new(ending.clone()), ending.clone()));
+            routes = routes
+                .merge(api::routes(service, WorkPool::new(ending.clone()), ending.clone()))
+                .merge(openapi::routes());
         }
         routes
     }

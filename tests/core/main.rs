@@ -6,6 +6,7 @@
 mod naive;
 
 mod agent_names;
+mod circles;
 mod clock;
 mod counted_at;
 mod exhaustion;
@@ -17,3 +18,4 @@ mod priced_reports;
 mod prices;
 mod quota;
 mod reservations;
+mod type_names;

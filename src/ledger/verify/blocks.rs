@@ -1,19 +1,13 @@
 //! Compares the stored blocks with those that the lines give.
 
 use super::lines::VerifiedLog;
+use super::wrong_block::wrong;
 use super::{Findings, StoredPart};
 use crate::model::error::Result;
 use crate::model::event::{Event, Payload, Position};
-use crate::projection::blocks::{BLOCK, Summary, block_key, place, position_at, surplus};
+use crate::projection::blocks::{Summary, block_key, place, surplus};
 use crate::projection::record_before;
 use crate::store::{ReadView, Table};
-
-/// Adds a finding about a block.
-pub(super) fn wrong(number: u64, table: Table, findings: &mut Findings) {
-    let (first, last) = (position_at(number, 0), Position::new((number + 1) * BLOCK));
-    let what = format!("{}: the row of positions {first} to {last} does not say what the events say", table.name());
-    findings.add_of(StoredPart::Folded, first, what);
-}
 
 /// Compares the summaries, after adding the corrections.
 pub(super) fn check(view: &dyn ReadView, seen: &VerifiedLog, findings: &mut Findings) -> Result<()> {
@@ -49,6 +43,7 @@ mod tests {
     use crate::ledger::Ledger;
     use crate::model::event::{NewEvent, TokenRecord};
     use crate::model::time::Timestamp;
+    use crate::projection::blocks::{BLOCK, position_at};
     use crate::store::{EventStore, MemoryStore};
 
     /// A test's change of a stored value.

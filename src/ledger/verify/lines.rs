@@ -5,7 +5,8 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 
 use super::parts::{LogPart, Prefix};
-use super::{Finding, Findings, StoredPart, blocks, is_record};
+use super::wrong_block::wrong;
+use super::{Finding, Findings, StoredPart, is_record};
 use crate::merkle::{Hash, leaf_hash};
 use crate::model::error::{Error, Result};
 use crate::model::event::{AccountRef, Envelope, EventId, EventKind, Position, TokenView, Tombstone, is_counted_later};
@@ -313,7 +314,7 @@ impl InOrder {
                 if let Some((column, _)) = &block
                     && view.get(Table::Columns, &block_key(number))?.as_ref() != Some(column)
                 {
-                    blocks::wrong(number, Table::Columns, findings);
+                    wrong(number, Table::Columns, findings);
                 }
                 self.summaries.push(block.map(|(_, summary)| summary));
             }

@@ -9,6 +9,7 @@ mod refold;
 mod seals;
 mod shredded;
 mod snapshots;
+mod wrong_block;
 
 use serde::Serialize;
 

@@ -6,7 +6,6 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::scan::line_range;
 use crate::model::secrets;
 
 /// Maximal length of an excerpt, in characters.
@@ -58,6 +57,15 @@ fn redacted(excerpt: &str) -> String {
 /// Removes control characters.
 fn plain(chars: impl Iterator<Item = char>) -> String {
     chars.filter_map(|char| if char == '\t' { Some(' ') } else { (!char.is_control()).then_some(char) }).collect()
+}
+
+/// The line in which a hit begins.
+pub(super) fn line_range(text: &str, place: &Range<usize>) -> Range<usize> {
+    // A pattern may begin with white space of the preceding lines.
+    let begin = place.start + text.get(place.clone()).map_or(0, |hit| hit.len() - hit.trim_start().len());
+    let start = text.get(..begin).and_then(|head| head.rfind('\n')).map_or(0, |at| at + 1);
+    let end = text.get(begin..).and_then(|tail| tail.find('\n')).map_or(text.len(), |at| begin + at);
+    start..end
 }
 
 /// The line of the match, limited to its vicinity.

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
+use super::excerpt::line_range;
 use super::output::{LineAuthor, Output};
 use super::rule::{ExhaustionRule, Stream, TextPattern, Trust};
 use super::table::{OWN_MESSAGES, RULES};
@@ -114,14 +115,6 @@ const EVENT: &str = "rate_limit_event";
 /// The line on which a match begins.
 pub(super) fn line<'t>(text: &'t str, place: &Range<usize>) -> &'t str {
     text.get(line_range(text, place)).unwrap_or_default()
-}
-
-pub(super) fn line_range(text: &str, place: &Range<usize>) -> Range<usize> {
-    // A pattern may begin with white space of the preceding lines.
-    let begin = place.start + text.get(place.clone()).map_or(0, |hit| hit.len() - hit.trim_start().len());
-    let start = text.get(..begin).and_then(|head| head.rfind('\n')).map_or(0, |at| at + 1);
-    let end = text.get(begin..).and_then(|tail| tail.find('\n')).map_or(text.len(), |at| begin + at);
-    start..end
 }
 
 /// Whether the words are in quotation marks of prose. Double quotes do not count, because JSON uses them.

@@ -118,6 +118,36 @@ impl Charge {
     }
 }
 
+impl Rates {
+    /// What the extras of each of `requests` calls add to the price of `counts` as text, in 10^-18 dollars. `None` if a
+    /// price is unknown, or if a modality has more tokens than its class.
+    fn extra_charge(&self, counts: &[u128; 7], requests: i64, extras: &Extras<'_>) -> Option<i128> {
+        let mut sum = Some(0_i128);
+        let mut left: [Option<u128>; 7] = counts.map(Some);
+        extras.each(|name, count| {
+            let uses = i128::from(count).checked_mul(i128::from(requests));
+            let part = match modality_of(name) {
+                Some((class, modality)) => {
+                    let tokens = uses.and_then(|uses| u128::try_from(uses).ok());
+                    for (known, left) in TokenClass::ALL.into_iter().zip(&mut left) {
+                        if known == class {
+                            *left = left.zip(tokens).and_then(|(left, tokens)| left.checked_sub(tokens));
+                        }
+                    }
+                    let text = self.of(class).map(Usd::picos);
+                    let own = self.extras.of(class, modality).map(Usd::picos);
+                    own.zip(text).and_then(|(own, text)| own.checked_sub(text)).zip(uses)
+                }
+                // Prices are per thousand uses, and amounts in millionths.
+                None => self.extras.of_tool(name).and_then(|usd| usd.picos().checked_mul(MILLION / 1_000)).zip(uses),
+            };
+            let part = part.and_then(|(price, uses)| price.checked_mul(uses));
+            sum = sum.zip(part).and_then(|(sum, part)| sum.checked_add(part));
+        });
+        sum.filter(|_| left.iter().all(Option::is_some))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

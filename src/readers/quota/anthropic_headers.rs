@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use super::claude_statusline::window as window_of;
+use super::claude_windows::window as window_of;
 use super::draft::{ObservationDraft, ObservedWindow, quoted};
 use super::headers::{self, Headers};
 use super::length;

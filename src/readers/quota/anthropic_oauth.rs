@@ -6,7 +6,7 @@
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use super::claude_statusline::window;
+use super::claude_windows::{week_of, window};
 use super::draft::{JsonObject, ObservationDraft, ObservedWindow, RESETS, USED, first, quoted, text};
 use super::length;
 use crate::model::error::Result;
@@ -102,10 +102,4 @@ fn listed(fields: &JsonObject, draft: &mut ObservationDraft) {
         let resets_at = draft.reset(&key, fields, RESETS);
         draft.see(ObservedWindow { minutes, scope, used, resets_at, status: None });
     }
-}
-
-/// The key of one model's week: `Opus` becomes `seven_day_opus`.
-pub(super) fn week_of(model: &str) -> String {
-    let words = model.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    words.fold("seven_day".to_owned(), |name, word| name + "_" + &word.to_lowercase())
 }

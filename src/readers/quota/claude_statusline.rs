@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 
-use super::anthropic_oauth::week_of;
+use super::claude_windows::{week_of, window};
 use super::draft::{ObservationDraft, ObservedWindow, RESETS, USED, quoted, text};
-use super::length::{self, FIVE_HOURS, SEVEN_DAYS};
+use super::length::SEVEN_DAYS;
 use crate::model::error::Result;
 
 /// A list of windows, not a window itself.
@@ -53,20 +53,5 @@ fn models(list: &Value, draft: &mut ObservationDraft) {
         let used = draft.used(name, fields, USED);
         let resets_at = draft.reset(name, fields, RESETS);
         draft.see(ObservedWindow { minutes: SEVEN_DAYS, scope: Some(scope), used, resets_at, status: None });
-    }
-}
-
-/// The length and scope of a window's key. Only the two windows for all usage have no scope.
-pub(super) fn window(key: &str, draft: &mut ObservationDraft) -> Option<(u32, Option<String>)> {
-    match key {
-        "five_hour" => Some((FIVE_HOURS, None)),
-        "seven_day" => Some((SEVEN_DAYS, None)),
-        _ => {
-            let Some(minutes) = length::minutes(key) else {
-                draft.warn(format!("{} does not tell how long its window is: left out", quoted(key)));
-                return None;
-            };
-            Some((minutes, Some(draft.scope(key)?)))
-        }
     }
 }

@@ -26,6 +26,7 @@ mod anthropic_headers;
 mod anthropic_oauth;
 mod change;
 mod claude_statusline;
+mod claude_windows;
 mod codex;
 mod copilot;
 mod draft;

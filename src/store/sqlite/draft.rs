@@ -10,7 +10,7 @@ use super::file::{FileContext, behind_links, change_journal_mode, private_file};
 use super::identity::Identity;
 use super::leftover::{SIDES, SUFFIX, sweep};
 use super::pool::ConnectionPool;
-use super::{Options, PAGE, SqliteStore, open};
+use super::{Options, PAGE, SqliteStore, connect};
 use crate::model::error::{Error, Result};
 use crate::store::directory;
 
@@ -63,7 +63,7 @@ impl DraftLedger {
     pub fn open(&self) -> Result<SqliteStore> {
         let about = self.about();
         let fail = |e| about.error(e, "making a ledger");
-        let mut connection = open::connect(&self.names.path).map_err(fail)?;
+        let mut connection = connect::connect(&self.names.path).map_err(fail)?;
         let settings = format!(
             "PRAGMA page_size={PAGE}; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; \
              PRAGMA cache_size=-{CACHE};"
@@ -105,7 +105,7 @@ impl DraftLedger {
     fn finish(&self) -> Result<()> {
         let about = self.about();
         let fail = |e| about.error(e, "making a ledger");
-        let connection = open::connect(&self.names.path).map_err(fail)?;
+        let connection = connect::connect(&self.names.path).map_err(fail)?;
         connection.pragma_update(None, "synchronous", "OFF").map_err(fail)?;
         change_journal_mode(&connection, "WAL").map_err(fail)?;
         drop(connection);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::ErrorCode;
 use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 
-use super::schema::SCHEMA;
+use super::SCHEMA;
 use crate::model::error::{Error, Result};
 use crate::store::directory;
 

@@ -17,7 +17,7 @@ use super::identity::OpenFiles;
 use super::queue::{Queue, WaitResult, WriterTurn};
 use super::read_only::{self, FilesState};
 use super::writer_lock::WriterLock;
-use super::{LOG_BYTES_KEPT, LOG_PAGES, LOG_PAGES_KEPT, Options, STATEMENTS, open};
+use super::{LOG_BYTES_KEPT, LOG_PAGES, LOG_PAGES_KEPT, Options, STATEMENTS, connect};
 use crate::model::error::{Error, Result};
 use crate::model::invariant::bug;
 
@@ -102,12 +102,12 @@ impl ConnectionPool {
 
     /// Takes a new connection.
     pub fn lease_new(self: &Arc<Self>) -> Result<Lease> {
-        let _one_at_a_time = open::one_at_a_time();
+        let _one_at_a_time = connect::one_at_a_time();
         let fail = |e| self.about.error(e, "opening another connection to the ledger");
         let path = self.files.as_ref().map_or(&*self.about.path, OpenFiles::database);
         let connection = match &self.read_only {
             Some(look) => read_only::connect(path, look),
-            None => open::connect(path),
+            None => connect::connect(path),
         };
         let connection = connection.map_err(fail)?;
         self.configure(&connection).map_err(fail)?;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use super::file::{change_journal_mode, forget_failed_commit, newer, prepare_journal, sync_entry_of};
 use super::identity::OpenFiles;
 use super::pool::ConnectionPool;
-use super::{APPLICATION_ID, PAGE, queue};
+use super::{APPLICATION_ID, PAGE, SCHEMA, queue};
 use crate::model::error::{Error, Result};
 use crate::model::event::EventKind;
 use crate::model::invariant::bug;
@@ -18,8 +18,6 @@ pub(super) const MIGRATIONS: [&str; 3] = [
     include_str!("../migrations/0002_blocks.sql"),
     include_str!("../migrations/0003_alerts.sql"),
 ];
-/// The newest schema of this build.
-pub(super) const SCHEMA: i64 = 3;
 const _: () = assert!(MIGRATIONS.len() == SCHEMA.unsigned_abs() as usize);
 
 impl ConnectionPool {
@@ -164,7 +162,9 @@ mod tests {
     #[test]
     fn a_file_gets_the_names_of_newer_kinds() {
         let file = Connection::open_in_memory().unwrap();
-        MIGRATIONS.iter().for_each(|migration| file.execute_batch(migration).unwrap());
+        for migration in MIGRATIONS {
+            file.execute_batch(migration).unwrap();
+        }
         file.execute("DELETE FROM kinds WHERE code > 15", []).unwrap();
         assert!(lacks_kinds(&file));
         add_kinds(&file).unwrap();
