@@ -19,22 +19,22 @@ impl GateInput {
                 Error::invalid("no provider is active yet: name one, as in `usage-ledger gate anthropic`")
             })?,
         };
-        let mut ask = RunRequest::new(&provider)?
+        let mut request = RunRequest::new(&provider)?
             .tier(self.tier.unwrap_or_default().into())
             .need(self.need.unwrap_or_default().into());
         if self.allow_undeclared {
-            ask = ask.allow_undeclared();
+            request = request.allow_undeclared();
         }
         if let Some(account) = named("account", self.account.as_deref())? {
-            ask = ask.account(account);
+            request = request.account(account);
         }
         if let Some(model) = named("model", self.model.as_deref())? {
-            ask = ask.model(model);
+            request = request.model(model);
         }
         if let Some(project) = named("project", self.project.as_deref())? {
-            ask = ask.project(project);
+            request = request.project(project);
         }
-        Ok(ask)
+        Ok(request)
     }
 }
 

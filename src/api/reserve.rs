@@ -29,15 +29,15 @@ pub(crate) struct ReservedAnswer {
 
 /// Reserves tokens.
 pub(crate) fn reserve(ledger: &Ledger, input: &ReserveInput, now: Timestamp) -> Result<ReservedAnswer> {
-    let mut ask = RunRequest::new(&input.provider)?.tier(input.tier.unwrap_or_default().into());
+    let mut request = RunRequest::new(&input.provider)?.tier(input.tier.unwrap_or_default().into());
     if let Some(account) = named("account", input.account.as_deref())? {
-        ask = ask.account(account);
+        request = request.account(account);
     }
     if let Some(model) = named("model", input.model.as_deref())? {
-        ask = ask.model(model);
+        request = request.model(model);
     }
     if input.allow_undeclared {
-        ask = ask.allow_undeclared();
+        request = request.allow_undeclared();
     }
     if input.tokens > MAX_COUNT {
         return Err(Error::invalid(format!("`tokens` is {}: it must be 1 to {MAX_COUNT}", input.tokens)));
@@ -47,25 +47,25 @@ pub(crate) fn reserve(ledger: &Ledger, input: &ReserveInput, now: Timestamp) -> 
         Some(text) => parse_duration(text)
             .ok_or_else(|| Error::invalid(format!("`{text}` is not a duration: write 30m, 2h or 1h30m")))?,
     };
-    make(ledger, &ask, input.tokens, ttl, named("key", input.key.as_deref())?, now)
+    make(ledger, &request, input.tokens, ttl, named("key", input.key.as_deref())?, now)
 }
 
 /// Reserves tokens for at most `ttl` milliseconds. A key makes the call idempotent.
 pub(crate) fn make(
     ledger: &Ledger,
-    ask: &RunRequest,
+    request: &RunRequest,
     tokens: u64,
     ttl: i64,
     key: Option<&str>,
     now: Timestamp,
 ) -> Result<ReservedAnswer> {
-    let provider = ask.provider().as_str().to_owned();
+    let provider = request.provider().as_str().to_owned();
     let reservation = match key {
         // This id cannot collide with the id of a record, because no provider id contains a slash.
         Some(key) => {
-            ledger.reserve_as(EventId::from_key(&format!("{provider}/reserve"), key), ask, tokens, ttl, now)?
+            ledger.reserve_as(EventId::from_key(&format!("{provider}/reserve"), key), request, tokens, ttl, now)?
         }
-        None => ledger.reserve_run(ask, tokens, ttl, now)?,
+        None => ledger.reserve_run(request, tokens, ttl, now)?,
     };
     Ok(ReservedAnswer { provider, reservation })
 }

@@ -177,11 +177,11 @@ impl Snapshot<'_> {
     }
 
     fn met_by_account(&self, rules: &[AlertRule], account: &AccountRef<'_>, now: Timestamp) -> Result<Vec<AlertFired>> {
-        let mut ask = RunRequest::new(&account.provider)?;
+        let mut request = RunRequest::new(&account.provider)?;
         if let Some(name) = &account.account {
-            ask = ask.account(name.as_ref());
+            request = request.account(name.as_ref());
         }
-        let ProviderStatus { usage, .. } = self.provider_status(&ask, false, now)?;
+        let ProviderStatus { usage, .. } = self.provider_status(&request, false, now)?;
         if !usage.metered {
             return Ok(Vec::new());
         }

@@ -31,13 +31,13 @@ pub(super) struct CountedWindows {
 }
 
 /// Selects the windows that count in a budget mode.
-pub(super) fn windows(evidence: &Evidence, ask: &RunRequest, mode: BudgetMode) -> CountedWindows {
+pub(super) fn windows(evidence: &Evidence, request: &RunRequest, mode: BudgetMode) -> CountedWindows {
     let usage = &evidence.usage;
     let mut trail = Vec::new();
     let (short, long): (Vec<&Pool>, Vec<&Pool>) = usage
         .pools
         .iter()
-        .filter(|pool| concerns(evidence, ask, pool.scope.as_deref()))
+        .filter(|pool| concerns(evidence, request, pool.scope.as_deref()))
         .partition(|pool| i64::from(pool.window_minutes) * MINUTE <= DAY);
     let pool = |one: &Pool| pool(one, evidence.now);
     let mut counted: Vec<CountedWindow> = window(evidence, "session", &usage.session).into_iter().collect();
@@ -56,37 +56,37 @@ pub(super) fn windows(evidence: &Evidence, ask: &RunRequest, mode: BudgetMode) -
             }
         }
     }
-    let money = evidence.money.iter().filter(|one| one.concerns(ask));
+    let money = evidence.money.iter().filter(|one| one.concerns(request));
     counted.extend(money.map(|one| money_window(one, evidence.now)));
     counted.sort_by_key(|window| std::cmp::Reverse(window.used));
     CountedWindows { counted, trail }
 }
 
 /// Whether a scope is the whole account or includes the requested model.
-fn concerns(evidence: &Evidence, ask: &RunRequest, scope: Option<&str>) -> bool {
+fn concerns(evidence: &Evidence, request: &RunRequest, scope: Option<&str>) -> bool {
     let Some(scope) = scope else { return true };
-    let Some(model) = &ask.model else { return false };
+    let Some(model) = &request.model else { return false };
     // A model with its own window does not share that of a model with a shorter name.
     let mut scopes = evidence.usage.pools.iter().filter_map(|pool| pool.scope.as_deref());
     covers(scope, model) && (is_exactly(scope, model) || !scopes.any(|other| is_exactly(other, model)))
 }
 
 /// The provider's refusal that concerns a run; of several the one that ends last.
-pub(super) fn refusal<'e>(evidence: &'e Evidence, ask: &RunRequest) -> Option<&'e Exhausted> {
+pub(super) fn refusal<'e>(evidence: &'e Evidence, request: &RunRequest) -> Option<&'e Exhausted> {
     let usage = &evidence.usage;
-    let of_models = usage.exhausted_models.iter().filter(|one| concerns(evidence, ask, one.model.as_deref()));
+    let of_models = usage.exhausted_models.iter().filter(|one| concerns(evidence, request, one.model.as_deref()));
     usage.exhausted.iter().chain(of_models).max_by_key(|one| one.until)
 }
 
 /// Warnings about refused models that the run does not name.
-pub(super) fn refused_models(evidence: &Evidence, ask: &RunRequest) -> Vec<String> {
+pub(super) fn refused_models(evidence: &Evidence, request: &RunRequest) -> Vec<String> {
     let others = evidence.usage.exhausted_models.iter();
-    let others = others.filter(|one| !concerns(evidence, ask, one.model.as_deref()));
+    let others = others.filter(|one| !concerns(evidence, request, one.model.as_deref()));
     let warning = |one: &Exhausted| {
         let model = one.model.as_deref().unwrap_or("another model");
         format!("{model} is refused until {} ({}): name the model of the run to have that counted", one.until, one.rule)
     };
-    if ask.model.is_some() { Vec::new() } else { others.map(warning).collect() }
+    if request.model.is_some() { Vec::new() } else { others.map(warning).collect() }
 }
 
 fn window(evidence: &Evidence, name: &str, window: &WindowUsage) -> Option<CountedWindow> {

@@ -11,7 +11,7 @@ use crate::usage::{Basis, Exhausted, resume_at};
 /// A decision in progress.
 struct Decision<'e> {
     evidence: &'e Evidence,
-    ask: &'e RunRequest,
+    request: &'e RunRequest,
     trail: Vec<String>,
     warnings: Vec<String>,
     positions: Vec<Position>,
@@ -35,9 +35,9 @@ struct LoweredMode {
 }
 
 /// Decides what a run may do.
-pub(super) fn decide(evidence: &Evidence, ask: &RunRequest) -> Verdict {
+pub(super) fn decide(evidence: &Evidence, request: &RunRequest) -> Verdict {
     let decision =
-        Decision { evidence, ask, trail: Vec::new(), warnings: Vec::new(), positions: Vec::new(), marks: None };
+        Decision { evidence, request, trail: Vec::new(), warnings: Vec::new(), positions: Vec::new(), marks: None };
     decision.verdict()
 }
 
@@ -52,7 +52,7 @@ impl Decision<'_> {
         }
         self.positions.extend(set.map(|(_, position)| position));
         let counted = self.counted(mode);
-        self.warnings.extend(refused_models(self.evidence, self.ask));
+        self.warnings.extend(refused_models(self.evidence, self.request));
         let basis = counted.first().map_or(Basis::Unknown, |window| window.basis);
         if let Some((reason, again)) = self.refused().or_else(|| self.paused(mode)) {
             let available = Some(Percent::default());
@@ -84,7 +84,7 @@ impl Decision<'_> {
 
     /// A refusal of the provider closes the gate in every budget mode, whatever percentage remains.
     fn refused(&mut self) -> Option<(String, Option<Timestamp>)> {
-        let refused = refusal(self.evidence, self.ask)?;
+        let refused = refusal(self.evidence, self.request)?;
         let model = refused.model.as_ref().map(|model| format!(" of {model}")).unwrap_or_default();
         self.positions.push(refused.position);
         self.trail.push(format!("the provider refused runs{model} at {} (rule {})", refused.at, refused.rule));
@@ -106,7 +106,7 @@ impl Decision<'_> {
 
     /// The windows that count in a budget mode, in descending order of usage.
     fn counted(&mut self, mode: BudgetMode) -> Vec<CountedWindow> {
-        let mut windows = windows(self.evidence, self.ask, mode);
+        let mut windows = windows(self.evidence, self.request, mode);
         self.trail.append(&mut windows.trail);
         for window in &mut windows.counted {
             self.trail.append(&mut window.trail);
@@ -162,7 +162,7 @@ impl Decision<'_> {
     /// Lowers the mode until the remaining percentage covers its cost.
     fn afford(&mut self, rung: Mode, left: Percent, at: Thresholds) -> LoweredMode {
         let unchanged = LoweredMode { mode: rung, why: Vec::new() };
-        let (tier, Some(costs)) = (self.ask.tier, &self.evidence.costs) else { return unchanged };
+        let (tier, Some(costs)) = (self.request.tier, &self.evidence.costs) else { return unchanged };
         let mut mode = costs.highest(rung, tier, left);
         if mode == rung {
             return unchanged;
@@ -224,7 +224,7 @@ impl Decision<'_> {
         self.positions.dedup();
         let usage = &self.evidence.usage;
         let DecisionEnd { mode, available, mut reason, basis, again } = end;
-        let need = self.ask.need;
+        let need = self.request.need;
         let gated = usage.metered && (mode == Mode::Wait || mode < need);
         if gated && mode > Mode::Wait {
             reason = format!("{need} is needed and {mode} is the most that may start: {reason}");
@@ -246,7 +246,7 @@ impl Decision<'_> {
             budget_mode,
             begins: self.marks,
             resumes_at: again.filter(|_| gated),
-            money: self.evidence.money.iter().filter(|one| one.concerns(self.ask)).cloned().collect(),
+            money: self.evidence.money.iter().filter(|one| one.concerns(self.request)).cloned().collect(),
             trail: self.trail,
             warnings: self.warnings,
         }

@@ -84,7 +84,7 @@ fn session_rate(
 /// The records that determine the estimate of a window: those with the most tokens, by position.
 pub(super) fn records(
     view: &dyn ReadView,
-    ask: &RunRequest,
+    request: &RunRequest,
     window: &WindowUsage,
     now: Timestamp,
 ) -> Result<Vec<Position>> {
@@ -102,7 +102,7 @@ pub(super) fn records(
                 Payload::TokensAmended(amend) => amend.replacement,
                 _ => return GO_ON,
             };
-            if record.provider == ask.provider.as_str() && record.account == ask.account {
+            if record.provider == request.provider.as_str() && record.account == request.account {
                 heaviest.push((record.tokens.total()?, position));
             }
         }

@@ -18,26 +18,26 @@ impl Ledger {
     /// use usage_ledger::{Ledger, budget::RunRequest, quota::QuotaFormat, usage::Basis};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let ledger = Ledger::in_memory()?;
-    /// let ask = RunRequest::new("anthropic")?;
+    /// let request = RunRequest::new("anthropic")?;
     /// let line = r#"{"rate_limits":{"five_hour":{"used_percentage":97,"resets_at":1795474800}}}"#;
-    /// let verdict = ledger.gate_with_feed(&ask, QuotaFormat::ClaudeStatusline, line, now)?;
+    /// let verdict = ledger.gate_with_feed(&request, QuotaFormat::ClaudeStatusline, line, now)?;
     /// assert_eq!((verdict.gated, verdict.basis), (true, Basis::Observed));
-    /// let unreadable = ledger.gate_with_feed(&ask, QuotaFormat::ClaudeStatusline, "<html>", now.plus(1))?;
+    /// let unreadable = ledger.gate_with_feed(&request, QuotaFormat::ClaudeStatusline, "<html>", now.plus(1))?;
     /// assert!(unreadable.gated && unreadable.warnings[0].contains("could not be read"));
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn gate_with_feed(
         &self,
-        ask: &RunRequest,
+        request: &RunRequest,
         format: QuotaFormat,
         text: &str,
         now: impl Into<Timestamp>,
     ) -> Result<Verdict> {
         let now = now.into();
-        expect_known(self.snapshot()?.view(), ask)?;
+        expect_known(self.snapshot()?.view(), request)?;
         let warnings = match quota::observe(format, text, now) {
             Ok(observed) => {
-                let mut observed = observed.of(None, ask.account.as_deref());
+                let mut observed = observed.of(None, request.account.as_deref());
                 if observed.observations.is_empty() && observed.warnings.is_empty() {
                     observed.warnings.push(format!("the {format} feed names no window"));
                 }
@@ -46,7 +46,8 @@ impl Ledger {
                     // The decision is needed whether its reading can be recorded or not.
                     Err(error) if error.is_store() => {
                         observed.warnings.push(format!("the readings of the {format} feed were not recorded: {error}"));
-                        let verdict = self.suppose(observed.observations, now, |snapshot| snapshot.gate(ask, now))?;
+                        let verdict =
+                            self.suppose(observed.observations, now, |snapshot| snapshot.gate(request, now))?;
                         return Ok(warned(verdict, observed.warnings));
                     }
                     Err(error) => return Err(error),
@@ -54,7 +55,7 @@ impl Ledger {
             }
             Err(error) => vec![format!("the {format} feed could not be read, and is left out: {error}")],
         };
-        Ok(warned(self.gate(ask, now)?, warnings))
+        Ok(warned(self.gate(request, now)?, warnings))
     }
 }
 

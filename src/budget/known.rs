@@ -27,11 +27,11 @@ fn in_events(view: &dyn ReadView) -> Result<BTreeSet<String>> {
 }
 
 /// Refuses a provider that is in no catalogue, no event and no declaration: its gate could never close.
-pub(super) fn expect_known(view: &dyn ReadView, ask: &RunRequest) -> Result<()> {
-    if ask.undeclared || ask.provider.known().is_some() {
+pub(super) fn expect_known(view: &dyn ReadView, request: &RunRequest) -> Result<()> {
+    if request.undeclared || request.provider.known().is_some() {
         return Ok(());
     }
-    let id = ask.provider.as_str();
+    let id = request.provider.as_str();
     let known = in_events(view)?;
     if known.contains(id) {
         return Ok(());
@@ -41,14 +41,14 @@ pub(super) fn expect_known(view: &dyn ReadView, ask: &RunRequest) -> Result<()> 
 }
 
 /// If a provider's only account has a name, that account is the default.
-pub(super) fn on_the_account_meant(view: &dyn ReadView, ask: &RunRequest) -> Result<RunRequest> {
-    let mut ask = ask.clone();
-    if ask.account.is_none() {
+pub(super) fn on_the_account_meant(view: &dyn ReadView, request: &RunRequest) -> Result<RunRequest> {
+    let mut request = request.clone();
+    if request.account.is_none() {
         let known = accounts(view)?;
-        let mut own = known.iter().filter(|account| account.provider == ask.provider.as_str());
+        let mut own = known.iter().filter(|account| account.provider == request.provider.as_str());
         if let (Some(only), None) = (own.next(), own.next()) {
-            ask.account = only.account.as_deref().map(str::to_owned);
+            request.account = only.account.as_deref().map(str::to_owned);
         }
     }
-    Ok(ask)
+    Ok(request)
 }

@@ -79,8 +79,8 @@ impl MoneyWindow {
     }
 
     /// Whether it concerns a run.
-    pub(super) fn concerns(&self, ask: &RunRequest) -> bool {
-        self.project.is_none() || self.project == ask.project
+    pub(super) fn concerns(&self, request: &RunRequest) -> bool {
+        self.project.is_none() || self.project == request.project
     }
 }
 

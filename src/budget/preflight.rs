@@ -43,9 +43,9 @@ pub enum Probe {
 /// use usage_ledger::{Ledger, budget::{RunRequest, Preflight, Probe}, time::MINUTE};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// let ledger = Ledger::in_memory()?;
-/// let ask = RunRequest::new("openai")?;
-/// let first = ledger.preflight(&ask, 10 * MINUTE, now, || Probe::Available)?;
-/// let again = ledger.preflight(&ask, 10 * MINUTE, now.plus(9 * MINUTE), || unreachable!("it is known"))?;
+/// let request = RunRequest::new("openai")?;
+/// let first = ledger.preflight(&request, 10 * MINUTE, now, || Probe::Available)?;
+/// let again = ledger.preflight(&request, 10 * MINUTE, now.plus(9 * MINUTE), || unreachable!("it is known"))?;
 /// assert_eq!((first, again), (Preflight { ok: true, probed: true }, Preflight { ok: true, probed: false }));
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
@@ -95,16 +95,16 @@ impl Ledger {
     /// ```
     pub fn preflight(
         &self,
-        ask: &RunRequest,
+        request: &RunRequest,
         ttl: i64,
         now: impl Into<Timestamp>,
         probe: impl FnOnce() -> Probe,
     ) -> Result<Preflight> {
         let now = now.into();
-        let account = AccountRef::new(ask.provider.as_str(), ask.account.as_deref());
+        let account = AccountRef::new(request.provider.as_str(), request.account.as_deref());
         {
             let snapshot = self.snapshot()?;
-            expect_known(snapshot.view(), ask)?;
+            expect_known(snapshot.view(), request)?;
             let at = AccountAt::new(snapshot.view(), &account, now);
             let mode = Limits::at(at)?.budget_mode.map(|(mode, _)| mode);
             let never_gated = mode == Some(BudgetMode::Disabled) || !is_metered(at)?.0;
@@ -112,7 +112,7 @@ impl Ledger {
                 return Ok(Preflight { ok: true, probed: false });
             }
         }
-        let (provider, of) = (ask.provider.clone(), ask.account.clone());
+        let (provider, of) = (request.provider.clone(), request.account.clone());
         let (event, ok): (Payload, bool) = match probe() {
             Probe::Available => {
                 let seen = QuotaObserved {

@@ -55,7 +55,7 @@ impl RunRequest {
     ///
     /// ```
     /// # use usage_ledger::budget::RunRequest;
-    /// let ask = RunRequest::new("anthropic")?.account("work");
+    /// let request = RunRequest::new("anthropic")?.account("work");
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn account(mut self, account: impl Into<String>) -> Self {
@@ -67,7 +67,7 @@ impl RunRequest {
     ///
     /// ```
     /// # use usage_ledger::budget::RunRequest;
-    /// let ask = RunRequest::new("anthropic")?.model("claude-opus-4-5");
+    /// let request = RunRequest::new("anthropic")?.model("claude-opus-4-5");
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn model(mut self, model: impl Into<String>) -> Self {
@@ -81,7 +81,7 @@ impl RunRequest {
     ///
     /// ```
     /// # use usage_ledger::budget::RunRequest;
-    /// let ask = RunRequest::new("anthropic")?.project("/home/me/acme");
+    /// let request = RunRequest::new("anthropic")?.project("/home/me/acme");
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn project(mut self, project: impl Into<String>) -> Self {
@@ -93,7 +93,7 @@ impl RunRequest {
     ///
     /// ```
     /// # use usage_ledger::budget::{RunRequest, Tier};
-    /// let ask = RunRequest::new("anthropic")?.tier(Tier::Critical);
+    /// let request = RunRequest::new("anthropic")?.tier(Tier::Critical);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub const fn tier(mut self, tier: Tier) -> Self {

@@ -21,14 +21,14 @@ fn left(window: &WindowUsage) -> Option<u128> {
 }
 
 /// Refuses if the gate is closed, or if the gating windows, minus open reservations, have too few tokens.
-fn check(view: &dyn ReadView, ask: &RunRequest, tokens: u64, now: Timestamp) -> Result<()> {
-    let account = AccountRef::new(ask.provider.as_str(), ask.account.as_deref());
+fn check(view: &dyn ReadView, request: &RunRequest, tokens: u64, now: Timestamp) -> Result<()> {
+    let account = AccountRef::new(request.provider.as_str(), request.account.as_deref());
     let at = AccountAt::new(view, &account, now);
     let mut evidence = Evidence::gather(at, &[])?;
     // Reservations count in tokens below. In the ladder they would close the gate before the limit is reached.
     evidence.usage.reserved = 0;
     evidence.money = money_windows(&Snapshot::of_transaction(view), &account, now)?;
-    let verdict = decide(&evidence, ask);
+    let verdict = decide(&evidence, request);
     if verdict.gated {
         return Err(Error::Gated {
             provider: verdict.provider,
@@ -112,9 +112,9 @@ impl Ledger {
         ttl: i64,
         now: impl Into<Timestamp>,
     ) -> Result<Reservation> {
-        let mut ask = RunRequest::new(provider)?;
-        ask.account = account.map(str::to_owned);
-        self.reserve_run(&ask, tokens, ttl, now)
+        let mut request = RunRequest::new(provider)?;
+        request.account = account.map(str::to_owned);
+        self.reserve_run(&request, tokens, ttl, now)
     }
 
     /// Like [`reserve`](Self::reserve), for a run with a model, a tier or a needed mode: whatever closes the gate for
@@ -133,12 +133,12 @@ impl Ledger {
     /// ```
     pub fn reserve_run(
         &self,
-        ask: &RunRequest,
+        request: &RunRequest,
         tokens: u64,
         ttl: i64,
         now: impl Into<Timestamp>,
     ) -> Result<Reservation> {
-        self.reserve_with(None, ask, tokens, ttl, now.into())
+        self.reserve_with(None, request, tokens, ttl, now.into())
     }
 
     /// Like [`reserve_run`](Self::reserve_run), with the caller's own id. A caller without an answer repeats the call
@@ -152,28 +152,28 @@ impl Ledger {
     /// use usage_ledger::{EventId, Ledger, budget::RunRequest, time::MINUTE};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let ledger = Ledger::in_memory()?;
-    /// let (id, ask) = (EventId::from_key("my-agent", "call 7"), RunRequest::new("openai")?);
-    /// let first = ledger.reserve_as(id, &ask, 700, MINUTE, now)?;
-    /// assert_eq!(ledger.reserve_as(id, &ask, 700, MINUTE, now.plus(1))?, first);
+    /// let (id, request) = (EventId::from_key("my-agent", "call 7"), RunRequest::new("openai")?);
+    /// let first = ledger.reserve_as(id, &request, 700, MINUTE, now)?;
+    /// assert_eq!(ledger.reserve_as(id, &request, 700, MINUTE, now.plus(1))?, first);
     /// assert_eq!(ledger.provider("openai", now)?.reserved, 700);
-    /// assert!(ledger.reserve_as(id, &ask, 701, MINUTE, now).is_err());
+    /// assert!(ledger.reserve_as(id, &request, 701, MINUTE, now).is_err());
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn reserve_as(
         &self,
         id: EventId,
-        ask: &RunRequest,
+        request: &RunRequest,
         tokens: u64,
         ttl: i64,
         now: impl Into<Timestamp>,
     ) -> Result<Reservation> {
-        self.reserve_with(Some(id), ask, tokens, ttl, now.into())
+        self.reserve_with(Some(id), request, tokens, ttl, now.into())
     }
 
     fn reserve_with(
         &self,
         id: Option<EventId>,
-        ask: &RunRequest,
+        request: &RunRequest,
         tokens: u64,
         ttl: i64,
         now: Timestamp,
@@ -184,7 +184,7 @@ impl Ledger {
         let source = self.source.clone();
         self.transact(now, |appender| {
             if let Some(id) = id
-                && let Some(made) = made_before(appender.view()?, id, ask, tokens)?
+                && let Some(made) = made_before(appender.view()?, id, request, tokens)?
             {
                 return Ok(made);
             }
@@ -192,14 +192,14 @@ impl Ledger {
             // of all.
             let latest = appender.recorded_at();
             let view = appender.view()?;
-            expect_known(view, ask)?;
-            let ask = on_the_account_meant(view, ask)?;
-            check(view, &ask, tokens, now)?;
+            expect_known(view, request)?;
+            let request = on_the_account_meant(view, request)?;
+            check(view, &request, tokens, now)?;
             if latest > now {
-                check(view, &ask, tokens, latest)?;
+                check(view, &request, tokens, latest)?;
             }
             let expires_at = now.plus(ttl);
-            let (provider, account) = (ask.provider, ask.account);
+            let (provider, account) = (request.provider, request.account);
             let reserved = BudgetReserved { provider, account, tokens, expires_at };
             let event = NewEvent { id, ..NewEvent::new(reserved, now).source(source) };
             let outcome = appender.push(event)?;
@@ -209,13 +209,13 @@ impl Ledger {
 }
 
 /// The existing reservation with an id.
-fn made_before(view: &dyn ReadView, id: EventId, ask: &RunRequest, tokens: u64) -> Result<Option<Reservation>> {
+fn made_before(view: &dyn ReadView, id: EventId, request: &RunRequest, tokens: u64) -> Result<Option<Reservation>> {
     let Some(position) = view.position_of(id)? else { return Ok(None) };
     match Event::from_line(position, &view.expect_line(position)?)?.payload {
         Payload::BudgetReserved(made)
-            if made.provider == ask.provider
+            if made.provider == request.provider
                 && made.tokens == tokens
-                && (ask.account.is_none() || made.account == ask.account) =>
+                && (request.account.is_none() || made.account == request.account) =>
         {
             Ok(Some(Reservation { id, position, tokens, expires_at: made.expires_at }))
         }

@@ -101,9 +101,9 @@ impl Snapshot<'_> {
             let mut evidence = Evidence::gather(at, &timeline)?;
             sum_up(at, &timeline, &mut evidence.usage)?;
             evidence.money = money_windows(self, account, now)?;
-            let mut ask = RunRequest::new(&account.provider)?;
-            ask.account = account.account.as_deref().map(str::to_owned);
-            let budget = decide(&evidence, &ask);
+            let mut request = RunRequest::new(&account.provider)?;
+            request.account = account.account.as_deref().map(str::to_owned);
+            let budget = decide(&evidence, &request);
             providers.push(ProviderStatus { usage: evidence.usage, money: evidence.money, budget });
         }
         Ok(Status {
@@ -117,9 +117,14 @@ impl Snapshot<'_> {
 
     /// The account of a request and its decision, without the records that an estimate depends on. The usage of all
     /// time is summed only on request.
-    pub(crate) fn provider_status(&self, ask: &RunRequest, all_time: bool, now: Timestamp) -> Result<ProviderStatus> {
+    pub(crate) fn provider_status(
+        &self,
+        request: &RunRequest,
+        all_time: bool,
+        now: Timestamp,
+    ) -> Result<ProviderStatus> {
         let view = self.view();
-        let account = AccountRef::new(ask.provider.as_str(), ask.account.as_deref());
+        let account = AccountRef::new(request.provider.as_str(), request.account.as_deref());
         let timeline = switches(view, now)?;
         let at = AccountAt::new(view, &account, now);
         let mut evidence = Evidence::gather(at, &timeline)?;
@@ -127,7 +132,7 @@ impl Snapshot<'_> {
         if all_time {
             sum_up(at, &timeline, &mut evidence.usage)?;
         }
-        let budget = decide(&evidence, ask);
+        let budget = decide(&evidence, request);
         Ok(ProviderStatus { usage: evidence.usage, money: evidence.money, budget })
     }
 
@@ -154,7 +159,7 @@ impl Snapshot<'_> {
     ///
     /// # Errors
     /// [`Error::UnknownProvider`](crate::Error::UnknownProvider) for a provider that is in no catalogue, event or declaration,
-    /// unless the ask [allows it](RunRequest::allow_undeclared), and the store's own.
+    /// unless the request [allows it](RunRequest::allow_undeclared), and the store's own.
     ///
     /// ```
     /// use usage_ledger::{Ledger, budget::{RunRequest, Mode, Tier}};
@@ -164,16 +169,16 @@ impl Snapshot<'_> {
     /// assert_eq!((verdict.mode, verdict.warnings.len()), (Mode::Deep, 1)); // nothing is selected_keys, and it says so
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn gate(&self, ask: &RunRequest, now: impl Into<Timestamp>) -> Result<Verdict> {
+    pub fn gate(&self, request: &RunRequest, now: impl Into<Timestamp>) -> Result<Verdict> {
         let (view, now) = (self.view(), now.into());
-        expect_known(view, ask)?;
-        let ask = &on_the_account_meant(view, ask)?;
-        let ProviderStatus { usage, budget: mut verdict, .. } = self.provider_status(ask, false, now)?;
+        expect_known(view, request)?;
+        let request = &on_the_account_meant(view, request)?;
+        let ProviderStatus { usage, budget: mut verdict, .. } = self.provider_status(request, false, now)?;
         for (window, counts) in
             [(&usage.session, true), (&usage.weekly, verdict.budget_mode == crate::model::event::BudgetMode::Full)]
         {
             if verdict.metered && counts && window.basis != Basis::Observed {
-                verdict.evidence.extend(evidence::records(view, ask, window, now)?);
+                verdict.evidence.extend(evidence::records(view, request, window, now)?);
             }
         }
         verdict.evidence.sort_unstable();
@@ -237,8 +242,8 @@ impl Ledger {
     /// assert!(!ledger.gate(&RunRequest::new("anthropic")?.account("work"), now)?.gated);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn gate(&self, ask: &RunRequest, now: impl Into<Timestamp>) -> Result<Verdict> {
-        self.snapshot()?.gate(ask, now)
+    pub fn gate(&self, request: &RunRequest, now: impl Into<Timestamp>) -> Result<Verdict> {
+        self.snapshot()?.gate(request, now)
     }
 
     /// The state of all accounts.

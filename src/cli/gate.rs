@@ -145,16 +145,17 @@ pub(crate) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
         Some((format, path)) => Some((*format, document(path, context)?)),
         None => None,
     };
-    let (ask, now) = request(args, &context.snapshot(&ledger)?, context)?;
+    let (request, now) = request(args, &context.snapshot(&ledger)?, context)?;
     if let Some(command) = &args.probe {
-        let provider = ask.provider().as_str().to_owned();
-        ledger.preflight(&ask, args.probe_for, now, || super::probe::run(command, &provider, now, context.zone()))?;
+        let provider = request.provider().as_str().to_owned();
+        ledger
+            .preflight(&request, args.probe_for, now, || super::probe::run(command, &provider, now, context.zone()))?;
     }
-    let fed = fed.map(|(format, text)| ledger.gate_with_feed(&ask, format, &text, now)).transpose()?;
+    let fed = fed.map(|(format, text)| ledger.gate_with_feed(&request, format, &text, now)).transpose()?;
     let snapshot = context.snapshot(&ledger)?;
     let verdict = match fed {
         Some(verdict) => verdict,
-        None => snapshot.gate(&ask, now)?,
+        None => snapshot.gate(&request, now)?,
     };
     if context.json {
         JsonAnswer::new(&gate::priced(&snapshot, verdict.clone(), context.zone(), now)?).write(out)?;

@@ -54,17 +54,17 @@ pub(crate) struct ReserveArgs {
 pub(crate) fn reserve(args: &ReserveArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let now = context.now();
     let ledger = context.write()?;
-    let mut ask = RunRequest::new(args.provider.as_str())?.tier(args.tier);
+    let mut request = RunRequest::new(args.provider.as_str())?.tier(args.tier);
     if let Some(account) = &args.account {
-        ask = ask.account(account);
+        request = request.account(account);
     }
     if let Some(model) = &args.model {
-        ask = ask.model(model);
+        request = request.model(model);
     }
     if args.allow_undeclared {
-        ask = ask.allow_undeclared();
+        request = request.allow_undeclared();
     }
-    let reserved = match api::reserve::make(&ledger, &ask, args.tokens, args.ttl, args.key.as_deref(), now) {
+    let reserved = match api::reserve::make(&ledger, &request, args.tokens, args.ttl, args.key.as_deref(), now) {
         Err(error @ (Error::OverBudget { .. } | Error::Gated { .. })) => {
             print_message(&error.to_string());
             return Err(Failure::Wait);

@@ -147,10 +147,11 @@ fn input(args: &StatuslineArgs, context: &Context) -> Result<Option<StatuslineIn
     };
     let provider = ProviderId::resolve(&provider)?;
     let session = document.as_deref().map(SessionInput::read).unwrap_or_default();
-    Ok(Some(ask(&snapshot, provider.as_str(), args.account.as_deref(), now, context, session)?))
+    Ok(Some(collect_input(&snapshot, provider.as_str(), args.account.as_deref(), now, context, session)?))
 }
 
-fn ask(
+/// Collects the values of the line.
+fn collect_input(
     snapshot: &Snapshot<'_>,
     provider: &str,
     account: Option<&str>,
@@ -163,12 +164,12 @@ fn ask(
     // If the provider has only one account, use it, even if it has a name.
     let only = own().next().filter(|_| own().count() == 1).and_then(|one| one.account.as_deref());
     let account = account.or(only);
-    let mut ask = RunRequest::new(provider)?;
+    let mut request = RunRequest::new(provider)?;
     if let Some(account) = account {
-        ask = ask.account(account);
+        request = request.account(account);
     }
     // The line shows no all-time totals, so they are computed only for JSON.
-    let status = snapshot.provider_status(&ask, context.json, now)?;
+    let status = snapshot.provider_status(&request, context.json, now)?;
     let zone = context.zone();
     let midnight = zone.start_of_day(zone.day(now));
     let mut today = Report::by_all([]).tz(zone).since(midnight).until(now.plus(1));

@@ -14,11 +14,11 @@ pub(crate) fn usage(
     account: (&str, Option<&str>),
     now: Timestamp,
 ) -> Result<crate::usage::ProviderUsage> {
-    let mut ask = RunRequest::new(account.0)?;
+    let mut request = RunRequest::new(account.0)?;
     if let Some(name) = account.1 {
-        ask = ask.account(name);
+        request = request.account(name);
     }
-    let mut usage = snapshot.provider_status(&ask, false, now)?.usage;
+    let mut usage = snapshot.provider_status(&request, false, now)?.usage;
     for window in [&mut usage.session, &mut usage.weekly] {
         if window.usage.requests > 0 {
             window.usage.cost = in_window(snapshot, account, window)?;
