@@ -321,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_call_with_a_repeated_id_keeps_its_mark_of_being_read_again() {
-        let mut pending = Pending::default();
+        let mut pending = PendingSightings::default();
         for at in [0, 90_000] {
             let mut record = TokenRecord::new("zai", "m").input(1).output(1).conversation("a").key("relay");
             record.normaliser = Some("anthropic/1".into());

@@ -339,15 +339,15 @@ fn set_searches(call: &mut ParsedCall, searches: u64) {
 /// Whether an item is a search. The model may also open a page of the results, which the provider does not charge.
 fn is_search(line: &[u8]) -> bool {
     #[derive(Deserialize)]
-    struct Item {
-        action: Option<Action>,
+    struct SearchItem {
+        action: Option<SearchAction>,
     }
     #[derive(Deserialize)]
-    struct Action {
+    struct SearchAction {
         #[serde(rename = "type")]
         kind: Option<String>,
     }
-    let item = read::<RolloutLine<'_, Item>>(line).ok().and_then(|line| line.payload);
+    let item = read::<RolloutLine<'_, SearchItem>>(line).ok().and_then(|line| line.payload);
     let action = item.and_then(|item| item.action);
     action.is_none_or(|action| action.kind.is_none_or(|kind| kind == "search"))
 }
