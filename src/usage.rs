@@ -1,6 +1,7 @@
 //! The usage of a provider account: its current windows, and all time.
 
 mod account_at;
+mod account_sums;
 mod calibration;
 mod drift;
 mod exhausted;
@@ -39,6 +40,7 @@ pub use reserved::Reservation;
 pub use sums::{Cost, TokenSums, Usage};
 
 pub(crate) use account_at::AccountAt;
+pub(crate) use account_sums::sum_between;
 pub(crate) use calibration::calibration;
 pub(crate) use drift::drift;
 pub(crate) use exhausted::cloud_refusal;
@@ -50,7 +52,7 @@ pub(crate) use reserved::{LONGEST, ReservationEnd, closing, reservations};
 pub(crate) use scope::{covers, is_exactly};
 #[cfg(feature = "import")]
 pub(crate) use signals::is_recorded;
-pub(crate) use windows::{AccountWindows, exact_share, sum_between};
+pub(crate) use windows::{AccountWindows, exact_share};
 
 /// The basis of a window's numbers.
 ///

@@ -5,24 +5,20 @@ use std::io::Write;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::alert_delivery::{self, DeliveryAttempt};
+use super::alert_delivery::{self, DeliveryAttempt, FiredAnswer, fired_since};
 use super::amend_void::answer;
 use super::config_file::webhook;
 use super::context::Context;
 use crate::budget::{AlertRule, Threshold, alert_rules};
-use crate::ledger::{Ledger, Snapshot};
-use crate::model::event::{
-    AlertCondition, AlertFired, AlertSet, EventData, EventId, EventKind, Payload, Position, Subject,
-};
+use crate::ledger::Ledger;
+use crate::model::event::{AlertCondition, AlertSet, EventData};
 use crate::model::provider::ProviderId;
-use crate::model::time::{DAY, Timestamp, Zone};
+use crate::model::time::{DAY, Zone};
 use crate::model::tokens::Usd;
-use crate::present::alerts;
 use crate::present::clock::short;
 use crate::present::failure::{Failure, print_message};
 use crate::present::money::dollars;
 use crate::present::output::{EscapedText, JsonAnswer, wrapped};
-use crate::projection::collect_events;
 
 /// The age up to which `alert list` shows firings.
 const SHOWN: i64 = 31 * DAY;
@@ -152,43 +148,13 @@ fn save(targets: &[(&str, toml_edit::Value)], context: &Context) -> Result<Optio
     if targets.is_empty() {
         return Ok(None);
     }
-    Ok(Some(context.config().write_targets(targets, context)?.display().to_string()))
-}
-
-/// An alert that fired, and its deliveries.
-#[derive(Serialize)]
-pub(crate) struct FiredAnswer {
-    pub id: EventId,
-    pub position: Position,
-    pub at: Timestamp,
-    #[serde(flatten)]
-    pub alert: AlertFired,
-    pub message: String,
-    pub deliveries: Vec<DeliveryAttempt>,
+    Ok(Some(context.config().write_targets(targets, |path| context.refuse_ledger(path))?.display().to_string()))
 }
 
 #[derive(Serialize)]
 struct AlertList {
     rules: Vec<AlertRule>,
     fired: Vec<FiredAnswer>,
-}
-
-/// The alerts that fired since a time, earliest first.
-pub(crate) fn fired_since(
-    snapshot: &Snapshot<'_>,
-    since: Timestamp,
-    until: Timestamp,
-    zone: Zone,
-) -> Result<Vec<FiredAnswer>, Failure> {
-    let mut fired =
-        collect_events(snapshot.view(), EventKind::AlertFired, &Subject::Ledger, (since, until), |indexed| {
-            let Payload::AlertFired(alert) = indexed.event.payload else { return None };
-            let message = alerts::message(&alert, zone);
-            let (id, position, at) = (indexed.event.id, indexed.position, indexed.event.occurred_at);
-            Some(FiredAnswer { id, position, at, alert, message, deliveries: Vec::new() })
-        })?;
-    alert_delivery::add(snapshot, since, until, &mut fired)?;
-    Ok(fired)
 }
 
 fn list(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {

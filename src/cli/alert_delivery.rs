@@ -10,15 +10,47 @@ use std::process::{Command, Stdio};
 use serde::Serialize;
 use serde_json::json;
 
-use super::alert::{FiredAnswer, fired_since};
 use super::context::Context;
 use super::probe;
 use crate::ledger::{Ledger, Snapshot};
-use crate::model::event::{AlertDelivery, AlertTarget, DeliveryState, EventKind, NewEvent, Payload, Subject};
-use crate::model::time::{DAY, HOUR, MINUTE, Timestamp};
+use crate::model::event::{
+    AlertDelivery, AlertFired, AlertTarget, DeliveryState, EventId, EventKind, NewEvent, Payload, Position, Subject,
+};
+use crate::model::time::{DAY, HOUR, MINUTE, Timestamp, Zone};
+use crate::present::alerts;
 use crate::present::failure::Failure;
-use crate::projection::each_event_between;
+use crate::projection::{collect_events, each_event_between};
 use crate::store::{GO_ON, Order};
+
+/// An alert that fired, and its deliveries.
+#[derive(Serialize)]
+pub(crate) struct FiredAnswer {
+    pub id: EventId,
+    pub position: Position,
+    pub at: Timestamp,
+    #[serde(flatten)]
+    pub alert: AlertFired,
+    pub message: String,
+    pub deliveries: Vec<DeliveryAttempt>,
+}
+
+/// The alerts that fired since a time, earliest first.
+pub(crate) fn fired_since(
+    snapshot: &Snapshot<'_>,
+    since: Timestamp,
+    until: Timestamp,
+    zone: Zone,
+) -> Result<Vec<FiredAnswer>, Failure> {
+    let mut fired =
+        collect_events(snapshot.view(), EventKind::AlertFired, &Subject::Ledger, (since, until), |indexed| {
+            let Payload::AlertFired(alert) = indexed.event.payload else { return None };
+            let message = alerts::message(&alert, zone);
+            let (id, position, at) = (indexed.event.id, indexed.position, indexed.event.occurred_at);
+            Some(FiredAnswer { id, position, at, alert, message, deliveries: Vec::new() })
+        })?;
+    add(snapshot, since, until, &mut fired)?;
+    Ok(fired)
+}
 
 /// The age at which an undelivered alert is dropped, because it no longer describes the present.
 const LASTS: i64 = DAY;

@@ -5,7 +5,7 @@ use std::io::Write;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::config_file::{ConfigFile, StatedValue, VARIABLE};
+use super::config_file::{VARIABLE, ValueOrigin};
 use super::context::Context;
 use crate::present::failure::Failure;
 use crate::present::output::{self, EscapedText, JsonAnswer};
@@ -32,53 +32,6 @@ enum ConfigCommand {
     /// Print the path of the file
     #[command(after_help = "Example:\n  ${EDITOR:-vi} \"$(usage-ledger config path)\"")]
     Path,
-}
-
-/// The origin of a value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct ValueOrigin {
-    origin: OriginKind,
-    /// The option, the variable, or the file with the line.
-    place: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum OriginKind {
-    Flag,
-    Environment,
-    File,
-    Default,
-}
-
-impl OriginKind {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Flag => "flag",
-            Self::Environment => "environment",
-            Self::File => "file",
-            Self::Default => "default",
-        }
-    }
-}
-
-impl ValueOrigin {
-    pub fn flag(name: &str) -> Self {
-        Self { origin: OriginKind::Flag, place: Some(name.to_owned()) }
-    }
-
-    pub fn environment(name: &str) -> Self {
-        Self { origin: OriginKind::Environment, place: Some(name.to_owned()) }
-    }
-
-    pub fn file<T>(file: &ConfigFile, stated: &StatedValue<T>) -> Self {
-        let path = file.path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
-        Self { origin: OriginKind::File, place: Some(format!("{path}:{}", stated.line)) }
-    }
-
-    pub const fn default() -> Self {
-        Self { origin: OriginKind::Default, place: None }
-    }
 }
 
 /// One setting.

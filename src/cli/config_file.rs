@@ -12,7 +12,6 @@ use etcetera::BaseStrategy;
 use serde::Serialize;
 use toml_edit::{Document, Item};
 
-use super::context::Context;
 use crate::model::error::Error;
 use crate::model::time::Zone;
 use crate::present::failure::Failure;
@@ -22,6 +21,53 @@ use crate::report::ReportKey;
 pub(super) const VARIABLE: &str = "USAGE_LEDGER_CONFIG";
 /// Maximal length of the file, in bytes.
 const LONGEST: u64 = 1 << 20;
+
+/// The origin of a value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct ValueOrigin {
+    pub(super) origin: OriginKind,
+    /// The option, the variable, or the file with the line.
+    pub(super) place: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum OriginKind {
+    Flag,
+    Environment,
+    File,
+    Default,
+}
+
+impl OriginKind {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Flag => "flag",
+            Self::Environment => "environment",
+            Self::File => "file",
+            Self::Default => "default",
+        }
+    }
+}
+
+impl ValueOrigin {
+    pub fn flag(name: &str) -> Self {
+        Self { origin: OriginKind::Flag, place: Some(name.to_owned()) }
+    }
+
+    pub fn environment(name: &str) -> Self {
+        Self { origin: OriginKind::Environment, place: Some(name.to_owned()) }
+    }
+
+    pub fn file<T>(file: &ConfigFile, stated: &StatedValue<T>) -> Self {
+        let path = file.path.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        Self { origin: OriginKind::File, place: Some(format!("{path}:{}", stated.line)) }
+    }
+
+    pub const fn default() -> Self {
+        Self { origin: OriginKind::Default, place: None }
+    }
+}
 
 /// The colours of the dashboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
@@ -72,15 +118,15 @@ const KEYS: [&str; 7] = ["ledger", "zone", "homes", "theme", "listen", "report",
 const ALERT_KEYS: [&str; 3] = ["command", "webhook", "desktop"];
 
 impl ConfigFile {
-    /// Reads the user's file. If it does not exist, no setting has a value. `context` has no settings yet; it knows the ledger
-    /// that the command line or the environment names.
-    pub fn read(context: &Context) -> Result<Self, Failure> {
+    /// Reads the user's file. If it does not exist, no setting has a value. `refuse_ledger` fails if the path is
+    /// the ledger.
+    pub fn read(refuse_ledger: impl Fn(&Path) -> Result<(), Failure>) -> Result<Self, Failure> {
         let named = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
         let is_named = named.is_some();
         let usual =
             || etcetera::choose_base_strategy().ok().map(|dirs| dirs.config_dir().join("usage-ledger/config.toml"));
         let Some(path) = named.or_else(usual) else { return Ok(Self::default()) };
-        context.refuse_ledger(&path)?;
+        refuse_ledger(&path)?;
         let text = match read_text(&path) {
             Ok(text) => text,
             Err(source) if source.kind() == ErrorKind::NotFound && !is_named => {
@@ -173,11 +219,15 @@ impl ConfigFile {
     }
 
     /// Writes the targets of alerts to the file. The rest of the file is unchanged.
-    pub fn write_targets(&self, targets: &[(&str, toml_edit::Value)], context: &Context) -> Result<PathBuf, Failure> {
+    pub fn write_targets(
+        &self,
+        targets: &[(&str, toml_edit::Value)],
+        refuse_ledger: impl Fn(&Path) -> Result<(), Failure>,
+    ) -> Result<PathBuf, Failure> {
         let path = self.path.clone().ok_or_else(|| {
             Failure::usage(format!("this system has no directory for settings: name a file in {VARIABLE}"))
         })?;
-        context.refuse_ledger(&path)?;
+        refuse_ledger(&path)?;
         let failed = |source| Failure::from(Error::Io { path: path.clone(), source });
         let before = if self.exists { read_text(&path).map_err(failed)? } else { String::new() };
         let mut document: toml_edit::DocumentMut =

@@ -10,8 +10,7 @@ use clap::Args;
 use etcetera::BaseStrategy;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::config::ValueOrigin;
-use super::config_file::{ConfigFile, ThemeName};
+use super::config_file::{ConfigFile, ThemeName, ValueOrigin};
 use crate::ledger::{AsOf, Ledger, Snapshot};
 use crate::model::error::Error;
 use crate::model::time::{Timestamp, Zone};
@@ -76,7 +75,7 @@ impl Context {
         let clock = variable("USAGE_LEDGER_NOW").map(|now| instant(&now.to_string_lossy()));
         let clock = clock.transpose().map_err(|error| Failure::usage(format!("USAGE_LEDGER_NOW: {error}")))?;
         let unset = Self { json: globals.json, globals, clock, config: ConfigFile::default() };
-        Ok(Self { config: ConfigFile::read(&unset)?, ..unset })
+        Ok(Self { config: ConfigFile::read(|path| unset.refuse_ledger(path))?, ..unset })
     }
 
     /// The settings of this machine.

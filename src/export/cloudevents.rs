@@ -18,7 +18,7 @@ pub(super) struct CloudEvents;
 const TYPES: &str = "usage-ledger.";
 
 #[derive(Serialize)]
-struct EventData<'a> {
+struct CloudEventAttributes<'a> {
     specversion: &'static str,
     id: EventId,
     source: String,
@@ -66,7 +66,7 @@ impl Exporter for CloudEvents {
 }
 
 fn write(line: &CloudEventLine<'_>, position: Position, out: &mut dyn Write) -> std::io::Result<()> {
-    let data = EventData {
+    let data = CloudEventAttributes {
         specversion: "1.0",
         id: line.id,
         source: format!("/usage-ledger/{}", escaped(&line.source)),

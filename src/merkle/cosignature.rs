@@ -49,8 +49,14 @@ impl Witness {
         &self.name
     }
 
-    pub(super) const fn hash(&self) -> [u8; 4] {
-        self.hash
+    /// The lines by which this witness signed a note.
+    pub(crate) fn lines_in(&self, note: &Note) -> String {
+        note.lines_of(&self.name, self.hash)
+    }
+
+    /// The note with these lines of this witness in place of its earlier ones.
+    pub(crate) fn replace_in(&self, note: &Note, lines: &str) -> Result<Note> {
+        note.with_lines_of(&self.name, self.hash, lines)
     }
 
     /// The key alone. Two witnesses with one key are one witness, whatever their names.

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::Verifier;
 use super::text::{decode, encode, is_name};
-use super::{Verifier, Witness};
 use crate::model::error::{Error, Result};
 
 /// Our notes never have more signatures. A longer note may be an attempt to consume a reader's time.
@@ -91,17 +91,17 @@ impl Note {
         Ok(note)
     }
 
-    /// The note with the signature lines of a witness in place of its earlier ones. Strict readers refuse two lines of one
+    /// The note with the signature lines of one key in place of its earlier ones. Strict readers refuse two lines of one
     /// key.
-    pub(crate) fn recosigned(&self, witness: &Witness, lines: &str) -> Result<Self> {
-        let is_other = |one: &&NoteSignature| one.name != witness.name() || one.hash != witness.hash();
+    pub(super) fn with_lines_of(&self, name: &str, hash: [u8; 4], lines: &str) -> Result<Self> {
+        let is_other = |one: &&NoteSignature| one.name != name || one.hash != hash;
         let signatures = self.signatures.iter().filter(is_other).cloned().collect();
         Self { text: self.text.clone(), signatures }.with_signatures(lines)
     }
 
-    /// The signature lines of a witness.
-    pub(crate) fn signatures_by(&self, witness: &Witness) -> String {
-        let is_its = |one: &&NoteSignature| one.name == witness.name() && one.hash == witness.hash();
+    /// The signature lines of one key.
+    pub(super) fn lines_of(&self, name: &str, hash: [u8; 4]) -> String {
+        let is_its = |one: &&NoteSignature| one.name == name && one.hash == hash;
         self.signatures.iter().filter(is_its).map(NoteSignature::line).collect()
     }
 

@@ -316,7 +316,11 @@ pub trait WriteView: ReadView {
 /// Removes every key of a projection.
 pub(crate) fn clear(sink: &mut dyn WriteView, table: Table) -> Result<()> {
     let view: &dyn ReadView = &*sink;
-    let keys: Vec<Vec<u8>> = view.collect(&super::KeyRange::whole(table), |key, _| Ok(Some(key.to_vec())))?;
+    let mut keys = Vec::new();
+    view.scan(table, &[], &[], Order::Ascending, &mut |key, _| {
+        keys.push(key.to_vec());
+        GO_ON
+    })?;
     keys.iter().try_for_each(|key| sink.put(table, key, None))
 }
 

@@ -7,7 +7,7 @@
 
 use serde::Serialize;
 
-use super::windows::sum_between;
+use super::account_sums::sum_between;
 use super::{AccountAt, Limits, is_metered};
 use crate::model::error::Result;
 use crate::model::event::{EventKind, Payload, Position, Subject, WindowKind};

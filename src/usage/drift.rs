@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::windows::{AccountWindows, sum_between, whole_share};
+use super::account_sums::sum_between;
+use super::windows::{AccountWindows, whole_share};
 use super::{AccountAt, Calibration, Limits, ProviderSignal, calibration};
 use crate::model::error::Result;
 use crate::model::event::{Percent, WindowKind};

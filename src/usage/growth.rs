@@ -1,8 +1,9 @@
 //! Measures the growth of a window, from readings and records, for a forecast.
 
 use super::WindowUsage;
+use super::account_sums::sum_between;
 use super::forecast::{Forecast, ForecastBasis, Measured, TimeStep, forecast};
-use super::windows::{AccountWindows, sum_between};
+use super::windows::AccountWindows;
 use crate::model::error::Result;
 use crate::model::event::{Percent, WindowKind};
 use crate::model::time::{DAY, HOUR, MINUTE, QUARTER, Timestamp};

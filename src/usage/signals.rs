@@ -1,7 +1,7 @@
 //! Statements of providers and people about windows: which hold, and which window each belongs to.
 
+use super::account_sums::sum_between;
 use super::limits::Limits;
-use super::windows::sum_between;
 use super::{AccountAt, ProviderSignal, Speaker};
 use crate::model::error::Result;
 use crate::model::event::{EventId, Percent, WindowKind};

@@ -1,5 +1,6 @@
 //! Computes the windows of one account from its usage instants and observations.
 
+use super::account_sums::sum_between;
 use super::limits::Limits;
 use super::observations::{self, RecentObservation};
 use super::signals::{WindowSignal, adopt, drop_counted};
@@ -8,9 +9,7 @@ use crate::model::error::Result;
 use crate::model::event::{AccountRef, EventKind, Payload, Percent, Subject, WindowKind};
 use crate::model::time::{DAY, HOUR, QUARTER, Timestamp};
 use crate::model::window::{Border, Policy, Timeline, Window, kind_of, place_observed};
-use crate::projection::{
-    Level, STORED_POLICY, Totals, collect_events, first_from, last_start, next_start, scan_days, sum_uses,
-};
+use crate::projection::{Level, STORED_POLICY, Totals, collect_events, first_from, last_start, next_start, scan_days};
 use crate::store::{GO_ON, ReadView};
 
 /// The number of days that are searched for a pause in use, before the time line is walked from its beginning.
@@ -326,39 +325,4 @@ pub(crate) fn exact_share(used: u128, limit: impl Into<u128>) -> Percent {
 /// The share of a limit, truncated to whole percent and at most 100, because an estimate is not more precise.
 pub(super) fn whole_share(weighted: u128, limit: u64) -> Percent {
     Percent::from_hundredths((exact_share(weighted, limit).whole() * 100).min(100 * 100))
-}
-
-/// The sum of an account over `[from, to)`: whole quarters from the rollup, the edges from single instants.
-pub(crate) fn sum_between(
-    view: &dyn ReadView,
-    account: &AccountRef<'_>,
-    from: Timestamp,
-    to: Timestamp,
-) -> Result<Totals> {
-    let key = account.key();
-    let first = from.millis().div_euclid(QUARTER) + i64::from(from.millis().rem_euclid(QUARTER) != 0);
-    let last = to.millis().div_euclid(QUARTER);
-    if first >= last {
-        return sum_uses(view, &key, from, to);
-    }
-    let border = |quarter: i64| Timestamp::from_millis(quarter * QUARTER);
-    let mut totals = sum_uses(view, &key, from, border(first))?;
-    totals.add(&sum_uses(view, &key, border(last), to)?)?;
-    let (first_day, last_day) = (first.div_euclid(96), (last - 1).div_euclid(96));
-    scan_days(view, Level::Model, Some(first_day), Some(last_day), &mut |row| {
-        if row.series.provider != account.provider || row.series.account != account.account.as_deref() {
-            return GO_ON;
-        }
-        if row.day * 96 >= first && (row.day + 1) * 96 <= last {
-            totals.add(&row.sum()?)?;
-        } else {
-            for (quarter, sum) in row.quarters()? {
-                if (first..last).contains(&(row.day * 96 + i64::from(quarter))) {
-                    totals.add(&sum)?;
-                }
-            }
-        }
-        GO_ON
-    })?;
-    Ok(totals)
 }

@@ -116,8 +116,8 @@ pub fn submit(
         let time = asked.and_then(|with| {
             let time = witness.key.cosigned(&with).map_err(|error| error.to_string())?;
             let time = time.ok_or_else(|| "its answer has no cosignature by its key".to_owned())?;
-            let lines = with.signatures_by(&witness.key);
-            cosigned = cosigned.recosigned(&witness.key, &lines).map_err(|error| error.to_string())?;
+            let lines = witness.key.lines_in(&with);
+            cosigned = witness.key.replace_in(&cosigned, &lines).map_err(|error| error.to_string())?;
             Ok(time)
         });
         outcome.push(Submission::new(&witness.name, time));
