@@ -1,5 +1,6 @@
 //! Reports: usage by any keys.
 
+mod allocate;
 mod bucket;
 mod dates;
 mod efficiency;
@@ -37,6 +38,7 @@ use pieces::Pieces;
 use pricing::PriceCache;
 use windows::ReportWindows;
 
+pub use allocate::{AllocatedLine, Allocation, AllocationReceiver, AllocationRule, AllocationTable, AppliedRule};
 pub use dates::{DateWindow, Granularity};
 pub use efficiency::Efficiency;
 pub use key::ReportKey;

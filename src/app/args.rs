@@ -5,9 +5,9 @@ use clap::{Parser, Subcommand};
 use crate::cli::context::Globals;
 
 use super::{
-    alert, amend_void, backup, checkpoint, config, doctor, export, gate, hook, import, install, key, limit, log,
-    override_usage, pause, prove, provider, quota, record, report, reserve, rpc, scan_output, seal, show, shred, sql,
-    status, statusline, switch, verify,
+    alert, allocate, amend_void, backup, checkpoint, config, doctor, export, gate, hook, import, install, key, limit,
+    log, override_usage, pause, prove, provider, quota, record, report, reserve, rpc, scan_output, seal, show, shred,
+    sql, status, statusline, switch, verify,
 };
 use crate::app::shell;
 
@@ -96,6 +96,7 @@ pub(crate) enum Command {
     Doctor(doctor::DoctorArgs),
     Seal(seal::SealArgs),
     Witness(crate::app::witness::WitnessArgs),
+    Allocate(Box<allocate::AllocateArgs>),
     Alert(alert::AlertArgs),
     Install(install::InstallArgs),
     #[command(hide = true)]

@@ -6,7 +6,7 @@ use clap::Command;
 
 /// Every command, in groups by purpose.
 const GROUPS: [(&str, &[&str]); 6] = [
-    ("Look", &["status", "watch", "statusline", "report", "log", "show", "sql"]),
+    ("Look", &["status", "watch", "statusline", "report", "log", "show", "sql", "allocate"]),
     ("Decide", &["gate", "reserve", "settle", "release", "pause", "resume", "limit", "alert", "override", "quota"]),
     ("Record", &["import", "record", "switch", "scan-output", "amend", "void", "shred", "price", "provider"]),
     ("Prove", &["verify", "replay", "checkpoint", "prove", "seal", "key", "witness"]),
@@ -69,7 +69,7 @@ mod tests {
     }
 
     /// Pages with "How do I" entries.
-    const PAGES: [&str; 12] = [
+    const PAGES: [&str; 13] = [
         include_str!("../../docs/budget.md"),
         include_str!("../../docs/ccusage.md"),
         include_str!("../../docs/costs.md"),
@@ -82,6 +82,7 @@ mod tests {
         include_str!("../../docs/sql.md"),
         include_str!("../../docs/telemetry.md"),
         include_str!("../../docs/witness.md"),
+        include_str!("../../docs/allocate.md"),
     ];
 
     #[test]

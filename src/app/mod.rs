@@ -24,9 +24,9 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use self::args::{Command, CommandLine, OftenLine};
 use crate::cli::context::Context;
 use crate::cli::{
-    alert, amend_void, backup, checkpoint, config, doctor, export, gate, hook, import, install, key, limit, log,
-    override_usage, overview, pause, price, prove, provider, quota, record, report, reserve, rpc, scan_output, seal,
-    show, shred, sql, status, statusline, switch, verify,
+    alert, allocate, amend_void, backup, checkpoint, config, doctor, export, gate, hook, import, install, key, limit,
+    log, override_usage, overview, pause, price, prove, provider, quota, record, report, reserve, rpc, scan_output,
+    seal, show, shred, sql, status, statusline, switch, verify,
 };
 use crate::present::failure::Failure;
 use crate::present::visible::{Breaks, OutputForm, VisibleWriter, visible};
@@ -164,6 +164,7 @@ fn form_of(command: &Command, context: &Context, exact: Option<OutputForm>) -> O
         | Command::Prove(_)
         | Command::Checkpoint(_)
         | Command::Key(_)
+        | Command::Witness(_)
         | Command::Completions(_)
         | Command::Man(_) => exact,
         Command::Report(args)
@@ -181,6 +182,7 @@ fn form_of(command: &Command, context: &Context, exact: Option<OutputForm>) -> O
             }
         }
         Command::Sql(args) if args.is_csv() => exact,
+        Command::Allocate(args) if args.is_for_programs() => exact,
         _ if context.json || matches!(command, Command::Rpc(_)) => Some(OutputForm::Json),
         Command::Statusline(_) => Some(OutputForm::Coloured),
         _ => Some(OutputForm::Text),
@@ -235,6 +237,7 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Restore(args) => backup::restore(&args, context, out),
         Command::Doctor(args) => doctor::run(args, context, out),
         Command::Witness(args) => witness::run(&args, context, out),
+        Command::Allocate(args) => allocate::run(&args, context, out),
         Command::Seal(args) => seal::run(&args, context, out),
         Command::Install(args) => install::run(args, context, out),
         Command::Hook(args) => {

@@ -5,6 +5,7 @@
 mod agent_files;
 pub(crate) mod alert;
 pub(crate) mod alert_delivery;
+pub(crate) mod allocate;
 pub(crate) mod amend_void;
 pub(crate) mod backup;
 mod call_args;

@@ -1,6 +1,7 @@
 //! Exports a ledger in formats of other programs.
 
 mod activity;
+mod allocation;
 mod calls;
 mod ccusage;
 mod cells;
@@ -23,6 +24,7 @@ use crate::model::time::{Timestamp, Zone};
 use crate::report::ReportRow;
 
 pub use activity::activity;
+pub use allocation::{AllocationFormat, allocation};
 #[cfg(all(test, feature = "cli"))]
 pub(crate) use calls::CALL_COLUMNS;
 #[cfg(feature = "cli")]

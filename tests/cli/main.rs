@@ -6,6 +6,7 @@
 mod cli_support;
 
 mod alert;
+mod allocate;
 mod api;
 mod backup;
 mod bad_input;

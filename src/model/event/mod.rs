@@ -1,6 +1,7 @@
 //! Events: immutable facts, one line of JSON each.
 
 mod alert;
+mod allocation;
 mod corrections;
 mod event_data;
 mod exported;
@@ -41,6 +42,7 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 use serde_json::value::RawValue;
 
 pub use alert::{AlertCondition, AlertDelivery, AlertFired, AlertSet, AlertTarget, DeliveryState};
+pub use allocation::{AllocationCondition, AllocationMeasure, AllocationRest, AllocationSet, AllocationShare, Share};
 pub use corrections::{EventVoided, ProviderSwitched, TokensAmended};
 pub use id::EventId;
 pub use imported::{Imported, ImportedFile, SkippedLine};

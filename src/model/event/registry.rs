@@ -5,9 +5,10 @@ use serde::ser::SerializeStruct;
 
 use super::event_data::EventData;
 use super::{
-    AlertDelivery, AlertFired, AlertSet, BudgetReleased, BudgetReserved, BudgetSettled, EventId, EventShredded,
-    EventVoided, Imported, LimitSet, NameKind, Paused, PeriodSealed, PriceSet, ProviderDeclared, ProviderSwitched,
-    QuotaExhausted, QuotaObserved, Raw, Resumed, Subject, TokenRecord, TokensAmended, UsageOverridden,
+    AlertDelivery, AlertFired, AlertSet, AllocationSet, BudgetReleased, BudgetReserved, BudgetSettled, EventId,
+    EventShredded, EventVoided, Imported, LimitSet, NameKind, Paused, PeriodSealed, PriceSet, ProviderDeclared,
+    ProviderSwitched, QuotaExhausted, QuotaObserved, Raw, Resumed, Subject, TokenRecord, TokensAmended,
+    UsageOverridden,
 };
 use crate::model::error::Result;
 use crate::model::time::Timestamp;
@@ -214,6 +215,8 @@ payloads! {
     AlertFired(AlertFired) = "alert_fired",
     /// An attempt to deliver an alert.
     AlertDelivery(AlertDelivery) = "alert_delivery",
+    /// A rule that splits shared spend.
+    AllocationSet(AllocationSet) = "allocation_set",
 }
 
 /// Why the data of an event cannot be read.
