@@ -60,6 +60,9 @@ pub(crate) fn run(args: &CheckArgs, context: &Context, out: &mut dyn Write) -> R
         Error::Invalid { what } => Failure::usage(format!("{}: {what}", args.proof.display())),
         other => other.into(),
     };
+    if let Some(path) = &args.seal {
+        context.refuse_ledger(path)?;
+    }
     let text = read(&args.proof)?;
     if text.lines().next() == Some(TOTAL_PROOF) {
         if args.line.is_some() || args.old.is_some() {

@@ -154,6 +154,11 @@ pub(crate) fn submit_checkpoint(
     context: &Context,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
+    for path in
+        [Some(&args.policy), args.checkpoint.as_ref(), args.key.as_ref(), args.out.as_ref()].into_iter().flatten()
+    {
+        context.refuse_ledger(path)?;
+    }
     let policy = policy(&args.policy, context)?;
     if policy.witnesses().iter().all(|witness| witness.url.is_none()) {
         return Err(Failure::usage(format!(
