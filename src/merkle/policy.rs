@@ -308,6 +308,8 @@ impl FromStr for WitnessPolicy {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
     use crate::merkle::{Cosigner, Hash, Signer};
 
@@ -326,7 +328,8 @@ mod tests {
         fn policy(&self, lines: &str) -> Result<WitnessPolicy> {
             let mut text = format!("# the log\nlog {}\n\n", self.signer.verifier());
             for (number, cosigner) in self.cosigners.iter().enumerate() {
-                text += &format!(" witness\tW{number}  {} https://w.example/{number} \n", cosigner.witness());
+                let key = cosigner.witness();
+                writeln!(text, " witness\tW{number}  {key} https://w.example/{number} ").unwrap();
             }
             (text + lines).parse()
         }
