@@ -86,6 +86,8 @@ mod api;
 pub mod app;
 pub mod budget;
 #[cfg(feature = "cli")]
+mod bill;
+#[cfg(feature = "cli")]
 mod cli;
 #[cfg(all(test, feature = "cli"))]
 mod cost_tests;

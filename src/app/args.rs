@@ -6,7 +6,7 @@ use crate::cli::context::Globals;
 
 use super::{
     alert, allocate, amend_void, backup, checkpoint, config, doctor, export, gate, hook, import, install, key, limit,
-    log, override_usage, pause, prove, provider, quota, record, report, reserve, rpc, scan_output, seal, show, shred,
+    log, override_usage, pause, prove, provider, quota, reconcile, record, report, reserve, rpc, scan_output, seal, show, shred,
     sql, status, statusline, switch, verify,
 };
 use crate::app::shell;
@@ -95,6 +95,7 @@ pub(crate) enum Command {
     Restore(backup::RestoreArgs),
     Doctor(doctor::DoctorArgs),
     Seal(seal::SealArgs),
+    Reconcile(reconcile::ReconcileArgs),
     Witness(crate::app::witness::WitnessArgs),
     Allocate(Box<allocate::AllocateArgs>),
     Alert(alert::AlertArgs),

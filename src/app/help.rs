@@ -9,7 +9,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Look", &["status", "watch", "statusline", "report", "log", "show", "sql", "allocate"]),
     ("Decide", &["gate", "reserve", "settle", "release", "pause", "resume", "limit", "alert", "override", "quota"]),
     ("Record", &["import", "record", "switch", "scan-output", "amend", "void", "shred", "price", "provider"]),
-    ("Prove", &["verify", "replay", "checkpoint", "prove", "seal", "key", "witness"]),
+    ("Prove", &["verify", "replay", "checkpoint", "prove", "seal", "reconcile", "key", "witness"]),
     ("Connect", &["install", "rpc", "mcp", "serve"]),
     ("Maintain", &["doctor", "backup", "restore", "export", "config", "completions", "man", "help"]),
 ];

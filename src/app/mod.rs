@@ -25,7 +25,7 @@ use self::args::{Command, CommandLine, OftenLine};
 use crate::cli::context::Context;
 use crate::cli::{
     alert, allocate, amend_void, backup, checkpoint, config, doctor, export, gate, hook, import, install, key, limit,
-    log, override_usage, overview, pause, price, prove, provider, quota, record, report, reserve, rpc, scan_output,
+    log, override_usage, overview, pause, price, prove, provider, quota, reconcile, record, report, reserve, rpc, scan_output,
     seal, show, shred, sql, status, statusline, switch, verify,
 };
 use crate::present::failure::Failure;
@@ -239,6 +239,7 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Witness(args) => witness::run(&args, context, out),
         Command::Allocate(args) => allocate::run(&args, context, out),
         Command::Seal(args) => seal::run(&args, context, out),
+        Command::Reconcile(args) => reconcile::run(&args, context, out),
         Command::Install(args) => install::run(args, context, out),
         Command::Hook(args) => {
             hook::run(&args, context);

@@ -49,6 +49,7 @@ pub(crate) mod prove_total;
 pub(crate) mod provider;
 pub(crate) mod quota;
 pub(crate) mod quota_page;
+pub(crate) mod reconcile;
 pub(crate) mod record;
 pub(crate) mod record_flags;
 pub(crate) mod report;

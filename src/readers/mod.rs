@@ -4,3 +4,5 @@ pub mod exhaustion;
 pub mod normalise;
 pub mod price;
 pub mod quota;
+#[cfg(feature = "cli")]
+pub(crate) mod statement;

@@ -15,7 +15,7 @@ const LAYERS: [&[&str]; 15] = [
     &["import"],
     &["sql"],
     &["export", "sync"],
-    &["report", "budget"],
+    &["report", "budget", "bill"],
     &["ledger"],
     &["usage"],
     &["projection"],

@@ -1,0 +1,75 @@
+//! The calls of the ledger that a statement can contain.
+
+use std::collections::BTreeMap;
+
+use crate::bill::model_name::model_key;
+use crate::ledger::Snapshot;
+use crate::model::error::Result;
+use crate::model::time::Timestamp;
+use crate::model::tokens::{TokenClass, Usd};
+use crate::readers::price::Prices;
+use crate::readers::statement::Class;
+
+/// One call of the ledger.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub at: Timestamp,
+    pub provider: String,
+    pub model: String,
+    pub model_key: String,
+    pub key: Option<String>,
+    pub workspace: Option<String>,
+    pub machine: Option<String>,
+    /// Why the agent made the call for itself, if it did.
+    pub purpose: Option<String>,
+    /// Telemetry alone reports the call.
+    pub only_telemetry: bool,
+    pub counts: [u64; 7],
+    /// The price by the public list or by the user's own prices.
+    pub cost: Option<Usd>,
+}
+
+impl Call {
+    /// The tokens of a class of a statement.
+    pub(crate) fn count(&self, class: Class) -> i128 {
+        let parts = TokenClass::ALL.iter().zip(self.counts).filter(|(part, _)| class.parts().contains(part));
+        parts.map(|(_, count)| i128::from(count)).sum()
+    }
+}
+
+fn label(labels: &BTreeMap<String, String>, names: &[&str]) -> Option<String> {
+    names.iter().find_map(|name| labels.get(*name)).cloned()
+}
+
+/// The calls from one time up to another, of one account or of all, in the order of their times.
+pub(crate) fn calls(
+    snapshot: &Snapshot<'_>,
+    (since, until): (Timestamp, Timestamp),
+    account: Option<&str>,
+    prices: &Prices,
+) -> Result<Vec<Call>> {
+    let mut calls = Vec::new();
+    snapshot.each_call(&mut |_, call| {
+        let record = call.record;
+        if call.at < since || call.at >= until || account.is_some_and(|name| record.account.as_deref() != Some(name)) {
+            return Ok(());
+        }
+        let model = record.model.clone().unwrap_or_default();
+        calls.push(Call {
+            at: call.at,
+            provider: record.provider.to_string(),
+            model_key: model_key(&model),
+            model,
+            key: label(&record.labels, &["api_key_id", "key_id", "api_key"]),
+            workspace: label(&record.labels, &["workspace", "workspace_id"]),
+            machine: label(&record.labels, &["machine", "host"]),
+            purpose: label(&record.labels, &["purpose"]),
+            only_telemetry: call.source == "otlp",
+            counts: record.tokens.counts(),
+            cost: prices.cost(&record, call.at)?,
+        });
+        Ok(())
+    })?;
+    calls.sort_by_key(|call| call.at);
+    Ok(calls)
+}

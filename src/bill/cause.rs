@@ -1,0 +1,250 @@
+//! Names the cause of a difference: the first one that explains it exactly.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+use serde::{Serialize, Serializer};
+
+use super::cell::{Cell, CellKey};
+use super::{Call, Row, Verdict};
+use crate::model::error::Result;
+use crate::model::event::{is_special, is_special_geo};
+use crate::model::time::{HOUR, Timestamp};
+use crate::model::tokens::Usd;
+use crate::readers::statement::{Class, Name, StatementRow};
+
+/// Why ledger and statement differ. A cause explains the whole difference of its row, to the token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "cause", rename_all = "snake_case")]
+pub(crate) enum Cause {
+    /// Telemetry alone reports these calls.
+    OnlyInTelemetry { requests: usize },
+    /// The agent made these calls for itself.
+    BackgroundCall { requests: usize },
+    /// A machine whose calls are recorded up to a time, and not since.
+    AnotherMachine { machine: String, last_call: Timestamp },
+    /// The calls of a key, workspace or user that the ledger does not record.
+    AnotherKey { name: String },
+    /// The provider counts these calls in the neighbouring bucket.
+    DayBorder { requests: usize },
+    /// The tokens are equal, and the money is the list price times a factor.
+    Price {
+        #[serde(serialize_with = "as_text")]
+        factor: Decimal,
+    },
+    /// The tokens are equal, and the row has a tier, speed, region or context window with a price of its own.
+    Tier {
+        name: String,
+        #[serde(serialize_with = "as_text")]
+        factor: Decimal,
+    },
+    /// The cache writes are equal, and their lifetimes differ.
+    CacheWriteLifetime,
+    Unknown,
+}
+
+fn as_text<S: Serializer>(factor: &Decimal, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_str(factor)
+}
+
+impl Cause {
+    /// The words of the cause.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::OnlyInTelemetry { requests } => format!("only in telemetry: {requests} calls"),
+            Self::BackgroundCall { requests } => format!("background calls: {requests}"),
+            Self::AnotherMachine { machine, last_call } => {
+                format!("another machine has not pushed: {machine}, last call at {last_call}")
+            }
+            Self::AnotherKey { name } => format!("another key or workspace: {name}"),
+            Self::DayBorder { requests } => format!("border of the bucket: {requests} calls"),
+            Self::Price { factor } => format!("price: {factor} of the list price"),
+            Self::Tier { name, factor } => format!("tier, speed or geography: {name}, {factor} of the list price"),
+            Self::CacheWriteLifetime => "lifetime of cache writes".to_owned(),
+            Self::Unknown => "unknown".to_owned(),
+        }
+    }
+}
+
+const CLASSES: [Class; 7] = [
+    Class::Input,
+    Class::CacheRead,
+    Class::CacheWrite5m,
+    Class::CacheWrite1h,
+    Class::CacheWrites,
+    Class::Output,
+    Class::Prompt,
+];
+
+/// The sum of calls equals the difference of a row, times a sign, in every class.
+fn explains<'c>(row: &Row, calls: impl Iterator<Item = &'c Call> + Clone, sign: i128) -> bool {
+    CLASSES.iter().all(|class| {
+        row.tokens.get(class.name()).is_none_or(|pair| {
+            let sum: i128 = calls.clone().map(|call| call.count(*class)).sum();
+            super::difference(pair) == sign * sum
+        })
+    })
+}
+
+fn rows_explain(row: &Row, rows: &[&StatementRow]) -> bool {
+    CLASSES.iter().all(|class| {
+        row.tokens.get(class.name()).is_none_or(|pair| {
+            let sum: i128 = rows.iter().map(|row| i128::from(row.counts.get(class).copied().unwrap_or(0))).sum();
+            super::difference(pair) == sum
+        })
+    })
+}
+
+/// Names the cause of every row that differs.
+pub(super) fn name_causes(rows: &mut [Row], cells: &BTreeMap<CellKey, Cell<'_>>, around: &[Call]) -> Result<()> {
+    let common = common_factor(rows, cells);
+    let machines = machines(around);
+    for (row, (key, cell)) in rows.iter_mut().zip(cells) {
+        let differs = matches!(row.verdict, Verdict::StatementHigher | Verdict::LedgerHigher);
+        if differs {
+            let cause = if !row.has_equal_tokens() {
+                of_tokens(row, key, cell, around, &machines)
+            } else {
+                of_money(row, cell, common)
+            };
+            row.cause = Some(cause.unwrap_or(Cause::Unknown));
+        }
+    }
+    Ok(())
+}
+
+fn of_tokens(
+    row: &Row,
+    key: &CellKey,
+    cell: &Cell<'_>,
+    around: &[Call],
+    machines: &BTreeMap<&str, Timestamp>,
+) -> Option<Cause> {
+    let chosen = |wanted: &dyn Fn(&Call) -> bool| -> Option<usize> {
+        let calls: Vec<&Call> = cell.calls.iter().copied().filter(|call| wanted(call)).collect();
+        (!calls.is_empty() && explains(row, calls.iter().copied(), -1)).then_some(calls.len())
+    };
+    if let Some(requests) = chosen(&|call| call.only_telemetry) {
+        return Some(Cause::OnlyInTelemetry { requests });
+    }
+    if let Some(requests) = chosen(&|call| call.purpose.is_some()) {
+        return Some(Cause::BackgroundCall { requests });
+    }
+    let higher = row.tokens.values().all(|pair| super::difference(pair) >= 0);
+    let late = machines.iter().find(|(_, last)| higher && **last < key.start);
+    if let Some((machine, last_call)) = late {
+        return Some(Cause::AnotherMachine { machine: (*machine).to_owned(), last_call: *last_call });
+    }
+    another_key(row, cell)
+        .or_else(|| border(row, key, cell, around))
+        .or_else(|| lifetime(row))
+}
+
+/// The rows of one key, workspace or user are the difference.
+fn another_key(row: &Row, cell: &Cell<'_>) -> Option<Cause> {
+    // Without any call the whole cell differs, and a name is evidence only if the ledger separates by it.
+    if cell.calls.is_empty() {
+        let name = row.key.as_ref().or(row.workspace.as_ref())?;
+        return Some(Cause::AnotherKey { name: name.clone() });
+    }
+    for kind in [Name::KeyId, Name::Key, Name::Workspace, Name::User] {
+        let mut by_name: BTreeMap<&str, Vec<&StatementRow>> = BTreeMap::new();
+        for of_name in &cell.rows {
+            if let Some(name) = of_name.names.get(&kind) {
+                by_name.entry(name).or_default().push(of_name);
+            }
+        }
+        let found = by_name.iter().find(|(_, rows)| by_name.len() > 1 && rows_explain(row, rows));
+        if let Some((name, _)) = found {
+            return Some(Cause::AnotherKey { name: (*name).to_owned() });
+        }
+    }
+    None
+}
+
+/// The calls next to the border of the bucket, inside or outside, are the difference.
+fn border(row: &Row, key: &CellKey, cell: &Cell<'_>, around: &[Call]) -> Option<Cause> {
+    let same = |call: &&Call| call.model_key == key.model && call.provider == key.provider;
+    let near = |at: Timestamp, edge: Timestamp| (at.millis() - edge.millis()).abs() <= HOUR;
+    let inside: Vec<&Call> = cell.calls.clone();
+    let before: Vec<&Call> = around.iter().filter(same).filter(|call| call.at < key.start).rev().collect();
+    let after: Vec<&Call> = around.iter().filter(same).filter(|call| call.at >= key.end).collect();
+    let inside_end: Vec<&Call> = inside.iter().rev().copied().collect();
+    let sides = [(inside, key.start, -1), (inside_end, key.end, -1), (before, key.start, 1), (after, key.end, 1)];
+    for (calls, edge, sign) in sides {
+        let close = calls.iter().take_while(|call| near(call.at, edge)).count();
+        let fits = (1..=close).find(|count| explains(row, calls.iter().take(*count).copied(), sign));
+        if let Some(requests) = fits {
+            return Some(Cause::DayBorder { requests });
+        }
+    }
+    None
+}
+
+fn lifetime(row: &Row) -> Option<Cause> {
+    let is_write = |name: &str| name.starts_with("cache_write");
+    let others = row.tokens.iter().filter(|(name, _)| !is_write(name)).all(|(_, pair)| super::difference(pair) == 0);
+    let writes: i128 = row.tokens.iter().filter(|(name, _)| is_write(name)).map(|(_, pair)| super::difference(pair)).sum();
+    (others && writes == 0).then_some(Cause::CacheWriteLifetime)
+}
+
+fn factor(ledger: Usd, statement: Usd) -> Option<Decimal> {
+    let exact = statement.to_decimal().checked_div(ledger.to_decimal())?;
+    Some(exact.round_dp(4).normalize())
+}
+
+fn special(cell: &Cell<'_>) -> Option<String> {
+    cell.rows.iter().find_map(|row| {
+        let named = |name: Name| row.names.get(&name);
+        named(Name::Tier)
+            .filter(|tier| is_special(tier))
+            .or_else(|| named(Name::Speed).filter(|speed| !speed.is_empty() && *speed != "standard"))
+            .or_else(|| named(Name::Geography).filter(|geo| is_special_geo(geo)))
+            .or_else(|| named(Name::Context).filter(|window| window.contains('>') || window.contains("1M")))
+            .cloned()
+    })
+}
+
+/// The factor of the list price that all ordinary rows with equal tokens share, if there are at least two.
+fn common_factor(rows: &[Row], cells: &BTreeMap<CellKey, Cell<'_>>) -> Option<Decimal> {
+    let differing = rows.iter().zip(cells.values()).filter(|(row, cell)| {
+        row.cause.is_none() && row.has_equal_tokens() && row.verdict != Verdict::Provisional && special(cell).is_none()
+    });
+    let (mut ledger, mut statement, mut count) = (Usd::default(), Usd::default(), 0);
+    for (row, _) in differing {
+        if let (Some(a), Some(b)) = (row.ledger_usd, row.statement_usd) {
+            ledger = ledger.checked_add(a).ok()?;
+            statement = statement.checked_add(b).ok()?;
+            count += 1;
+        }
+    }
+    (count > 1).then(|| factor(ledger, statement)).flatten()
+}
+
+fn of_money(row: &Row, cell: &Cell<'_>, common: Option<Decimal>) -> Option<Cause> {
+    let (ledger, statement) = (row.ledger_usd?, row.statement_usd?);
+    let own = factor(ledger, statement)?;
+    // A cent of rounding is more than this in small rows, so the common factor is tried on the amount.
+    let expected = |factor: Decimal| ledger.to_decimal().checked_mul(factor);
+    let step = Decimal::new(i64::try_from(cell.rows.len()).ok()?, 2);
+    let fits = |factor: Decimal| expected(factor).is_some_and(|usd| (usd - statement.to_decimal()).abs() <= step);
+    if let Some(factor) = common.filter(|factor| fits(*factor) && *factor != Decimal::ONE) {
+        return Some(Cause::Price { factor });
+    }
+    if let Some(name) = special(cell) {
+        return Some(Cause::Tier { name, factor: own });
+    }
+    // Without counts, other money can also be other tokens.
+    (!row.tokens.is_empty()).then_some(Cause::Price { factor: own })
+}
+
+/// The last call of each machine that records name.
+fn machines(around: &[Call]) -> BTreeMap<&str, Timestamp> {
+    let mut machines = BTreeMap::new();
+    for call in around {
+        if let Some(machine) = &call.machine {
+            machines.insert(machine.as_str(), call.at);
+        }
+    }
+    machines
+}

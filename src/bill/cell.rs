@@ -1,0 +1,161 @@
+//! One bucket, model, key and workspace: what the ledger has, what the statement has, and whether they agree.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::{Call, Cause, Options, PROVISIONAL};
+use crate::model::error::Result;
+use crate::model::time::Timestamp;
+use crate::model::tokens::Usd;
+use crate::readers::statement::{Class, StatementRow};
+
+/// What identifies a row of the comparison.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct CellKey {
+    pub start: Timestamp,
+    pub end: Timestamp,
+    pub provider: String,
+    pub model: String,
+    pub key: Option<String>,
+    pub workspace: Option<String>,
+}
+
+/// The calls and the rows of one key.
+#[derive(Debug, Default)]
+pub(super) struct Cell<'a> {
+    pub calls: Vec<&'a Call>,
+    pub rows: Vec<&'a StatementRow>,
+}
+
+/// Whether ledger and statement agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Verdict {
+    Equal,
+    WithinRounding,
+    StatementHigher,
+    LedgerHigher,
+    /// They differ, and the bucket ended less than 24 hours ago.
+    Provisional,
+}
+
+impl Verdict {
+    /// The words of the verdict.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Equal => "equal",
+            Self::WithinRounding => "within rounding",
+            Self::StatementHigher => "statement higher",
+            Self::LedgerHigher => "ledger higher",
+            Self::Provisional => "provisional",
+        }
+    }
+}
+
+/// The tokens of one class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct CountPair {
+    pub ledger: i128,
+    pub statement: i128,
+}
+
+/// A row of the comparison.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Row {
+    pub start: Timestamp,
+    pub end: Timestamp,
+    pub provider: String,
+    pub model: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<String>,
+    pub tokens: BTreeMap<&'static str, CountPair>,
+    pub ledger_requests: u64,
+    pub statement_requests: Option<u64>,
+    /// The price by the list; null if a call has no known price.
+    pub ledger_usd: Option<Usd>,
+    pub statement_usd: Option<Usd>,
+    pub verdict: Verdict,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+}
+
+impl Row {
+    /// Whether all classes have equal counts.
+    pub(super) fn has_equal_tokens(&self) -> bool {
+        self.tokens.values().all(|pair| pair.ledger == pair.statement)
+    }
+}
+
+fn within(a: i128, b: i128, rounding: i128, ppm: u32) -> bool {
+    let relative = a.abs().max(b.abs()) / 1_000_000 * i128::from(ppm);
+    (a - b).abs() <= rounding.max(relative)
+}
+
+impl Cell<'_> {
+    /// Sums both sides and compares them. Causes are named later, because they depend on other cells.
+    pub(super) fn row(&self, key: &CellKey, classes: &BTreeSet<Class>, step: Usd, options: Options) -> Result<Row> {
+        let mut tokens = BTreeMap::new();
+        for class in classes {
+            let ledger = self.calls.iter().map(|call| call.count(*class)).sum();
+            let statement =
+                self.rows.iter().map(|row| i128::from(row.counts.get(class).copied().unwrap_or(0))).sum();
+            tokens.insert(class.name(), CountPair { ledger, statement });
+        }
+        let mut ledger_usd = Some(Usd::default());
+        for call in &self.calls {
+            ledger_usd = match (ledger_usd, call.cost) {
+                (Some(sum), Some(cost)) => Some(sum.checked_add(cost)?),
+                _ => None,
+            };
+        }
+        let mut statement_usd = None;
+        let mut priced: i128 = 0;
+        for cost in self.rows.iter().filter_map(|row| row.cost) {
+            statement_usd = Some(statement_usd.unwrap_or(Usd::default()).checked_add(cost)?);
+            priced += 1;
+        }
+        let requests: Vec<u64> = self.rows.iter().filter_map(|row| row.requests).collect();
+        let name = self.rows.iter().find_map(|row| row.names.get(&crate::readers::statement::Name::Model));
+        let model = self.calls.first().map(|call| &call.model).or(name).cloned().unwrap_or_else(|| key.model.clone());
+        let mut row = Row {
+            start: key.start,
+            end: key.end,
+            provider: key.provider.clone(),
+            model,
+            key: key.key.clone(),
+            workspace: key.workspace.clone(),
+            tokens,
+            ledger_requests: self.calls.len() as u64,
+            statement_requests: (!requests.is_empty()).then(|| requests.iter().sum()),
+            ledger_usd,
+            statement_usd,
+            verdict: Verdict::Equal,
+            cause: None,
+        };
+        row.verdict = verdict(&row, priced * (step.picos() / 2), options);
+        Ok(row)
+    }
+}
+
+fn verdict(row: &Row, rounding: i128, options: Options) -> Verdict {
+    let near = row.tokens.values().all(|pair| within(pair.ledger, pair.statement, 0, options.tolerance_ppm));
+    let money = row.ledger_usd.zip(row.statement_usd).map(|(ledger, statement)| (ledger.picos(), statement.picos()));
+    let same = row.has_equal_tokens() && money.is_none_or(|(ledger, statement)| ledger == statement);
+    // Sums of rounded prices differ by less than a millionth of a dollar from the price of the sums.
+    let rounded =
+        money.is_none_or(|(ledger, statement)| within(ledger, statement, rounding + 1_000_000, options.tolerance_ppm));
+    let tokens: i128 = row.tokens.values().map(super::difference).sum();
+    match money {
+        _ if same && !(row.tokens.is_empty() && money.is_none()) => Verdict::Equal,
+        _ if near && rounded && !(row.tokens.is_empty() && money.is_none()) => Verdict::WithinRounding,
+        _ if options.now.millis() - row.end.millis() < PROVISIONAL => Verdict::Provisional,
+        _ if tokens > 0 => Verdict::StatementHigher,
+        _ if tokens < 0 => Verdict::LedgerHigher,
+        Some((ledger, statement)) if ledger > statement => Verdict::LedgerHigher,
+        None if row.statement_usd.is_none() => Verdict::LedgerHigher,
+        _ => Verdict::StatementHigher,
+    }
+}

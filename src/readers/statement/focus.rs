@@ -1,0 +1,87 @@
+//! FOCUS 1.0 to 1.4: one format for the bills of several clouds. A row counts one class of tokens.
+
+use super::{Class, Draft, Name, Role, Source, field};
+
+pub(super) const FOCUS: Source = Source {
+    name: "a FOCUS export",
+    provider: None,
+    signature: &["ChargePeriodStart", "BilledCost", "ChargeCategory"],
+    columns: &[
+        ("ChargePeriodStart", Role::Start),
+        ("ChargePeriodEnd", Role::End),
+        ("BilledCost", Role::Cost(1)),
+        ("ListCost", Role::ListCost(1)),
+        ("BillingCurrency", Role::Currency),
+        ("ConsumedQuantity", Role::Text("quantity")),
+        ("ConsumedUnit", Role::Text("unit")),
+        ("ServiceCategory", Role::Text("category")),
+        ("SkuMeter", Role::Text("meter")),
+        ("ChargeDescription", Role::Text("description")),
+        ("SkuId", Role::Text("sku")),
+        ("SubAccountId", Role::Name(Name::Account)),
+        ("ResourceName", Role::Ignored),
+        ("ResourceId", Role::Ignored),
+        ("ResourceType", Role::Ignored),
+        ("ServiceProviderName", Role::Name(Name::Provider)),
+        ("ProviderName", Role::Text("provider")),
+        ("AllocatedMethod*", Role::Ignored),
+        ("AllocatedResource*", Role::Ignored),
+        ("AllocatedTags", Role::Ignored),
+        ("AvailabilityZone", Role::Ignored),
+        ("Billing*", Role::Ignored),
+        ("CapacityReservation*", Role::Ignored),
+        ("ChargeCategory", Role::Ignored),
+        ("ChargeClass", Role::Ignored),
+        ("ChargeFrequency", Role::Ignored),
+        ("CommitmentDiscount*", Role::Ignored),
+        ("CommitmentProgram*", Role::Ignored),
+        ("Contract*", Role::Ignored),
+        ("ContractedCost", Role::Ignored),
+        ("EffectiveCost", Role::Ignored),
+        ("HostProviderName", Role::Ignored),
+        ("Invoice*", Role::Ignored),
+        ("ListUnitPrice", Role::Ignored),
+        ("Pricing*", Role::Ignored),
+        ("PublisherName", Role::Ignored),
+        ("Region*", Role::Ignored),
+        ("Service*", Role::Ignored),
+        ("Sku*", Role::Ignored),
+        ("SubAccount*", Role::Ignored),
+        ("Tags", Role::Ignored),
+        ("x_*", Role::Ignored),
+    ],
+    step: 0,
+    finish: charge,
+};
+
+/// How many tokens a unit has: `Tokens`, `1K tokens`, `1000_tokens`, `1M Tokens`.
+pub(super) fn unit_size(unit: &str) -> Option<u64> {
+    let plain: String = unit.to_ascii_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
+    match plain.trim_end_matches('s').strip_suffix("token")? {
+        "" | "1" => Some(1),
+        "1k" | "k" | "1000" | "thousand" => Some(1_000),
+        "1m" | "m" | "1000000" | "million" => Some(1_000_000),
+        _ => None,
+    }
+}
+
+fn charge(draft: &mut Draft) -> Result<bool, String> {
+    let unit = draft.texts.get("unit").map_or("", String::as_str);
+    if !unit.to_ascii_lowercase().contains("token") {
+        return Ok(false);
+    }
+    let size = unit_size(unit).ok_or_else(|| format!("column `ConsumedUnit`: `{unit}` is unknown"))?;
+    let what = ["meter", "description", "sku"].iter().find_map(|name| {
+        let text = draft.texts.get(name)?;
+        Some((Class::named(text)?, text.clone()))
+    });
+    let (class, text) = what.ok_or("columns `SkuMeter`, `ChargeDescription` and `SkuId` name no class of tokens")?;
+    if let Some(quantity) = draft.texts.get("quantity") {
+        draft.row.counts.insert(class, field::count(quantity, size)?);
+    }
+    draft.row.names.insert(Name::Model, text);
+    if let Some(provider) = draft.texts.get("provider") {
+        draft.row.names.entry(Name::Provider).or_insert_with(|| provider.clone());
+    }
+    Ok(true)
+}

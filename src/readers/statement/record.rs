@@ -1,0 +1,143 @@
+//! The records of a statement: rows of CSV, or the innermost objects of JSON with the values of the objects around them.
+
+use std::collections::BTreeMap;
+
+use serde_json::value::RawValue;
+
+use crate::model::error::{Error, Result};
+
+/// One record: its line in the file, and its values by column. A column of JSON is a path: `usage.output_tokens`.
+#[derive(Clone, Debug)]
+pub(super) struct Record {
+    pub line: u64,
+    pub values: BTreeMap<String, String>,
+}
+
+/// All records of a file, with every column that occurs and the line of its first occurrence.
+#[derive(Debug)]
+pub(super) struct Records {
+    pub rows: Vec<Record>,
+    pub columns: BTreeMap<String, u64>,
+}
+
+/// Reads CSV or JSON. A byte order mark and empty rows are ignored.
+pub(super) fn read(name: &str, bytes: &[u8]) -> Result<Records> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|e| Error::invalid(format!("{name}: not UTF-8 at byte {}: export it as UTF-8", e.valid_up_to())))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim_start().starts_with(['{', '[']) { json(name, text) } else { csv(name, text) }
+}
+
+fn csv(name: &str, text: &str) -> Result<Records> {
+    let mut reader = csv::ReaderBuilder::new().flexible(false).from_reader(text.as_bytes());
+    let fault = |e: csv::Error| {
+        let line = e.position().map_or(1, csv::Position::line);
+        Error::invalid(format!("{name}:{line}: {e}: export the file again"))
+    };
+    let header: Vec<String> = reader.headers().map_err(fault)?.iter().map(|column| column.trim().to_owned()).collect();
+    let mut columns = BTreeMap::new();
+    for column in &header {
+        if columns.insert(column.clone(), 1).is_some() {
+            return Err(Error::invalid(format!("{name}:1: column `{column}` occurs twice: export the file again")));
+        }
+    }
+    let mut rows = Vec::new();
+    for row in reader.records() {
+        let row = row.map_err(fault)?;
+        if row.iter().all(|cell| cell.trim().is_empty()) {
+            continue;
+        }
+        let values = header.iter().cloned().zip(row.iter().map(|cell| cell.trim().to_owned())).collect();
+        rows.push(Record { line: row.position().map_or(1, csv::Position::line), values });
+    }
+    Ok(Records { rows, columns })
+}
+
+type Object<'a> = BTreeMap<String, &'a RawValue>;
+
+/// Arrays that contain records, or objects around records.
+const LISTS: [&str; 5] = ["data", "results", "usageEvents", "usageEventsDisplay", "logs"];
+
+struct Walk<'a> {
+    name: &'a str,
+    text: &'a str,
+    records: Records,
+}
+
+fn json(name: &str, text: &str) -> Result<Records> {
+    let mut walk = Walk { name, text, records: Records { rows: Vec::new(), columns: BTreeMap::new() } };
+    let root: &RawValue = serde_json::from_str(text)
+        .map_err(|e| Error::invalid(format!("{name}:{}: not JSON ({e}): export the file again", e.line())))?;
+    walk.value(root, &BTreeMap::new(), false)?;
+    Ok(walk.records)
+}
+
+impl<'a> Walk<'a> {
+    /// The line of a value, which borrows from the text.
+    fn line(&self, value: &RawValue) -> u64 {
+        let offset = (value.get().as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
+        let before = self.text.as_bytes().get(..offset).unwrap_or_default();
+        1 + memchr::memchr_iter(b'\n', before).count() as u64
+    }
+
+    fn parse<T: serde::Deserialize<'a>>(&self, value: &'a RawValue) -> Result<T> {
+        serde_json::from_str(value.get()).map_err(|e| {
+            Error::invalid(format!("{}:{}: unreadable ({e}): export the file again", self.name, self.line(value)))
+        })
+    }
+
+    /// Visits a list of records, or one object with such a list. `around` has the values of outer objects.
+    fn value(&mut self, value: &'a RawValue, around: &BTreeMap<String, String>, inner: bool) -> Result<()> {
+        if value.get().starts_with('[') {
+            for item in self.parse::<Vec<&'a RawValue>>(value)? {
+                self.value(item, around, true)?;
+            }
+            return Ok(());
+        }
+        let mut fields: Object<'a> = self.parse(value)?;
+        let list = LISTS.iter().find(|list| {
+            let held = fields.get(**list).map(|held| held.get());
+            held.is_some_and(|held| held.starts_with('[') || (!inner && held.starts_with('{')))
+        });
+        let held = list.and_then(|list| fields.remove(*list));
+        let mut values = around.clone();
+        // The values of the outermost object of a list describe the page, not its records.
+        if inner || held.is_none() {
+            for (name, field) in fields {
+                self.flatten(&name, field, &mut values)?;
+            }
+        }
+        match held {
+            Some(held) => self.value(held, &values, inner || held.get().starts_with('{')),
+            None => {
+                let line = self.line(value);
+                for column in values.keys() {
+                    self.records.columns.entry(column.clone()).or_insert(line);
+                }
+                self.records.rows.push(Record { line, values });
+                Ok(())
+            }
+        }
+    }
+
+    fn flatten(&self, name: &str, value: &'a RawValue, values: &mut BTreeMap<String, String>) -> Result<()> {
+        match value.get().as_bytes().first() {
+            Some(b'{') => {
+                for (inner, field) in self.parse::<Object<'a>>(value)? {
+                    self.flatten(&format!("{name}.{inner}"), field, values)?;
+                }
+            }
+            Some(b'"') => {
+                let text: String = self.parse(value)?;
+                values.insert(name.to_owned(), text);
+            }
+            Some(b'n') => {
+                values.insert(name.to_owned(), String::new());
+            }
+            _ => {
+                values.insert(name.to_owned(), value.get().to_owned());
+            }
+        }
+        Ok(())
+    }
+}
