@@ -7,7 +7,7 @@ use std::path::Path;
 use super::layers::{code, sources};
 
 /// Files outside `src/import/agents` that name an agent.
-const ALLOWED: [(&str, &str); 32] = [
+const ALLOWED: [(&str, &str); 34] = [
     ("src/api/schema/inputs.rs", "usage formats"),
     ("src/app/serve.rs", "examples in the help"),
     ("src/cli/hook.rs", "an example in the help"),
@@ -39,6 +39,8 @@ const ALLOWED: [(&str, &str); 32] = [
     ("src/readers/quota/codex.rs", "a quota feed"),
     ("src/readers/quota/format.rs", "quota feeds"),
     ("src/readers/quota/mod.rs", "quota feeds"),
+    ("src/readers/statement/anthropic.rs", "the name of a report of the provider"),
+    ("src/readers/statement/cursor.rs", "a provider of the same name"),
     ("src/usage/observations.rs", "a quota feed"),
 ];
 

@@ -142,7 +142,7 @@ pub(super) const COST_JSON: Source = Source {
 };
 
 /// One row per actor and day; the models of a row are a list inside it, which no rule here takes apart.
-pub(super) const CLAUDE_CODE: Source = Source {
+pub(super) const ACTORS: Source = Source {
     name: "the Claude Code report of the Admin API",
     provider: Some("anthropic"),
     signature: &["model_breakdown", "date"],

@@ -180,7 +180,7 @@ pub(crate) struct Statement {
 const SOURCES: [&Source; 17] = [
     &anthropic::USAGE_CSV,
     &anthropic::COST_CSV,
-    &anthropic::CLAUDE_CODE,
+    &anthropic::ACTORS,
     &anthropic::USAGE_JSON,
     &anthropic::COST_JSON,
     &openai::USAGE,
