@@ -84,9 +84,9 @@
 mod api;
 #[cfg(feature = "cli")]
 pub mod app;
-pub mod budget;
 #[cfg(feature = "cli")]
 mod bill;
+pub mod budget;
 #[cfg(feature = "cli")]
 mod cli;
 #[cfg(all(test, feature = "cli"))]

@@ -18,15 +18,26 @@ use crate::readers::statement::{Class, Name, StatementRow};
 #[serde(tag = "cause", rename_all = "snake_case")]
 pub(crate) enum Cause {
     /// Telemetry alone reports these calls.
-    OnlyInTelemetry { requests: usize },
+    OnlyInTelemetry {
+        requests: usize,
+    },
     /// The agent made these calls for itself.
-    BackgroundCall { requests: usize },
+    BackgroundCall {
+        requests: usize,
+    },
     /// A machine whose calls are recorded up to a time, and not since.
-    AnotherMachine { machine: String, last_call: Timestamp },
+    AnotherMachine {
+        machine: String,
+        last_call: Timestamp,
+    },
     /// The calls of a key, workspace or user that the ledger does not record.
-    AnotherKey { name: String },
+    AnotherKey {
+        name: String,
+    },
     /// The provider counts these calls in the neighbouring bucket.
-    DayBorder { requests: usize },
+    DayBorder {
+        requests: usize,
+    },
     /// The tokens are equal, and the money is the list price times a factor.
     Price {
         #[serde(serialize_with = "as_text")]
@@ -135,9 +146,7 @@ fn of_tokens(
     if let Some((machine, last_call)) = late {
         return Some(Cause::AnotherMachine { machine: (*machine).to_owned(), last_call: *last_call });
     }
-    another_key(row, cell)
-        .or_else(|| border(row, key, cell, around))
-        .or_else(|| lifetime(row))
+    another_key(row, cell).or_else(|| border(row, key, cell, around)).or_else(|| lifetime(row))
 }
 
 /// The rows of one key, workspace or user are the difference.
@@ -184,7 +193,8 @@ fn border(row: &Row, key: &CellKey, cell: &Cell<'_>, around: &[Call]) -> Option<
 fn lifetime(row: &Row) -> Option<Cause> {
     let is_write = |name: &str| name.starts_with("cache_write");
     let others = row.tokens.iter().filter(|(name, _)| !is_write(name)).all(|(_, pair)| super::difference(pair) == 0);
-    let writes: i128 = row.tokens.iter().filter(|(name, _)| is_write(name)).map(|(_, pair)| super::difference(pair)).sum();
+    let writes: i128 =
+        row.tokens.iter().filter(|(name, _)| is_write(name)).map(|(_, pair)| super::difference(pair)).sum();
     (others && writes == 0).then_some(Cause::CacheWriteLifetime)
 }
 

@@ -100,8 +100,7 @@ impl Cell<'_> {
         let mut tokens = BTreeMap::new();
         for class in classes {
             let ledger = self.calls.iter().map(|call| call.count(*class)).sum();
-            let statement =
-                self.rows.iter().map(|row| i128::from(row.counts.get(class).copied().unwrap_or(0))).sum();
+            let statement = self.rows.iter().map(|row| i128::from(row.counts.get(class).copied().unwrap_or(0))).sum();
             tokens.insert(class.name(), CountPair { ledger, statement });
         }
         let mut ledger_usd = Some(Usd::default());

@@ -77,7 +77,11 @@ pub(crate) fn period(name: &str, statement: &Statement) -> Result<(Timestamp, Ti
         return Err(Error::invalid(format!("{name}: no row has tokens or money: export a period with usage")));
     };
     // Single requests are compared by day, so the whole of the first and of the last day counts.
-    if is_by_request(statement) { Ok((floor(start, DAY), floor(end.plus(-1), DAY).plus(DAY))) } else { Ok((start, end)) }
+    if is_by_request(statement) {
+        Ok((floor(start, DAY), floor(end.plus(-1), DAY).plus(DAY)))
+    } else {
+        Ok((start, end))
+    }
 }
 
 /// Whether the rows are single requests rather than sums of buckets.
@@ -94,7 +98,8 @@ const fn floor(at: Timestamp, length: i64) -> Timestamp {
 fn provider_of(statement: &Statement, row: &StatementRow) -> String {
     let named = row.names.get(&Name::Provider).map(String::as_str).or(statement.provider).unwrap_or("unknown");
     let lower = named.to_ascii_lowercase();
-    let cloud = [("amazon", "aws-bedrock"), ("aws", "aws-bedrock"), ("microsoft", "azure-openai"), ("google", "google")];
+    let cloud =
+        [("amazon", "aws-bedrock"), ("aws", "aws-bedrock"), ("microsoft", "azure-openai"), ("google", "google")];
     let named = cloud.iter().find(|(part, _)| lower.contains(part)).map_or(lower.as_str(), |(_, id)| id);
     ProviderId::resolve(named).map_or_else(|_| named.to_owned(), |id| id.to_string())
 }
@@ -119,13 +124,18 @@ pub(crate) fn compare(name: &str, statement: &Statement, around: &[Call], option
         around.iter().filter(is_in)
     };
     // The ledger separates keys and workspaces only if its records name them.
-    let (by_key, by_workspace) = (within().any(|call| call.key.is_some()), within().any(|call| call.workspace.is_some()));
+    let (by_key, by_workspace) =
+        (within().any(|call| call.key.is_some()), within().any(|call| call.workspace.is_some()));
     let mut cells: BTreeMap<CellKey, Cell<'_>> = BTreeMap::new();
     for row in &statement.rows {
         let text = |name: Name| row.names.get(&name).cloned();
         let key = CellKey {
             start: floor(row.start, length),
-            end: floor(row.start, length).plus(length.max(if by_request { 0 } else { row.end.millis() - row.start.millis() })),
+            end: floor(row.start, length).plus(length.max(if by_request {
+                0
+            } else {
+                row.end.millis() - row.start.millis()
+            })),
             provider: provider_of(statement, row),
             model: model_name::model_key(&text(Name::Model).unwrap_or_default()),
             key: text(Name::KeyId).or_else(|| text(Name::Key)).filter(|_| by_key),

@@ -182,7 +182,8 @@ fn case(seed: u64, shape: Shape) -> Case {
     let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let choices = shape.plants();
     // One kind of plant for one case, in a cell of the second day. Other cells agree.
-    let plant = if random.below(8) == 0 { Plant::Nothing } else { choices[random.below(choices.len() as u64) as usize] };
+    let plant =
+        if random.below(8) == 0 { Plant::Nothing } else { choices[random.below(choices.len() as u64) as usize] };
     // A discount needs money and counts; it applies to every row.
     let discounted = shape == Shape::GitHub && plant == Plant::Nothing;
     let factor = if discounted { Decimal::new(85, 2) } else { Decimal::ONE };
@@ -320,7 +321,8 @@ const CLASSES: [statement::Class; 7] = [
 
 #[test]
 fn a_bucket_younger_than_a_day_is_provisional() {
-    let seed = (1..).find(|seed| case(*seed, Shape::AnthropicUsage).expected.values().any(|(c, _)| *c == "unknown")).unwrap();
+    let seed =
+        (1..).find(|seed| case(*seed, Shape::AnthropicUsage).expected.values().any(|(c, _)| *c == "unknown")).unwrap();
     let Case { calls, text, .. } = case(seed, Shape::AnthropicUsage);
     let statement = statement::read("statement", text.as_bytes()).unwrap();
     let options = Options { now: Timestamp::from_millis((FIRST_DAY + 2) * DAY + HOUR), tolerance_ppm: 0 };

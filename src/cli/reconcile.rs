@@ -135,7 +135,12 @@ fn print_row(row: &Row, out: &mut dyn Write) -> Result<(), Failure> {
             let size = |count: i128| grouped(count.unsigned_abs());
             let sign = if pair.statement > pair.ledger { '+' } else { '-' };
             let apart = size(pair.statement - pair.ledger);
-            writeln!(out, "  {class}: ledger {}, statement {} ({sign}{apart})", size(pair.ledger), size(pair.statement))?;
+            writeln!(
+                out,
+                "  {class}: ledger {}, statement {} ({sign}{apart})",
+                size(pair.ledger),
+                size(pair.statement)
+            )?;
         }
     }
     if let Some(statement) = row.statement_usd {

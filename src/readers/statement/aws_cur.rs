@@ -56,7 +56,8 @@ fn line(draft: &mut Draft) -> Result<bool, String> {
         draft.row.counts.insert(class, field::count(amount, size)?);
     }
     let model = usage_type.get(..at).unwrap_or_default();
-    let region = model.split_once('-').filter(|(code, _)| code.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit()));
+    let region =
+        model.split_once('-').filter(|(code, _)| code.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit()));
     let model = region.map_or(model, |(_, model)| model);
     draft.row.names.insert(Name::Model, model.to_owned());
     let tier = usage_type.get(at + length..).unwrap_or_default().trim_start_matches('-');

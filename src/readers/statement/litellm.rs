@@ -48,7 +48,9 @@ fn checksum(draft: &mut Draft) -> Result<bool, String> {
     let sum: u64 = draft.row.counts.values().sum();
     draft.row.requests = Some(1);
     match draft.raw.get("total") {
-        Some(total) if *total != sum => Err(format!("column `total_tokens`: {total} is not the sum {sum} of its parts")),
+        Some(total) if *total != sum => {
+            Err(format!("column `total_tokens`: {total} is not the sum {sum} of its parts"))
+        }
         _ => Ok(true),
     }
 }

@@ -204,7 +204,8 @@ impl Source {
     }
 
     fn row(&self, record: &Record) -> std::result::Result<Option<StatementRow>, String> {
-        let mut draft = Draft { row: StatementRow { line: record.line, ..StatementRow::default() }, ..Draft::default() };
+        let mut draft =
+            Draft { row: StatementRow { line: record.line, ..StatementRow::default() }, ..Draft::default() };
         let (mut start, mut end) = (None, None);
         for (column, text) in &record.values {
             let Some(role) = self.role(column) else { continue };
@@ -216,7 +217,9 @@ impl Source {
                 Role::Start => start = Some((text.clone(), field::time(text).map_err(named)?)),
                 Role::End => end = Some(field::time(text).map_err(named)?),
                 Role::Name(name) => drop(draft.row.names.insert(name, text.clone())),
-                Role::Count(class) => *draft.row.counts.entry(class).or_default() += field::count(text, 1).map_err(named)?,
+                Role::Count(class) => {
+                    *draft.row.counts.entry(class).or_default() += field::count(text, 1).map_err(named)?
+                }
                 Role::Raw(name) => drop(draft.raw.insert(name, field::count(text, 1).map_err(named)?)),
                 Role::Text(name) => drop(draft.texts.insert(name, text.clone())),
                 Role::Requests => draft.row.requests = Some(field::count(text, 1).map_err(named)?),

@@ -122,7 +122,8 @@ fn github_csv_has_two_sets_of_token_columns() {
     );
     let counts: Vec<u64> = new.rows[0].counts.values().copied().collect();
     assert_eq!((counts, new.rows[0].cost), (vec![1, 3, 4, 2], Some(usd("0.07"))));
-    let old = read_text("date,sku,model,net_amount,total_input_tokens,total_output_tokens\n2026-06-01,s,GPT-5,0.07,1,2\n");
+    let old =
+        read_text("date,sku,model,net_amount,total_input_tokens,total_output_tokens\n2026-06-01,s,GPT-5,0.07,1,2\n");
     assert_eq!(old.rows[0].counts[&Class::Output], 2);
 }
 
@@ -134,7 +135,8 @@ fn cursor_inputs_are_disjoint_and_the_total_is_a_checksum() {
         "{head}\n\"2026-10-01T10:00:00.120Z\",u,,,Included,gpt-5,No,\"1,200\",1000,5000,300,7500,Included\n"
     ));
     assert_eq!((csv.rows[0].counts[&Class::CacheWrites], csv.rows[0].cost), (1_200, None));
-    let wrong = fault(&format!("{head}\n2026-10-01T10:00:00.120Z,u,,,Included,gpt-5,No,1200,1000,5000,300,6500,$0.1\n"));
+    let wrong =
+        fault(&format!("{head}\n2026-10-01T10:00:00.120Z,u,,,Included,gpt-5,No,1200,1000,5000,300,6500,$0.1\n"));
     assert!(wrong.contains("statement:2: column `Total Tokens`: 6500"), "{wrong}");
     let json = read_text(
         r#"{"totalUsageEventsCount":1,"usageEvents":[{"timestamp":"1777680000123","userEmail":"u","model":"gpt-5",
@@ -211,14 +213,19 @@ fn litellm_spend_logs_are_single_requests() {
             "custom_llm_provider":"openai","request_tags":[],"team_id":null}]"#,
     );
     let row = &json.rows[0];
-    assert_eq!((&*row.names[&Name::Id], row.counts[&Class::Output], row.start), ("r1", 20, time("2026-05-01T10:00:00.125Z")));
+    assert_eq!(
+        (&*row.names[&Name::Id], row.counts[&Class::Output], row.start),
+        ("r1", 20, time("2026-05-01T10:00:00.125Z"))
+    );
 }
 
 #[test]
 fn an_unknown_column_and_an_unknown_file_name_their_place() {
     let unknown = fault("Date,Slug,Usage,Prompt Tokens,Surcharge\n2026-05-01,m,1,2,3\n");
     assert!(unknown.contains("statement:1: column `Surcharge` is unknown"), "{unknown}");
-    let json = fault("{\"data\":[\n{\"date\":\"2026-05-01\",\"endpoint_id\":\"e\",\"usage\":1,\"prompt_tokens\":1,\n\"fee\":2}]}");
+    let json = fault(
+        "{\"data\":[\n{\"date\":\"2026-05-01\",\"endpoint_id\":\"e\",\"usage\":1,\"prompt_tokens\":1,\n\"fee\":2}]}",
+    );
     assert!(json.contains("statement:2: column `fee` is unknown"), "{json}");
     assert!(fault("a,b\n1,2\n").contains("no known statement has these columns (a, b)"));
     assert!(fault("Date,Slug,Usage,Prompt Tokens\n2026-05-01,m,1\n").contains("statement:2"));
