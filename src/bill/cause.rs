@@ -7,7 +7,6 @@ use serde::{Serialize, Serializer};
 
 use super::cell::{Cell, CellKey};
 use super::{Call, Row, Verdict};
-use crate::model::error::Result;
 use crate::model::event::{is_special, is_special_geo};
 use crate::model::time::{HOUR, Timestamp};
 use crate::model::tokens::Usd;
@@ -88,10 +87,10 @@ const CLASSES: [Class; 7] = [
 ];
 
 /// The sum of calls equals the difference of a row, times a sign, in every class.
-fn explains<'c>(row: &Row, calls: impl Iterator<Item = &'c Call> + Clone, sign: i128) -> bool {
+fn explains(row: &Row, calls: &[&Call], sign: i128) -> bool {
     CLASSES.iter().all(|class| {
         row.tokens.get(class.name()).is_none_or(|pair| {
-            let sum: i128 = calls.clone().map(|call| call.count(*class)).sum();
+            let sum: i128 = calls.iter().map(|call| call.count(*class)).sum();
             super::difference(pair) == sign * sum
         })
     })
@@ -107,21 +106,20 @@ fn rows_explain(row: &Row, rows: &[&StatementRow]) -> bool {
 }
 
 /// Names the cause of every row that differs.
-pub(super) fn name_causes(rows: &mut [Row], cells: &BTreeMap<CellKey, Cell<'_>>, around: &[Call]) -> Result<()> {
+pub(super) fn name_causes(rows: &mut [Row], cells: &BTreeMap<CellKey, Cell<'_>>, around: &[Call]) {
     let common = common_factor(rows, cells);
     let machines = machines(around);
     for (row, (key, cell)) in rows.iter_mut().zip(cells) {
         let differs = matches!(row.verdict, Verdict::StatementHigher | Verdict::LedgerHigher);
         if differs {
-            let cause = if !row.has_equal_tokens() {
-                of_tokens(row, key, cell, around, &machines)
-            } else {
+            let cause = if row.has_equal_tokens() {
                 of_money(row, cell, common)
+            } else {
+                of_tokens(row, key, cell, around, &machines)
             };
             row.cause = Some(cause.unwrap_or(Cause::Unknown));
         }
     }
-    Ok(())
 }
 
 fn of_tokens(
@@ -133,7 +131,7 @@ fn of_tokens(
 ) -> Option<Cause> {
     let chosen = |wanted: &dyn Fn(&Call) -> bool| -> Option<usize> {
         let calls: Vec<&Call> = cell.calls.iter().copied().filter(|call| wanted(call)).collect();
-        (!calls.is_empty() && explains(row, calls.iter().copied(), -1)).then_some(calls.len())
+        (!calls.is_empty() && explains(row, &calls, -1)).then_some(calls.len())
     };
     if let Some(requests) = chosen(&|call| call.only_telemetry) {
         return Some(Cause::OnlyInTelemetry { requests });
@@ -182,7 +180,7 @@ fn border(row: &Row, key: &CellKey, cell: &Cell<'_>, around: &[Call]) -> Option<
     let sides = [(inside, key.start, -1), (inside_end, key.end, -1), (before, key.start, 1), (after, key.end, 1)];
     for (calls, edge, sign) in sides {
         let close = calls.iter().take_while(|call| near(call.at, edge)).count();
-        let fits = (1..=close).find(|count| explains(row, calls.iter().take(*count).copied(), sign));
+        let fits = (1..=close).find(|count| calls.get(..*count).is_some_and(|calls| explains(row, calls, sign)));
         if let Some(requests) = fits {
             return Some(Cause::DayBorder { requests });
         }

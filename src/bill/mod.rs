@@ -160,7 +160,7 @@ pub(crate) fn compare(name: &str, statement: &Statement, around: &[Call], option
     for (key, cell) in &cells {
         rows.push(cell.row(key, &classes, statement.step, options)?);
     }
-    cause::name_causes(&mut rows, &cells, around)?;
+    cause::name_causes(&mut rows, &cells, around);
     let days = days(&rows)?;
     Ok(Reconciliation {
         source: statement.source,

@@ -1,4 +1,4 @@
-//! LiteLLM: the table of spend logs, as CSV or JSON. A row is one request; its id makes the comparison exact.
+//! `LiteLLM`: the table of spend logs, as CSV or JSON. A row is one request; its id makes the comparison exact.
 
 use super::{Class, Draft, Name, Role, Source};
 

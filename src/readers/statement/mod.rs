@@ -218,7 +218,7 @@ impl Source {
                 Role::End => end = Some(field::time(text).map_err(named)?),
                 Role::Name(name) => drop(draft.row.names.insert(name, text.clone())),
                 Role::Count(class) => {
-                    *draft.row.counts.entry(class).or_default() += field::count(text, 1).map_err(named)?
+                    *draft.row.counts.entry(class).or_default() += field::count(text, 1).map_err(named)?;
                 }
                 Role::Raw(name) => drop(draft.raw.insert(name, field::count(text, 1).map_err(named)?)),
                 Role::Text(name) => drop(draft.texts.insert(name, text.clone())),

@@ -1,4 +1,4 @@
-//! OpenAI: usage and costs, as CSV of the dashboard and as JSON of the API.
+//! `OpenAI`: usage and costs, as CSV of the dashboard and as JSON of the API.
 //!
 //! `input_tokens` includes cached input and cache writes. CSV spells counts as floats (`59200.0`), and empty buckets
 //! are rows without values. Costs are by day, and a line item is `MODEL, input` and the like.

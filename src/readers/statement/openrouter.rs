@@ -1,4 +1,4 @@
-//! OpenRouter: the activity export as CSV and JSON, and single generations.
+//! `OpenRouter`: the activity export as CSV and JSON, and single generations.
 //!
 //! Days are UTC and complete. Prompt tokens include cached input; completion tokens include reasoning.
 

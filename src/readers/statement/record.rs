@@ -107,17 +107,15 @@ impl<'a> Walk<'a> {
                 self.flatten(&name, field, &mut values)?;
             }
         }
-        match held {
-            Some(held) => self.value(held, &values, inner || held.get().starts_with('{')),
-            None => {
-                let line = self.line(value);
-                for column in values.keys() {
-                    self.records.columns.entry(column.clone()).or_insert(line);
-                }
-                self.records.rows.push(Record { line, values });
-                Ok(())
-            }
+        if let Some(held) = held {
+            return self.value(held, &values, inner || held.get().starts_with('{'));
         }
+        let line = self.line(value);
+        for column in values.keys() {
+            self.records.columns.entry(column.clone()).or_insert(line);
+        }
+        self.records.rows.push(Record { line, values });
+        Ok(())
     }
 
     fn flatten(&self, name: &str, value: &'a RawValue, values: &mut BTreeMap<String, String>) -> Result<()> {
