@@ -12,7 +12,7 @@ use crate::readers::statement::Class;
 
 /// One call of the ledger.
 #[derive(Clone, Debug)]
-pub(crate) struct Call {
+pub(crate) struct LedgerCall {
     pub at: Timestamp,
     pub provider: String,
     pub model: String,
@@ -29,7 +29,7 @@ pub(crate) struct Call {
     pub cost: Option<Usd>,
 }
 
-impl Call {
+impl LedgerCall {
     /// The tokens of a class of a statement.
     pub(crate) fn count(&self, class: Class) -> i128 {
         let parts = TokenClass::ALL.iter().zip(self.counts).filter(|(part, _)| class.parts().contains(part));
@@ -47,7 +47,7 @@ pub(crate) fn calls(
     (since, until): (Timestamp, Timestamp),
     account: Option<&str>,
     prices: &Prices,
-) -> Result<Vec<Call>> {
+) -> Result<Vec<LedgerCall>> {
     let mut calls = Vec::new();
     snapshot.each_call(&mut |_, call| {
         let record = call.record;
@@ -55,7 +55,7 @@ pub(crate) fn calls(
             return Ok(());
         }
         let model = record.model.clone().unwrap_or_default();
-        calls.push(Call {
+        calls.push(LedgerCall {
             at: call.at,
             provider: record.provider.to_string(),
             model_key: model_key(&model),

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 use serde::{Serialize, Serializer};
 
-use super::cell::{Cell, CellKey};
-use super::{Call, Row, Verdict};
+use super::cell::{BillCell, BillCellKey};
+use super::{BillRow, BillVerdict, LedgerCall};
 use crate::model::event::{is_special, is_special_geo};
 use crate::model::time::{HOUR, Timestamp};
 use crate::model::tokens::Usd;
@@ -87,7 +87,7 @@ const CLASSES: [Class; 7] = [
 ];
 
 /// The sum of calls equals the difference of a row, times a sign, in every class.
-fn explains(row: &Row, calls: &[&Call], sign: i128) -> bool {
+fn explains(row: &BillRow, calls: &[&LedgerCall], sign: i128) -> bool {
     CLASSES.iter().all(|class| {
         row.tokens.get(class.name()).is_none_or(|pair| {
             let sum: i128 = calls.iter().map(|call| call.count(*class)).sum();
@@ -96,7 +96,7 @@ fn explains(row: &Row, calls: &[&Call], sign: i128) -> bool {
     })
 }
 
-fn rows_explain(row: &Row, rows: &[&StatementRow]) -> bool {
+fn rows_explain(row: &BillRow, rows: &[&StatementRow]) -> bool {
     CLASSES.iter().all(|class| {
         row.tokens.get(class.name()).is_none_or(|pair| {
             let sum: i128 = rows.iter().map(|row| i128::from(row.counts.get(class).copied().unwrap_or(0))).sum();
@@ -106,11 +106,11 @@ fn rows_explain(row: &Row, rows: &[&StatementRow]) -> bool {
 }
 
 /// Names the cause of every row that differs.
-pub(super) fn name_causes(rows: &mut [Row], cells: &BTreeMap<CellKey, Cell<'_>>, around: &[Call]) {
+pub(super) fn name_causes(rows: &mut [BillRow], cells: &BTreeMap<BillCellKey, BillCell<'_>>, around: &[LedgerCall]) {
     let common = common_factor(rows, cells);
     let machines = machines(around);
     for (row, (key, cell)) in rows.iter_mut().zip(cells) {
-        let differs = matches!(row.verdict, Verdict::StatementHigher | Verdict::LedgerHigher);
+        let differs = matches!(row.verdict, BillVerdict::StatementHigher | BillVerdict::LedgerHigher);
         if differs {
             let cause = if row.has_equal_tokens() {
                 of_money(row, cell, common)
@@ -123,14 +123,14 @@ pub(super) fn name_causes(rows: &mut [Row], cells: &BTreeMap<CellKey, Cell<'_>>,
 }
 
 fn of_tokens(
-    row: &Row,
-    key: &CellKey,
-    cell: &Cell<'_>,
-    around: &[Call],
+    row: &BillRow,
+    key: &BillCellKey,
+    cell: &BillCell<'_>,
+    around: &[LedgerCall],
     machines: &BTreeMap<&str, Timestamp>,
 ) -> Option<Cause> {
-    let chosen = |wanted: &dyn Fn(&Call) -> bool| -> Option<usize> {
-        let calls: Vec<&Call> = cell.calls.iter().copied().filter(|call| wanted(call)).collect();
+    let chosen = |wanted: &dyn Fn(&LedgerCall) -> bool| -> Option<usize> {
+        let calls: Vec<&LedgerCall> = cell.calls.iter().copied().filter(|call| wanted(call)).collect();
         (!calls.is_empty() && explains(row, &calls, -1)).then_some(calls.len())
     };
     if let Some(requests) = chosen(&|call| call.only_telemetry) {
@@ -148,7 +148,7 @@ fn of_tokens(
 }
 
 /// The rows of one key, workspace or user are the difference.
-fn another_key(row: &Row, cell: &Cell<'_>) -> Option<Cause> {
+fn another_key(row: &BillRow, cell: &BillCell<'_>) -> Option<Cause> {
     // Without any call the whole cell differs, and a name is evidence only if the ledger separates by it.
     if cell.calls.is_empty() {
         let name = row.key.as_ref().or(row.workspace.as_ref())?;
@@ -170,13 +170,13 @@ fn another_key(row: &Row, cell: &Cell<'_>) -> Option<Cause> {
 }
 
 /// The calls next to the border of the bucket, inside or outside, are the difference.
-fn border(row: &Row, key: &CellKey, cell: &Cell<'_>, around: &[Call]) -> Option<Cause> {
-    let same = |call: &&Call| call.model_key == key.model && call.provider == key.provider;
+fn border(row: &BillRow, key: &BillCellKey, cell: &BillCell<'_>, around: &[LedgerCall]) -> Option<Cause> {
+    let same = |call: &&LedgerCall| call.model_key == key.model && call.provider == key.provider;
     let near = |at: Timestamp, edge: Timestamp| (at.millis() - edge.millis()).abs() <= HOUR;
-    let inside: Vec<&Call> = cell.calls.clone();
-    let before: Vec<&Call> = around.iter().filter(same).filter(|call| call.at < key.start).rev().collect();
-    let after: Vec<&Call> = around.iter().filter(same).filter(|call| call.at >= key.end).collect();
-    let inside_end: Vec<&Call> = inside.iter().rev().copied().collect();
+    let inside: Vec<&LedgerCall> = cell.calls.clone();
+    let before: Vec<&LedgerCall> = around.iter().filter(same).filter(|call| call.at < key.start).rev().collect();
+    let after: Vec<&LedgerCall> = around.iter().filter(same).filter(|call| call.at >= key.end).collect();
+    let inside_end: Vec<&LedgerCall> = inside.iter().rev().copied().collect();
     let sides = [(inside, key.start, -1), (inside_end, key.end, -1), (before, key.start, 1), (after, key.end, 1)];
     for (calls, edge, sign) in sides {
         let close = calls.iter().take_while(|call| near(call.at, edge)).count();
@@ -188,7 +188,7 @@ fn border(row: &Row, key: &CellKey, cell: &Cell<'_>, around: &[Call]) -> Option<
     None
 }
 
-fn lifetime(row: &Row) -> Option<Cause> {
+fn lifetime(row: &BillRow) -> Option<Cause> {
     let is_write = |name: &str| name.starts_with("cache_write");
     let others = row.tokens.iter().filter(|(name, _)| !is_write(name)).all(|(_, pair)| super::difference(pair) == 0);
     let writes: i128 =
@@ -201,7 +201,7 @@ fn factor(ledger: Usd, statement: Usd) -> Option<Decimal> {
     Some(exact.round_dp(4).normalize())
 }
 
-fn special(cell: &Cell<'_>) -> Option<String> {
+fn special(cell: &BillCell<'_>) -> Option<String> {
     cell.rows.iter().find_map(|row| {
         let named = |name: Name| row.names.get(&name);
         named(Name::Tier)
@@ -214,9 +214,12 @@ fn special(cell: &Cell<'_>) -> Option<String> {
 }
 
 /// The factor of the list price that all ordinary rows with equal tokens share, if there are at least two.
-fn common_factor(rows: &[Row], cells: &BTreeMap<CellKey, Cell<'_>>) -> Option<Decimal> {
+fn common_factor(rows: &[BillRow], cells: &BTreeMap<BillCellKey, BillCell<'_>>) -> Option<Decimal> {
     let differing = rows.iter().zip(cells.values()).filter(|(row, cell)| {
-        row.cause.is_none() && row.has_equal_tokens() && row.verdict != Verdict::Provisional && special(cell).is_none()
+        row.cause.is_none()
+            && row.has_equal_tokens()
+            && row.verdict != BillVerdict::Provisional
+            && special(cell).is_none()
     });
     let (mut ledger, mut statement, mut count) = (Usd::default(), Usd::default(), 0);
     for (row, _) in differing {
@@ -229,7 +232,7 @@ fn common_factor(rows: &[Row], cells: &BTreeMap<CellKey, Cell<'_>>) -> Option<De
     (count > 1).then(|| factor(ledger, statement)).flatten()
 }
 
-fn of_money(row: &Row, cell: &Cell<'_>, common: Option<Decimal>) -> Option<Cause> {
+fn of_money(row: &BillRow, cell: &BillCell<'_>, common: Option<Decimal>) -> Option<Cause> {
     let (ledger, statement) = (row.ledger_usd?, row.statement_usd?);
     let own = factor(ledger, statement)?;
     // A cent of rounding is more than this in small rows, so the common factor is tried on the amount.
@@ -247,7 +250,7 @@ fn of_money(row: &Row, cell: &Cell<'_>, common: Option<Decimal>) -> Option<Cause
 }
 
 /// The last call of each machine that records name.
-fn machines(around: &[Call]) -> BTreeMap<&str, Timestamp> {
+fn machines(around: &[LedgerCall]) -> BTreeMap<&str, Timestamp> {
     let mut machines = BTreeMap::new();
     for call in around {
         if let Some(machine) = &call.machine {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::{Call, Cause, Options, PROVISIONAL};
+use super::{Cause, ComparisonOptions, LedgerCall, PROVISIONAL};
 use crate::model::error::Result;
 use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
@@ -12,7 +12,7 @@ use crate::readers::statement::{Class, StatementRow};
 
 /// What identifies a row of the comparison.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct CellKey {
+pub(super) struct BillCellKey {
     pub start: Timestamp,
     pub end: Timestamp,
     pub provider: String,
@@ -23,15 +23,15 @@ pub(super) struct CellKey {
 
 /// The calls and the rows of one key.
 #[derive(Debug, Default)]
-pub(super) struct Cell<'a> {
-    pub calls: Vec<&'a Call>,
+pub(super) struct BillCell<'a> {
+    pub calls: Vec<&'a LedgerCall>,
     pub rows: Vec<&'a StatementRow>,
 }
 
 /// Whether ledger and statement agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Verdict {
+pub(crate) enum BillVerdict {
     Equal,
     WithinRounding,
     StatementHigher,
@@ -40,7 +40,7 @@ pub(crate) enum Verdict {
     Provisional,
 }
 
-impl Verdict {
+impl BillVerdict {
     /// The words of the verdict.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -62,7 +62,7 @@ pub(crate) struct CountPair {
 
 /// A row of the comparison.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Row {
+pub(crate) struct BillRow {
     pub start: Timestamp,
     pub end: Timestamp,
     pub provider: String,
@@ -77,12 +77,12 @@ pub(crate) struct Row {
     /// The price by the list; null if a call has no known price.
     pub ledger_usd: Option<Usd>,
     pub statement_usd: Option<Usd>,
-    pub verdict: Verdict,
+    pub verdict: BillVerdict,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
 }
 
-impl Row {
+impl BillRow {
     /// Whether all classes have equal counts.
     pub(super) fn has_equal_tokens(&self) -> bool {
         self.tokens.values().all(|pair| pair.ledger == pair.statement)
@@ -94,9 +94,15 @@ fn within(a: i128, b: i128, rounding: i128, ppm: u32) -> bool {
     (a - b).abs() <= rounding.max(relative)
 }
 
-impl Cell<'_> {
+impl BillCell<'_> {
     /// Sums both sides and compares them. Causes are named later, because they depend on other cells.
-    pub(super) fn row(&self, key: &CellKey, classes: &BTreeSet<Class>, step: Usd, options: Options) -> Result<Row> {
+    pub(super) fn row(
+        &self,
+        key: &BillCellKey,
+        classes: &BTreeSet<Class>,
+        step: Usd,
+        options: ComparisonOptions,
+    ) -> Result<BillRow> {
         let mut tokens = BTreeMap::new();
         for class in classes {
             let ledger = self.calls.iter().map(|call| call.count(*class)).sum();
@@ -119,7 +125,7 @@ impl Cell<'_> {
         let requests: Vec<u64> = self.rows.iter().filter_map(|row| row.requests).collect();
         let name = self.rows.iter().find_map(|row| row.names.get(&crate::readers::statement::Name::Model));
         let model = self.calls.first().map(|call| &call.model).or(name).cloned().unwrap_or_else(|| key.model.clone());
-        let mut row = Row {
+        let mut row = BillRow {
             start: key.start,
             end: key.end,
             provider: key.provider.clone(),
@@ -131,7 +137,7 @@ impl Cell<'_> {
             statement_requests: (!requests.is_empty()).then(|| requests.iter().sum()),
             ledger_usd,
             statement_usd,
-            verdict: Verdict::Equal,
+            verdict: BillVerdict::Equal,
             cause: None,
         };
         row.verdict = verdict(&row, priced * (step.picos() / 2), options);
@@ -139,7 +145,7 @@ impl Cell<'_> {
     }
 }
 
-fn verdict(row: &Row, rounding: i128, options: Options) -> Verdict {
+fn verdict(row: &BillRow, rounding: i128, options: ComparisonOptions) -> BillVerdict {
     let near = row.tokens.values().all(|pair| within(pair.ledger, pair.statement, 0, options.tolerance_ppm));
     let money = row.ledger_usd.zip(row.statement_usd).map(|(ledger, statement)| (ledger.picos(), statement.picos()));
     let same = row.has_equal_tokens() && money.is_none_or(|(ledger, statement)| ledger == statement);
@@ -148,13 +154,13 @@ fn verdict(row: &Row, rounding: i128, options: Options) -> Verdict {
         money.is_none_or(|(ledger, statement)| within(ledger, statement, rounding + 1_000_000, options.tolerance_ppm));
     let tokens: i128 = row.tokens.values().map(super::difference).sum();
     match money {
-        _ if same && !(row.tokens.is_empty() && money.is_none()) => Verdict::Equal,
-        _ if near && rounded && !(row.tokens.is_empty() && money.is_none()) => Verdict::WithinRounding,
-        _ if options.now.millis() - row.end.millis() < PROVISIONAL => Verdict::Provisional,
-        _ if tokens > 0 => Verdict::StatementHigher,
-        _ if tokens < 0 => Verdict::LedgerHigher,
-        Some((ledger, statement)) if ledger > statement => Verdict::LedgerHigher,
-        None if row.statement_usd.is_none() => Verdict::LedgerHigher,
-        _ => Verdict::StatementHigher,
+        _ if same && !(row.tokens.is_empty() && money.is_none()) => BillVerdict::Equal,
+        _ if near && rounded && !(row.tokens.is_empty() && money.is_none()) => BillVerdict::WithinRounding,
+        _ if options.now.millis() - row.end.millis() < PROVISIONAL => BillVerdict::Provisional,
+        _ if tokens > 0 => BillVerdict::StatementHigher,
+        _ if tokens < 0 => BillVerdict::LedgerHigher,
+        Some((ledger, statement)) if ledger > statement => BillVerdict::LedgerHigher,
+        None if row.statement_usd.is_none() => BillVerdict::LedgerHigher,
+        _ => BillVerdict::StatementHigher,
     }
 }

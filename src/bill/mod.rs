@@ -19,17 +19,17 @@ use crate::model::time::{DAY, HOUR, MINUTE, Timestamp};
 use crate::model::tokens::Usd;
 use crate::readers::statement::{Name, Statement, StatementRow};
 
-pub(crate) use calls::{Call, calls};
+pub(crate) use calls::{LedgerCall, calls};
 pub(crate) use cause::Cause;
-use cell::{Cell, CellKey};
-pub(crate) use cell::{CountPair, Row, Verdict};
+use cell::{BillCell, BillCellKey};
+pub(crate) use cell::{BillRow, BillVerdict, CountPair};
 
 /// Statements change for so long after the end of a bucket.
 const PROVISIONAL: i64 = DAY;
 
 /// The options of a comparison.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Options {
+pub(crate) struct ComparisonOptions {
     pub now: Timestamp,
     /// Differences up to this part of the larger value are rounding, in parts per million.
     pub tolerance_ppm: u32,
@@ -50,7 +50,7 @@ pub(crate) struct Reconciliation {
     pub source: &'static str,
     pub since: Timestamp,
     pub until: Timestamp,
-    pub rows: Vec<Row>,
+    pub rows: Vec<BillRow>,
     /// Spend by UTC day.
     pub days: BTreeMap<String, Spend>,
     /// Lines of the statement that repeat another line.
@@ -109,7 +109,12 @@ fn provider_of(statement: &Statement, row: &StatementRow) -> String {
 ///
 /// # Errors
 /// [`Error::Overflow`] for a sum beyond its range.
-pub(crate) fn compare(name: &str, statement: &Statement, around: &[Call], options: Options) -> Result<Reconciliation> {
+pub(crate) fn compare(
+    name: &str,
+    statement: &Statement,
+    around: &[LedgerCall],
+    options: ComparisonOptions,
+) -> Result<Reconciliation> {
     let (since, until) = period(name, statement)?;
     let by_request = is_by_request(statement);
     let length = match statement.rows.iter().map(|row| row.end.millis() - row.start.millis()).min() {
@@ -120,16 +125,16 @@ pub(crate) fn compare(name: &str, statement: &Statement, around: &[Call], option
     };
     let providers: BTreeSet<String> = statement.rows.iter().map(|row| provider_of(statement, row)).collect();
     let within = || {
-        let is_in = |call: &&Call| call.at >= since && call.at < until && providers.contains(&call.provider);
+        let is_in = |call: &&LedgerCall| call.at >= since && call.at < until && providers.contains(&call.provider);
         around.iter().filter(is_in)
     };
     // The ledger separates keys and workspaces only if its records name them.
     let (by_key, by_workspace) =
         (within().any(|call| call.key.is_some()), within().any(|call| call.workspace.is_some()));
-    let mut cells: BTreeMap<CellKey, Cell<'_>> = BTreeMap::new();
+    let mut cells: BTreeMap<BillCellKey, BillCell<'_>> = BTreeMap::new();
     for row in &statement.rows {
         let text = |name: Name| row.names.get(&name).cloned();
-        let key = CellKey {
+        let key = BillCellKey {
             start: floor(row.start, length),
             end: floor(row.start, length).plus(length.max(if by_request {
                 0
@@ -145,7 +150,7 @@ pub(crate) fn compare(name: &str, statement: &Statement, around: &[Call], option
     }
     for call in within() {
         let start = floor(call.at, length);
-        let key = CellKey {
+        let key = BillCellKey {
             start,
             end: start.plus(length),
             provider: call.provider.clone(),
@@ -173,15 +178,15 @@ pub(crate) fn compare(name: &str, statement: &Statement, around: &[Call], option
     })
 }
 
-fn days(rows: &[Row]) -> Result<BTreeMap<String, Spend>> {
+fn days(rows: &[BillRow]) -> Result<BTreeMap<String, Spend>> {
     let mut days: BTreeMap<String, Spend> = BTreeMap::new();
     for row in rows {
         let day = row.start.to_string().get(..10).unwrap_or_default().to_owned();
         let spend = days.entry(day).or_default();
         let usd = row.statement_usd.or(row.ledger_usd).unwrap_or_default();
         let sum = match (row.verdict, &row.cause) {
-            (Verdict::Provisional, _) => &mut spend.provisional,
-            (Verdict::Equal | Verdict::WithinRounding, _) => &mut spend.confirmed,
+            (BillVerdict::Provisional, _) => &mut spend.provisional,
+            (BillVerdict::Equal | BillVerdict::WithinRounding, _) => &mut spend.confirmed,
             (_, Some(Cause::Unknown) | None) => &mut spend.unexplained,
             _ => &mut spend.explained,
         };

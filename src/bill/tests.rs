@@ -11,9 +11,9 @@ use crate::readers::statement;
 const SEEDS: u64 = 240;
 const FIRST_DAY: i64 = 20_574;
 
-struct Random(u64);
+struct PlantRandom(u64);
 
-impl Random {
+impl PlantRandom {
     fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -78,7 +78,7 @@ impl Shape {
     }
 }
 
-fn call(random: &mut Random, shape: Shape, day: i64, model: usize) -> Call {
+fn call(random: &mut PlantRandom, shape: Shape, day: i64, model: usize) -> LedgerCall {
     let model = ["claude-sonnet-4-5", "claude-haiku-4-5"][model];
     let counts: [u64; 7] = match shape {
         Shape::AnthropicUsage | Shape::AnthropicAnalytics => {
@@ -87,7 +87,7 @@ fn call(random: &mut Random, shape: Shape, day: i64, model: usize) -> Call {
         _ => [1 + random.below(9_000), 1 + random.below(9_000), 0, 0, 0, 1 + random.below(9_000), 0],
     };
     let sum: u64 = counts.iter().sum();
-    Call {
+    LedgerCall {
         at: Timestamp::from_millis(day * DAY + (2 + random.below(19) as i64) * HOUR + random.below(3_000_000) as i64),
         provider: shape.provider().to_owned(),
         model: model.to_owned(),
@@ -104,7 +104,7 @@ fn call(random: &mut Random, shape: Shape, day: i64, model: usize) -> Call {
 
 /// A call as the provider bills it.
 struct Billed {
-    call: Call,
+    call: LedgerCall,
     day: i64,
     key: &'static str,
     tier: &'static str,
@@ -125,7 +125,7 @@ fn render(shape: Shape, billed: &[Billed]) -> String {
     let mut groups: BTreeMap<(i64, &str, &str, &str), Billed> = BTreeMap::new();
     for one in billed {
         let group = groups.entry((one.day, &one.call.model, one.key, one.tier)).or_insert_with(|| Billed {
-            call: Call { counts: [0; 7], cost: Some(Usd::default()), ..one.call.clone() },
+            call: LedgerCall { counts: [0; 7], cost: Some(Usd::default()), ..one.call.clone() },
             ..*one
         });
         for (sum, count) in group.call.counts.iter_mut().zip(one.call.counts) {
@@ -172,14 +172,14 @@ type Expected = BTreeMap<(i64, String), (&'static str, Option<[i128; 7]>)>;
 
 /// One case: the ledger's calls, the statement's text, and the expected cause and difference of each cell.
 struct Case {
-    calls: Vec<Call>,
+    calls: Vec<LedgerCall>,
     text: String,
     expected: Expected,
     repeated: Vec<u64>,
 }
 
 fn case(seed: u64, shape: Shape) -> Case {
-    let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let mut random = PlantRandom(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let choices = shape.plants();
     // One kind of plant for one case, in a cell of the second day. Other cells agree.
     let plant =
@@ -188,7 +188,7 @@ fn case(seed: u64, shape: Shape) -> Case {
     let discounted = shape == Shape::GitHub && plant == Plant::Nothing;
     let factor = if discounted { Decimal::new(85, 2) } else { Decimal::ONE };
     let (mut calls, mut billed, mut expected) = (Vec::new(), Vec::new(), Expected::new());
-    let signed = |call: &Call, sign: i128| Some(call.counts.map(|count| sign * i128::from(count)));
+    let signed = |call: &LedgerCall, sign: i128| Some(call.counts.map(|count| sign * i128::from(count)));
     for day in 0..3 {
         for model in 0..2 {
             for _ in 0..3 + random.below(5) {
@@ -200,7 +200,7 @@ fn case(seed: u64, shape: Shape) -> Case {
     }
     let mut extra = call(&mut random, shape, FIRST_DAY + 1, 0);
     let cell = (FIRST_DAY + 1, extra.model_key.clone());
-    let mut bill = |call: &Call, day: i64, key: &'static str| {
+    let mut bill = |call: &LedgerCall, day: i64, key: &'static str| {
         billed.push(Billed { call: call.clone(), day, key, tier: "", factor });
     };
     match plant {
@@ -268,7 +268,7 @@ fn case(seed: u64, shape: Shape) -> Case {
 }
 
 /// The kind of a cause, as JSON names it.
-fn kind(row: &Row) -> Option<String> {
+fn kind(row: &BillRow) -> Option<String> {
     let cause = serde_json::to_value(row.cause.as_ref()?).unwrap();
     Some(cause["cause"].as_str().unwrap().to_owned())
 }
@@ -281,14 +281,17 @@ fn every_planted_discrepancy_is_named_to_the_token_and_nothing_else_is() {
             let Case { calls, text, expected, repeated } = case(seed + 1, shape);
             let place = format!("seed {seed}, {shape:?}\n{text}");
             let statement = statement::read("statement", text.as_bytes()).unwrap_or_else(|e| panic!("{e}: {place}"));
-            let options = Options { now: Timestamp::from_millis((FIRST_DAY + 9) * DAY), tolerance_ppm: 0 };
+            let options = ComparisonOptions { now: Timestamp::from_millis((FIRST_DAY + 9) * DAY), tolerance_ppm: 0 };
             let found = compare("statement", &statement, &calls, options).unwrap();
             assert_eq!(found.duplicate_lines, repeated, "{place}");
             let mut missing = expected.clone();
             for row in &found.rows {
                 let key = (row.start.millis() / DAY, model_name::model_key(&row.model));
                 let Some((cause, counts)) = missing.remove(&key) else {
-                    assert!(matches!(row.verdict, Verdict::Equal | Verdict::WithinRounding), "{row:?}: {place}");
+                    assert!(
+                        matches!(row.verdict, BillVerdict::Equal | BillVerdict::WithinRounding),
+                        "{row:?}: {place}"
+                    );
                     continue;
                 };
                 assert_eq!(kind(row).as_deref(), Some(cause), "{row:?}: {place}");
@@ -325,8 +328,8 @@ fn a_bucket_younger_than_a_day_is_provisional() {
         (1..).find(|seed| case(*seed, Shape::AnthropicUsage).expected.values().any(|(c, _)| *c == "unknown")).unwrap();
     let Case { calls, text, .. } = case(seed, Shape::AnthropicUsage);
     let statement = statement::read("statement", text.as_bytes()).unwrap();
-    let options = Options { now: Timestamp::from_millis((FIRST_DAY + 2) * DAY + HOUR), tolerance_ppm: 0 };
+    let options = ComparisonOptions { now: Timestamp::from_millis((FIRST_DAY + 2) * DAY + HOUR), tolerance_ppm: 0 };
     let found = compare("statement", &statement, &calls, options).unwrap();
-    assert!(found.rows.iter().any(|row| row.verdict == Verdict::Provisional));
+    assert!(found.rows.iter().any(|row| row.verdict == BillVerdict::Provisional));
     assert!(!found.has_unexplained());
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::context::Context;
-use crate::bill::{self, Options, Reconciliation, Row, Verdict};
+use crate::bill::{self, BillRow, BillVerdict, ComparisonOptions, Reconciliation};
 use crate::model::error::Error;
 use crate::model::humanize::number::grouped;
 use crate::model::time::{DAY, Timestamp};
@@ -78,7 +78,7 @@ pub(crate) fn run(args: &ReconcileArgs, context: &Context, out: &mut dyn Write) 
     for (file, statement) in statements {
         let (since, until) = bill::period(&file, &statement)?;
         let around = bill::calls(&snapshot, (since.plus(-DAY), until.plus(DAY)), args.account.as_deref(), &prices)?;
-        let options = Options { now, tolerance_ppm: args.tolerance };
+        let options = ComparisonOptions { now, tolerance_ppm: args.tolerance };
         let reconciliation = bill::compare(&file, &statement, &around, options)?;
         answers.push(FileAnswer { file, reconciliation });
     }
@@ -96,7 +96,7 @@ pub(crate) fn run(args: &ReconcileArgs, context: &Context, out: &mut dyn Write) 
 fn print(answer: &FileAnswer, all: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let found = &answer.reconciliation;
     writeln!(out, "{}: {}, {} to {}", EscapedText(&answer.file), found.source, found.since, found.until)?;
-    let agree = |row: &&Row| matches!(row.verdict, Verdict::Equal | Verdict::WithinRounding);
+    let agree = |row: &&BillRow| matches!(row.verdict, BillVerdict::Equal | BillVerdict::WithinRounding);
     for row in found.rows.iter().filter(|row| all || !agree(row)) {
         print_row(row, out)?;
     }
@@ -118,7 +118,7 @@ fn print(answer: &FileAnswer, all: bool, out: &mut dyn Write) -> Result<(), Fail
     Ok(())
 }
 
-fn print_row(row: &Row, out: &mut dyn Write) -> Result<(), Failure> {
+fn print_row(row: &BillRow, out: &mut dyn Write) -> Result<(), Failure> {
     let names = [Some(row.provider.as_str()), Some(row.model.as_str()), row.key.as_deref(), row.workspace.as_deref()];
     let names: Vec<&str> = names.into_iter().flatten().collect();
     let cause = row.cause.as_ref().map(|cause| format!(": {}", cause.text())).unwrap_or_default();

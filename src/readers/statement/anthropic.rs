@@ -4,11 +4,11 @@
 //! the oldest have one column for cache writes. The cost CSV rounds each row to cents and has display names of models.
 //! The APIs state money in fractional cents.
 
-use super::{Class, Draft, Name, Role, Source};
+use super::{Class, Draft, Name, Role, StatementSource};
 
 const CENT: i128 = 10_000_000_000;
 
-pub(super) const USAGE_CSV: Source = Source {
+pub(super) const USAGE_CSV: StatementSource = StatementSource {
     name: "the Anthropic Console usage CSV",
     provider: Some("anthropic"),
     signature: &["usage_date_utc", "usage_input_tokens_no_cache", "usage_output_tokens"],
@@ -33,7 +33,7 @@ pub(super) const USAGE_CSV: Source = Source {
     finish: |_| Ok(true),
 };
 
-pub(super) const COST_CSV: Source = Source {
+pub(super) const COST_CSV: StatementSource = StatementSource {
     name: "the Anthropic Console cost CSV",
     provider: Some("anthropic"),
     signature: &["usage_date_utc", "cost_usd", "token_type"],
@@ -95,7 +95,7 @@ const USAGE_COLUMNS: &[(&str, Role)] = &[
     ("server_tool_use*", Role::Ignored),
 ];
 
-pub(super) const USAGE_JSON: Source = Source {
+pub(super) const USAGE_JSON: StatementSource = StatementSource {
     name: "an Anthropic usage report",
     provider: Some("anthropic"),
     signature: &["starting_at", "uncached_input_tokens|usage.uncached_input_tokens"],
@@ -104,7 +104,7 @@ pub(super) const USAGE_JSON: Source = Source {
     finish: |_| Ok(true),
 };
 
-pub(super) const COST_JSON: Source = Source {
+pub(super) const COST_JSON: StatementSource = StatementSource {
     name: "an Anthropic cost report",
     provider: Some("anthropic"),
     signature: &["starting_at", "amount|cost.amount"],
@@ -142,7 +142,7 @@ pub(super) const COST_JSON: Source = Source {
 };
 
 /// One row per actor and day; the models of a row are a list inside it, which no rule here takes apart.
-pub(super) const ACTORS: Source = Source {
+pub(super) const ACTORS: StatementSource = StatementSource {
     name: "the Claude Code report of the Admin API",
     provider: Some("anthropic"),
     signature: &["model_breakdown", "date"],

@@ -1,9 +1,9 @@
 //! AWS Cost and Usage Report 2.0: the lines of Amazon Bedrock. A line counts one class of tokens, in units of one, a
 //! thousand or a million.
 
-use super::{Class, Draft, Name, Role, Source, field, focus};
+use super::{Class, Draft, Name, Role, StatementSource, field, focus};
 
-pub(super) const CUR: Source = Source {
+pub(super) const CUR: StatementSource = StatementSource {
     name: "AWS CUR 2.0",
     provider: Some("aws-bedrock"),
     signature: &["line_item_usage_type", "line_item_usage_amount", "line_item_usage_start_date"],

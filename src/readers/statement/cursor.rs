@@ -2,9 +2,9 @@
 //!
 //! The two inputs of the CSV are disjoint, and `Total Tokens` is a checksum. A cost can be `Included`, `Free` or `-`.
 
-use super::{Class, Draft, Name, Role, Source};
+use super::{Class, Draft, Name, Role, StatementSource};
 
-pub(super) const CSV: Source = Source {
+pub(super) const CSV: StatementSource = StatementSource {
     name: "the Cursor usage CSV",
     provider: Some("cursor"),
     signature: &["Date", "Input (w/ Cache Write)", "Input (w/o Cache Write)"],
@@ -39,7 +39,7 @@ fn checksum(draft: &mut Draft) -> Result<bool, String> {
     }
 }
 
-pub(super) const JSON: Source = Source {
+pub(super) const JSON: StatementSource = StatementSource {
     name: "the Cursor usage events",
     provider: Some("cursor"),
     signature: &["timestamp", "tokenUsage.inputTokens|chargedCents"],

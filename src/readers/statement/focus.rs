@@ -1,8 +1,8 @@
 //! FOCUS 1.0 to 1.4: one format for the bills of several clouds. A row counts one class of tokens.
 
-use super::{Class, Draft, Name, Role, Source, field};
+use super::{Class, Draft, Name, Role, StatementSource, field};
 
-pub(super) const FOCUS: Source = Source {
+pub(super) const FOCUS: StatementSource = StatementSource {
     name: "a FOCUS export",
     provider: None,
     signature: &["ChargePeriodStart", "BilledCost", "ChargeCategory"],

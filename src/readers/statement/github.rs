@@ -1,8 +1,8 @@
 //! GitHub: the AI usage report. Buckets are days in UTC. Cents of a row are not rounded.
 
-use super::{Class, Name, Role, Source};
+use super::{Class, Name, Role, StatementSource};
 
-pub(super) const USAGE: Source = Source {
+pub(super) const USAGE: StatementSource = StatementSource {
     name: "the GitHub AI usage CSV",
     provider: Some("github-copilot"),
     signature: &["date", "sku", "net_amount"],

@@ -1,8 +1,8 @@
 //! `LiteLLM`: the table of spend logs, as CSV or JSON. A row is one request; its id makes the comparison exact.
 
-use super::{Class, Draft, Name, Role, Source};
+use super::{Class, Draft, Name, Role, StatementSource};
 
-pub(super) const SPEND_LOGS: Source = Source {
+pub(super) const SPEND_LOGS: StatementSource = StatementSource {
     name: "LiteLLM spend logs",
     provider: None,
     signature: &["request_id", "spend", "startTime"],

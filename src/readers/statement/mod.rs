@@ -130,7 +130,7 @@ enum Role {
 }
 
 /// The definition of a source: its columns, and the columns that identify it.
-struct Source {
+struct StatementSource {
     name: &'static str,
     provider: Option<&'static str>,
     signature: &'static [&'static str],
@@ -177,7 +177,7 @@ pub(crate) struct Statement {
     pub step: Usd,
 }
 
-const SOURCES: [&Source; 17] = [
+const SOURCES: [&StatementSource; 17] = [
     &anthropic::USAGE_CSV,
     &anthropic::COST_CSV,
     &anthropic::ACTORS,
@@ -197,7 +197,7 @@ const SOURCES: [&Source; 17] = [
     &litellm::SPEND_LOGS,
 ];
 
-impl Source {
+impl StatementSource {
     fn role(&self, column: &str) -> Option<Role> {
         let is = |name: &str| name.strip_suffix('*').map_or(name == column, |begin| column.starts_with(begin));
         self.columns.iter().find(|(name, _)| is(name)).map(|(_, role)| *role)

@@ -3,9 +3,9 @@
 //! `input_tokens` includes cached input and cache writes. CSV spells counts as floats (`59200.0`), and empty buckets
 //! are rows without values. Costs are by day, and a line item is `MODEL, input` and the like.
 
-use super::{Class, Draft, Name, Role, Source};
+use super::{Class, Draft, Name, Role, StatementSource};
 
-pub(super) const USAGE: Source = Source {
+pub(super) const USAGE: StatementSource = StatementSource {
     name: "an OpenAI usage export",
     provider: Some("openai"),
     signature: &["start_time", "input_tokens", "num_model_requests"],
@@ -70,7 +70,7 @@ fn usage(draft: &mut Draft) -> Result<bool, String> {
     Ok(true)
 }
 
-pub(super) const COST_CSV: Source = Source {
+pub(super) const COST_CSV: StatementSource = StatementSource {
     name: "the OpenAI cost CSV",
     provider: Some("openai"),
     signature: &["start_time", "amount_value", "line_item"],
@@ -94,7 +94,7 @@ pub(super) const COST_CSV: Source = Source {
     finish: line_item,
 };
 
-pub(super) const COST_JSON: Source = Source {
+pub(super) const COST_JSON: StatementSource = StatementSource {
     name: "the OpenAI costs of the API",
     provider: Some("openai"),
     signature: &["start_time", "amount.value"],

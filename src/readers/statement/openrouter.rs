@@ -2,9 +2,9 @@
 //!
 //! Days are UTC and complete. Prompt tokens include cached input; completion tokens include reasoning.
 
-use super::{Class, Draft, Name, Role, Source};
+use super::{Class, Draft, Name, Role, StatementSource};
 
-pub(super) const CSV: Source = Source {
+pub(super) const CSV: StatementSource = StatementSource {
     name: "the OpenRouter activity CSV",
     provider: Some("openrouter"),
     signature: &["Date", "Slug", "Prompt Tokens"],
@@ -22,7 +22,7 @@ pub(super) const CSV: Source = Source {
     finish: |_| Ok(true),
 };
 
-pub(super) const ACTIVITY: Source = Source {
+pub(super) const ACTIVITY: StatementSource = StatementSource {
     name: "the OpenRouter activity",
     provider: Some("openrouter"),
     signature: &["date", "model_permaslug|endpoint_id", "prompt_tokens", "usage"],
@@ -44,7 +44,7 @@ pub(super) const ACTIVITY: Source = Source {
     finish: |_| Ok(true),
 };
 
-pub(super) const GENERATION: Source = Source {
+pub(super) const GENERATION: StatementSource = StatementSource {
     name: "an OpenRouter generation",
     provider: Some("openrouter"),
     signature: &["id", "created_at", "native_tokens_prompt", "total_cost"],

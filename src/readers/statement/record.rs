@@ -53,7 +53,7 @@ fn csv(name: &str, text: &str) -> Result<Records> {
     Ok(Records { rows, columns })
 }
 
-type Object<'a> = BTreeMap<String, &'a RawValue>;
+type JsonFields<'a> = BTreeMap<String, &'a RawValue>;
 
 /// Arrays that contain records, or objects around records.
 const LISTS: [&str; 5] = ["data", "results", "usageEvents", "usageEventsDisplay", "logs"];
@@ -94,7 +94,7 @@ impl<'a> Walk<'a> {
             }
             return Ok(());
         }
-        let mut fields: Object<'a> = self.parse(value)?;
+        let mut fields: JsonFields<'a> = self.parse(value)?;
         let list = LISTS.iter().find(|list| {
             let held = fields.get(**list).map(|held| held.get());
             held.is_some_and(|held| held.starts_with('[') || (!inner && held.starts_with('{')))
@@ -121,7 +121,7 @@ impl<'a> Walk<'a> {
     fn flatten(&self, name: &str, value: &'a RawValue, values: &mut BTreeMap<String, String>) -> Result<()> {
         match value.get().as_bytes().first() {
             Some(b'{') => {
-                for (inner, field) in self.parse::<Object<'a>>(value)? {
+                for (inner, field) in self.parse::<JsonFields<'a>>(value)? {
                     self.flatten(&format!("{name}.{inner}"), field, values)?;
                 }
             }
