@@ -5,6 +5,7 @@
 mod calls;
 mod cause;
 mod cell;
+mod explain;
 mod model_name;
 #[cfg(test)]
 mod tests;
@@ -165,7 +166,7 @@ pub(crate) fn compare(
     for (key, cell) in &cells {
         rows.push(cell.row(key, &classes, statement.step, options)?);
     }
-    cause::name_causes(&mut rows, &cells, around);
+    explain::name_causes(&mut rows, &cells, around);
     let days = days(&rows)?;
     Ok(Reconciliation {
         source: statement.source,
