@@ -152,10 +152,10 @@ fn render(shape: Shape, billed: &[Billed]) -> String {
             Shape::OpenAiUsage => writeln!(text, "{},{},1.0,{key},{model},{}.0,{output}.0,{read}.0", day * 86_400, (day + 1) * 86_400, input + read),
             Shape::GitHub => writeln!(text, "{start},u,s,{model},{},{input},{output},{read},0", money(group, None)),
             Shape::Cur => {
-                let share = |count: u64| (group.call.cost.unwrap().to_decimal() * group.factor * Decimal::from(count) / Decimal::from(input + read + output)).normalize();
+                let part_of = |count: u64| (group.call.cost.unwrap().to_decimal() * group.factor * Decimal::from(count) / Decimal::from(input + read + output)).normalize();
                 for (kind, count) in [("input-tokens", input), ("cache-read-input-token-count", read), ("output-tokens", output)] {
                     let amount = Decimal::from(count) / Decimal::from(1_000);
-                    writeln!(text, "{start},{end},USE1-{model}-{kind}{tier},{amount},{},1K tokens", share(count)).unwrap();
+                    writeln!(text, "{start},{end},USE1-{model}-{kind}{tier},{amount},{},1K tokens", part_of(count)).unwrap();
                 }
                 Ok(())
             }
@@ -324,8 +324,9 @@ const CLASSES: [statement::Class; 7] = [
 
 #[test]
 fn a_bucket_younger_than_a_day_is_provisional() {
-    let seed =
-        (1..).find(|seed| case(*seed, Shape::AnthropicUsage).expected.values().any(|(c, _)| *c == "unknown")).unwrap();
+    let seed = (1..SEEDS)
+        .find(|seed| case(*seed, Shape::AnthropicUsage).expected.values().any(|(c, _)| *c == "unknown"))
+        .unwrap();
     let Case { calls, text, .. } = case(seed, Shape::AnthropicUsage);
     let statement = statement::read("statement", text.as_bytes()).unwrap();
     let options = ComparisonOptions { now: Timestamp::from_millis((FIRST_DAY + 2) * DAY + HOUR), tolerance_ppm: 0 };
