@@ -66,6 +66,7 @@ pub(crate) fn run(args: &ReconcileArgs, context: &Context, out: &mut dyn Write) 
     // Every file is read before the first answer, so a fault in one of them leaves no half of an answer.
     let mut statements = Vec::new();
     for path in &args.files {
+        context.refuse_ledger(path)?;
         let name = path.display().to_string();
         let bytes = std::fs::read(path).map_err(|e| Error::invalid(format!("{name}: {e}: name a readable file")))?;
         statements.push((name.clone(), statement::read(&name, &bytes)?));
