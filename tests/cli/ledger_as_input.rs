@@ -36,6 +36,17 @@ const COMMANDS: &[&[&str]] = &[
     &["prove", "check", "FILE", "--line", "TEXT", "--verifier", "VERIFIER"],
     &["prove", "check", "TEXT", "--line", "FILE", "--verifier", "VERIFIER"],
     &["prove", "check", "TEXT", "--old", "FILE", "--verifier", "VERIFIER"],
+    &["prove", "check", "TEXT", "--seal", "FILE", "--verifier", "VERIFIER"],
+    &["prove", "check", "TEXT", "--line", "TEXT", "--verifier", "FILE"],
+    &["prove", "total", "--project", "p", "--key", "FILE"],
+    &["verify", "--key", "FILE"],
+    &["verify", "--checkpoint", "TEXT", "--policy", "FILE"],
+    &["witness", "submit", "--policy", "FILE"],
+    &["witness", "submit", "--policy", "POLICY", "--checkpoint", "FILE"],
+    &["witness", "submit", "--policy", "POLICY", "--key", "FILE"],
+    &["witness", "submit", "--policy", "POLICY", "--key", "KEY", "--out", "FILE"],
+    #[cfg(feature = "web")]
+    &["witness", "serve", "WITNESS", "--log", "FILE", "--listen", "127.0.0.1:0"],
     &["verify", "--checkpoint", "FILE", "--verifier", "VERIFIER"],
     &["verify", "--checkpoint", "TEXT", "--verifier", "FILE"],
     &["verify", "--checkpoint", "TEXT", "--policy", "FILE"],
@@ -73,12 +84,16 @@ fn opened(cli: &TestCli, args: &[String]) -> Option<String> {
     traced.is_ok().then(|| fs::read_to_string(&log).unwrap_or_default())
 }
 
-fn inputs(cli: &TestCli) -> [(&'static str, String); 5] {
+fn inputs(cli: &TestCli) -> [(&'static str, String); 7] {
     let path = |name: &str| cli.dir().join(name).display().to_string();
     cli.ok(&["key", "generate", &path("key")]);
     let verifier = cli.ok(&["key", "show", &path("key")]).trim().to_owned();
     let note = cli.ok(&["checkpoint", "--key", &path("key")]);
     fs::write(path("text"), note).unwrap();
+    let witness = cli.ok(&["witness", "init", &path("witness"), "--name", "witness.example/w1"]);
+    let witness = witness.trim();
+    let policy = format!("log {verifier}\nwitness w1 {witness} http://127.0.0.1:9/\nquorum w1\n");
+    fs::write(path("policy"), policy).unwrap();
     cli.ok(&["backup", &path("backup.db"), "--key", &path("key")]);
     [
         ("KEY", path("key")),
@@ -86,6 +101,8 @@ fn inputs(cli: &TestCli) -> [(&'static str, String); 5] {
         ("VERIFIER", verifier),
         ("BACKUP", path("backup.db")),
         ("OTHER", path("other.db")),
+        ("POLICY", path("policy")),
+        ("WITNESS", path("witness")),
     ]
 }
 
@@ -101,11 +118,12 @@ fn file_arguments(cli: &TestCli) -> Vec<(String, String)> {
         for line in fs::read_to_string(&path).unwrap().lines() {
             let line = line.replace("\\fB", "").replace("\\fR", "").replace("\\fI", "").replace("\\-", "-");
             let option = line.split_whitespace().find(|word| word.starts_with("--"));
+            let option = option.map(|option| option.trim_end_matches(','));
             let is_file =
                 ["FILE>", "LOG>"].iter().any(|end| line.ends_with(end) || line.ends_with(&format!("{end}...")));
             match option {
                 Some(option) if is_file && line.starts_with('-') => {
-                    found.push((name.trim_start_matches('-').to_owned(), option.trim_end_matches(',').to_owned()));
+                    found.push((name.trim_start_matches('-').to_owned(), option.to_owned()));
                 }
                 None if line == "<FILE>" || line == "[FILE]" => {
                     found.push((name.trim_start_matches('-').to_owned(), "FILE".to_owned()));
