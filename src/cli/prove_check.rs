@@ -55,6 +55,10 @@ struct ProvenCheckpoint {
 pub(crate) fn run(args: &CheckArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let verifiers =
         args.verifier.iter().map(|given| key_file::verifier(given, context)).collect::<Result<Vec<_>, _>>()?;
+    // The kind of the proof decides which file is read; none of them may be the ledger.
+    for path in [&args.line, &args.old, &args.seal].into_iter().flatten() {
+        context.refuse_ledger(path)?;
+    }
     let read = |path: &PathBuf| key_file::text(path, context);
     let named = |error: Error| match error {
         Error::Invalid { what } => Failure::usage(format!("{}: {what}", args.proof.display())),
