@@ -96,7 +96,7 @@ fn an_event_filter_reads_only_blocks_with_matches() {
         let mut found = Vec::new();
         let (log, _) = store.read.during(|| {
             snapshot
-                .find_back(&filter, &mut |position, line| {
+                .find_back(&filter, None, &mut |position, line| {
                     if filter.is_named(&crate::event::Event::from_line(position, line)?.payload) {
                         found.push(position);
                     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::report_rows::RowOrder;
 use crate::budget::{Mode, Tier};
 use crate::ledger::AsOf;
 use crate::model::error::{Error, Result};
@@ -155,6 +156,12 @@ pub(crate) struct ReportInput {
     pub no_cost: bool,
     /// Include the outcomes of sessions, from the label `outcome`
     pub outcomes: bool,
+    /// The order of rows; default: key, and with `top` cost, or tokens if a call has no price
+    pub sort: Option<RowOrder>,
+    /// Only the first rows; the total still includes all
+    #[param(minimum = 1)]
+    #[schema(minimum = 1)]
+    pub top: Option<u32>,
     /// The IANA time zone of days, weeks and months; default: that of the server
     #[param(example = "Europe/Paris", min_length = 1)]
     #[schema(min_length = 1)]
@@ -206,6 +213,8 @@ pub(crate) struct StreamInput {
     pub kind: Vec<String>,
     /// Only events about these providers
     pub provider: Vec<String>,
+    /// Instead of the events, only the last position after new ones, at most four times a second
+    pub heads: bool,
 }
 
 /// A proof that an event is in the ledger.

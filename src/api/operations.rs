@@ -14,7 +14,7 @@ pub(crate) struct Operation {
 }
 
 /// Every operation.
-pub(crate) const OPERATIONS: [Operation; 13] = [
+pub(crate) const OPERATIONS: [Operation; 22] = [
     Operation { name: "record", run: LedgerOperations::record },
     Operation { name: "records", run: |service, input| service.batch(input, false) },
     Operation { name: "switch", run: |service, input| service.switch(&parse(input)?) },
@@ -27,6 +27,15 @@ pub(crate) const OPERATIONS: [Operation; 13] = [
     Operation { name: "events", run: |service, input| service.events(&parse(input)?) },
     Operation { name: "proof", run: proof },
     Operation { name: "checkpoint", run: |service, input| service.checkpoint(&parse(input)?) },
+    Operation { name: "overview", run: |service, input| service.overview(&parse(input)?) },
+    Operation { name: "log", run: |service, input| service.log(&parse(input)?) },
+    Operation { name: "summaries", run: |service, input| service.summaries(&parse(input)?) },
+    Operation { name: "show", run: |service, input| service.show(&parse(input)?) },
+    Operation { name: "line", run: |service, input| service.line(&parse(input)?) },
+    Operation { name: "figure", run: |service, input| service.figure(&parse(input)?) },
+    Operation { name: "imports", run: |service, input| service.imports(&parse(input)?) },
+    Operation { name: "warnings", run: |service, input| service.warnings(&parse(input)?) },
+    Operation { name: "about", run: |service, input| service.about(&parse(input)?) },
     Operation { name: "version", run: |_, input| version(&parse(input)?) },
 ];
 

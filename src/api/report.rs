@@ -4,6 +4,7 @@ use chrono::{Days, NaiveDate};
 use serde::Serialize;
 
 use super::input::ReportInput;
+use super::report_rows;
 use crate::ledger::Snapshot;
 use crate::model::error::{Error, Result};
 use crate::model::provider::ProviderId;
@@ -145,8 +146,12 @@ fn step(by: &[ReportKey]) -> Granularity {
 }
 
 /// Runs the query on a snapshot.
-pub(crate) fn answer(snapshot: &Snapshot<'_>, report: &Report, outcomes: bool) -> Result<FullReport> {
-    let table = snapshot.report(report)?;
-    let outcomes = if outcomes { Some(snapshot.efficiency(report)?) } else { None };
+pub(crate) fn answer(snapshot: &Snapshot<'_>, report: &Report, input: &ReportInput) -> Result<FullReport> {
+    if input.top == Some(0) {
+        return Err(Error::invalid("`top` is 0: it must be at least 1"));
+    }
+    let mut table = snapshot.report(report)?;
+    report_rows::arrange_asked(&mut table, input.sort, input.top);
+    let outcomes = if input.outcomes { Some(snapshot.efficiency(report)?) } else { None };
     Ok(FullReport { table, outcomes })
 }

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "web")]
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -46,13 +47,13 @@ impl OperationReply {
     }
 
     /// Creates an answer that depends on the time. `part` is the part that varies.
-    fn varying(answer: impl Serialize, part: &impl Serialize) -> Result<Self, Fault> {
+    pub(super) fn varying(answer: impl Serialize, part: &impl Serialize) -> Result<Self, Fault> {
         let varying = Some(xxh3_64(to_json(part)?.as_bytes()));
         Ok(Self { varying, ..Self::new(answer)? })
     }
 }
 
-fn to_json(value: &impl Serialize) -> Result<String, Fault> {
+pub(super) fn to_json(value: &impl Serialize) -> Result<String, Fault> {
     serde_json::to_string(value).map_err(|error| Fault::new(FaultKind::Bug, error.to_string(), "report this message"))
 }
 
@@ -86,8 +87,10 @@ pub(crate) struct ServiceClock {
 pub(crate) struct LedgerOperations {
     ledger: Ledger,
     clock: ServiceClock,
-    zone: Zone,
-    signer: Option<Signer>,
+    pub(super) zone: Zone,
+    pub(super) signer: Option<Signer>,
+    /// Home directories with logs of agents; `None` if this program does not look for logs.
+    pub(super) homes: Option<Vec<PathBuf>>,
 }
 
 /// Parses a JSON input. Error messages name the field.
@@ -105,7 +108,13 @@ pub(crate) fn parse<I: DeserializeOwned>(json: &[u8]) -> Result<I, Fault> {
 impl LedgerOperations {
     /// Creates a service for a ledger.
     pub const fn new(ledger: Ledger, clock: ServiceClock, zone: Zone, signer: Option<Signer>) -> Self {
-        Self { ledger, clock, zone, signer }
+        Self { ledger, clock, zone, signer, homes: None }
+    }
+
+    /// Also looks for logs that an import would read: in these homes, or in the user's own if there are none.
+    #[cfg(feature = "web")]
+    pub fn with_homes(self, homes: Option<Vec<PathBuf>>) -> Self {
+        Self { homes, ..self }
     }
 
     /// Returns the current time of the service.
@@ -114,7 +123,7 @@ impl LedgerOperations {
     }
 
     /// Runs a query on the current snapshot or a past one. The second argument of `ask` is the time of the query.
-    fn query<T>(
+    pub(super) fn query<T>(
         &self,
         moment: Option<&str>,
         run: impl FnOnce(&Snapshot<'_>, Timestamp) -> Result<T, Fault>,
@@ -128,7 +137,7 @@ impl LedgerOperations {
         run(&snapshot, now)
     }
 
-    fn write<T>(&self, write: impl FnOnce(&Ledger, Timestamp) -> Result<T, Fault>) -> Result<T, Fault> {
+    pub(super) fn write<T>(&self, write: impl FnOnce(&Ledger, Timestamp) -> Result<T, Fault>) -> Result<T, Fault> {
         write(&self.ledger, self.now())
     }
 
@@ -198,7 +207,7 @@ impl LedgerOperations {
     /// Reports usage and cost.
     pub fn report(&self, input: &ReportInput) -> Result<OperationReply, Fault> {
         self.query(input.as_of.as_deref(), |snapshot, now| {
-            let answer = report::answer(snapshot, &input.query(self.zone, now)?, input.outcomes)?;
+            let answer = report::answer(snapshot, &input.query(self.zone, now)?, input)?;
             let body = to_json(&answer)?;
             let varying = (!input.is_timeless()).then(|| xxh3_64(body.as_bytes()));
             Ok(OperationReply { body, varying })

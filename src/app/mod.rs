@@ -2,6 +2,8 @@
 
 mod args;
 mod help;
+#[cfg(any(feature = "tui", feature = "web"))]
+mod importing;
 #[cfg(feature = "mcp")]
 mod mcp;
 #[cfg(feature = "web")]

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -12,6 +12,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
+use crate::app::importing::keep_importing;
 use crate::cli::alert;
 use crate::cli::context::Context;
 use crate::cli::key_file;
@@ -24,6 +25,9 @@ use crate::web::{self, Access, Api, Received, Receiver, Services, Token};
 /// Seconds that a request waits for another process that writes. Then the sender is asked to retry.
 const PATIENCE: u64 = 3;
 
+/// How often new calls are imported.
+const IMPORTS: Duration = Duration::from_secs(5);
+
 /// How often alerts are checked.
 const ALERTS: Duration = Duration::from_secs(60);
 
@@ -34,18 +38,20 @@ const TOKEN_HELP: &str = "Read the token that every request must carry from this
 /// Maximum size of a token file in bytes.
 const TOKEN_FILE: u64 = 4_096;
 
-/// Serve the HTTP API for programs, and receive telemetry from agents over OTLP/HTTP
+/// Serve the web page and the HTTP API, and receive telemetry from agents over OTLP/HTTP
 ///
+/// The page is at the address itself; --open opens it in the browser and imports new calls while the server runs.
 /// The API is at /api/v1, and /api/v1/openapi.json describes it. With --otlp the server also records the calls in
 /// telemetry. Coding agents and OpenTelemetry GenAI instrumentations can send logs, traces and metrics, as protobuf or
 /// JSON. A call that telemetry and an imported log both contain is one record. Metrics are compared with the records and
-/// never recorded. Status 200 means that the calls are stored. GET / lists what arrived. Ctrl-C ends the server.
+/// never recorded. Status 200 means that the calls are stored. GET / lists what arrived to programs that do not ask for a page. Ctrl-C ends the server.
 ///
 /// The server accepts requests for localhost, loopback addresses and the listen address, and refuses pages of other
 /// origins. On a loopback address it requires a token only if you give one. On any other address every request needs
 /// `Authorization: Bearer TOKEN`.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
+    usage-ledger serve --open\n  \
     usage-ledger serve\n  \
     curl http://127.0.0.1:4318/api/v1/gate?provider=anthropic\n  \
     usage-ledger serve --otlp\n  \
@@ -53,6 +59,12 @@ const TOKEN_FILE: u64 = 4_096;
     usage-ledger serve --otlp --listen 0.0.0.0:4318 --token-file token.txt\n  \
     OTEL_EXPORTER_OTLP_HEADERS=\"Authorization=Bearer%20$(cat token.txt)\" claude")]
 pub(crate) struct ServeArgs {
+    /// Open the page in the browser, and import new calls of agents' logs while the server runs
+    #[arg(long)]
+    open: bool,
+    /// With --open, import nothing
+    #[arg(long, requires = "open")]
+    no_import: bool,
     /// Accept telemetry over OTLP, the protocol of OpenTelemetry
     #[arg(long)]
     otlp: bool,
@@ -78,6 +90,7 @@ pub(crate) fn run(args: &ServeArgs, context: &Context, out: &mut dyn Write) -> R
     let signer = args.key.as_deref().map(|file| key_file::read(file, context)).transpose()?;
     let ledger = context.write_within(PATIENCE)?;
     let mut api = Api::new(ledger.clone().source("http"), context.zone(), clock);
+    api = api.homes(context.homes(Vec::new()));
     if let Some(now) = context.named_now() {
         api = api.at(now);
     }
@@ -98,13 +111,20 @@ pub(crate) fn run(args: &ServeArgs, context: &Context, out: &mut dyn Write) -> R
             ));
         }
         sent = announce(address, args.otlp, context.json, out);
+        if args.open {
+            open_page(address);
+        }
     };
     let (stop, stopped) = mpsc::channel::<()>();
+    let (stop_imports, imports_stopped) = mpsc::channel::<()>();
     let served = thread::scope(|scope| {
         let watched = &alerts;
         scope.spawn(move || watch_alerts(watched, context, &stopped));
+        if args.open && !args.no_import {
+            scope.spawn(move || keep_importing(context, IMPORTS, &imports_stopped, &|_| {}));
+        }
         let served = web::serve(services, listen, access, listening, web::shutdown_signal());
-        drop(stop);
+        drop((stop, stop_imports));
         served
     });
     served.map_err(|error| {
@@ -156,6 +176,20 @@ fn given_token(args: &ServeArgs, context: &Context) -> Result<Option<Token>, Fai
     ))
 }
 
+/// Opens the page in the user's browser. The address contains no token, because other users of the machine may see the
+/// arguments of a process.
+fn open_page(address: SocketAddr) {
+    let host = match address.ip() {
+        ip if ip.is_unspecified() => "localhost".to_owned(),
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    };
+    let page = format!("http://{host}:{}/", address.port());
+    if let Err(error) = open::that_detached(&page) {
+        print_message(&format!("no browser could be opened ({error}): open {page} yourself"));
+    }
+}
+
 /// Fires and delivers alerts every minute until the server ends.
 fn watch_alerts(ledger: &Ledger, context: &Context, stopped: &mpsc::Receiver<()>) {
     loop {
@@ -171,7 +205,7 @@ fn announce(address: SocketAddr, otlp: bool, json: bool, out: &mut dyn Write) ->
         JsonAnswer::new(json!({"listening": format!("http://{address}")})).write(out)?;
     } else {
         let otlp = if otlp { " and OTLP/HTTP" } else { "" };
-        writeln!(out, "listening at http://{address} for /api/v1{otlp}")?;
+        writeln!(out, "listening at http://{address} for the page, /api/v1{otlp}")?;
     }
     Ok(out.flush()?)
 }

@@ -1,16 +1,16 @@
 //! `watch`: the dashboard.
 
 use std::io::{self, IsTerminal};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use clap::Args;
 
+use crate::app::importing::keep_importing;
 use crate::cli::config_file::ThemeName;
 use crate::cli::context::Context;
-use crate::cli::import;
 use crate::cli::override_usage::author;
 use crate::ledger::{Ledger, Outcome};
 use crate::model::event::{Paused, Position, UsageOverridden};
@@ -62,23 +62,16 @@ pub(crate) fn run(args: &WatchArgs, context: &Context) -> Result<(), Failure> {
     thread::scope(|scope| {
         if imports {
             let failure = &import_failure;
-            scope.spawn(move || keep_importing(context, interval, failure, &stopped));
+            scope.spawn(move || {
+                keep_importing(context, interval, &stopped, &|failed| {
+                    *failure.lock().unwrap_or_else(PoisonError::into_inner) = failed;
+                });
+            });
         }
         let done = tui::run(&mut place, view_model, theme(args, context), interval);
         drop(stop);
         Ok(done?)
     })
-}
-
-/// Imports new calls at every interval until the dashboard ends. The dashboard shows why an import failed.
-fn keep_importing(context: &Context, interval: Duration, failure: &Mutex<Option<String>>, stopped: &Receiver<()>) {
-    loop {
-        let failed = import::quietly(context).err().map(|failure| text(&failure));
-        *failure.lock().unwrap_or_else(PoisonError::into_inner) = failed;
-        if stopped.recv_timeout(interval) != Err(RecvTimeoutError::Timeout) {
-            return;
-        }
-    }
 }
 
 /// The colours that the command line, the environment, the settings or the terminal ask for.

@@ -7,17 +7,16 @@ use clap::Args;
 use serde::Serialize;
 
 use super::context::Context;
-use super::doctor_problem::{Diagnosis, Topic};
 use super::verify;
-use super::{doctor_events, doctor_logs, doctor_self_check};
+use super::{doctor_logs, doctor_self_check};
+use crate::api::findings::{self, CheckedAccount, Diagnosis};
 use crate::import::{self, LogInventory};
-use crate::ledger::Snapshot;
-use crate::model::event::{Position, WindowKind};
+use crate::model::event::Position;
 use crate::model::time::{DAY, Timestamp, Zone};
 use crate::present::clock::{duration, short};
 use crate::present::failure::Failure;
 use crate::present::output::{EscapedText, JsonAnswer, counted, grouped, wrapped};
-use crate::usage::{AccountAt, Drift, accounts, is_metered};
+use crate::usage::Drift;
 
 /// Find problems: contradicted limits, logs that expire or cannot be read, implausible records
 ///
@@ -47,14 +46,6 @@ pub(crate) struct DoctorArgs {
     self_check: Vec<PathBuf>,
 }
 
-/// One metered provider account.
-#[derive(Serialize)]
-struct CheckedAccount {
-    provider: String,
-    account: Option<String>,
-    windows: Vec<Drift>,
-}
-
 #[derive(Serialize)]
 struct DoctorReport {
     ledger: String,
@@ -77,16 +68,15 @@ pub(crate) fn run(args: DoctorArgs, context: &Context, out: &mut dyn Write) -> R
     let snapshot = context.snapshot(&ledger)?;
     let now = context.query_time(&snapshot);
     let homes = context.homes(args.homes);
+    let (accounts, found) = findings::of_ledger(&snapshot, now)?;
     let mut report = DoctorReport {
         ledger: context.path()?.display().to_string(),
         position: snapshot.head()?.position,
-        accounts: Vec::new(),
+        accounts,
         unread_agents: doctor_logs::unread(homes.clone()),
         logs: doctor_logs::inventories(&snapshot, homes, now)?,
-        findings: Vec::new(),
+        findings: found,
     };
-    gather(&snapshot, now, &mut report)?;
-    report.findings.extend(doctor_events::findings(&snapshot, now)?);
     report.findings.extend(doctor_logs::findings(&report.logs));
     if context.json {
         JsonAnswer::new(&report).write(out)?;
@@ -119,65 +109,6 @@ fn repair(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
         }
     }
     if repair.ok { Ok(()) } else { Err(Failure::Finding) }
-}
-
-fn gather(snapshot: &Snapshot<'_>, now: Timestamp, report: &mut DoctorReport) -> Result<(), Failure> {
-    for account in accounts(snapshot.view())? {
-        if !is_metered(AccountAt::new(snapshot.view(), &account, now))?.0 {
-            continue;
-        }
-        let (provider, account) = (account.provider.as_ref(), account.account.as_deref());
-        let mut windows = Vec::new();
-        for kind in [WindowKind::Session, WindowKind::Weekly] {
-            windows.extend(snapshot.drift(provider, account, kind, now)?);
-        }
-        find(provider, account, &windows, snapshot, now, &mut report.findings)?;
-        report.accounts.push(CheckedAccount {
-            provider: provider.to_owned(),
-            account: account.map(str::to_owned),
-            windows,
-        });
-    }
-    Ok(())
-}
-
-fn find(
-    provider: &str,
-    account: Option<&str>,
-    windows: &[Drift],
-    snapshot: &Snapshot<'_>,
-    now: Timestamp,
-    findings: &mut Vec<Diagnosis>,
-) -> Result<(), Failure> {
-    let of = account.map(|account| format!(" --account {account}")).unwrap_or_default();
-    let mut add = |what: String, remedy: String| {
-        findings.push(Diagnosis { about: Topic::Provider(provider.to_owned()), what, remedy });
-    };
-    for drift in windows {
-        let name = drift.window.name();
-        let fitted = drift.calibration.as_ref().map(|fit| fit.limit);
-        let Some(better) = fitted.or(drift.implied) else { continue };
-        let set = format!("usage-ledger limit set {provider}{of} --{name} {better}");
-        match drift.limit {
-            None if fitted.is_some() => {
-                add(format!("no {name} limit is set, but the observations suggest one"), set);
-            }
-            Some(limit) if drift.is_off() => {
-                add(format!("the {name} limit of {} does not fit the provider's readings", grouped(limit)), set);
-            }
-            _ => {}
-        }
-    }
-    let usage = snapshot.account(provider, account, now)?;
-    let limitless = usage.session.limit.is_none() && usage.weekly.limit.is_none();
-    let recent = usage.session.usage.requests > 0 || usage.weekly.usage.requests > 0;
-    if windows.is_empty() && limitless && recent {
-        add(
-            "it is in use, but no limit or reading is known".to_owned(),
-            format!("usage-ledger limit set {provider}{of} --session N, or usage-ledger quota observe --format …"),
-        );
-    }
-    Ok(())
 }
 
 fn print(report: &DoctorReport, now: Timestamp, zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use indicatif::HumanBytes;
 
-use super::doctor_problem::{Diagnosis, Topic};
+use crate::api::findings::{Diagnosis, Topic};
 use crate::import::{self, ExpiringLog, ImportOptions, LogInventory, UnreadAgent};
 use crate::ledger::Snapshot;
 use crate::model::time::{Timestamp, Zone};

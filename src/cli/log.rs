@@ -156,7 +156,7 @@ impl LogAnswer<'_> {
     ) -> Result<(), Failure> {
         let (mut left, mut visited) = (limit, Ok(()));
         if left > 0 {
-            snapshot.find_back(&self.filter, &mut |position, line| {
+            snapshot.find_back(&self.filter, None, &mut |position, line| {
                 if let Some(shown) = self.show(snapshot, position, line)? {
                     visited = visit(&shown);
                     left -= 1;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::{import, status};
-use crate::api::{self, status::TimedStatus};
+use crate::api::overview::{self, Overview};
 use crate::budget::{ProviderStatus, Status};
 use crate::import::ImportReport;
 use crate::model::error::Error;
@@ -21,12 +21,11 @@ use crate::present::output::{self, EscapedText, counted, grouped};
 use crate::present::periods::Periods;
 use crate::usage::{Basis, Usage};
 
-/// The answer in JSON: the status, the periods, and the import that preceded it.
+/// The answer in JSON: the overview, and the import that preceded it.
 #[derive(Serialize)]
-struct Overview {
+struct OverviewAndImport {
     #[serde(flatten)]
-    status: TimedStatus,
-    periods: Periods,
+    overview: Overview,
     #[serde(skip_serializing_if = "Option::is_none")]
     imported: Option<ImportReport>,
 }
@@ -36,12 +35,12 @@ pub(crate) fn run(no_import: bool, context: &Context, out: &mut dyn Write) -> Re
     let ledger = context.read()?;
     let snapshot = context.snapshot(&ledger)?;
     let (now, zone) = (context.query_time(&snapshot), context.zone());
-    let status = api::status::answer(&snapshot, now)?;
-    let periods = Periods::at(&snapshot, zone, now)?;
+    let overview = overview::answer(&snapshot, zone, now)?;
     let unreadable = imported.as_ref().is_some_and(|report| report.sources.iter().any(|source| source.unreadable > 0));
     if context.json {
-        output::JsonAnswer::new(Overview { status, periods, imported }).write(out)?;
+        output::JsonAnswer::new(OverviewAndImport { overview, imported }).write(out)?;
     } else {
+        let Overview { status, periods, .. } = overview;
         status::warn_about_clock(&status.state);
         let status = status.state.status;
         if let Some(report) = &imported {

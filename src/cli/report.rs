@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::record_flags::label;
-use super::report_rows::{self, RowOrder};
 use super::{csv, import as import_command, markdown, report_filters, report_table};
 use crate::api::report::{self, FullReport};
+use crate::api::report_rows::{self, RowOrder};
 use crate::export::{self, CcusageOptions};
 use crate::import;
 use crate::ledger::Snapshot;
@@ -361,10 +361,7 @@ struct RowOptions {
 impl RowOptions {
     /// Sorts and limits the rows. Returns how many are left out.
     fn arrange(&self, answer: &mut ReportTable) -> usize {
-        let by_size = if report_rows::shares_are_of_cost(answer) { RowOrder::Cost } else { RowOrder::Tokens };
-        let sort = self.sort.unwrap_or(if self.top.is_some() { by_size } else { RowOrder::Key });
-        let top = self.top.map(|top| usize::try_from(top).unwrap_or(usize::MAX));
-        report_rows::arrange(answer, sort, top)
+        report_rows::arrange_asked(answer, self.sort, self.top)
     }
 }
 

@@ -6,8 +6,8 @@ use std::io::Write;
 use comfy_table::ContentArrangement;
 use rust_decimal::Decimal;
 
-use super::report_rows;
 use super::short_names::shortened as shortened_names;
+use crate::api::report_rows;
 
 use crate::model::humanize::number::scaled;
 use crate::model::tokens::{TokenClass, Usd};

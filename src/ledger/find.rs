@@ -127,16 +127,21 @@ impl Snapshot<'_> {
         Ok(())
     }
 
-    /// Like [`find_forward`](Self::find_forward), from the last event backwards.
+    /// Like [`find_forward`](Self::find_forward), backwards from the last event, or from the one before a position.
     pub(crate) fn find_back(
         &self,
         filter: &EventFilter,
+        before: Option<Position>,
         visit: &mut dyn FnMut(Position, &str) -> Result<bool>,
     ) -> Result<()> {
         let mut goes_on = true;
+        let is_wanted = |position: Position| before.is_none_or(|before| position < before);
         let mut back = |from: Position| -> Result<bool> {
+            if !is_wanted(from) {
+                return Ok(true);
+            }
             for (position, line) in self.candidates(filter, from)?.iter().rev() {
-                if goes_on {
+                if goes_on && is_wanted(*position) {
                     goes_on = visit(*position, line)?;
                 }
             }
@@ -146,7 +151,8 @@ impl Snapshot<'_> {
             return Ok(());
         }
         scan_blocks(self.view(), Order::Descending, &mut |number, block| {
-            if !may_hold(filter, number, block)? || back(position_at(number, 0))? { GO_ON } else { STOP }
+            let from = position_at(number, 0);
+            if !is_wanted(from) || !may_hold(filter, number, block)? || back(from)? { GO_ON } else { STOP }
         })
     }
 }

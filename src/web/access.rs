@@ -16,6 +16,7 @@ use axum::response::Response;
 
 use super::answer::{BodyForm, RequestRefusal};
 use super::intake::refuse;
+use super::page;
 use super::token::Token;
 
 /// Content types that a page of another origin can send without a preflight request.
@@ -103,7 +104,9 @@ impl Access {
                 "the request comes from a page of another origin: only pages of this server and programs may send requests",
             );
         }
+        // The page asks for the token, so its files do not need one. They contain nothing of the ledger.
         if let Some(token) = &self.token
+            && !page::is_public(parts)
             && !bearer(&parts.headers).is_some_and(|sent| token.is(sent))
         {
             return refuse(

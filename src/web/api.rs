@@ -15,7 +15,8 @@ use super::answer::{BodyForm, RequestRefusal};
 use super::cached;
 use super::problem::Denial;
 use super::responses::{KnownTag, Problems};
-use super::stream::{self, Streams};
+use super::stream::{self, StreamContent, Streams};
+use super::views;
 use super::work::WorkPool;
 use crate::api::events::EventSelection;
 use crate::api::fault::Fault;
@@ -57,6 +58,7 @@ pub(super) fn routes(service: Arc<LedgerOperations>, work: WorkPool, ending: wat
         .route("/api/v1/proofs/inclusion", get(inclusion))
         .route("/api/v1/proofs/consistency", get(consistency))
         .route("/api/v1/checkpoint", get(checkpoint))
+        .merge(views::routes())
         .with_state(ApiState { service, work, streams: Streams::new(ending) })
 }
 
@@ -81,7 +83,7 @@ impl ApiState {
     }
 
     /// Answers a query. `is_timeless` returns whether the answer for an input depends on events alone.
-    async fn ask<I: DeserializeOwned + Send + 'static>(
+    pub(super) async fn ask<I: DeserializeOwned + Send + 'static>(
         &self,
         headers: HeaderMap,
         input: Option<String>,
@@ -279,15 +281,22 @@ pub(super) async fn checkpoint(
 pub(super) async fn follow(State(api): State<ApiState>, headers: HeaderMap, RawQuery(input): RawQuery) -> ApiResult {
     let start = move |service: &LedgerOperations| {
         let input: StreamInput = query(input.as_deref())?;
-        let filter = EventSelection::new(&input.kind, &input.provider)?;
+        if input.heads && !(input.kind.is_empty() && input.provider.is_empty()) {
+            return Err(Fault::input("`heads` sends no events: leave out `kind` and `provider`, or leave out `heads`"));
+        }
+        let content = if input.heads {
+            StreamContent::Heads
+        } else {
+            StreamContent::Events(EventSelection::new(&input.kind, &input.provider)?)
+        };
         let seen = stream::last_seen(&headers)?.or(input.after.map(Position::new));
         let after = match seen {
             // A position beyond the end belongs to another ledger. Refuse it before the stream starts.
             Some(after) => service.expect_position(after)?,
             None => service.head()?,
         };
-        Ok((after, filter))
+        Ok((after, content))
     };
-    let (after, filter) = api.run(start).await?;
-    Ok(api.streams.start(Arc::clone(&api.service), after, filter)?)
+    let (after, content) = api.run(start).await?;
+    Ok(api.streams.start(Arc::clone(&api.service), after, content)?)
 }

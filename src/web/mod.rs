@@ -14,12 +14,14 @@ mod gzip;
 mod intake;
 mod openapi;
 mod otlp;
+mod page;
 mod problem;
 mod responses;
 mod server;
 mod services;
 mod stream;
 mod token;
+mod views;
 mod witness;
 mod work;
 

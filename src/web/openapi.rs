@@ -8,9 +8,11 @@ use utoipa::{Modify, OpenApi};
 
 use super::answer::{BodyForm, RequestRefusal};
 use super::api::ApiResult;
-use super::{api, cached};
+use super::{api, cached, views};
 use crate::api::input::{NeedName, TierName};
+use crate::api::report_rows::RowOrder;
 use crate::api::schema::ProblemAnswer;
+use crate::api::view_inputs::UnitName;
 
 /// A server that other machines can reach requires a token.
 struct Bearer;
@@ -34,12 +36,14 @@ impl Modify for Bearer {
     ),
     paths(
         api::record, api::records, api::switch, api::reserve, api::settle, api::release, api::gate, api::status,
-        api::report, api::events, api::follow, api::inclusion, api::consistency, api::checkpoint
+        api::report, api::events, api::follow, api::inclusion, api::consistency, api::checkpoint, views::overview,
+        views::log, views::summaries, views::show, views::line, views::figure, views::imports, views::warnings, views::about
     ),
-    components(schemas(ProblemAnswer, TierName, NeedName)),
+    components(schemas(ProblemAnswer, TierName, NeedName, UnitName, RowOrder)),
     tags(
         (name = "write", description = "Append events. The answer is sent when they are durable."),
-        (name = "read", description = "Queries. No GET changes the ledger.")
+        (name = "read", description = "Queries. No GET changes the ledger."),
+        (name = "view", description = "Queries with small answers, for pages and dashboards.")
     ),
     security((), ("token" = [])),
     modifiers(&Bearer)

@@ -1,4 +1,4 @@
-//! OTLP/HTTP: `POST /v1/logs`, `/v1/traces` and `/v1/metrics`. `GET /` shows a summary.
+//! OTLP/HTTP: `POST /v1/logs`, `/v1/traces` and `/v1/metrics`. `GET /` shows a summary to programs.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use super::answer::{BodyForm, RequestRefusal, accepted};
 use super::body::{form, read};
 use super::work::WorkPool;
-use super::{Received, Receiver};
+use super::{Received, Receiver, page};
 use crate::import::telemetry::Telemetry;
 
 /// State that the routes share.
@@ -94,14 +94,19 @@ fn record(receiver: &Receiver, form: BodyForm, telemetry: Telemetry) -> Result<V
     receiver.take(telemetry).map_err(|error| RequestRefusal::of_store(form, &error))
 }
 
-async fn received(State(shared): State<SharedReceiver>) -> Response {
-    #[derive(Serialize)]
-    struct PartialSuccess {
-        schema: u8,
-        #[serde(flatten)]
-        received: Received,
+/// What the receiver has processed, as JSON.
+#[derive(Serialize)]
+struct ReceivedAnswer {
+    schema: u8,
+    #[serde(flatten)]
+    received: Received,
+}
+
+async fn received(State(shared): State<SharedReceiver>, headers: HeaderMap) -> Response {
+    if page::wants_page(&headers) {
+        return page::document(&headers);
     }
-    let answer = PartialSuccess { schema: 1, received: shared.receiver.received() };
+    let answer = ReceivedAnswer { schema: 1, received: shared.receiver.received() };
     match serde_json::to_string(&answer) {
         Ok(body) => (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Err(_) => RequestRefusal::failed(BodyForm::Problem).into_response(),

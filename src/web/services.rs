@@ -1,12 +1,15 @@
 //! The services of a server: the API for programs, telemetry, or both.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::HeaderMap;
+use axum::routing::get;
 use tokio::sync::watch;
 
 use super::work::WorkPool;
-use super::{Receiver, api, openapi, otlp};
+use super::{Receiver, api, openapi, otlp, page};
 use crate::api::service::{LedgerOperations, ServiceClock};
 use crate::ledger::Ledger;
 use crate::merkle::Signer;
@@ -25,6 +28,7 @@ pub struct Api {
     clock: ServiceClock,
     zone: Zone,
     signer: Option<Signer>,
+    homes: Option<Vec<PathBuf>>,
 }
 
 impl Api {
@@ -37,7 +41,7 @@ impl Api {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn new(ledger: Ledger, zone: Zone, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        Self { ledger, clock: ServiceClock { named: None, now: Box::new(now) }, zone, signer: None }
+        Self { ledger, clock: ServiceClock { named: None, now: Box::new(now) }, zone, signer: None, homes: None }
     }
 
     /// Uses this time for every query, including those about the past.
@@ -65,6 +69,20 @@ impl Api {
     /// ```
     pub fn signer(mut self, signer: Signer) -> Self {
         self.signer = Some(signer);
+        self
+    }
+
+    /// Counts logs of agents that are not imported yet: in these home directories, or in the user's own if there are none.
+    ///
+    /// ```
+    /// # use usage_ledger::{Ledger, Zone, web::Api};
+    /// # let api = Api::new(Ledger::in_memory()?, Zone::UTC, || chrono::Utc::now().into());
+    /// let api = api.homes(vec!["/home/alice".into()]);
+    /// # drop(api);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn homes(mut self, homes: Vec<PathBuf>) -> Self {
+        self.homes = Some(homes);
         self
     }
 }
@@ -127,12 +145,14 @@ impl Services {
 
     /// Returns the routes. Telemetry and the API have separate queues, so neither delays the other.
     pub(super) fn routes(self, ending: &watch::Receiver<bool>) -> Router {
-        let mut routes = Router::new();
+        let mut routes = page::routes();
         if let Some(receiver) = self.telemetry {
             routes = routes.merge(otlp::routes(receiver, WorkPool::new(ending.clone())));
+        } else {
+            routes = routes.route("/", get(|headers: HeaderMap| async move { page::document(&headers) }));
         }
-        if let Some(Api { ledger, clock, zone, signer }) = self.api {
-            let service = Arc::new(LedgerOperations::new(ledger, clock, zone, signer));
+        if let Some(Api { ledger, clock, zone, signer, homes }) = self.api {
+            let service = Arc::new(LedgerOperations::new(ledger, clock, zone, signer).with_homes(homes));
             routes = routes
                 .merge(api::routes(service, WorkPool::new(ending.clone()), ending.clone()))
                 .merge(openapi::routes());

@@ -31,6 +31,15 @@ const SILENCE: Duration = Duration::from_secs(15);
 /// Maximum bytes of events that are read ahead of a client.
 const AHEAD: usize = 256 << 10;
 
+/// What a stream sends.
+#[derive(Debug)]
+pub(super) enum StreamContent {
+    /// The selected events.
+    Events(EventSelection),
+    /// The last position, after new events. A client that reads only some of them is not slowed by the others.
+    Heads,
+}
+
 /// The streams of a server.
 #[derive(Clone, Debug)]
 pub(super) struct Streams {
@@ -48,7 +57,7 @@ impl Streams {
         &self,
         service: Arc<LedgerOperations>,
         after: Position,
-        filter: EventSelection,
+        content: StreamContent,
     ) -> Result<Response, RequestRefusal> {
         let place = Arc::clone(&self.open).try_acquire_owned().map_err(|_| {
             RequestRefusal::later(
@@ -58,7 +67,7 @@ impl Streams {
         })?;
         // The channel holds one chunk, so a slow client slows only its own stream.
         let (sender, receiver) = mpsc::channel(1);
-        tokio::spawn(follow(service, after, filter, sender, self.ending.clone(), place));
+        tokio::spawn(follow(service, after, content, sender, self.ending.clone(), place));
         let headers = [
             (header::CONTENT_TYPE, "text/event-stream"),
             (header::CACHE_CONTROL, "no-store"),
@@ -83,22 +92,22 @@ pub(super) fn last_seen(headers: &HeaderMap) -> Result<Option<Position>, Fault> 
 async fn follow(
     service: Arc<LedgerOperations>,
     mut after: Position,
-    filter: EventSelection,
+    content: StreamContent,
     sender: mpsc::Sender<Bytes>,
     mut ending: watch::Receiver<bool>,
     place: OwnedSemaphorePermit,
 ) {
-    let filter = Arc::new(filter);
+    let content = Arc::new(content);
     let mut silent = tokio::time::Instant::now();
     if sender.send(Bytes::from_static(b": events follow\n\n")).await.is_err() {
         return;
     }
     loop {
-        let (service_handle, filter_handle) = (Arc::clone(&service), Arc::clone(&filter));
-        let read = spawn_blocking(move || chunk(&service_handle, after, &filter_handle)).await;
+        let (service_handle, content_handle) = (Arc::clone(&service), Arc::clone(&content));
+        let read = spawn_blocking(move || chunk(&service_handle, after, &content_handle)).await;
         // If the ledger cannot be read, end the stream. The client reconnects and receives the error.
         let Ok(Ok((last, text))) = read else { break };
-        let caught_up = last == after;
+        let caught_up = last == after || matches!(*content, StreamContent::Heads);
         after = last;
         if !text.is_empty() {
             silent = tokio::time::Instant::now();
@@ -123,8 +132,19 @@ async fn follow(
 }
 
 /// Returns the next events as text, and the last position that was examined.
-fn chunk(service: &LedgerOperations, after: Position, filter: &EventSelection) -> Result<(Position, String), Fault> {
+fn chunk(service: &LedgerOperations, after: Position, content: &StreamContent) -> Result<(Position, String), Fault> {
     let mut text = String::new();
+    let filter = match content {
+        StreamContent::Events(filter) => filter,
+        StreamContent::Heads => {
+            let head = service.head()?;
+            if head != after {
+                // Writing to a string cannot fail.
+                let _ = write!(text, "id: {head}\nevent: head\ndata: {{\"position\":{head}}}\n\n");
+            }
+            return Ok((head, text));
+        }
+    };
     let last = service.next_events(after, filter, &mut |position, kind, line| {
         // Writing to a string cannot fail.
         let _ = write!(text, "id: {position}\nevent: {kind}\ndata: {line}\n\n");

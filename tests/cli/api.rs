@@ -18,25 +18,25 @@ const NOW: &str = "2026-11-23T20:00:00Z";
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// A running server, which ends with the test.
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 /// A response.
 #[derive(Debug)]
-struct Reply {
-    status: u16,
-    head: String,
-    body: String,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Reply {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")))
     }
 
@@ -52,7 +52,7 @@ impl Reply {
 }
 
 impl Serving {
-    fn start(cli: &TestCli, args: &[&str]) -> Self {
+    pub(crate) fn start(cli: &TestCli, args: &[&str]) -> Self {
         let mut child = Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
             .args(["--json", "--tz", "UTC", "serve", "--listen", "127.0.0.1:0"])
             .args(args)
@@ -68,7 +68,7 @@ impl Serving {
         Self { child, address }
     }
 
-    fn open(&self, request: &str, headers: &[(&str, &str)], body: &str) -> TcpStream {
+    pub(crate) fn open(&self, request: &str, headers: &[(&str, &str)], body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let mut head = format!("{request} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
@@ -82,7 +82,7 @@ impl Serving {
         stream
     }
 
-    fn send(&self, request: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+    pub(crate) fn send(&self, request: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         let mut whole = String::new();
         self.open(request, headers, body).read_to_string(&mut whole).unwrap();
         let (head, body) = whole.split_once("\r\n\r\n").unwrap();
@@ -90,7 +90,7 @@ impl Serving {
         Reply { status, head: head.to_owned(), body: body.to_owned() }
     }
 
-    fn get(&self, path: &str) -> Reply {
+    pub(crate) fn get(&self, path: &str) -> Reply {
         self.send(&format!("GET /api/v1/{path}"), &[], "")
     }
 

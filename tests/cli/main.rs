@@ -48,3 +48,4 @@ mod status;
 mod statusline;
 mod watch;
 mod watch_on_terminal;
+mod web_page;

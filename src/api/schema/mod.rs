@@ -12,6 +12,8 @@ mod tests;
 #[cfg(feature = "mcp")]
 mod tools;
 mod usage;
+#[cfg(any(feature = "web", test))]
+mod views;
 mod windows;
 
 pub(crate) use inputs::{RecordInput, RecordsInput, SettleInput};
@@ -23,4 +25,9 @@ pub(crate) use status::StatusAnswer;
 #[cfg(feature = "mcp")]
 pub(crate) use tools::{ExplainAnswer, ForecastAnswer};
 pub(crate) use usage::ReportAnswer;
+#[cfg(any(feature = "web", test))]
+pub(crate) use views::{
+    AboutAnswer, EventSummariesAnswer, FigureAnswer, ImportsAnswer, LineAnswer, OverviewAnswer, ShowAnswer,
+    WarningsAnswer,
+};
 pub(crate) use windows::GateAnswer;

@@ -9,7 +9,7 @@ use crate::api::call;
 use crate::api::fault::{Fault, FaultKind};
 use crate::api::input::{CheckpointInput, ConsistencyInput, EventsInput, GateInput, InclusionInput};
 use crate::api::service::{LedgerOperations, OperationReply, ServiceClock, parse};
-use crate::event::{LimitSet, Paused, WindowKind};
+use crate::event::{Imported, LimitSet, NewEvent, Paused, SkippedLine, WindowKind};
 use crate::merkle::Signer;
 use crate::model::time::{HOUR, MINUTE, Timestamp, Zone};
 use crate::{Ledger, TokenRecord};
@@ -67,6 +67,71 @@ fn answers_have_the_shapes_of_the_document() {
     conforms::<InclusionAnswer>(service.inclusion(&InclusionInput { event: "3".to_owned(), size: Some(5) }));
     conforms::<ConsistencyAnswer>(service.consistency(&ConsistencyInput { old: 2, new: None }));
     conforms::<CheckpointAnswer>(service.checkpoint(&CheckpointInput::default()));
+}
+
+#[test]
+fn views_have_the_shapes_of_the_document() {
+    let (service, now) = service();
+    let run = Imported {
+        skipped: vec![SkippedLine { file: "/a.jsonl".to_owned(), line: 3, why: "not JSON".to_owned() }],
+        ..Imported::new("claude-code")
+    };
+    service.write(|ledger, _| Ok(ledger.append([NewEvent::new(run, now)], now)?)).unwrap();
+    let overview = conforms::<OverviewAnswer>(service.overview(&parse(b"{}").unwrap()));
+    assert_eq!((&overview["periods"]["today"]["requests"], &overview["zone"]), (&json!(6), &json!("UTC")));
+    let log = conforms::<EventSummariesAnswer>(service.log(&parse(br#"{"limit":2}"#).unwrap()));
+    assert_eq!((&log["events"][0]["kind"], &log["next"]), (&json!("imported"), &json!(10)));
+    let older = parse(json!({"before": log["next"], "kind": ["limit_set"]}).to_string().as_bytes()).unwrap();
+    let older = conforms::<EventSummariesAnswer>(service.log(&older));
+    assert_eq!((&older["events"][0]["position"], &older["next"]), (&json!(1), &Value::Null));
+    conforms::<EventSummariesAnswer>(service.summaries(&parse(br#"{"position":[1,7]}"#).unwrap()));
+    let shown = conforms::<ShowAnswer>(service.show(&parse(br#"{"event":"2"}"#).unwrap()));
+    let line = conforms::<LineAnswer>(service.line(&parse(br#"{"event":"2"}"#).unwrap()));
+    assert_eq!(
+        crate::merkle::Hash::of_line(line["text"].as_str().unwrap()).to_string(),
+        shown["leaf"].as_str().unwrap()
+    );
+    for (input, shape) in [
+        (json!({"by": ["day", "provider"]}), "stacked"),
+        (json!({"by": ["project,model"], "unit": "tokens"}), "matrix"),
+        (json!({"by": ["model"], "unit": "cost"}), "bars"),
+        (json!({"by": ["window"], "provider": ["anthropic"], "days": 1}), "windows"),
+        (json!({"by": ["day"], "until": "2020-01-01"}), "empty"),
+    ] {
+        let figure = service.figure(&parse(input.to_string().as_bytes()).unwrap());
+        assert_eq!(conforms::<FigureAnswer>(figure)["shape"], shape, "{input}");
+    }
+    let imports = conforms::<ImportsAnswer>(service.imports(&parse(b"{}").unwrap()));
+    assert_eq!(imports["runs"][0]["reasons"][0]["why"], "not JSON");
+    let warnings = conforms::<WarningsAnswer>(service.warnings(&parse(b"{}").unwrap()));
+    assert!(!warnings["findings"].as_array().unwrap().is_empty() && warnings["changed_logs"].is_null());
+    let about = conforms::<AboutAnswer>(service.about(&parse(b"{}").unwrap()));
+    assert!(about["verifier"].as_str().unwrap().starts_with("usage-ledger.example/alice+"));
+}
+
+/// A line with a name of 100,000 bytes is returned in parts that no answer exceeds.
+#[test]
+fn a_long_line_comes_in_parts() {
+    let (service, now) = service();
+    let skipped = SkippedLine { file: "\"é".repeat(40_000), line: 3, why: "not JSON".to_owned() };
+    let run = Imported { skipped: vec![skipped], ..Imported::new("claude-code") };
+    service.write(|ledger, _| Ok(ledger.append([NewEvent::new(run, now)], now)?)).unwrap();
+    let (mut text, mut from, mut parts) = (String::new(), json!(0), 0);
+    while !from.is_null() {
+        let input = parse(json!({"event": "11", "from": from}).to_string().as_bytes()).unwrap();
+        let reply = service.line(&input).unwrap();
+        assert!(reply.body.len() < 100_000, "{}", reply.body.len());
+        let part: Value = serde_json::from_str(&reply.body).unwrap();
+        text += part["text"].as_str().unwrap();
+        from = part["next"].clone();
+        parts += 1;
+    }
+    assert!(parts > 2 && text.starts_with("{\"v\":1,") && text.ends_with('}'));
+    let shown = service.show(&parse(br#"{"event":"11"}"#).unwrap()).unwrap().body;
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert!(shown["event"].is_null());
+    assert_eq!(crate::merkle::Hash::of_line(&text).to_string(), shown["leaf"].as_str().unwrap());
+    assert!(service.line(&parse(br#"{"event":"11","from":99999999}"#).unwrap()).is_err());
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub(crate) enum Unit {
 
 impl Unit {
     /// Returns cost if every call of a report has a price, otherwise tokens.
-    fn of(table: &ReportTable) -> Self {
+    pub fn of(table: &ReportTable) -> Self {
         let cost = &table.total.cost;
         if cost.unpriced_requests == 0 && cost.usd.is_some_and(|usd| usd > Usd::default()) {
             Self::Cost
@@ -111,7 +111,14 @@ impl Figure {
         if table.rows.is_empty() {
             return Err(Error::invalid("there is nothing to draw: no call matches"));
         }
-        let unit = Unit::of(table);
+        Self::in_unit(table, Unit::of(table))
+    }
+
+    /// As [`of`](Self::of), in a unit.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for keys that have no figure.
+    pub fn in_unit(table: &ReportTable, unit: Unit) -> Result<Self> {
         let keys: Vec<String> = table.keys.iter().map(ReportKey::name).collect();
         let shape = match &table.keys[..] {
             [ReportKey::Hour] => weekday_by_hour(table, unit)?,

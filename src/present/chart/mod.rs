@@ -7,7 +7,7 @@ mod svg;
 mod text;
 mod window_use;
 
-pub(crate) use figure::Figure;
+pub(crate) use figure::{Figure, FigureShape, Unit};
 pub(crate) use png::png;
 pub(crate) use svg::svg;
 pub(crate) use text::text;

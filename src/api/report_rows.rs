@@ -3,13 +3,16 @@
 use std::cmp::Reverse;
 
 use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::model::tokens::Usd;
 use crate::report::{ReportRow, ReportTable};
 use crate::usage::Usage;
 
 /// Sort order of rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ToSchema, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum RowOrder {
     /// The keys, ascending
     Key,
@@ -21,8 +24,16 @@ pub(crate) enum RowOrder {
     Requests,
 }
 
+/// Sorts and limits the rows as the user asks. By default the first rows are those with the largest cost, or the most
+/// tokens if a call has no price. Returns how many rows are left out.
+pub(crate) fn arrange_asked(table: &mut ReportTable, sort: Option<RowOrder>, top: Option<u32>) -> usize {
+    let by_size = if shares_are_of_cost(table) { RowOrder::Cost } else { RowOrder::Tokens };
+    let sort = sort.unwrap_or(if top.is_some() { by_size } else { RowOrder::Key });
+    arrange(table, sort, top.map(|top| usize::try_from(top).unwrap_or(usize::MAX)))
+}
+
 /// Sorts the rows and keeps the first `top` of them. Returns how many rows are left out.
-pub(crate) fn arrange(table: &mut ReportTable, sort: RowOrder, top: Option<usize>) -> usize {
+fn arrange(table: &mut ReportTable, sort: RowOrder, top: Option<usize>) -> usize {
     match sort {
         RowOrder::Key => {}
         RowOrder::Tokens => table.rows.sort_by_key(|row| Reverse(row.usage.tokens.total())),

@@ -1,0 +1,73 @@
+// Starts the command and a browser, and fills a ledger with hostile names.
+import { execFileSync, spawn } from "node:child_process";
+import { createRequire } from "node:module";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+const require = createRequire(join(process.env.WEB_TOOLS, "package.json"));
+export const { chromium } = require("playwright-core");
+export const axeSource = require("axe-core").source;
+
+export const NOW = "2026-11-27T15:40:00Z";
+export const HOSTILE = ["/home/me/\u202etxt.exe", "<img src=x onerror=alert(1)>", "</script><script>alert(1)</script>", "\u001b[31mred", "javascript:alert(1)"];
+
+export class Ledger {
+  constructor(command, directory) {
+    mkdirSync(directory, { recursive: true });
+    this.command = command;
+    this.directory = directory;
+    this.environment = { ...process.env, HOME: directory, USAGE_LEDGER: join(directory, "usage.db") };
+  }
+
+  run(now, args, input = undefined) {
+    return execFileSync(this.command, ["--now", now, ...args], { env: this.environment, input, encoding: "utf8", stdio: ["pipe", "pipe", "pipe"] });
+  }
+
+  json = (args) => JSON.parse(this.run(NOW, ["--json", ...args]));
+
+  /// 40 days of calls, limits, switches, a pause, readings, and an import that skips lines.
+  fill() {
+    this.run("2026-10-15T00:00:00Z", ["limit", "set", "anthropic", "--session", "60000", "--weekly", "900000", "--usd-day", "20"]);
+    this.run("2026-10-15T00:00:01Z", ["switch", "anthropic", "--reason", "start"]);
+    this.run("2026-11-20T11:00:00Z", ["switch", "ollama", "--reason", HOSTILE[1]]);
+    this.run("2026-11-20T13:00:00Z", ["switch", "anthropic", "--reason", "the window was reset"]);
+    this.run("2026-11-26T10:30:00Z", ["pause"]);
+    this.run("2026-11-26T11:00:00Z", ["resume"]);
+    const models = [["anthropic", "claude-opus-4-5", "claude-code"], ["anthropic", "claude-sonnet-4-5", "claude-code"], ["openai", "gpt-5", "codex"], ["ollama", "qwen3-coder", "opencode"]];
+    const projects = ["/home/me/src/acme", "/home/me/src/ledger", "/home/me/work/infra", ...HOSTILE];
+    const calls = [];
+    for (let at = 0; at < 1200; at += 1) {
+      const [provider, model, agent] = models[(at * 7) % 11 % models.length];
+      const time = new Date(Date.parse(NOW) - (1200 - at) * 48 * 60_000).toISOString();
+      calls.push(JSON.stringify({ provider, model, agent, project: projects[(at * 5) % 13 % projects.length], conversation: `c${at % 40}`, input: 200 + (at * 37) % 3000, output: 100 + (at * 53) % 1500, cache_read: (at * 911) % 60000, key: `k${at}`, occurred_at: time }));
+    }
+    this.run(NOW, ["record", "--jsonl", "-"], calls.join("\n"));
+    const logs = join(this.directory, ".claude/projects/acme");
+    mkdirSync(logs, { recursive: true });
+    writeFileSync(join(logs, "s.jsonl"), '{"type":"assistant","message":{"id":"m","model":"claude-opus-4-5","usage":{"input_tokens":"many"}}}\nnot json "usage"\n');
+    try { this.run(NOW, ["import", "claude-code"]); } catch { /* exit code 1: lines were skipped */ }
+    for (const [minute, used] of [[0, 30], [8, 36], [16, 42], [24, 48]]) {
+      const reading = JSON.stringify({ rate_limits: { five_hour: { used_percentage: used, resets_at: Date.parse("2026-11-27T18:30:00Z") / 1000 }, seven_day: { used_percentage: 60, resets_at: Date.parse("2026-11-30T00:00:00Z") / 1000 } } });
+      this.run(new Date(Date.parse(NOW) - (30 - minute) * 60_000).toISOString(), ["quota", "observe", "--format", "claude-statusline", "-"], reading);
+    }
+    this.key = join(this.directory, "ledger.key");
+    this.run(NOW, ["key", "generate", this.key]);
+    return this;
+  }
+
+  /// Starts the server and waits until it listens. `now` may be null for the system's clock.
+  async serve(args = [], now = NOW) {
+    const child = spawn(this.command, ["--json", ...(now ? ["--now", now] : []), "serve", "--listen", "127.0.0.1:0", ...args], { env: this.environment, stdio: ["ignore", "pipe", "inherit"] });
+    process.on("exit", () => child.kill());
+    const line = await new Promise((resolve, reject) => {
+      let text = "";
+      child.stdout.on("data", (chunk) => { text += chunk; if (text.includes("\n")) resolve(text); });
+      child.on("exit", (code) => reject(new Error(`the server ended with ${code}`)));
+    });
+    child.removeAllListeners("exit");
+    const at = JSON.parse(line).listening;
+    return { at, port: new URL(at).port, end: () => child.kill() };
+  }
+}
+
+export const launch = (args = []) => chromium.launch({ executablePath: process.env.BROWSER_PATH, args: ["--no-sandbox", ...args] });
