@@ -52,7 +52,7 @@ pub(crate) struct TombstoneAnswer {
     pub reason: Option<String>,
 }
 
-/// EventProof that the event is in the tree (RFC 6962 §2.1.1).
+/// Proof that the event is in the tree (RFC 6962 §2.1.1).
 #[derive(Serialize)]
 pub(crate) struct EventProof {
     /// Its position minus one.
