@@ -82,7 +82,7 @@ impl Snapshot<'_> {
 /// The outcomes of sessions, ordered by time.
 fn sessions(snapshot: &Snapshot<'_>, report: &Report) -> Result<Vec<String>> {
     let by = vec![ReportKey::Label(LABEL.to_owned())];
-    let labelled = Report { by, prices: Some(Prices::none()), ..report.clone() };
+    let labelled = Report { by, fill: false, prices: Some(Prices::none()), ..report.clone() };
     if snapshot.report(&labelled)?.rows.iter().all(|row| row.keys.iter().all(Option::is_none)) {
         // Without any outcome the records need not be read.
         return Ok(Vec::new());
