@@ -69,7 +69,8 @@ mod tests {
     }
 
     /// Pages with "How do I" entries.
-    const PAGES: [&str; 13] = [
+    const PAGES: [&str; 14] = [
+        include_str!("../../docs/bill.md"),
         include_str!("../../docs/budget.md"),
         include_str!("../../docs/ccusage.md"),
         include_str!("../../docs/costs.md"),

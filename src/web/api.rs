@@ -16,7 +16,6 @@ use super::cached;
 use super::problem::Denial;
 use super::responses::{KnownTag, Problems};
 use super::stream::{self, StreamContent, Streams};
-use super::views;
 use super::work::WorkPool;
 use crate::api::events::EventSelection;
 use crate::api::fault::Fault;
@@ -41,8 +40,13 @@ pub(super) struct ApiState {
 
 pub(super) type ApiResult = Result<Response, Denial>;
 
-/// Returns the routes of the API. The server applies its guards to them.
-pub(super) fn routes(service: Arc<LedgerOperations>, work: WorkPool, ending: watch::Receiver<bool>) -> Router {
+/// Returns the routes of the API, with `further` ones that share its state. The server applies its guards to them.
+pub(super) fn routes(
+    service: Arc<LedgerOperations>,
+    work: WorkPool,
+    ending: watch::Receiver<bool>,
+    further: Router<ApiState>,
+) -> Router {
     Router::new()
         .route("/api/v1/record", post(record))
         .route("/api/v1/records", post(records))
@@ -58,7 +62,7 @@ pub(super) fn routes(service: Arc<LedgerOperations>, work: WorkPool, ending: wat
         .route("/api/v1/proofs/inclusion", get(inclusion))
         .route("/api/v1/proofs/consistency", get(consistency))
         .route("/api/v1/checkpoint", get(checkpoint))
-        .merge(views::routes())
+        .merge(further)
         .with_state(ApiState { service, work, streams: Streams::new(ending) })
 }
 

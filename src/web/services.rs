@@ -9,7 +9,7 @@ use axum::routing::get;
 use tokio::sync::watch;
 
 use super::work::WorkPool;
-use super::{Receiver, api, openapi, otlp, page};
+use super::{Receiver, api, openapi, otlp, page, views};
 use crate::api::service::{LedgerOperations, ServiceClock};
 use crate::ledger::Ledger;
 use crate::merkle::Signer;
@@ -154,7 +154,7 @@ impl Services {
         if let Some(Api { ledger, clock, zone, signer, homes }) = self.api {
             let service = Arc::new(LedgerOperations::new(ledger, clock, zone, signer).with_homes(homes));
             routes = routes
-                .merge(api::routes(service, WorkPool::new(ending.clone()), ending.clone()))
+                .merge(api::routes(service, WorkPool::new(ending.clone()), ending.clone(), views::routes()))
                 .merge(openapi::routes());
         }
         routes

@@ -60,6 +60,7 @@ const COMMANDS: &[&[&str]] = &[
     &["witness", "submit", "--policy", "TEXT", "--out", "FILE"],
     #[cfg(feature = "web")]
     &["witness", "serve", "OTHER", "--log", "FILE"],
+    &["reconcile", "FILE"],
     &["backup", "FILE"],
     &["backup", "--replace", "FILE"],
     &["backup", "OTHER", "--key", "FILE"],
