@@ -50,11 +50,13 @@ impl Witness {
     }
 
     /// The lines by which this witness signed a note.
+    #[cfg(feature = "cli")]
     pub(crate) fn lines_in(&self, note: &Note) -> String {
         note.lines_of(&self.name, self.hash)
     }
 
     /// The note with these lines of this witness in place of its earlier ones.
+    #[cfg(feature = "cli")]
     pub(crate) fn replace_in(&self, note: &Note, lines: &str) -> Result<Note> {
         note.with_lines_of(&self.name, self.hash, lines)
     }

@@ -41,4 +41,6 @@ pub use witness_request::AddCheckpoint;
 
 pub(crate) use hash::{leaf_hash, node_hash, stored_leaf};
 pub(crate) use subset_proof::root_of;
-pub(crate) use total_text::{BlindedLeaves, KIND as TOTAL_PROOF};
+pub(crate) use total_text::BlindedLeaves;
+#[cfg(feature = "cli")]
+pub(crate) use total_text::KIND as TOTAL_PROOF;

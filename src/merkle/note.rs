@@ -93,6 +93,7 @@ impl Note {
 
     /// The note with the signature lines of one key in place of its earlier ones. Strict readers refuse two lines of one
     /// key.
+    #[cfg(feature = "cli")]
     pub(super) fn with_lines_of(&self, name: &str, hash: [u8; 4], lines: &str) -> Result<Self> {
         let is_other = |one: &&NoteSignature| one.name != name || one.hash != hash;
         let signatures = self.signatures.iter().filter(is_other).cloned().collect();
@@ -100,12 +101,14 @@ impl Note {
     }
 
     /// The signature lines of one key.
+    #[cfg(feature = "cli")]
     pub(super) fn lines_of(&self, name: &str, hash: [u8; 4]) -> String {
         let is_its = |one: &&NoteSignature| one.name == name && one.hash == hash;
         self.signatures.iter().filter(is_its).map(NoteSignature::line).collect()
     }
 
     /// The note with the signatures of a key alone.
+    #[cfg(feature = "cli")]
     pub(crate) fn signed_by(&self, verifier: &Verifier) -> Self {
         let is_its = |one: &&NoteSignature| one.name == verifier.name() && one.hash == verifier.hash();
         Self { text: self.text.clone(), signatures: self.signatures.iter().filter(is_its).cloned().collect() }

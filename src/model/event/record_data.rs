@@ -1,5 +1,6 @@
 //! What the program knows of a token record besides its fields.
 
+#[cfg(feature = "import")]
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 

@@ -22,6 +22,7 @@ enum Seconds {
 /// How the smaller of two units is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SmallerUnit {
+    #[cfg(feature = "cli")]
     Always,
     /// Not if it is zero.
     Nonzero,
