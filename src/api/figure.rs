@@ -14,6 +14,8 @@ use crate::present::clock::{Moment, range};
 use crate::report::ReportKey;
 use crate::usage::Usage;
 
+/// Maximum number of days of a figure, as the schema of its input states.
+const MOST_DAYS: u32 = 800;
 /// Days of a figure of windows without `since`.
 const WINDOW_DAYS: i64 = 7;
 
@@ -101,6 +103,9 @@ pub(crate) fn answer(
     zone: Zone,
     now: Timestamp,
 ) -> Result<FigureNumbers> {
+    if input.days.is_some_and(|days| !(1..=MOST_DAYS).contains(&days)) {
+        return Err(Error::invalid(format!("`days` must be from 1 to {MOST_DAYS}")));
+    }
     let position = snapshot.head()?.position;
     let report = input.report().query(zone, now)?;
     let zone = input.tz.as_deref().map_or(Ok(zone), str::parse)?;

@@ -81,6 +81,9 @@ pub(super) fn limit(given: Option<u32>, default: usize, most: usize) -> Result<u
 /// Returns the position before which a list begins.
 pub(super) fn before(given: Option<u64>) -> Result<Option<Position>> {
     match given.map(i64::try_from) {
+        Some(Ok(0)) => {
+            Err(Error::invalid("`before` is 0, and positions begin at 1: leave it out for the latest events"))
+        }
         Some(Err(_)) => Err(Error::invalid("`before` is larger than any position: leave it out for the latest events")),
         _ => Ok(given.map(Position::new)),
     }

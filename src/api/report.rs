@@ -150,6 +150,9 @@ pub(crate) fn answer(snapshot: &Snapshot<'_>, report: &Report, input: &ReportInp
     if input.top == Some(0) {
         return Err(Error::invalid("`top` is 0: it must be at least 1"));
     }
+    if input.top.is_some_and(|top| i32::try_from(top).is_err()) {
+        return Err(Error::invalid(format!("`top` is above {}: leave it out for every row", i32::MAX)));
+    }
     let mut table = snapshot.report(report)?;
     report_rows::arrange_asked(&mut table, input.sort, input.top);
     let outcomes = if input.outcomes { Some(snapshot.efficiency(report)?) } else { None };
