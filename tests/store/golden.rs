@@ -22,7 +22,7 @@ const TABLES: [(&str, &str); 16] = [
     ("corrections", "c9ec541516583285"),
     ("facts", "2eb1a3e7019999b3"),
     ("imported_files", "9190937fc7f40b55"),
-    ("kinds", "2a6212ea26a6aab6"),
+    ("kinds", "08a8b54b344792c4"),
     ("natural_keys", "05155734e0e05279"),
     ("session_openings", "ac4185920453bb5d"),
     ("snapshots", "477b1fb38ba55769"),

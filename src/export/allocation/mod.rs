@@ -15,7 +15,7 @@ use crate::report::AllocationTable;
 ///
 /// ```
 /// use usage_ledger::export::AllocationFormat;
-/// assert_eq!("focus".parse(), Ok(AllocationFormat::Focus));
+/// assert!(matches!("focus".parse(), Ok(AllocationFormat::Focus)));
 /// assert!("pdf".parse::<AllocationFormat>().is_err());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
