@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::bill::model_name::model_key;
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
+use crate::model::event::TELEMETRY;
 use crate::model::time::Timestamp;
 use crate::model::tokens::{TokenClass, Usd};
 use crate::readers::price::Prices;
@@ -64,7 +65,7 @@ pub(crate) fn calls(
             workspace: label(&record.labels, &["workspace", "workspace_id"]),
             machine: label(&record.labels, &["machine", "host"]),
             purpose: label(&record.labels, &["purpose"]),
-            only_telemetry: call.source == "otlp",
+            only_telemetry: call.source == TELEMETRY,
             counts: record.tokens.counts(),
             cost: prices.cost(&record, call.at)?,
         });

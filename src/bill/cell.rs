@@ -90,7 +90,8 @@ impl BillRow {
 }
 
 fn within(a: i128, b: i128, rounding: i128, ppm: u32) -> bool {
-    let relative = a.abs().max(b.abs()) / 1_000_000 * i128::from(ppm);
+    // Sums stay below 10^27, so the product is in range.
+    let relative = a.abs().max(b.abs()) * i128::from(ppm) / 1_000_000;
     (a - b).abs() <= rounding.max(relative)
 }
 
@@ -116,10 +117,10 @@ impl BillCell<'_> {
                 _ => None,
             };
         }
-        let mut statement_usd = None;
+        let mut statement_usd: Option<Usd> = None;
         let mut priced: i128 = 0;
         for cost in self.rows.iter().filter_map(|row| row.cost) {
-            statement_usd = Some(statement_usd.unwrap_or(Usd::default()).checked_add(cost)?);
+            statement_usd = Some(statement_usd.unwrap_or_default().checked_add(cost)?);
             priced += 1;
         }
         let requests: Vec<u64> = self.rows.iter().filter_map(|row| row.requests).collect();
@@ -162,5 +163,17 @@ fn verdict(row: &BillRow, rounding: i128, options: ComparisonOptions) -> BillVer
         Some((ledger, statement)) if ledger > statement => BillVerdict::LedgerHigher,
         None if row.statement_usd.is_none() => BillVerdict::LedgerHigher,
         _ => BillVerdict::StatementHigher,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tolerance_holds_for_small_sums_too() {
+        assert!(within(500_000, 504_000, 0, 10_000));
+        assert!(!within(500_000, 506_000, 0, 10_000));
+        assert!(!within(99, 100, 0, 9_999) && within(99, 100, 0, 10_000));
     }
 }

@@ -11,19 +11,9 @@ use crate::model::time::{HOUR, Timestamp};
 use crate::model::tokens::Usd;
 use crate::readers::statement::{Class, Name, StatementRow};
 
-const CLASSES: [Class; 7] = [
-    Class::Input,
-    Class::CacheRead,
-    Class::CacheWrite5m,
-    Class::CacheWrite1h,
-    Class::CacheWrites,
-    Class::Output,
-    Class::Prompt,
-];
-
 /// The sum of calls equals the difference of a row, times a sign, in every class.
 fn explains(row: &BillRow, calls: &[&LedgerCall], sign: i128) -> bool {
-    CLASSES.iter().all(|class| {
+    Class::ALL.iter().all(|class| {
         row.tokens.get(class.name()).is_none_or(|pair| {
             let sum: i128 = calls.iter().map(|call| call.count(*class)).sum();
             super::difference(pair) == sign * sum
@@ -32,7 +22,7 @@ fn explains(row: &BillRow, calls: &[&LedgerCall], sign: i128) -> bool {
 }
 
 fn rows_explain(row: &BillRow, rows: &[&StatementRow]) -> bool {
-    CLASSES.iter().all(|class| {
+    Class::ALL.iter().all(|class| {
         row.tokens.get(class.name()).is_none_or(|pair| {
             let sum: i128 = rows.iter().map(|row| i128::from(row.counts.get(class).copied().unwrap_or(0))).sum();
             super::difference(pair) == sum

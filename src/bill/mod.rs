@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::model::error::{Error, Result};
 use crate::model::provider::ProviderId;
-use crate::model::time::{DAY, HOUR, MINUTE, Timestamp};
+use crate::model::time::{DAY, HOUR, MINUTE, Timestamp, Zone};
 use crate::model::tokens::Usd;
 use crate::readers::statement::{Name, Statement, StatementRow};
 
@@ -36,13 +36,15 @@ pub(crate) struct ComparisonOptions {
     pub tolerance_ppm: u32,
 }
 
-/// What was spent, in US dollars, by how well the statement confirms it.
+/// What was spent, in US dollars, by how well the statement confirms it. Rows without a known amount are only counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Spend {
     pub confirmed: Usd,
     pub explained: Usd,
     pub unexplained: Usd,
     pub provisional: Usd,
+    /// Rows whose money neither the statement nor a known price states.
+    pub rows_without_amount: u64,
 }
 
 /// The result of a comparison.
@@ -96,20 +98,22 @@ const fn floor(at: Timestamp, length: i64) -> Timestamp {
 }
 
 /// The provider of a row: the one it names, or the one of its source.
-fn provider_of(statement: &Statement, row: &StatementRow) -> String {
-    let named = row.names.get(&Name::Provider).map(String::as_str).or(statement.provider).unwrap_or("unknown");
+fn provider_of(name: &str, statement: &Statement, row: &StatementRow) -> Result<String> {
+    let named = row.names.get(&Name::Provider).map(String::as_str).or(statement.provider).ok_or_else(|| {
+        Error::invalid(format!("{name}:{}: the row names no provider: export the column of the provider too", row.line))
+    })?;
     let lower = named.to_ascii_lowercase();
     let cloud =
         [("amazon", "aws-bedrock"), ("aws", "aws-bedrock"), ("microsoft", "azure-openai"), ("google", "google")];
     let named = cloud.iter().find(|(part, _)| lower.contains(part)).map_or(lower.as_str(), |(_, id)| id);
-    ProviderId::resolve(named).map_or_else(|_| named.to_owned(), |id| id.to_string())
+    Ok(ProviderId::resolve(named).map_or_else(|_| named.to_owned(), |id| id.to_string()))
 }
 
 /// Compares the calls of a period with the statement of that period. `around` also has the calls of the bucket before
 /// and of the one behind.
 ///
 /// # Errors
-/// [`Error::Overflow`] for a sum beyond its range.
+/// [`Error::Overflow`] for a sum beyond its range, [`Error::Invalid`] for a row without a provider.
 pub(crate) fn compare(
     name: &str,
     statement: &Statement,
@@ -124,25 +128,25 @@ pub(crate) fn compare(
         Some(length) if length >= HOUR => HOUR,
         _ => MINUTE,
     };
-    let providers: BTreeSet<String> = statement.rows.iter().map(|row| provider_of(statement, row)).collect();
+    let providers: Vec<String> =
+        statement.rows.iter().map(|row| provider_of(name, statement, row)).collect::<Result<_>>()?;
+    let billed: BTreeSet<&str> = providers.iter().map(String::as_str).collect();
     let within = || {
-        let is_in = |call: &&LedgerCall| call.at >= since && call.at < until && providers.contains(&call.provider);
+        let is_in = |call: &&LedgerCall| call.at >= since && call.at < until && billed.contains(call.provider.as_str());
         around.iter().filter(is_in)
     };
     // The ledger separates keys and workspaces only if its records name them.
     let (by_key, by_workspace) =
         (within().any(|call| call.key.is_some()), within().any(|call| call.workspace.is_some()));
     let mut cells: BTreeMap<BillCellKey, BillCell<'_>> = BTreeMap::new();
-    for row in &statement.rows {
+    for (row, provider) in statement.rows.iter().zip(&providers) {
         let text = |name: Name| row.names.get(&name).cloned();
+        let start = floor(row.start, length);
+        let stated = if by_request { 0 } else { row.end.millis() - row.start.millis() };
         let key = BillCellKey {
-            start: floor(row.start, length),
-            end: floor(row.start, length).plus(length.max(if by_request {
-                0
-            } else {
-                row.end.millis() - row.start.millis()
-            })),
-            provider: provider_of(statement, row),
+            start,
+            end: start.plus(length.max(stated)),
+            provider: provider.clone(),
             model: model_name::model_key(&text(Name::Model).unwrap_or_default()),
             key: text(Name::KeyId).or_else(|| text(Name::Key)).filter(|_| by_key),
             workspace: text(Name::Workspace).filter(|_| by_workspace),
@@ -182,9 +186,11 @@ pub(crate) fn compare(
 fn days(rows: &[BillRow]) -> Result<BTreeMap<String, Spend>> {
     let mut days: BTreeMap<String, Spend> = BTreeMap::new();
     for row in rows {
-        let day = row.start.to_string().get(..10).unwrap_or_default().to_owned();
-        let spend = days.entry(day).or_default();
-        let usd = row.statement_usd.or(row.ledger_usd).unwrap_or_default();
+        let spend = days.entry(Zone::UTC.day(row.start).to_string()).or_default();
+        let Some(usd) = row.statement_usd.or(row.ledger_usd) else {
+            spend.rows_without_amount += 1;
+            continue;
+        };
         let sum = match (row.verdict, &row.cause) {
             (BillVerdict::Provisional, _) => &mut spend.provisional,
             (BillVerdict::Equal | BillVerdict::WithinRounding, _) => &mut spend.confirmed,

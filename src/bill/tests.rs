@@ -297,7 +297,7 @@ fn every_planted_discrepancy_is_named_to_the_token_and_nothing_else_is() {
                 assert_eq!(kind(row).as_deref(), Some(cause), "{row:?}: {place}");
                 *named.entry(cause).or_default() += 1;
                 for (class, pair) in &row.tokens {
-                    let class = CLASSES.iter().find(|of| of.name() == *class).unwrap();
+                    let class = statement::Class::ALL.iter().find(|of| of.name() == *class).unwrap();
                     let parts = crate::model::tokens::TokenClass::ALL.iter().zip(counts.unwrap());
                     let sum: i128 = parts.filter(|(part, _)| class.parts().contains(part)).map(|(_, n)| n).sum();
                     assert_eq!(difference(pair), sum, "{class:?} of {row:?}: {place}");
@@ -312,16 +312,6 @@ fn every_planted_discrepancy_is_named_to_the_token_and_nothing_else_is() {
     assert_eq!(named.len(), 9, "{named:?}");
 }
 
-const CLASSES: [statement::Class; 7] = [
-    statement::Class::Input,
-    statement::Class::CacheRead,
-    statement::Class::CacheWrite5m,
-    statement::Class::CacheWrite1h,
-    statement::Class::CacheWrites,
-    statement::Class::Output,
-    statement::Class::Prompt,
-];
-
 #[test]
 fn a_bucket_younger_than_a_day_is_provisional() {
     let seed = (1..SEEDS)
@@ -333,4 +323,21 @@ fn a_bucket_younger_than_a_day_is_provisional() {
     let found = compare("statement", &statement, &calls, options).unwrap();
     assert!(found.rows.iter().any(|row| row.verdict == BillVerdict::Provisional));
     assert!(!found.has_unexplained());
+}
+
+#[test]
+fn a_row_without_a_provider_is_an_error_and_a_row_without_an_amount_is_counted() {
+    let options = ComparisonOptions { now: Timestamp::from_millis((FIRST_DAY + 9) * DAY), tolerance_ppm: 0 };
+    let focus = "ChargePeriodStart,ChargePeriodEnd,BilledCost,BillingCurrency,ChargeCategory,ChargeDescription,\
+        ConsumedQuantity,ConsumedUnit\n2026-05-01,2026-05-02,1,USD,Usage,m input tokens,2,1K Tokens\n";
+    let nameless = statement::read("bill.csv", focus.as_bytes()).unwrap();
+    let refused = compare("bill.csv", &nameless, &[], options).unwrap_err().to_string();
+    assert!(refused.contains("bill.csv:2: the row names no provider"), "{refused}");
+    let usage = "usage_date_utc,model_version,usage_input_tokens_no_cache,usage_output_tokens\n2026-05-01,m,5,1\n";
+    let unpriced = statement::read("usage.csv", usage.as_bytes()).unwrap();
+    let mut call = case(1, Shape::AnthropicUsage).calls.remove(0);
+    (call.at, call.model, call.model_key) = ("2026-05-01T10:00:00Z".parse().unwrap(), "m".to_owned(), "m".to_owned());
+    (call.key, call.workspace, call.cost) = (None, None, None);
+    let found = compare("usage.csv", &unpriced, &[call], options).unwrap();
+    assert_eq!(found.days["2026-05-01"], Spend { rows_without_amount: 1, ..Spend::default() });
 }

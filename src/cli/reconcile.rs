@@ -1,12 +1,13 @@
 //! `reconcile`: compares the ledger with a provider's statement.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
 
 use super::context::Context;
+use super::input_lines;
 use crate::bill::{self, BillRow, BillVerdict, ComparisonOptions, Reconciliation};
 use crate::model::error::Error;
 use crate::model::humanize::number::grouped;
@@ -14,6 +15,9 @@ use crate::model::time::{DAY, Timestamp};
 use crate::present::failure::Failure;
 use crate::present::output::{EscapedText, JsonAnswer, counted};
 use crate::readers::statement;
+
+/// Maximum length of a statement, in bytes.
+const LONGEST: u64 = 1 << 28;
 
 /// Compare the ledger with the statement of a provider
 ///
@@ -66,9 +70,13 @@ pub(crate) fn run(args: &ReconcileArgs, context: &Context, out: &mut dyn Write) 
     // Every file is read before the first answer, so a fault in one of them leaves no half of an answer.
     let mut statements = Vec::new();
     for path in &args.files {
-        context.refuse_ledger(path)?;
         let name = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|e| Error::invalid(format!("{name}: {e}: name a readable file")))?;
+        let mut bytes = Vec::new();
+        let length = input_lines::open(path, context)?.take(LONGEST + 1).read_to_end(&mut bytes);
+        let length = length.map_err(|source| Error::Io { path: path.clone(), source })?;
+        if length as u64 > LONGEST {
+            return Err(Failure::usage(format!("{name} is longer than {LONGEST} bytes: export a shorter period")));
+        }
         statements.push((name.clone(), statement::read(&name, &bytes)?));
     }
     let ledger = context.read_existing()?;
@@ -115,6 +123,9 @@ fn print(answer: &FileAnswer, all: bool, out: &mut dyn Write) -> Result<(), Fail
             "{day}: {} USD confirmed, {} explained, {} unexplained, {} provisional",
             spend.confirmed, spend.explained, spend.unexplained, spend.provisional
         )?;
+        if spend.rows_without_amount > 0 {
+            writeln!(out, "{day}: {} without a known amount", counted(spend.rows_without_amount, "row"))?;
+        }
     }
     Ok(())
 }

@@ -203,8 +203,10 @@ fn homes(cli: &TestCli, planter: &mut Planter) -> Vec<PathBuf> {
         files(&agent, &mut all);
         for file in all {
             let Some(text) = text(&file) else { continue };
-            // The beginning of one log of each kind suffices.
-            let text: String = text.split_inclusive('\n').take(40).collect();
+            // The beginning of a log suffices. A small document is read as a whole.
+            let is_document = file.extension().is_some_and(|end| end == "json" || end == "sql") && text.len() < 32_768;
+            let lines = if is_document { usize::MAX } else { 40 };
+            let text: String = text.split_inclusive('\n').take(lines).collect();
             for content in planted(&text, planter) {
                 let to = cli.dir().join(format!("home{}", made.len()));
                 if agent.ends_with("clients") {
@@ -262,10 +264,7 @@ fn no_credential_of_a_log_reaches_the_ledger_or_an_answer() {
         leaked.extend(planter.leaked(lines.as_bytes(), &format!("ledger of {place}")));
     }
     assert!(recorded > 1_000, "{recorded}");
-    // Not covered yet: the planted inputs of these give no record.
-    let uncovered = ["codebuff", "hermes", "openhands"];
-    let missing: Vec<_> =
-        import::names().into_iter().filter(|name| !sources.contains(*name) && !uncovered.contains(name)).collect();
+    let missing: Vec<_> = import::names().into_iter().filter(|name| !sources.contains(*name)).collect();
     assert!(missing.is_empty(), "no record of {missing:?}, only of {sources:?}");
     let mut ask = |args: &[&str]| {
         let done = cli.command().args(args).output().unwrap();

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use crate::import::engine::merge::{complete, join, unite};
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::read_again::{again_reason, read_again};
-use crate::import::engine::telemetry_match::{self, SeenConversations, TELEMETRY, is_telemetry};
+use crate::import::engine::telemetry_match::{self, SeenConversations, is_telemetry};
 use crate::ledger::Appender;
 use crate::model::error::Result;
-use crate::model::event::{EventData, EventId, EventVoided, NewEvent, Payload, Position, TokensAmended};
+use crate::model::event::{EventData, EventId, EventVoided, NewEvent, Payload, Position, TELEMETRY, TokensAmended};
 use crate::model::time::Timestamp;
 use crate::projection::{Effective, began, effective};
 

@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::import::engine::feed_counts::{START, repeats_start};
 use crate::import::engine::parsed_call::ParsedCall;
 pub(in crate::import) use crate::import::engine::telemetry_names::{
-    GUESSED, KEY, NAMED, OWN_SDK, TELEMETRY, is_instrumented, is_reported_by_telemetry, is_telemetry,
+    GUESSED, KEY, NAMED, OWN_SDK, is_instrumented, is_reported_by_telemetry, is_telemetry,
 };
 use crate::model::error::Result;
-use crate::model::event::{Event, EventKind, Payload, Position, TokenRecord};
+use crate::model::event::{Event, EventKind, Payload, Position, TELEMETRY, TokenRecord};
 use crate::model::time::{MINUTE, Timestamp};
 use crate::model::tokens::Tokens;
 use crate::projection::{Totals, effective, file_states, uses_between};

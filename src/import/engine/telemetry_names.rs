@@ -2,8 +2,6 @@
 
 use crate::model::event::TokenRecord;
 
-/// The source of records from telemetry.
-pub(in crate::import) const TELEMETRY: &str = "otlp";
 /// Suffix of the normalisers of telemetry.
 const NORMALISER: &str = "-otlp/1";
 /// Normaliser of an item that is presumably a call: it has counts and a model.

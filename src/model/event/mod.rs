@@ -96,6 +96,10 @@ use crate::model::time::Timestamp;
 /// ```
 pub const LINE_VERSION: u32 = 1;
 
+/// The source of events from telemetry.
+#[cfg(feature = "import")]
+pub(crate) const TELEMETRY: &str = "otlp";
+
 /// A stored event.
 ///
 /// ```

@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
-use crate::model::time::{DAY, Timestamp};
+use crate::model::time::{DAY, HOUR, MINUTE, Timestamp};
 use crate::model::tokens::Usd;
 
 /// Texts that stand for an absent value.
@@ -43,11 +43,12 @@ pub(super) fn money(text: &str, parts: u32) -> Result<Usd, String> {
 pub(super) fn time(text: &str) -> Result<Timestamp, String> {
     let text = text.trim();
     let fault = || format!("`{text}` is not a date or a time: write 2026-05-01 or 2026-05-01T13:00:00Z");
+    let plausible = |at: Timestamp| at.is_plausible().then_some(at).ok_or_else(fault);
     if let Some(number) = decimal(text).filter(|_| !text.contains('-')) {
         let number = number.to_i64().ok_or_else(fault)?;
         // Seconds reach this value in the year 5138, milliseconds in 1973.
         let millis = if number.abs() < 100_000_000_000 { number.checked_mul(1_000) } else { Some(number) };
-        return millis.map(Timestamp::from_millis).ok_or_else(fault);
+        return millis.map(Timestamp::from_millis).ok_or_else(fault).and_then(plausible);
     }
     let plain = text.trim_end_matches(" UTC").replacen(' ', "T", 1);
     let full = match plain.len() {
@@ -56,7 +57,7 @@ pub(super) fn time(text: &str) -> Result<Timestamp, String> {
         _ if plain.ends_with('Z') || plain.get(19..).is_some_and(|rest| rest.contains(['+', '-'])) => plain,
         _ => format!("{plain}Z"),
     };
-    full.parse().map_err(|_| fault())
+    full.parse().map_err(|_| fault()).and_then(plausible)
 }
 
 /// The end of a bucket that states its start alone: the next day for a date, the next hour or minute for a time.
@@ -65,5 +66,5 @@ pub(super) fn end_of(text: &str, start: Timestamp) -> Timestamp {
     if text.len() <= 10 || start.millis().rem_euclid(DAY) == 0 {
         return start.plus(DAY);
     }
-    if start.millis().rem_euclid(3_600_000) == 0 { start.plus(3_600_000) } else { start.plus(60_000) }
+    start.plus(if start.millis().rem_euclid(HOUR) == 0 { HOUR } else { MINUTE })
 }

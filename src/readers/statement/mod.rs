@@ -39,6 +39,17 @@ pub(crate) enum Class {
 }
 
 impl Class {
+    /// Every class.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Input,
+        Self::CacheRead,
+        Self::CacheWrite5m,
+        Self::CacheWrite1h,
+        Self::CacheWrites,
+        Self::Output,
+        Self::Prompt,
+    ];
+
     /// The token classes of the set.
     pub(crate) const fn parts(self) -> &'static [TokenClass] {
         use TokenClass as T;
@@ -150,6 +161,21 @@ struct Draft {
     texts: BTreeMap<&'static str, String>,
 }
 
+impl Draft {
+    /// Compares the sum of the counts with a column that states it. A difference means that a column has another meaning.
+    fn expect_total(&self, column: &str) -> std::result::Result<(), String> {
+        let Some(total) = self.raw.get("total") else { return Ok(()) };
+        let sum: u128 = self.row.counts.values().map(|count| u128::from(*count)).sum();
+        if u128::from(*total) == sum {
+            return Ok(());
+        }
+        Err(format!(
+            "column `{column}`: {total} is not the sum {sum} of the counts: the meaning of a column changed; update \
+             usage-ledger"
+        ))
+    }
+}
+
 /// One row of a statement.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StatementRow {
@@ -218,7 +244,10 @@ impl StatementSource {
                 Role::End => end = Some(field::time(text).map_err(named)?),
                 Role::Name(name) => drop(draft.row.names.insert(name, text.clone())),
                 Role::Count(class) => {
-                    *draft.row.counts.entry(class).or_default() += field::count(text, 1).map_err(named)?;
+                    let sum = draft.row.counts.entry(class).or_default();
+                    let count = field::count(text, 1).map_err(named)?;
+                    *sum =
+                        sum.checked_add(count).ok_or_else(|| named(format!("{sum} + {count} tokens are too many")))?;
                 }
                 Role::Raw(name) => drop(draft.raw.insert(name, field::count(text, 1).map_err(named)?)),
                 Role::Text(name) => drop(draft.texts.insert(name, text.clone())),
@@ -239,7 +268,12 @@ impl StatementSource {
             return Ok(None);
         }
         let (text, at) = start.ok_or("the row has no time: export the file again")?;
-        (row.start, row.end) = (at, end.filter(|end| *end > at).unwrap_or_else(|| field::end_of(&text, at)));
+        row.start = at;
+        row.end = match end {
+            Some(end) if end < at => return Err(format!("the row ends at {end}, before it starts at {at}")),
+            Some(end) if end > at => end,
+            _ => field::end_of(&text, at),
+        };
         Ok(Some(row))
     }
 }

@@ -52,10 +52,12 @@ pub(super) const USAGE: StatementSource = StatementSource {
 /// Separates the input classes. The three parts must add up to the stated input.
 fn usage(draft: &mut Draft) -> Result<bool, String> {
     let Some(input) = draft.raw.get("input").copied() else { return Ok(true) };
+    // A column that the export lacks counts nothing: it has no cached input, or no cache writes.
     let part = |name| draft.raw.get(name).copied().unwrap_or(0);
-    let (cached, lifetimes) = (part("cached"), part("writes_30m") + part("writes_12h"));
+    let cached = part("cached");
+    let lifetimes = part("writes_30m").checked_add(part("writes_12h")).ok_or("the cache writes are too many tokens")?;
     let writes = draft.raw.get("writes").copied().unwrap_or(lifetimes);
-    let rest = input.checked_sub(cached + writes).ok_or_else(|| {
+    let rest = input.checked_sub(cached).and_then(|rest| rest.checked_sub(writes)).ok_or_else(|| {
         format!("cached input {cached} and cache writes {writes} exceed `input_tokens` {input}: export the file again")
     })?;
     if let Some(uncached) = draft.raw.get("uncached").filter(|uncached| **uncached != rest) {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use crate::model::error::{Error, Result};
+use crate::model::invariant::bug;
 
 /// One record: its line in the file, and its values by column. A column of JSON is a path: `usage.output_tokens`.
 #[derive(Clone, Debug)]
@@ -74,16 +75,17 @@ fn json(name: &str, text: &str) -> Result<Records> {
 
 impl<'a> Walk<'a> {
     /// The line of a value, which borrows from the text.
-    fn line(&self, value: &RawValue) -> u64 {
-        let offset = (value.get().as_ptr() as usize).saturating_sub(self.text.as_ptr() as usize);
-        let before = self.text.as_bytes().get(..offset).unwrap_or_default();
-        1 + memchr::memchr_iter(b'\n', before).count() as u64
+    fn line(&self, value: &RawValue) -> Result<u64> {
+        let offset = (value.get().as_ptr() as usize).checked_sub(self.text.as_ptr() as usize);
+        let before = offset.and_then(|offset| self.text.as_bytes().get(..offset));
+        let before = before.ok_or_else(|| bug!("a value of {} does not borrow from its text", self.name))?;
+        Ok(1 + memchr::memchr_iter(b'\n', before).count() as u64)
     }
 
     fn parse<T: serde::Deserialize<'a>>(&self, value: &'a RawValue) -> Result<T> {
-        serde_json::from_str(value.get()).map_err(|e| {
-            Error::invalid(format!("{}:{}: unreadable ({e}): export the file again", self.name, self.line(value)))
-        })
+        let line = self.line(value)?;
+        serde_json::from_str(value.get())
+            .map_err(|e| Error::invalid(format!("{}:{line}: unreadable ({e}): export the file again", self.name)))
     }
 
     /// Visits a list of records, or one object with such a list. `around` has the values of outer objects.
@@ -110,7 +112,7 @@ impl<'a> Walk<'a> {
         if let Some(held) = held {
             return self.value(held, &values, inner || held.get().starts_with('{'));
         }
-        let line = self.line(value);
+        let line = self.line(value)?;
         for column in values.keys() {
             self.records.columns.entry(column.clone()).or_insert(line);
         }

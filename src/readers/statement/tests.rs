@@ -188,7 +188,7 @@ fn cur_counts_in_thousands_and_millions_and_leaves_other_services_out() {
 }
 
 #[test]
-fn focus_reads_tokens_of_every_version() {
+fn focus_reads_tokens_in_three_sets_of_columns() {
     for more in ["", ",SkuMeter", ",SkuMeter,HostProviderName,ServiceProviderName"] {
         let cells = match more.matches(',').count() {
             0 => "",
@@ -239,4 +239,19 @@ fn a_repeated_row_is_named_and_not_counted_again() {
         "Date,Slug,Usage,BYOK Usage,Requests,Prompt Tokens,Completion Tokens,Reasoning Tokens\n{row}{row}"
     ));
     assert_eq!((csv.rows.len(), csv.duplicates), (1, vec![3]));
+}
+
+#[test]
+fn impossible_times_and_counts_are_errors_with_their_line() {
+    let head = "line_item_usage_start_date,line_item_usage_end_date,line_item_usage_type,line_item_usage_amount,pricing_unit\n";
+    let backwards = fault(&format!("{head}2026-05-02,2026-05-01,X-input-tokens,1,1K tokens\n"));
+    assert!(backwards.contains("statement:2: the row ends at 2026-05-01"), "{backwards}");
+    let ancient = fault(&format!("{head}1926-05-02,,X-input-tokens,1,1K tokens\n"));
+    assert!(ancient.contains("`1926-05-02` is not a date or a time"), "{ancient}");
+    let most = u64::MAX;
+    let sum = fault(&format!(
+        "start_time,input_tokens,num_model_requests,input_cache_write_30m_tokens,input_cache_write_12h_tokens\n\
+         1777593600,1,1,{most},{most}\n"
+    ));
+    assert!(sum.contains("statement:2: the cache writes are too many tokens"), "{sum}");
 }

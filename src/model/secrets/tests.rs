@@ -1,0 +1,183 @@
+use super::*;
+
+#[test]
+fn all_expressions_compile() {
+    assert!(HINTS.is_some() && FORMS.is_some() && RUNS.is_some());
+}
+
+#[test]
+fn secrets_of_aws_keys_are_removed_beside_their_ids_and_as_ids() {
+    let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEK3Y";
+    let plain = "wJalrXUtnFEMIaK7MDENGabPxRfiCYEXAMPLEK3Y";
+    for text in [format!("AKIAIOSFODNN7EXAMPLE {secret}"), format!("{plain},AKIAIOSFODNN7EXAMPLE")] {
+        assert!(!name(&text).contains("MDENG"), "{}", name(&text));
+    }
+    assert_eq!(name(plain), plain, "an ordinary id");
+    #[cfg(feature = "import")]
+    {
+        assert!(id(secret).starts_with("redacted-"), "{}", id(secret));
+        for ordinary in [plain, "5b8efff798038103d269b633813fc60cabcdef01", "home/me/Projects/2026/Acme-Inc/src/Main1"]
+        {
+            assert_eq!(id(ordinary), ordinary);
+        }
+    }
+}
+
+#[test]
+fn credentials_of_many_shapes_are_removed() {
+    let tail = "Ab3dEf6hIj9lMn2pQr5tUv8x";
+    let issued = [
+        "sk-ant-api03-",
+        "sk-proj-",
+        "sk-or-v1-",
+        "sk-",
+        "sk_live_",
+        "rk_test_",
+        "ghp_",
+        "gho_",
+        "ghs_",
+        "github_pat_",
+        "glpat-",
+        "xoxb-1234-",
+        "xoxp-",
+        "AIza",
+        "xai-",
+        "gsk_",
+        "hf_",
+        "r8_",
+        "pplx-",
+        "nvapi-",
+        "npm_",
+        "pypi-",
+        "ya29.",
+        "GOCSPX-",
+        "hvs.",
+        "whsec_",
+        "eyJhbGciOi.",
+        "secret_",
+        "tskey-auth-",
+        "tvly-dev-",
+        "sbp_",
+        "sb_secret_",
+        "csk-",
+        "glsa_",
+        "https://hooks.slack.com/services/T00000000/B00000000/",
+        "https://discord.com/api/webhooks/123456789012345678/",
+    ];
+    for prefix in issued {
+        for text in [
+            format!("{prefix}{tail}"),
+            format!("/home/me/{prefix}{tail}/x"),
+            format!("model {prefix}{tail}, next"),
+            format!("\\n{prefix}{tail}"),
+            format!("id_{prefix}{tail}"),
+        ] {
+            let scrubbed = name(&text);
+            assert!(!scrubbed.contains(tail) && !scrubbed.contains("Ab3dEf6h"), "{text}: {scrubbed}");
+        }
+    }
+    for secret in [
+        "AKIAIOSFODNN7EXAMPLE",
+        "ASIAIOSFODNN7EXAMPLE",
+        "Bearer abcdefgh",
+        "bearer 1234-5678-90",
+        "Basic dXNlcjpwYXNz",
+        "Authorization: Token hunter2hunter2",
+        "authorization=hunter2",
+        "\"Authorization\": \"Bearer abcdef\"",
+        "Cookie: sid=hunter2; theme=dark",
+        "password=hunter2",
+        "password: \"hunter2 hunter2\"",
+        "\"api_key\": \"hunter2\"",
+        "{\\\"apiKey\\\":\\\"hunter2\\\"}",
+        "OPENAI_API_KEY=hunter2",
+        "--token=hunter2",
+        "db_passwd => hunter2",
+        "client_secret=hunter2&x=1",
+        "https://x.example/?sig=hunter2&a=b",
+        "X-Amz-Signature=hunter2",
+        "AccountKey=hunter2;End",
+        "https://me:hunter2@example.com/x",
+        "postgres://me:hun/ter2@db/x",
+        "https://hunter2hunter2@example.com",
+        "123456789:AAhunter2hunter2hunter2hunter2hunter2",
+        "-----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END RSA PRIVATE KEY-----",
+        "-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2 cut off",
+    ] {
+        let scrubbed = name(secret);
+        let parts = ["hunter2", "IOSFODNN", "abcdef", "5678", "dXNl", "ter2"];
+        assert!(
+            scrubbed.contains(REDACTED) && parts.iter().all(|part| !scrubbed.contains(part)),
+            "{secret}: {scrubbed}"
+        );
+    }
+}
+
+#[test]
+fn random_strings_are_removed_from_free_text_and_ordinary_words_stay() {
+    for random in [
+        "Zm9vYmFyQmF6UXV4MTIzNDU2Nzg5",
+        "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822c",
+        "q7r2x9k4m1p8w3z6t5v0n2b7",
+        "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    ] {
+        assert!(!text(&format!("a {random} b")).contains(random), "{random}");
+    }
+    for ordinary in [
+        "claude-opus-4-5-20251101",
+        "accounts/fireworks/models/llama-v3p1-405b-instruct",
+        "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-sonnet-4-20250514-v1:0",
+        "/home/me/Projects/MyGreatApplicationWithALongName2024",
+        "019a0000-0000-7000-8000-00000000c0de",
+        "unknown shape: `output_tokens` is no whole number from 0",
+        "requests without token counts: 3",
+        "input_tokens: 12, total_tokens=34",
+        "max_tokens: many",
+        "token: 12",
+        "basic instructions",
+        "a task-or-something, desk-admin-interface-redesign",
+        "sk-learn-project",
+        "vercel_marketing_website_of_2026",
+        "/home/dev/fc-barcelona-fan-page-2024-rewrite",
+        "/home/dev/.git/hooks/pre-commit",
+        "author: me",
+        "ssh://git@github.com/x/y",
+        "http://localhost:4318/v1/logs",
+        "user@example.com",
+        "2026-11-23T19:58:11.407Z",
+    ] {
+        assert_eq!(text(ordinary), ordinary);
+    }
+}
+
+#[test]
+fn a_binary_string_is_removed() {
+    let key = "sk-ant-api03-Ab3dEf6hIj9lMn2pQr5tUv8x";
+    let half = format!(r#"{{"note":"\ud800 {key}","input":3}}"#);
+    assert_eq!(json(&half), r#"{"note":"[redacted]","input":3}"#);
+}
+
+#[test]
+fn json_is_unchanged_except_for_secrets_and_long_strings() {
+    let plain = r#"{"a":1.0e+05,"service_tier":"standard","b":["x","\u00e9\"y"],"tokens":{"input_tokens":3}}"#;
+    assert!(matches!(json(plain), Cow::Borrowed(_)));
+    let secret =
+        r#"{"n":1.10,"k":"sk-ant-api03-abcdefgh","e":"a\nsk-ant-api03-\u0061bcdefgh","sk-ant-api03-abcdefgh":2}"#;
+    assert_eq!(json(secret), r#"{"n":1.10,"k":"[redacted]","e":"a\n[redacted]","[redacted]":2}"#);
+    let long = format!(r#"{{"text":"{}"}}"#, "é ".repeat(200));
+    let scrubbed: serde_json::Value = serde_json::from_str(&json(&long)).unwrap();
+    let scrubbed = scrubbed["text"].as_str().unwrap();
+    assert!(scrubbed.len() <= LONGEST && scrubbed.ends_with("… [cut: 600 bytes]"), "{scrubbed}");
+    assert_eq!(json(&json(&long)), json(&long));
+    for broken in ["\"", "{\"a", "\"\\", ""] {
+        assert_eq!(json(broken), broken);
+    }
+}
+
+#[cfg(feature = "import")]
+#[test]
+fn different_ids_stay_different() {
+    assert_eq!(id("msg_01AbCdEfGhIjKlMnOpQrStUv"), "msg_01AbCdEfGhIjKlMnOpQrStUv");
+    let (a, b) = (id("sk-ant-api03-abcdefgh1"), id("sk-ant-api03-abcdefgh2"));
+    assert!(a.starts_with("redacted-") && a != b && id(&a) == a);
+}
