@@ -3,13 +3,13 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::input::EventsInput;
+use super::input::{self, EventsInput, is_relative, moment};
 use crate::ledger::Snapshot;
 use crate::model::error::{Error, Result};
 use crate::model::event::{Envelope, EventKind, NameKind, Payload, Position, Tombstone, on_one_line};
 use crate::model::provider::ProviderId;
 use crate::model::time::{Timestamp, Zone};
-use crate::present::clock::{Moment, range};
+use crate::present::clock::range;
 
 /// Default and maximum number of events in an answer.
 const DEFAULT: usize = 100;
@@ -77,32 +77,24 @@ pub(crate) struct EventList {
 impl EventsInput {
     /// Returns the filter.
     pub fn filter(&self, zone: Zone, now: Timestamp) -> Result<EventSelection> {
-        let moment = |text: &Option<String>| text.as_deref().map(str::parse::<Moment>).transpose();
-        let (since, until) = range(moment(&self.since)?, moment(&self.until)?, zone, now)?;
+        let (since, until) = (moment(self.since.as_deref())?, moment(self.until.as_deref())?);
+        let (since, until) = range(since, until, zone, now)?;
         Ok(EventSelection { since, until, ..EventSelection::new(&self.kind, &self.provider)? })
     }
 
     /// Returns the position after which the list begins.
     pub fn after(&self) -> Result<Position> {
-        match i64::try_from(self.after) {
-            Ok(_) => Ok(Position::new(self.after)),
-            Err(_) => Err(Error::invalid(format!("`after` is {}: it is larger than any position", self.after))),
-        }
+        if self.after == 0 { Ok(Position::START) } else { input::position("after", self.after) }
     }
 
     /// Returns the maximum number of events in the answer.
     pub fn limit(&self) -> Result<usize> {
-        match self.limit.map(usize::try_from) {
-            None => Ok(DEFAULT),
-            Some(Ok(limit)) if (1..=MOST).contains(&limit) => Ok(limit),
-            Some(_) => Err(Error::invalid(format!("`limit` must be 1 to {MOST}: follow `next` for more events"))),
-        }
+        input::limit(self.limit, DEFAULT, MOST)
     }
 
     /// Returns whether the answer depends on events alone.
     pub fn is_timeless(&self) -> bool {
-        let is_relative = |text: &Option<String>| matches!(text.as_deref(), Some("today" | "yesterday"));
-        !is_relative(&self.since) && !is_relative(&self.until)
+        !is_relative(self.since.as_deref(), self.until.as_deref())
     }
 }
 

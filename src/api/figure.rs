@@ -2,22 +2,22 @@
 
 use serde::Serialize;
 
+use super::input::moment;
 use super::view_inputs::{FigureInput, UnitName};
 use crate::ledger::Snapshot;
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
+use crate::model::invariant::bug;
 use crate::model::provider::ProviderId;
-use crate::model::time::{DAY, Timestamp, Zone};
+use crate::model::time::{Timestamp, Zone};
 use crate::model::tokens::Usd;
-use crate::present::chart::{Figure, FigureShape, Unit, window_use};
-use crate::present::clock::{Moment, range};
+use crate::present::chart::{Figure, FigureShape, Unit, window_range, window_use};
+use crate::present::clock::range;
 use crate::report::ReportKey;
 use crate::usage::Usage;
 
 /// Maximum number of days of a figure, as the schema of its input states.
 const MOST_DAYS: u32 = 800;
-/// Days of a figure of windows without `since`.
-const WINDOW_DAYS: i64 = 7;
 
 /// A figure in numbers.
 #[derive(Serialize)]
@@ -42,36 +42,38 @@ pub(crate) struct FigureNumbers {
 }
 
 impl FigureNumbers {
-    fn new(position: Position, shape: &'static str, unit: &'static str) -> Self {
+    fn empty(position: Position, unit: &'static str, total: Option<Usage>) -> Self {
         Self {
             position,
-            shape,
+            shape: "empty",
             unit,
             columns: Vec::new(),
             rows: Vec::new(),
             values: Vec::new(),
             resets: Vec::new(),
             limits: Vec::new(),
-            total: None,
+            total,
         }
     }
 
-    fn fill(mut self, figure: Figure) -> Self {
-        let unit = figure.unit;
-        let decimal = |value: u128| Some(decimal(unit, value));
-        let decimals = |values: Vec<Vec<u128>>| -> Vec<Vec<Option<String>>> {
-            values.into_iter().map(|row| row.into_iter().map(decimal).collect()).collect()
+    fn fill(mut self, figure: Figure) -> Result<Self> {
+        let decimal = |value: u128| decimal(figure.unit, value).map(Some);
+        let decimals = |values: Vec<Vec<u128>>| {
+            values.into_iter().map(|row| row.into_iter().map(decimal).collect()).collect::<Result<_>>()
         };
         match figure.shape {
             FigureShape::Stacked { columns, series, values } => {
-                (self.shape, self.columns, self.rows, self.values) = ("stacked", columns, series, decimals(values));
+                (self.shape, self.columns, self.rows, self.values) = ("stacked", columns, series, decimals(values)?);
             }
             FigureShape::Matrix { rows, columns, values } => {
-                (self.shape, self.columns, self.rows, self.values) = ("matrix", columns, rows, decimals(values));
+                (self.shape, self.columns, self.rows, self.values) = ("matrix", columns, rows, decimals(values)?);
             }
             FigureShape::Bars { rows } => {
                 self.shape = "bars";
-                (self.rows, self.values) = rows.into_iter().map(|(name, value)| (name, vec![decimal(value)])).unzip();
+                for (name, value) in rows {
+                    self.rows.push(name);
+                    self.values.push(vec![decimal(value)?]);
+                }
             }
             FigureShape::Use { panels, columns } => {
                 (self.shape, self.unit, self.columns) = ("windows", "percent", columns);
@@ -84,15 +86,18 @@ impl FigureNumbers {
                 }
             }
         }
-        self
+        Ok(self)
     }
 }
 
-/// Formats a number of a figure. Sums of cost are not negative.
-fn decimal(unit: Unit, value: u128) -> String {
-    match (unit, i128::try_from(value)) {
-        (Unit::Cost, Ok(picos)) => Usd::from_picos(picos).to_string(),
-        _ => value.to_string(),
+/// Formats a number of a figure.
+fn decimal(unit: Unit, value: u128) -> Result<String> {
+    match unit {
+        Unit::Cost => {
+            let picos = i128::try_from(value).map_err(|_| bug!("a cost of {value} picodollars in a figure"))?;
+            Ok(Usd::from_picos(picos).to_string())
+        }
+        Unit::Tokens => Ok(value.to_string()),
     }
 }
 
@@ -107,25 +112,20 @@ pub(crate) fn answer(
         return Err(Error::invalid(format!("`days` must be from 1 to {MOST_DAYS}")));
     }
     let position = snapshot.head()?.position;
-    let report = input.report().query(zone, now)?;
-    let zone = input.tz.as_deref().map_or(Ok(zone), str::parse)?;
-    let table = match input.by.as_slice() {
-        [only] if only == ReportKey::Window.name().as_str() => {
-            return windows(snapshot, input, zone, now, position);
-        }
-        _ => snapshot.report(&report)?,
-    };
-    let total = Some(table.total);
+    let of = input.report();
+    let report = of.query(zone, now)?;
+    if of.keys()? == [ReportKey::Window] {
+        let zone = input.tz.as_deref().map_or(Ok(zone), str::parse)?;
+        return windows(snapshot, input, zone, now, position);
+    }
+    let table = snapshot.report(&report)?;
     let unit = match input.unit {
         Some(UnitName::Cost) => Unit::Cost,
         Some(UnitName::Tokens) => Unit::Tokens,
         None => Unit::of(&table),
     };
-    if table.rows.is_empty() {
-        return Ok(FigureNumbers { total, ..FigureNumbers::new(position, "empty", unit.name()) });
-    }
-    let figure = Figure::in_unit(&table, unit)?;
-    Ok(FigureNumbers { total, ..FigureNumbers::new(position, "", unit.name()).fill(figure) })
+    let empty = FigureNumbers::empty(position, unit.name(), Some(table.total));
+    if table.rows.is_empty() { Ok(empty) } else { empty.fill(Figure::in_unit(&table, unit)?) }
 }
 
 /// How full the windows of an account were.
@@ -140,15 +140,12 @@ fn windows(
         return Err(Error::invalid("a figure by window needs one `provider`, and at most one `account`"));
     };
     let provider = ProviderId::resolve(provider)?;
-    let moment = |text: &Option<String>| text.as_deref().map(str::parse::<Moment>).transpose();
-    let (since, until) = range(moment(&input.since)?, moment(&input.until)?, zone, now)?;
-    let until = until.map_or(now, |until| until.min(now));
-    let days = input.days.map_or(WINDOW_DAYS, i64::from);
-    let since = since.unwrap_or_else(|| until.plus(-days * DAY));
+    let (since, until) = (moment(input.since.as_deref())?, moment(input.until.as_deref())?);
+    let range = window_range(range(since, until, zone, now)?, input.days, now);
     let account = (provider.as_str(), input.account.first().map(String::as_str));
-    let empty = FigureNumbers::new(position, "empty", "percent");
-    Ok(match window_use(snapshot, account, (since, until), zone)? {
+    let empty = FigureNumbers::empty(position, "percent", None);
+    match window_use(snapshot, account, range, zone)? {
         Some(figure) => empty.fill(figure),
-        None => empty,
-    })
+        None => Ok(empty),
+    }
 }

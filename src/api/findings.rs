@@ -130,7 +130,9 @@ fn of_events(snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Vec<Diagnosis>> 
             Suspicion::Count { class, count } => {
                 format!("{} {} tokens in one call of {} are implausible", grouped(count), class.name(), suspect.source)
             }
-            _ => format!("{} states the time {}, outside the years 2000 to 2199", suspect.source, suspect.occurred_at),
+            Suspicion::Time => {
+                format!("{} states the time {}, outside the years 2000 to 2199", suspect.source, suspect.occurred_at)
+            }
         };
         findings.push(Diagnosis { about: Topic::Event(suspect.position), what, remedy: withdrawal(suspect.position) });
     }

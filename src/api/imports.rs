@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 
-use super::log::{before, limit};
+use super::input::limit;
+use super::log::{before, shortened};
 use super::view_inputs::ImportsInput;
 use crate::import;
 use crate::ledger::{EventFilter, Snapshot};
-use crate::model::error::Result;
-use crate::model::event::{Event, EventKind, Imported, Payload, Position, SkippedLine, Tombstone};
+use crate::model::error::{Error, Result};
+use crate::model::event::{Event, EventKind, Imported, Payload, Position, SkippedLine};
 use crate::model::time::Timestamp;
 
 /// Default and maximum number of runs in an answer.
@@ -68,11 +69,11 @@ pub(crate) fn answer(snapshot: &Snapshot<'_>, input: &ImportsInput) -> Result<Im
             next = runs.last().map(|last: &ImportRun| last.position);
             return Ok(false);
         }
-        let stored = Tombstone::read(position, line)?.map_or(line, |tombstone| tombstone.kept);
-        let event = Event::from_line(position, stored)?;
-        if let Payload::Imported(data) = event.payload {
-            runs.push(ImportRun::new(position, event.occurred_at, &data));
-        }
+        let event = Event::from_line(position, line)?;
+        let Payload::Imported(data) = event.payload else {
+            return Err(Error::damaged(position, "the index states the kind `imported`, the line another one"));
+        };
+        runs.push(ImportRun::new(position, event.occurred_at, &data));
         Ok(true)
     })?;
     Ok(ImportRuns { head: snapshot.head()?.position, runs, next })
@@ -91,7 +92,7 @@ impl ImportRun {
             amended: data.amended,
             skipped: data.skipped.len(),
             reasons: reasons(&data.skipped),
-            source: shortened(&data.source),
+            source: shortened(&data.source, TEXT),
         }
     }
 }
@@ -100,24 +101,23 @@ impl ImportRun {
 fn reasons(skipped: &[SkippedLine]) -> Vec<SkipReason> {
     let mut reasons: Vec<SkipReason> = Vec::new();
     for line in skipped {
-        let why = shortened(&line.why);
+        let why = shortened(&line.why, TEXT);
         if let Some(known) = reasons.iter_mut().find(|reason| reason.why == why) {
             known.lines += 1;
         } else {
             let loses_counts = import::loses_counts(&line.why);
-            reasons.push(SkipReason { why, lines: 1, loses_counts, file: shortened(&line.file), line: line.line });
+            reasons.push(SkipReason {
+                why,
+                lines: 1,
+                loses_counts,
+                file: shortened(&line.file, TEXT),
+                line: line.line,
+            });
         }
     }
     reasons.sort_by_key(|reason| std::cmp::Reverse(reason.lines));
     reasons.truncate(REASONS);
     reasons
-}
-
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(TEXT).and_then(|(at, _)| text.get(..at)) {
-        Some(begun) => format!("{begun}…"),
-        None => text.to_owned(),
-    }
 }
 
 #[cfg(test)]

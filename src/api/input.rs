@@ -8,7 +8,7 @@ use crate::budget::{Mode, Tier};
 use crate::ledger::AsOf;
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
-use crate::present::clock::instant;
+use crate::present::clock::{Moment, instant};
 
 /// How difficult a task is.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, ToSchema)]
@@ -334,6 +334,35 @@ pub(crate) fn as_of(text: &str) -> Result<AsOf> {
     instant(text).map(AsOf::Time).map_err(|error| Error::invalid(format!("{error}, or a position such as 120")))
 }
 
+/// Parses a time, date or month.
+pub(crate) fn moment(text: Option<&str>) -> Result<Option<Moment>> {
+    text.map(str::parse).transpose()
+}
+
+/// Returns whether a range depends on the time of the query, as `today` and `2h` do.
+pub(crate) fn is_relative(since: Option<&str>, until: Option<&str>) -> bool {
+    let is_relative = |text: &str| matches!(text.parse(), Ok(Moment::DaysAgo(_) | Moment::Ago(_)));
+    [since, until].into_iter().flatten().any(is_relative)
+}
+
+/// Returns the number of items in an answer.
+pub(crate) fn limit(given: Option<u32>, default: usize, most: usize) -> Result<usize> {
+    match given.map(usize::try_from) {
+        None => Ok(default),
+        Some(Ok(limit)) if (1..=most).contains(&limit) => Ok(limit),
+        Some(_) => Err(Error::invalid(format!("`limit` must be 1 to {most}: follow `next` for more"))),
+    }
+}
+
+/// Converts the number of an event. `name` is the name of the field.
+pub(crate) fn position(name: &str, number: u64) -> Result<Position> {
+    match i64::try_from(number) {
+        Ok(0) => Err(Error::invalid(format!("`{name}` is 0: positions begin at 1"))),
+        Ok(_) => Ok(Position::new(number)),
+        Err(_) => Err(Error::invalid(format!("`{name}` is {number}: it is larger than any position"))),
+    }
+}
+
 /// Refuses an empty text.
 pub(crate) fn named<'t>(name: &str, text: Option<&'t str>) -> Result<Option<&'t str>> {
     match text {
@@ -341,5 +370,29 @@ pub(crate) fn named<'t>(name: &str, text: Option<&'t str>) -> Result<Option<&'t 
             Err(Error::invalid(format!("`{name}` is empty: leave it out or give it a value")))
         }
         given => Ok(given),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_ago_makes_a_range_relative() {
+        for text in ["today", "yesterday", "90m", "2h", "7d", "4w"] {
+            assert!(is_relative(Some(text), None) && is_relative(None, Some(text)), "{text}");
+        }
+        for text in ["2026-06", "2026-06-01", "2026-06-01T12:00:00Z", "no time"] {
+            assert!(!is_relative(Some(text), Some(text)), "{text}");
+        }
+    }
+
+    #[test]
+    fn errors_name_the_field_of_a_position() {
+        assert_eq!(position("before", 7).unwrap(), Position::new(7));
+        for number in [0, u64::MAX] {
+            let error = position("before", number).unwrap_err().to_string();
+            assert!(error.contains("`before`"), "{error}");
+        }
     }
 }

@@ -3,13 +3,14 @@
 use serde::Serialize;
 
 use super::events::EventSelection;
+use super::input::{self, is_relative, limit, moment};
 use super::view_inputs::{LogInput, SummariesInput};
 use crate::ledger::{EventFilter, Snapshot};
 use crate::model::error::{Error, Result};
 use crate::model::event::{Event, EventId, NameKind, Position, Tombstone};
 use crate::model::provider::ProviderId;
 use crate::model::time::{Timestamp, Zone};
-use crate::present::clock::{Moment, range};
+use crate::present::clock::range;
 use crate::present::summary::summary;
 
 /// Default and maximum number of events in an answer.
@@ -50,8 +51,8 @@ impl LogInput {
     /// Returns the filter.
     pub fn filter(&self, zone: Zone, now: Timestamp) -> Result<EventFilter> {
         let selected = EventSelection::new(&self.kind, &self.provider)?;
-        let moment = |text: &Option<String>| text.as_deref().map(str::parse::<Moment>).transpose();
-        let (since, until) = range(moment(&self.since)?, moment(&self.until)?, zone, now)?;
+        let (since, until) = (moment(self.since.as_deref())?, moment(self.until.as_deref())?);
+        let (since, until) = range(since, until, zone, now)?;
         Ok(EventFilter::between(since, until)
             .kinds(selected.kinds)
             .names(NameKind::Provider, selected.providers.iter().map(ProviderId::as_str))
@@ -64,29 +65,23 @@ impl LogInput {
 
     /// Returns whether the answer depends on events alone.
     pub fn is_timeless(&self) -> bool {
-        let is_relative = |text: &Option<String>| matches!(text.as_deref(), Some("today" | "yesterday"));
-        !is_relative(&self.since) && !is_relative(&self.until)
+        !is_relative(self.since.as_deref(), self.until.as_deref())
     }
 }
 
-/// Returns a number of items within its bounds.
-pub(super) fn limit(given: Option<u32>, default: usize, most: usize) -> Result<usize> {
-    match given.map(usize::try_from) {
-        None => Ok(default),
-        Some(Ok(limit)) if (1..=most).contains(&limit) => Ok(limit),
-        Some(_) => Err(Error::invalid(format!("`limit` must be 1 to {most}: follow `next` for more"))),
-    }
-}
-
-/// Returns the position before which a list begins.
+/// Returns the position before which a list begins; `None` begins at the latest event.
 pub(super) fn before(given: Option<u64>) -> Result<Option<Position>> {
-    match given.map(i64::try_from) {
-        Some(Ok(0)) => {
-            Err(Error::invalid("`before` is 0, and positions begin at 1: leave it out for the latest events"))
-        }
-        Some(Err(_)) => Err(Error::invalid("`before` is larger than any position: leave it out for the latest events")),
-        _ => Ok(given.map(Position::new)),
+    given.map(|number| input::position("before", number)).transpose()
+}
+
+/// Returns a text with at most `most` characters, and an ellipsis if it is longer.
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    let mut rest = text.chars();
+    let mut begun: String = rest.by_ref().take(most).collect();
+    if rest.next().is_some() {
+        begun.push('…');
     }
+    begun
 }
 
 /// Lists events before a position.
@@ -94,7 +89,7 @@ pub(crate) fn answer(snapshot: &Snapshot<'_>, input: &LogInput, filter: &EventFi
     let (limit, before) = (limit(input.limit, DEFAULT, MOST)?, before(input.before)?);
     let (mut events, mut next) = (Vec::new(), None);
     snapshot.find_back(filter, before, &mut |position, line| {
-        let event = Event::from_line(position, stored(position, line)?)?;
+        let event = Event::from_line(position, line)?;
         if !filter.is_named(&event.payload) {
             return Ok(true);
         }
@@ -114,32 +109,21 @@ pub(crate) fn summaries(snapshot: &Snapshot<'_>, input: &SummariesInput) -> Resu
         return Err(Error::invalid(format!("there are over {MOST} positions: send fewer at a time")));
     }
     let events = input.position.iter().map(|position| {
-        let position = before(Some(*position))?.unwrap_or(Position::START);
+        let position = input::position("position", *position)?;
         let line = snapshot.stored(position)?;
-        let event = Event::from_line(position, stored(position, &line)?)?;
+        let event = Event::from_line(position, &line)?;
         summarise(snapshot, position, &line, event)
     });
     Ok(EventSummaries { events: events.collect::<Result<_>>()?, head: snapshot.head()?.position, next: None })
 }
 
-/// Returns what folds read of a line: the kept numbers of a shredded event.
-fn stored(position: Position, line: &str) -> Result<&str> {
-    Ok(Tombstone::read(position, line)?.map_or(line, |tombstone| tombstone.kept))
-}
-
 fn summarise(snapshot: &Snapshot<'_>, position: Position, line: &str, event: Event) -> Result<EventSummary> {
-    let text = summary(&event.payload);
-    let cut = text.char_indices().nth(SUMMARY).map(|(at, _)| at);
-    let summary = match cut.and_then(|at| text.get(..at)) {
-        Some(begun) => format!("{begun}…"),
-        None => text,
-    };
     Ok(EventSummary {
         position,
         kind: event.payload.kind(),
         occurred_at: event.occurred_at,
         recorded_at: event.recorded_at,
-        summary,
+        summary: shortened(&summary(&event.payload), SUMMARY),
         bytes: line.len(),
         shredded: Tombstone::is(line),
         void: snapshot.is_void(event.id)?,

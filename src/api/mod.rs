@@ -2,7 +2,7 @@
 //!
 //! The command, the HTTP API and the interfaces on standard input and output share these functions, so all give the
 //! same answers. An operation takes a typed input, uses a [`LedgerOperations`](service::LedgerOperations), and returns a
-//! [`OperationReply`](service::Reply) or a [`Fault`](fault::Fault).
+//! [`OperationReply`](service::OperationReply) or a [`Fault`](fault::Fault).
 
 pub(crate) mod call;
 pub(crate) mod events;

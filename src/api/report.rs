@@ -3,13 +3,13 @@
 use chrono::{Days, NaiveDate};
 use serde::Serialize;
 
-use super::input::ReportInput;
+use super::input::{ReportInput, is_relative, moment};
 use super::report_rows;
 use crate::ledger::Snapshot;
 use crate::model::error::{Error, Result};
 use crate::model::provider::ProviderId;
 use crate::model::time::{Timestamp, Zone};
-use crate::present::clock::{Moment, range};
+use crate::present::clock::range;
 use crate::readers::price::Prices;
 use crate::report::{DateWindow, Efficiency, Granularity, Report, ReportKey, ReportTable};
 
@@ -30,8 +30,7 @@ impl ReportInput {
     pub fn query(&self, zone: Zone, now: Timestamp) -> Result<Report> {
         let zone = self.tz.as_deref().map_or(Ok(zone), str::parse)?;
         let by = self.keys()?;
-        let moment = |text: &Option<String>| text.as_deref().map(str::parse::<Moment>).transpose();
-        let (since, until) = (moment(&self.since)?, moment(&self.until)?);
+        let (since, until) = (moment(self.since.as_deref())?, moment(self.until.as_deref())?);
         if let Some(back) = self.back.filter(|back| *back > MOST_BACK) {
             return Err(Error::invalid(format!("`back` is {back}: it must be 0 to {MOST_BACK}")));
         }
@@ -66,11 +65,12 @@ impl ReportInput {
 
     /// Returns whether the answer depends on events alone.
     pub fn is_timeless(&self) -> bool {
-        let is_relative = |text: &Option<String>| matches!(text.as_deref(), Some("today" | "yesterday"));
-        self.days.is_none() && self.back.is_none() && !is_relative(&self.since) && !is_relative(&self.until)
+        let is_range_relative = is_relative(self.since.as_deref(), self.until.as_deref());
+        self.days.is_none() && self.back.is_none() && !is_range_relative
     }
 
-    fn keys(&self) -> Result<Vec<ReportKey>> {
+    /// Returns the keys to group by.
+    pub fn keys(&self) -> Result<Vec<ReportKey>> {
         if self.by.is_empty() {
             return Ok(vec![ReportKey::Provider, ReportKey::Day]);
         }
@@ -154,7 +154,7 @@ pub(crate) fn answer(snapshot: &Snapshot<'_>, report: &Report, input: &ReportInp
         return Err(Error::invalid(format!("`top` is above {}: leave it out for every row", i32::MAX)));
     }
     let mut table = snapshot.report(report)?;
-    report_rows::arrange_asked(&mut table, input.sort, input.top);
+    report_rows::arrange(&mut table, input.sort, input.top);
     let outcomes = if input.outcomes { Some(snapshot.efficiency(report)?) } else { None };
     Ok(FullReport { table, outcomes })
 }

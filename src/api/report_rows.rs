@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::model::tokens::Usd;
+use crate::present::chart::Unit;
 use crate::report::{ReportRow, ReportTable};
 use crate::usage::Usage;
 
@@ -24,16 +25,17 @@ pub(crate) enum RowOrder {
     Requests,
 }
 
-/// Sorts and limits the rows as the user asks. By default the first rows are those with the largest cost, or the most
-/// tokens if a call has no price. Returns how many rows are left out.
-pub(crate) fn arrange_asked(table: &mut ReportTable, sort: Option<RowOrder>, top: Option<u32>) -> usize {
-    let by_size = if shares_are_of_cost(table) { RowOrder::Cost } else { RowOrder::Tokens };
-    let sort = sort.unwrap_or(if top.is_some() { by_size } else { RowOrder::Key });
-    arrange(table, sort, top.map(|top| usize::try_from(top).unwrap_or(usize::MAX)))
-}
-
-/// Sorts the rows and keeps the first `top` of them. Returns how many rows are left out.
-fn arrange(table: &mut ReportTable, sort: RowOrder, top: Option<usize>) -> usize {
+/// Sorts the rows and keeps the first `top` of them. Returns how many rows are left out. Without `sort`, the first rows
+/// are those with the largest cost, or the most tokens if a call has no price; without `top` the order is that of the keys.
+pub(crate) fn arrange(table: &mut ReportTable, sort: Option<RowOrder>, top: Option<u32>) -> usize {
+    let sort = match (sort, top) {
+        (Some(sort), _) => sort,
+        (None, None) => RowOrder::Key,
+        (None, Some(_)) => match Unit::of(table) {
+            Unit::Cost => RowOrder::Cost,
+            Unit::Tokens => RowOrder::Tokens,
+        },
+    };
     match sort {
         RowOrder::Key => {}
         RowOrder::Tokens => table.rows.sort_by_key(|row| Reverse(row.usage.tokens.total())),
@@ -41,7 +43,9 @@ fn arrange(table: &mut ReportTable, sort: RowOrder, top: Option<usize>) -> usize
         RowOrder::Requests => table.rows.sort_by_key(|row| Reverse(row.usage.requests)),
     }
     let all = table.rows.len();
-    table.rows.truncate(top.unwrap_or(all));
+    if let Some(top) = top {
+        table.rows.truncate(top as usize);
+    }
     all - table.rows.len()
 }
 
@@ -50,14 +54,10 @@ fn amount(usage: &Usage) -> Option<Usd> {
     usage.cost.usd.or(usage.cost.reported_usd)
 }
 
-/// Returns whether shares are computed from cost (if every call has a price) or from tokens.
-pub(crate) fn shares_are_of_cost(table: &ReportTable) -> bool {
-    table.total.cost.unpriced_requests == 0 && table.total.cost.usd.is_some_and(|usd| usd > Usd::default())
-}
-
-/// Returns the share of a row in the total, in thousandths, rounded half up. `None` if the total is zero.
+/// Returns the share of a row in the total, in thousandths, rounded half up: of the cost if every call has a price,
+/// otherwise of the tokens. `None` if the total is zero.
 pub(crate) fn share(table: &ReportTable, row: &ReportRow) -> Option<u32> {
-    if shares_are_of_cost(table) {
+    if Unit::of(table) == Unit::Cost {
         let (part, whole) = (amount(&row.usage)?, amount(&table.total)?);
         return thousandths(part.picos().try_into().ok()?, whole.picos().try_into().ok()?);
     }

@@ -53,7 +53,7 @@ impl OperationReply {
     }
 }
 
-pub(super) fn to_json(value: &impl Serialize) -> Result<String, Fault> {
+fn to_json(value: &impl Serialize) -> Result<String, Fault> {
     serde_json::to_string(value).map_err(|error| Fault::new(FaultKind::Bug, error.to_string(), "report this message"))
 }
 
@@ -122,7 +122,7 @@ impl LedgerOperations {
         (self.clock.now)()
     }
 
-    /// Runs a query on the current snapshot or a past one. The second argument of `ask` is the time of the query.
+    /// Runs a query on the current snapshot or a past one. The second argument of `run` is the time of the query.
     pub(super) fn query<T>(
         &self,
         moment: Option<&str>,

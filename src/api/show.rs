@@ -9,6 +9,7 @@ use crate::ledger::Snapshot;
 use crate::merkle::InclusionProof;
 use crate::model::error::{Error, Result};
 use crate::model::event::{Event, EventId, Payload, Position, TokenRecord, Tombstone, on_one_line};
+use crate::model::invariant::bug;
 use crate::model::time::Timestamp;
 use crate::usage::accounts;
 
@@ -135,15 +136,15 @@ pub(crate) fn line(snapshot: &Snapshot<'_>, position: Position, from: u64) -> Re
     while !rest.is_char_boundary(end) {
         end -= 1;
     }
-    let text = rest.get(..end).unwrap_or(rest).to_owned();
+    let (text, later) = rest.split_at_checked(end).ok_or_else(|| bug!("byte {end} is inside a character"))?;
     Ok(LinePart {
         position,
         leaf: snapshot.leaf(position)?.to_string(),
         shredded: Tombstone::is(&line),
         bytes: line.len(),
         from,
-        next: (end < rest.len()).then_some(from + end),
-        text,
+        next: (!later.is_empty()).then_some(from + end),
+        text: text.to_owned(),
     })
 }
 
@@ -159,7 +160,7 @@ pub(crate) fn find(snapshot: &Snapshot<'_>, text: &str) -> Result<Position> {
 }
 
 /// Finds the record with a key, of any provider in this ledger.
-pub(crate) fn by_key(key: &str, snapshot: &Snapshot<'_>) -> Result<Position> {
+fn by_key(key: &str, snapshot: &Snapshot<'_>) -> Result<Position> {
     let mut records = BTreeMap::new();
     for account in accounts(snapshot.view())? {
         if let Some(position) = snapshot.find(&account.provider, key)? {
@@ -170,10 +171,11 @@ pub(crate) fn by_key(key: &str, snapshot: &Snapshot<'_>) -> Result<Position> {
         None => Err(Error::NotFound { what: format!("with the position, id or key `{key}`") }),
         Some((position, _)) if records.len() == 1 => Ok(*position),
         Some(_) => {
-            let providers: Vec<_> = records.into_values().collect();
+            let records: Vec<_> =
+                records.iter().map(|(position, provider)| format!("{position} ({provider})")).collect();
             Err(Error::invalid(format!(
-                "several providers have a record with the key `{key}`: give --provider with one of {}",
-                providers.join(", ")
+                "several providers have a record with the key `{key}`: name its position, one of {}",
+                records.join(", ")
             )))
         }
     }

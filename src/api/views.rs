@@ -35,6 +35,17 @@ struct About {
     verifier: Option<String>,
 }
 
+/// Keeps the first problems. The last one then states that there are more.
+fn shortened(mut findings: Vec<Diagnosis>) -> Vec<Diagnosis> {
+    let is_longer = findings.len() > FINDINGS;
+    findings.truncate(FINDINGS);
+    if let Some(last) = findings.last_mut().filter(|_| is_longer) {
+        "this and further problems are not listed here".clone_into(&mut last.what);
+        "usage-ledger doctor".clone_into(&mut last.remedy);
+    }
+    findings
+}
+
 impl LedgerOperations {
     /// Today, this week and this month, and the windows of every account.
     pub fn overview(&self, input: &OverviewInput) -> Result<OperationReply, Fault> {
@@ -88,12 +99,12 @@ impl LedgerOperations {
     /// Lists problems of the ledger, and counts logs that are not imported yet.
     pub fn warnings(&self, _: &NoInput) -> Result<OperationReply, Fault> {
         self.query(None, |snapshot, now| {
-            let (_, mut findings) = findings::of_ledger(snapshot, now)?;
-            findings.truncate(FINDINGS);
+            let (_, findings) = findings::of_ledger(snapshot, now)?;
             let changed = |homes: &Vec<_>| {
                 import::changed_logs(snapshot, &ImportOptions { homes: homes.clone(), ..ImportOptions::default() })
             };
             let changed_logs = self.homes.as_ref().map(changed).transpose()?;
+            let findings = shortened(findings);
             let answer = Warnings { position: snapshot.head()?.position, changed_logs, findings };
             OperationReply::varying(&answer, &answer)
         })
@@ -107,5 +118,26 @@ impl LedgerOperations {
             zone: self.zone.to_string(),
             verifier: self.signer.as_ref().map(|signer| signer.verifier().to_string()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::findings::Topic;
+    use super::*;
+
+    #[test]
+    fn a_shortened_list_states_that_there_are_more_problems() {
+        let finding = |number: usize| Diagnosis {
+            about: Topic::Event(Position::new(number as u64)),
+            what: "it is implausible".to_owned(),
+            remedy: "void it".to_owned(),
+        };
+        let of = |count: usize| shortened((1..=count).map(finding).collect());
+        assert!(of(0).is_empty());
+        assert_eq!(of(FINDINGS)[FINDINGS - 1].what, "it is implausible");
+        let many = of(FINDINGS + 1);
+        assert_eq!((many.len(), &*many[FINDINGS - 1].remedy), (FINDINGS, "usage-ledger doctor"));
+        assert!(many[FINDINGS - 1].what.contains("further problems"));
     }
 }

@@ -11,7 +11,7 @@ pub(super) fn keep_importing(
     context: &Context,
     interval: Duration,
     stopped: &Receiver<()>,
-    report: &dyn Fn(Option<String>),
+    mut report: impl FnMut(Option<String>),
 ) {
     loop {
         report(import::quietly(context).err().and_then(|failure| failure.message()));

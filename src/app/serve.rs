@@ -44,7 +44,8 @@ const TOKEN_FILE: u64 = 4_096;
 /// The API is at /api/v1, and /api/v1/openapi.json describes it. With --otlp the server also records the calls in
 /// telemetry. Coding agents and OpenTelemetry GenAI instrumentations can send logs, traces and metrics, as protobuf or
 /// JSON. A call that telemetry and an imported log both contain is one record. Metrics are compared with the records and
-/// never recorded. Status 200 means that the calls are stored. GET / lists what arrived to programs that do not ask for a page. Ctrl-C ends the server.
+/// never recorded. Status 200 means that the calls are stored. With --otlp, GET / answers a browser with the page and
+/// other programs with a list of what arrived. Ctrl-C ends the server.
 ///
 /// The server accepts requests for localhost, loopback addresses and the listen address, and refuses pages of other
 /// origins. On a loopback address it requires a token only if you give one. On any other address every request needs
@@ -121,7 +122,15 @@ pub(crate) fn run(args: &ServeArgs, context: &Context, out: &mut dyn Write) -> R
         let watched = &alerts;
         scope.spawn(move || watch_alerts(watched, context, &stopped));
         if args.open && !args.no_import {
-            scope.spawn(move || keep_importing(context, IMPORTS, &imports_stopped, &|_| {}));
+            scope.spawn(move || {
+                let mut last = None;
+                keep_importing(context, IMPORTS, &imports_stopped, |failure| {
+                    if let Some(why) = failure.as_ref().filter(|_| failure != last) {
+                        print_message(&format!("new calls are not imported: {why}"));
+                    }
+                    last = failure;
+                });
+            });
         }
         let served = web::serve(services, listen, access, listening, web::shutdown_signal());
         drop((stop, stop_imports));

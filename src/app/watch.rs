@@ -63,7 +63,7 @@ pub(crate) fn run(args: &WatchArgs, context: &Context) -> Result<(), Failure> {
         if imports {
             let failure = &import_failure;
             scope.spawn(move || {
-                keep_importing(context, interval, &stopped, &|failed| {
+                keep_importing(context, interval, &stopped, |failed| {
                     *failure.lock().unwrap_or_else(PoisonError::into_inner) = failed;
                 });
             });

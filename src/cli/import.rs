@@ -180,9 +180,9 @@ pub(crate) fn from(source: &str, context: &Context) -> Result<(), Failure> {
     into_ledger(&options, context, &mut |_| {}).map(drop)
 }
 
-/// Imports new calls into the ledger without a word on the terminal, which belongs to the dashboard. Alerts that do not
-/// arrive are recorded as such.
-#[cfg(feature = "tui")]
+/// Imports new calls into the ledger while a dashboard or server runs, and prints nothing. Alerts that do not arrive are
+/// recorded as such.
+#[cfg(any(feature = "tui", feature = "web"))]
 pub(crate) fn quietly(context: &Context) -> Result<(), Failure> {
     if !context.exists()? {
         return Ok(());

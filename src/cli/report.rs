@@ -17,7 +17,7 @@ use crate::ledger::Snapshot;
 use crate::model::error::Error;
 use crate::model::event::Position;
 use crate::model::provider::ProviderId;
-use crate::model::time::{DAY, Timestamp};
+use crate::model::time::Timestamp;
 use crate::present::chart;
 use crate::present::clock::{Moment, range};
 use crate::present::failure::{Failure, print_message};
@@ -227,13 +227,13 @@ pub(crate) fn run(
     if draw(args, &answer, &snapshot, context, out)? {
         return if by == [ReportKey::Window] { Ok(()) } else { priced(&answer, out) };
     }
-    let rows = RowOptions { sort: args.sort, top: args.top, share: args.share };
-    let left_out = rows.arrange(&mut answer);
+    let left_out = report_rows::arrange(&mut answer, args.sort, args.top);
+    let shown = report_table::TableOptions { share: args.share, wide: args.wide };
     if let Some(sealed) = &seal {
         if context.json {
             return output::json(out, &AsSealed { answer, sealed, restated_earlier: &earlier });
         }
-        report_table::write(&answer, report_table::TableOptions { share: rows.share, wide: args.wide }, out)?;
+        report_table::write(&answer, shown, out)?;
         priced(&answer, out)?;
         return super::seal::print_basis(sealed, &earlier, out);
     }
@@ -247,7 +247,7 @@ pub(crate) fn run(
         return markdown::write(&answer, out);
     }
     import_command::warn_of_outdated(&snapshot, context);
-    report_table::write(&answer, report_table::TableOptions { share: rows.share, wide: args.wide }, out)?;
+    report_table::write(&answer, shown, out)?;
     if left_out > 0 {
         writeln!(out, "{} not shown; the total includes them", output::counted(left_out as u64, "row"))?;
     }
@@ -333,7 +333,6 @@ fn use_of_windows(
     snapshot: &Snapshot<'_>,
     context: &Context,
 ) -> Result<Option<chart::Figure>, Failure> {
-    const USUAL: i64 = 7 * DAY;
     let (now, zone) = (context.query_time(snapshot), context.zone());
     let provider = match &args.provider[..] {
         [only] => only.as_str().to_owned(),
@@ -343,26 +342,9 @@ fn use_of_windows(
         },
         _ => return Ok(None),
     };
-    let (since, until) = range(args.since, args.until, zone, now)?;
-    let until = until.map_or(now, |until| until.min(now));
-    let days = args.days.map(|days| i64::from(days) * DAY);
-    let since = since.unwrap_or_else(|| until.plus(-days.unwrap_or(USUAL)));
+    let range = chart::window_range(range(args.since, args.until, zone, now)?, args.days, now);
     let account = args.account.first().map(String::as_str);
-    Ok(chart::window_use(snapshot, (&provider, account), (since, until), zone)?)
-}
-
-/// Order, limit and form of the rows.
-struct RowOptions {
-    sort: Option<RowOrder>,
-    top: Option<u32>,
-    share: bool,
-}
-
-impl RowOptions {
-    /// Sorts and limits the rows. Returns how many are left out.
-    fn arrange(&self, answer: &mut ReportTable) -> usize {
-        report_rows::arrange_asked(answer, self.sort, self.top)
-    }
+    Ok(chart::window_use(snapshot, (&provider, account), range, zone)?)
 }
 
 fn filtered(mut report: Report, filters: &[(ReportKey, String)]) -> Result<Report, Error> {

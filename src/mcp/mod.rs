@@ -146,14 +146,15 @@ impl ServerHandler for Tools {
         let input = Value::Object(request.arguments.unwrap_or_default()).to_string();
         let done = tokio::task::spawn_blocking(move || run(&service, input.as_bytes())).await;
         let done = done.map_err(|_| ErrorData::internal_error("the program is at fault: report this call", None))?;
-        let mut result = match done {
-            Ok(reply) => CallToolResult::structured(json(&reply.body)?),
-            Err(fault) => CallToolResult::structured_error(json(&Problem::from(fault).to_json())?),
+        let (text, is_error) = match done {
+            Ok(reply) => (reply.body, false),
+            Err(fault) => (Problem::from(fault).to_json(), true),
         };
+        let value = json(&text)?;
+        let mut result =
+            if is_error { CallToolResult::structured_error(value) } else { CallToolResult::structured(value) };
         // Clients show this text to people.
-        if let Some(value) = &result.structured_content {
-            result.content = vec![ContentBlock::text(visible_json(&value.to_string()))];
-        }
+        result.content = vec![ContentBlock::text(visible_json(&text))];
         Ok(result.into())
     }
 }

@@ -1,7 +1,8 @@
-//! Conditional GET requests: an entity tag from the head of the ledger, and 304 if the client's copy is current.
+//! Conditional GET requests: an entity tag, and 304 if the client's copy is current.
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// Returns whether the client has the answer with this tag. The comparison is weak (RFC 9110 §13.1.2).
 pub(super) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
@@ -13,6 +14,11 @@ pub(super) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .any(|sent| sent.trim() == "*" || opaque(sent) == own)
+}
+
+/// Returns the tag of a content that does not depend on the ledger.
+pub(super) fn tag_of(content: &str) -> String {
+    format!("\"{:016x}\"", xxh3_64(content.as_bytes()))
 }
 
 /// Returns the answer, or 304 if the client has it.

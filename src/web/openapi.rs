@@ -55,7 +55,7 @@ pub(super) fn json() -> serde_json::Result<String> {
     OpenApiDocument::openapi().to_json()
 }
 
-/// The route of the document.
+/// Returns the route of the document.
 pub(super) fn routes() -> Router {
     Router::new().route("/api/v1/openapi.json", get(document))
 }
@@ -63,6 +63,5 @@ pub(super) fn routes() -> Router {
 /// Returns the OpenAPI document of this API.
 async fn document(headers: HeaderMap) -> ApiResult {
     let json = json().map_err(|_| RequestRefusal::failed(BodyForm::Problem))?;
-    let tag = format!("\"{:016x}\"", xxhash_rust::xxh3::xxh3_64(json.as_bytes()));
-    Ok(cached::respond(&headers, &tag, Some(json)))
+    Ok(cached::respond(&headers, &cached::tag_of(&json), Some(json)))
 }

@@ -1,4 +1,5 @@
-//! OTLP/HTTP: `POST /v1/logs`, `/v1/traces` and `/v1/metrics`. `GET /` shows a summary to programs.
+//! OTLP/HTTP: `POST /v1/logs`, `/v1/traces` and `/v1/metrics`. `GET /` answers a browser with the page and other
+//! programs with a summary.
 
 use std::sync::Arc;
 

@@ -5,7 +5,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::cached;
 
@@ -89,7 +88,7 @@ pub(super) fn is_public(parts: &Parts) -> bool {
 }
 
 fn respond(headers: &HeaderMap, file: &PageFile) -> Response {
-    let tag = format!("\"{:016x}\"", xxh3_64(file.content.as_bytes()));
+    let tag = cached::tag_of(file.content);
     if cached::is_known(headers, &tag) {
         return (StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response();
     }

@@ -71,10 +71,10 @@ async fn add_checkpoint(State(shared): State<WitnessShared>, deadline: Extension
     // The state is written to disk before the answer.
     let answered = spawn_blocking(move || shared.log.add_checkpoint(&request, (shared.now)())).await;
     match answered {
-        Ok(Ok(answer)) => {
-            let status = StatusCode::from_u16(answer.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            (status, [(header::CONTENT_TYPE, answer.media_type())], answer.body()).into_response()
-        }
+        Ok(Ok(answer)) => match StatusCode::from_u16(answer.status()) {
+            Ok(status) => (status, [(header::CONTENT_TYPE, answer.media_type())], answer.body()).into_response(),
+            Err(error) => failed(&format!("{error}: {}", answer.status())),
+        },
         Ok(Err(error)) => failed(&error.to_string()),
         Err(error) => failed(&error.to_string()),
     }

@@ -11,4 +11,4 @@ pub(crate) use figure::{Figure, FigureShape, Unit};
 pub(crate) use png::png;
 pub(crate) use svg::svg;
 pub(crate) use text::text;
-pub(crate) use window_use::window_use;
+pub(crate) use window_use::{window_range, window_use};

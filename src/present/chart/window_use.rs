@@ -5,7 +5,7 @@ use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::model::event::AccountRef;
 use crate::model::humanize::number::scaled;
-use crate::model::time::{MINUTE, Timestamp, Zone};
+use crate::model::time::{DAY, MINUTE, Timestamp, Zone};
 use crate::present::output::EscapedText;
 use crate::usage::{AccountAt, WindowUsage, usage_now};
 
@@ -13,6 +13,19 @@ use crate::usage::{AccountAt, WindowUsage, usage_now};
 const SAMPLES: i64 = 180;
 /// Borders of one window differ by no more than this between readings.
 const JITTER: i64 = 2 * MINUTE;
+/// Days of a figure without a stated beginning.
+const USUAL_DAYS: i64 = 7;
+
+/// Returns the range of a figure. It ends at `now` at the latest, and by default begins seven days before its end.
+pub(crate) fn window_range(
+    (since, until): (Option<Timestamp>, Option<Timestamp>),
+    days: Option<u32>,
+    now: Timestamp,
+) -> (Timestamp, Timestamp) {
+    let until = until.map_or(now, |until| until.min(now));
+    let days = days.map_or(USUAL_DAYS, i64::from);
+    (since.unwrap_or_else(|| until.plus(-days * DAY)), until)
+}
 
 /// The figure of an account from one instant to another.
 ///

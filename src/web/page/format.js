@@ -43,7 +43,8 @@ export function cost(sums) {
   return sums.unpriced_requests > 0 ? "no price" : dollars(0);
 }
 
-export const counted = (number, one) => `${grouped(number)} ${one}${Number(number) === 1 ? "" : "s"}`;
+/// 1 request, 2 requests.
+export const counted = (number, one, many = `${one}s`) => `${grouped(number)} ${Number(number) === 1 ? one : many}`;
 
 export const percent = (value) => (value === null || value === undefined ? "?" : `${Number(value)} %`);
 

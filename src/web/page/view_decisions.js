@@ -2,7 +2,7 @@
 
 import { lines } from "./chart_lines.js";
 import { get, Refusal } from "./client.js";
-import { el, name } from "./dom.js";
+import { el } from "./dom.js";
 import * as format from "./format.js";
 import { account, eventList, field, muted, mode, notice, panel, select } from "./widgets.js";
 import { windowRows } from "./windows.js";
@@ -40,6 +40,13 @@ function steps(parameters, at, now) {
   const to = (text, id, milliseconds) => el("a", { class: "button quiet", id, href: link(parameters, { at: new Date(base + milliseconds).toISOString() }) }, text);
   const later = [["+1 h", "plus-hour", HOUR], ["+1 day", "plus-day", 24 * HOUR]].filter(([, , step]) => base + step <= Date.parse(now));
   return el("div", { class: "pager" }, to("−1 day", "minus-day", -24 * HOUR), to("−1 h", "minus-hour", -HOUR), later.map((step) => to(...step)));
+}
+
+/// The command with the same answer. An account may contain any characters, so it is quoted.
+function commandLine({ provider, account: label }, { at, need, tier }) {
+  const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+  const options = [label && `--account ${quoted(label)}`, need && `--need ${need}`, tier && `--tier ${tier}`, "--explain"];
+  return ["usage-ledger", at && `--as-of ${at}`, `gate ${provider}`, ...options].filter(Boolean).join(" ");
 }
 
 export async function load(parameters, signal) {
@@ -83,7 +90,7 @@ export async function load(parameters, signal) {
     use && panel("Use around that time", null, lines(`use of the windows of ${chosen.provider}`, use, { marks: level ? [[level, "bad", `wait from ${level} %`]] : [], at: marked })),
     panel("Evidence", null, evidence.events.length > 0 ? eventList("Events that the decision rests on", evidence.events) : muted("The decision rests on no event."),
       gate.evidence.length > 50 && muted(`${gate.evidence.length - 50} further events.`)),
-    muted("The same on the command line: ", el("code", {}, `usage-ledger ${at ? `--as-of ${at} ` : ""}gate ${chosen.provider} --explain`), name("")),
+    muted("The same on the command line: ", el("code", {}, commandLine(chosen, parameters))),
   ];
   return { content, position: overview.position, isStill: Boolean(at) };
 }

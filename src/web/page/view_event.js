@@ -40,7 +40,7 @@ async function inclusion(shown, line) {
     steps: [
       shown.shredded ? step("unknown", "The text of this event is erased; its hash stays in the tree.", "leaf ", el("code", {}, shown.leaf))
         : step(isLine ? "good" : "bad", isLine ? "The line has the hash that the ledger states for it." : "The line has another hash than the ledger states.", "SHA-256 ", el("code", {}, hex(computed))),
-      step(leads ? "good" : "bad", leads ? `${format.counted(proof.hashes.length, "hash").replace("hashs", "hashes")} lead from it to the root over ${format.counted(proof.size, "event")}.` : "The proof does not lead to the root.", "root ", el("code", {}, proof.root)),
+      step(leads ? "good" : "bad", leads ? `${format.counted(proof.hashes.length, "hash", "hashes")} lead from it to the root over ${format.counted(proof.size, "event")}.` : "The proof does not lead to the root.", "root ", el("code", {}, proof.root)),
     ],
     isGood: isLine && leads,
   };

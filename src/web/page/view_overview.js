@@ -59,7 +59,7 @@ export async function load(parameters, signal) {
     overview.suggested_limits.length > 0 && panel("Limits that the readings speak for", null,
       el("ul", { class: "plain" }, overview.suggested_limits.map((limit) => el("li", {},
         name(limit.provider), `, ${limit.window} window: ${format.grouped(limit.limit)} tokens (${format.grouped(limit.low)} to ${format.grouped(limit.high)}, from ${format.counted(limit.observations, "reading")}) `, command(limit.command))))),
-    overview.timeline.length > 0 && muted(`${format.counted(overview.switches, "switch").replace("switchs", "switches")} of provider; the last at ${format.time(overview.timeline.at(-1).at)} to `, name(overview.timeline.at(-1).to), ". ", el("a", { href: "#/timeline" }, "See the timeline")),
+    overview.timeline.length > 0 && muted(`${format.counted(overview.switches, "switch", "switches")} of provider; the last at ${format.time(overview.timeline.at(-1).at)} to `, name(overview.timeline.at(-1).to), ". ", el("a", { href: "#/timeline" }, "See the timeline")),
   ];
   return { content, position: overview.position };
 }

@@ -19,7 +19,7 @@ function marks(budget) {
   return [["review", "warn"], ["wait", "bad"]].filter(([key]) => begins[key] !== null && begins[key] !== undefined).map(([key, kind]) => [begins[key], kind, `${key} from ${begins[key]} %`]);
 }
 
-/// Models by cost, with their share.
+/// Rows of a report, each with its share of the cost, or of the tokens if no call has a price.
 export function shares(caption, key, report, href, shorten = (text) => text) {
   const priced = report.total.cost.usd !== null;
   const size = (sums) => Number(priced ? sums.cost.usd ?? 0 : sums.tokens.total);

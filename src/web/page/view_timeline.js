@@ -51,7 +51,7 @@ export async function load(parameters, signal) {
     panel("Who worked", choices("time", String(days), DAYS.map(([key, text]) => [key, text, `#/timeline?days=${key}`])),
       kinds.length > 0 && el("ul", { class: "legend" }, kinds.map(([kind, text]) => el("li", {}, el("span", { class: `dot k-${kind}` }), text))),
       strip(`tokens of each provider by ${days > 7 ? "day" : "hour"}`, columns, figure, marks, shortColumn),
-      muted("The active provider is ", el("bdi", {}, overview.active_provider ?? "none"), `; ${format.grouped(overview.switches)} switches in all. A switch resets no counter.`)),
+      muted("The active provider is ", el("bdi", {}, overview.active_provider ?? "none"), `; ${format.counted(overview.switches, "switch", "switches")} in all. A switch resets no counter.`)),
     panel("Switches, pauses and refusals", null, events.events.length > 0 ? eventList("Switches, pauses and refusals", events.events) : muted("None in this time."),
       events.next !== null && el("p", {}, el("a", { href: "#/events?kind=provider_switched" }, "Earlier switches"))),
     panel("Hours of the week, 60 days", null, matrix("tokens by weekday and hour", week, { small: true, sums: false })),

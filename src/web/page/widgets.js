@@ -81,7 +81,7 @@ export function command(text) {
   return el("span", { class: "command" }, el("code", {}, text), button);
 }
 
-/// Requests, tokens by class and cost of a period, project or window.
+/// Tokens by class as one bar with a legend; null for no tokens.
 export function classes(tokens) {
   const parts = [["input", "uncached input"], ["cache_read", "cache read"], ["cache_write", "cache write"], ["output", "output"], ["reasoning", "reasoning"]];
   const total = Number(tokens.total);

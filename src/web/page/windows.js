@@ -7,9 +7,10 @@ import { account, mode } from "./widgets.js";
 /// The share of a window that is used: what the provider or a person states, else the estimate.
 const used = (window) => window.percent ?? window.at_least;
 
+/// The colour of a percentage: by the marks of the decision, and without marks as in the terminal.
 function tone(percent, decision) {
   const marks = decision?.begins ?? {};
-  if (percent >= (marks.wait ?? 85)) return "bad";
+  if (percent >= (marks.wait ?? 90)) return "bad";
   return percent >= (marks.review ?? 70) ? "warn" : "good";
 }
 
