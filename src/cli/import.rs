@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::alert;
-#[cfg(feature = "tui")]
+#[cfg(any(feature = "tui", feature = "web"))]
 use super::alert_delivery;
 use super::context::Context;
 use super::import_preview;

@@ -56,7 +56,7 @@ fn corrections_accept_a_position_an_id_or_a_key() {
     }
     assert_eq!(by_position["leaf"].as_str().unwrap().len(), 64);
     cli.ok(&["record", "--provider", "xai", "--input", "1", "--key", "r1"]);
-    assert!(cli.fails(2, &["show", "r1"]).contains("one of openai, xai"));
+    assert!(cli.fails(2, &["show", "r1"]).contains("one of 1 (openai), 2 (xai)"));
     assert_eq!(cli.json(&["show", "--provider", "grok", "r1"])["position"], 2);
 }
 
