@@ -2,14 +2,15 @@
 
 #![allow(clippy::unwrap_used)]
 
-use crate::event::{EventKind, NewEvent, ProviderSwitched};
+use crate::budget::RunRequest;
+use crate::event::{EventKind, LimitSet, NewEvent, ProviderSwitched};
 use crate::ledger::EventFilter;
 use crate::model::event::NameKind;
 use crate::model::time::MINUTE;
 use crate::projection::blocks::BLOCK;
 use crate::report::{Report, ReportKey};
 use crate::store::counting::CountingStore;
-use crate::{Ledger, Timestamp, TokenRecord};
+use crate::{AsOf, Ledger, Timestamp, TokenRecord};
 
 const START: i64 = 1_780_000_000_000;
 /// Events of the ledger: many blocks, and some events behind the last full one.
@@ -108,4 +109,36 @@ fn an_event_filter_reads_only_blocks_with_matches() {
         assert!(found.is_sorted_by(|a, b| a > b), "{name}: latest first");
         assert!(log <= FEW, "{name} read {log} of {EVENTS} rows of the log");
     }
+}
+
+#[test]
+fn a_question_about_the_past_reads_little_and_writes_nothing() {
+    let (ledger, store) = ledger();
+    let late = TokenRecord::new("openai", "gpt-5").input(1);
+    // One call of the past that is recorded last: from its day on, nothing is quite as it was.
+    ledger.append([NewEvent::new(late, at(100))], at(EVENTS)).unwrap();
+    let by = |key: ReportKey| Report::by_all([key]);
+    for position in [1, 500, 9_500, 20_000, 33_000, EVENTS] {
+        let (log, rows) = store.read.during(|| {
+            let past = ledger.as_of(AsOf::Position(position.into())).unwrap();
+            let now = past.moment().unwrap();
+            past.status(now).unwrap();
+            let total = past.report(&by(ReportKey::Day)).unwrap().total.requests;
+            assert_eq!(total, position - u64::from(position > 9_000));
+            past.report(&by(ReportKey::Model)).unwrap();
+        });
+        assert!(log <= 2 * FEW && rows < 3_000, "as of {position}: {log} rows of the log, {rows} of projections");
+    }
+}
+
+#[test]
+fn a_decision_reads_about_as_many_lines_as_it_names() {
+    let (ledger, store) = ledger();
+    ledger.set_limit(LimitSet::new("openai").unwrap().session(1_000), at(EVENTS)).unwrap();
+    let snapshot = ledger.snapshot().unwrap();
+    let (log, rows) = store.read.during(|| {
+        let verdict = snapshot.gate(&RunRequest::new("openai").unwrap(), at(EVENTS)).unwrap();
+        assert!(verdict.evidence.len() > 32, "{verdict:?}");
+    });
+    assert!(log < 400 && rows < 800, "{log} rows of the log, {rows} of projections");
 }

@@ -1,21 +1,15 @@
 //! Collects the evidence of a decision from the projections.
 
 use super::run_cost::{RunCosts, run_costs};
-use super::{MoneyWindow, Rate, RunRequest, Uses, burn, burn_rate};
+use super::{MoneyWindow, Rate, Uses, burn, burn_rate};
 use crate::model::error::Result;
-use crate::model::event::{BudgetMode, Event, EventKind, Payload, Position, Thresholds};
+use crate::model::event::{BudgetMode, Position, Thresholds};
 use crate::model::time::Timestamp;
 use crate::projection::{first_from, last_before};
-use crate::store::{GO_ON, ReadView, STOP};
 use crate::usage::{
     AccountAt, Exhausted, ForecastBasis, Limits, Pause, ProviderUsage, Switch, WindowUsage, cloud_refusal, paused,
     sum_between, usage_now,
 };
-
-/// The maximal number of records that a decision names: those with the most tokens.
-const RECORDS_NAMED: usize = 32;
-/// The maximal number of records that are examined for that.
-const RECORDS_SEEN: usize = 5_000;
 
 /// Everything that a decision about one account depends on.
 pub(super) struct Evidence {
@@ -79,56 +73,4 @@ fn session_rate(
     let count = sum.request_count()?;
     let used = points(limits.weights.weigh(sum.counts()?), limit);
     Ok(burn_rate(&Uses::new(count, used, first, last), now))
-}
-
-/// The records that determine the estimate of a window: those with the most tokens, by position.
-pub(super) fn records(
-    view: &dyn ReadView,
-    request: &RunRequest,
-    window: &WindowUsage,
-    now: Timestamp,
-) -> Result<Vec<Position>> {
-    let Some(start) = window.started_at else { return Ok(Vec::new()) };
-    let mut heaviest: Vec<(u64, Position)> = Vec::new();
-    let mut seen = 0_usize;
-    view.rows(recorded_from(view, start)?, &mut |position, row| {
-        seen += 1;
-        if row.occurred_at >= start
-            && row.occurred_at <= now
-            && (row.is_kind(EventKind::TokensRecorded) || row.is_kind(EventKind::TokensAmended))
-        {
-            let record = match Event::from_line(position, row.body)?.payload {
-                Payload::TokensRecorded(record) => record,
-                Payload::TokensAmended(amend) => amend.replacement,
-                _ => return GO_ON,
-            };
-            if record.provider == request.provider.as_str() && record.account == request.account {
-                heaviest.push((record.tokens.total()?, position));
-            }
-        }
-        if seen < RECORDS_SEEN { GO_ON } else { STOP }
-    })?;
-    heaviest.sort_unstable_by_key(|(tokens, position)| (std::cmp::Reverse(*tokens), *position));
-    let mut positions: Vec<Position> = heaviest.into_iter().take(RECORDS_NAMED).map(|(_, position)| position).collect();
-    positions.sort_unstable();
-    Ok(positions)
-}
-
-/// The first position that was recorded at a time or later, because `recorded_at` never decreases.
-fn recorded_from(view: &dyn ReadView, at: Timestamp) -> Result<Position> {
-    let (mut low, mut high) = (1, view.head()?.position.get() + 1);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let mut earlier = false;
-        view.rows(Position::new(middle), &mut |_, row| {
-            earlier = row.recorded_at < at;
-            STOP
-        })?;
-        if earlier {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    Ok(Position::new(low))
 }

@@ -14,6 +14,7 @@ mod known;
 mod ladder;
 mod money;
 mod preflight;
+mod records;
 mod request;
 mod reserve;
 mod run_cost;

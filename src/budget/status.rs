@@ -1,9 +1,9 @@
 use serde::Serialize;
 
 use super::decide::decide;
-use super::evidence::{self, Evidence};
+use super::evidence::Evidence;
 use super::known::{expect_known, on_the_account_meant};
-use super::{MoneyWindow, RunRequest, Verdict, money_windows};
+use super::{MoneyWindow, RunRequest, Verdict, money_windows, records};
 use crate::ledger::{Ledger, Snapshot};
 use crate::model::error::Result;
 use crate::model::event::AccountRef;
@@ -178,7 +178,10 @@ impl Snapshot<'_> {
             [(&usage.session, true), (&usage.weekly, verdict.budget_mode == crate::model::event::BudgetMode::Full)]
         {
             if verdict.metered && counts && window.basis != Basis::Observed {
-                verdict.evidence.extend(evidence::records(view, request, window, now)?);
+                let account = AccountRef::new(request.provider.as_str(), request.account.as_deref());
+                if let Some(start) = window.started_at {
+                    verdict.evidence.extend(records::latest(view, &account, start, now)?);
+                }
             }
         }
         verdict.evidence.sort_unstable();

@@ -1,11 +1,11 @@
 //! Past states of a ledger, and the rebuild of projections.
 
 use super::Snapshot;
-use super::past_states;
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
 use crate::model::time::Timestamp;
 use crate::projection::Fold;
+use crate::projection::past::{PastView, lacks_chapters};
 use crate::store::clear;
 use crate::store::{EventStore, GO_ON, PrefixView, ReadView, STOP, Table, WriteView};
 
@@ -74,25 +74,8 @@ fn recorded_at(view: &dyn ReadView, position: Position) -> Result<Timestamp> {
     recorded_at.ok_or_else(|| Error::damaged(position, "a position before the head has no event"))
 }
 
-/// Opens a past state. If it is `every` events after the nearest cached state, it is cached too.
-pub(super) fn open(store: &dyn EventStore, when: AsOf, every: u64) -> Result<Snapshot<'_>> {
-    let saved = {
-        let view = store.read()?;
-        let at = position(&*view, when)?;
-        let far = at < view.head()?.position && at.get() - past_states::nearest(&*view, at)?.0.get() >= every;
-        if far {
-            let mut past = PrefixView::new(view, at)?;
-            let start = past_states::load(&mut past)?;
-            refold(&mut past, start)?;
-            Some((at, past.dump(), past.log().head()?.position))
-        } else {
-            None
-        }
-    };
-    if let Some((at, state, seen)) = saved {
-        // The cache is optional: without it the answer is the same, only slower.
-        let _ = past_states::save(store, at, &state, seen);
-    }
+/// Opens the ledger as it was. Nothing is written.
+pub(super) fn open(store: &dyn EventStore, when: AsOf) -> Result<Snapshot<'_>> {
     let view = store.read()?;
     let at = position(&*view, when)?;
     let now = match when {
@@ -103,10 +86,13 @@ pub(super) fn open(store: &dyn EventStore, when: AsOf, every: u64) -> Result<Sna
     if at == view.head()?.position {
         return Ok(Snapshot::new(view).then(now));
     }
-    let mut past = PrefixView::new(view, at)?;
-    let start = past_states::load(&mut past)?;
-    refold(&mut past, start)?;
-    Ok(Snapshot::new(Box::new(past)).then(now))
+    if lacks_chapters(&*view)? {
+        // A store that this build did not upgrade: the same answers, from the whole prefix.
+        let mut past = PrefixView::new(view, at)?;
+        refold(&mut past, Position::START)?;
+        return Ok(Snapshot::new(Box::new(past)).then(now));
+    }
+    Ok(Snapshot::new(Box::new(PastView::new(view, at)?)).then(now))
 }
 
 /// Folds the events after `start` into the projections.
@@ -138,7 +124,7 @@ pub(super) fn rebuild(store: &dyn EventStore) -> Result<()> {
 
 /// Clears the projections and folds the whole log into them.
 pub(super) fn fold_anew(sink: &mut dyn WriteView) -> Result<()> {
-    for table in Table::FOLDED.into_iter().chain([Table::Snapshots, Table::Blocks, Table::Columns]) {
+    for table in Table::FOLDED.into_iter().chain([Table::Blocks, Table::Columns, Table::Chapters, Table::History]) {
         clear(sink, table)?;
     }
     refold(sink, Position::START)

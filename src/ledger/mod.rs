@@ -2,13 +2,14 @@
 
 mod append;
 mod as_of;
+#[cfg(test)]
+mod as_of_tests;
 mod backup;
 mod commands;
 #[cfg_attr(not(feature = "cli"), allow(dead_code))] // used by the command `log`
 mod find;
 mod observe;
 mod outcome;
-mod past_states;
 mod pause;
 mod prepared_event;
 mod prove;
@@ -72,7 +73,6 @@ use crate::store::{EventStore, MemoryStore, Options, SqliteStore};
 pub struct Ledger {
     shared: Arc<LedgerInner>,
     pub(crate) source: Cow<'static, str>,
-    past_states_every: u64,
     /// Whether a commit may become durable later.
     #[cfg(feature = "import")]
     is_deferred: bool,
@@ -158,35 +158,9 @@ impl Ledger {
         Self {
             shared: Arc::new(LedgerInner { store, ids: Mutex::new(uuid::ContextV7::new()), signal: Arc::default() }),
             source: "library".into(),
-            past_states_every: past_states::EVERY,
             #[cfg(feature = "import")]
             is_deferred: false,
         }
-    }
-
-    /// The number of events that a query about the past may fold before its state is cached for later queries. The
-    /// default is 50,000. A few of these states are cached, and `verify` checks them too.
-    ///
-    /// ```
-    /// use usage_ledger::{AsOf, Ledger, TokenRecord, store::{EventStore, GO_ON, MemoryStore, Order, Table}};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let store = MemoryStore::new();
-    /// let ledger = Ledger::with_store(Box::new(store.clone())).past_states_every(2);
-    /// for n in 0..5 {
-    ///     ledger.record(TokenRecord::new("openai", "gpt-5").input(n), now)?;
-    /// }
-    /// ledger.as_of(AsOf::Position(3.into()))?;
-    /// let mut kept = 0;
-    /// store.read()?.scan(Table::Snapshots, b"", b"", Order::Ascending, &mut |_, _| {
-    ///     kept += 1;
-    ///     GO_ON
-    /// })?;
-    /// assert_eq!(kept, 1);
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub const fn past_states_every(mut self, events: u64) -> Self {
-        self.past_states_every = events;
-        self
     }
 
     /// Sets the source of all events that are appended through this handle.

@@ -44,7 +44,7 @@ impl Ledger {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn as_of(&self, when: AsOf) -> Result<Snapshot<'_>> {
-        as_of::open(self.store(), when, self.past_states_every)
+        as_of::open(self.store(), when)
     }
 
     /// The usage of a provider: session, weekly, all time, and since the last switch.

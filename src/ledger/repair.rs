@@ -42,7 +42,7 @@ pub struct Repair {
 }
 
 impl Ledger {
-    /// Rebuilds projections, cached states and interior hashes from the lines, and the triggers of the store, in one
+    /// Rebuilds projections and interior hashes from the lines, and the triggers of the store, in one
     /// transaction, if they are wrong and everything else is correct.
     ///
     /// A line, its columns, its id, its position and its leaf hash exist once. A ledger with damage to one of them is

@@ -11,9 +11,9 @@ use crate::model::event::{Event, EventKind, EventShredded, NewEvent, Payload, Po
 use crate::model::time::Timestamp;
 use crate::projection::blocks::{place, position_at, refresh};
 use crate::projection::leaf_at;
+use crate::projection::past::rewrite;
 use crate::projection::{latest_event, refile, root};
-use crate::store::clear;
-use crate::store::{GO_ON, ReadView, STOP, Table, WriteView};
+use crate::store::{GO_ON, ReadView, STOP, WriteView};
 pub use request::Shred;
 
 use plan::ShredPlan;
@@ -129,8 +129,8 @@ impl Ledger {
                 if plan.has_imports() {
                     refile(sink)?;
                 }
-                clear(sink, Table::Snapshots)?;
                 refresh_blocks(sink, &positions)?;
+                rewrite(sink, plan.chapters())?;
             }
             Ok((positions, still(appender.view()?, &shred.selector)?))
         })?;

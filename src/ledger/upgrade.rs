@@ -1,28 +1,48 @@
-//! Builds the blocks of a ledger that an earlier build wrote.
+//! Projections that a ledger of an earlier build lacks.
 
 use super::Ledger;
 use crate::model::error::{Error, Result};
-use crate::projection::blocks::{build, lacks_blocks};
-use crate::store::EventStore;
+use crate::projection::blocks::{self, full_blocks, lacks_blocks};
+use crate::projection::past::{self, lacks_chapters};
+use crate::store::{EventStore, ReadView, WriteView};
 
 impl Ledger {
     /// A ledger on a store that may lack projections of this build. They are built from the log in one transaction.
     /// `progress` receives the number of completed parts and of all parts.
     pub(crate) fn upgraded(store: Box<dyn EventStore>, progress: &mut dyn FnMut(u64, u64)) -> Result<Self> {
-        if lacks_blocks(&*store.read()?)? {
+        if lacks_any(&*store.read()?)? {
             match store.write() {
                 // Another process may have built them during the wait.
-                Ok(mut tx) if lacks_blocks(&*tx)? => {
+                Ok(mut tx) if lacks_any(&*tx)? => {
                     build(&mut *tx, progress)?;
                     tx.commit()?;
                 }
-                // Without blocks queries read the log.
+                // Without these projections queries read the log.
                 Ok(_) | Err(Error::ReadOnly { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(Self::with_store(store))
     }
+}
+
+fn lacks_any(view: &dyn ReadView) -> Result<bool> {
+    Ok(lacks_blocks(view)? || lacks_chapters(view)?)
+}
+
+/// Builds what is missing. Each block counts once for each of the two projections.
+fn build(sink: &mut dyn WriteView, progress: &mut dyn FnMut(u64, u64)) -> Result<()> {
+    let full = full_blocks(&*sink)?;
+    let (blocks, chapters) = (lacks_blocks(&*sink)?, lacks_chapters(&*sink)?);
+    let done = if blocks { full } else { 0 };
+    let all = done + if chapters { full } else { 0 };
+    if blocks {
+        blocks::build(sink, &mut |number, _| progress(number, all))?;
+    }
+    if chapters {
+        past::build(sink, &mut |number| progress(done + number, all))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -45,11 +65,19 @@ mod tests {
         let mut tx = store.write().unwrap();
         clear(&mut *tx, Table::Blocks).unwrap();
         clear(&mut *tx, Table::Columns).unwrap();
+        clear(&mut *tx, Table::Chapters).unwrap();
+        clear(&mut *tx, Table::History).unwrap();
         tx.commit().unwrap();
         assert!(!ledger.verify().unwrap().ok);
         let mut seen = Vec::new();
-        let ledger = Ledger::upgraded(Box::new(store), &mut |done, of| seen.push((done, of))).unwrap();
-        assert_eq!(seen, [(1, 2), (2, 2)]);
+        let ledger = Ledger::upgraded(Box::new(store.clone()), &mut |done, of| seen.push((done, of))).unwrap();
+        assert_eq!(seen, [(1, 4), (2, 4), (4, 4)]);
+        assert_eq!(ledger.verify().unwrap().findings, []);
+        let mut tx = store.write().unwrap();
+        clear(&mut *tx, Table::Chapters).unwrap();
+        tx.commit().unwrap();
+        // What is left of the rows of another build gives way.
+        let ledger = Ledger::upgraded(Box::new(store), &mut |_, _| {}).unwrap();
         assert_eq!(ledger.verify().unwrap().findings, []);
     }
 }

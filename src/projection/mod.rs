@@ -12,6 +12,7 @@ mod fold;
 mod imports;
 mod key;
 mod orphan_corrections;
+pub(crate) mod past;
 mod series;
 mod session_starts;
 mod totals;
@@ -43,6 +44,6 @@ pub(crate) use tree::{
     GROUP, StreamingTree, append_leaves, ends_at, group_key, group_root, leaf_at, node_in, tree_root,
 };
 pub(crate) use tree_nodes::{Nodes, root_at};
-#[cfg(feature = "import")]
-pub(crate) use usage_instants::uses_between;
+#[cfg(test)]
+pub(crate) use usage_instants::read as read_uses;
 pub(crate) use usage_instants::{first_from, last_before, sum_uses, use_row};

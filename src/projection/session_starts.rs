@@ -18,11 +18,11 @@ use crate::store::{GO_ON, KeyRange, Order, ReadView, Table, WriteView, after_pre
 pub(crate) const STORED_POLICY: SessionPolicy = SessionPolicy::DEFAULT;
 
 /// The first instant after the session that started at `opened`, in milliseconds.
-const fn end(opened: Timestamp) -> i64 {
+pub(super) const fn end(opened: Timestamp) -> i64 {
     opened.millis() + STORED_POLICY.length() + 1
 }
 
-fn key(account: &[u8], at: Timestamp) -> Vec<u8> {
+pub(super) fn key(account: &[u8], at: Timestamp) -> Vec<u8> {
     let mut key = account.to_vec();
     push_time(&mut key, at);
     key
@@ -44,7 +44,7 @@ pub(crate) fn last_start(view: &dyn ReadView, account: &[u8], until: Timestamp) 
 }
 
 /// The last start before a key.
-fn last_before_key(view: &dyn ReadView, account: &[u8], to: &[u8]) -> Result<Option<Timestamp>> {
+pub(super) fn last_before_key(view: &dyn ReadView, account: &[u8], to: &[u8]) -> Result<Option<Timestamp>> {
     let range = KeyRange::between(Table::SessionStarts, account, to).descending();
     view.first(&range, |key, _| instant(account, key).map(Some))
 }

@@ -95,6 +95,42 @@ impl Totals {
         Ok(())
     }
 
+    /// Writes a change, whose numbers can be negative: requests, a bit mask of what is not zero, then those numbers.
+    pub fn encode_change(&self, out: &mut Vec<u8>) {
+        let put = |count: i128, out: &mut Vec<u8>| varint::put_u128(out, ((count << 1) ^ (count >> 127)) as u128);
+        put(self.requests.into(), out);
+        let mut mask = u8::from(self.priced != 0 || self.reported != 0) << 7;
+        for (bit, count) in self.tokens.iter().enumerate() {
+            mask |= u8::from(*count != 0) << bit;
+        }
+        out.push(mask);
+        self.tokens.iter().filter(|count| **count != 0).for_each(|count| put(*count, out));
+        if mask & 0x80 != 0 {
+            put(self.priced.into(), out);
+            put(self.reported, out);
+        }
+    }
+
+    pub fn decode_change(bytes: &mut &[u8]) -> Option<Self> {
+        let take = |bytes: &mut &[u8]| {
+            let zigzag = varint::take_u128(bytes)?;
+            Some(((zigzag >> 1) as i128) ^ -((zigzag & 1) as i128))
+        };
+        let mut totals = Self { requests: i64::try_from(take(bytes)?).ok()?, ..Self::default() };
+        let (mask, rest) = bytes.split_first()?;
+        *bytes = rest;
+        for (bit, slot) in totals.tokens.iter_mut().enumerate() {
+            if mask & (1 << bit) != 0 {
+                *slot = take(bytes)?;
+            }
+        }
+        if mask & 0x80 != 0 {
+            totals.priced = i64::try_from(take(bytes)?).ok()?;
+            totals.reported = take(bytes)?;
+        }
+        Some(totals)
+    }
+
     pub fn decode(bytes: &mut &[u8]) -> Option<Self> {
         let signed = |value: u64| i64::try_from(value).ok();
         let mut totals = Self { requests: signed(varint::take(bytes)?)?, ..Self::default() };
@@ -129,6 +165,11 @@ mod tests {
         one.encode(&mut out).unwrap();
         assert_eq!(Totals::decode(&mut out.as_slice()), Some(one));
         assert!(out.len() < 16, "{} bytes", out.len());
+        for change in [one, one.negated(), Totals { tokens: [i128::MIN; 7], requests: i64::MIN, ..one }] {
+            let mut out = Vec::new();
+            change.encode_change(&mut out);
+            assert_eq!(Totals::decode_change(&mut out.as_slice()), Some(change));
+        }
         one.add(&one.negated()).unwrap();
         assert!(one.is_zero());
     }

@@ -27,13 +27,13 @@ fn starts_chunk(millis: i64) -> bool {
     xxh3_64(&millis.to_le_bytes()).is_multiple_of(CHUNK)
 }
 
-fn chunk_key(account: &[u8], start: Timestamp) -> Vec<u8> {
+pub(super) fn chunk_key(account: &[u8], start: Timestamp) -> Vec<u8> {
     let mut key = account.to_vec();
     push_time(&mut key, start);
     key
 }
 
-fn encode(start: i64, instants: &Instants) -> Result<Vec<u8>> {
+pub(super) fn encode(start: i64, instants: &Instants) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(12 * instants.len());
     let mut previous = start;
     for (millis, totals) in instants {
@@ -237,20 +237,6 @@ pub(crate) fn last_before(view: &dyn ReadView, account: &[u8], before: Timestamp
         let (_, _, instants) = read(key, value)?;
         Ok(instants.range(..before.millis()).next_back().map(|(millis, _)| Timestamp::from_millis(*millis)))
     })
-}
-
-/// The uses in `[from, to)`.
-#[cfg(feature = "import")]
-pub(crate) fn uses_between(view: &dyn ReadView, account: &[u8], from: Timestamp, to: Timestamp) -> Result<Instants> {
-    let first = start_at(view, account, from)?.unwrap_or(from);
-    let (start, end) = (chunk_key(account, first), chunk_key(account, to));
-    let mut uses = Instants::new();
-    view.scan(Table::UsageInstants, &start, &end, Order::Ascending, &mut |key, value| {
-        let (_, _, instants) = read(key, value)?;
-        uses.extend(instants.range(from.millis()..to.millis()));
-        GO_ON
-    })?;
-    Ok(uses)
 }
 
 /// The sum over `[from, to)`, computed from single instants.

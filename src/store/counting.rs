@@ -1,9 +1,10 @@
 //! A store that counts the rows that are read from it, for tests of the cost of queries.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{EventStore, Flow, Head, MemoryStore, Order, ReadView, Row, Table, Transaction};
+use super::{EventStore, Flow, Head, MemoryStore, Order, ReadView, Row, Table, Transaction, WriteView};
 use crate::model::error::Result;
 use crate::model::event::{EventId, Position};
 
@@ -30,8 +31,8 @@ pub(crate) struct CountingStore {
     pub read: RowsRead,
 }
 
-struct CountingView<'a> {
-    view: Box<dyn ReadView + 'a>,
+struct CountingView<V> {
+    view: V,
     read: RowsRead,
 }
 
@@ -41,11 +42,31 @@ impl EventStore for CountingStore {
     }
 
     fn write(&self) -> Result<Box<dyn Transaction + '_>> {
-        self.store.write()
+        Ok(Box::new(CountingView { view: self.store.write()?, read: self.read.clone() }))
     }
 }
 
-impl ReadView for CountingView<'_> {
+impl WriteView for CountingView<Box<dyn Transaction + '_>> {
+    fn put(&mut self, table: Table, key: &[u8], value: Option<&[u8]>) -> Result<()> {
+        self.view.put(table, key, value)
+    }
+}
+
+impl Transaction for CountingView<Box<dyn Transaction + '_>> {
+    fn append(&mut self, rows: &[Row<'_>]) -> Result<Position> {
+        self.view.append(rows)
+    }
+
+    fn shred(&mut self, position: Position, tombstone: &str) -> Result<()> {
+        self.view.shred(position, tombstone)
+    }
+
+    fn commit(self: Box<Self>) -> Result<()> {
+        self.view.commit()
+    }
+}
+
+impl<V: Deref<Target: ReadView>> ReadView for CountingView<V> {
     fn head(&self) -> Result<Head> {
         self.view.head()
     }

@@ -29,7 +29,7 @@ struct MemoryState {
     spaces: BTreeMap<Table, TableRows>,
 }
 
-pub(super) type TableRows = BTreeMap<Vec<u8>, Vec<u8>>;
+pub(crate) type TableRows = BTreeMap<Vec<u8>, Vec<u8>>;
 
 #[derive(Clone, Debug)]
 struct StoredRow {
@@ -96,7 +96,7 @@ impl MemoryState {
     }
 }
 
-pub(super) fn scan_map(
+pub(crate) fn scan_map(
     map: &TableRows,
     from: &[u8],
     to: &[u8],

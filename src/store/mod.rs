@@ -17,6 +17,7 @@ pub use memory::MemoryStore;
 pub use sqlite::{Options, SqliteStore};
 
 pub(crate) use key_range::{KeyRange, after_prefix};
+pub(crate) use memory::{TableRows, scan_map};
 pub(crate) use overlay::Overlay;
 pub(crate) use prefix::PrefixView;
 #[cfg(feature = "import")]

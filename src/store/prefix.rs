@@ -25,50 +25,9 @@ impl<'a> PrefixView<'a> {
         Ok(Self { log, head, spaces: BTreeMap::new() })
     }
 
-    /// The whole log, including events after the prefix.
-    pub fn log(&self) -> &dyn ReadView {
-        &*self.log
-    }
-
     /// Every row of a table, in order.
     pub fn table(&self, table: Table) -> impl Iterator<Item = (&Vec<u8>, &Vec<u8>)> {
         self.spaces.get(&table).into_iter().flatten()
-    }
-
-    /// Serialises the projections.
-    pub fn dump(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        let mut put = |bytes: &[u8]| {
-            out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-            out.extend_from_slice(bytes);
-        };
-        for (table, map) in &self.spaces {
-            for (key, value) in map {
-                put(&[*table as u8]);
-                put(key);
-                put(value);
-            }
-        }
-        out
-    }
-
-    /// Deserialises projections. Returns false, and changes nothing, for incomplete bytes.
-    pub fn load(&mut self, mut bytes: &[u8]) -> bool {
-        let mut spaces: BTreeMap<Table, TableRows> = BTreeMap::new();
-        while !bytes.is_empty() {
-            let mut take = || {
-                let (length, rest) = bytes.split_first_chunk::<8>()?;
-                let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
-                let (bytes_of_value, rest) = rest.split_at_checked(length)?;
-                bytes = rest;
-                Some(bytes_of_value)
-            };
-            let (Some(&[table]), Some(key), Some(value)) = (take(), take(), take()) else { return false };
-            let Some(table) = Table::FOLDED.into_iter().find(|known| *known as u8 == table) else { return false };
-            spaces.entry(table).or_default().insert(key.to_vec(), value.to_vec());
-        }
-        self.spaces = spaces;
-        true
     }
 }
 
@@ -76,7 +35,7 @@ impl<'a> PrefixView<'a> {
 /// the prefix is the same in the whole log, except for later corrections: its summary may then contain more, which
 /// costs time but changes no answer.
 fn is_of_the_log(table: Table) -> bool {
-    matches!(table, Table::Tree | Table::Blocks | Table::Columns)
+    matches!(table, Table::Tree | Table::Blocks | Table::Columns | Table::Chapters | Table::History)
 }
 
 impl ReadView for PrefixView<'_> {

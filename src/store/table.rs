@@ -43,12 +43,14 @@ pub enum Table {
     Conversations,
     /// Provider accounts that have records.
     Accounts,
-    /// Cached states for `--as-of`. They are not part of the state.
-    Snapshots,
     /// The content of each block of 1,024 positions: kinds, quarters of an hour, hashes of names, corrected records.
     Blocks,
     /// The times, names and counts of the records of each block.
     Columns,
+    /// The days that the events of each chapter of 16 blocks change.
+    Chapters,
+    /// How each chapter changes the rows of the two coarser rollups, by (row, chapter).
+    History,
 }
 
 impl Table {
@@ -59,7 +61,7 @@ impl Table {
     /// let names: std::collections::BTreeSet<_> = Table::ALL.map(Table::name).into();
     /// assert_eq!(names.len(), Table::ALL.len()); // no two share a table
     /// ```
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Tree,
         Self::ByModel,
         Self::ByProject,
@@ -72,9 +74,10 @@ impl Table {
         Self::Files,
         Self::Conversations,
         Self::Accounts,
-        Self::Snapshots,
         Self::Blocks,
         Self::Columns,
+        Self::Chapters,
+        Self::History,
     ];
 
     /// The tables that are a fold of the events and must equal a replay.
@@ -112,9 +115,10 @@ impl Table {
             Self::Files => "imported_files",
             Self::Conversations => "conversations",
             Self::Accounts => "accounts",
-            Self::Snapshots => "snapshots",
             Self::Blocks => "blocks",
             Self::Columns => "block_records",
+            Self::Chapters => "chapters",
+            Self::History => "history",
         }
     }
 }

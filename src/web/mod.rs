@@ -25,14 +25,14 @@ mod views;
 mod witness;
 mod work;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::import::telemetry::{Ingested, MetricSum, MetricSums, Telemetry, take};
+use crate::import::telemetry::{Ingested, MetricSum, MetricSums, RecordedCalls, Telemetry, TelemetryRecorder};
 use crate::ledger::Ledger;
-use crate::model::error::{Error, Result};
+use crate::model::error::Error;
 use crate::model::time::Timestamp;
 
 pub use access::Access;
@@ -45,11 +45,16 @@ pub use witness::serve_witness;
 const MOST: usize = 16 << 20;
 /// How long to refuse requests after the ledger was busy. Otherwise waiting requests would add up their timeouts.
 const BUSY: Duration = Duration::from_secs(1);
+/// Maximum number of calls in one transaction, unless a single request has more.
+const TOGETHER: usize = 2_000;
 /// Maximum number of reasons to keep.
 const KEPT: usize = 100;
 
-/// Records telemetry in a ledger, one request at a time. An answer means that the calls are in the file.
+/// Records telemetry in a ledger. One transaction serves all requests that wait. An answer means that the calls are in
+/// the file.
 pub struct Receiver {
+    /// Requests that wait for a transaction.
+    queue: Mutex<Vec<QueuedRequest>>,
     writer: Mutex<LedgerWriter>,
     /// Separate from the writer, so a query is answered while a transaction waits for the write lock.
     report: Mutex<ReceivedTotals>,
@@ -57,9 +62,17 @@ pub struct Receiver {
 }
 
 struct LedgerWriter {
-    ledger: Ledger,
+    recorder: TelemetryRecorder,
     /// When the ledger was last busy.
     busy: Option<Instant>,
+}
+
+/// The result of a request: why some items could not be read. Requests of one transaction share its error.
+type TelemetryAnswer = Result<Vec<String>, Arc<Error>>;
+
+struct QueuedRequest {
+    telemetry: Telemetry,
+    answer: mpsc::Sender<TelemetryAnswer>,
 }
 
 #[derive(Default)]
@@ -98,8 +111,8 @@ impl Receiver {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn new(ledger: Ledger, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        let writer = Mutex::new(LedgerWriter { ledger, busy: None });
-        Self { writer, report: Mutex::default(), now: Box::new(now) }
+        let writer = Mutex::new(LedgerWriter { recorder: TelemetryRecorder::new(ledger), busy: None });
+        Self { queue: Mutex::default(), writer, report: Mutex::default(), now: Box::new(now) }
     }
 
     /// Returns what it has processed so far.
@@ -115,19 +128,61 @@ impl Receiver {
         Received { sums: report.sums.list().cloned().collect(), ..report.received.clone() }
     }
 
-    /// Records calls. Returns why some could not be read.
-    fn take(&self, telemetry: Telemetry) -> Result<Vec<String>> {
-        let mut unread = telemetry.unread.clone();
-        let accepted = {
+    /// Records calls. Returns why some could not be read. The first thread that gets the writer records the requests of
+    /// all threads that wait for it.
+    fn take(&self, telemetry: Telemetry) -> TelemetryAnswer {
+        let (answer, answered) = mpsc::channel();
+        lock(&self.queue).push(QueuedRequest { telemetry, answer });
+        loop {
             let mut writer = lock(&self.writer);
-            let LedgerWriter { ledger, busy } = &mut *writer;
-            if busy.is_some_and(|at| at.elapsed() < BUSY) {
-                return Err(Error::Busy { seconds: 0 });
+            if let Ok(answer) = answered.try_recv() {
+                return answer;
             }
-            let accepted = take(ledger, telemetry, (self.now)());
-            *busy = matches!(accepted, Err(Error::Busy { .. })).then(Instant::now);
-            accepted?
+            self.record_waiting(&mut writer);
+        }
+    }
+
+    /// Records the requests that wait, up to the limit of one transaction.
+    fn record_waiting(&self, writer: &mut LedgerWriter) {
+        let mut requests = {
+            let mut queue = lock(&self.queue);
+            let mut calls = 0;
+            let fit = queue.iter().take_while(|request| {
+                let is_first = calls == 0;
+                calls += request.telemetry.calls().max(1);
+                is_first || calls <= TOGETHER
+            });
+            let count = fit.count();
+            queue.drain(..count).collect::<Vec<_>>()
         };
+        let unread: Vec<Vec<String>> = requests.iter().map(|request| request.telemetry.unread.clone()).collect();
+        let telemetry = requests.iter_mut().map(|request| std::mem::take(&mut request.telemetry)).collect();
+        let results = if writer.busy.is_some_and(|at| at.elapsed() < BUSY) {
+            Err(Error::Busy { seconds: 0 })
+        } else {
+            let results = writer.recorder.record(telemetry, (self.now)());
+            writer.busy = matches!(results, Err(Error::Busy { .. })).then(Instant::now);
+            results
+        };
+        match results {
+            Ok(results) => {
+                for ((request, unread), result) in requests.into_iter().zip(unread).zip(results) {
+                    let answer = result.map(|accepted| self.note(accepted, unread)).map_err(Arc::new);
+                    // A thread that no longer waits needs no answer.
+                    let _ = request.answer.send(answer);
+                }
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                for request in requests {
+                    let _ = request.answer.send(Err(Arc::clone(&error)));
+                }
+            }
+        }
+    }
+
+    /// Adds a recorded request to the totals. Returns why some items could not be read.
+    fn note(&self, accepted: RecordedCalls, mut unread: Vec<String>) -> Vec<String> {
         let mut report = lock(&self.report);
         for record in &accepted.records {
             report.sums.record(record);
@@ -137,7 +192,7 @@ impl Receiver {
         report.received.calls.amended += accepted.counts.amended;
         unread.extend(accepted.refused);
         report.received.note(&unread);
-        Ok(unread)
+        unread
     }
 
     /// Compares metrics with the records. Returns why some could not be read.

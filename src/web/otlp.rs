@@ -9,9 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,7 +17,7 @@ use serde::de::DeserializeOwned;
 use super::answer::{BodyForm, RequestRefusal, accepted};
 use super::body::{form, read};
 use super::work::WorkPool;
-use super::{Received, Receiver, page};
+use super::{Received, Receiver, TelemetryAnswer, page};
 use crate::import::telemetry::Telemetry;
 
 /// State that the routes share.
@@ -44,11 +42,7 @@ async fn logs(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, RequestRefusal> {
-    shared
-        .take(headers, body, "rejectedLogRecords", |receiver, form, request: &ExportLogsServiceRequest| {
-            record(receiver, form, Telemetry::of_logs(request))
-        })
-        .await
+    shared.take(headers, body, "rejectedLogRecords", Telemetry::of_logs, Receiver::take).await
 }
 
 async fn traces(
@@ -56,11 +50,7 @@ async fn traces(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, RequestRefusal> {
-    shared
-        .take(headers, body, "rejectedSpans", |receiver, form, request: &ExportTraceServiceRequest| {
-            record(receiver, form, Telemetry::of_spans(request))
-        })
-        .await
+    shared.take(headers, body, "rejectedSpans", Telemetry::of_spans, Receiver::take).await
 }
 
 async fn metrics(
@@ -68,31 +58,29 @@ async fn metrics(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, RequestRefusal> {
-    shared
-        .take(headers, body, "rejectedDataPoints", |receiver, _, request: &ExportMetricsServiceRequest| {
-            Ok(receiver.compare(request))
-        })
-        .await
+    let whole = ExportMetricsServiceRequest::clone;
+    shared.take(headers, body, "rejectedDataPoints", whole, |receiver, metrics| Ok(receiver.compare(&metrics))).await
 }
 
 impl SharedReceiver {
-    /// Decodes a message and processes it. `rejected` is the protocol's name for the number of rejected items.
-    async fn take<M: Message + Default + DeserializeOwned + 'static>(
+    /// Decodes a message with `read`, and processes its content with `handle`. `rejected` is the protocol's name for the
+    /// number of rejected items.
+    async fn take<M: Message + Default + DeserializeOwned + 'static, C: Send + 'static>(
         self,
         headers: HeaderMap,
         body: Bytes,
         rejected: &str,
-        handle: impl FnOnce(&Receiver, BodyForm, &M) -> Result<Vec<String>, RequestRefusal> + Send + 'static,
+        content: impl FnOnce(&M) -> C + Send + 'static,
+        handle: impl FnOnce(&Receiver, C) -> TelemetryAnswer + Send + 'static,
     ) -> Result<Response, RequestRefusal> {
         let form = form(&headers)?;
         let Self { receiver, work } = self;
-        let unread = work.run(form, move || handle(&receiver, form, &read(form, &headers, &body)?)).await?;
+        // A decoded message needs many times the memory of its content, so it is gone before the content waits.
+        let content = work.run(form, move || Ok(content(&read(form, &headers, &body)?))).await?;
+        let record = move || handle(&receiver, content).map_err(|error| RequestRefusal::of_store(form, &error));
+        let unread = work.wait(form, record).await?;
         Ok(accepted(form, rejected, &unread))
     }
-}
-
-fn record(receiver: &Receiver, form: BodyForm, telemetry: Telemetry) -> Result<Vec<String>, RequestRefusal> {
-    receiver.take(telemetry).map_err(|error| RequestRefusal::of_store(form, &error))
 }
 
 /// What the receiver has processed, as JSON.

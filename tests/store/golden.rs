@@ -8,39 +8,40 @@ use std::path::Path;
 
 use usage_ledger::event::NewEvent;
 use usage_ledger::merkle::Hash;
-use usage_ledger::{AsOf, Ledger, Timestamp, TokenRecord};
+use usage_ledger::{Ledger, Timestamp, TokenRecord};
 
-/// The schema and the version of cached past states that the hashes below belong to.
-const VERSIONS: (i64, i64) = (3, 3);
+/// The schema that the hashes below belong to.
+const VERSION: i64 = 4;
 
 /// The hash of all rows of each table.
-const TABLES: [(&str, &str); 16] = [
+const TABLES: [(&str, &str); 17] = [
     ("accounts", "f8d0384d3994b0a2"),
-    ("block_records", "faf351bd73282737"),
-    ("blocks", "a05c5676ec205168"),
+    ("block_records", "03e8558c1de4afd6"),
+    ("blocks", "00497d707d78c6c8"),
+    ("chapters", "6cdc8a20d151faad"),
     ("conversations", "c6d3b2af4cd1a935"),
     ("corrections", "c9ec541516583285"),
     ("facts", "2eb1a3e7019999b3"),
+    ("history", "a60c12970c9b16b5"),
     ("imported_files", "9190937fc7f40b55"),
     ("kinds", "08a8b54b344792c4"),
     ("natural_keys", "05155734e0e05279"),
-    ("session_openings", "ac4185920453bb5d"),
-    ("snapshots", "477b1fb38ba55769"),
-    ("tree", "978261ca59dc5078"),
-    ("usage_by_conversation", "35358fb688ddfbfe"),
-    ("usage_by_model", "a753826fd4ed553c"),
-    ("usage_by_project", "8e6db8b4e39706f7"),
-    ("uses", "5b3bcbf0dc9a0ff7"),
+    ("session_openings", "181cf9175b1cd441"),
+    ("tree", "fdacb054592198c1"),
+    ("usage_by_conversation", "b80675f2fe33aebc"),
+    ("usage_by_model", "db10f7d65491f236"),
+    ("usage_by_project", "b0afcc63f3278813"),
+    ("uses", "05ff6beb2fc07932"),
 ];
 
-/// A ledger with every kind of event, and with enough further calls for whole blocks and for a cached past state.
+/// A ledger with every kind of event, and with enough further calls for whole blocks and a chapter.
 fn folded(path: &Path) {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ledgers/schema-1.db");
     std::fs::copy(fixture, path).unwrap();
-    let ledger = Ledger::open(path).unwrap().past_states_every(500);
+    let ledger = Ledger::open(path).unwrap();
     let start: Timestamp = "2026-06-02T02:00:00Z".parse().unwrap();
     let call = |n: u32| {
-        // A call every 23 minutes for 30 days, with a pause of a day after each hundred: many sessions and some weeks.
+        // A call every 23 minutes, with a pause of a day after each hundred: many sessions and some weeks.
         let at = start.plus(i64::from(n) * 23 * 60_000 + i64::from(n / 100) * 86_400_000);
         let mut record =
             TokenRecord::new(["anthropic", "openai", "ollama"][n as usize % 3], format!("model-{}", n % 5));
@@ -52,9 +53,8 @@ fn folded(path: &Path) {
         record.cost = n.is_multiple_of(5).then(|| format!("0.{n:04}").parse().unwrap());
         NewEvent::new(record.label("mission", format!("m{}", n % 9)), at)
     };
-    ledger.append((0..1_800).map(call), start.plus(200 * 86_400_000)).unwrap();
+    ledger.append((0..17_500).map(call), start.plus(600 * 86_400_000)).unwrap();
     ledger.rebuild().unwrap();
-    ledger.as_of(AsOf::Position(1_000.into())).unwrap();
     assert!(ledger.verify().unwrap().ok);
 }
 
@@ -81,9 +81,7 @@ fn what_a_log_folds_to_changes_only_with_a_new_version() {
     folded(&path);
     let file = rusqlite::Connection::open(&path).unwrap();
     let number = |sql: &str| file.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
-    // The key of a cached past state begins with its version.
-    let cached: Vec<u8> = file.query_row("SELECT key FROM snapshots", [], |row| row.get(0)).unwrap();
-    let versions = (number("PRAGMA user_version"), i64::from(cached[0]));
+    let version = number("PRAGMA user_version");
     let mut names = file.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").unwrap();
     let names: Vec<String> = names.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     // The log itself is given. SQLite's own tables are not ours.
@@ -101,23 +99,18 @@ fn what_a_log_folds_to_changes_only_with_a_new_version() {
     let list = |tables: &[(String, String)]| {
         tables.iter().map(|(name, hash)| format!("    (\"{name}\", \"{hash}\"),\n")).collect::<String>()
     };
-    if versions == VERSIONS {
+    if version == VERSION {
         let changed: Vec<&str> =
             found.iter().filter(|table| !recorded.contains(table)).map(|(name, _)| name.as_str()).collect();
         assert!(
             found == recorded,
-            "the same log folds to other rows in {changed:?}, but the versions are still {versions:?}. Ledgers of earlier \
+            "the same log folds to other rows in {changed:?}, but the schema is still {version}. Ledgers of earlier \
              builds keep the old rows. If the change is meant: add a migration that empties these tables so that they are \
-             rebuilt, raise VERSION in src/ledger/past_states.rs, keep a ledger of the present schema in \
-             tests/fixtures/ledgers, and record the new versions and hashes here. If it is not meant, a fold or a default \
+             rebuilt, keep a ledger of the present schema in \
+             tests/fixtures/ledgers, and record the new schema and hashes here. If it is not meant, a fold or a default \
              that folds use has changed by mistake.\n{}",
             list(&found)
         );
     }
-    assert_eq!(
-        versions,
-        VERSIONS,
-        "new versions: record them in VERSIONS, and these hashes in TABLES:\n{}",
-        list(&found)
-    );
+    assert_eq!(version, VERSION, "a new schema: record it in VERSION, and these hashes in TABLES:\n{}", list(&found));
 }

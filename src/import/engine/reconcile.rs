@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::import::engine::merge::{complete, join, unite};
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::read_again::{again_reason, read_again};
-use crate::import::engine::telemetry_match::{self, SeenConversations, is_telemetry};
+use crate::import::engine::telemetry_match::{self, Feed, TelemetryMatcher, is_telemetry};
 use crate::ledger::Appender;
 use crate::model::error::Result;
 use crate::model::event::{EventData, EventId, EventVoided, NewEvent, Payload, Position, TELEMETRY, TokensAmended};
@@ -17,8 +17,8 @@ pub(in crate::import) struct Reconciler<'m> {
     pub source: &'m str,
     pub now: Timestamp,
     pub began: &'m HashMap<String, Timestamp>,
-    /// Conversations that telemetry reported, for a sighting from a log.
-    pub seen_conversations: Option<&'m SeenConversations>,
+    /// Finds what telemetry reported, for a sighting from a log.
+    pub matcher: Option<&'m TelemetryMatcher>,
     /// The importer's version, if it reads a file that an older version read.
     pub again: Option<u32>,
 }
@@ -152,17 +152,14 @@ impl Reconciler<'_> {
         after: &ParsedCall,
     ) -> Result<Option<(Position, Effective)>> {
         let record = &after.record;
-        let changed = record.tokens != before.record.tokens;
-        if !changed
-            || telemetry_match::is_reported_by_telemetry(record)
-            || !self.seen_conversations.is_some_and(|seen_conversations| seen_conversations.of(record))
-        {
+        let Some(matcher) = self.matcher.filter(|matcher| matcher.is_reported(record)) else { return Ok(None) };
+        if record.tokens == before.record.tokens || telemetry_match::is_reported_by_telemetry(record) {
             return Ok(None);
         }
+        let is_of_telemetry = |feed: Feed| matches!(feed, Feed::Telemetry | Feed::Instrumentation);
+        let found = matcher.find(appender, record, after.at, &is_of_telemetry, &|call| is_telemetry(&call.record))?;
+        let Some(position) = found else { return Ok(None) };
         let view = appender.view()?;
-        let Some(position) = telemetry_match::find(view, record, after.at, &|call| is_telemetry(&call.record))? else {
-            return Ok(None);
-        };
         Ok(effective(view, position, None)?.map(|record| (position, record)))
     }
 

@@ -16,7 +16,7 @@ use crate::import::engine::log_file::{LogFile, is_unchanged};
 use crate::import::engine::redacted_logs::RedactedLogs;
 use crate::import::engine::renormalise;
 use crate::import::engine::seen_keys::SeenKeys;
-use crate::import::engine::telemetry_match::SeenConversations;
+use crate::import::engine::telemetry_match::TelemetryMatcher;
 use crate::import::engine::withdraw;
 use crate::import::engine::writer::{ImportWriter, UncontendedWriter};
 use crate::import::options::ImportOptions;
@@ -298,14 +298,14 @@ impl<'j> ParallelJobs<'j> {
         bar: &mut Progress,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Vec<(usize, SourceReport)>> {
-        let seen_conversations = SeenConversations::read(ledger.snapshot()?.view())?;
+        let matcher = TelemetryMatcher::read(ledger.snapshot()?.view())?;
         let reports = self.0.iter().map(|(_, job)| {
             let report =
                 SourceReport { source: job.agent.name.to_owned(), files: job.files, ..SourceReport::default() };
             (report, job.agent.counters, job.agent.source.version())
         });
         let before = ledger.head()?.position;
-        let mut writer = ImportWriter::new(reports, now, uncontended, seen_conversations, background);
+        let mut writer = ImportWriter::new(reports, now, uncontended, matcher, background);
         let files = self.files();
         if !files.is_empty() {
             self.read(ledger, now, &files, (seen_keys, &mut writer), bar, progress)?;

@@ -11,7 +11,7 @@ use crate::import::engine::batcher::{Batch, PendingEvent};
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::reconcile::{Reconciled, Reconciler};
 use crate::import::engine::repeated_ids;
-use crate::import::engine::telemetry_match::{self, SeenConversations};
+use crate::import::engine::telemetry_match::{self, Feed, TelemetryMatcher};
 use crate::import::health::schema_drift::DriftCheck;
 use crate::import::outcome::SourceReport;
 use crate::ledger::{Appender, Ledger, PreparedEvent};
@@ -101,8 +101,8 @@ impl WrittenBatch {
 pub(in crate::import) struct ImportWriter<'w> {
     now: Timestamp,
     parts: Vec<FilePart>,
-    /// Conversations that telemetry has reported.
-    seen_conversations: SeenConversations,
+    /// Finds calls that telemetry has reported.
+    matcher: TelemetryMatcher,
     uncontended: &'w mut UncontendedWriter,
     background: &'w BackgroundThreads,
     /// Positions of records that an older version of the importer wrote and this run has read again. The first sighting
@@ -115,7 +115,7 @@ impl<'w> ImportWriter<'w> {
         reports: impl Iterator<Item = (SourceReport, Counters, u32)>,
         now: Timestamp,
         uncontended: &'w mut UncontendedWriter,
-        seen_conversations: SeenConversations,
+        matcher: TelemetryMatcher,
         background: &'w BackgroundThreads,
     ) -> Self {
         let parts = reports.map(|(report, counters, version)| FilePart {
@@ -124,14 +124,7 @@ impl<'w> ImportWriter<'w> {
             drift: DriftCheck::new(counters),
             began: HashMap::new(),
         });
-        Self {
-            now,
-            parts: parts.collect(),
-            seen_conversations,
-            uncontended,
-            background,
-            read_again_records: HashSet::new(),
-        }
+        Self { now, parts: parts.collect(), matcher, uncontended, background, read_again_records: HashSet::new() }
     }
 
     /// Returns the report of each source, and the positions that were read again.
@@ -291,11 +284,12 @@ impl<'w> ImportWriter<'w> {
         run: &mut Imported,
     ) -> Result<()> {
         let event = call.event();
+        let is_of_telemetry = |feed: Feed| matches!(feed, Feed::Telemetry | Feed::Instrumentation);
         let is_telemetry = |call: &ParsedCall| telemetry_match::is_telemetry(&call.record);
         if let Payload::TokensRecorded(record) = &event.payload
-            && self.seen_conversations.of(record)
+            && self.matcher.is_reported(record)
             && let Some(telemetry_record) =
-                telemetry_match::find(appender.view()?, record, event.occurred_at, &is_telemetry)?
+                self.matcher.find(appender, record, event.occurred_at, &is_of_telemetry, &is_telemetry)?
         {
             let event = call.into_event();
             let Payload::TokensRecorded(record) = event.payload else {
@@ -333,9 +327,8 @@ impl<'w> ImportWriter<'w> {
     ) -> Result<()> {
         let part = self.parts.get(source_index).ok_or_else(|| bug!("a call of source {source_index} of none"))?;
         let again = is_again.then_some(part.version);
-        let seen_conversations = Some(&self.seen_conversations);
-        let reconciler =
-            Reconciler { source: &run.source, now: self.now, began: &part.began, seen_conversations, again };
+        let matcher = Some(&self.matcher);
+        let reconciler = Reconciler { source: &run.source, now: self.now, began: &part.began, matcher, again };
         match reconciler.reconcile(appender, sighting, recorded)? {
             Reconciled::Amended => run.amended += 1,
             Reconciled::Unchanged => run.duplicates += 1,

@@ -38,6 +38,8 @@ use super::engine::project_paths;
 use crate::model::event::EventData;
 use crate::model::secrets;
 
+#[cfg(feature = "web")]
+pub(crate) use record::TelemetryRecorder;
 pub use record::{Ingested, RecordedCalls, take};
 pub use sums::{MetricSum, MetricSums};
 

@@ -10,7 +10,7 @@ use super::{Telemetry, gen_ai, trace};
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::reconcile::{Reconciled, Reconciler};
 use crate::import::engine::repeated_ids;
-use crate::import::engine::telemetry_match::{self, KEY, SeenConversations};
+use crate::import::engine::telemetry_match::{self, Feed, KEY, TelemetryMatcher};
 use crate::ledger::{Appender, Ledger};
 use crate::model::error::{Error, Result};
 use crate::model::event::{EventData, Imported, ImportedFile, NewEvent, Position, TELEMETRY, TokenRecord};
@@ -90,44 +90,153 @@ pub struct RecordedCalls {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn take(ledger: &Ledger, telemetry: Telemetry, now: impl Into<Timestamp>) -> Result<RecordedCalls> {
-    let now = now.into();
-    let mut recorded = RecordedCalls::default();
-    let mut calls = Vec::with_capacity(telemetry.calls.len());
-    for (mut call, place) in telemetry.calls {
-        if call.record.keys.is_empty() {
-            call.record.keys.push(made_key(&call, &place));
-        }
-        match call.record.validate() {
-            Ok(()) => calls.push((call, place)),
-            Err(error) => recorded.refused.push(refusal(&error)),
-        }
-    }
-    if calls.is_empty() {
-        return Ok(recorded);
-    }
-    // Senders within one message may name different providers for a call.
-    let named: BTreeSet<String> = calls.iter().map(|(call, _)| call.record.provider.to_string()).collect();
-    match together(ledger, &calls, &named, now) {
-        Ok(counts) => {
-            recorded.counts = counts;
-            recorded.records.extend(calls.into_iter().map(|(call, _)| call.record));
-        }
-        // The transaction is rolled back. Then each call gets its own, so that one call does not affect the others.
-        Err(error) if concerns_one_call(&error) => {
-            for call in calls {
-                match together(ledger, std::slice::from_ref(&call), &named, now) {
-                    Ok(counts) => {
-                        recorded.counts.add(counts);
-                        recorded.records.push(call.0.record);
-                    }
-                    Err(error) if concerns_one_call(&error) => recorded.refused.push(refusal(&error)),
-                    Err(error) => return Err(error),
-                }
+    TelemetryRecorder::new(ledger.clone()).record_alone(PreparedRequest::new(telemetry), now.into())
+}
+
+/// Records requests, and remembers what later requests need to find the records of their calls.
+pub(crate) struct TelemetryRecorder {
+    ledger: Ledger,
+    matcher: Option<TelemetryMatcher>,
+}
+
+/// A call and its place in a trace.
+type LocatedCall = (ParsedCall, TracePlace);
+
+/// The calls of one request that are valid by themselves.
+struct PreparedRequest {
+    recorded: RecordedCalls,
+    calls: Vec<LocatedCall>,
+}
+
+impl PreparedRequest {
+    fn new(telemetry: Telemetry) -> Self {
+        let mut recorded = RecordedCalls::default();
+        let mut calls = Vec::with_capacity(telemetry.calls.len());
+        for (mut call, place) in telemetry.calls {
+            if call.record.keys.is_empty() {
+                call.record.keys.push(made_key(&call, &place));
+            }
+            match call.record.validate() {
+                Ok(()) => calls.push((call, place)),
+                Err(error) => recorded.refused.push(refusal(&error)),
             }
         }
-        Err(error) => return Err(error),
+        Self { recorded, calls }
     }
-    Ok(recorded)
+
+    /// The result of a request whose calls are recorded.
+    fn done(mut self, counts: Ingested) -> RecordedCalls {
+        self.recorded.counts = counts;
+        self.recorded.records.extend(self.calls.into_iter().map(|(call, _)| call.record));
+        self.recorded
+    }
+}
+
+impl TelemetryRecorder {
+    pub const fn new(ledger: Ledger) -> Self {
+        Self { ledger, matcher: None }
+    }
+
+    /// Records several requests in one transaction. If one of them cannot be recorded, each gets its own transaction, so
+    /// that one does not affect the others.
+    #[cfg(feature = "web")]
+    pub fn record(&mut self, requests: Vec<Telemetry>, now: Timestamp) -> Result<Vec<Result<RecordedCalls>>> {
+        let requests: Vec<PreparedRequest> = requests.into_iter().map(PreparedRequest::new).collect();
+        let groups: Vec<&[LocatedCall]> = requests.iter().map(|request| request.calls.as_slice()).collect();
+        match self.together(&groups, now) {
+            Ok(counts) => {
+                Ok(requests.into_iter().zip(counts).map(|(request, counts)| Ok(request.done(counts))).collect())
+            }
+            Err(error) if concerns_one_call(&error) => {
+                Ok(requests.into_iter().map(|request| self.record_alone(request, now)).collect())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Records one request.
+    fn record_alone(&mut self, request: PreparedRequest, now: Timestamp) -> Result<RecordedCalls> {
+        match self.together(&[&request.calls], now) {
+            Ok(counts) => Ok(request.done(counts.into_iter().next().unwrap_or_default())),
+            // The transaction is rolled back. Then each call gets its own, so that one call does not affect the others.
+            Err(error) if concerns_one_call(&error) => {
+                let PreparedRequest { mut recorded, calls } = request;
+                for call in calls {
+                    match self.together(&[std::slice::from_ref(&call)], now) {
+                        Ok(counts) => {
+                            for counts in counts {
+                                recorded.counts.add(counts);
+                            }
+                            recorded.records.push(call.0.record);
+                        }
+                        Err(error) if concerns_one_call(&error) => recorded.refused.push(refusal(&error)),
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(recorded)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Records groups of calls in one transaction, and counts the results of each group.
+    fn together(&mut self, groups: &[&[LocatedCall]], now: Timestamp) -> Result<Vec<Ingested>> {
+        if groups.iter().all(|calls| calls.is_empty()) {
+            return Ok(vec![Ingested::default(); groups.len()]);
+        }
+        // Senders may name different providers for a call.
+        let calls = groups.iter().copied().flatten();
+        let named: BTreeSet<String> = calls.map(|(call, _)| call.record.provider.to_string()).collect();
+        // After a failure the matcher may contain events that were rolled back, so it is kept only after a success.
+        let known = self.matcher.take();
+        let (counts, matcher) = self.ledger.transact(now, |appender| {
+            let matcher = match known {
+                Some(matcher) => {
+                    matcher.follow(appender.view()?)?;
+                    matcher
+                }
+                None => TelemetryMatcher::read(appender.view()?)?,
+            };
+            let counts = record_groups(appender, groups, (&named, &matcher), now)?;
+            Ok((counts, matcher))
+        })?;
+        self.matcher = Some(matcher);
+        Ok(counts)
+    }
+}
+
+/// Records groups of calls, and the conversations that are new.
+fn record_groups(
+    appender: &mut Appender<'_>,
+    groups: &[&[LocatedCall]],
+    (named, matcher): (&BTreeSet<String>, &TelemetryMatcher),
+    now: Timestamp,
+) -> Result<Vec<Ingested>> {
+    let mut run = Imported::new(TELEMETRY);
+    let mut counts = Vec::with_capacity(groups.len());
+    for calls in groups {
+        let mut recorded = Ingested::default();
+        for (call, place) in *calls {
+            let record = &call.record;
+            if let Some(conversation) = record.conversation.as_deref().filter(|name| matcher.add(name)) {
+                run.files.push(conversation_of(record, conversation));
+            }
+            match one(appender, call.clone(), (place, named, matcher), now)? {
+                None => recorded.recorded += 1,
+                Some(Reconciled::Unchanged) => recorded.known += 1,
+                Some(Reconciled::Amended) => recorded.amended += 1,
+            }
+        }
+        counts.push(recorded);
+    }
+    if !run.files.is_empty() {
+        run.files.sort_by(|a, b| a.path.cmp(&b.path));
+        run.recorded = counts.iter().map(|one| one.recorded).sum();
+        run.duplicates = counts.iter().map(|one| one.known).sum();
+        run.amended = counts.iter().map(|one| one.amended).sum();
+        appender.push(NewEvent::new(run, now).source(TELEMETRY))?;
+    }
+    Ok(counts)
 }
 
 /// Returns whether an error concerns a single call rather than the ledger.
@@ -148,44 +257,11 @@ fn refusal(error: &Error) -> String {
     secrets::short(&error.to_string()).into_owned()
 }
 
-/// Records calls in one transaction.
-fn together(
-    ledger: &Ledger,
-    calls: &[(ParsedCall, TracePlace)],
-    named: &BTreeSet<String>,
-    now: Timestamp,
-) -> Result<Ingested> {
-    ledger.transact(now, |appender| {
-        let mut recorded = Ingested::default();
-        let mut seen_conversations = SeenConversations::read(appender.view()?)?;
-        let mut run = Imported::new(TELEMETRY);
-        for (call, place) in calls {
-            let record = &call.record;
-            if let Some(conversation) = record.conversation.as_deref().filter(|name| seen_conversations.add(name)) {
-                run.files.push(conversation_of(record, conversation));
-            }
-            match one(appender, call.clone(), (place, named), now)? {
-                None => recorded.recorded += 1,
-                Some(Reconciled::Unchanged) => recorded.known += 1,
-                Some(Reconciled::Amended) => recorded.amended += 1,
-            }
-        }
-        if !run.files.is_empty() {
-            run.files.sort_by(|a, b| a.path.cmp(&b.path));
-            run.recorded = recorded.recorded;
-            run.duplicates = recorded.known;
-            run.amended = recorded.amended;
-            appender.push(NewEvent::new(run, now).source(TELEMETRY))?;
-        }
-        Ok(recorded)
-    })
-}
-
 /// Records a call, or reconciles it with its record; `None` if it is new.
 fn one(
     appender: &mut Appender<'_>,
     mut call: ParsedCall,
-    (place, named): (&TracePlace, &BTreeSet<String>),
+    (place, named, matcher): (&TracePlace, &BTreeSet<String>, &TelemetryMatcher),
     now: Timestamp,
 ) -> Result<Option<Reconciled>> {
     let mut known = same_calls(appender, &call)?;
@@ -193,8 +269,7 @@ fn one(
         call = repeated_ids::with_time(call);
         known = find_record(appender.view()?, &call.record)?;
     }
-    let reconciler =
-        Reconciler { source: TELEMETRY, now, began: &HashMap::new(), seen_conversations: None, again: None };
+    let reconciler = Reconciler { source: TELEMETRY, now, began: &HashMap::new(), matcher: None, again: None };
     if gen_ai::is_instrumented(&call.record) {
         let related = trace::find_related(appender.view()?, place, named, &call, &known)?;
         if related.is_sum {
@@ -211,11 +286,12 @@ fn one(
     }
     if known.is_empty() {
         // The agent's log may contain the call under a key that telemetry lacks.
-        appender.sink()?;
+        let is_instrumented = telemetry_match::is_instrumented(&call.record);
+        let feeds = |feed: Feed| feed == Feed::Log || (feed == Feed::Instrumentation) != is_instrumented;
         let unmet = |other: &ParsedCall| {
             !telemetry_match::is_reported_by_telemetry(&other.record) || telemetry_match::are_of_two_feeds(other, &call)
         };
-        known.extend(telemetry_match::find(appender.view()?, &call.record, call.at, &unmet)?);
+        known.extend(matcher.find(appender, &call.record, call.at, &feeds, &unmet)?);
         if !known.is_empty() && !call.record.keys.iter().any(|key| key.starts_with(KEY)) {
             // The key marks this call as matched, and lets a repeated message find it.
             call.record.keys.push(made_key(&call, place));

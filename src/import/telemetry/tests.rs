@@ -144,3 +144,59 @@ fn an_unreadable_cost_is_left_out_and_said() {
         assert!(line.contains(note), "{line}");
     }
 }
+
+/// A request costs as many rows in a long ledger as in a short one, also after many requests.
+#[cfg(feature = "web")]
+#[test]
+fn a_request_reads_as_many_rows_in_any_ledger() {
+    let rows_of = |blocks: i64| {
+        let store = crate::store::counting::CountingStore::default();
+        let ledger = Ledger::with_store(Box::new(store.clone()));
+        let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
+        // Calls with equal counts, in conversations of their own.
+        let calls = (0..blocks * 1_024).map(|n| log(-2_000 * n, 5, &format!("c{}", n / 9), &format!("k{n}")));
+        ledger.append(calls, now).unwrap();
+        let mut recorder = TelemetryRecorder::new(ledger);
+        let mut send = |n: i64| {
+            let sent = (0..4).map(|one| codex(4 * n + one, 5, "new")).collect();
+            store.read.during(|| {
+                let results = recorder.record(sent, now).unwrap();
+                let counts: Vec<Ingested> = results.into_iter().map(|one| one.unwrap().counts).collect();
+                assert_eq!(counts, [RECORDED; 4]);
+            })
+        };
+        send(0);
+        let (log, projections) = send(1);
+        for n in 0..100 {
+            let _ = send(2 + n);
+        }
+        (log, projections, send(200))
+    };
+    let (short, long) = (rows_of(1), rows_of(9));
+    // The last 64 rows show which ids were drawn in the same millisecond.
+    assert!(long.0 <= 100 && long.1 <= 400, "{long:?}");
+    assert!(long.0 <= short.0 + 8 && long.1 <= short.1 + 40, "{short:?}, {long:?}");
+    let (lines, projections) = long.2;
+    assert!(lines <= long.0 + 8 && projections <= long.1 + 40, "after many requests: {long:?}");
+}
+
+#[cfg(feature = "web")]
+#[test]
+fn requests_of_one_transaction_do_not_affect_each_other() {
+    let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
+    let ledger = Ledger::in_memory().unwrap();
+    ledger.append([log(500, 7, "c", "k")], now).unwrap();
+    let mut recorder = TelemetryRecorder::new(ledger.clone());
+    let mut too_long = codex(1_000, 5, "a");
+    too_long.calls[0].0.record.project = Some("x".repeat(1 << 20));
+    let sent = vec![codex(0, 5, "a"), too_long, codex(0, 7, "c"), codex(0, 5, "a")];
+    let results = recorder.record(sent, now).unwrap();
+    let counts: Vec<(Ingested, usize)> =
+        results.into_iter().map(|one| one.unwrap()).map(|one| (one.counts, one.refused.len())).collect();
+    assert_eq!(counts, [(RECORDED, 0), (Ingested::default(), 1), (AMENDED, 0), (KNOWN, 0)]);
+    // What another handle records in between is found, too.
+    ledger.append([log(2_000, 9, "d", "k2")], now).unwrap();
+    let results = recorder.record(vec![codex(2_100, 9, "d")], now).unwrap();
+    assert_eq!(results.into_iter().map(|one| one.unwrap().counts).collect::<Vec<_>>(), [AMENDED]);
+    assert!(ledger.verify().unwrap().ok);
+}

@@ -8,6 +8,7 @@ use crate::model::error::{Error, Result};
 use crate::model::event::{
     Event, EventId, EventKind, Imported, ImportedFile, NUMBERS_ALONE, Payload, Position, SkippedLine, Tombstone,
 };
+use crate::projection::past::chapter_of;
 use crate::projection::{corrections_of, file_states};
 use crate::store::{GO_ON, ReadView};
 
@@ -19,13 +20,20 @@ pub(super) struct ShredPlan {
     /// Files whose names are erased.
     paths: HashSet<String>,
     imports: bool,
+    /// The chapters whose changes carry names that go: those of the events, and of all corrections of a record that goes.
+    chapters: BTreeSet<u64>,
 }
 
 impl ShredPlan {
     /// Finds the selected events and their corrections.
     pub fn make(view: &dyn ReadView, shred: &Shred) -> Result<Self> {
-        let mut plan =
-            Self { positions: BTreeSet::new(), named: BTreeSet::new(), paths: HashSet::new(), imports: false };
+        let mut plan = Self {
+            positions: BTreeSet::new(),
+            named: BTreeSet::new(),
+            paths: HashSet::new(),
+            imports: false,
+            chapters: BTreeSet::new(),
+        };
         for id in &shred.events {
             let position = view.position_of(*id)?.ok_or_else(|| Error::NotFound { what: format!("with id {id}") })?;
             plan.named.insert(position);
@@ -42,6 +50,11 @@ impl ShredPlan {
     /// The events, in order.
     pub fn positions(&self) -> impl Iterator<Item = Position> {
         self.positions.iter().copied()
+    }
+
+    /// The chapters of the past to write again.
+    pub const fn chapters(&self) -> &BTreeSet<u64> {
+        &self.chapters
     }
 
     /// Whether import events are affected.
@@ -180,6 +193,7 @@ impl ShredPlan {
         while let Some(position) = waiting.pop() {
             let event = Event::from_line(position, &view.expect_line(position)?)?;
             self.add(position, &event);
+            self.chapters.insert(chapter_of(position));
             let mut ids = vec![event.id];
             if let Payload::TokensAmended(amend) = &event.payload {
                 // The record may not have arrived.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 
-use super::parts::{LogPart, Prefix};
+use super::parts::{LogSums, Whole};
 use super::wrong_block::wrong;
 use super::{Finding, Findings, StoredPart, is_record};
 use crate::merkle::{Hash, leaf_hash};
@@ -58,11 +58,8 @@ pub(super) struct TombstoneRow {
 
 /// The results of reading the log.
 pub(super) struct VerifiedLog {
-    weights: FingerprintWeights,
-    /// The positions at which the sums of records are separated.
-    borders: Vec<Position>,
-    /// The sums of the records up to each border, and after the last one.
-    parts: Vec<LogPart>,
+    /// The sums of the records.
+    records: LogSums,
     /// Every event other than records, and the records that are indexed.
     pub others: Vec<(Position, String)>,
     /// Every event that is shredded.
@@ -73,26 +70,15 @@ pub(super) struct VerifiedLog {
 
 impl VerifiedLog {
     /// The whole log.
-    pub fn whole(&self) -> Prefix<'_> {
-        Prefix { records: LogPart::join(&self.parts, self.weights), others: &self.others }
-    }
-
-    /// The log up to one of the borders.
-    pub fn up_to(&self, border: Position) -> Result<Prefix<'_>> {
-        let parts = self.borders.partition_point(|other| *other < border) + 1;
-        let others = self.others.partition_point(|(position, _)| *position <= border);
-        let parts = self.parts.get(..parts).ok_or_else(|| bug!("position {border} is no border of the parts"))?;
-        let others = self.others.get(..others).ok_or_else(|| bug!("{others} events up to position {border}"))?;
-        Ok(Prefix { records: LogPart::join(parts, self.weights), others })
+    pub fn whole(&self) -> Whole<'_> {
+        Whole { records: &self.records, others: &self.others }
     }
 }
 
-/// Reads every line, checks its hash on all cores, and builds the tree. The sums of records are separated at the
-/// borders, which are sorted.
+/// Reads every line, checks its hash on all cores, and builds the tree.
 pub(super) fn read(
     view: &dyn ReadView,
     weights: FingerprintWeights,
-    borders: &[Position],
     tree: &mut StreamingTree,
     findings: &mut Findings,
 ) -> Result<VerifiedLog> {
@@ -104,7 +90,7 @@ pub(super) fn read(
         let handles: Vec<_> = (0..workers)
             .map(|_| {
                 let (batches, to_main) = (&batches, to_main.clone());
-                scope.spawn(move || work(batches, &to_main, borders, weights))
+                scope.spawn(move || work(batches, &to_main, weights))
             })
             .collect();
         drop(to_main);
@@ -114,16 +100,13 @@ pub(super) fn read(
         for result in done {
             order.take(view, result, tree, findings)?;
         }
-        let mut parts = LogPart::for_each(borders, weights);
+        let mut records = LogSums::new(weights);
         for handle in handles {
-            let theirs = handle.join().map_err(|_| Error::damaged(None, "a verifying thread failed"))?;
-            for (part, more) in parts.iter_mut().zip(&theirs) {
-                part.add(more);
-            }
+            records.add(handle.join().map_err(|_| Error::damaged(None, "a verifying thread failed"))?);
         }
         fed?;
         let InOrder { others, stubs, summaries, .. } = order;
-        Ok(VerifiedLog { weights, borders: borders.to_vec(), parts, others, stubs, summaries })
+        Ok(VerifiedLog { records, others, stubs, summaries })
     })
 }
 
@@ -181,27 +164,26 @@ fn feed(
 fn work(
     batches: &Mutex<Receiver<LineBatch>>,
     to_main: &std::sync::mpsc::Sender<Result<BatchResult>>,
-    borders: &[Position],
     weights: FingerprintWeights,
-) -> Vec<LogPart> {
-    let mut parts = LogPart::for_each(borders, weights);
+) -> LogSums {
+    let mut sums = LogSums::new(weights);
     loop {
         let batch = match batches.lock() {
             Ok(queue) => queue.recv(),
             Err(_) => break,
         };
         let Ok(batch) = batch else { break };
-        if to_main.send(check(&batch, borders, &mut parts)).is_err() {
+        if to_main.send(check(&batch, &mut sums)).is_err() {
             break;
         }
     }
-    parts
+    sums
 }
 
-fn check(batch: &LineBatch, borders: &[Position], parts: &mut [LogPart]) -> Result<BatchResult> {
+fn check(batch: &LineBatch, sums: &mut LogSums) -> Result<BatchResult> {
     let mut done = BatchResult { number: batch.number, ..BatchResult::default() };
     let mut digests: BTreeMap<u64, Option<Digest>> = BTreeMap::new();
-    let mut last: Option<(usize, AccountRef<'static>)> = None;
+    let mut last: Option<AccountRef<'static>> = None;
     for (row, number) in batch.rows.iter().zip(batch.first..) {
         let position = Position::new(number);
         let (block, offset) = place(position);
@@ -245,24 +227,21 @@ fn check(batch: &LineBatch, borders: &[Position], parts: &mut [LogPart]) -> Resu
             add(digest, |digest| event.and_then(|event| digest.event(offset, event.occurred_at, &event.payload)));
             continue;
         }
-        let number = borders.partition_point(|border| *border < position);
-        let part = parts.get_mut(number);
-        let part = part.ok_or_else(|| bug!("position {position} lies in no part of the log"))?;
         match serde_json::from_str::<TokenView<'_>>(envelope.data.get()) {
             Ok(record) => {
                 add(digest, |digest| digest.record(offset, envelope.occurred_at, &record));
-                part.sums.record(envelope.occurred_at, &record, false)?;
+                sums.sums.record(envelope.occurred_at, &record, false)?;
                 if is_counted_later(envelope.occurred_at, record.counted_at) {
                     done.others.push((position, line.to_owned()));
                 }
                 for entry in alias_entries(record.ids(), envelope.id, position) {
-                    part.sums.row(Table::Keys, &entry);
+                    sums.sums.row(Table::Keys, &entry);
                 }
                 let account = AccountRef::new(&record.provider, record.account.as_deref());
-                if !last.as_ref().is_some_and(|(seen, other)| *seen == number && *other == account) {
+                if last.as_ref() != Some(&account) {
                     let account = account.into_owned();
-                    part.accounts.insert(account.clone());
-                    last = Some((number, account));
+                    sums.accounts.insert(account.clone());
+                    last = Some(account);
                 }
             }
             Err(e) => {

@@ -1,44 +1,33 @@
-//! Sums of the records in sections of the log, so that one pass serves every prefix that is checked.
+//! What the records of the log come to.
 
 use std::collections::BTreeSet;
 
 use crate::model::event::{AccountRef, Position};
 use crate::projection::{Fingerprint, FingerprintWeights};
 
-/// The records of one section.
-#[derive(Clone)]
-pub(super) struct LogPart {
+/// The records that one thread saw, or all of them.
+pub(super) struct LogSums {
     /// Their sum, corrections not applied.
     pub sums: Fingerprint,
     /// Provider accounts with records.
     pub accounts: BTreeSet<AccountRef<'static>>,
 }
 
-impl LogPart {
-    /// An empty section before each border, and one after the last.
-    pub fn for_each(borders: &[Position], weights: FingerprintWeights) -> Vec<Self> {
-        vec![Self { sums: Fingerprint::new(weights), accounts: BTreeSet::new() }; borders.len() + 1]
+impl LogSums {
+    pub fn new(weights: FingerprintWeights) -> Self {
+        Self { sums: Fingerprint::new(weights), accounts: BTreeSet::new() }
     }
 
-    /// Adds the results of another thread or another section.
-    pub fn add(&mut self, other: &Self) {
+    /// Adds what another thread saw.
+    pub fn add(&mut self, other: Self) {
         self.sums.join(&other.sums);
-        self.accounts.extend(other.accounts.iter().cloned());
-    }
-
-    /// The union of several sections.
-    pub fn join(parts: &[Self], weights: FingerprintWeights) -> Self {
-        let mut sum = Self { sums: Fingerprint::new(weights), accounts: BTreeSet::new() };
-        for part in parts {
-            sum.add(part);
-        }
-        sum
+        self.accounts.extend(other.accounts);
     }
 }
 
-/// A prefix of the log, or all of it.
-pub(super) struct Prefix<'a> {
-    pub records: LogPart,
-    /// Its events other than records, and the records that are indexed.
+/// What the log comes to.
+pub(super) struct Whole<'a> {
+    pub records: &'a LogSums,
+    /// The events that are no records, and the records that are facts besides.
     pub others: &'a [(Position, String)],
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::parts::Prefix;
+use super::parts::Whole;
 use super::{Findings, exact};
 use crate::model::error::Result;
 use crate::model::event::{AccountRef, Event, Payload, Position, TokenView};
@@ -12,7 +12,7 @@ use crate::store::{GO_ON, Order, PrefixView, ReadView, Table};
 /// Compares sums; where one differs, a second pass finds the row and its event.
 pub(super) fn compare(
     view: &dyn ReadView,
-    seen: &Prefix<'_>,
+    seen: &Whole<'_>,
     weights: FingerprintWeights,
     findings: &mut Findings,
 ) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::past;
 use super::{BLOCK, Digest, StoredSummary, block_key, damaged, digest_of, place, put, refresh};
 use crate::model::error::Result;
 use crate::model::event::{Payload, Position, TokenView};
@@ -75,7 +76,9 @@ impl Collector {
                 _ => stored.push((number, offset, times)),
             }
         }
-        for (number, digest) in std::mem::take(&mut self.full) {
+        let full = std::mem::take(&mut self.full);
+        let numbers: Vec<u64> = full.keys().copied().collect();
+        for (number, digest) in full {
             let digest = match digest {
                 Some(digest) => digest,
                 None => digest_of(&*sink, number)?,
@@ -85,7 +88,7 @@ impl Collector {
         for (number, offset, times) in stored {
             mark(sink, number, offset, &times)?;
         }
-        Ok(())
+        past::write_full(sink, numbers.into_iter())
     }
 }
 

@@ -117,6 +117,23 @@ impl<'v> StoredColumn<'v> {
         Some(key)
     }
 
+    /// The same key, and where the key of each level ends in it.
+    pub fn key_and_ends(&self, names: (u32, u32)) -> Option<(Vec<u8>, [usize; 3])> {
+        let key = self.key(names)?;
+        let model = DAY_BYTES + self.models.get(names.0 as usize)?.len();
+        let project = model + key.get(model..)?.iter().position(|byte| *byte == 0)? + 1;
+        let end = key.len();
+        Some((key, [model, project, end]))
+    }
+
+    /// The key of the provider account of these names.
+    pub fn account(&self, (model, _): (u32, u32)) -> Option<&'v [u8]> {
+        let names = self.models.get(model as usize)?;
+        let provider = names.iter().position(|byte| *byte == 0)? + 1;
+        let account = names.get(provider..)?.iter().position(|byte| *byte == 0)? + 1;
+        names.get(..provider + account)
+    }
+
     /// Visits the records in order; `None` if the bytes are damaged.
     pub fn each(&self, visit: &mut dyn FnMut(&ColumnEntry) -> Result<()>) -> Option<Result<()>> {
         let mut bytes = self.entries;

@@ -269,8 +269,9 @@ const fn sql(table: Table) -> Sql {
         Table::Files => sql!("imported_files"),
         Table::Conversations => sql!("conversations"),
         Table::Accounts => sql!("accounts"),
-        Table::Snapshots => sql!("snapshots"),
         Table::Blocks => sql!("blocks"),
         Table::Columns => sql!("block_records"),
+        Table::Chapters => sql!("chapters"),
+        Table::History => sql!("history"),
     }
 }

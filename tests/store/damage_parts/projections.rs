@@ -1,7 +1,7 @@
 //! Damage to the projections, row by row.
 
+use usage_ledger::Verification;
 use usage_ledger::store::Table;
-use usage_ledger::{AsOf, Ledger, Report, Verification};
 
 use crate::damage::bench::{Bench, FOLDED, place, sound};
 
@@ -106,17 +106,6 @@ fn a_counter_too_large_to_add_up_is_a_finding() {
     bench.change("UPDATE usage_by_model SET value = ? WHERE key = ?", [&value[..], &quarters.0.1]);
     let verified = bench.verify().unwrap();
     assert!(!verified.ok);
-}
-
-#[test]
-fn a_cached_state_of_other_events_is_a_finding() {
-    // A cached state of position 10 without any event.
-    let bench = Bench::new();
-    bench.change("INSERT INTO snapshots VALUES (x'03000000000000000a', x'')", []);
-    let ledger = Ledger::open(&bench.path).unwrap();
-    let past = ledger.as_of(AsOf::Position(12.into())).unwrap();
-    let requests = past.report(&Report::by_all([])).unwrap().total.requests;
-    assert!(requests == 12 || !bench.verify().unwrap().ok, "{requests} of 12 calls, and nothing is found");
 }
 
 /// The number at the beginning of bytes: seven bits per byte, the least significant first.

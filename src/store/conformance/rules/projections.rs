@@ -69,7 +69,7 @@ pub fn every_byte_can_be_in_a_key_and_a_value(factory: &dyn Factory) {
 pub fn a_large_value_round_trips(factory: &dyn Factory) {
     let store = factory.open();
     let large = (0..=u8::MAX).collect::<Vec<u8>>().repeat(10_000);
-    commit_puts(&*store, Table::Snapshots, &[(b"large", Some(&large))]);
-    let value = store.read().unwrap().get(Table::Snapshots, b"large").unwrap().unwrap();
+    commit_puts(&*store, Table::EventIndex, &[(b"large", Some(&large))]);
+    let value = store.read().unwrap().get(Table::EventIndex, b"large").unwrap().unwrap();
     assert!(value == large, "{} bytes went in, {} came back", large.len(), value.len());
 }
