@@ -7,6 +7,7 @@ use crate::budget::{RunRequest, Verdict};
 use crate::ledger::Snapshot;
 use crate::model::error::{Error, Result};
 use crate::model::time::{Timestamp, Zone};
+use crate::present::confirmed::{self, ConfirmedSpend};
 use crate::present::costs;
 use crate::usage::{Cost, active_provider};
 
@@ -49,6 +50,8 @@ pub(crate) struct PricedVerdict {
     cost_weekly: Cost,
     /// Of the calls since midnight.
     cost_today: Cost,
+    /// The share of spend that recorded statements confirm: of the account, or of the provider.
+    confirmed: Option<ConfirmedSpend>,
 }
 
 /// Adds what the account's calls cost to a decision.
@@ -56,5 +59,15 @@ pub(crate) fn priced(snapshot: &Snapshot<'_>, verdict: Verdict, zone: Zone, now:
     let account = (verdict.provider.as_str(), verdict.account.as_deref());
     let usage = costs::usage(snapshot, account, now)?;
     let cost_today = costs::today(snapshot, account, zone, now)?;
-    Ok(PricedVerdict { cost: usage.session.usage.cost, cost_weekly: usage.weekly.usage.cost, cost_today, verdict })
+    let confirmed = of_account(snapshot, &verdict, now)?;
+    let (cost, cost_weekly) = (usage.session.usage.cost, usage.weekly.usage.cost);
+    Ok(PricedVerdict { verdict, cost, cost_weekly, cost_today, confirmed })
+}
+
+/// The share of an account's spend that statements confirm. Statements about the account come before those about all
+/// accounts of its provider.
+pub(crate) fn of_account(snapshot: &Snapshot<'_>, verdict: &Verdict, now: Timestamp) -> Result<Option<ConfirmedSpend>> {
+    let mut found = confirmed::confirmed(snapshot, Some(&verdict.provider), now)?;
+    found.retain(|one| one.account.is_none() || one.account == verdict.account);
+    Ok(found.pop())
 }

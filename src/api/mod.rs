@@ -4,6 +4,7 @@
 //! same answers. An operation takes a typed input, uses a [`LedgerOperations`](service::LedgerOperations), and returns a
 //! [`OperationReply`](service::OperationReply) or a [`Fault`](fault::Fault).
 
+pub(crate) mod bill;
 pub(crate) mod call;
 pub(crate) mod events;
 #[cfg(feature = "mcp")]

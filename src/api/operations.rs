@@ -14,7 +14,7 @@ pub(crate) struct Operation {
 }
 
 /// Every operation.
-pub(crate) const OPERATIONS: [Operation; 22] = [
+pub(crate) const OPERATIONS: [Operation; 23] = [
     Operation { name: "record", run: LedgerOperations::record },
     Operation { name: "records", run: |service, input| service.batch(input, false) },
     Operation { name: "switch", run: |service, input| service.switch(&parse(input)?) },
@@ -33,6 +33,7 @@ pub(crate) const OPERATIONS: [Operation; 22] = [
     Operation { name: "show", run: |service, input| service.show(&parse(input)?) },
     Operation { name: "line", run: |service, input| service.line(&parse(input)?) },
     Operation { name: "figure", run: |service, input| service.figure(&parse(input)?) },
+    Operation { name: "bill", run: |service, input| service.bill(&parse(input)?) },
     Operation { name: "imports", run: |service, input| service.imports(&parse(input)?) },
     Operation { name: "warnings", run: |service, input| service.warnings(&parse(input)?) },
     Operation { name: "about", run: |service, input| service.about(&parse(input)?) },

@@ -7,6 +7,7 @@ use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::model::event::{Position, WindowKind};
 use crate::model::time::Timestamp;
+use crate::present::confirmed::{self, ConfirmedSpend};
 use crate::present::costs;
 
 /// The status and its time.
@@ -28,6 +29,8 @@ pub(crate) struct StatusState {
     pub status: Status,
     /// Limits that observations speak for, of windows without a limit.
     pub suggested_limits: Vec<SuggestedLimit>,
+    /// The share of spend that recorded statements confirm, of each account with statements.
+    pub confirmed: Vec<ConfirmedSpend>,
 }
 
 /// The limit that a provider's percentages speak for.
@@ -60,7 +63,9 @@ pub(crate) fn answer(snapshot: &Snapshot<'_>, now: Timestamp) -> Result<TimedSta
     let recorded_ahead = ahead.map(|(position, recorded_at)| FutureEvent { position, recorded_at });
     let status = costs::status(snapshot, now)?;
     let suggested_limits = suggested_limits(snapshot, &status, now)?;
-    let state = StatusState { position: snapshot.head()?.position, recorded_ahead, status, suggested_limits };
+    let confirmed = confirmed::confirmed(snapshot, None, now)?;
+    let position = snapshot.head()?.position;
+    let state = StatusState { position, recorded_ahead, status, suggested_limits, confirmed };
     Ok(TimedStatus { now, state })
 }
 

@@ -177,6 +177,33 @@ pub(crate) struct ImportsInput {
     pub limit: Option<u32>,
 }
 
+/// What recorded statements confirm.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct BillInput {
+    /// Only days at or after this time, date or month; default: 31 days before the end
+    #[param(example = "2026-06-01", pattern = r"^(today|yesterday|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
+    #[schema(pattern = r"^(today|yesterday|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
+    pub since: Option<String>,
+    /// Only days before this time, date or month; default: the end of the last statement
+    #[param(pattern = r"^(today|yesterday|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
+    #[schema(pattern = r"^(today|yesterday|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
+    pub until: Option<String>,
+    /// Only this number of days before the end
+    #[param(minimum = 1, maximum = 800)]
+    #[schema(minimum = 1, maximum = 800)]
+    pub days: Option<u32>,
+    /// Only statements of this provider
+    #[param(min_length = 1)]
+    #[schema(min_length = 1)]
+    pub provider: Option<String>,
+    /// Answer as of a position, or as of a time by which events were recorded
+    #[param(min_length = 1, pattern = r"^([0-9]{1,18}|[0-9]{4}-.+)$")]
+    #[schema(min_length = 1, pattern = r"^([0-9]{1,18}|[0-9]{4}-.+)$")]
+    pub as_of: Option<String>,
+}
+
 /// An operation without parameters.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]

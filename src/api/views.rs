@@ -6,9 +6,9 @@ use super::fault::Fault;
 use super::findings::Diagnosis;
 use super::service::{LedgerOperations, OperationReply};
 use super::view_inputs::{
-    FigureInput, ImportsInput, LineInput, LogInput, NoInput, OverviewInput, ShowInput, SummariesInput,
+    BillInput, FigureInput, ImportsInput, LineInput, LogInput, NoInput, OverviewInput, ShowInput, SummariesInput,
 };
-use super::{figure, findings, imports, log, overview, show};
+use super::{bill, figure, findings, imports, log, overview, show};
 use crate::import::{self, ImportOptions};
 use crate::model::event::Position;
 
@@ -87,6 +87,14 @@ impl LedgerOperations {
     pub fn figure(&self, input: &FigureInput) -> Result<OperationReply, Fault> {
         self.query(input.as_of.as_deref(), |snapshot, now| {
             let answer = figure::answer(snapshot, input, self.zone, now)?;
+            OperationReply::varying(&answer, &answer)
+        })
+    }
+
+    /// Returns what recorded statements confirm.
+    pub fn bill(&self, input: &BillInput) -> Result<OperationReply, Fault> {
+        self.query(input.as_of.as_deref(), |snapshot, now| {
+            let answer = bill::answer(snapshot, input, now)?;
             OperationReply::varying(&answer, &answer)
         })
     }

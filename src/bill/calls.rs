@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use crate::bill::model_name::model_key;
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
-use crate::model::event::TELEMETRY;
-use crate::model::time::Timestamp;
+use crate::model::event::{EventId, SERVICE_TIER, TELEMETRY};
+use crate::model::time::{DAY, Timestamp};
 use crate::model::tokens::{TokenClass, Usd};
 use crate::readers::price::Prices;
 use crate::readers::statement::Class;
 
+/// How long before a period the calls are read too, to know which machines are silent since, in milliseconds.
+pub(crate) const BEFORE: i64 = 7 * DAY;
+
 /// One call of the ledger.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct LedgerCall {
     pub at: Timestamp,
     pub provider: String,
@@ -21,6 +24,7 @@ pub(crate) struct LedgerCall {
     pub key: Option<String>,
     pub workspace: Option<String>,
     pub machine: Option<String>,
+    pub tier: Option<String>,
     /// Why the agent made the call for itself, if it did.
     pub purpose: Option<String>,
     /// Telemetry alone reports the call.
@@ -28,6 +32,8 @@ pub(crate) struct LedgerCall {
     pub counts: [u64; 7],
     /// The price by the public list or by the user's own prices.
     pub cost: Option<Usd>,
+    /// The ids of its natural keys: message, request and response ids.
+    pub ids: Vec<EventId>,
 }
 
 impl LedgerCall {
@@ -50,9 +56,9 @@ pub(crate) fn calls(
     prices: &Prices,
 ) -> Result<Vec<LedgerCall>> {
     let mut calls = Vec::new();
-    snapshot.each_call(&mut |_, call| {
+    snapshot.each_call_between(since, until, &mut |call| {
         let record = call.record;
-        if call.at < since || call.at >= until || account.is_some_and(|name| record.account.as_deref() != Some(name)) {
+        if account.is_some_and(|name| record.account.as_deref() != Some(name)) {
             return Ok(());
         }
         let model = record.model.clone().unwrap_or_default();
@@ -64,10 +70,12 @@ pub(crate) fn calls(
             key: label(&record.labels, &["api_key_id", "key_id", "api_key"]),
             workspace: label(&record.labels, &["workspace", "workspace_id"]),
             machine: label(&record.labels, &["machine", "host"]),
+            tier: label(&record.labels, &[SERVICE_TIER]),
             purpose: label(&record.labels, &["purpose"]),
             only_telemetry: call.source == TELEMETRY,
             counts: record.tokens.counts(),
             cost: prices.cost(&record, call.at)?,
+            ids: record.ids().collect(),
         });
         Ok(())
     })?;

@@ -1,31 +1,34 @@
 //! One bucket, model, key and workspace: what the ledger has, what the statement has, and whether they agree.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Cause, ComparisonOptions, LedgerCall, PROVISIONAL};
+use super::cells::BillCellKey;
+use super::{ComparisonOptions, LedgerCall, NamedCause, PROVISIONAL};
 use crate::model::error::Result;
 use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
-use crate::readers::statement::{Class, StatementRow};
-
-/// What identifies a row of the comparison.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct BillCellKey {
-    pub start: Timestamp,
-    pub end: Timestamp,
-    pub provider: String,
-    pub model: String,
-    pub key: Option<String>,
-    pub workspace: Option<String>,
-}
+use crate::readers::statement::{Class, Name, StatementRow};
 
 /// The calls and the rows of one key.
 #[derive(Debug, Default)]
 pub(super) struct BillCell<'a> {
     pub calls: Vec<&'a LedgerCall>,
     pub rows: Vec<&'a StatementRow>,
+    /// The calls whose ids no row has, if the statement is compared by ids.
+    pub calls_without_row: Vec<&'a LedgerCall>,
+    /// The rows whose ids no call has.
+    pub rows_without_call: Vec<&'a StatementRow>,
+}
+
+/// What a statement says of money.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StatementMoney {
+    /// Whether any row has an amount.
+    pub is_stated: bool,
+    /// The unit of rounding.
+    pub step: Usd,
 }
 
 /// Whether ledger and statement agree.
@@ -77,15 +80,42 @@ pub(crate) struct BillRow {
     /// The price by the list; null if a call has no known price.
     pub ledger_usd: Option<Usd>,
     pub statement_usd: Option<Usd>,
+    /// How many of the ledger's calls telemetry alone reports.
+    #[serde(skip_serializing_if = "is_none")]
+    pub telemetry_requests: usize,
+    /// How many of the ledger's calls an agent made for itself.
+    #[serde(skip_serializing_if = "is_none")]
+    pub background_requests: usize,
     pub verdict: BillVerdict,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cause: Option<Cause>,
+    /// Why they differ. The parts sum to the difference.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<NamedCause>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 impl BillRow {
     /// Whether all classes have equal counts.
     pub(super) fn has_equal_tokens(&self) -> bool {
         self.tokens.values().all(|pair| pair.ledger == pair.statement)
+    }
+
+    /// Whether ledger and statement agree.
+    pub(super) const fn agrees(&self) -> bool {
+        matches!(self.verdict, BillVerdict::Equal | BillVerdict::WithinRounding)
+    }
+
+    /// Whether they differ for good.
+    pub(super) const fn differs(&self) -> bool {
+        matches!(self.verdict, BillVerdict::StatementHigher | BillVerdict::LedgerHigher)
+    }
+
+    /// The difference in money, statement minus ledger, if both are known.
+    pub(super) fn usd(&self) -> Option<Usd> {
+        self.statement_usd?.checked_add(self.ledger_usd?.negated()).ok()
     }
 }
 
@@ -100,9 +130,9 @@ impl BillCell<'_> {
     pub(super) fn row(
         &self,
         key: &BillCellKey,
-        classes: &BTreeSet<Class>,
-        step: Usd,
-        options: ComparisonOptions,
+        classes: &[Class],
+        money: StatementMoney,
+        options: &ComparisonOptions<'_>,
     ) -> Result<BillRow> {
         let mut tokens = BTreeMap::new();
         for class in classes {
@@ -119,12 +149,15 @@ impl BillCell<'_> {
         }
         let mut statement_usd: Option<Usd> = None;
         let mut priced: i128 = 0;
-        for cost in self.rows.iter().filter_map(|row| row.cost) {
+        for (row, cost) in self.rows.iter().filter_map(|row| Some((row, row.cost?))) {
             statement_usd = Some(statement_usd.unwrap_or_default().checked_add(cost)?);
-            priced += 1;
+            priced += i128::from(row.amounts);
+        }
+        if self.rows.is_empty() && money.is_stated {
+            statement_usd = Some(Usd::default());
         }
         let requests: Vec<u64> = self.rows.iter().filter_map(|row| row.requests).collect();
-        let name = self.rows.iter().find_map(|row| row.names.get(&crate::readers::statement::Name::Model));
+        let name = self.rows.iter().find_map(|row| row.names.get(&Name::Model));
         let model = self.calls.first().map(|call| &call.model).or(name).cloned().unwrap_or_else(|| key.model.clone());
         let mut row = BillRow {
             start: key.start,
@@ -138,22 +171,24 @@ impl BillCell<'_> {
             statement_requests: (!requests.is_empty()).then(|| requests.iter().sum()),
             ledger_usd,
             statement_usd,
+            telemetry_requests: self.calls.iter().filter(|call| call.only_telemetry).count(),
+            background_requests: self.calls.iter().filter(|call| call.purpose.is_some()).count(),
             verdict: BillVerdict::Equal,
-            cause: None,
+            causes: Vec::new(),
         };
-        row.verdict = verdict(&row, priced * (step.picos() / 2), options);
+        row.verdict = verdict(&row, priced * (money.step.picos() / 2), options);
         Ok(row)
     }
 }
 
-fn verdict(row: &BillRow, rounding: i128, options: ComparisonOptions) -> BillVerdict {
+fn verdict(row: &BillRow, rounding: i128, options: &ComparisonOptions<'_>) -> BillVerdict {
     let near = row.tokens.values().all(|pair| within(pair.ledger, pair.statement, 0, options.tolerance_ppm));
     let money = row.ledger_usd.zip(row.statement_usd).map(|(ledger, statement)| (ledger.picos(), statement.picos()));
     let same = row.has_equal_tokens() && money.is_none_or(|(ledger, statement)| ledger == statement);
     // Sums of rounded prices differ by less than a millionth of a dollar from the price of the sums.
     let rounded =
         money.is_none_or(|(ledger, statement)| within(ledger, statement, rounding + 1_000_000, options.tolerance_ppm));
-    let tokens: i128 = row.tokens.values().map(super::difference).sum();
+    let tokens: i128 = row.tokens.values().map(|pair| pair.statement - pair.ledger).sum();
     match money {
         _ if same && !(row.tokens.is_empty() && money.is_none()) => BillVerdict::Equal,
         _ if near && rounded && !(row.tokens.is_empty() && money.is_none()) => BillVerdict::WithinRounding,

@@ -11,9 +11,11 @@ use super::checkpoint;
 use super::context::Context;
 use super::prove_total::period;
 use crate::export::{self, AllocationFormat};
+use crate::ledger::Snapshot;
 use crate::model::event::{
     AllocationCondition, AllocationMeasure, AllocationRest, AllocationSet, AllocationShare, EventId, Position,
 };
+use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
 use crate::present::failure::{Failure, print_message};
 use crate::present::output::{EscapedText, JsonAnswer, counted};
@@ -21,7 +23,7 @@ use crate::report::{Allocation, AllocationRule, AllocationTable, ReportKey};
 
 /// Split shared spend between projects or the values of a label, exactly
 ///
-/// The parts sum to the bill: the computed cost of the period, or --amount. Rules are events, so `--as-of` answers with the
+/// The parts sum to the bill: the computed cost of the period, --amount, or a recorded --statement. Rules are events, so `--as-of` answers with the
 /// rules of that time, and `void` withdraws a rule. Without a command, print what each receiver pays.
 #[derive(Args, Debug)]
 #[command(
@@ -30,6 +32,7 @@ use crate::report::{Allocation, AllocationRule, AllocationTable, ReportKey};
     usage-ledger allocate set platform --of project=platform --rest usage\n  \
     usage-ledger allocate --period 2026-05\n  \
     usage-ledger allocate --period 2026-05 --amount 837.20 --format csv > may.csv\n  \
+    usage-ledger allocate --statement 120 --format focus --output may.csv\n  \
     usage-ledger allocate --period 2026-05 --by label:customer --format html --output may.html"
 )]
 pub(crate) struct AllocateArgs {
@@ -57,6 +60,10 @@ struct AllocateQuery {
     /// The amount of the bill in US dollars [default: the computed cost]
     #[arg(long, value_name = "USD", value_parser = Usd::exact, allow_negative_numbers = true)]
     amount: Option<Usd>,
+    /// Split the amounts of the recorded statement at this position, over the calls of its provider and account [default
+    /// period: that of the statement]
+    #[arg(long, value_name = "POSITION", conflicts_with = "amount")]
+    statement: Option<u64>,
     /// The smallest unit of a part [default: 0.01 with --amount, otherwise 0.000000000001]
     #[arg(long, value_name = "USD", value_parser = Usd::exact)]
     unit: Option<Usd>,
@@ -202,9 +209,13 @@ fn query(args: &AllocateQuery, context: &Context, out: &mut dyn Write) -> Result
     let snapshot = context.snapshot(&ledger)?;
     let now = context.query_time(&snapshot);
     let zone = context.zone();
-    let this_month = zone.day(now).format("%Y-%m").to_string();
-    let text = args.period.as_deref().unwrap_or(&this_month);
-    let mut request = Allocation::by(by, period(text, zone, now)?);
+    let span = args.period.as_deref().map(|text| period(text, zone, now)).transpose()?;
+    let mut request = if let Some(position) = args.statement {
+        of_statement(by, position.into(), span, &snapshot, now)?
+    } else {
+        let this_month = || period(&zone.day(now).format("%Y-%m").to_string(), zone, now);
+        Allocation::by(by, span.map_or_else(this_month, Ok)?)
+    };
     if let Some(amount) = args.amount {
         request = request.bill(amount).unit("0.01".parse()?);
     }
@@ -226,6 +237,47 @@ fn query(args: &AllocateQuery, context: &Context, out: &mut dyn Write) -> Result
         Some(path) => checkpoint::replace(path, &written, context),
         None => Ok(out.write_all(&written)?),
     }
+}
+
+/// The request that splits the amounts of a recorded statement.
+fn of_statement(
+    by: ReportKey,
+    position: Position,
+    span: Option<(Timestamp, Timestamp)>,
+    snapshot: &Snapshot<'_>,
+    now: Timestamp,
+) -> Result<Allocation, Failure> {
+    let found = snapshot.statements(now)?.into_iter().find(|one| one.positions.contains(&position));
+    let received = found.ok_or_else(|| {
+        Failure::usage(format!(
+            "there is no statement that holds at position {position}: `usage-ledger log --kind statement_received` lists them"
+        ))
+    })?;
+    let content = &received.content;
+    let (since, until) = span.unwrap_or((content.since, content.until));
+    if !received.superseded.is_empty() {
+        return Err(Failure::usage(format!(
+            "a later statement replaces the one at position {position}: give the position of that one"
+        )));
+    }
+    let is_in = |start: Timestamp| start >= since && start < until;
+    let amounts = content.buckets.iter().filter(|bucket| is_in(bucket.start)).filter_map(|bucket| bucket.usd);
+    let mut bill: Option<Usd> = None;
+    for amount in amounts {
+        bill = Some(bill.unwrap_or_default().checked_add(amount)?);
+    }
+    let bill = bill.ok_or_else(|| {
+        Failure::usage(format!("the statement at position {position} states no amount in the period: use one of costs"))
+    })?;
+    let cent: Usd = "0.01".parse()?;
+    let mut request = Allocation::by(by, (since, until)).bill(bill).only(ReportKey::Provider, &content.provider);
+    if bill.picos() % cent.picos() == 0 {
+        request = request.unit(cent);
+    }
+    if let Some(account) = &content.account {
+        request = request.only(ReportKey::Account, account);
+    }
+    Ok(request)
 }
 
 /// Tells what the reader of a part should know.

@@ -189,6 +189,9 @@ fn print(
         writeln!(out, "  {}: {}", EscapedText(&money.name()), decision_text::spent(money))?;
     }
     writeln!(out, "  basis: {}; budget mode: {}", verdict.basis.name(), verdict.budget_mode.name())?;
+    if let Some(confirmed) = gate::of_account(snapshot, verdict, now)? {
+        writeln!(out, "  confirmed: {}", confirmed.text())?;
+    }
     if let Some(at) = verdict.resumes_at {
         writeln!(out, "  retry in {} ({})", duration(now, at), short(at, zone))?;
     }

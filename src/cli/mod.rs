@@ -51,7 +51,7 @@ pub(crate) mod reconcile;
 pub(crate) mod record;
 pub(crate) mod record_flags;
 pub(crate) mod report;
-pub(crate) mod report_filters;
+mod report_filters;
 pub(crate) mod report_table;
 pub(crate) mod reserve;
 pub(crate) mod rpc;

@@ -1,47 +1,59 @@
-//! `reconcile`: compares the ledger with a provider's statement.
+//! `reconcile`: compares the ledger with a provider's statement, and records the statement.
+
+mod print;
 
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
 
 use super::context::Context;
 use super::input_lines;
-use crate::bill::{self, BillRow, BillVerdict, ComparisonOptions, Reconciliation};
+use super::prove_total::period;
+use crate::bill::{self, BEFORE, ComparisonOptions, FileTerms, Reconciliation};
+use crate::ledger::{Ledger, Outcome, Snapshot};
 use crate::model::error::Error;
-use crate::model::humanize::number::grouped;
-use crate::model::time::{DAY, Timestamp};
-use crate::present::failure::Failure;
-use crate::present::output::{EscapedText, JsonAnswer, counted};
-use crate::readers::statement;
+use crate::model::event::{Position, StatementReceived};
+use crate::model::time::{DAY, Timestamp, Zone};
+use crate::present::failure::{Failure, print_message};
+use crate::present::output::JsonAnswer;
+use crate::readers::statement::{self, Statement};
 
 /// Maximum length of a statement, in bytes.
 const LONGEST: u64 = 1 << 28;
 
 /// Compare the ledger with the statement of a provider
 ///
-/// A file is recognised by its columns. Each bucket, model, key and workspace gets a verdict, and a difference gets the
-/// first cause that explains it to the token. The command changes nothing. It exits with 1 if a difference has no known
-/// cause.
+/// A file is recognised by its columns. Each bucket, model, key and workspace gets a verdict, and a difference gets causes
+/// that explain it to the token. The statement is recorded as an event, once; it changes no usage record. A later file of the
+/// same period replaces an earlier one in comparisons. Without a file, compare the recorded statements that hold. The command
+/// exits with 1 if a difference has no known cause.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger reconcile claude_api_cost_2026_05.csv\n  \
     usage-ledger reconcile usage.csv --account work --tolerance 0.1%\n  \
-    usage-ledger reconcile usage.csv --json")]
+    usage-ledger reconcile cur.snappy.parquet focus.csv.gz --dry-run\n  \
+    usage-ledger reconcile --json")]
 pub(crate) struct ReconcileArgs {
-    /// The statements
-    #[arg(required = true, value_name = "FILE")]
+    /// The statements; also packed by gzip, and Parquet
+    #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Compare only the records of this account
-    #[arg(long, value_name = "NAME")]
+    /// The account of the statements; compare only its records
+    #[arg(long, value_name = "NAME", value_parser = super::record_flags::text)]
     account: Option<String>,
+    /// The period that a statement covers, in UTC: a month (2026-05), a day, or FROM..UNTIL [default: that of its rows]
+    #[arg(long, value_name = "PERIOD", requires = "files")]
+    period: Option<String>,
     /// Accept differences up to this part of a value, as a percentage
     #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = tolerance)]
     tolerance: u32,
     /// List rows that agree too
     #[arg(long)]
     all: bool,
+    /// Record nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Parses a percentage as parts per million.
@@ -53,9 +65,22 @@ fn tolerance(text: &str) -> Result<u32, String> {
     u32::try_from(ppm.round()).ok().filter(|ppm| *ppm <= 1_000_000).ok_or_else(fault)
 }
 
+/// Where a statement is in the ledger.
+#[derive(Serialize)]
+struct RecordedAt {
+    /// The first part of each of its events.
+    positions: Vec<Position>,
+    /// Whether this command recorded it.
+    new: bool,
+}
+
 #[derive(Serialize)]
 struct FileAnswer {
     file: String,
+    /// The SHA-256 of the file.
+    sha256: String,
+    /// Null if it is not recorded.
+    recorded: Option<RecordedAt>,
     #[serde(flatten)]
     reconciliation: Reconciliation,
 }
@@ -66,104 +91,132 @@ struct Answer<'a> {
     statements: &'a [FileAnswer],
 }
 
+/// A file that was read.
+struct StatementFile {
+    name: String,
+    sha256: String,
+    statement: Statement,
+    events: Vec<StatementReceived>,
+}
+
 pub(crate) fn run(args: &ReconcileArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    // Every file is read before the first answer, so a fault in one of them leaves no half of an answer.
-    let mut statements = Vec::new();
-    for path in &args.files {
-        let name = path.display().to_string();
-        let mut bytes = Vec::new();
-        let length = input_lines::open(path, context)?.take(LONGEST + 1).read_to_end(&mut bytes);
-        let length = length.map_err(|source| Error::Io { path: path.clone(), source })?;
-        if length as u64 > LONGEST {
-            return Err(Failure::usage(format!("{name} is longer than {LONGEST} bytes: export a shorter period")));
+    let terms = FileTerms {
+        account: args.account.clone(),
+        period: args.period.as_deref().map(|text| period(text, Zone::UTC, context.now())).transpose()?,
+    };
+    // Every file is read before the first event is written, so a fault in one of them leaves nothing half done.
+    let files = args.files.iter().map(|path| read(path, &terms, context)).collect::<Result<Vec<_>, _>>()?;
+    context.expect_existing()?;
+    let is_recording = !args.dry_run && !context.is_past() && !files.is_empty();
+    let writable = if is_recording { context.write().ok() } else { None };
+    let ledger = match writable {
+        Some(ledger) => {
+            record(&files, &ledger, context)?;
+            ledger
         }
-        statements.push((name.clone(), statement::read(&name, &bytes)?));
-    }
-    let ledger = context.read_existing()?;
+        None => context.read()?,
+    };
     let snapshot = context.snapshot(&ledger)?;
-    let now = context.query_time(&snapshot);
-    let prices = snapshot.prices()?;
-    let mut answers = Vec::new();
-    for (file, statement) in statements {
-        let (since, until) = bill::period(&file, &statement)?;
-        let around = bill::calls(&snapshot, (since.plus(-DAY), until.plus(DAY)), args.account.as_deref(), &prices)?;
-        let options = ComparisonOptions { now, tolerance_ppm: args.tolerance };
-        let reconciliation = bill::compare(&file, &statement, &around, options)?;
-        answers.push(FileAnswer { file, reconciliation });
+    let answers = if files.is_empty() {
+        recorded(args, &snapshot, context.query_time(&snapshot))?
+    } else {
+        compared(files, args, &snapshot, context)?
+    };
+    if is_recording && answers.iter().any(|answer| answer.recorded.is_none()) {
+        print_message("note: the statement is not recorded, because the ledger cannot be written to");
     }
     let ok = !answers.iter().any(|answer| answer.reconciliation.has_unexplained());
     if context.json {
         JsonAnswer::new(Answer { ok, statements: &answers }).write(out)?;
     } else {
         for answer in &answers {
-            print(answer, args.all, out)?;
+            print::answer(answer, args.all, out)?;
         }
     }
     if ok { Ok(()) } else { Err(Failure::Finding) }
 }
 
-fn print(answer: &FileAnswer, all: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    let found = &answer.reconciliation;
-    writeln!(out, "{}: {}, {} to {}", EscapedText(&answer.file), found.source, found.since, found.until)?;
-    let agree = |row: &&BillRow| matches!(row.verdict, BillVerdict::Equal | BillVerdict::WithinRounding);
-    for row in found.rows.iter().filter(|row| all || !agree(row)) {
-        print_row(row, out)?;
+fn read(path: &Path, terms: &FileTerms, context: &Context) -> Result<StatementFile, Failure> {
+    let name = path.display().to_string();
+    let mut bytes = Vec::new();
+    let length = input_lines::open(path, context)?.take(LONGEST + 1).read_to_end(&mut bytes);
+    let length = length.map_err(|source| Error::Io { path: path.to_owned(), source })?;
+    if length as u64 > LONGEST {
+        return Err(Failure::usage(format!("{name} is longer than {LONGEST} bytes: export a shorter period")));
     }
-    for line in &found.duplicate_lines {
-        writeln!(out, "line {line}: repeats an earlier line; not counted again")?;
+    let mut statement = statement::read(&name, &bytes)?;
+    let sha256 = bill::hash(&bytes);
+    let events = bill::events(&name, &statement, &sha256, terms)?;
+    if terms.period.is_some() {
+        statement.period = terms.period;
     }
-    let agreeing = found.rows.iter().filter(agree).count();
-    writeln!(out, "{agreeing} of {} agree", counted(found.rows.len() as u64, "row"))?;
-    if found.other_rows > 0 {
-        writeln!(out, "{} without tokens left out", counted(found.other_rows, "row"))?;
-    }
-    for (day, spend) in &found.days {
-        writeln!(
-            out,
-            "{day}: {} USD confirmed, {} explained, {} unexplained, {} provisional",
-            spend.confirmed, spend.explained, spend.unexplained, spend.provisional
-        )?;
-        if spend.rows_without_amount > 0 {
-            writeln!(out, "{day}: {} without a known amount", counted(spend.rows_without_amount, "row"))?;
+    Ok(StatementFile { name, sha256, statement, events })
+}
+
+/// Records the statements in one transaction.
+fn record(files: &[StatementFile], ledger: &Ledger, context: &Context) -> Result<(), Failure> {
+    let events = files.iter().flat_map(|file| file.events.iter().cloned()).collect();
+    for outcome in ledger.receive_statements(events, context.now())? {
+        if let Outcome::Existing { position, id } = outcome
+            && ledger.snapshot()?.is_void(id)?
+        {
+            print_message(&format!(
+                "note: the statement at position {position} was withdrawn, and stays so; void the withdrawal to use it again"
+            ));
         }
     }
     Ok(())
 }
 
-fn print_row(row: &BillRow, out: &mut dyn Write) -> Result<(), Failure> {
-    let names = [Some(row.provider.as_str()), Some(row.model.as_str()), row.key.as_deref(), row.workspace.as_deref()];
-    let names: Vec<&str> = names.into_iter().flatten().collect();
-    let cause = row.cause.as_ref().map(|cause| format!(": {}", cause.text())).unwrap_or_default();
-    writeln!(
-        out,
-        "{} {}: {}{}",
-        bucket(row.start, row.end),
-        EscapedText(&names.join(" ")),
-        row.verdict.name(),
-        EscapedText(&cause)
-    )?;
-    for (class, pair) in &row.tokens {
-        if pair.ledger != pair.statement {
-            let size = |count: i128| grouped(count.unsigned_abs());
-            let sign = if pair.statement > pair.ledger { '+' } else { '-' };
-            let apart = size(pair.statement - pair.ledger);
-            writeln!(
-                out,
-                "  {class}: ledger {}, statement {} ({sign}{apart})",
-                size(pair.ledger),
-                size(pair.statement)
-            )?;
+/// Compares the files.
+fn compared(
+    files: Vec<StatementFile>,
+    args: &ReconcileArgs,
+    snapshot: &Snapshot<'_>,
+    context: &Context,
+) -> Result<Vec<FileAnswer>, Failure> {
+    let (now, prices) = (context.query_time(snapshot), snapshot.prices()?);
+    let options = ComparisonOptions { now, tolerance_ppm: args.tolerance, prices: Some(&prices) };
+    let mut answers = Vec::new();
+    for StatementFile { name, sha256, statement, events } in files {
+        let (since, until) = bill::period(&name, &statement)?;
+        let span = (since.plus(-BEFORE), until.plus(DAY));
+        let around = bill::calls(snapshot, span, args.account.as_deref(), &prices)?;
+        let reconciliation = bill::compare(&name, &statement, &around, &options)?;
+        let mut positions = Vec::new();
+        let mut new = false;
+        for event in &events {
+            if let Some(position) = snapshot.position_of_statement(event)? {
+                new |= snapshot.event(position)?.occurred_at == now;
+                positions.push(position);
+            }
         }
+        let recorded = (positions.len() == events.len()).then_some(RecordedAt { positions, new });
+        answers.push(FileAnswer { file: name, sha256, recorded, reconciliation });
     }
-    if let Some(statement) = row.statement_usd {
-        let ledger = row.ledger_usd.map_or_else(|| "unknown".to_owned(), |usd| format!("{usd} USD"));
-        writeln!(out, "  cost: ledger {ledger}, statement {statement} USD")?;
-    }
-    Ok(())
+    Ok(answers)
 }
 
-fn bucket(start: Timestamp, end: Timestamp) -> String {
-    let text = start.to_string();
-    let length = if end.millis() - start.millis() >= DAY { 10 } else { 16 };
-    text.get(..length).unwrap_or(&text).to_owned()
+/// Compares the recorded statements that hold.
+fn recorded(args: &ReconcileArgs, snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Vec<FileAnswer>, Failure> {
+    let mut answers = Vec::new();
+    for received in snapshot.statements(now)? {
+        let content = &received.content;
+        let is_wanted = args.account.is_none() || args.account == content.account;
+        if !is_wanted || !received.holds_between(content.since, content.until) {
+            continue;
+        }
+        let reconciliation = bill::compare_received(snapshot, &received, now, args.tolerance)?;
+        let position = received.positions.first().copied().unwrap_or_default();
+        answers.push(FileAnswer {
+            file: format!("position {position}"),
+            sha256: content.file.clone(),
+            recorded: Some(RecordedAt { positions: received.positions.clone(), new: false }),
+            reconciliation,
+        });
+    }
+    if answers.is_empty() {
+        print_message("no statement is recorded: `usage-ledger reconcile FILE` records one");
+    }
+    Ok(answers)
 }

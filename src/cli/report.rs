@@ -1,5 +1,7 @@
 //! `report`: usage and cost by any keys.
 
+mod bill;
+
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
@@ -39,6 +41,7 @@ use crate::usage::active_provider;
     usage-ledger report --by model --no-cost\n  \
     usage-ledger report --by day,model --since 30d --chart\n  \
     usage-ledger report --by hour --svg hours.svg\n  \
+    usage-ledger report --bill --since 2026-05 --svg bill.svg\n  \
     usage-ledger report --by day --format ccusage\n  \
     usage-ledger --tz Europe/Paris report --by week --json")]
 #[allow(clippy::struct_excessive_bools)] // flags that do not depend on each other
@@ -125,6 +128,9 @@ pub(crate) struct ReportArgs {
     /// Write the same figure to a PNG file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["format"])]
     png: Option<PathBuf>,
+    /// Report what recorded statements of providers confirm, by UTC day: with --chart, --svg and --png as a figure
+    #[arg(long, conflicts_with_all = ["by", "account", "model", "agent", "project", "conversation", "label", "back", "fill", "prices", "no_cost", "sealed", "outcomes", "sort", "top", "share", "wide", "format"])]
+    bill: bool,
     /// Print the answer as CSV
     #[arg(long)]
     csv: bool,
@@ -191,6 +197,9 @@ pub(crate) fn run(
     }
     report::expect_distinct(&by)?;
     let ledger = context.read()?;
+    if args.bill {
+        return bill::run(args, &context.snapshot(&ledger)?, context, out);
+    }
     let mut seal = None;
     let mut earlier = Vec::new();
     let snapshot = if let Some(which) = args.sealed {
@@ -302,8 +311,7 @@ fn draw(
     context: &Context,
     out: &mut dyn Write,
 ) -> Result<bool, Failure> {
-    let in_terminal = args.chart && !context.json;
-    if args.svg.is_none() && args.png.is_none() && !in_terminal {
+    if args.svg.is_none() && args.png.is_none() && (!args.chart || context.json) {
         return Ok(false);
     }
     let of_use = match answer.keys[..] {
@@ -311,16 +319,27 @@ fn draw(
         _ => None,
     };
     let figure = of_use.map_or_else(|| chart::Figure::of(answer), Ok)?;
+    write_figure(args, &figure, context, out)
+}
+
+/// Writes a figure to the requested files. Returns whether it was printed to the terminal.
+fn write_figure(
+    args: &ReportArgs,
+    figure: &chart::Figure,
+    context: &Context,
+    out: &mut dyn Write,
+) -> Result<bool, Failure> {
+    let in_terminal = args.chart && !context.json;
     if let Some(file) = &args.svg {
-        super::checkpoint::replace(file, chart::svg(&figure), context)?;
+        super::checkpoint::replace(file, chart::svg(figure), context)?;
         print_message(&format!("wrote {}", file.display()));
     }
     if let Some(file) = &args.png {
-        super::checkpoint::replace(file, chart::png(&figure)?, context)?;
+        super::checkpoint::replace(file, chart::png(figure)?, context)?;
         print_message(&format!("wrote {}", file.display()));
     }
     if in_terminal {
-        let drawn = chart::text(&figure, output::width(), colours(!io::stdout().is_terminal()));
+        let drawn = chart::text(figure, output::width(), colours(!io::stdout().is_terminal()));
         out.write_all(drawn.as_bytes())?;
     }
     Ok(in_terminal)

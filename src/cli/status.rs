@@ -16,6 +16,7 @@ use crate::model::provider::{ProviderId, similar_to};
 use crate::model::time::{Timestamp, Zone};
 use crate::present::bars;
 use crate::present::clock::short;
+use crate::present::confirmed::ConfirmedSpend;
 use crate::present::decision_text;
 use crate::present::failure::{Failure, print_message};
 use crate::present::output::{EscapedText, JsonAnswer, counted, used, wrapped};
@@ -54,13 +55,14 @@ pub(crate) fn run(args: &StatusArgs, context: &Context, out: &mut dyn Write) -> 
     if let Some(provider) = &args.provider {
         only(provider, &mut answer.state.status)?;
         answer.state.suggested_limits.retain(|one| one.provider == provider.as_str());
+        answer.state.confirmed.retain(|one| one.provider == provider.as_str());
     }
     if context.json {
         return JsonAnswer::new(answer).write(out);
     }
     warn_about_clock(&answer.state);
     import::warn_of_outdated(&snapshot, context);
-    let (status, suggested) = (answer.state.status, answer.state.suggested_limits);
+    let (status, suggested, confirmed) = (answer.state.status, answer.state.suggested_limits, answer.state.confirmed);
     let zone = context.zone();
     if status.providers.is_empty() {
         return Ok(writeln!(
@@ -80,8 +82,18 @@ pub(crate) fn run(args: &StatusArgs, context: &Context, out: &mut dyn Write) -> 
     for provider in &status.providers {
         one(provider, &status, now, zone, out)?;
     }
+    confirmations(&confirmed, out)?;
     offers(&suggested, out)?;
     switches(&status, zone, out)
+}
+
+/// The share of spend that statements confirm.
+fn confirmations(confirmed: &[ConfirmedSpend], out: &mut dyn Write) -> Result<(), Failure> {
+    for one in confirmed {
+        let account = one.account.as_ref().map(|account| format!(" ({})", EscapedText(account))).unwrap_or_default();
+        writeln!(out, "confirmed of {}{account}: {}", one.provider, one.text())?;
+    }
+    Ok(())
 }
 
 /// The limits that observations suggest, and the command that sets them.

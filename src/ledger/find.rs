@@ -9,6 +9,7 @@ use crate::model::time::Timestamp;
 use crate::projection::blocks::{
     BLOCK, StoredSummary, damaged, full_blocks, place, position_at, quarter_of, scan_blocks,
 };
+use crate::projection::{Effective, corrections_exist, uncorrected};
 use crate::store::{GO_ON, Order, Row, STOP};
 
 /// The wanted events.
@@ -125,6 +126,41 @@ impl Snapshot<'_> {
             })?;
         }
         Ok(())
+    }
+
+    /// Visits every call from one time up to another, with its corrections. It reads only blocks that may contain one.
+    pub(crate) fn each_call_between(
+        &self,
+        since: Timestamp,
+        until: Timestamp,
+        visit: &mut dyn FnMut(Effective) -> Result<()>,
+    ) -> Result<()> {
+        let in_blocks = EventFilter::between(Some(since), Some(until)).kinds([EventKind::TokensRecorded]);
+        // A correction may move a call into the range, so the time in the row of the log excludes none.
+        let records = EventFilter::default().kinds([EventKind::TokensRecorded]);
+        let corrected = corrections_exist(self.view())?;
+        let mut each = |position: Position, line: &str| {
+            let call = if corrected { self.effective(position)? } else { uncorrected(self.view(), position, line)? };
+            match call {
+                Some(call) if call.at >= since && call.at < until => visit(call),
+                _ => Ok(()),
+            }
+        };
+        let full = full_blocks(self.view())?;
+        scan_blocks(self.view(), Order::Ascending, &mut |number, block| {
+            if may_hold(&in_blocks, number, block)? {
+                for (position, line) in self.candidates(&records, position_at(number, 0))? {
+                    each(position, &line)?;
+                }
+            }
+            GO_ON
+        })?;
+        self.view().rows(position_at(full, 0), &mut |position, row| {
+            if records.may_match(&row) {
+                each(position, row.body)?;
+            }
+            GO_ON
+        })
     }
 
     /// Like [`find_forward`](Self::find_forward), backwards from the last event, or from the one before a position.

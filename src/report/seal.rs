@@ -8,7 +8,8 @@ use super::{Report, ReportKey};
 use crate::ledger::{AsOf, Ledger, Outcome, Snapshot};
 use crate::merkle::Signer;
 use crate::model::error::{Error, Result};
-use crate::model::event::{EventKind, NewEvent, Payload, PeriodSealed, Position, Subject};
+use crate::model::event::{EventKind, NamedStatement, NewEvent, Payload, PeriodSealed, Position, Subject};
+use crate::model::invariant::bug;
 use crate::model::time::Timestamp;
 use crate::model::tokens::TokenClass;
 use crate::projection::collect_events;
@@ -57,6 +58,23 @@ pub(super) fn current_seals(view: &dyn ReadView, now: Timestamp) -> Result<Vec<(
         let Payload::PeriodSealed(sealed) = indexed.event.payload else { return None };
         Some((indexed.position, indexed.event.occurred_at, sealed))
     })
+}
+
+/// The statements that hold for a part of a period.
+pub(super) fn sealed_statements(
+    snapshot: &Snapshot<'_>,
+    since: Option<Timestamp>,
+    until: Timestamp,
+) -> Result<Vec<NamedStatement>> {
+    let mut named = Vec::new();
+    for received in snapshot.statements(Timestamp::MAX)? {
+        if received.holds_between(since.unwrap_or(Timestamp::MIN), until) {
+            let position = received.positions.first().copied();
+            let position = position.ok_or_else(|| bug!("a recorded statement without a position"))?;
+            named.push(NamedStatement::new(position, received.content.provider, received.content.file));
+        }
+    }
+    Ok(named)
 }
 
 /// Refuses a period that overlaps a sealed one: no call belongs to two closed periods.
@@ -133,7 +151,7 @@ impl Ledger {
     /// Closes a period: computes its totals over all events so far, signs the statement, and appends it as an event.
     /// Without a beginning the period starts where the latest sealed one ended.
     ///
-    /// The statement is a C2SP checkpoint with extension lines, so every program that verifies checkpoints can verify
+    /// It names the provider statements that hold for a part of the period. The signed text is a C2SP checkpoint with extension lines, so every program that verifies checkpoints can verify
     /// it. It also signs the root of a tree of blinded totals, one for each project: see
     /// [`prove_total`](Self::prove_total).
     ///
@@ -213,6 +231,7 @@ impl Ledger {
                 requests: total.requests,
                 tokens: TokenClass::ALL.map(|class| total.tokens.get(class)),
                 reported_usd: total.cost.reported_usd,
+                statements: sealed_statements(&snapshot, since, until)?,
                 rows: None,
                 statement: String::new(),
             };

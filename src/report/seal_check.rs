@@ -1,6 +1,6 @@
 //! Recomputes what seals state from the events that they cover.
 
-use super::seal::{current_seals, of_period};
+use super::seal::{current_seals, of_period, sealed_statements};
 use super::{ReportKey, sealed_rows};
 use crate::ledger::{AsOf, Finding, Ledger, Snapshot};
 use crate::merkle::{Note, Signer};
@@ -61,6 +61,10 @@ fn wrong(
     let tokens = TokenClass::ALL.map(|class| total.tokens.get(class));
     if (total.requests, tokens, total.cost.reported_usd) != (sealed.requests, sealed.tokens, sealed.reported_usd) {
         return Ok(Some("the totals of this seal are not those of the events that it covers".to_owned()));
+    }
+    // Seals of earlier builds name no statements.
+    if !sealed.statements.is_empty() && sealed_statements(&past, sealed.since, sealed.until)? != sealed.statements {
+        return Ok(Some("the statements of this seal are not those that it covers".to_owned()));
     }
     let Some(kept) = &sealed.rows else { return Ok(None) };
     let note: Note = sealed.statement.parse()?;

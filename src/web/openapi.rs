@@ -37,7 +37,7 @@ impl Modify for Bearer {
     paths(
         api::record, api::records, api::switch, api::reserve, api::settle, api::release, api::gate, api::status,
         api::report, api::events, api::follow, api::inclusion, api::consistency, api::checkpoint, views::overview,
-        views::log, views::summaries, views::show, views::line, views::figure, views::imports, views::warnings, views::about
+        views::log, views::summaries, views::show, views::line, views::figure, views::bill, views::imports, views::warnings, views::about
     ),
     components(schemas(ProblemAnswer, TierName, NeedName, UnitName, RowOrder)),
     tags(

@@ -29,7 +29,7 @@ macro_rules! files {
 const DOCUMENT: PageFile =
     PageFile { path: "/", media_type: "text/html; charset=utf-8", content: include_str!("page/index.html") };
 
-const FILES: [PageFile; 25] = files! {
+const FILES: [PageFile; 26] = files! {
     "style.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
     "app.js": "text/javascript; charset=utf-8",
@@ -45,6 +45,7 @@ const FILES: [PageFile; 25] = files! {
     "merkle.js": "text/javascript; charset=utf-8",
     "note.js": "text/javascript; charset=utf-8",
     "sha256.js": "text/javascript; charset=utf-8",
+    "view_bill.js": "text/javascript; charset=utf-8",
     "view_decisions.js": "text/javascript; charset=utf-8",
     "view_event.js": "text/javascript; charset=utf-8",
     "view_events.js": "text/javascript; charset=utf-8",

@@ -8,12 +8,12 @@ use axum::routing::get;
 use super::api::{ApiResult, ApiState};
 use super::responses::{KnownTag, Problems};
 use crate::api::schema::{
-    AboutAnswer, EventSummariesAnswer, FigureAnswer, ImportsAnswer, LineAnswer, OverviewAnswer, ShowAnswer,
+    AboutAnswer, BillAnswer, EventSummariesAnswer, FigureAnswer, ImportsAnswer, LineAnswer, OverviewAnswer, ShowAnswer,
     WarningsAnswer,
 };
 use crate::api::service::LedgerOperations;
 use crate::api::view_inputs::{
-    FigureInput, ImportsInput, LineInput, LogInput, NoInput, OverviewInput, ShowInput, SummariesInput,
+    BillInput, FigureInput, ImportsInput, LineInput, LogInput, NoInput, OverviewInput, ShowInput, SummariesInput,
 };
 
 /// Returns the routes.
@@ -25,6 +25,7 @@ pub(super) fn routes() -> Router<ApiState> {
         .route("/api/v1/show", get(show))
         .route("/api/v1/line", get(line))
         .route("/api/v1/figure", get(figure))
+        .route("/api/v1/bill", get(bill))
         .route("/api/v1/imports", get(imports))
         .route("/api/v1/warnings", get(warnings))
         .route("/api/v1/about", get(about))
@@ -82,6 +83,14 @@ pub(super) async fn line(State(api): State<ApiState>, headers: HeaderMap, RawQue
         (status = 304, description = "The client has the answer: nothing changed"), Problems))]
 pub(super) async fn figure(State(api): State<ApiState>, headers: HeaderMap, RawQuery(input): RawQuery) -> ApiResult {
     api.ask(headers, input, |_: &FigureInput| false, LedgerOperations::figure).await
+}
+
+/// Return what recorded statements confirm, by day
+#[utoipa::path(get, path = "/api/v1/bill", tag = "view", params(BillInput, KnownTag),
+    responses((status = 200, description = "The days, and the statements", body = BillAnswer, headers(("etag" = String, description = "The state of the answer"))),
+        (status = 304, description = "The client has the answer: nothing changed"), Problems))]
+pub(super) async fn bill(State(api): State<ApiState>, headers: HeaderMap, RawQuery(input): RawQuery) -> ApiResult {
+    api.ask(headers, input, |_: &BillInput| false, LedgerOperations::bill).await
 }
 
 /// List runs of importers, the latest first

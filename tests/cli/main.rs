@@ -38,6 +38,7 @@ mod proof;
 mod quota;
 #[cfg(unix)]
 mod read_only;
+mod reconcile;
 mod record;
 mod report;
 mod rpc;

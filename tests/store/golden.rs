@@ -24,7 +24,7 @@ const TABLES: [(&str, &str); 17] = [
     ("facts", "2eb1a3e7019999b3"),
     ("history", "a60c12970c9b16b5"),
     ("imported_files", "9190937fc7f40b55"),
-    ("kinds", "08a8b54b344792c4"),
+    ("kinds", "e5b7d45563a23e49"),
     ("natural_keys", "05155734e0e05279"),
     ("session_openings", "181cf9175b1cd441"),
     ("tree", "fdacb054592198c1"),

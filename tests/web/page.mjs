@@ -9,7 +9,7 @@ if (pictures) mkdirSync(pictures, { recursive: true });
 const ledger = new Ledger(command, join(work, "page")).fill();
 const server = await ledger.serve(["--key", ledger.key]);
 const browser = await launch();
-const PAGES = { overview: "#/overview", provider: "#/provider/anthropic", projects: "#/projects?by=model", timeline: "#/timeline?days=7", events: "#/events", event: "#/event/2", decisions: "#/decisions?provider=anthropic", imports: "#/imports" };
+const PAGES = { overview: "#/overview", provider: "#/provider/anthropic", projects: "#/projects?by=model", timeline: "#/timeline?days=7", events: "#/events", event: "#/event/2", decisions: "#/decisions?provider=anthropic", bill: "#/bill", imports: "#/imports" };
 const FORMS = { wide: { viewport: { width: 1280, height: 860 }, colorScheme: "light" }, dark: { viewport: { width: 1280, height: 860 }, colorScheme: "dark" }, phone: { viewport: { width: 360, height: 740 }, colorScheme: "light", hasTouch: true, isMobile: true } };
 
 /// A tab that notes what must not happen: violations of the policy, errors, other servers, large answers.
@@ -96,6 +96,9 @@ for (const moment of [past, "2026-10-20T00:00:00.000Z"]) {
   assert.equal(await text(".answer .lead"), gate.reason);
   assert.deepEqual(await tab.$$eval(".trail li", (nodes) => nodes.map((node) => node.textContent)), gate.trail);
 }
+await tab.open(PAGES.bill);
+const bill = ledger.json(["report", "--bill"]);
+assert.ok((await text("main")).includes(bill.total.confirmed) && (await text("main")).includes(bill.days[0].day), "the page and `report --bill` agree");
 await tab.open(PAGES.imports);
 assert.match(await text("main"), /torn line|unknown shape/);
 await tab.open("#/event/k5");

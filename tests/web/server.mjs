@@ -42,6 +42,9 @@ export class Ledger {
       calls.push(JSON.stringify({ provider, model, agent, project: projects[(at * 5) % 13 % projects.length], conversation: `c${at % 40}`, input: 200 + (at * 37) % 3000, output: 100 + (at * 53) % 1500, cache_read: (at * 911) % 60000, key: `k${at}`, occurred_at: time }));
     }
     this.run(NOW, ["record", "--jsonl", "-"], calls.join("\n"));
+    const statement = join(this.directory, "statement.csv");
+    writeFileSync(statement, "usage_date_utc,model_version,api_key,usage_input_tokens_no_cache,usage_input_tokens_cache_read,usage_output_tokens\n" + [20, 21, 22].map((day) => `2026-11-${day},claude-opus-4-5,"${HOSTILE[1]}",90000,1500000,40000\n`).join(""));
+    try { this.run(NOW, ["reconcile", statement]); } catch { /* exit code 1: they differ */ }
     const logs = join(this.directory, ".claude/projects/acme");
     mkdirSync(logs, { recursive: true });
     writeFileSync(join(logs, "s.jsonl"), '{"type":"assistant","message":{"id":"m","model":"claude-opus-4-5","usage":{"input_tokens":"many"}}}\nnot json "usage"\n');

@@ -27,7 +27,7 @@ pub(crate) use tools::{ExplainAnswer, ForecastAnswer};
 pub(crate) use usage::ReportAnswer;
 #[cfg(any(feature = "web", test))]
 pub(crate) use views::{
-    AboutAnswer, EventSummariesAnswer, FigureAnswer, ImportsAnswer, LineAnswer, OverviewAnswer, ShowAnswer,
+    AboutAnswer, BillAnswer, EventSummariesAnswer, FigureAnswer, ImportsAnswer, LineAnswer, OverviewAnswer, ShowAnswer,
     WarningsAnswer,
 };
 pub(crate) use windows::GateAnswer;

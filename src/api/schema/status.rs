@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::usage::UsageSums;
+use super::usage::{ConfirmedAnswer, UsageSums};
 use super::windows::{MoneyAnswer, PoolAnswer, RefusalAnswer, VerdictAnswer, WindowAnswer};
 
 /// A provider account: windows, all-time totals and decision.
@@ -102,6 +102,8 @@ pub(crate) struct StatusAnswer {
     timeline: Vec<SwitchAnswer>,
     /// Limits that observations speak for, of windows without a limit
     suggested_limits: Vec<SuggestedLimitAnswer>,
+    /// The share of spend that recorded statements confirm, of each account with statements
+    confirmed: Vec<ConfirmedAnswer>,
 }
 
 /// The limit that a provider's percentages speak for.

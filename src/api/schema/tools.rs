@@ -5,7 +5,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::log::EventAnswer;
-use super::usage::CostSums;
+use super::usage::{ConfirmedAnswer, CostSums};
 use super::windows::{BurnAnswer, MarksAnswer, ModeName, MoneyAnswer, WindowForecast};
 
 /// The session window of a provider account, extrapolated from the use of the last hours.
@@ -103,6 +103,9 @@ pub(crate) struct ExplainAnswer {
     cost_weekly: CostSums,
     /// Of the calls since midnight
     cost_today: CostSums,
+    /// The share of spend that recorded statements confirm: of the account, or of the provider
+    #[schema(required)]
+    confirmed: Option<ConfirmedAnswer>,
     /// The first hundred of the events that the decision rests on
     events: Vec<EventAnswer>,
 }

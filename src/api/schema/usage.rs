@@ -118,3 +118,29 @@ pub(crate) struct ReportAnswer {
     #[schema(nullable = false)]
     outcomes: Option<OutcomesAnswer>,
 }
+
+/// The share of the spend of a provider, or of one of its accounts, that statements confirm.
+#[derive(ToSchema)]
+#[cfg_attr(test, derive(Deserialize))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConfirmedAnswer {
+    provider: String,
+    /// Absent for statements about all accounts
+    #[schema(nullable = false)]
+    account: Option<String>,
+    /// How many statements hold
+    statements: u64,
+    /// The first instant that they cover
+    #[schema(format = DateTime)]
+    since: String,
+    /// The first instant after them
+    #[schema(format = DateTime)]
+    until: String,
+    /// The computed cost of all calls, in US dollars
+    usd: String,
+    /// The computed cost of the days and models on which ledger and statements agree
+    confirmed_usd: String,
+    /// Confirmed cost as a percentage of all cost; null without cost
+    #[schema(required)]
+    percent: Option<f64>,
+}

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::status::{AheadAnswer, PauseAnswer, ProviderAnswer, SuggestedLimitAnswer, SwitchAnswer};
-use super::usage::UsageSums;
+use super::usage::{ConfirmedAnswer, UsageSums};
 
 /// Usage of the calendar periods that contain the time of the answer. Weeks begin on Monday.
 #[derive(ToSchema)]
@@ -44,6 +44,8 @@ pub(crate) struct OverviewAnswer {
     timeline: Vec<SwitchAnswer>,
     /// Limits that observations speak for, of windows without a limit
     suggested_limits: Vec<SuggestedLimitAnswer>,
+    /// The share of spend that recorded statements confirm, of each account with statements
+    confirmed: Vec<ConfirmedAnswer>,
     periods: PeriodsAnswer,
     /// The IANA zone of the periods
     zone: String,
@@ -276,6 +278,72 @@ pub(crate) struct FindingAnswer {
     event: Option<u64>,
     what: String,
     remedy: String,
+}
+
+/// What was spent on a UTC day, in US dollars, by how well statements confirm it.
+#[derive(ToSchema)]
+#[cfg_attr(test, derive(Deserialize))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BillDayAnswer {
+    /// The day; absent for the sum
+    #[schema(nullable = false, example = "2026-06-01")]
+    day: Option<String>,
+    /// Ledger and statement agree
+    confirmed: String,
+    /// One of them has it, and the cause is known
+    explained: String,
+    /// One of them has it, and the cause is unknown
+    unexplained: String,
+    /// They differ, and the statement may still change
+    provisional: String,
+    /// Rows whose money neither the statement nor a known price states
+    rows_without_amount: u64,
+}
+
+/// A recorded statement.
+#[derive(ToSchema)]
+#[cfg_attr(test, derive(Deserialize))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StatementAnswer {
+    position: u64,
+    /// When it was received
+    #[schema(format = DateTime)]
+    at: String,
+    provider: String,
+    #[schema(required)]
+    account: Option<String>,
+    /// The kind of export
+    export: String,
+    /// The SHA-256 of the file
+    file: String,
+    #[schema(format = DateTime)]
+    since: String,
+    #[schema(format = DateTime)]
+    until: String,
+    /// Buckets that hold
+    buckets: u64,
+    /// Whether later statements replace all of it
+    superseded: bool,
+}
+
+/// What recorded statements confirm.
+#[derive(ToSchema)]
+#[cfg_attr(test, derive(Deserialize))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BillAnswer {
+    /// Version of this shape
+    #[schema(minimum = 1, maximum = 1)]
+    schema: u32,
+    /// Last position
+    position: u64,
+    /// The days that statements cover, in order
+    days: Vec<BillDayAnswer>,
+    /// Their sum
+    total: BillDayAnswer,
+    /// The last 100 statements, the latest first
+    statements: Vec<StatementAnswer>,
+    /// How many statements are recorded
+    statements_total: u64,
 }
 
 /// Problems of the ledger.

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::usage::{CostSums, TokenCounts};
+use super::usage::{ConfirmedAnswer, CostSums, TokenCounts};
 
 /// The last reading of a window, from the provider or a person.
 #[derive(ToSchema)]
@@ -274,4 +274,7 @@ pub(crate) struct GateAnswer {
     cost_weekly: CostSums,
     /// Of the calls since midnight
     cost_today: CostSums,
+    /// The share of spend that recorded statements confirm: of the account, or of the provider
+    #[schema(required)]
+    confirmed: Option<ConfirmedAnswer>,
 }

@@ -7,8 +7,8 @@ use super::event_data::EventData;
 use super::{
     AlertDelivery, AlertFired, AlertSet, AllocationSet, BudgetReleased, BudgetReserved, BudgetSettled, EventId,
     EventShredded, EventVoided, Imported, LimitSet, NameKind, Paused, PeriodSealed, PriceSet, ProviderDeclared,
-    ProviderSwitched, QuotaExhausted, QuotaObserved, Raw, Resumed, Subject, TokenRecord, TokensAmended,
-    UsageOverridden,
+    ProviderSwitched, QuotaExhausted, QuotaObserved, Raw, Resumed, StatementReceived, Subject, TokenRecord,
+    TokensAmended, UsageOverridden,
 };
 use crate::model::error::Result;
 use crate::model::time::Timestamp;
@@ -217,6 +217,8 @@ payloads! {
     AlertDelivery(AlertDelivery) = "alert_delivery",
     /// A rule that splits shared spend.
     AllocationSet(AllocationSet) = "allocation_set",
+    /// A provider's export of usage or costs for a period.
+    StatementReceived(StatementReceived) = "statement_received",
 }
 
 /// Why the data of an event cannot be read.

@@ -7,6 +7,31 @@ use crate::model::humanize::number::counted;
 use crate::model::time::Timestamp;
 use crate::model::tokens::{TokenClass, Usd};
 
+/// A statement of a provider that a seal names.
+///
+/// ```
+/// use usage_ledger::event::NamedStatement;
+/// let named: NamedStatement = serde_json::from_str(r#"{"position":4,"provider":"openai","file":"ab"}"#).unwrap();
+/// assert_eq!(named.position.get(), 4);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct NamedStatement {
+    /// The position of its first event.
+    pub position: Position,
+    /// The provider.
+    pub provider: String,
+    /// The SHA-256 of its file, in hex.
+    pub file: String,
+}
+
+impl NamedStatement {
+    /// Names a statement.
+    pub(crate) const fn new(position: Position, provider: String, file: String) -> Self {
+        Self { position, provider, file }
+    }
+}
+
 /// A period was closed: its totals, the events they cover, and a signed statement.
 ///
 /// Later events of the period are accepted and shown as a restatement beside the sealed totals.
@@ -22,6 +47,7 @@ use crate::model::tokens::{TokenClass, Usd};
 ///     requests: 41,
 ///     tokens: [12, 0, 0, 0, 0, 30, 0],
 ///     reported_usd: None,
+///     statements: Vec::new(),
 ///     rows: None,
 ///     statement: String::new(),
 /// };
@@ -48,6 +74,9 @@ pub struct PeriodSealed {
     /// The sum of the reported costs, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported_usd: Option<Usd>,
+    /// The statements of providers that the period was compared with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub statements: Vec<NamedStatement>,
     /// The blinded rows, so that one of them can be proved alone. Seals of earlier builds have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<SealedRows>,
@@ -87,9 +116,11 @@ impl PeriodSealed {
             .collect();
         let tokens = if counts.is_empty() { "none".to_owned() } else { counts.join(", ") };
         let cost = self.reported_usd.map(|cost| format!("reported {cost} USD\n")).unwrap_or_default();
+        let line = |one: &NamedStatement| format!("statement {} {} {}\n", one.position, one.provider, one.file);
+        let statements: String = self.statements.iter().map(line).collect();
         let rows = self.rows.as_ref().map(SealedRows::lines).unwrap_or_default();
         format!(
-            "seal {}\npositions {} to {}\nrequests {}\ntokens {tokens}\n{cost}{rows}",
+            "seal {}\npositions {} to {}\nrequests {}\ntokens {tokens}\n{cost}{statements}{rows}",
             self.period(),
             self.first,
             self.size,

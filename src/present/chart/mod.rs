@@ -1,5 +1,6 @@
 //! Figures of reports, for a terminal, as SVG and as PNG.
 
+mod billed;
 mod canvas;
 mod figure;
 mod png;
@@ -7,6 +8,7 @@ mod svg;
 mod text;
 mod window_use;
 
+pub(crate) use billed::billed;
 pub(crate) use figure::{Figure, FigureShape, Unit};
 pub(crate) use png::png;
 pub(crate) use svg::svg;

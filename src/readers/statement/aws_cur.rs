@@ -1,7 +1,7 @@
 //! AWS Cost and Usage Report 2.0: the lines of Amazon Bedrock. A line counts one class of tokens, in units of one, a
 //! thousand or a million.
 
-use super::{Class, Draft, Name, Role, StatementSource, field, focus};
+use super::{Class, Draft, Name, Role, StatementSource, field};
 
 pub(super) const CUR: StatementSource = StatementSource {
     name: "AWS CUR 2.0",
@@ -15,6 +15,7 @@ pub(super) const CUR: StatementSource = StatementSource {
         ("line_item_unblended_cost", Role::Cost(1)),
         ("line_item_net_unblended_cost", Role::Ignored),
         ("line_item_currency_code", Role::Currency),
+        ("line_item_line_item_type", Role::Text("line_type")),
         ("line_item_usage_account_id", Role::Name(Name::Account)),
         ("line_item_iam_principal", Role::Name(Name::User)),
         ("pricing_unit", Role::Text("unit")),
@@ -46,20 +47,25 @@ const KINDS: [(&str, Class); 6] = [
     ("-output-tokens", Class::Output),
 ];
 
+/// A usage type without the code of its region: `USE1-`, `APN1-`.
+pub(super) fn without_region(usage_type: &str) -> &str {
+    let is_code = |code: &str| !code.is_empty() && code.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
+    usage_type.split_once('-').filter(|(code, _)| is_code(code)).map_or(usage_type, |(_, rest)| rest)
+}
+
 fn line(draft: &mut Draft) -> Result<bool, String> {
     let usage_type = draft.texts.get("type").cloned().unwrap_or_default();
     let kind = KINDS.iter().find_map(|(end, class)| usage_type.find(end).map(|at| (at, end.len(), *class)));
     let Some((at, length, class)) = kind else { return Ok(false) };
     let unit = draft.texts.get("unit").ok_or("column `pricing_unit` is missing: include it in the export")?;
-    let size = focus::unit_size(unit).ok_or_else(|| format!("column `pricing_unit`: `{unit}` is unknown"))?;
-    if let Some(amount) = draft.texts.get("amount") {
+    let size = field::unit_size(unit).ok_or_else(|| format!("column `pricing_unit`: `{unit}` is unknown"))?;
+    // Lines of credits, refunds and discounts repeat the amount of the usage that they are about.
+    let is_usage = draft.texts.get("line_type").is_none_or(|kind| kind.ends_with("Usage"));
+    if let Some(amount) = draft.texts.get("amount").filter(|_| is_usage) {
         draft.row.counts.insert(class, field::count(amount, size)?);
     }
     let model = usage_type.get(..at).unwrap_or_default();
-    let region =
-        model.split_once('-').filter(|(code, _)| code.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit()));
-    let model = region.map_or(model, |(_, model)| model);
-    draft.row.names.insert(Name::Model, model.to_owned());
+    draft.row.names.insert(Name::Model, without_region(model).to_owned());
     let tier = usage_type.get(at + length..).unwrap_or_default().trim_start_matches('-');
     if !tier.is_empty() {
         draft.row.names.insert(Name::Tier, tier.to_owned());

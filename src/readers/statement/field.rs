@@ -68,3 +68,14 @@ pub(super) fn end_of(text: &str, start: Timestamp) -> Timestamp {
     }
     start.plus(if start.millis().rem_euclid(HOUR) == 0 { HOUR } else { MINUTE })
 }
+
+/// How many tokens a unit has: `Tokens`, `1K tokens`, `1000_tokens`, `1M Tokens`.
+pub(super) fn unit_size(unit: &str) -> Option<u64> {
+    let plain: String = unit.to_ascii_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
+    match plain.trim_end_matches('s').strip_suffix("token")? {
+        "" | "1" => Some(1),
+        "1k" | "k" | "1000" | "thousand" => Some(1_000),
+        "1m" | "m" | "1000000" | "million" => Some(1_000_000),
+        _ => None,
+    }
+}

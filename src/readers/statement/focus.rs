@@ -1,6 +1,6 @@
 //! FOCUS 1.0 to 1.4: one format for the bills of several clouds. A row counts one class of tokens.
 
-use super::{Class, Draft, Name, Role, StatementSource, field};
+use super::{Class, Draft, Name, Role, StatementSource, aws_cur, field};
 
 pub(super) const FOCUS: StatementSource = StatementSource {
     name: "a FOCUS export",
@@ -30,8 +30,8 @@ pub(super) const FOCUS: StatementSource = StatementSource {
         ("AvailabilityZone", Role::Ignored),
         ("Billing*", Role::Ignored),
         ("CapacityReservation*", Role::Ignored),
-        ("ChargeCategory", Role::Ignored),
-        ("ChargeClass", Role::Ignored),
+        ("ChargeCategory", Role::Text("charge")),
+        ("ChargeClass", Role::Text("class")),
         ("ChargeFrequency", Role::Ignored),
         ("CommitmentDiscount*", Role::Ignored),
         ("CommitmentProgram*", Role::Ignored),
@@ -54,32 +54,24 @@ pub(super) const FOCUS: StatementSource = StatementSource {
     finish: charge,
 };
 
-/// How many tokens a unit has: `Tokens`, `1K tokens`, `1000_tokens`, `1M Tokens`.
-pub(super) fn unit_size(unit: &str) -> Option<u64> {
-    let plain: String = unit.to_ascii_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
-    match plain.trim_end_matches('s').strip_suffix("token")? {
-        "" | "1" => Some(1),
-        "1k" | "k" | "1000" | "thousand" => Some(1_000),
-        "1m" | "m" | "1000000" | "million" => Some(1_000_000),
-        _ => None,
-    }
-}
-
 fn charge(draft: &mut Draft) -> Result<bool, String> {
     let unit = draft.texts.get("unit").map_or("", String::as_str);
     if !unit.to_ascii_lowercase().contains("token") {
         return Ok(false);
     }
-    let size = unit_size(unit).ok_or_else(|| format!("column `ConsumedUnit`: `{unit}` is unknown"))?;
+    let size = field::unit_size(unit).ok_or_else(|| format!("column `ConsumedUnit`: `{unit}` is unknown"))?;
     let what = ["meter", "description", "sku"].iter().find_map(|name| {
         let text = draft.texts.get(name)?;
         Some((Class::named(text)?, text.clone()))
     });
     let (class, text) = what.ok_or("columns `SkuMeter`, `ChargeDescription` and `SkuId` name no class of tokens")?;
-    if let Some(quantity) = draft.texts.get("quantity") {
+    // Credits, adjustments and corrections of earlier periods change the amount, and count no tokens of this period.
+    let is_usage = draft.texts.get("charge").is_none_or(|charge| charge.eq_ignore_ascii_case("usage"))
+        && !draft.texts.get("class").is_some_and(|class| class.eq_ignore_ascii_case("correction"));
+    if let Some(quantity) = draft.texts.get("quantity").filter(|_| is_usage) {
         draft.row.counts.insert(class, field::count(quantity, size)?);
     }
-    draft.row.names.insert(Name::Model, text);
+    draft.row.names.insert(Name::Model, aws_cur::without_region(&text).to_owned());
     if let Some(provider) = draft.texts.get("provider") {
         draft.row.names.entry(Name::Provider).or_insert_with(|| provider.clone());
     }

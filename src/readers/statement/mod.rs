@@ -12,9 +12,12 @@ mod github;
 mod litellm;
 mod openai;
 mod openrouter;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod record;
 #[cfg(test)]
 mod tests;
+mod unpack;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -77,6 +80,11 @@ impl Class {
         }
     }
 
+    /// The class with a name.
+    pub(crate) fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.name() == name)
+    }
+
     /// The class that a text names: `input, cached`, `cache-write-input-token-count`, `ephemeral_5m_input_tokens`.
     fn named(text: &str) -> Option<Self> {
         let text = text.to_ascii_lowercase();
@@ -121,6 +129,35 @@ pub(crate) enum Name {
     Workspace,
 }
 
+impl Name {
+    /// Every kind of name, with its word in events.
+    const ALL: [(Self, &'static str); 13] = [
+        (Self::Account, "account"),
+        (Self::Context, "context"),
+        (Self::Geography, "geography"),
+        (Self::Id, "id"),
+        (Self::Key, "key"),
+        (Self::KeyId, "key_id"),
+        (Self::Model, "model"),
+        (Self::Organisation, "organisation"),
+        (Self::Provider, "provider"),
+        (Self::Speed, "speed"),
+        (Self::Tier, "tier"),
+        (Self::User, "user"),
+        (Self::Workspace, "workspace"),
+    ];
+
+    /// The word in events.
+    pub(crate) fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(name, _)| *name == self).map_or("", |(_, word)| word)
+    }
+
+    /// The name with a word of events.
+    pub(crate) fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, other)| *other == word).map(|(name, _)| *name)
+    }
+}
+
 /// What a column of a source contains.
 #[derive(Clone, Copy, Debug)]
 enum Role {
@@ -138,6 +175,8 @@ enum Role {
     ListCost(u32),
     Currency,
     Ignored,
+    /// A value makes the row unusable, for this reason.
+    Refused(&'static str),
 }
 
 /// The definition of a source: its columns, and the columns that identify it.
@@ -187,14 +226,29 @@ pub(crate) struct StatementRow {
     pub requests: Option<u64>,
     pub cost: Option<Usd>,
     pub list_cost: Option<Usd>,
+    /// How many lines the amount is a sum of. Each of them may be rounded.
+    pub amounts: u64,
+}
+
+/// What a record of the file is.
+enum StatementRecord {
+    Usage(StatementRow),
+    /// A bucket without usage. Its time belongs to the period.
+    Empty(Timestamp, Timestamp),
+    /// It bills something other than tokens.
+    Other,
 }
 
 /// A statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Statement {
-    pub source: &'static str,
+    pub source: String,
     /// The provider of rows that name none.
-    pub provider: Option<&'static str>,
+    pub provider: Option<String>,
+    /// The period that all its buckets cover, also those without usage.
+    pub period: Option<(Timestamp, Timestamp)>,
+    /// The parts of the period that a later statement replaces.
+    pub superseded: Vec<(Timestamp, Timestamp)>,
     pub rows: Vec<StatementRow>,
     /// Lines that repeat an earlier row value for value. They are not counted again.
     pub duplicates: Vec<u64>,
@@ -229,7 +283,7 @@ impl StatementSource {
         self.columns.iter().find(|(name, _)| is(name)).map(|(_, role)| *role)
     }
 
-    fn row(&self, record: &Record) -> std::result::Result<Option<StatementRow>, String> {
+    fn row(&self, record: &Record) -> std::result::Result<StatementRecord, String> {
         let mut draft =
             Draft { row: StatementRow { line: record.line, ..StatementRow::default() }, ..Draft::default() };
         let (mut start, mut end) = (None, None);
@@ -257,25 +311,44 @@ impl StatementSource {
                 Role::Currency if text.eq_ignore_ascii_case("usd") => {}
                 Role::Currency => return Err(named(format!("`{text}` is not USD: export the statement in USD"))),
                 Role::Ignored => {}
+                Role::Refused(why) => return Err(named(why.to_owned())),
             }
         }
         if !(self.finish)(&mut draft)? {
-            return Ok(None);
+            return Ok(StatementRecord::Other);
         }
         let mut row = draft.row;
-        // An empty bucket has neither counts nor money.
-        if row.counts.values().all(|count| *count == 0) && row.cost.is_none_or(|cost| cost == Usd::default()) {
-            return Ok(None);
-        }
-        let (text, at) = start.ok_or("the row has no time: export the file again")?;
+        let is_empty =
+            row.counts.values().all(|count| *count == 0) && row.cost.is_none_or(|cost| cost == Usd::default());
+        let Some((text, at)) = start else {
+            return if is_empty {
+                Ok(StatementRecord::Other)
+            } else {
+                Err("the row has no time: export the file again".to_owned())
+            };
+        };
         row.start = at;
         row.end = match end {
             Some(end) if end < at => return Err(format!("the row ends at {end}, before it starts at {at}")),
             Some(end) if end > at => end,
             _ => field::end_of(&text, at),
         };
-        Ok(Some(row))
+        row.amounts = u64::from(row.cost.is_some());
+        Ok(if is_empty { StatementRecord::Empty(row.start, row.end) } else { StatementRecord::Usage(row) })
     }
+}
+
+/// Reads the records of a file that is not packed.
+fn records(name: &str, bytes: &[u8]) -> Result<record::Records> {
+    if !bytes.starts_with(b"PAR1") {
+        return record::read(name, bytes);
+    }
+    #[cfg(feature = "parquet")]
+    return parquet::read(name, bytes);
+    #[cfg(not(feature = "parquet"))]
+    Err(Error::invalid(format!(
+        "{name}: this build cannot read Parquet: export the statement as CSV, or build with the feature `parquet`"
+    )))
 }
 
 /// Reads a statement.
@@ -283,7 +356,7 @@ impl StatementSource {
 /// # Errors
 /// [`Error::Invalid`] with the file, the line and the column.
 pub(crate) fn read(name: &str, bytes: &[u8]) -> Result<Statement> {
-    let records = record::read(name, bytes)?;
+    let records = records(name, &unpack::unpacked(name, bytes)?)?;
     let has = |column: &&'static str| column.split('|').any(|column| records.columns.contains_key(column));
     let source = SOURCES.iter().find(|source| source.signature.iter().all(has)).ok_or_else(|| {
         let columns: Vec<&str> = records.columns.keys().take(12).map(String::as_str).collect();
@@ -300,8 +373,10 @@ pub(crate) fn read(name: &str, bytes: &[u8]) -> Result<Statement> {
         )));
     }
     let mut statement = Statement {
-        source: source.name,
-        provider: source.provider,
+        source: source.name.to_owned(),
+        provider: source.provider.map(str::to_owned),
+        period: None,
+        superseded: Vec::new(),
         rows: Vec::new(),
         duplicates: Vec::new(),
         other_rows: 0,
@@ -310,11 +385,24 @@ pub(crate) fn read(name: &str, bytes: &[u8]) -> Result<Statement> {
     let mut seen = BTreeSet::new();
     for record in &records.rows {
         let row = source.row(record).map_err(|fault| Error::invalid(format!("{name}:{}: {fault}", record.line)))?;
-        match row {
-            None => statement.other_rows += 1,
-            Some(_) if !seen.insert(&record.values) => statement.duplicates.push(record.line),
-            Some(row) => statement.rows.push(row),
-        }
+        let (start, end) = match row {
+            StatementRecord::Other => {
+                statement.other_rows += 1;
+                continue;
+            }
+            StatementRecord::Empty(start, end) => (start, end),
+            StatementRecord::Usage(row) => {
+                let times = (row.start, row.end);
+                if seen.insert(&record.values) {
+                    statement.rows.push(row);
+                } else {
+                    statement.duplicates.push(record.line);
+                }
+                times
+            }
+        };
+        let (first, last) = statement.period.unwrap_or((start, end));
+        statement.period = Some((first.min(start), last.max(end)));
     }
     Ok(statement)
 }

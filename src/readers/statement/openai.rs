@@ -132,7 +132,7 @@ fn line_item(draft: &mut Draft) -> Result<bool, String> {
     if let (Some(class), Some(quantity)) = (Class::named(what), draft.texts.get("quantity")) {
         let unit = draft.texts.get("unit").map_or("tokens", String::as_str);
         let size =
-            super::focus::unit_size(unit).ok_or_else(|| format!("column `quantity_unit`: `{unit}` is unknown"))?;
+            super::field::unit_size(unit).ok_or_else(|| format!("column `quantity_unit`: `{unit}` is unknown"))?;
         draft.row.counts.insert(class, super::field::count(quantity, size)?);
     }
     Ok(true)

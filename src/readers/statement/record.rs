@@ -57,7 +57,7 @@ fn csv(name: &str, text: &str) -> Result<Records> {
 type JsonFields<'a> = BTreeMap<String, &'a RawValue>;
 
 /// Arrays that contain records, or objects around records.
-const LISTS: [&str; 5] = ["data", "results", "usageEvents", "usageEventsDisplay", "logs"];
+const LISTS: [&str; 6] = ["data", "results", "usageEvents", "usageEventsDisplay", "logs", "model_breakdown"];
 
 struct Walk<'a> {
     name: &'a str,
@@ -91,7 +91,12 @@ impl<'a> Walk<'a> {
     /// Visits a list of records, or one object with such a list. `around` has the values of outer objects.
     fn value(&mut self, value: &'a RawValue, around: &BTreeMap<String, String>, inner: bool) -> Result<()> {
         if value.get().starts_with('[') {
-            for item in self.parse::<Vec<&'a RawValue>>(value)? {
+            let items: Vec<&'a RawValue> = self.parse(value)?;
+            // A bucket without results is a record of its time alone.
+            if items.is_empty() && inner && !around.is_empty() {
+                return self.push(value, around.clone());
+            }
+            for item in items {
                 self.value(item, around, true)?;
             }
             return Ok(());
@@ -112,6 +117,10 @@ impl<'a> Walk<'a> {
         if let Some(held) = held {
             return self.value(held, &values, inner || held.get().starts_with('{'));
         }
+        self.push(value, values)
+    }
+
+    fn push(&mut self, value: &'a RawValue, values: BTreeMap<String, String>) -> Result<()> {
         let line = self.line(value)?;
         for column in values.keys() {
             self.records.columns.entry(column.clone()).or_insert(line);

@@ -83,7 +83,7 @@ fn openai_counts_are_floats_and_input_includes_the_cache() {
     let csv = read_text(&format!(
         "{head}\n1777593600,1777680000,a,b,,,,,,,,,,,\n1777680000,1777766400,a,b,p,3.0,u,k,gpt-5,false,,59200.0,10.0,200.0,59000.0\n"
     ));
-    assert_eq!((csv.rows.len(), csv.other_rows), (1, 1));
+    assert_eq!((csv.rows.len(), csv.other_rows), (1, 0));
     assert_eq!((csv.rows[0].counts[&Class::Input], csv.rows[0].counts[&Class::CacheRead]), (59_000, 200));
     assert_eq!(csv.rows[0].requests, Some(3));
     let json = read_text(
@@ -254,4 +254,142 @@ fn impossible_times_and_counts_are_errors_with_their_line() {
          1777593600,1,1,{most},{most}\n"
     ));
     assert!(sum.contains("statement:2: the cache writes are too many tokens"), "{sum}");
+}
+
+const USAGE: &str = "usage_date_utc,model_version,usage_input_tokens_no_cache,usage_output_tokens\n2026-05-01,m,5,1\n";
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut packer, text).unwrap();
+    packer.finish().unwrap()
+}
+
+#[test]
+fn gzip_is_unpacked_and_damage_is_an_error() {
+    let packed = gzip(USAGE.as_bytes());
+    assert_eq!(read("a.csv.gz", &packed).unwrap(), read_text(USAGE));
+    // Two members, as some exports have them.
+    let (head, row) = USAGE.split_once('\n').unwrap();
+    let parts = [gzip(format!("{head}\n").as_bytes()), gzip(row.as_bytes())].concat();
+    assert_eq!(read("a.csv.gz", &parts).unwrap(), read_text(USAGE));
+    let torn = read("a.csv.gz", &packed[..packed.len() - 5]).unwrap_err().to_string();
+    assert!(torn.contains("a.csv.gz: damaged gzip"), "{torn}");
+    let zip = read("a.zip", b"PK\x03\x04rest").unwrap_err().to_string();
+    assert!(zip.contains("a.zip is a ZIP archive: unpack it first"), "{zip}");
+}
+
+#[cfg(feature = "parquet")]
+mod of_parquet {
+    use std::sync::Arc;
+
+    use ::parquet::basic::{Compression, GzipLevel, ZstdLevel};
+    use ::parquet::column::writer::ColumnWriter;
+    use ::parquet::data_type::{ByteArray, FixedLenByteArray};
+    use ::parquet::file::properties::WriterProperties;
+    use ::parquet::file::writer::SerializedFileWriter;
+    use ::parquet::schema::parser::parse_message_type;
+
+    use super::*;
+
+    const SCHEMA: &str = "message cur {
+        required int64 line_item_usage_start_date (TIMESTAMP(MILLIS,true));
+        required binary line_item_usage_type (STRING);
+        required double line_item_usage_amount;
+        required fixed_len_byte_array(16) line_item_unblended_cost (DECIMAL(38,12));
+        optional binary pricing_unit (STRING);
+        optional group product (MAP) { repeated group key_value { required binary key (STRING); optional binary value (STRING); } }
+    }";
+
+    /// A CUR 2.0 file with two lines: one of tokens, one of a machine.
+    fn cur(compression: Compression) -> Vec<u8> {
+        let schema = Arc::new(parse_message_type(SCHEMA).unwrap());
+        let properties = Arc::new(WriterProperties::builder().set_compression(compression).build());
+        let mut writer = SerializedFileWriter::new(Vec::new(), schema, properties).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        let texts = |values: &[&str]| values.iter().map(|text| ByteArray::from(*text)).collect::<Vec<_>>();
+        let mut column = 0;
+        while let Some(mut next) = group.next_column().unwrap() {
+            match next.untyped() {
+                ColumnWriter::Int64ColumnWriter(out) => out.write_batch(&[1_777_593_600_000; 2], None, None),
+                ColumnWriter::DoubleColumnWriter(out) => out.write_batch(&[1.234, 1.0], None, None),
+                ColumnWriter::FixedLenByteArrayColumnWriter(out) => {
+                    let picos = |usd: i128| FixedLenByteArray::from((usd * 1_000_000_000).to_be_bytes().to_vec());
+                    out.write_batch(&[picos(-37), picos(1)], None, None)
+                }
+                ColumnWriter::ByteArrayColumnWriter(out) => match column {
+                    1 => out.write_batch(&texts(&["USE1-Claude4.5Sonnet-input-tokens", "USE1-BoxUsage"]), None, None),
+                    4 => out.write_batch(&texts(&["1K tokens"]), Some(&[1, 0]), None),
+                    5 => out.write_batch(&texts(&["region"]), Some(&[2, 0]), Some(&[0, 0])),
+                    _ => out.write_batch(&texts(&["us-east-1"]), Some(&[3, 0]), Some(&[0, 0])),
+                },
+                _ => panic!("another type"),
+            }
+            .unwrap();
+            next.close().unwrap();
+            column += 1;
+        }
+        group.close().unwrap();
+        writer.into_inner().unwrap()
+    }
+
+    #[test]
+    fn rows_of_parquet_are_read_in_every_compression() {
+        let codecs =
+            [Compression::SNAPPY, Compression::GZIP(GzipLevel::default()), Compression::ZSTD(ZstdLevel::default())];
+        for compression in codecs {
+            let found = read("cur.parquet", &cur(compression)).unwrap();
+            let row = &found.rows[0];
+            assert_eq!((row.counts[&Class::Input], row.cost, row.line), (1_234, Some(usd("-0.037")), 1));
+            assert_eq!((row.start, &*row.names[&Name::Model]), (time("2026-05-01T00:00:00Z"), "Claude4.5Sonnet"));
+            assert_eq!((found.rows.len(), found.other_rows), (1, 1));
+        }
+        let mut torn = cur(Compression::SNAPPY);
+        torn.truncate(torn.len() / 2);
+        assert!(read("cur.parquet", &torn).unwrap_err().to_string().contains("cur.parquet: unreadable Parquet"));
+    }
+}
+
+#[test]
+fn credits_and_corrections_change_money_and_no_tokens() {
+    let cur = read_text(
+        "line_item_line_item_type,line_item_usage_start_date,line_item_usage_type,line_item_usage_amount,line_item_unblended_cost,pricing_unit\n\
+         Usage,2026-05-01,USE1-M-input-tokens,2,0.4,1K tokens\nCredit,2026-05-01,USE1-M-input-tokens,2,-0.1,1K tokens\n",
+    );
+    assert_eq!((cur.rows[0].counts[&Class::Input], cur.rows[1].counts.len()), (2_000, 0));
+    let focus = read_text(
+        "ChargePeriodStart,ChargePeriodEnd,BilledCost,BillingCurrency,ChargeCategory,ChargeClass,SkuMeter,ConsumedQuantity,ConsumedUnit\n\
+         2026-05-01,2026-05-02,3,USD,Usage,,USE1-Claude4.5Sonnet-input-tokens,2,1K tokens\n\
+         2026-05-01,2026-05-02,-1,USD,Usage,Correction,USE1-Claude4.5Sonnet-input-tokens,2,1K tokens\n\
+         2026-05-01,2026-05-02,-1,USD,Credit,,USE1-Claude4.5Sonnet-input-tokens,2,1K tokens\n",
+    );
+    assert_eq!(focus.rows.iter().map(|row| row.counts.len()).collect::<Vec<_>>(), [1, 0, 0]);
+    assert_eq!(focus.rows[0].names[&Name::Model], "Claude4.5Sonnet-input-tokens");
+}
+
+#[test]
+fn buckets_without_usage_belong_to_the_period() {
+    let csv = read_text(
+        "start_time,end_time,num_model_requests,model,input_tokens,output_tokens\n\
+         1777593600,1777680000,,,,\n1777680000,1777766400,1,gpt-5,5,1\n1777766400,1777852800,,,,\n",
+    );
+    assert_eq!(csv.period, Some((time("2026-05-01T00:00:00Z"), time("2026-05-04T00:00:00Z"))));
+    let json = read_text(
+        r#"{"data":[{"starting_at":"2026-05-01T00:00:00Z","ending_at":"2026-05-02T00:00:00Z","results":[]},
+            {"starting_at":"2026-05-02T00:00:00Z","ending_at":"2026-05-03T00:00:00Z","results":[
+            {"uncached_input_tokens":5,"output_tokens":9,"model":"m"}]}]}"#,
+    );
+    assert_eq!(json.period, Some((time("2026-05-01T00:00:00Z"), time("2026-05-03T00:00:00Z"))));
+}
+
+#[test]
+fn rows_of_teams_are_refused_and_actors_are_users() {
+    let row = |group: &str| {
+        format!(
+            r#"{{"data":[{{"starting_at":"2026-05-01T00:00:00Z","ending_at":"2026-05-02T00:00:00Z","group":{{"model":"m",{group}}},"usage":{{"uncached_input_tokens":5}}}}]}}"#
+        )
+    };
+    let refused = fault(&row(r#""rbac_group_id":"g""#));
+    assert!(refused.contains("rows of teams overlap"), "{refused}");
+    let actor = read_text(&row(r#""actor":{"type":"user","email_address":"a@b.example"}"#));
+    assert_eq!(actor.rows[0].names[&Name::User], "a@b.example");
 }

@@ -37,6 +37,7 @@ pub struct Allocation {
     until: Timestamp,
     bill: Option<Usd>,
     unit: Usd,
+    only: Vec<(ReportKey, String)>,
 }
 
 impl Allocation {
@@ -50,7 +51,21 @@ impl Allocation {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub const fn by(key: ReportKey, (since, until): (Timestamp, Timestamp)) -> Self {
-        Self { by: key, since, until, bill: None, unit: Usd::from_picos(1) }
+        Self { by: key, since, until, bill: None, unit: Usd::from_picos(1), only: Vec::new() }
+    }
+
+    /// Splits only the cost of calls with this value of a key, such as those of the provider that sent the bill.
+    ///
+    /// ```
+    /// # use usage_ledger::{ReportKey, report::Allocation};
+    /// # let may = ("2026-05-01T00:00:00Z".parse()?, "2026-06-01T00:00:00Z".parse()?);
+    /// let allocation = Allocation::by(ReportKey::Project, may).only(ReportKey::Provider, "openai");
+    /// # let _ = allocation;
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn only(mut self, key: ReportKey, value: impl Into<String>) -> Self {
+        self.only.push((key, value.into()));
+        self
     }
 
     /// Splits this amount instead, such as that of an invoice, in proportion to the computed costs.
@@ -243,7 +258,7 @@ impl Snapshot<'_> {
     /// ```
     pub fn allocate(&self, request: &Allocation, now: impl Into<Timestamp>) -> Result<AllocationTable> {
         let head = self.head()?;
-        let spend = AllocatedSpend::read(self, &request.by, (request.since, request.until), now.into())?;
+        let spend = AllocatedSpend::read(self, request, now.into())?;
         let units = request.units(spend.cost)?;
         let receivers = divide(&spend, units, request.unit)?;
         let unit = request.unit.picos();

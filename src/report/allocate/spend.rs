@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::AppliedRule;
 use super::rules::{self, AllocationRule};
 use super::split::split;
+use super::{Allocation, AppliedRule};
 use crate::ledger::Snapshot;
 use crate::model::error::{Error, Result};
 use crate::model::event::{AllocationMeasure, AllocationRest, Share};
@@ -59,12 +59,8 @@ impl OwnUsage {
 
 impl AllocatedSpend {
     /// Reads the costs of a period and applies the rules.
-    pub fn read(
-        snapshot: &Snapshot<'_>,
-        by: &ReportKey,
-        (since, until): (Timestamp, Timestamp),
-        now: Timestamp,
-    ) -> Result<Self> {
+    pub fn read(snapshot: &Snapshot<'_>, request: &Allocation, now: Timestamp) -> Result<Self> {
+        let by = &request.by;
         let rules: Vec<AllocationRule> =
             rules::in_force(snapshot.view(), now)?.into_iter().filter(|rule| rule.set.by == by.name()).collect();
         let mut keys = vec![by.clone()];
@@ -75,7 +71,11 @@ impl AllocatedSpend {
                 keys.push(key);
             }
         }
-        let table = snapshot.report(&Report::by_all(keys.clone()).since(since).until(until))?;
+        let mut report = Report::by_all(keys.clone()).since(request.since).until(request.until);
+        for (key, value) in &request.only {
+            report = report.only(key.clone(), value.clone())?;
+        }
+        let table = snapshot.report(&report)?;
         let mut own: BTreeMap<String, OwnUsage> = BTreeMap::new();
         let mut lines = CostLines::new();
         // For each rule: whose spend it takes, and how much of each line.

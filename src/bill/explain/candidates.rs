@@ -1,0 +1,195 @@
+//! Parts of a difference for which there is evidence.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::names::{KINDS, by_name};
+use super::{Cause, ComparedCell, Delta, ExplainedPart, Explainer, LedgerCall};
+use crate::model::time::{HOUR, Timestamp};
+use crate::readers::statement::StatementRow;
+
+/// Calls so near to the border of a bucket may be counted on its other side, in milliseconds.
+const NEAR: i64 = HOUR;
+/// Maximum number of calls on one side of a border.
+const MOST_NEAR: usize = 12;
+/// Maximum number of names in a row for which pairs are tried.
+const MOST_NAMES: usize = 12;
+
+impl<'a> Explainer<'a> {
+    /// The part of calls that the statement does not have.
+    fn without(&self, calls: &[&LedgerCall], cause: Cause) -> ExplainedPart {
+        let calls = || calls.iter().copied();
+        ExplainedPart { cause, tokens: Delta::of_calls(self.classes, calls()).negated(), usd: Self::cost(calls(), -1) }
+    }
+
+    /// Calls that the statement may lack: those only in telemetry, and background calls, all or by purpose.
+    pub(super) fn of_calls(&self, subject: &ComparedCell<'_, '_>) -> Vec<Vec<ExplainedPart>> {
+        let calls = &subject.cell.calls;
+        let select = |wanted: &dyn Fn(&LedgerCall) -> bool| -> Vec<&LedgerCall> {
+            calls.iter().copied().filter(|call| wanted(call)).collect()
+        };
+        let telemetry = |calls: &[&LedgerCall]| {
+            (!calls.is_empty()).then(|| self.without(calls, Cause::OnlyInTelemetry { requests: calls.len() }))
+        };
+        let background = |calls: &[&LedgerCall]| {
+            (!calls.is_empty()).then(|| self.without(calls, Cause::BackgroundCall { requests: calls.len() }))
+        };
+        let only = telemetry(&select(&|call| call.only_telemetry));
+        let unlogged = telemetry(&select(&|call| call.only_telemetry && call.purpose.is_none()));
+        let purposes: BTreeSet<&String> = calls.iter().filter_map(|call| call.purpose.as_ref()).collect();
+        let mut own: Vec<Option<ExplainedPart>> = vec![background(&select(&|call| call.purpose.is_some()))];
+        if purposes.len() > 1 {
+            own.extend(
+                purposes.iter().map(|purpose| background(&select(&|call| call.purpose.as_ref() == Some(purpose)))),
+            );
+        }
+        let mut options = vec![Vec::new()];
+        options.extend(only.clone().map(|part| vec![part]));
+        options.extend(own.iter().flatten().map(|part| vec![part.clone()]));
+        // Both: a call of both kinds counts as only in telemetry.
+        let rest = background(&select(&|call| call.purpose.is_some() && !call.only_telemetry));
+        options.extend(only.zip(rest).map(|(only, rest)| vec![only, rest]));
+        let all = background(&select(&|call| call.purpose.is_some()));
+        options.extend(unlogged.zip(all).map(|(only, all)| vec![only, all]));
+        options
+    }
+
+    /// Rows that the ledger may lack: those of a machine that it knows, and those of keys, workspaces and users.
+    pub(super) fn of_names(&self, subject: &ComparedCell<'_, '_>) -> Vec<Vec<ExplainedPart>> {
+        let mut options = vec![Vec::new()];
+        let rows = &subject.cell.rows;
+        let part = |rows: &[&StatementRow], cause: Cause| ExplainedPart {
+            cause,
+            tokens: Delta::of_rows(self.classes, rows.iter().copied()),
+            usd: self.charge(subject, rows.iter().copied()),
+        };
+        let machines = self.machines();
+        for kind in KINDS {
+            let named = by_name(kind, rows);
+            for (name, rows) in &named {
+                if let Some((machine, last_call)) = machines.iter().find(|(machine, _)| is_machine(name, machine)) {
+                    let cause = Cause::AnotherMachine { machine: (*machine).to_owned(), last_call: *last_call };
+                    let calls: Vec<&LedgerCall> = subject
+                        .cell
+                        .calls
+                        .iter()
+                        .copied()
+                        .filter(|call| call.machine.as_deref() == Some(*machine))
+                        .collect();
+                    let recorded = self.without(&calls, cause.clone());
+                    let stated = part(rows, cause);
+                    let usd = stated.usd.zip(recorded.usd).and_then(|(a, b)| a.checked_add(b).ok());
+                    options.push(vec![ExplainedPart { tokens: stated.tokens.plus(&recorded.tokens), usd, ..stated }]);
+                }
+            }
+            // The rows of the only name are all rows, and their sum is evidence of nothing.
+            let parts: Vec<ExplainedPart> = named
+                .iter()
+                .filter(|_| named.len() > 1)
+                .map(|(name, rows)| part(rows, Cause::AnotherKey { name: (*name).to_owned() }))
+                .collect();
+            options.extend(parts.iter().map(|part| vec![part.clone()]));
+            if parts.len() <= MOST_NAMES {
+                for (index, first) in parts.iter().enumerate() {
+                    options.extend(parts.iter().skip(index + 1).map(|second| vec![first.clone(), second.clone()]));
+                }
+            }
+            let foreign: Vec<ExplainedPart> = self.foreign(subject, kind);
+            if foreign.len() > 2 {
+                options.push(foreign);
+            }
+        }
+        options
+    }
+
+    /// The rows of names that the ledger does not record, of the first kind that has such.
+    pub(super) fn foreign_rows(&self, subject: &ComparedCell<'_, '_>) -> Vec<ExplainedPart> {
+        KINDS.into_iter().map(|kind| self.foreign(subject, kind)).find(|parts| !parts.is_empty()).unwrap_or_default()
+    }
+
+    fn foreign(&self, subject: &ComparedCell<'_, '_>, kind: crate::readers::statement::Name) -> Vec<ExplainedPart> {
+        let named = by_name(kind, &subject.cell.rows);
+        let foreign = named.into_iter().filter(|(name, _)| self.names.is_foreign(kind, name));
+        foreign
+            .map(|(name, rows)| ExplainedPart {
+                cause: Cause::AnotherKey { name: name.to_owned() },
+                tokens: Delta::of_rows(self.classes, rows.iter().copied()),
+                usd: self.charge(subject, rows.iter().copied()),
+            })
+            .collect()
+    }
+
+    /// The last call of each machine.
+    pub(super) fn machines(&self) -> BTreeMap<&'a str, Timestamp> {
+        let named = self.around.iter().filter_map(|call| Some((call.machine.as_deref()?, call.at)));
+        named.collect()
+    }
+
+    /// Every way to count calls on the other side of the borders of the bucket, by the difference that it makes.
+    pub(super) fn of_borders(&self, subject: &ComparedCell<'_, '_>) -> HashMap<Delta, ExplainedPart> {
+        let (start, end) = (subject.key.start, subject.key.end);
+        let mut found = HashMap::new();
+        for first in self.of_border(subject, start, true) {
+            for last in self.of_border(subject, end, false) {
+                let requests = first.1 + last.1;
+                let tokens = first.0.tokens.plus(&last.0.tokens);
+                let usd = first.0.usd.zip(last.0.usd).and_then(|(a, b)| a.checked_add(b).ok());
+                let part = ExplainedPart { cause: Cause::DayBorder { requests }, tokens: tokens.clone(), usd };
+                let kept = found.entry(tokens).or_insert((part.clone(), requests));
+                if requests < kept.1 {
+                    *kept = (part, requests);
+                }
+            }
+        }
+        found.into_iter().map(|(tokens, (part, _))| (tokens, part)).collect()
+    }
+
+    /// The ways to move calls over one border: none, the first calls inside out, or the last calls outside in.
+    fn of_border(
+        &self,
+        subject: &ComparedCell<'_, '_>,
+        edge: Timestamp,
+        is_start: bool,
+    ) -> Vec<(ExplainedPart, usize)> {
+        let nothing = ExplainedPart {
+            cause: Cause::DayBorder { requests: 0 },
+            tokens: Delta::zero(self.classes),
+            usd: Some(crate::model::tokens::Usd::default()),
+        };
+        let mut ways = vec![(nothing, 0)];
+        // If the neighbouring bucket agrees, no call was counted on this side instead of that.
+        let length = subject.key.end.millis() - subject.key.start.millis();
+        let neighbour = if is_start { subject.key.start.plus(-length) } else { subject.key.end };
+        if self.agreeing.contains(&(neighbour, subject.key.provider.clone(), subject.key.model.clone())) {
+            return ways;
+        }
+        let is_same = |call: &&LedgerCall| {
+            call.model_key == subject.key.model
+                && call.provider == subject.key.provider
+                && subject.key.key.as_ref().is_none_or(|key| call.key.as_ref() == Some(key))
+                && subject.key.workspace.as_ref().is_none_or(|space| call.workspace.as_ref() == Some(space))
+        };
+        let first = self.around.partition_point(|call| call.at < edge.plus(-NEAR));
+        let last = self.around.partition_point(|call| call.at <= edge.plus(NEAR));
+        let mut near: Vec<&LedgerCall> = self.around.get(first..last).unwrap_or(&[]).iter().filter(is_same).collect();
+        near.sort_by_key(|call| (call.at.millis() - edge.millis()).abs());
+        let is_inside = |call: &LedgerCall| (call.at >= edge) == is_start;
+        for (inside, sign) in [(true, -1), (false, 1)] {
+            let side: Vec<&LedgerCall> =
+                near.iter().copied().filter(|call| is_inside(call) == inside).take(MOST_NEAR).collect();
+            for count in 1..=side.len() {
+                let moved = || side.iter().copied().take(count);
+                let tokens = Delta::of_calls(self.classes, moved());
+                let tokens = if sign < 0 { tokens.negated() } else { tokens };
+                let usd = Self::cost(moved(), sign);
+                ways.push((ExplainedPart { cause: Cause::DayBorder { requests: count }, tokens, usd }, count));
+            }
+        }
+        ways
+    }
+}
+
+/// Whether a name of a statement names a machine: it is its name, or its last part.
+pub(super) fn is_machine(name: &str, machine: &str) -> bool {
+    let last = name.rsplit(['/', ':', '@']).next().unwrap_or(name);
+    name.eq_ignore_ascii_case(machine) || last.eq_ignore_ascii_case(machine)
+}

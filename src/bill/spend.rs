@@ -1,0 +1,81 @@
+//! What was spent, by how well a statement confirms it.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{BillRow, BillVerdict, Cause};
+use crate::model::error::Result;
+use crate::model::time::Zone;
+use crate::model::tokens::Usd;
+
+/// What was spent, in US dollars. Rows without a known amount are only counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Spend {
+    /// The ledger and the statement agree.
+    pub confirmed: Usd,
+    /// One side has it, and the cause is known.
+    pub explained: Usd,
+    /// One side has it, and the cause is unknown.
+    pub unexplained: Usd,
+    /// They differ, and the statement may still change.
+    pub provisional: Usd,
+    /// Rows whose money neither the statement nor a known price states.
+    pub rows_without_amount: u64,
+}
+
+fn size(usd: Usd) -> Usd {
+    Usd::from_picos(usd.picos().saturating_abs())
+}
+
+impl Spend {
+    /// The sum of two.
+    pub(crate) fn plus(&self, other: &Self) -> Result<Self> {
+        Ok(Self {
+            confirmed: self.confirmed.checked_add(other.confirmed)?,
+            explained: self.explained.checked_add(other.explained)?,
+            unexplained: self.unexplained.checked_add(other.unexplained)?,
+            provisional: self.provisional.checked_add(other.provisional)?,
+            rows_without_amount: self.rows_without_amount + other.rows_without_amount,
+        })
+    }
+
+    /// The spend of a row.
+    fn of(row: &BillRow) -> Result<Self> {
+        let mut spend = Self::default();
+        let without_amount = Self { rows_without_amount: 1, ..Self::default() };
+        let Some(usd) = row.statement_usd.or(row.ledger_usd) else { return Ok(without_amount) };
+        match row.verdict {
+            BillVerdict::Equal | BillVerdict::WithinRounding => spend.confirmed = usd,
+            BillVerdict::Provisional => {
+                spend.provisional = usd.max(row.ledger_usd.unwrap_or_default());
+            }
+            BillVerdict::StatementHigher | BillVerdict::LedgerHigher => {
+                let (mut only_statement, mut only_ledger) = (Usd::default(), Usd::default());
+                for named in &row.causes {
+                    let Some(usd) = named.usd else { return Ok(without_amount) };
+                    let side = if usd > Usd::default() { &mut only_statement } else { &mut only_ledger };
+                    *side = side.checked_add(size(usd))?;
+                    let sum = if named.cause == Cause::Unknown { &mut spend.unexplained } else { &mut spend.explained };
+                    *sum = sum.checked_add(size(usd))?;
+                }
+                let both = match row.ledger_usd {
+                    Some(ledger) => ledger.checked_add(only_ledger.negated())?,
+                    None => usd.checked_add(only_statement.negated())?,
+                };
+                spend.confirmed = both;
+            }
+        }
+        Ok(spend)
+    }
+}
+
+/// The spend of each UTC day.
+pub(super) fn days(rows: &[BillRow]) -> Result<BTreeMap<String, Spend>> {
+    let mut days: BTreeMap<String, Spend> = BTreeMap::new();
+    for row in rows {
+        let spend = days.entry(Zone::UTC.day(row.start).to_string()).or_default();
+        *spend = spend.plus(&Spend::of(row)?)?;
+    }
+    Ok(days)
+}

@@ -1,0 +1,214 @@
+//! Statements of providers: recording them, and which of their editions hold.
+
+use std::collections::BTreeMap;
+
+use super::{Ledger, Outcome, Snapshot};
+use crate::model::error::{Error, Result};
+use crate::model::event::{EventData, EventId, EventKind, NewEvent, Payload, Position, StatementReceived, Subject};
+use crate::model::invariant::bug;
+use crate::model::time::Timestamp;
+use crate::projection::collect_events;
+
+/// A recorded statement with all its parts.
+///
+/// ```
+/// use usage_ledger::{Ledger, event::{StatementBucket, StatementReceived}};
+/// # let now = "2026-06-02T00:00:00Z".parse::<usage_ledger::Timestamp>()?;
+/// let day = ("2026-05-01T00:00:00Z".parse()?, "2026-05-02T00:00:00Z".parse()?);
+/// let ledger = Ledger::in_memory()?;
+/// for (file, input) in [("aa", 1), ("bb", 2)] {
+///     let mut statement = StatementReceived::new("openai", file.repeat(32), "an OpenAI usage export", day);
+///     statement.buckets.push(StatementBucket::new(day).tokens("input", input));
+///     ledger.receive_statement(statement, now)?;
+/// }
+/// let statements = ledger.snapshot()?.statements(now)?;
+/// assert_eq!(statements[0].superseded, [day]); // by the later edition of that day
+/// assert!(statements[1].superseded.is_empty());
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReceivedStatement {
+    /// The positions of its parts.
+    pub positions: Vec<Position>,
+    /// When it was received.
+    pub at: Timestamp,
+    /// Its content, with the buckets of all parts.
+    pub content: StatementReceived,
+    /// The parts of its period that a later statement replaces.
+    pub superseded: Vec<(Timestamp, Timestamp)>,
+}
+
+impl ReceivedStatement {
+    /// Whether the statement holds for an instant.
+    pub(crate) fn holds_at(&self, at: Timestamp) -> bool {
+        self.content.since <= at
+            && at < self.content.until
+            && !self.superseded.iter().any(|(since, until)| *since <= at && at < *until)
+    }
+
+    /// Whether the statement holds for any part of its own period from one time up to another.
+    pub(crate) fn holds_between(&self, since: Timestamp, until: Timestamp) -> bool {
+        let mut at = self.content.since.max(since);
+        let end = self.content.until.min(until);
+        while at < end {
+            match self.superseded.iter().find(|(from, to)| *from <= at && at < *to) {
+                None => return true,
+                Some((_, to)) => at = *to,
+            }
+        }
+        false
+    }
+
+    /// Whether another statement is an edition of the same thing.
+    fn is_edition_of(&self, other: &Self) -> bool {
+        let (a, b) = (&self.content, &other.content);
+        (&a.provider, &a.account, a.has_money()) == (&b.provider, &b.account, b.has_money())
+    }
+}
+
+/// The id of a part. The same file for the same account has the same ids.
+fn part_id(statement: &StatementReceived, part: u32) -> EventId {
+    let account = statement.account.as_deref().unwrap_or_default();
+    EventId::from_key(&statement.provider, &format!("statement\0{}\0{account}\0{part}", statement.file))
+}
+
+impl Snapshot<'_> {
+    /// The statements that were received up to a time and are not voided, the earliest first.
+    ///
+    /// # Errors
+    /// The store's own errors.
+    ///
+    /// ```
+    /// # let now = "2026-06-02T00:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// assert!(usage_ledger::Ledger::in_memory()?.snapshot()?.statements(now)?.is_empty());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn statements(&self, now: impl Into<Timestamp>) -> Result<Vec<ReceivedStatement>> {
+        let span = (Timestamp::MIN, now.into());
+        let parts = collect_events(self.view(), EventKind::StatementReceived, &Subject::Ledger, span, |indexed| {
+            let Payload::StatementReceived(content) = indexed.event.payload else { return None };
+            Some((indexed.position, indexed.event.occurred_at, content))
+        })?;
+        let mut whole: BTreeMap<(Timestamp, String, String, Option<String>), ReceivedStatement> = BTreeMap::new();
+        let mut ordered = parts;
+        ordered.sort_by_key(|(position, at, _)| (*at, *position));
+        for (position, at, content) in ordered {
+            let key = (at, content.file.clone(), content.provider.clone(), content.account.clone());
+            if let Some(statement) = whole.get_mut(&key) {
+                statement.positions.push(position);
+                statement.content.buckets.extend(content.buckets);
+            } else {
+                let positions = vec![position];
+                whole.insert(key, ReceivedStatement { positions, at, content, superseded: Vec::new() });
+            }
+        }
+        // A void of any part withdraws the statement.
+        let is_whole = |one: &ReceivedStatement| one.positions.len() == one.content.parts as usize;
+        let mut statements: Vec<ReceivedStatement> = whole.into_values().filter(is_whole).collect();
+        statements.sort_by(|a, b| (a.at, &a.positions).cmp(&(b.at, &b.positions)));
+        for earlier in 0..statements.len() {
+            let (before, after) = statements.split_at_mut(earlier + 1);
+            let Some(statement) = before.last_mut() else { continue };
+            let newer = after.iter().filter(|newer| newer.is_edition_of(statement));
+            let overlaps = newer.filter_map(|newer| {
+                let since = newer.content.since.max(statement.content.since);
+                let until = newer.content.until.min(statement.content.until);
+                (since < until).then_some((since, until))
+            });
+            let overlaps: Vec<_> = overlaps.collect();
+            statement.superseded = overlaps;
+            let ReceivedStatement { content, superseded, .. } = statement;
+            content.buckets.retain(|bucket| {
+                !superseded.iter().any(|(since, until)| *since <= bucket.start && bucket.start < *until)
+            });
+        }
+        Ok(statements)
+    }
+
+    /// The position of the first part of a statement, if its file was received for its account.
+    ///
+    /// # Errors
+    /// The store's own errors.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, event::StatementReceived};
+    /// let may = ("2026-05-01T00:00:00Z".parse()?, "2026-06-01T00:00:00Z".parse()?);
+    /// let statement = StatementReceived::new("openai", "ab".repeat(32), "an OpenAI usage export", may);
+    /// assert_eq!(Ledger::in_memory()?.snapshot()?.position_of_statement(&statement)?, None);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn position_of_statement(&self, statement: &StatementReceived) -> Result<Option<Position>> {
+        self.view().position_of(part_id(statement, 1))
+    }
+}
+
+impl Ledger {
+    /// Records a statement. A file that was received for the same account before appends nothing, even if its event
+    /// was voided.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a statement without a period or with empty names; and the store's own errors. Nothing is
+    /// written then.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, event::StatementReceived};
+    /// # let now = "2026-06-02T00:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let may = ("2026-05-01T00:00:00Z".parse()?, "2026-06-01T00:00:00Z".parse()?);
+    /// let ledger = Ledger::in_memory()?;
+    /// assert!(ledger.receive_statement(StatementReceived::new("openai", "no hash", "x", may), now).is_err());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn receive_statement(&self, statement: StatementReceived, now: impl Into<Timestamp>) -> Result<Outcome> {
+        let outcomes = self.receive_statements(vec![statement], now.into())?;
+        outcomes.into_iter().next().ok_or_else(|| bug!("a recorded statement has no outcome"))
+    }
+
+    /// Records statements together. Each outcome is that of the first part.
+    pub(crate) fn receive_statements(
+        &self,
+        statements: Vec<StatementReceived>,
+        now: Timestamp,
+    ) -> Result<Vec<Outcome>> {
+        for statement in &statements {
+            statement.validate()?;
+        }
+        self.transact(now, |appender| {
+            let mut outcomes = Vec::new();
+            for statement in statements {
+                // A newer build may read the same file in another way. The first reading stays.
+                let id = part_id(&statement, 1);
+                if let Some(position) = appender.view()?.position_of(id)? {
+                    outcomes.push(Outcome::Existing { position, id });
+                    continue;
+                }
+                let mut first = None;
+                for part in parts(&statement)? {
+                    let id = part_id(&part, part.part);
+                    let outcome = appender.push(NewEvent::new(part, now).source(self.source.clone()).id(id))?;
+                    first.get_or_insert(outcome);
+                }
+                outcomes.push(first.ok_or_else(|| bug!("a statement without a part"))?);
+            }
+            Ok(outcomes)
+        })
+    }
+}
+
+/// Divides a statement into events of a bounded length.
+fn parts(statement: &StatementReceived) -> Result<Vec<StatementReceived>> {
+    let StatementReceived { buckets, .. } = statement;
+    let number = buckets.len().div_ceil(StatementReceived::MOST_BUCKETS).max(1);
+    let number = u32::try_from(number).map_err(|_| Error::Overflow { what: "number of buckets" })?;
+    let mut rest = statement.buckets.clone().into_iter();
+    let divided = (1..=number).map(|part| StatementReceived {
+        part,
+        parts: number,
+        buckets: rest.by_ref().take(StatementReceived::MOST_BUCKETS).collect(),
+        // What concerns the whole file is stated once.
+        repeated_lines: if part == 1 { statement.repeated_lines.clone() } else { Vec::new() },
+        other_rows: if part == 1 { statement.other_rows } else { 0 },
+        ..statement.clone()
+    });
+    Ok(divided.collect())
+}
