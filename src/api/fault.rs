@@ -1,71 +1,9 @@
 //! The failure of an operation in a form for every interface: kind, detail and remedy.
 
-use serde::Serialize;
-use utoipa::ToSchema;
-
 use crate::model::error::Error;
 use crate::model::secrets;
 use crate::model::time::Timestamp;
-
-/// Kinds of failures, shared by all interfaces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum FaultKind {
-    /// The input is invalid.
-    InvalidInput,
-    /// The provider is in no catalogue, event or declaration.
-    UnknownProvider,
-    /// The event does not exist.
-    NotFound,
-    /// The id or key exists with different content.
-    Conflict,
-    /// The gate is closed, or the reservation does not fit.
-    Wait,
-    /// There is no signing key.
-    NoKey,
-    /// Another program holds the write lock.
-    Busy,
-    /// The ledger cannot be reached, or its file was replaced.
-    Unavailable,
-    /// The ledger is inconsistent.
-    Damaged,
-    /// A bug of this program.
-    Bug,
-}
-
-impl FaultKind {
-    /// Returns the name in answers.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::InvalidInput => "invalid-input",
-            Self::UnknownProvider => "unknown-provider",
-            Self::NotFound => "not-found",
-            Self::Conflict => "conflict",
-            Self::Wait => "wait",
-            Self::NoKey => "no-key",
-            Self::Busy => "busy",
-            Self::Unavailable => "unavailable",
-            Self::Damaged => "damaged",
-            Self::Bug => "bug",
-        }
-    }
-
-    /// Returns a short title.
-    pub const fn title(self) -> &'static str {
-        match self {
-            Self::InvalidInput => "The input is invalid",
-            Self::UnknownProvider => "The provider is unknown",
-            Self::NotFound => "There is no such event",
-            Self::Conflict => "The id is taken by other content",
-            Self::Wait => "The call must wait",
-            Self::NoKey => "There is no key to sign with",
-            Self::Busy => "The ledger is busy",
-            Self::Unavailable => "The ledger is unavailable",
-            Self::Damaged => "The ledger is damaged",
-            Self::Bug => "The program is at fault",
-        }
-    }
-}
+pub(crate) use crate::present::errors::FaultKind;
 
 /// Description of a failure.
 #[derive(Clone, Debug)]
@@ -132,70 +70,46 @@ pub(crate) fn remedy_of(message: &str) -> Option<&str> {
 
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
+        let kind = FaultKind::of(&error);
         let detail = secrets::name(&error.to_string()).to_string();
-        let fault = |kind, remedy: &str| Self::new(kind, detail.clone(), remedy);
+        let fault = |remedy: &str| Self::new(kind, detail.clone(), remedy);
+        let common = || fault(kind.entry().remedy);
         match &error {
-            Error::UnknownProvider { id, candidates } => {
-                let near = candidates.iter().map(|near| format!("`{near}`")).collect::<Vec<_>>().join(" or ");
-                let question = if near.is_empty() { String::new() } else { format!(" (did you mean {near}?)") };
-                Self {
-                    candidates: candidates.clone(),
-                    ..Self::new(
-                        FaultKind::UnknownProvider,
-                        format!("`{id}` is in no catalogue, event or declaration{question}"),
-                        format!(
-                            "correct the name, declare it (`usage-ledger provider declare {id} --metered`), or send \
-                             \"allow_undeclared\": true"
-                        ),
-                    )
-                }
-            }
+            Error::UnknownProvider { id, candidates } => unknown_provider(id, candidates),
             Error::Gated { resumes_at, .. } => {
-                Self { resumes_at: *resumes_at, ..fault(FaultKind::Wait, "wait, or use another provider") }
+                Self { resumes_at: *resumes_at, ..fault("wait, or use another provider") }
             }
             Error::OverBudget { resets_at, .. } => {
-                Self { resumes_at: *resets_at, ..fault(FaultKind::Wait, "ask for fewer tokens, or wait") }
+                Self { resumes_at: *resets_at, ..fault("ask for fewer tokens, or wait") }
             }
-            Error::Conflict { position, .. } => Self {
-                position: Some(position.get()),
-                ..fault(FaultKind::Conflict, "use another key or id, or amend the first event")
+            Error::Conflict { position, .. } => Self { position: Some(position.get()), ..common() },
+            Error::Replaced { .. } => fault("put the file back or restore a backup, and repeat the call"),
+            Error::Damaged { position, .. } => Self { position: position.map(crate::Position::get), ..common() },
+            _ => match kind {
+                FaultKind::InvalidInput => Self::input(detail),
+                // These messages end with their remedy.
+                FaultKind::Conflict => fault(remedy_of(&detail).unwrap_or(kind.entry().remedy)),
+                FaultKind::Unavailable if error.is_store() => fault(remedy_of(&detail).unwrap_or(kind.entry().remedy)),
+                _ => common(),
             },
-            Error::NotFound { .. } => fault(FaultKind::NotFound, "list the events with the operation `events`"),
-            Error::Busy { .. } => fault(FaultKind::Busy, "repeat the call"),
-            Error::Replaced { .. } => {
-                fault(FaultKind::Unavailable, "put the file back or restore a backup, and repeat the call")
-            }
-            Error::Damaged { position, .. } => Self {
-                position: position.map(crate::Position::get),
-                ..fault(FaultKind::Damaged, "keep the file, run `usage-ledger verify`, and restore a backup")
-            },
-            Error::Bug { .. } | Error::LineBreak { .. } => {
-                fault(FaultKind::Bug, "nothing was written; report this message")
-            }
-            Error::Io { .. } => fault(FaultKind::Unavailable, "check the ledger's file and repeat the call"),
-            store if store.is_store() => {
-                let remedy = remedy_of(&detail).unwrap_or("repair the store and repeat the call").to_owned();
-                fault(FaultKind::Unavailable, &remedy)
-            }
-            _ => Self::input(detail),
         }
     }
+}
+
+/// Creates the failure for a provider that is in no catalogue, event or declaration.
+fn unknown_provider(id: &str, candidates: &[String]) -> Fault {
+    let near = candidates.iter().map(|near| format!("`{near}`")).collect::<Vec<_>>().join(" or ");
+    let question = if near.is_empty() { String::new() } else { format!(" (did you mean {near}?)") };
+    let remedy = format!(
+        "correct the name, declare it (`usage-ledger provider declare {id} --metered`), or send \"allow_undeclared\": true"
+    );
+    let detail = format!("`{id}` is in no catalogue, event or declaration{question}");
+    Fault { candidates: candidates.to_vec(), ..Fault::new(FaultKind::UnknownProvider, detail, remedy) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_kind_has_the_name_it_is_serialised_by() {
-        use FaultKind::{
-            Bug, Busy, Conflict, Damaged, InvalidInput, NoKey, NotFound, Unavailable, UnknownProvider, Wait,
-        };
-        for kind in [InvalidInput, UnknownProvider, NotFound, Conflict, Wait, NoKey, Busy, Unavailable, Damaged, Bug] {
-            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
-            assert!(!kind.title().is_empty());
-        }
-    }
 
     #[test]
     fn a_misspelt_provider_suggests_the_correct_name() {

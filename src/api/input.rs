@@ -313,6 +313,51 @@ pub(crate) struct ReserveInput {
     pub key: Option<String>,
 }
 
+/// A stream of a program.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum StreamName {
+    Stderr,
+    #[default]
+    Stdout,
+    Transcript,
+}
+
+/// The output of an agent's run, or the error of a provider.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ScanInput {
+    /// The provider
+    #[schema(example = "anthropic", min_length = 1)]
+    pub provider: String,
+    /// The output, or an HTTP error with its status, headers and body
+    #[schema(example = "HTTP 429 Too Many Requests\nRetry-After: 60")]
+    pub text: String,
+    /// The stream of the text; default: stdout. An error of a provider's API is as strong evidence as stderr
+    #[serde(default)]
+    pub stream: Option<StreamName>,
+    /// The exit code of the run; default: 1
+    #[serde(default)]
+    pub exit_code: Option<i32>,
+    /// The account
+    #[serde(default)]
+    #[schema(min_length = 1)]
+    pub account: Option<String>,
+    /// The model of the run, for messages about "this model"
+    #[serde(default)]
+    #[schema(min_length = 1)]
+    pub model: Option<String>,
+    /// When the run ended, in RFC 3339; default: the time in the text, else now
+    #[serde(default)]
+    #[schema(format = DateTime)]
+    pub occurred_at: Option<String>,
+    /// A key of the refused call: a repeated request with the same key returns the first event. Default: one event for
+    /// the same text with the same reset, or within an hour
+    #[serde(default)]
+    #[schema(min_length = 1)]
+    pub key: Option<String>,
+}
+
 /// The release of a reservation.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

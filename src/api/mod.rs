@@ -27,6 +27,7 @@ pub(crate) mod record;
 pub(crate) mod report;
 pub(crate) mod report_rows;
 pub(crate) mod reserve;
+pub(crate) mod scan;
 #[cfg(any(feature = "web", feature = "mcp", test))]
 pub(crate) mod schema;
 pub(crate) mod service;

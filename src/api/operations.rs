@@ -14,7 +14,7 @@ pub(crate) struct Operation {
 }
 
 /// Every operation.
-pub(crate) const OPERATIONS: [Operation; 23] = [
+pub(crate) const OPERATIONS: [Operation; 24] = [
     Operation { name: "record", run: LedgerOperations::record },
     Operation { name: "records", run: |service, input| service.batch(input, false) },
     Operation { name: "switch", run: |service, input| service.switch(&parse(input)?) },
@@ -22,6 +22,7 @@ pub(crate) const OPERATIONS: [Operation; 23] = [
     Operation { name: "reserve", run: |service, input| service.reserve(&parse(input)?) },
     Operation { name: "settle", run: LedgerOperations::settle },
     Operation { name: "release", run: |service, input| service.release(&parse(input)?) },
+    Operation { name: "scan", run: |service, input| service.scan(&parse(input)?) },
     Operation { name: "report", run: |service, input| service.report(&parse(input)?) },
     Operation { name: "status", run: |service, input| service.status(&parse(input)?) },
     Operation { name: "events", run: |service, input| service.events(&parse(input)?) },

@@ -2,8 +2,11 @@
 
 use serde::Serialize;
 
-use super::fault::{Fault, FaultKind};
+use super::fault::Fault;
 use crate::model::time::Timestamp;
+
+/// The status of an error that HTTP does not have, such as an unknown method of JSON-RPC.
+const BAD_REQUEST: u16 = 400;
 
 /// The description of a failure for programs.
 #[derive(Debug, Serialize)]
@@ -26,10 +29,11 @@ pub(crate) struct Problem {
 
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Self {
+        let entry = fault.kind.entry();
         Self {
-            r#type: urn(fault.kind.name()),
-            title: fault.kind.title(),
-            status: status(fault.kind),
+            r#type: urn(entry.name),
+            title: entry.title,
+            status: entry.http.unwrap_or(BAD_REQUEST),
             detail: fault.detail.into(),
             remedy: fault.remedy.into(),
             candidates: fault.candidates,
@@ -48,19 +52,6 @@ impl Problem {
 }
 
 /// Returns the type of a problem.
-pub(crate) fn urn(name: &str) -> String {
+fn urn(name: &str) -> String {
     format!("urn:usage-ledger:problem:{name}")
-}
-
-/// Returns the HTTP status of a kind of failure.
-const fn status(kind: FaultKind) -> u16 {
-    match kind {
-        FaultKind::InvalidInput => 400,
-        FaultKind::NotFound => 404,
-        FaultKind::Conflict | FaultKind::NoKey => 409,
-        FaultKind::UnknownProvider => 422,
-        FaultKind::Wait => 429,
-        FaultKind::Damaged | FaultKind::Bug => 500,
-        FaultKind::Busy | FaultKind::Unavailable => 503,
-    }
 }

@@ -13,11 +13,11 @@ use super::call::Call;
 use super::fault::{Fault, FaultKind};
 use super::input::{
     CheckpointInput, ConsistencyInput, EventsInput, GateInput, InclusionInput, ReleaseInput, ReportInput, ReserveInput,
-    StatusInput, SwitchInput, as_of,
+    ScanInput, StatusInput, SwitchInput, as_of,
 };
 use super::proofs::{self, ProvenState, SignedCheckpoint};
 use super::record::{self, RecordTally};
-use super::{events, gate, report, reserve, status, switch};
+use super::{events, gate, report, reserve, scan, status, switch};
 use crate::ledger::{Ledger, Snapshot};
 use crate::merkle::Signer;
 use crate::model::error::Error;
@@ -364,5 +364,9 @@ impl LedgerOperations {
     /// Releases a reservation.
     pub fn release(&self, input: &ReleaseInput) -> Result<OperationReply, Fault> {
         self.write(|ledger, now| OperationReply::new(reserve::release(ledger, input, now)?))
+    }
+    /// Detects an exhausted quota and records it.
+    pub fn scan(&self, input: &ScanInput) -> Result<OperationReply, Fault> {
+        self.write(|ledger, now| scan::scan(ledger, input, (now, self.zone), |answer| OperationReply::new(answer))?)
     }
 }

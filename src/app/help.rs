@@ -69,12 +69,14 @@ mod tests {
     }
 
     /// Pages with "How do I" entries.
-    const PAGES: [&str; 14] = [
+    const PAGES: [&str; 16] = [
         include_str!("../../docs/bill.md"),
         include_str!("../../docs/budget.md"),
         include_str!("../../docs/ccusage.md"),
+        include_str!("../../docs/clients.md"),
         include_str!("../../docs/costs.md"),
         include_str!("../../docs/import.md"),
+        include_str!("../../docs/interfaces.md"),
         include_str!("../../docs/operations.md"),
         include_str!("../../docs/programs.md"),
         include_str!("../../docs/proofs.md"),

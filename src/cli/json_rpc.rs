@@ -10,33 +10,6 @@ use crate::api::operations::{OPERATIONS, operation};
 use crate::api::problem::Problem;
 use crate::api::service::LedgerOperations;
 
-/// The text is not JSON.
-const PARSE_ERROR: i32 = -32_700;
-/// The JSON is not a request.
-const INVALID_REQUEST: i32 = -32_600;
-/// No method has this name.
-const METHOD_NOT_FOUND: i32 = -32_601;
-/// The parameters are invalid.
-const INVALID_PARAMS: i32 = -32_602;
-/// A bug of this program.
-const INTERNAL_ERROR: i32 = -32_603;
-
-/// Returns the code of a failure. The protocol reserves -32000 to -32099 for applications.
-const fn code(kind: FaultKind) -> i32 {
-    match kind {
-        FaultKind::InvalidInput => INVALID_PARAMS,
-        FaultKind::Bug => INTERNAL_ERROR,
-        FaultKind::UnknownProvider => -32_001,
-        FaultKind::NotFound => -32_002,
-        FaultKind::Conflict => -32_003,
-        FaultKind::Wait => -32_004,
-        FaultKind::NoKey => -32_005,
-        FaultKind::Busy => -32_006,
-        FaultKind::Unavailable => -32_007,
-        FaultKind::Damaged => -32_008,
-    }
-}
-
 /// A request, with members that are not parsed yet. `None` is an absent member; null is a value.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,11 +35,9 @@ fn value<'de: 'a, 'a, D: Deserializer<'de>>(reader: D) -> Result<Option<&'a RawV
     <&RawValue>::deserialize(reader).map(Some)
 }
 
-/// Why a request failed: error code and problem.
-type RequestError = (i32, Fault);
-
-fn refuse(code: i32, why: impl Into<String>) -> RequestError {
-    (code, Fault::input(why))
+/// Creates the failure of a message. The text ends with the remedy after a colon.
+fn refuse(kind: FaultKind, why: impl Into<String>) -> Fault {
+    Fault { kind, ..Fault::input(why) }
 }
 
 /// Answers a message: one request or a list of requests. A request without an id gets no answer.
@@ -74,7 +45,11 @@ pub(super) fn answer(service: &LedgerOperations, message: &[u8], out: &mut dyn W
     let message: &RawValue = match serde_json::from_slice(message) {
         Ok(message) => message,
         Err(error) => {
-            return writeln!(out, "{}", failed("null", refuse(PARSE_ERROR, format!("{error}: send one line of JSON"))));
+            return writeln!(
+                out,
+                "{}",
+                failed("null", refuse(FaultKind::NoJson, format!("{error}: send one line of JSON")))
+            );
         }
     };
     if !message.get().starts_with('[') {
@@ -85,10 +60,10 @@ pub(super) fn answer(service: &LedgerOperations, message: &[u8], out: &mut dyn W
     }
     match serde_json::from_str::<Vec<&RawValue>>(message.get()) {
         Ok(requests) if requests.is_empty() => {
-            writeln!(out, "{}", failed("null", refuse(INVALID_REQUEST, "the list is empty: put requests into it")))
+            writeln!(out, "{}", failed("null", refuse(FaultKind::NoRequest, "the list is empty: put requests into it")))
         }
         Ok(requests) => many(service, &requests, out),
-        Err(error) => writeln!(out, "{}", failed("null", refuse(INVALID_REQUEST, error.to_string()))),
+        Err(error) => writeln!(out, "{}", failed("null", refuse(FaultKind::NoRequest, error.to_string()))),
     }
 }
 
@@ -106,7 +81,7 @@ fn many(service: &LedgerOperations, requests: &[&RawValue], out: &mut dyn Write)
 /// Answers a message above the length limit.
 pub(super) fn too_long(most: usize, out: &mut dyn Write) -> io::Result<()> {
     let why = format!("the line is longer than {} MiB: send less at a time", most >> 20);
-    writeln!(out, "{}", failed("null", refuse(INVALID_REQUEST, why)))
+    writeln!(out, "{}", failed("null", refuse(FaultKind::PayloadTooLarge, why)))
 }
 
 fn one(service: &LedgerOperations, text: &str) -> Option<String> {
@@ -116,12 +91,12 @@ fn one(service: &LedgerOperations, text: &str) -> Option<String> {
             let sender: RequestId<'_> = serde_json::from_str(text).unwrap_or_default();
             let id = sender.id.filter(|id| is_id(id)).map_or("null", RawValue::get);
             let why = format!("{error}: a request has `jsonrpc`, `id`, `method` and `params`");
-            return Some(failed(id, refuse(INVALID_REQUEST, why)));
+            return Some(failed(id, refuse(FaultKind::NoRequest, why)));
         }
     };
     let id = match request.id {
         Some(id) if !is_id(id) => {
-            return Some(failed("null", refuse(INVALID_REQUEST, "`id` must be a text, a number or null")));
+            return Some(failed("null", refuse(FaultKind::NoRequest, "`id` must be a text, a number or null")));
         }
         id => id.map(RawValue::get),
     };
@@ -129,7 +104,7 @@ fn one(service: &LedgerOperations, text: &str) -> Option<String> {
         (Ok(body), Some(id)) => Some(format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{body}}}")),
         (Err(refused), Some(id)) => Some(failed(id, refused)),
         // An invalid request is answered even without an id, because its sender does not know the protocol.
-        (Err(refused @ (INVALID_REQUEST, _)), None) => Some(failed("null", refused)),
+        (Err(refused), None) if refused.kind == FaultKind::NoRequest => Some(failed("null", refused)),
         (_, None) => None,
     }
 }
@@ -139,27 +114,29 @@ fn is_id(value: &RawValue) -> bool {
         || value.get().starts_with(|first: char| first == '"' || first == '-' || first.is_ascii_digit())
 }
 
-fn run(service: &LedgerOperations, request: &RpcRequest<'_>) -> Result<String, RequestError> {
+fn run(service: &LedgerOperations, request: &RpcRequest<'_>) -> Result<String, Fault> {
     let text = |member: Option<&RawValue>| member.and_then(|text| serde_json::from_str::<String>(text.get()).ok());
     if text(request.jsonrpc).as_deref() != Some("2.0") {
-        return Err(refuse(INVALID_REQUEST, "this is no request of JSON-RPC 2.0: send \"jsonrpc\": \"2.0\""));
+        return Err(refuse(FaultKind::NoRequest, "this is no request of JSON-RPC 2.0: send \"jsonrpc\": \"2.0\""));
     }
     let method = text(request.method)
-        .ok_or_else(|| refuse(INVALID_REQUEST, "`method` is missing or no text: name an operation"))?;
+        .ok_or_else(|| refuse(FaultKind::NoRequest, "`method` is missing or no text: name an operation"))?;
     let operation = operation(&method).ok_or_else(|| {
         let known = OPERATIONS.map(|operation| operation.name).join(", ");
-        refuse(METHOD_NOT_FOUND, format!("`{method}` is no method: use one of {known}"))
+        refuse(FaultKind::NoMethod, format!("`{method}` is no method: use one of {known}"))
     })?;
     let params = request.params.map_or("{}", RawValue::get);
     if !params.starts_with('{') {
-        return Err(refuse(INVALID_PARAMS, "`params` is no object: send parameters by name"));
+        return Err(refuse(FaultKind::InvalidInput, "`params` is no object: send parameters by name"));
     }
-    let reply = (operation.run)(service, params.as_bytes()).map_err(|fault| (code(fault.kind), fault))?;
-    Ok(reply.body)
+    Ok((operation.run)(service, params.as_bytes())?.body)
 }
 
-fn failed(id: &str, (code, fault): RequestError) -> String {
+fn failed(id: &str, fault: Fault) -> String {
     let message = serde_json::Value::from(&*fault.detail);
+    let entry = fault.kind.entry();
+    // An error that only HTTP has cannot occur here.
+    let code = entry.rpc.or(FaultKind::Bug.entry().rpc).unwrap_or_default();
     let problem = Problem::from(fault).to_json();
     format!(
         "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{{\"code\":{code},\"message\":{message},\"data\":{problem}}}}}"

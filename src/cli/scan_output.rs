@@ -5,17 +5,15 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use serde::Serialize;
 
 use super::context::Context;
-use super::record::hint;
+use crate::api::input::StreamName;
+use crate::api::scan::{Refusal, ScanAnswer};
 use crate::ledger::Outcome;
 use crate::model::error::Error;
-use crate::model::event::{EventId, NewEvent, QuotaExhausted};
 use crate::model::humanize::duration::until_reset;
-use crate::model::invariant::bug;
 use crate::model::provider::ProviderId;
-use crate::model::time::{HOUR, Timestamp};
+use crate::model::time::Timestamp;
 use crate::present::clock::short;
 use crate::present::failure::{Failure, print_message};
 use crate::present::output::{EscapedText, JsonAnswer};
@@ -76,13 +74,12 @@ enum CapturedStream {
 
 impl ScanOutputArgs {
     fn stream(&self) -> Stream {
-        match self.stream {
-            CapturedStream::Stderr if self.exit_code == 0 => Stream::StderrOk,
-            CapturedStream::Stderr => Stream::Stderr,
-            CapturedStream::Stdout if self.exit_code == 0 => Stream::StdoutOk,
-            CapturedStream::Stdout => Stream::StdoutFailed,
-            CapturedStream::Transcript => Stream::Transcript,
-        }
+        let name = match self.stream {
+            CapturedStream::Stderr => StreamName::Stderr,
+            CapturedStream::Stdout => StreamName::Stdout,
+            CapturedStream::Transcript => StreamName::Transcript,
+        };
+        name.of_run(self.exit_code)
     }
 
     /// Searches stdin or the given files for a sign of an exhausted quota.
@@ -114,39 +111,23 @@ impl ScanOutputArgs {
     }
 }
 
-#[derive(Serialize)]
-struct ScanAnswer<'a> {
-    provider: &'a str,
-    exhausted: bool,
-    rule: Option<&'a str>,
-    excerpt: Option<&'a str>,
-    /// The exhausted model; absent if all models are.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    model: Option<&'a str>,
-    resets_at: Option<Timestamp>,
-    position: Option<u64>,
-}
-
 pub(crate) fn run(args: &ScanOutputArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     context.refuse_as_of("this command writes")?;
     let provider = args.provider.as_str();
     let Some(exhaustion) = args.scan(context)? else {
         if context.json {
-            let (rule, excerpt, model, resets_at, position) = (None, None, None, None, None);
-            let none = ScanAnswer { provider, exhausted: false, rule, excerpt, model, resets_at, position };
-            return JsonAnswer::new(none).write(out);
+            return JsonAnswer::new(ScanAnswer::none(provider)).write(out);
         }
         return Ok(writeln!(out, "{provider}: no sign of an exhausted quota")?);
     };
-    let time_in_output = exhaustion.at.filter(|at| *at <= context.now());
-    let occurred_at = args.occurred_at.or(time_in_output).unwrap_or_else(|| context.now());
-    let own = args.model.as_deref().filter(|_| exhaustion.of_its_model);
-    let model = exhaustion.model.as_deref().or(own);
-    let reset = exhaustion.reset(occurred_at, context.zone());
+    let account = args.account.as_deref().filter(|account| !account.is_empty());
+    let of_account = (&args.provider, account);
+    let refusal =
+        Refusal::new(of_account, &exhaustion, args.model.as_deref(), args.occurred_at, (context.now(), context.zone()));
     let outcome = if args.dry_run {
         None
     } else {
-        match append(args, context, &exhaustion, model, reset.as_ref(), occurred_at) {
+        match append(&refusal, context) {
             Ok(outcome) => Some(outcome),
             // The answer is valid even if the ledger cannot record it.
             Err(Failure::Ledger(error @ (Error::ReadOnly { .. } | Error::DiskFull))) => {
@@ -156,15 +137,11 @@ pub(crate) fn run(args: &ScanOutputArgs, context: &Context, out: &mut dyn Write)
             Err(failure) => return Err(failure),
         }
     };
-    let resets_at = reset.as_ref().and_then(|reset| reset.at);
     if context.json {
-        let position = outcome.map(|outcome| outcome.position().get());
-        let (rule, excerpt) = (Some(exhaustion.rule), Some(exhaustion.excerpt.as_str()));
-        JsonAnswer::new(ScanAnswer { provider, exhausted: true, rule, excerpt, model, resets_at, position })
-            .write(out)?;
+        JsonAnswer::new(refusal.answer(outcome.map(|outcome| outcome.position().get()))).write(out)?;
     } else {
-        let whose = model.map_or_else(|| provider.to_owned(), |model| format!("{provider}, {model}"));
-        print(&whose, &exhaustion, reset.as_ref(), outcome, context, out)?;
+        let whose = refusal.model.map_or_else(|| provider.to_owned(), |model| format!("{provider}, {model}"));
+        print(&whose, &exhaustion, refusal.reset.as_ref(), outcome, context, out)?;
     }
     if args.wait { Err(Failure::Wait) } else { Ok(()) }
 }
@@ -197,42 +174,9 @@ fn print(
     Ok(())
 }
 
-fn append(
-    args: &ScanOutputArgs,
-    context: &Context,
-    exhaustion: &Exhaustion,
-    model: Option<&str>,
-    reset: Option<&Reset>,
-    occurred_at: Timestamp,
-) -> Result<Outcome, Failure> {
-    let resets_at = reset.and_then(|reset| reset.at);
-    let account = args.account.clone().filter(|account| !account.is_empty());
-    // A text without an absolute time is a new event if it occurs again after an hour.
-    let moment = match resets_at {
-        Some(at) if reset.is_some_and(|reset| !reset.relative) => format!("until {at}"),
-        _ => format!("hour {}", occurred_at.millis().div_euclid(HOUR)),
-    };
-    let named = account.as_deref().unwrap_or_default();
-    let key = ["quota-exhausted", named, exhaustion.rule, &exhaustion.excerpt, &moment].join("\0");
-    let refusal = QuotaExhausted {
-        provider: args.provider.clone(),
-        account,
-        model: model.map(str::to_owned),
-        resets_at,
-        rule: exhaustion.rule.to_owned(),
-        excerpt: exhaustion.excerpt.clone(),
-    };
-    let now = context.now();
-    let event = NewEvent::new(refusal, occurred_at).source("cli").id(EventId::from_key(args.provider.as_str(), &key));
-    let ledger = context.write()?;
-    let outcome = match ledger.append([event], now) {
-        Ok(outcomes) => *outcomes.first().ok_or_else(|| Failure::from(bug!("no outcome for one appended event")))?,
-        // The same text within the hour, with a slightly later relative time, is the same event.
-        Err(Error::Conflict { position, id }) => Outcome::Existing { position, id },
-        Err(error) => return Err(error.into()),
-    };
-    hint(args.provider.as_str(), &ledger, now)?;
-    Ok(outcome)
+fn append(refusal: &Refusal<'_>, context: &Context) -> Result<Outcome, Failure> {
+    let ledger = context.write()?.source("cli");
+    Ok(refusal.append(&ledger, None, context.now())?)
 }
 
 /// Reads the end of a stream from a file.

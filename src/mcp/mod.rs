@@ -59,31 +59,31 @@ fn read_only() -> Result<Vec<OfferedTool>> {
         offered(
             "usage",
             "Show the active provider and how much of each provider's quota windows is used",
-            (schema::of::<StatusInput>()?, schema::of::<StatusAnswer>()?),
+            (schema::of_input::<StatusInput>()?, schema::of::<StatusAnswer>()?),
             |service, input| service.status(&parse(input)?),
         ),
         offered(
             "report",
             "Sum requests, tokens and cost by provider, model, project, day and other keys",
-            (schema::of::<ReportInput>()?, schema::of::<ReportAnswer>()?),
+            (schema::of_input::<ReportInput>()?, schema::of::<ReportAnswer>()?),
             |service, input| service.report(&parse(input)?),
         ),
         offered(
             "gate",
             "Decide whether a run may start on a provider, and which mode of work it may use",
-            (schema::of::<GateInput>()?, schema::of::<GateAnswer>()?),
+            (schema::of_input::<GateInput>()?, schema::of::<GateAnswer>()?),
             |service, input| service.gate(&parse(input)?),
         ),
         offered(
             "forecast",
             "Show when each provider's session window is exhausted at the current rate, and whether it resets before",
-            (schema::of::<ForecastInput>()?, schema::of::<ForecastAnswer>()?),
+            (schema::of_input::<ForecastInput>()?, schema::of::<ForecastAnswer>()?),
             |service, input| service.forecast(&parse(input)?),
         ),
         offered(
             "explain",
             "Show each step of a decision of `gate`, with the events that it rests on",
-            (schema::of::<GateInput>()?, schema::of::<ExplainAnswer>()?),
+            (schema::of_input::<GateInput>()?, schema::of::<ExplainAnswer>()?),
             |service, input| service.explain(&parse(input)?),
         ),
     ])
@@ -94,13 +94,15 @@ impl Tools {
     pub fn new(service: LedgerOperations, allow_record: bool) -> Result<Self> {
         let mut tools = read_only()?;
         if allow_record {
-            let schemas = (schema::of::<RecordInput>()?, schema::of::<ReceiptAnswer>()?);
+            let schemas = (schema::of_input::<RecordInput>()?, schema::of::<ReceiptAnswer>()?);
             let mut record = offered(
                 "record",
-                "Record the tokens of a call; a repeated key is found",
+                "Record the tokens of a call. Send a `key`: a repeated call with the same key is recorded once. Without a \
+                 key each call is recorded",
                 schemas,
                 LedgerOperations::record,
             );
+            // A call without a key is recorded each time, so only keyed calls are idempotent.
             let hints = ToolAnnotations::new().read_only(false).destructive(false).idempotent(false).open_world(false);
             record.tool = record.tool.with_annotations(hints);
             tools.push(record);
@@ -150,11 +152,14 @@ impl ServerHandler for Tools {
             Ok(reply) => (reply.body, false),
             Err(fault) => (Problem::from(fault).to_json(), true),
         };
-        let value = json(&text)?;
-        let mut result =
-            if is_error { CallToolResult::structured_error(value) } else { CallToolResult::structured(value) };
         // Clients show this text to people.
-        result.content = vec![ContentBlock::text(visible_json(&text))];
+        let content = vec![ContentBlock::text(visible_json(&text))];
+        // Structured content must have the shape of the tool's answer, which a problem does not have.
+        if is_error {
+            return Ok(CallToolResult::error(content).into());
+        }
+        let mut result = CallToolResult::structured(json(&text)?);
+        result.content = content;
         Ok(result.into())
     }
 }

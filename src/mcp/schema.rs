@@ -29,6 +29,39 @@ pub(super) fn of<T: ToSchema>() -> Result<Arc<JsonObject>> {
     Ok(Arc::new(schema))
 }
 
+/// Returns the schema of an input. A member that may be left out has one type: null means the same, but many clients
+/// read neither lists of types nor alternatives.
+pub(super) fn of_input<T: ToSchema>() -> Result<Arc<JsonObject>> {
+    let mut schema = JsonObject::clone(&*of::<T>()?);
+    if let Some(Value::Object(members)) = schema.get_mut("properties") {
+        members.values_mut().for_each(without_null);
+    }
+    Ok(Arc::new(schema))
+}
+
+/// Removes null from the types of a member.
+fn without_null(member: &mut Value) {
+    let Value::Object(fields) = member else { return };
+    if fields.get("default").is_some_and(Value::is_null) {
+        fields.remove("default");
+    }
+    if let Some(Value::Array(types)) = fields.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [one] = types.as_slice() {
+            let one = one.clone();
+            fields.insert("type".to_owned(), one);
+        }
+    }
+    if let Some(Value::Array(parts)) = fields.get_mut("oneOf") {
+        parts.retain(|part| part.get("type").is_none_or(|name| name != "null"));
+        if let [Value::Object(one)] = parts.as_slice() {
+            let one = one.clone();
+            fields.remove("oneOf");
+            fields.extend(one);
+        }
+    }
+}
+
 /// Returns a schema whose references point to its own definitions.
 fn standing_alone(schema: &impl serde::Serialize) -> Result<Value> {
     let mut value =

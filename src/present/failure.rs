@@ -7,16 +7,8 @@ use std::process::ExitCode;
 use crate::export::ExportError;
 use crate::model::error::Error;
 use crate::model::secrets;
+use crate::present::errors::FaultKind;
 use crate::present::visible::{Breaks, visible};
-
-/// A finding of `verify` or `replay`, or a proof that is invalid.
-const FINDING: u8 = 1;
-/// Bad usage or input.
-const USAGE: u8 = 2;
-/// The ledger is damaged or unreachable.
-const STORE: u8 = 3;
-/// Wait and retry: `EX_TEMPFAIL` of sysexits.h.
-const WAIT: u8 = 75;
 
 /// Why a command ended early.
 #[derive(Debug)]
@@ -50,14 +42,22 @@ impl Failure {
         }
     }
 
+    /// Returns the kind of the failure in the list of all interfaces.
+    fn kind(&self) -> FaultKind {
+        match self {
+            Self::Finding => FaultKind::Finding,
+            Self::Wait => FaultKind::Wait,
+            Self::Unreachable(_) => FaultKind::Unavailable,
+            // The user named a file that cannot be read or written.
+            Self::Ledger(Error::Io { .. }) | Self::Output(_) | Self::Line { .. } => FaultKind::InvalidInput,
+            Self::Ledger(error) => FaultKind::of(error),
+        }
+    }
+
     fn code(&self) -> u8 {
         match self {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Self::Finding | Self::Ledger(Error::Unproven { .. }) => FINDING,
-            Self::Ledger(error) if error.is_store() => STORE,
-            Self::Ledger(_) | Self::Line { .. } | Self::Output(_) => USAGE,
-            Self::Unreachable(_) => STORE,
-            Self::Wait => WAIT,
+            _ => self.kind().entry().exit.or(FaultKind::Bug.entry().exit).unwrap_or(u8::MAX),
         }
     }
 

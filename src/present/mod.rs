@@ -8,6 +8,7 @@ pub(crate) mod confirmed;
 pub(crate) mod costs;
 #[cfg_attr(not(feature = "tui"), allow(dead_code))] // the dashboard shows more than one line can
 pub(crate) mod decision_text;
+pub(crate) mod errors;
 pub(crate) mod failure;
 pub(crate) mod money;
 pub(crate) mod output;

@@ -6,8 +6,8 @@ use axum::response::{IntoResponse, Response};
 use prost::Message;
 use serde_json::{Value, json};
 
-use crate::api::fault::remedy_of;
-use crate::api::problem::{Problem, urn};
+use crate::api::fault::{Fault, FaultKind, remedy_of};
+use crate::api::problem::Problem;
 use crate::model::error::Error;
 
 /// The encoding of an answer.
@@ -54,18 +54,9 @@ const REASONS: usize = 20;
 
 /// Returns the body for a request that a guard refuses.
 pub(super) fn of_refusal(status: StatusCode, why: &str) -> Problem {
-    let name = status.canonical_reason().unwrap_or("Refused");
-    Problem {
-        r#type: urn(&name.to_ascii_lowercase().replace(' ', "-")),
-        title: name,
-        status: status.as_u16(),
-        detail: why.to_owned(),
-        remedy: remedy_of(why).unwrap_or("send the request again later").to_owned(),
-        candidates: Vec::new(),
-        position: None,
-        resumes_at: None,
-        record: None,
-    }
+    let kind = FaultKind::of_status(status.as_u16());
+    let remedy = remedy_of(why).unwrap_or(kind.entry().remedy);
+    Problem { status: status.as_u16(), ..Fault::new(kind, why, remedy).into() }
 }
 
 /// Why a request was refused.

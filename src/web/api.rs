@@ -21,11 +21,11 @@ use crate::api::events::EventSelection;
 use crate::api::fault::Fault;
 use crate::api::input::{
     CheckpointInput, ConsistencyInput, EventsInput, GateInput, InclusionInput, ReleaseInput, ReportInput, ReserveInput,
-    StatusInput, StreamInput, SwitchInput,
+    ScanInput, StatusInput, StreamInput, SwitchInput,
 };
 use crate::api::schema::{
     CheckpointAnswer, ConsistencyAnswer, EventsAnswer, GateAnswer, InclusionAnswer, ReceiptAnswer, RecordInput,
-    RecordsInput, ReportAnswer, ReservationAnswer, SettleInput, StatusAnswer, TallyAnswer,
+    RecordsInput, ReportAnswer, ReservationAnswer, ScanOutputAnswer, SettleInput, StatusAnswer, TallyAnswer,
 };
 use crate::api::service::{LedgerOperations, OperationReply, parse};
 use crate::model::event::Position;
@@ -54,6 +54,7 @@ pub(super) fn routes(
         .route("/api/v1/reserve", post(reserve))
         .route("/api/v1/settle", post(settle))
         .route("/api/v1/release", post(release))
+        .route("/api/v1/scan", post(scan))
         .route("/api/v1/gate", get(gate))
         .route("/api/v1/status", get(status))
         .route("/api/v1/report", get(report))
@@ -193,6 +194,15 @@ pub(super) async fn settle(State(api): State<ApiState>, headers: HeaderMap, body
     responses((status = 200, description = "The release is in the ledger", body = ReceiptAnswer), Problems))]
 pub(super) async fn release(State(api): State<ApiState>, headers: HeaderMap, body: Bytes) -> ApiResult {
     api.change(&headers, move |service| service.release(&parse(&body)?)).await
+}
+
+/// Detect an exhausted quota in the output of a run or in a provider's error, and record it
+///
+/// A recorded refusal closes the gate until the quota resets. Without a sign of an exhausted quota nothing is recorded.
+#[utoipa::path(post, path = "/api/v1/scan", tag = "write", request_body = ScanInput,
+    responses((status = 200, description = "Whether the quota is exhausted", body = ScanOutputAnswer), Problems))]
+pub(super) async fn scan(State(api): State<ApiState>, headers: HeaderMap, body: Bytes) -> ApiResult {
+    api.change(&headers, move |service| service.scan(&parse(&body)?)).await
 }
 
 /// Decide whether a run may start, and what it may do

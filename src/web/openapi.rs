@@ -9,7 +9,7 @@ use utoipa::{Modify, OpenApi};
 use super::answer::{BodyForm, RequestRefusal};
 use super::api::ApiResult;
 use super::{api, cached, views};
-use crate::api::input::{NeedName, TierName};
+use crate::api::input::{NeedName, StreamName, TierName};
 use crate::api::report_rows::RowOrder;
 use crate::api::schema::ProblemAnswer;
 use crate::api::view_inputs::UnitName;
@@ -35,11 +35,11 @@ impl Modify for Bearer {
         license(name = "MIT OR Apache-2.0")
     ),
     paths(
-        api::record, api::records, api::switch, api::reserve, api::settle, api::release, api::gate, api::status,
+        api::record, api::records, api::switch, api::reserve, api::settle, api::release, api::scan, api::gate, api::status,
         api::report, api::events, api::follow, api::inclusion, api::consistency, api::checkpoint, views::overview,
         views::log, views::summaries, views::show, views::line, views::figure, views::bill, views::imports, views::warnings, views::about
     ),
-    components(schemas(ProblemAnswer, TierName, NeedName, UnitName, RowOrder)),
+    components(schemas(ProblemAnswer, TierName, NeedName, StreamName, UnitName, RowOrder)),
     tags(
         (name = "write", description = "Append events. The answer is sent when they are durable."),
         (name = "read", description = "Queries. No GET changes the ledger."),

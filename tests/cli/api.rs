@@ -249,7 +249,7 @@ fn the_api_is_behind_the_same_guards_as_the_pages() {
     let huge = format!("{{\"provider\":\"openai\",\"model\":\"{}\"}}", "m".repeat(17 << 20));
     assert_eq!(server.send("POST /api/v1/record", &[JSON], &huge).status, 413);
     // No GET request writes.
-    for operation in ["record", "records", "switch", "reserve", "settle", "release"] {
+    for operation in ["record", "records", "switch", "reserve", "settle", "release", "scan"] {
         let refused = server.send(&format!("GET /api/v1/{operation}?provider=openai&input=1"), &[JSON], &record);
         assert_eq!((refused.status, refused.header("allow")), (405, Some("POST")), "{operation}");
     }
@@ -374,7 +374,7 @@ fn the_document_describes_every_route() {
     let document = server.get("openapi.json").json();
     assert_eq!(document["openapi"].as_str().map(|version| &version[..2]), Some("3."));
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 24);
+    assert_eq!(paths.len(), 25);
     for (path, operations) in paths {
         for (method, operation) in operations.as_object().unwrap() {
             let reply = server.send(&format!("{} {path}", method.to_uppercase()), &[JSON, ("last-event-id", "x")], "");

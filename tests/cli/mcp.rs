@@ -12,7 +12,7 @@ use crate::cli_support::TestCli;
 
 const NOW: &str = "2026-11-23T20:00:00Z";
 
-type Client = RunningService<RoleClient, ()>;
+pub(crate) type Client = RunningService<RoleClient, ()>;
 
 /// Runs a conversation with a server, and returns the exit code of the server.
 fn talk<T>(cli: &TestCli, args: &[&str], conversation: impl AsyncFnOnce(&Client) -> T) -> (T, Option<i32>) {
@@ -36,18 +36,34 @@ fn talk<T>(cli: &TestCli, args: &[&str], conversation: impl AsyncFnOnce(&Client)
     })
 }
 
+/// A client of a server with these options, which ends with the client.
+pub(crate) async fn connect(cli: &TestCli, args: &[&str]) -> Client {
+    let mut server = tokio::process::Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
+        .args(["--tz", "UTC", "mcp"])
+        .args(args)
+        .env_clear()
+        .envs([("HOME", cli.dir()), ("USAGE_LEDGER", &cli.ledger())])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    ().serve((server.stdout.take().unwrap(), server.stdin.take().unwrap())).await.unwrap()
+}
+
 /// The structured answer of a tool, and whether it is a failure.
-async fn call(client: &Client, tool: &'static str, arguments: Value) -> (Value, bool) {
+pub(crate) async fn call(client: &Client, tool: &'static str, arguments: Value) -> (Value, bool) {
     let Value::Object(arguments) = arguments else { panic!("arguments have names") };
     let done = client.call_tool(CallToolRequestParams::new(tool).with_arguments(arguments)).await.unwrap();
-    let (answer, [ContentBlock::Text(shown)]) = (done.structured_content.unwrap(), &done.content[..]) else {
-        panic!("{:?}", done.content)
-    };
+    let [ContentBlock::Text(shown)] = &done.content[..] else { panic!("{:?}", done.content) };
+    let is_error = done.is_error.unwrap_or_default();
+    // A problem does not have the shape of the tool's answer, so it is no structured content.
+    assert_eq!(done.structured_content.is_none(), is_error, "{tool}");
+    let answer = done.structured_content.unwrap_or_else(|| serde_json::from_str(&shown.text).unwrap());
     // The text for people is the same answer, without characters that hide or control a terminal.
     assert_eq!(serde_json::from_str::<Value>(&shown.text).unwrap(), answer);
     let is_hidden = |char: char| char.is_control() || ['\u{202e}', '\u{200b}', '\u{2066}'].contains(&char);
     assert!(!shown.text.contains(is_hidden), "{:?}", shown.text);
-    (answer, done.is_error.unwrap_or_default())
+    (answer, is_error)
 }
 
 #[test]
@@ -99,6 +115,10 @@ fn every_tool_has_schemas_and_queries_change_nothing() {
     assert_eq!(tools.keys().collect::<Vec<_>>(), ["explain", "forecast", "gate", "report", "usage"]);
     for (name, tool) in tools {
         assert_eq!(tool.annotations.as_ref().unwrap().read_only_hint, Some(true), "{name}");
+        // Each member of an input has one type.
+        for (member, schema) in tool.input_schema["properties"].as_object().unwrap() {
+            assert!(schema.get("oneOf").is_none() && !schema["type"].is_array(), "{name} {member}: {schema}");
+        }
         for schema in [&tool.input_schema, tool.output_schema.as_ref().unwrap()] {
             let schema = Value::Object((**schema).clone());
             assert_eq!(schema["type"], "object", "{name}: {schema}");
@@ -149,10 +169,18 @@ fn calls_are_recorded_only_with_the_option() {
         let tools = by_name(client.list_all_tools().await.unwrap());
         (tools, call(client, "record", record.clone()).await.0, call(client, "record", record.clone()).await.0)
     });
-    assert_eq!(tools["record"].annotations.as_ref().unwrap().read_only_hint, Some(false));
+    let hints = tools["record"].annotations.as_ref().unwrap();
+    assert_eq!((hints.read_only_hint, hints.idempotent_hint), (Some(false), Some(false)));
+    // The reason for that hint: a call without a key is recorded each time.
+    let unkeyed = json!({"provider": "openai", "model": "gpt-5", "input": 9});
+    talk(&cli, &["--allow-record"], async |client| {
+        for _ in 0..2 {
+            assert_eq!(call(client, "record", unkeyed.clone()).await.0["recorded"], 1);
+        }
+    });
     assert_eq!((&first["recorded"], &second["duplicates"]), (&json!(1), &json!(1)));
     assert_eq!(second["positions"], first["positions"]);
-    assert_eq!(cli.json(&["report"])["total"]["requests"], 2);
+    assert_eq!(cli.json(&["report"])["total"]["requests"], 4);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::cli_support::TestCli;
 const NOW: &str = "2026-11-23T20:00:00Z";
 
 /// A running process, which ends with the test.
-struct Session {
+pub(crate) struct Session {
     child: Child,
     input: Option<ChildStdin>,
     output: Option<BufReader<ChildStdout>>,
@@ -18,7 +18,7 @@ struct Session {
 }
 
 impl Session {
-    fn start(cli: &TestCli, args: &[&str]) -> Self {
+    pub(crate) fn start(cli: &TestCli, args: &[&str]) -> Self {
         let mut child = Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
             .args(["--tz", "UTC", "rpc"])
             .args(args)
@@ -53,14 +53,14 @@ impl Session {
         answer
     }
 
-    fn result(&mut self, method: &str, params: &Value) -> Value {
+    pub(crate) fn result(&mut self, method: &str, params: &Value) -> Value {
         let answer = self.ask(method, params);
         assert!(answer["error"].is_null(), "{method}: {answer}");
         answer["result"].clone()
     }
 
     /// The code and the problem.
-    fn error(&mut self, method: &str, params: &Value) -> (i64, Value) {
+    pub(crate) fn error(&mut self, method: &str, params: &Value) -> (i64, Value) {
         let answer = self.ask(method, params);
         assert!(answer.get("result").is_none(), "{method}: {answer}");
         refused(&answer)
@@ -168,6 +168,7 @@ fn an_error_names_the_remedy() {
         ("proof", json!({"event": "99"}), -32_002),
         ("version", json!({"of": "x"}), -32_602),
         ("record", json!({"provider": "openai"}), -32_602),
+        ("scan", json!({"provider": "openai"}), -32_602),
         ("gat", json!({}), -32_601),
     ] {
         assert_eq!(session.error(method, &params).0, code, "{method} {params}");
@@ -179,6 +180,25 @@ fn an_error_names_the_remedy() {
     assert_eq!((taken.0, &taken.1["position"]), (-32_003, &json!(2)));
     // Refused requests write nothing.
     assert_eq!(session.result("events", &json!({}))["head"], 2);
+}
+
+#[test]
+fn a_refusal_of_the_provider_shuts_the_gate() {
+    let cli = TestCli::new();
+    let mut session = Session::start(&cli, &["--now", NOW]);
+    let text = "HTTP 429 Too Many Requests\nRetry-After: 120\n{\"error\":{\"message\":\"Rate limit reached\"}}";
+    let refusal = json!({"provider": "anthropic", "text": text, "stream": "stderr", "key": "req_1"});
+    let found = session.result("scan", &refusal);
+    assert_eq!((&found["exhausted"], &found["position"]), (&json!(true), &json!(1)));
+    assert_eq!(session.result("scan", &refusal), found);
+    let mut scan = cli.command();
+    scan.args(["--now", NOW, "--json", "scan-output", "anthropic", "--stream", "stderr", "--dry-run"]);
+    let printed = scan.write_stdin(text).output().unwrap();
+    let mut printed: Value = serde_json::from_slice(&printed.stdout).unwrap();
+    printed["position"] = json!(1);
+    assert_eq!(found, printed);
+    let gate = session.result("gate", &json!({"provider": "anthropic"}));
+    assert_eq!((&gate["gated"], &gate["resumes_at"]), (&json!(true), &found["resets_at"]));
 }
 
 #[test]

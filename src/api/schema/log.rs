@@ -58,6 +58,33 @@ pub(crate) struct ReservationAnswer {
     expires_at: String,
 }
 
+/// Whether a quota is exhausted.
+#[derive(ToSchema)]
+#[cfg_attr(test, derive(Deserialize))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ScanOutputAnswer {
+    /// Version of this shape
+    #[schema(minimum = 1, maximum = 1)]
+    schema: u32,
+    provider: String,
+    exhausted: bool,
+    /// The rule that recognised the refusal
+    #[schema(required)]
+    rule: Option<String>,
+    /// The text that the rule recognised
+    #[schema(required)]
+    excerpt: Option<String>,
+    /// The exhausted model; absent if all models are
+    #[schema(nullable = false)]
+    model: Option<String>,
+    /// When the quota resets, if the text states it
+    #[schema(required, format = DateTime)]
+    resets_at: Option<String>,
+    /// Position of the event; null if nothing was recorded
+    #[schema(required)]
+    position: Option<u64>,
+}
+
 /// An event and its position. For a shredded event, `event` is its tombstone.
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]

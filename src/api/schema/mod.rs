@@ -19,7 +19,7 @@ mod windows;
 pub(crate) use inputs::{RecordInput, RecordsInput, SettleInput};
 pub(crate) use log::{
     CheckpointAnswer, ConsistencyAnswer, EventsAnswer, InclusionAnswer, ProblemAnswer, ReceiptAnswer,
-    ReservationAnswer, TallyAnswer,
+    ReservationAnswer, ScanOutputAnswer, TallyAnswer,
 };
 pub(crate) use status::StatusAnswer;
 #[cfg(feature = "mcp")]

@@ -155,6 +155,17 @@ fn receipts_have_the_shapes_of_the_document() {
     let released = conforms::<ReceiptAnswer>(service.release(&release));
     let again = conforms::<ReceiptAnswer>(service.release(&release));
     assert_eq!((&again["duplicates"], &again["positions"]), (&json!(1), &released["positions"]));
+    let scan = |text: &str, key: &str| {
+        let input = json!({"provider": "openai", "text": text, "stream": "stderr", "model": "gpt-5", "key": key});
+        conforms::<ScanOutputAnswer>(service.scan(&parse(input.to_string().as_bytes()).unwrap()))
+    };
+    let refused = scan("HTTP 429 Too Many Requests\nRetry-After: 60", "req_1");
+    assert_eq!((&refused["exhausted"], &refused["rule"]), (&json!(true), &json!("codex-http-429")));
+    assert_eq!(refused["resets_at"], "2026-11-23T20:21:00.000Z");
+    assert_eq!(scan("HTTP 429 Too Many Requests\nRetry-After: 60", "req_1"), refused);
+    assert_ne!(scan("HTTP 429 Too Many Requests\nRetry-After: 60", "req_2")["position"], refused["position"]);
+    let fine = scan("HTTP 400 Bad Request", "req_3");
+    assert_eq!((&fine["exhausted"], &fine["position"]), (&json!(false), &Value::Null));
 }
 
 #[test]

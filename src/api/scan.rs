@@ -1,0 +1,146 @@
+//! `scan`: detects an exhausted quota in the output of a run or in a provider's error, and records it.
+
+use serde::Serialize;
+
+use super::input::{ScanInput, StreamName, named};
+use crate::ledger::{Ledger, Outcome};
+use crate::model::error::{Error, Result};
+use crate::model::event::{EventId, NewEvent, QuotaExhausted};
+use crate::model::invariant::bug;
+use crate::model::provider::ProviderId;
+use crate::model::time::{HOUR, Timestamp, Zone};
+use crate::present::clock::instant;
+use crate::readers::exhaustion::reset::Reset;
+use crate::readers::exhaustion::{Exhaustion, Stream, detect};
+
+/// Whether a quota is exhausted, and the event that says so.
+#[derive(Serialize)]
+pub(crate) struct ScanAnswer<'a> {
+    pub provider: &'a str,
+    pub exhausted: bool,
+    pub rule: Option<&'a str>,
+    pub excerpt: Option<&'a str>,
+    /// The exhausted model; absent if all models are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<&'a str>,
+    pub resets_at: Option<Timestamp>,
+    pub position: Option<u64>,
+}
+
+impl<'a> ScanAnswer<'a> {
+    /// Answers that there is no sign of an exhausted quota.
+    pub const fn none(provider: &'a str) -> Self {
+        Self { provider, exhausted: false, rule: None, excerpt: None, model: None, resets_at: None, position: None }
+    }
+}
+
+impl StreamName {
+    /// Returns the evidence that this stream of a run is.
+    pub const fn of_run(self, exit_code: i32) -> Stream {
+        match self {
+            Self::Stderr if exit_code == 0 => Stream::StderrOk,
+            Self::Stderr => Stream::Stderr,
+            Self::Stdout if exit_code == 0 => Stream::StdoutOk,
+            Self::Stdout => Stream::StdoutFailed,
+            Self::Transcript => Stream::Transcript,
+        }
+    }
+}
+
+/// A detected refusal of a run.
+pub(crate) struct Refusal<'a> {
+    provider: &'a ProviderId,
+    account: Option<&'a str>,
+    pub exhaustion: &'a Exhaustion,
+    pub model: Option<&'a str>,
+    pub reset: Option<Reset>,
+    occurred_at: Timestamp,
+}
+
+impl<'a> Refusal<'a> {
+    /// Completes a detected refusal. `of_run` is the model of the run. Relative reset times count from `at`, from the
+    /// time in the output, or from `now`.
+    pub fn new(
+        (provider, account): (&'a ProviderId, Option<&'a str>),
+        exhaustion: &'a Exhaustion,
+        of_run: Option<&'a str>,
+        at: Option<Timestamp>,
+        (now, zone): (Timestamp, Zone),
+    ) -> Self {
+        let in_output = exhaustion.at.filter(|at| *at <= now);
+        let occurred_at = at.or(in_output).unwrap_or(now);
+        let own = of_run.filter(|_| exhaustion.of_its_model);
+        Self {
+            provider,
+            account,
+            exhaustion,
+            model: exhaustion.model.as_deref().or(own),
+            reset: exhaustion.reset(occurred_at, zone),
+            occurred_at,
+        }
+    }
+
+    /// Returns the answer. `position` is that of the recorded event.
+    pub fn answer(&self, position: Option<u64>) -> ScanAnswer<'_> {
+        ScanAnswer {
+            provider: self.provider.as_str(),
+            exhausted: true,
+            rule: Some(self.exhaustion.rule),
+            excerpt: Some(&self.exhaustion.excerpt),
+            model: self.model,
+            resets_at: self.reset.as_ref().and_then(|reset| reset.at),
+            position,
+        }
+    }
+
+    /// Records the refusal. Without a key, the same text with the same absolute reset, or within an hour, is the same
+    /// event.
+    pub fn append(&self, ledger: &Ledger, key: Option<&str>, now: Timestamp) -> Result<Outcome> {
+        let resets_at = self.reset.as_ref().and_then(|reset| reset.at);
+        let moment = match resets_at {
+            Some(at) if self.reset.as_ref().is_some_and(|reset| !reset.relative) => format!("until {at}"),
+            _ => format!("hour {}", self.occurred_at.millis().div_euclid(HOUR)),
+        };
+        let of_text = |account| ["quota-exhausted", account, self.exhaustion.rule, &self.exhaustion.excerpt, &moment];
+        let key = key.map_or_else(
+            || of_text(self.account.unwrap_or_default()).join("\0"),
+            |key| ["quota-exhausted", key].join("\0"),
+        );
+        let refused = QuotaExhausted {
+            provider: self.provider.clone(),
+            account: self.account.map(str::to_owned),
+            model: self.model.map(str::to_owned),
+            resets_at,
+            rule: self.exhaustion.rule.to_owned(),
+            excerpt: self.exhaustion.excerpt.clone(),
+        };
+        let id = EventId::from_key(self.provider.as_str(), &key);
+        let event = NewEvent::new(refused, self.occurred_at).source(ledger.source.clone()).id(id);
+        match ledger.append([event], now) {
+            Ok(outcomes) => outcomes.first().copied().ok_or_else(|| bug!("no outcome for one appended event")),
+            // The same text within the hour, with a slightly later relative time, is the same event.
+            Err(Error::Conflict { position, id }) => Ok(Outcome::Existing { position, id }),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Scans a text, and passes the answer on.
+pub(crate) fn scan<T>(
+    ledger: &Ledger,
+    input: &ScanInput,
+    (now, zone): (Timestamp, Zone),
+    answer: impl FnOnce(ScanAnswer<'_>) -> T,
+) -> Result<T> {
+    let provider = ProviderId::resolve(&input.provider)?;
+    let account = named("account", input.account.as_deref())?;
+    let (model, key) = (named("model", input.model.as_deref())?, named("key", input.key.as_deref())?);
+    let at = input.occurred_at.as_deref().map(instant).transpose()?;
+    let stream = input.stream.unwrap_or_default().of_run(input.exit_code.unwrap_or(1));
+    let Some(exhaustion) = detect(provider.as_str(), stream, &input.text) else {
+        return Ok(answer(ScanAnswer::none(provider.as_str())));
+    };
+    let refusal = Refusal::new((&provider, account), &exhaustion, model, at, (now, zone));
+    let position = refusal.append(ledger, key, now)?.position();
+    Ok(answer(refusal.answer(Some(position.get()))))
+}
