@@ -23,6 +23,7 @@ mod foreign_text;
 mod gate;
 mod import;
 mod install;
+mod interfaces;
 mod koan;
 mod koan_counters;
 #[cfg(unix)]
