@@ -2,6 +2,7 @@
 
 mod print;
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -109,18 +110,18 @@ pub(crate) fn run(args: &ReconcileArgs, context: &Context, out: &mut dyn Write) 
     context.expect_existing()?;
     let is_recording = !args.dry_run && !context.is_past() && !files.is_empty();
     let writable = if is_recording { context.write().ok() } else { None };
-    let ledger = match writable {
+    let (ledger, new) = match writable {
         Some(ledger) => {
-            record(&files, &ledger, context)?;
-            ledger
+            let new = record(&files, &ledger, context)?;
+            (ledger, new)
         }
-        None => context.read()?,
+        None => (context.read()?, BTreeSet::new()),
     };
     let snapshot = context.snapshot(&ledger)?;
     let answers = if files.is_empty() {
         recorded(args, &snapshot, context.query_time(&snapshot))?
     } else {
-        compared(files, args, &snapshot, context)?
+        compared(files, args, (&snapshot, &new), context)?
     };
     if is_recording && answers.iter().any(|answer| answer.recorded.is_none()) {
         print_message("note: the statement is not recorded, because the ledger cannot be written to");
@@ -153,26 +154,27 @@ fn read(path: &Path, terms: &FileTerms, context: &Context) -> Result<StatementFi
     Ok(StatementFile { name, sha256, statement, events })
 }
 
-/// Records the statements in one transaction.
-fn record(files: &[StatementFile], ledger: &Ledger, context: &Context) -> Result<(), Failure> {
+/// Records the statements in one transaction. Returns the positions of the new ones.
+fn record(files: &[StatementFile], ledger: &Ledger, context: &Context) -> Result<BTreeSet<Position>, Failure> {
+    let mut new = BTreeSet::new();
     let events = files.iter().flat_map(|file| file.events.iter().cloned()).collect();
     for outcome in ledger.receive_statements(events, context.now())? {
-        if let Outcome::Existing { position, id } = outcome
-            && ledger.snapshot()?.is_void(id)?
-        {
-            print_message(&format!(
+        match outcome {
+            Outcome::Appended { position, .. } => drop(new.insert(position)),
+            Outcome::Existing { position, id } if ledger.snapshot()?.is_void(id)? => print_message(&format!(
                 "note: the statement at position {position} was withdrawn, and stays so; void the withdrawal to use it again"
-            ));
+            )),
+            Outcome::Existing { .. } => {}
         }
     }
-    Ok(())
+    Ok(new)
 }
 
 /// Compares the files.
 fn compared(
     files: Vec<StatementFile>,
     args: &ReconcileArgs,
-    snapshot: &Snapshot<'_>,
+    (snapshot, recorded_now): (&Snapshot<'_>, &BTreeSet<Position>),
     context: &Context,
 ) -> Result<Vec<FileAnswer>, Failure> {
     let (now, prices) = (context.query_time(snapshot), snapshot.prices()?);
@@ -184,13 +186,12 @@ fn compared(
         let around = bill::calls(snapshot, span, args.account.as_deref(), &prices)?;
         let reconciliation = bill::compare(&name, &statement, &around, &options)?;
         let mut positions = Vec::new();
-        let mut new = false;
         for event in &events {
             if let Some(position) = snapshot.position_of_statement(event)? {
-                new |= snapshot.event(position)?.occurred_at == now;
                 positions.push(position);
             }
         }
+        let new = positions.iter().any(|position| recorded_now.contains(position));
         let recorded = (positions.len() == events.len()).then_some(RecordedAt { positions, new });
         answers.push(FileAnswer { file: name, sha256, recorded, reconciliation });
     }

@@ -51,7 +51,8 @@ fn a_statement_is_recorded_once_and_changes_no_record() {
     let recorded = &answer["statements"][0]["recorded"];
     assert_eq!((code, recorded["new"].as_bool(), recorded["positions"][0].as_u64()), (0, Some(true), Some(before + 1)));
     let (again, _) = reconcile(&cli, &[&bill]);
-    assert_eq!(again["statements"][0]["recorded"]["positions"][0], before + 1);
+    let recorded = &again["statements"][0]["recorded"];
+    assert_eq!((&recorded["positions"][0], &recorded["new"]), (&(before + 1).into(), &false.into()));
     assert_eq!((size(&cli), cli.json(&["report", "--by", "day"])["rows"].clone()), (before + 1, report));
     let event = cli.json(&["show", &(before + 1).to_string()]);
     let data = &event["event"]["data"];
@@ -62,9 +63,13 @@ fn a_statement_is_recorded_once_and_changes_no_record() {
     assert_eq!(data["file"].as_str().unwrap().len(), 64);
     let (of_event, _) = reconcile(&cli, &[]);
     assert_eq!(of_event["statements"][0]["rows"], answer["statements"][0]["rows"]);
+    // The clock runs while the command works.
+    let other = file(&cli, "other.csv", &EQUAL[..1]);
+    let text = cli.ok(&["reconcile", &other]);
+    assert!(text.contains(&format!("\nrecorded at position {}", before + 2)), "{text}");
     // A statement of another account is another one.
     reconcile(&cli, &[&bill, "--account", "work"]);
-    assert_eq!(size(&cli), before + 2);
+    assert_eq!(size(&cli), before + 3);
     assert!(cli.json(&["verify"])["ok"].as_bool().unwrap());
 }
 

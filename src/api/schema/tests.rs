@@ -9,7 +9,9 @@ use crate::api::call;
 use crate::api::fault::{Fault, FaultKind};
 use crate::api::input::{CheckpointInput, ConsistencyInput, EventsInput, GateInput, InclusionInput};
 use crate::api::service::{LedgerOperations, OperationReply, ServiceClock, parse};
-use crate::event::{Imported, LimitSet, NewEvent, Paused, SkippedLine, WindowKind};
+use crate::event::{
+    Imported, LimitSet, NewEvent, Paused, SkippedLine, StatementBucket, StatementReceived, WindowKind,
+};
 use crate::merkle::Signer;
 use crate::model::time::{HOUR, MINUTE, Timestamp, Zone};
 use crate::{Ledger, TokenRecord};
@@ -101,6 +103,17 @@ fn views_have_the_shapes_of_the_document() {
         let figure = service.figure(&parse(input.to_string().as_bytes()).unwrap());
         assert_eq!(conforms::<FigureAnswer>(figure)["shape"], shape, "{input}");
     }
+    let day = ("2026-11-23T00:00:00Z".parse().unwrap(), "2026-11-24T00:00:00Z".parse().unwrap());
+    let mut statement = StatementReceived::new("anthropic", "ab".repeat(32), "an export", day);
+    statement.buckets.push(StatementBucket::new(day).name("model", "claude-opus-4-5").tokens("input", 200));
+    service.write(|ledger, _| Ok(ledger.receive_statement(statement.clone(), now)?)).unwrap();
+    let bill = conforms::<BillAnswer>(service.bill(&parse(b"{}").unwrap()));
+    assert_eq!((&bill["days"][0]["day"], &bill["statements_total"]), (&json!("2026-11-23"), &json!(1)));
+    assert!(service.bill(&parse(br#"{"days":801}"#).unwrap()).is_err());
+    let overview = conforms::<OverviewAnswer>(service.overview(&parse(b"{}").unwrap()));
+    assert_eq!(overview["confirmed"][0]["percent"], 100.0);
+    let gate = GateInput { provider: Some("anthropic".to_owned()), ..GateInput::default() };
+    assert_eq!(conforms::<GateAnswer>(service.gate(&gate))["confirmed"], overview["confirmed"][0]);
     let imports = conforms::<ImportsAnswer>(service.imports(&parse(b"{}").unwrap()));
     assert_eq!(imports["runs"][0]["reasons"][0]["why"], "not JSON");
     let warnings = conforms::<WarningsAnswer>(service.warnings(&parse(b"{}").unwrap()));

@@ -24,6 +24,15 @@ use crate::readers::normalise::logged::{Field, Logged};
 /// Label with the purpose of a call.
 const PURPOSE: &str = "purpose";
 
+/// Labels that tell the calls of a bill apart, and the attributes that state them: of the call, or of its resource. Senders
+/// add them with `OTEL_RESOURCE_ATTRIBUTES`.
+const CALLER: [(&str, &[&str]); 4] = [
+    ("machine", &["host.name"]),
+    ("api_key_id", &["api_key_id", "api_key.id"]),
+    ("workspace", &["workspace.id", "workspace_id"]),
+    ("context_window", &["context_window"]),
+];
+
 const NO_FIELDS: [Field; 2] = [("", None); 2];
 
 /// Meaning of a name in an agent's vocabulary.
@@ -232,6 +241,8 @@ impl<'r> TelemetryItem<'r> {
         let worded = cost.and_then(Value::as_str).and_then(|text| text.trim().parse().ok()).map(Value::Number);
         fields::set_cost(&mut record, "cost_usd", worded.as_ref().or(cost));
         record.duration_ms = self.duration_ms;
+        let caller = CALLER.iter().filter_map(|(label, names)| Some(((*label).to_owned(), first(names)?)));
+        record.labels.extend(caller.filter(|(_, value)| !value.is_empty()));
         let fields =
             [logged.input, logged.more_input, logged.cache_read, logged.cache_write, logged.output, logged.reasoning];
         let fields = fields.into_iter().chain(self.lives);

@@ -287,6 +287,27 @@ fn the_purpose_of_a_call_is_recorded() {
     assert_eq!(recorded_by(gemini).labels["purpose"], "utility_router");
 }
 
+#[test]
+fn machine_key_and_workspace_of_a_call_are_recorded() {
+    let call = log(
+        "claude-code",
+        &[
+            ("event.name", "api_request".into()),
+            ("session.id", "s".into()),
+            ("request_id", "req_1".into()),
+            ("model", "claude-opus-4-5".into()),
+            ("host.name", "laptop".into()),
+            ("api_key_id", "apikey_1".into()),
+            ("workspace.id", "wrkspc_1".into()),
+            ("input_tokens", 3.into()),
+            ("output_tokens", 7.into()),
+        ],
+    );
+    let labels = recorded_by(call).labels;
+    let named = ["machine", "api_key_id", "workspace"].map(|name| labels[name].as_str());
+    assert_eq!(named, ["laptop", "apikey_1", "wrkspc_1"]);
+}
+
 fn codex(tier: Option<&str>) -> Telemetry {
     let mut of = vec![
         ("event.name", Value::from("codex.sse_event")),

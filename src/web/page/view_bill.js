@@ -28,7 +28,7 @@ export async function load(parameters, signal) {
   const content = [
     panel("Confirmed by statements", choices("days", days, DAYS.map(([key, text]) => [key, text, link({ days: key })])),
       stack("spend that statements confirm, by day", figure),
-      table("Spend in these days", [["", ""], ["US dollars", "num"], ["Share", "num"]], PARTS.map((part) => [part, bill.total[part], share(bill.total, part)])),
+      table("Spend in these days", [["Part", ""], ["US dollars", "num"], ["Share", "num"]], PARTS.map((part) => [part, bill.total[part], share(bill.total, part)])),
       bill.total.rows_without_amount > 0 && muted(`${format.counted(bill.total.rows_without_amount, "row")} without a known amount are not in these sums.`),
       muted("Confirmed: ledger and statement agree. Explained: they differ for a known cause. Provisional: the statement may still change.")),
     panel("Statements", null, bill.statements.length > 0
