@@ -9,9 +9,7 @@ use crate::api::call;
 use crate::api::fault::{Fault, FaultKind};
 use crate::api::input::{CheckpointInput, ConsistencyInput, EventsInput, GateInput, InclusionInput};
 use crate::api::service::{LedgerOperations, OperationReply, ServiceClock, parse};
-use crate::event::{
-    Imported, LimitSet, NewEvent, Paused, SkippedLine, StatementBucket, StatementReceived, WindowKind,
-};
+use crate::event::{Imported, LimitSet, NewEvent, Paused, SkippedLine, StatementBucket, StatementReceived, WindowKind};
 use crate::merkle::Signer;
 use crate::model::time::{HOUR, MINUTE, Timestamp, Zone};
 use crate::{Ledger, TokenRecord};
