@@ -69,7 +69,7 @@ mod tests {
     }
 
     /// Pages with "How do I" entries.
-    const PAGES: [&str; 16] = [
+    const PAGES: [&str; 17] = [
         include_str!("../../docs/bill.md"),
         include_str!("../../docs/budget.md"),
         include_str!("../../docs/ccusage.md"),
@@ -82,6 +82,7 @@ mod tests {
         include_str!("../../docs/proofs.md"),
         include_str!("../../docs/reports.md"),
         include_str!("../../docs/safety.md"),
+        include_str!("../../docs/scale.md"),
         include_str!("../../docs/sql.md"),
         include_str!("../../docs/telemetry.md"),
         include_str!("../../docs/witness.md"),

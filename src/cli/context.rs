@@ -11,13 +11,14 @@ use etcetera::BaseStrategy;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::config_file::{ConfigFile, ThemeName, ValueOrigin};
+use super::server_ledger::{self, ServerAddress};
 use crate::ledger::{AsOf, Ledger, Snapshot};
 use crate::model::error::Error;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::clock::instant;
 use crate::present::failure::{Failure, print_message};
 use crate::report::ReportKey;
-use crate::store::{DraftLedger, Options};
+use crate::store::{DraftLedger, EventStore, Options};
 
 /// Options of every command, before or after its name.
 #[derive(Args, Clone, Debug, Default)]
@@ -26,8 +27,9 @@ pub(crate) struct Globals {
     #[arg(
         long,
         global = true,
-        value_name = "PATH",
-        help = "The ledger file [env: USAGE_LEDGER] [default: usage-ledger/usage.db in the XDG data directory]"
+        value_name = "PATH|postgres://…",
+        hide_env_values = true,
+        help = "The ledger file, or postgres://HOST/DATABASE?ledger=NAME [env: USAGE_LEDGER] [default: usage-ledger/usage.db in the XDG data directory]"
     )]
     pub ledger: Option<OsString>,
     /// The time zone of days, weeks and months [default: the system's zone, else UTC]
@@ -106,17 +108,39 @@ impl Context {
             return Err(Failure::usage("the path of the ledger is empty: give one with --ledger PATH"));
         }
         let text = given.to_string_lossy();
-        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return Err(Failure::usage(
-                "this build cannot open a PostgreSQL ledger: give the path of a file with --ledger PATH",
-            ));
+        if server_ledger::is_address(&text) {
+            return Ok((server_ledger::shown(&text)?, origin));
         }
         Ok((given.into(), origin))
     }
 
+    /// The address of the ledger, if it is on a server.
+    fn server(&self) -> Result<Option<ServerAddress>, Failure> {
+        let named = self.globals.ledger.clone().or_else(|| variable("USAGE_LEDGER"));
+        let named = named.or_else(|| Some(self.config.ledger.as_ref()?.value.clone().into_os_string()));
+        let text = named.unwrap_or_default();
+        let text = text.to_string_lossy();
+        if server_ledger::is_address(&text) { server_ledger::address(&text).map(Some) } else { Ok(None) }
+    }
+
+    /// Whether the ledger is on a server, not in a file.
+    pub fn is_on_server(&self) -> bool {
+        matches!(self.server(), Ok(Some(_)))
+    }
+
+    /// Fails for a ledger on a server, with a reason.
+    pub fn expect_file(&self, why: &str) -> Result<(), Failure> {
+        if self.is_on_server() { Err(Failure::usage(why)) } else { Ok(()) }
+    }
+
     /// The ledger that the command line names, as a whole path.
+    ///
+    /// The address of a server is left out: settings of agents are no place for a password.
     pub fn named_ledger(&self) -> Option<PathBuf> {
         let named = PathBuf::from(self.globals.ledger.as_ref()?);
+        if server_ledger::is_address(&named.to_string_lossy()) {
+            return None;
+        }
         Some(std::path::absolute(&named).unwrap_or(named))
     }
 
@@ -131,6 +155,10 @@ impl Context {
 
     /// As [`read`](Self::read), but returns the reason for read-only mode instead of printing it.
     pub fn read_with_reason(&self) -> Result<(Ledger, Option<String>), Failure> {
+        if let Some(address) = self.server()? {
+            let store = server_ledger::open_existing(&address)?;
+            return Ok((store.map_or_else(|| Ok(Ledger::in_memory()?), upgraded)?, None));
+        }
         let path = self.path()?;
         if !has_content(&path)? {
             return Ok((Ledger::in_memory()?, None));
@@ -144,7 +172,7 @@ impl Context {
     /// As [`read`](Self::read), but warns if there is no file, because the user may take the answer as a proof.
     pub fn read_with_warning(&self) -> Result<Ledger, Failure> {
         let path = self.path()?;
-        if !has_content(&path)? {
+        if !self.exists()? {
             print_message(&format!("there is no {} yet: answering for an empty ledger", path.display()));
         }
         self.read()
@@ -156,8 +184,11 @@ impl Context {
         self.read()
     }
 
-    /// Returns whether the ledger's file exists.
+    /// Returns whether the ledger exists.
     pub fn exists(&self) -> Result<bool, Failure> {
+        if let Some(address) = self.server()? {
+            return Ok(server_ledger::open_existing(&address)?.is_some());
+        }
         has_content(&self.path()?)
     }
 
@@ -171,7 +202,7 @@ impl Context {
     /// Fails if there is no ledger.
     pub fn expect_existing(&self) -> Result<(), Failure> {
         let path = self.path()?;
-        if has_content(&path)? {
+        if self.exists()? {
             return Ok(());
         }
         Err(Failure::usage(format!(
@@ -182,17 +213,25 @@ impl Context {
 
     /// Opens the ledger for writing. Creates it and its directory if necessary.
     pub fn write(&self) -> Result<Ledger, Failure> {
+        if let Some(address) = self.server()? {
+            self.refuse_as_of("this command writes")?;
+            return upgraded(server_ledger::open(&address, None)?);
+        }
         open(&self.place()?, true)
     }
 
     /// Creates a draft of a new ledger, unless a ledger exists.
     pub fn draft(&self) -> Result<Option<DraftLedger>, Failure> {
+        if self.is_on_server() {
+            return Ok(None);
+        }
         DraftLedger::beside(&self.place()?).map_err(on_opening)
     }
 
     /// Returns the path of the ledger, and creates its directory.
     pub fn place(&self) -> Result<PathBuf, Failure> {
         self.refuse_as_of("this command writes")?;
+        self.expect_file("a ledger on a server has no file: `usage-ledger pull` restores from a server")?;
         let path = self.path()?;
         if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             make_private(directory)?;
@@ -207,13 +246,17 @@ impl Context {
 
     /// As [`write`](Self::write), but waits at most `seconds` for another process that holds the write lock.
     pub fn write_within(&self, seconds: u64) -> Result<Ledger, Failure> {
+        if let Some(address) = self.server()? {
+            self.refuse_as_of("this command writes")?;
+            return upgraded(server_ledger::open(&address, Some(seconds))?);
+        }
         open_with(&self.place()?, Options::new().create(true).busy_timeout_seconds(seconds))
     }
 
     /// Opens an existing ledger for writing, for commands that refer to its events.
     pub fn write_existing(&self) -> Result<Ledger, Failure> {
         self.refuse_as_of("this command writes")?;
-        if has_content(&self.path()?)? { self.write() } else { self.read() }
+        if self.exists()? { self.write() } else { self.read() }
     }
 
     /// Returns whether the command is about the past.
@@ -372,9 +415,13 @@ fn read_only(path: &Path, failure: Failure) -> Result<(Ledger, String), Failure>
 }
 
 fn open_with(path: &Path, options: Options) -> Result<Ledger, Failure> {
-    let store = options.keep_small_log().open(path).map_err(on_opening)?;
+    upgraded(Box::new(options.keep_small_log().open(path).map_err(on_opening)?))
+}
+
+/// A ledger with every projection of this build.
+fn upgraded(store: Box<dyn EventStore>) -> Result<Ledger, Failure> {
     let mut bar: Option<ProgressBar> = None;
-    let ledger = Ledger::upgraded(Box::new(store), &mut |done, of| {
+    let ledger = Ledger::upgraded(store, &mut |done, of| {
         let bar = bar.get_or_insert_with(upgrade_bar);
         bar.set_length(of);
         bar.set_position(done);

@@ -57,6 +57,7 @@ pub(crate) mod reserve;
 pub(crate) mod rpc;
 pub(crate) mod scan_output;
 pub(crate) mod seal;
+mod server_ledger;
 mod short_names;
 pub(crate) mod show;
 pub(crate) mod shred;

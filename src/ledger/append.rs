@@ -30,6 +30,51 @@ fn identify(new: &NewEvent) -> Option<EventId> {
     new.id.or(key)
 }
 
+/// Runs a part of a fold, in passes if the store reads rows together.
+fn in_passes(
+    tx: &mut dyn Transaction,
+    fold: &mut Fold,
+    work: &mut dyn FnMut(&mut dyn Transaction, &mut Fold) -> Result<()>,
+) -> Result<()> {
+    if !tx.reads_together() {
+        return work(tx, fold);
+    }
+    loop {
+        let mut trial = fold.clone();
+        tx.begin_pass()?;
+        let done = work(tx, &mut trial);
+        if tx.end_pass()? {
+            *fold = trial;
+            return done;
+        }
+    }
+}
+
+/// Writes events behind the first `size` ones to the log, the tree and the projections.
+fn write(tx: &mut dyn Transaction, fold: &mut Fold, size: u64, events: &[PreparedEvent]) -> Result<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let rows = events.iter().map(|ready| Row {
+        id: ready.event.id,
+        kind: ready.event.payload.event_kind().code(),
+        occurred_at: ready.event.occurred_at,
+        recorded_at: ready.event.recorded_at,
+        body: &ready.line,
+    });
+    let rows: Vec<Row<'_>> = rows.collect();
+    tx.append(&rows)?;
+    let leaves: Vec<Hash> = events.iter().map(|ready| ready.leaf).collect();
+    // A part that fails does not keep the others from stating what they read.
+    let mut done = append_leaves(tx, size, &leaves);
+    let mut position = Position::new(size);
+    for ready in events {
+        position = position.next();
+        done = done.and(fold.event(tx, position, &ready.event, ready.ids.as_deref()));
+    }
+    done.and(fold.flush_small(tx))
+}
+
 /// A write transaction that appends events.
 pub(crate) struct Appender<'t> {
     tx: Box<dyn Transaction + 't>,
@@ -75,7 +120,7 @@ impl<'t> Appender<'t> {
         let last = if same { last_drawn(&*tx, size, head.recorded_at)? } else { None };
         Ok(Self {
             last,
-            fold: Fold::new(&*tx)?,
+            fold: Fold::default(),
             tx,
             size,
             // A clock that jumps back must not break the order of the ledger.
@@ -111,9 +156,45 @@ impl<'t> Appender<'t> {
         &*self.tx
     }
 
+    /// Whether the store reads rows together, so that a caller announces what it looks up.
+    pub fn reads_together(&self) -> bool {
+        self.tx.reads_together()
+    }
+
+    /// Reads what lookups need before they are made one by one. `look` makes them, possibly several times, on a state that
+    /// may lack rows; it ignores failures.
+    pub fn foresee(&mut self, look: &mut dyn FnMut(&dyn ReadView)) -> Result<()> {
+        if !self.tx.reads_together() {
+            return Ok(());
+        }
+        loop {
+            self.tx.begin_pass()?;
+            look(&*self.tx);
+            if self.tx.end_pass()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads what [`push`](Self::push) looks up for these events.
+    pub fn foresee_events(&mut self, events: &[NewEvent]) -> Result<()> {
+        self.foresee(&mut |view| {
+            for new in events {
+                // A failure shows again, and is reported, when the event is pushed.
+                let _ = identify(new).map(|id| view.position_of(id));
+                let _ = new.payload.corrects().map(|target| view.position_of(target));
+                if let Payload::TokensRecorded(record) = &new.payload {
+                    let found = find_record(view, record).unwrap_or_default();
+                    let _ = found.first().map(|position| view.line(*position));
+                }
+            }
+        })
+    }
+
     /// Appends an event, or returns the existing one.
     pub fn push(&mut self, new: NewEvent) -> Result<Outcome> {
         new.payload.validate()?;
+        self.foresee_events(std::slice::from_ref(&new))?;
         let Some(id) = identify(&new) else {
             // A new random id cannot be in the ledger.
             let id = self.draw();
@@ -166,7 +247,7 @@ impl<'t> Appender<'t> {
         self.pending_ids.insert(id, self.pending.len());
         self.pending.push(ready);
         let position = Position::new(self.size + self.pending.len() as u64);
-        if self.pending.len() >= CHUNK {
+        if self.pending.len() >= CHUNK && !self.tx.reads_together() {
             self.flush()?;
         }
         Ok(Outcome::Appended { position, id })
@@ -202,7 +283,7 @@ impl<'t> Appender<'t> {
     /// The projections, including everything pushed and counted so far.
     pub fn sink(&mut self) -> Result<&mut dyn WriteView> {
         self.flush()?;
-        self.fold.flush(&mut *self.tx)?;
+        self.flush_counters()?;
         Ok(&mut *self.tx)
     }
 
@@ -245,34 +326,13 @@ impl<'t> Appender<'t> {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let rows: Vec<Row<'_>> = self
-            .pending
-            .iter()
-            .map(|pending| Row {
-                id: pending.event.id,
-                kind: pending.event.payload.event_kind().code(),
-                occurred_at: pending.event.occurred_at,
-                recorded_at: pending.event.recorded_at,
-                body: &pending.line,
-            })
-            .collect();
-        let rows_written = rows.len();
-        self.tx.append(&rows)?;
-        let leaves: Vec<Hash> = self.pending.iter().map(|pending| pending.leaf).collect();
-        append_leaves(&mut *self.tx, self.size, &leaves)?;
-        let mut position = Position::new(self.size);
-        let pending = std::mem::take(&mut self.pending);
-        for pending in &pending {
-            position = position.next();
-            self.fold.event(&mut *self.tx, position, &pending.event, pending.ids.as_deref())?;
-        }
-        self.size = position.get();
-        self.fold.flush_small(&mut *self.tx)?;
-        self.unflushed += rows_written;
+        let (size, pending) = (self.size, std::mem::take(&mut self.pending));
+        in_passes(&mut *self.tx, &mut self.fold, &mut |tx, fold| write(tx, fold, size, &pending))?;
+        self.size += pending.len() as u64;
+        self.unflushed += pending.len();
         if self.unflushed >= COUNTERS {
             // This bounds the memory of a transaction with millions of events.
-            self.fold.flush(&mut *self.tx)?;
-            self.unflushed = 0;
+            self.flush_counters()?;
         }
         self.pending_ids.clear();
         self.pending_keys.clear();
@@ -283,10 +343,24 @@ impl<'t> Appender<'t> {
         Ok(())
     }
 
+    /// Writes the collected counters.
+    fn flush_counters(&mut self) -> Result<()> {
+        self.unflushed = 0;
+        in_passes(&mut *self.tx, &mut self.fold, &mut |tx, fold| fold.flush(tx))
+    }
+
     /// Makes the transaction visible and durable.
     pub fn commit(mut self) -> Result<()> {
-        self.flush()?;
-        self.fold.flush(&mut *self.tx)?;
+        if self.tx.reads_together() {
+            let (size, pending) = (self.size, std::mem::take(&mut self.pending));
+            in_passes(&mut *self.tx, &mut self.fold, &mut |tx, fold| {
+                let written = write(tx, fold, size, &pending);
+                written.and(fold.flush(tx))
+            })?;
+        } else {
+            self.flush()?;
+            self.flush_counters()?;
+        }
         self.tx.commit()
     }
 }

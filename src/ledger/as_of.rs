@@ -98,7 +98,7 @@ pub(super) fn open(store: &dyn EventStore, when: AsOf) -> Result<Snapshot<'_>> {
 /// Folds the events after `start` into the projections.
 pub(super) fn refold(past: &mut dyn WriteView, start: Position) -> Result<()> {
     let mut next = start.next();
-    let mut fold = Fold::new(&*past)?;
+    let mut fold = Fold::default();
     loop {
         let mut lines = Vec::new();
         past.rows(next, &mut |at, row| {

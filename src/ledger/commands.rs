@@ -43,7 +43,14 @@ impl Ledger {
         events: impl IntoIterator<Item = Result<NewEvent>>,
         now: Timestamp,
     ) -> Result<Vec<Outcome>> {
-        self.transact(now, |appender| events.into_iter().map(|event| appender.push(event?)).collect())
+        self.transact(now, |appender| {
+            if appender.reads_together() {
+                let events: Vec<NewEvent> = events.into_iter().collect::<Result<_>>()?;
+                appender.foresee_events(&events)?;
+                return events.into_iter().map(|event| appender.push(event)).collect();
+            }
+            events.into_iter().map(|event| appender.push(event?)).collect()
+        })
     }
 
     pub(super) fn append_one(&self, payload: impl Into<Payload>, now: Timestamp) -> Result<Outcome> {
@@ -231,6 +238,10 @@ impl Ledger {
         let now = now.into();
         let source = self.source.clone();
         self.transact(now, |appender| {
+            appender.foresee(&mut |view| {
+                let _ = view.position_of(target);
+                let _ = void_of(view, target);
+            })?;
             let event = find(appender.view()?, target)?;
             if matches!(event.payload, Payload::EventShredded(_)) {
                 return Err(Error::invalid("what was shredded is gone: that cannot be withdrawn"));

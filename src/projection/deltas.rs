@@ -19,7 +19,7 @@ use crate::store::{Table, WriteView};
 type DeltaRows = HashMap<Box<[u8]>, Quarters, BuildHasherDefault<Xxh3>>;
 
 /// Pending changes of the counters.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Deltas {
     rows: [DeltaRows; 3],
     uses: BTreeMap<Vec<u8>, Instants>,
@@ -61,25 +61,32 @@ impl Deltas {
         self.uses.entry(AccountRef::new(&record.provider, record.account.as_deref()).key()).or_default();
     }
 
-    /// Writes the changes to the counters, in key order.
+    /// Writes the changes to the counters, in key order. It reads every row, even if one of them fails, so that a store can
+    /// read them together.
     pub fn flush(&mut self, sink: &mut dyn WriteView) -> Result<()> {
+        let mut done = Ok(());
         for (level, rows) in Level::ALL.into_iter().zip(&mut self.rows) {
             let mut sorted: Vec<_> = rows.drain().collect();
             sorted.sort_unstable_by(|a, b| a.0.cmp(&b.0));
             for (key, changes) in sorted {
-                merge(sink, level.table(), &key, changes)?;
+                done = done.and(merge(sink, level.table(), &key, changes));
             }
         }
         for (account, mut instants) in std::mem::take(&mut self.uses) {
             instants.retain(|_, totals| !totals.is_zero());
-            if sink.get(Table::Accounts, &account)?.is_none() {
-                sink.put(Table::Accounts, &account, Some(&[]))?;
-            }
-            usage_instants::apply(sink, &account, &instants)?;
-            session_starts::follow(sink, &account, &instants)?;
+            done = done.and(write_uses(sink, &account, &instants));
         }
-        Ok(())
+        done
     }
+}
+
+/// Writes the changes of an account's instants.
+fn write_uses(sink: &mut dyn WriteView, account: &[u8], instants: &Instants) -> Result<()> {
+    if sink.get(Table::Accounts, account)?.is_none() {
+        sink.put(Table::Accounts, account, Some(&[]))?;
+    }
+    let applied = usage_instants::apply(sink, account, instants);
+    applied.and(session_starts::follow(sink, account, instants))
 }
 
 fn merge(sink: &mut dyn WriteView, table: Table, key: &[u8], changes: Quarters) -> Result<()> {

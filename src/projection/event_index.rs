@@ -26,7 +26,7 @@ pub(crate) struct IndexedEvent {
 }
 
 /// Index entries that are not written yet.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct PendingEntries {
     entries: Vec<(Vec<u8>, Vec<u8>)>,
     accounts: BTreeSet<Vec<u8>>,

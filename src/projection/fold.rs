@@ -11,6 +11,7 @@ use crate::model::event::{Envelope, Event, EventId, Payload, Position, TokenReco
 use crate::store::{KeyRange, ReadView, Table, WriteView};
 
 /// A fold in progress. Small changes are written at once; counters are collected until [`flush`](Self::flush).
+#[derive(Clone, Default)]
 pub(crate) struct Fold {
     /// Pending changes of counters.
     pub deltas: Deltas,
@@ -21,17 +22,6 @@ pub(crate) struct Fold {
 }
 
 impl Fold {
-    /// Continues from the state of a view.
-    pub fn new(view: &dyn ReadView) -> Result<Self> {
-        Ok(Self {
-            deltas: Deltas::default(),
-            keys: Vec::new(),
-            index: event_index::PendingEntries::default(),
-            orphans: Orphans::new(view)?,
-            blocks: Collector::default(),
-        })
-    }
-
     /// Folds the event at `position`. It and all earlier events must be in the log already.
     pub fn apply(&mut self, sink: &mut dyn WriteView, position: Position, line: &str) -> Result<()> {
         let envelope = Envelope::parse(position, line)?;
@@ -95,6 +85,7 @@ impl Fold {
     }
 
     fn correct(&mut self, sink: &mut dyn WriteView, position: Position, event: &Event) -> Result<()> {
+        self.orphans.read(&*sink)?;
         file_small(sink, event, position)?;
         if let Some(target) = event.payload.corrects() {
             self.orphans.note(&*sink, target, position)?;
@@ -115,9 +106,10 @@ impl Fold {
 
     /// Writes all pending changes.
     pub fn flush(&mut self, sink: &mut dyn WriteView) -> Result<()> {
-        self.flush_small(sink)?;
-        self.deltas.flush(sink)?;
-        self.blocks.flush(sink)
+        // Each part states what it reads, even if another one fails.
+        let done = self.flush_small(sink);
+        let done = done.and(self.deltas.flush(sink));
+        done.and(self.blocks.flush(sink))
     }
 
     /// Writes pending natural keys and index entries, so that lookups find them.

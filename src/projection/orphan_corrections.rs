@@ -13,8 +13,11 @@ const MAX_LOOKUPS: u32 = 64;
 const LOOKED_AT: usize = 1_024;
 
 /// The fold's knowledge of orphan corrections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Orphans {
+    /// Not read yet.
+    #[default]
+    Unread,
     /// There are none.
     None,
     /// There are corrections; this many records were looked up.
@@ -24,13 +27,17 @@ pub(super) enum Orphans {
 }
 
 impl Orphans {
-    /// The state of a view that can be determined quickly.
-    pub fn new(view: &dyn ReadView) -> Result<Self> {
-        Ok(if corrections::corrections_exist(view)? { Self::Unknown(0) } else { Self::None })
+    /// Determines what can be determined quickly, at the first use: only then does a fold read anything.
+    pub fn read(&mut self, view: &dyn ReadView) -> Result<()> {
+        if *self == Self::Unread {
+            *self = if corrections::corrections_exist(view)? { Self::Unknown(0) } else { Self::None };
+        }
+        Ok(())
     }
 
     /// Whether a record being folded already has corrections.
     pub fn is_corrected(&mut self, view: &dyn ReadView, record: EventId, position: Position) -> Result<bool> {
+        self.read(view)?;
         if let Self::Unknown(asked) = self {
             if *asked < MAX_LOOKUPS {
                 *asked += 1;
@@ -43,6 +50,7 @@ impl Orphans {
 
     /// Records a correction being folded.
     pub fn note(&mut self, view: &dyn ReadView, target: EventId, position: Position) -> Result<()> {
+        self.read(view)?;
         if *self == Self::None && is_ahead(view, target, position)? {
             *self = Self::Some;
         }

@@ -71,13 +71,20 @@ fn load(view: &dyn ReadView, level: u8, group: u64, len: u64) -> Result<Vec<Hash
 pub(crate) fn append_leaves(sink: &mut dyn WriteView, size: u64, leaves: &[Hash]) -> Result<()> {
     let mut pending: Vec<Hash> = leaves.to_vec();
     let mut count = size;
+    // All groups at the edge are read before one of them is used, so that a store can read them together.
+    let levels = (0..LEVELS).take_while(|level| size >> (4 * u32::from(*level)) > 0);
+    let read = |level| {
+        let count = size >> (4 * u32::from(level));
+        load(&*sink, level, count / GROUP, count % GROUP)
+    };
+    let mut edge = levels.map(read).collect::<Vec<_>>().into_iter();
     for level in 0..LEVELS {
         if pending.is_empty() {
             break;
         }
         let mut next_level = Vec::new();
         let mut group = count / GROUP;
-        let mut nodes = load(&*sink, level, group, count % GROUP)?;
+        let mut nodes = edge.next().unwrap_or(Ok(Vec::new()))?;
         for hash in pending {
             nodes.push(hash);
             if nodes.len() as u64 == GROUP {

@@ -8,12 +8,16 @@ pub(crate) mod directory;
 mod key_range;
 mod memory;
 mod overlay;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod prefix;
 mod sqlite;
 mod table;
 mod view;
 
 pub use memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresAddress, PostgresStore};
 pub use sqlite::{Options, SqliteStore};
 
 pub(crate) use key_range::{KeyRange, after_prefix};
@@ -240,6 +244,61 @@ pub trait Transaction: WriteView {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     fn shred(&mut self, position: Position, tombstone: &str) -> Result<()>;
+
+    /// Whether reads are cheaper together than one by one, as across a network. Such a store is written to in passes: see
+    /// [`begin_pass`](Self::begin_pass).
+    ///
+    /// ```
+    /// use usage_ledger::store::{EventStore, MemoryStore};
+    /// assert!(!MemoryStore::new().write()?.reads_together());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    fn reads_together(&self) -> bool {
+        false
+    }
+
+    /// Begins a pass: until its end, a row that the store has not read yet is missing, and the store notes it.
+    ///
+    /// A caller repeats a pass with the same calls until [`end_pass`](Self::end_pass) returns true. The number of passes
+    /// is the longest chain of reads that depend on each other, however many rows are read.
+    ///
+    /// # Errors
+    /// The store's own errors.
+    ///
+    /// ```
+    /// use usage_ledger::store::{EventStore, MemoryStore, Table, Transaction};
+    /// fn double(tx: &mut dyn Transaction) -> usage_ledger::Result<()> {
+    ///     loop {
+    ///         tx.begin_pass()?;
+    ///         let value = tx.get(Table::EventIndex, b"key")?.unwrap_or_default();
+    ///         tx.put(Table::EventIndex, b"key", Some(&[&value[..], &value].concat()))?;
+    ///         if tx.end_pass()? {
+    ///             return Ok(());
+    ///         }
+    ///     }
+    /// }
+    /// let store = MemoryStore::new();
+    /// double(&mut *store.write()?)?;
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    fn begin_pass(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Ends a pass. Returns false if rows were missing: then the writes of the pass are undone, the rows are read now, and
+    /// errors in the pass do not count, because it saw an incomplete state.
+    ///
+    /// # Errors
+    /// The store's own errors.
+    ///
+    /// ```
+    /// # use usage_ledger::store::{EventStore, MemoryStore};
+    /// assert!(MemoryStore::new().write()?.end_pass()?); // nothing is ever missing
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    fn end_pass(&mut self) -> Result<bool> {
+        Ok(true)
+    }
 
     /// Repairs the differences that [`ReadView::structure`] reports as repairable.
     ///

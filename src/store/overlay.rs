@@ -1,33 +1,44 @@
 //! A trial write in memory: on top of a snapshot, invisible to others, and never stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::iter::Peekable;
+use std::ops::Bound;
 
 use super::{Flow, Head, Order, ReadView, Row, Table, Transaction, WriteView};
 use crate::model::error::{Error, Result};
 use crate::model::event::{EventId, Position};
 use crate::model::time::Timestamp;
 
+/// The changes of one table; `None` for a removed row.
+pub(super) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
 /// The state of a ledger with additional events. It cannot be committed.
 pub(crate) struct Overlay<'v> {
     base: Box<dyn ReadView + 'v>,
     head: Head,
     rows: Vec<OwnedRow>,
-    /// The differences from the base; `None` for a removed row.
-    changes: BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>,
+    /// Places in `rows`.
+    ids: HashMap<EventId, u64>,
+    /// The differences from the base.
+    changes: BTreeMap<Table, Changes>,
 }
 
-struct OwnedRow {
-    id: EventId,
-    kind: u8,
-    occurred_at: Timestamp,
-    recorded_at: Timestamp,
-    body: String,
+#[derive(Clone, Debug)]
+pub(super) struct OwnedRow {
+    pub id: EventId,
+    pub kind: u8,
+    pub occurred_at: Timestamp,
+    pub recorded_at: Timestamp,
+    pub body: String,
 }
+
+/// The changes in a range of keys, in the order of a scan.
+type ChangedRows<'o> = Peekable<Box<dyn Iterator<Item = (&'o Vec<u8>, &'o Option<Vec<u8>>)> + 'o>>;
 
 impl<'v> Overlay<'v> {
     pub fn new(base: Box<dyn ReadView + 'v>) -> Result<Self> {
         let head = base.head()?;
-        Ok(Self { base, head, rows: Vec::new(), changes: BTreeMap::new() })
+        Ok(Self { base, head, rows: Vec::new(), ids: HashMap::new(), changes: BTreeMap::new() })
     }
 
     /// The last position of the base.
@@ -35,13 +46,60 @@ impl<'v> Overlay<'v> {
         self.head.position.get() - self.rows.len() as u64
     }
 
-    /// The changes in a range of keys, in ascending order.
-    fn changed(&self, table: Table, from: &[u8], to: &[u8]) -> Vec<(&[u8], Option<&[u8]>)> {
-        let changes = self.changes.range((table, from.to_vec())..);
-        let within = changes.take_while(|((of, key), _)| *of == table && (to.is_empty() || key.as_slice() < to));
-        within.map(|((_, key), value)| (key.as_slice(), value.as_deref())).collect()
+    fn changed(&self, table: Table, from: &[u8], to: &[u8], order: Order) -> ChangedRows<'_> {
+        let rows: Box<dyn Iterator<Item = _>> = match self.changes.get(&table) {
+            Some(changes) if to.is_empty() || from < to => {
+                let end = if to.is_empty() { Bound::Unbounded } else { Bound::Excluded(to) };
+                let range = changes.range::<[u8], _>((Bound::Included(from), end));
+                if order == Order::Ascending { Box::new(range) } else { Box::new(range.rev()) }
+            }
+            _ => Box::new(std::iter::empty()),
+        };
+        rows.peekable()
     }
 }
+
+/// What a store needs that writes an overlay.
+#[cfg(feature = "postgres")]
+impl Overlay<'_> {
+    /// The additional rows.
+    pub(super) fn new_rows(&self) -> &[OwnedRow] {
+        &self.rows
+    }
+
+    /// The differences of projections.
+    pub(super) const fn changes(&self) -> &BTreeMap<Table, Changes> {
+        &self.changes
+    }
+
+    /// Replaces the body of an additional row; false if the position is one of the base.
+    pub(super) fn replace_body(&mut self, position: Position, body: &str) -> bool {
+        let place = position.get().checked_sub(self.base_end() + 1);
+        let row = place.and_then(|place| usize::try_from(place).ok()).and_then(|place| self.rows.get_mut(place));
+        row.is_some_and(|row| {
+            body.clone_into(&mut row.body);
+            true
+        })
+    }
+
+    /// A copy of everything that was changed, to return to.
+    pub(super) fn saved(&self) -> SavedChanges {
+        (self.rows.len(), self.head, self.changes.clone())
+    }
+
+    /// Returns to an earlier state.
+    pub(super) fn return_to(&mut self, (rows, head, changes): SavedChanges) {
+        self.rows.drain(rows..).for_each(|row| {
+            self.ids.remove(&row.id);
+        });
+        self.head = head;
+        self.changes = changes;
+    }
+}
+
+/// The state of an [`Overlay`].
+#[cfg(feature = "postgres")]
+pub(super) type SavedChanges = (usize, Head, BTreeMap<Table, Changes>);
 
 impl ReadView for Overlay<'_> {
     fn head(&self) -> Result<Head> {
@@ -49,9 +107,8 @@ impl ReadView for Overlay<'_> {
     }
 
     fn position_of(&self, id: EventId) -> Result<Option<Position>> {
-        let own = (1..).zip(&self.rows).find(|(_, row)| row.id == id);
-        match own {
-            Some((number, _)) => Ok(Some(Position::new(self.base_end() + number))),
+        match self.ids.get(&id) {
+            Some(place) => Ok(Some(Position::new(self.base_end() + place + 1))),
             None => self.base.position_of(id),
         }
     }
@@ -76,8 +133,16 @@ impl ReadView for Overlay<'_> {
         Ok(())
     }
 
+    fn expect_rows(&self, from: Position, to: Position) -> Result<()> {
+        self.base.expect_rows(from, to.min(Position::new(self.base_end())))
+    }
+
+    fn structure(&self) -> Result<Vec<super::StructureFinding>> {
+        self.base.structure()
+    }
+
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        match self.changes.get(&(table, key.to_vec())) {
+        match self.changes.get(&table).and_then(|changes| changes.get(key)) {
             Some(changed) => Ok(changed.clone()),
             None => self.base.get(table, key),
         }
@@ -91,11 +156,7 @@ impl ReadView for Overlay<'_> {
         order: Order,
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Flow,
     ) -> Result<()> {
-        let mut changed = self.changed(table, from, to);
-        // The vector is consumed from its end.
-        if order == Order::Ascending {
-            changed.reverse();
-        }
+        let mut changed = self.changed(table, from, to, order);
         let comes_first = |own: &[u8], other: &[u8]| match order {
             Order::Ascending => own <= other,
             Order::Descending => own >= other,
@@ -103,10 +164,7 @@ impl ReadView for Overlay<'_> {
         let mut is_over = false;
         self.base.scan(table, from, to, order, &mut |key, value| {
             let mut replaced = false;
-            while let Some((own, _)) = changed.last()
-                && comes_first(own, key)
-            {
-                let Some((own, changed)) = changed.pop() else { break };
+            while let Some((own, changed)) = changed.next_if(|(own, _)| comes_first(own, key)) {
                 replaced |= own == key;
                 if let Some(changed) = changed {
                     let flow = visit(own, changed)?;
@@ -123,7 +181,7 @@ impl ReadView for Overlay<'_> {
             is_over = flow.is_break();
             Ok(flow)
         })?;
-        while !is_over && let Some((key, changed)) = changed.pop() {
+        while !is_over && let Some((key, changed)) = changed.next() {
             if let Some(changed) = changed {
                 is_over = visit(key, changed)?.is_break();
             }
@@ -134,7 +192,7 @@ impl ReadView for Overlay<'_> {
 
 impl WriteView for Overlay<'_> {
     fn put(&mut self, table: Table, key: &[u8], value: Option<&[u8]>) -> Result<()> {
-        self.changes.insert((table, key.to_vec()), value.map(<[u8]>::to_vec));
+        self.changes.entry(table).or_default().insert(key.to_vec(), value.map(<[u8]>::to_vec));
         Ok(())
     }
 }
@@ -146,6 +204,7 @@ impl Transaction for Overlay<'_> {
                 return Err(Error::Conflict { id: row.id, position });
             }
             let Row { id, kind, occurred_at, recorded_at, body } = *row;
+            self.ids.insert(id, self.rows.len() as u64);
             self.rows.push(OwnedRow { id, kind, occurred_at, recorded_at, body: body.to_owned() });
             self.head = Head { position: self.head.position.next(), recorded_at };
         }

@@ -205,6 +205,22 @@ pub trait ReadView {
     /// ```
     fn rows(&self, from: Position, visit: &mut dyn FnMut(Position, Row<'_>) -> Flow) -> Result<()>;
 
+    /// Announces that the rows from one position through another are read next. A store across a network asks for them
+    /// together; the default implementation does nothing.
+    ///
+    /// # Errors
+    /// The store's own errors.
+    ///
+    /// ```
+    /// # use usage_ledger::store::{EventStore, MemoryStore};
+    /// MemoryStore::new().read()?.expect_rows(1.into(), 1_024.into())?;
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    fn expect_rows(&self, from: Position, to: Position) -> Result<()> {
+        let _ = (from, to);
+        Ok(())
+    }
+
     /// The value of a projection's key.
     ///
     /// # Errors
@@ -357,6 +373,9 @@ impl<V: ReadView + ?Sized> ReadView for &V {
     }
     fn rows(&self, from: Position, visit: &mut dyn FnMut(Position, Row<'_>) -> Flow) -> Result<()> {
         (**self).rows(from, visit)
+    }
+    fn expect_rows(&self, from: Position, to: Position) -> Result<()> {
+        (**self).expect_rows(from, to)
     }
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
         (**self).get(table, key)

@@ -94,6 +94,7 @@ fn words(args: &ServiceArgs, context: &Context) -> Result<Vec<String>, Failure> 
     let own = std::env::current_exe().map_err(|error| {
         Failure::usage(format!("the path of this program is not known ({error}): write the service by hand"))
     })?;
+    context.expect_file("a service file is no place for the address of a server: set USAGE_LEDGER for the service")?;
     let ledger = std::path::absolute(context.path()?).map_err(|source| Error::Io { path: PathBuf::new(), source })?;
     let mut words =
         vec![own.display().to_string(), "--ledger".to_owned(), ledger.display().to_string(), "serve".to_owned()];

@@ -182,6 +182,16 @@ impl<'w> ImportWriter<'w> {
         written_batch.skipped.extend(batch.skipped);
         written_batch.unreadable += batch.unreadable;
         written_batch.states.extend(batch.states.into_iter().map(|state| (state.path.clone(), state)));
+        appender.foresee(&mut |view| {
+            for pending in &batch.calls {
+                if let Payload::TokensRecorded(record) = &pending.ready.event().payload {
+                    // A failure shows again when the call is looked up.
+                    for position in find_record(view, record).unwrap_or_default() {
+                        let _ = effective(view, position, None);
+                    }
+                }
+            }
+        })?;
         for PendingEvent { ready, maybe_recorded, again } in batch.calls {
             if uncontended && !maybe_recorded {
                 self.record(appender, ready, batch.source_index, &mut written_batch.run)?;
@@ -369,6 +379,11 @@ fn new_states(
     source: &str,
     states: HashMap<String, ImportedFile>,
 ) -> Result<Vec<ImportedFile>> {
+    appender.foresee(&mut |view| {
+        for path in states.keys() {
+            let _ = crate::projection::file_state(view, source, path);
+        }
+    })?;
     let view = appender.flushed_view();
     let mut new = Vec::new();
     for state in states.into_values() {

@@ -13,7 +13,7 @@ use crate::store::{Table, WriteView};
 type FoldedCorrection = (Position, Vec<Timestamp>);
 
 /// Blocks that are not written yet.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(in super::super) struct Collector {
     /// The current block, if all of its positions were folded here.
     open: Option<(u64, Digest)>,

@@ -49,6 +49,7 @@ impl Digest {
 pub(crate) fn digest_of(view: &dyn ReadView, number: u64) -> Result<Digest> {
     let mut digest = Digest::default();
     let mut records: Vec<(u16, EventId)> = Vec::new();
+    view.expect_rows(position_at(number, 0), position_at(number + 1, 0))?;
     view.rows(position_at(number, 0), &mut |position, row| {
         let (block, offset) = place(position);
         if block != number {

@@ -7,6 +7,9 @@ use crate::model::error::Result;
 use crate::model::event::{AccountRef, Event, NameKind, Payload, Position, Subject};
 use crate::store::{GO_ON, Order, ReadView, STOP, Table};
 
+/// Events at the beginning of a block among which most accounts are named.
+const FIRST: u64 = 31;
+
 /// The accounts of the whole ledger, by their keys.
 pub(super) fn all(view: &dyn ReadView) -> Result<BTreeSet<Vec<u8>>> {
     let mut found = BTreeSet::new();
@@ -41,6 +44,7 @@ pub(super) fn named_between(
             None => true,
         };
         if may_name {
+            view.expect_rows(first, Position::new(first.get() + FIRST).min(end))?;
             view.rows(first, &mut |position, row| {
                 if position > end {
                     return STOP;

@@ -1,0 +1,198 @@
+//! Ledgers in PostgreSQL: many ledgers in one database, each with its own log, tree and projections.
+
+mod address;
+mod connection;
+mod failure;
+mod fetch;
+mod known;
+mod lock;
+mod migrate;
+mod snapshot;
+mod structure;
+mod transaction;
+mod view;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use self::address::PostgresAddress;
+use self::connection::{Connection, ServerConnections};
+use self::failure::RequestFailure;
+use self::fetch::TypedStatement;
+use self::snapshot::SnapshotView;
+use self::transaction::PostgresTransaction;
+use self::view::{Reading, StoredState};
+use super::{EventStore, ReadView, Transaction};
+use crate::model::error::{Error, Result};
+
+/// How long a writer waits for others, in seconds.
+const BUSY_SECONDS: u64 = 60;
+/// How long the tables may be rewritten after shredding.
+const REWRITE: Duration = Duration::from_secs(3_600);
+/// How long the rewrite may wait for readers and writers.
+const ERASE_LIMIT: &str = "SET lock_timeout = '5s'";
+
+/// A ledger in a PostgreSQL database.
+///
+/// A writer locks the ledger's row in the table `heads`, so positions have no gaps; ledgers do not wait for each other. A
+/// commit whose connection is lost is resolved by asking for it.
+///
+/// ```no_run
+/// use usage_ledger::{Ledger, store::PostgresStore};
+/// let ledger = Ledger::with_store(Box::new(PostgresStore::open(&"postgres://localhost/usage?ledger=team".parse()?)?));
+/// # let _ = ledger;
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+pub struct PostgresStore {
+    pool: Arc<ServerConnections>,
+    busy_seconds: u64,
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore").field("address", &self.pool.address).finish_non_exhaustive()
+    }
+}
+
+impl PostgresStore {
+    /// Opens a ledger. Creates the tables and the ledger if they do not exist and the user may create them.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the server cannot be reached, [`Error::NewerSchema`] for tables of a newer build, and
+    /// [`Error::ReadOnly`] if the user may not create what is missing.
+    ///
+    /// ```no_run
+    /// use usage_ledger::store::{EventStore, PostgresStore};
+    /// let store = PostgresStore::open(&"postgres://localhost/usage?ledger=team".parse()?)?;
+    /// assert_eq!(store.read()?.head()?.position.get(), 0);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn open(address: &PostgresAddress) -> Result<Self> {
+        let store = Self::connect(address)?;
+        let mut connection = store.lease()?;
+        let schema = store.answer(migrate::version(&mut connection), "reading the schema")?;
+        migrate::expect_known(schema, address)?;
+        if schema < migrate::newest() {
+            migrate::run(&mut connection, address)?;
+        }
+        if !store.answer(migrate::has_ledger(&mut connection, address), "opening")? {
+            migrate::create_ledger(&mut connection, address)?;
+        }
+        connection.finish();
+        Ok(store)
+    }
+
+    /// Opens a ledger that exists; `None` if it does not. Creates nothing.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    ///
+    /// ```no_run
+    /// use usage_ledger::store::PostgresStore;
+    /// let missing = PostgresStore::open_existing(&"postgres://localhost/usage?ledger=nothing".parse()?)?;
+    /// assert!(missing.is_none());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn open_existing(address: &PostgresAddress) -> Result<Option<Self>> {
+        let store = Self::connect(address)?;
+        let mut connection = store.lease()?;
+        let schema = store.answer(migrate::version(&mut connection), "reading the schema")?;
+        migrate::expect_known(schema, address)?;
+        if schema == 0 {
+            connection.finish();
+            return Ok(None);
+        }
+        if schema < migrate::newest() {
+            migrate::run(&mut connection, address)?;
+        }
+        let exists = store.answer(migrate::has_ledger(&mut connection, address), "opening")?;
+        connection.finish();
+        Ok(exists.then_some(store))
+    }
+
+    /// The same store with another limit for the wait for other writers, in seconds.
+    #[cfg(feature = "cli")]
+    pub(crate) const fn busy_timeout_seconds(mut self, seconds: u64) -> Self {
+        self.busy_seconds = seconds;
+        self
+    }
+
+    fn connect(address: &PostgresAddress) -> Result<Self> {
+        Ok(Self { pool: Arc::new(ServerConnections::new(address.clone())?), busy_seconds: BUSY_SECONDS })
+    }
+
+    fn lease(&self) -> Result<Connection> {
+        self.answer(self.pool.lease(), "connecting")
+    }
+
+    fn answer<T>(&self, done: Result<T, RequestFailure>, doing: &str) -> Result<T> {
+        done.map_err(|failure| failure.into_error(&self.pool.address, doing))
+    }
+
+    /// Begins the transaction of a snapshot, and reads the head: a snapshot is taken at the first read.
+    fn begin_read(connection: &mut Connection) -> Result<Vec<tokio_postgres::Row>, RequestFailure> {
+        let head = fetch::head(connection.address().ledger());
+        connection.run(|client| async {
+            let start = client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+            let (begun, rows) = futures_util::future::join(start, head.send(client)).await;
+            begun.and(rows)
+        })
+    }
+}
+
+impl EventStore for PostgresStore {
+    fn read(&self) -> Result<Box<dyn ReadView + '_>> {
+        let mut connection = self.lease()?;
+        let mut begun = Self::begin_read(&mut connection);
+        if matches!(&begun, Err(failure) if failure.is_lost()) {
+            // An idle connection may have ended with a restart of the server.
+            connection.discard();
+            connection = self.answer(self.pool.lease_new(), "connecting")?;
+            begun = Self::begin_read(&mut connection);
+        }
+        if begun.is_err() {
+            connection.roll_back();
+        }
+        let head = fetch::head_of(&self.answer(begun, "opening a snapshot")?)?;
+        Ok(Box::new(SnapshotView(StoredState::new(connection, Some(head), Reading::Direct))))
+    }
+
+    fn write(&self) -> Result<Box<dyn Transaction + '_>> {
+        Ok(Box::new(PostgresTransaction::begin(&self.pool, self.busy_seconds)?))
+    }
+
+    fn erase(&self) -> Result<()> {
+        let mut connection = self.lease()?;
+        let done = rewrite(&mut connection);
+        connection.discard(); // its limit for locks differs
+        match done {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::NotErased { why: "only the owner of the tables can rewrite them".to_owned() }),
+            Err(failure) if failure.is_conflict() => {
+                Err(Error::NotErased { why: "another program is reading or writing the tables".to_owned() })
+            }
+            Err(failure) => {
+                let why = failure.into_error(&self.pool.address, "rewriting the tables").to_string();
+                Err(Error::NotErased { why })
+            }
+        }
+    }
+}
+
+/// Writes the tables anew without dead rows; false if the user does not own them.
+fn rewrite(connection: &mut Connection) -> Result<bool, RequestFailure> {
+    let owned = TypedStatement::new(
+        "SELECT pg_has_role(current_user, relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('usage_ledger.events')",
+    );
+    let rows = connection.run(|client| owned.send(client))?;
+    if !rows.first().is_some_and(|row| row.try_get(0).unwrap_or(false)) {
+        return Ok(false);
+    }
+    // While it waits for readers, everybody else waits for it.
+    connection.run(|client| client.batch_execute(ERASE_LIMIT))?;
+    for table in ["VACUUM (FULL) usage_ledger.events", "VACUUM (FULL) usage_ledger.projections"] {
+        connection.run_within(REWRITE, |client| client.batch_execute(table))?;
+    }
+    Ok(true)
+}

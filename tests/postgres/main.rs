@@ -1,0 +1,86 @@
+//! Ledgers in PostgreSQL, on real servers that the tests start themselves. Without PostgreSQL they are left out; with
+//! `REQUIRE_POSTGRES=1` that is an error.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod cluster;
+mod commands;
+mod contract;
+mod faults;
+mod proxy;
+mod roles;
+mod round_trips;
+mod tls;
+
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+
+use libtest_mimic::{Arguments, Trial};
+
+use cluster::Cluster;
+
+/// The database of tests that share one.
+pub const DATABASE: &str = "usage";
+
+/// A server that several tests use.
+pub type Shared = Arc<Cluster>;
+type Test = fn(&Cluster);
+
+/// A test on the shared server.
+fn trial(cluster: &Shared, name: String, test: impl FnOnce(&Cluster) + Send + 'static) -> Trial {
+    let cluster = Arc::clone(cluster);
+    Trial::test(name, move || {
+        test(&cluster);
+        Ok(())
+    })
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    let Some(programs) = cluster::programs() else {
+        if std::env::var_os("REQUIRE_POSTGRES").is_some() {
+            eprintln!("PostgreSQL is not installed, and REQUIRE_POSTGRES is set: install the package `postgresql`");
+            return ExitCode::FAILURE;
+        }
+        eprintln!("left out: PostgreSQL is not installed, so no test of ledgers in it can run");
+        return ExitCode::SUCCESS;
+    };
+    if arguments.list {
+        return libtest_mimic::run(&arguments, Vec::new()).exit_code();
+    }
+    // The tests mostly wait for the server.
+    arguments.test_threads = arguments.test_threads.or(Some(8));
+    let cluster: Shared = Arc::new(Cluster::start(&programs, &[]));
+    cluster.create_database(DATABASE);
+    let mut trials = contract::trials(&cluster);
+    let tests: &[(&str, Test)] = &[
+        ("an_append_of_any_size_takes_at_most_six_round_trips", round_trips::appends),
+        ("an_import_takes_few_round_trips", round_trips::imports),
+        ("a_writer_cannot_change_the_log_or_touch_another_ledger", roles::writer),
+        ("a_reader_and_an_auditor_only_read", roles::readers),
+        ("only_the_owner_erases_shredded_lines", roles::shred),
+        ("verify_finds_what_would_let_a_log_change", roles::structure),
+        ("a_commit_that_is_cut_is_resolved", faults::cut_commits),
+        ("many_writers_lose_nothing", faults::many_writers),
+        ("a_backend_that_stops_delays_and_loses_nothing", faults::stopped),
+        ("many_programs_create_the_tables_at_once", faults::create_at_once),
+        ("every_command_works_on_a_server", commands::every_command),
+        ("answers_equal_those_of_a_file", commands::equal_answers),
+        ("no_output_contains_a_secret", commands::no_secrets),
+    ];
+    trials.extend(tests.iter().map(|(name, test)| trial(&cluster, (*name).to_owned(), *test)));
+    let own = Mutex::new(programs.clone());
+    let kills = move || {
+        faults::kills(&own.lock().unwrap());
+        Ok(())
+    };
+    trials.push(Trial::test("a_killed_server_loses_nothing_that_was_acknowledged", kills));
+    let path = programs.clone();
+    trials.push(Trial::test("a_server_is_verified_by_its_certificate", move || {
+        tls::verified(&path);
+        Ok(())
+    }));
+    let done = libtest_mimic::run(&arguments, trials);
+    drop(cluster);
+    done.exit_code()
+}
