@@ -214,8 +214,7 @@ impl<'a> Call<'a> {
             let named = self.fields.0.iter().find(|(name, value)| name == "key" && value.get() != "null");
             if let Some((name, value)) = named {
                 let key = nested_key(&read::<String>(name, value, "a text")?, place);
-                record.keys.retain(|known| *known != key);
-                record.keys.insert(0, key);
+                record.put_keys(vec![key]);
             }
             Ok(record)
         })

@@ -9,7 +9,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::model::error::{Error, Result};
-use crate::model::event::{EventData, EventId, TokenRecord};
+use crate::model::event::{EventData, EventId, ServerKey, TokenRecord};
 use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
 use crate::model::tokens::{MAX_COUNT, TokenClass};
@@ -120,8 +120,7 @@ impl JsonLine {
             }
             parsed.set(name, value, &mut keys)?;
         }
-        parsed.record.keys.retain(|known| !keys.contains(known));
-        parsed.record.keys.splice(0..0, keys);
+        parsed.record.put_keys(keys);
         parsed.record.attribute_to_server();
         parsed.record.validate()?;
         parsed.date()?;
@@ -163,7 +162,10 @@ impl JsonLine {
             "occurred_at" => self.occurred_at = Some(instant(&text()?)?),
             "counted_at" => record.counted_at = Some(instant(&text()?)?),
             "key" => first.push(text()?),
-            "keys" => record.keys = read(name, value, "a list of texts")?,
+            "keys" => {
+                record.keys = read(name, value, "a list of texts")?;
+                record.server_key = ServerKey::default();
+            }
             "id" => self.id = Some(text()?.parse()?),
             _ => return Err(unknown(name)),
         }

@@ -80,8 +80,7 @@ impl CallArgs {
         record.attribute_to_server();
         if let Some(key) = key {
             // The response's own id remains a key of the record.
-            record.keys.retain(|known| *known != key);
-            record.keys.insert(0, key);
+            record.put_keys(vec![key]);
         }
         record.validate()?;
         Ok(record)

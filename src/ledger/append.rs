@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::outcome::Outcome;
 use super::prepared_event::PreparedEvent;
+use super::reused_key::NewCall;
 use crate::merkle::{Hash, leaf_hash};
 use crate::model::error::{Error, Result};
 use crate::model::event::{
@@ -80,6 +81,8 @@ pub(crate) struct Appender<'t> {
     tx: Box<dyn Transaction + 't>,
     size: u64,
     recorded_at: Timestamp,
+    /// The clock.
+    now: Timestamp,
     fold: Fold,
     pending: Vec<PreparedEvent>,
     pending_ids: HashMap<EventId, usize>,
@@ -125,6 +128,7 @@ impl<'t> Appender<'t> {
             size,
             // A clock that jumps back must not break the order of the ledger.
             recorded_at: now.max(head.recorded_at),
+            now,
             pending: Vec::new(),
             pending_ids: HashMap::new(),
             pending_keys: HashSet::new(),
@@ -192,9 +196,12 @@ impl<'t> Appender<'t> {
     }
 
     /// Appends an event, or returns the existing one.
-    pub fn push(&mut self, new: NewEvent) -> Result<Outcome> {
+    pub fn push(&mut self, mut new: NewEvent) -> Result<Outcome> {
         new.payload.validate()?;
         self.foresee_events(std::slice::from_ref(&new))?;
+        if let Some(outcome) = self.resolve_server_key(&mut new)? {
+            return Ok(outcome);
+        }
         let Some(id) = identify(&new) else {
             // A new random id cannot be in the ledger.
             let id = self.draw();
@@ -204,6 +211,23 @@ impl<'t> Appender<'t> {
             return Ok(Outcome::Existing { position, id });
         }
         self.push_new(id, new, None)
+    }
+
+    /// Distinguishes a call from other calls whose responses have the same id.
+    fn resolve_server_key(&mut self, new: &mut NewEvent) -> Result<Option<Outcome>> {
+        let (at, has_id) = (new.occurred_at, new.id.is_some());
+        let Payload::TokensRecorded(record) = &mut new.payload else { return Ok(None) };
+        if !record.server_key.is_present() {
+            return Ok(None);
+        }
+        if record.ids().any(|id| self.pending_keys.contains(&id) || self.pending_ids.contains_key(&id)) {
+            self.flush()?;
+        }
+        if find_record(&*self.tx, record)?.is_empty() {
+            return Ok(None);
+        }
+        self.flush()?;
+        NewCall { record, at, has_id, has_time: at != self.now }.resolve(&*self.tx)
     }
 
     /// An id later than all drawn before.

@@ -15,6 +15,7 @@ mod prepared_event;
 mod prove;
 mod queries;
 mod repair;
+mod reused_key;
 mod revise;
 mod shred;
 mod snapshot;

@@ -193,6 +193,30 @@ fn usage_objects_of_deleted_logs_are_normalised_again() {
     again_is_nothing(&ledger, home.path());
 }
 
+#[test]
+fn calls_of_a_relay_with_one_id_stay_when_a_newer_version_reads_them() {
+    let home = tempfile::tempdir().unwrap();
+    let relay = |session: &str, second: u32, output: u64| {
+        let line = line(session, second, "relay", output).replace(r#""requestId":"req_relay","#, "");
+        line.replace(r#""role":"assistant""#, r#""role":"assistant","stop_reason":"end_turn""#)
+    };
+    write(home.path(), "a.jsonl", &(relay("a", 1, 5) + &relay("a", 20, 6) + &relay("a", 40, 7)));
+    write(home.path(), "b.jsonl", &(relay("b", 5, 8) + &relay("b", 25, 9)));
+    let ledger = old_ledger(home.path(), |_| {});
+    let counted = total(&ledger);
+    assert_eq!(counted.0, 5);
+    let report = import(&ledger, home.path());
+    assert_eq!((report.recorded, report.amended), (0, 0));
+    assert_eq!(total(&ledger), counted);
+    again_is_nothing(&ledger, home.path());
+    // A rewritten log is read from its beginning, together with a new one.
+    write(home.path(), "a.jsonl", &(relay("a", 0, 3) + &relay("a", 1, 5) + &relay("a", 20, 6) + &relay("a", 40, 7)));
+    write(home.path(), "0.jsonl", &relay("0", 30, 1));
+    import(&ledger, home.path());
+    assert_eq!(total(&ledger).0, 7);
+    assert!(ledger.verify().unwrap().ok);
+}
+
 /// An old ledger with a call in it that today's version does not find.
 fn with_a_ghost(home: &Path) -> Ledger {
     let ledger = old_ledger(home, |_| {});

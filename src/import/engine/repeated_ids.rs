@@ -6,7 +6,7 @@
 
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::telemetry_match::{is_reported_by_telemetry, is_telemetry};
-use crate::model::event::{EventId, TokenRecord};
+use crate::model::event::{EventId, TokenRecord, is_random};
 use crate::model::time::{MINUTE, Timestamp};
 use crate::readers::normalise::UsageFormat;
 use crate::readers::price::prompt;
@@ -73,13 +73,6 @@ pub(in crate::import) fn is_another_in_telemetry(earlier: &ParsedCall, later: &P
 fn has_same_prompt(a: &TokenRecord, b: &TokenRecord) -> bool {
     let (of_a, of_b) = (prompt(&a.tokens), prompt(&b.tokens));
     of_a == of_b || of_a == 0 || of_b == 0
-}
-
-/// Returns whether the part of an id after its last separator is long enough to be random.
-fn is_random(id: &str) -> bool {
-    let drawn = id.rsplit(['_', '-', '/']).next().unwrap_or_default();
-    let mixed = drawn.bytes().any(|byte| byte.is_ascii_digit()) && drawn.bytes().any(|byte| byte.is_ascii_alphabetic());
-    drawn.len() >= 20 && mixed || uuid::Uuid::parse_str(id).is_ok()
 }
 
 /// Returns the call without its server's id, or with a key that includes its time if it has no other key.

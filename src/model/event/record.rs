@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{EventId, Raw};
+use super::{EventId, Raw, ServerKey};
 use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
 use crate::model::tokens::{Tokens, Usd};
@@ -92,6 +92,9 @@ pub struct TokenRecord {
     /// for keys under another provider that the call was first attributed to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub key_ids: Vec<EventId>,
+    /// Whether the last key is an id that the server gave its response.
+    #[serde(skip)]
+    pub(crate) server_key: ServerKey,
     /// Name and version of the normaliser that computed the counts from the usage object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub normaliser: Option<Cow<'static, str>>,
@@ -146,6 +149,7 @@ impl TokenRecord {
             counted_at: None,
             keys: Vec::new(),
             key_ids: Vec::new(),
+            server_key: ServerKey::default(),
             normaliser: None,
             quality: Quality::Reported,
             residual: None,

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::event_data::EventData;
 #[cfg(feature = "import")]
 use super::scrub;
-use super::{AccountRef, EventId, INFERENCE_GEO, NameKind, Raw, SERVICE_TIER, Subject, TokenRecord};
+use super::{AccountRef, EventId, INFERENCE_GEO, NameKind, Raw, SERVICE_TIER, ServerKey, Subject, TokenRecord};
 use crate::model::error::{Error, Result};
 use crate::model::humanize::number::grouped;
 use crate::model::provider::ProviderId;
@@ -35,6 +35,15 @@ impl TokenRecord {
     /// The ids of its natural keys, and the further ones.
     pub(crate) fn ids(&self) -> impl Iterator<Item = EventId> {
         self.keys.iter().map(|key| EventId::from_key(&self.provider, key)).chain(self.key_ids.iter().copied())
+    }
+
+    /// Puts the caller's own keys before the others.
+    pub(crate) fn put_keys(&mut self, keys: Vec<String>) {
+        if self.keys.last().is_some_and(|last| keys.contains(last)) {
+            self.server_key = ServerKey::default();
+        }
+        self.keys.retain(|known| !keys.contains(known));
+        self.keys.splice(0..0, keys);
     }
 
     /// The record without its names, for a later sighting of a call whose record is shredded.

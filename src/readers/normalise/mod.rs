@@ -47,7 +47,7 @@ use std::collections::BTreeMap;
 
 use crate::model::error::{Error, Result};
 use crate::model::event::{INFERENCE_GEO, SERVICE_TIER, is_special};
-use crate::model::event::{Quality, Raw, TokenRecord};
+use crate::model::event::{Quality, Raw, ServerKey, TokenRecord};
 use crate::model::tokens::{Tokens, Usd};
 
 /// Separates a stated total from the differing sum of its parts in a residual.
@@ -306,6 +306,7 @@ fn answered(format: UsageFormat, json: &str) -> Result<(TokenRecord, Vec<NestedU
     }
 
     let mut record = TokenRecord::new(format.provider(), reply.model.unwrap_or_default());
+    record.server_key = ServerKey::of(reply.id.is_some());
     record.keys.extend(reply.id);
     record.duration_ms = reply.duration_ms;
     record.tokens = normalised.tokens;

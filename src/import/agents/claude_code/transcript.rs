@@ -19,7 +19,7 @@ use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::resume;
 use crate::import::engine::source::LineParser;
 use crate::import::health::missing_usage::{LogEnd, WITHOUT_COUNTS};
-use crate::model::event::{Raw, TokenRecord};
+use crate::model::event::{Raw, ServerKey, TokenRecord};
 use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
 use crate::readers::normalise::{self, NestedUsage};
@@ -372,6 +372,7 @@ impl TranscriptParser {
             counted_at: None,
             keys,
             key_ids: Vec::new(),
+            server_key: ServerKey::default(),
             normaliser: Some(counts.normaliser.into()),
             quality: counts.quality,
             residual: counts.residual.clone(),

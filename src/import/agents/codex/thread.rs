@@ -14,7 +14,7 @@ use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::provider_names::provider_id;
 use crate::import::engine::service_tiers;
 use crate::import::health::missing_usage::MissingUsage;
-use crate::model::event::{Quality, Raw, TokenRecord, is_special};
+use crate::model::event::{Quality, Raw, ServerKey, TokenRecord, is_special};
 use crate::model::time::Timestamp;
 use crate::readers::normalise::{self, UsageFormat};
 
@@ -312,6 +312,7 @@ impl RolloutState {
             counted_at: None,
             keys,
             key_ids: Vec::new(),
+            server_key: ServerKey::default(),
             normaliser: Some(counted.normaliser.into()),
             quality,
             residual,

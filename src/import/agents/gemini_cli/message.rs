@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::import::engine::jsonl;
 use crate::import::engine::parsed_call::ParsedCall;
-use crate::model::event::{Raw, TokenRecord};
+use crate::model::event::{Raw, ServerKey, TokenRecord};
 use crate::readers::normalise::{self, UsageFormat};
 
 /// A client that writes this format.
@@ -159,6 +159,7 @@ pub(in crate::import) fn call(dialect: Dialect, place: &ChatPlace, json: &str) -
         counted_at: None,
         keys: vec![key(place.session.as_deref(), id)],
         key_ids: Vec::new(),
+        server_key: ServerKey::default(),
         normaliser: Some(counts.normaliser.into()),
         quality: counts.quality,
         residual: counts.residual,

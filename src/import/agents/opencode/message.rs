@@ -12,7 +12,7 @@ use super::AGENT;
 use crate::import::engine::jsonl;
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::provider_names::{UNKNOWN, provider_id};
-use crate::model::event::{Quality, Raw, TokenRecord};
+use crate::model::event::{Quality, Raw, ServerKey, TokenRecord};
 use crate::model::time::Timestamp;
 use crate::model::tokens::{TokenClass, Tokens, Usd};
 use crate::readers::normalise::{self, Normalised, UsageFormat};
@@ -186,6 +186,7 @@ impl<'a> MessageRow<'a> {
             counted_at: None,
             keys,
             key_ids: Vec::new(),
+            server_key: ServerKey::default(),
             normaliser: Some(counts.normaliser.into()),
             quality: counts.quality,
             residual: counts.residual,

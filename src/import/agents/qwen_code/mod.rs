@@ -36,7 +36,7 @@ use crate::import::engine::query::Refusal;
 use crate::import::engine::resume;
 use crate::import::engine::source::{DocumentLog, LineLog, LineParser, LogFormat, Source};
 use crate::import::health::missing_usage::{LogEnd, MissingUsage};
-use crate::model::event::{Raw, TokenRecord};
+use crate::model::event::{Raw, ServerKey, TokenRecord};
 use crate::model::time::{Timestamp, Zone};
 use crate::readers::normalise::{self, UsageFormat};
 use line::ChatLine;
@@ -246,6 +246,7 @@ impl QwenChatParser {
             agent: Some(AGENT.to_owned()),
             keys: vec![key(session.as_deref(), id)],
             key_ids: Vec::new(),
+            server_key: ServerKey::default(),
             conversation: session,
             project: text(line.cwd.as_deref()),
             labels: BTreeMap::new(),
