@@ -41,6 +41,7 @@ pub struct ReceivedStatement {
 
 impl ReceivedStatement {
     /// Whether the statement holds for an instant.
+    #[cfg(feature = "cli")]
     pub(crate) fn holds_at(&self, at: Timestamp) -> bool {
         self.content.since <= at
             && at < self.content.until
