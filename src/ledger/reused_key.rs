@@ -88,6 +88,10 @@ impl NewCall<'_> {
             return Relation::Same;
         }
         let is_random = is_random(key);
+        // Each caller named its call, and the names differ.
+        if !is_random && !new.keys.is_empty() && known.keys.len() > 1 {
+            return Relation::Another;
+        }
         let is_at_same_time = known_at == self.at;
         let is_same_place = known.conversation == new.conversation;
         if known.tokens == new.tokens && known.model == new.model {

@@ -158,3 +158,54 @@ fn empty_input_creates_no_ledger() {
     assert_eq!(cli.ok_with_input("\n\n", &["record", "--jsonl", "-"]), "0 records recorded\n");
     assert!(!cli.ledger().exists());
 }
+
+/// The body of a chat completion from a relay that gives every response the same id.
+fn of_relay(input: u64, output: u64) -> String {
+    format!(r#"{{"id":"chatcmpl-1","model":"gpt-5","usage":{{"prompt_tokens":{input},"completion_tokens":{output}}}}}"#)
+}
+
+#[test]
+fn responses_with_one_id_are_several_calls_if_prompt_conversation_or_stated_time_differ() {
+    let cli = TestCli::new();
+    let record = |input, output, more: &[&str]| {
+        let arguments = [&["record", "--json", "--format", "openai-chat"], more].concat();
+        let done: serde_json::Value =
+            serde_json::from_str(&cli.ok_with_input(of_relay(input, output), &arguments)).unwrap();
+        done["positions"][0].as_u64().unwrap()
+    };
+    assert_eq!(record(10, 5, &["--conversation", "a"]), 1);
+    // Another prompt, and the same again.
+    assert_eq!(record(20, 5, &["--conversation", "a"]), 2);
+    assert_eq!(record(20, 5, &["--conversation", "a"]), 2);
+    assert_eq!(record(10, 5, &["--conversation", "a"]), 1);
+    // Another conversation, and the same again.
+    assert_eq!(record(10, 5, &["--conversation", "b"]), 3);
+    assert_eq!(record(10, 5, &["--conversation", "b"]), 3);
+    // Another time, and the same again.
+    let at = ["--conversation", "a", "--occurred-at", "2026-05-31T09:00:00Z"];
+    assert_eq!(record(10, 5, &at), 4);
+    assert_eq!(record(10, 5, &at), 4);
+    // A key that the caller gives names one call.
+    assert_eq!(record(30, 5, &["--key", "mine"]), 5);
+    assert_eq!(record(30, 5, &["--key", "mine"]), 5);
+    assert_eq!(record(30, 5, &["--key", "yours"]), 6);
+    let other = cli.fails_with_input(2, of_relay(40, 5), &["record", "--format", "openai-chat", "--key", "mine"]);
+    assert!(other.contains("already at position 5 with other content"), "{other}");
+    cli.ok(&["verify"]);
+}
+
+#[test]
+fn a_settled_call_of_a_relay_is_another_call() {
+    let cli = TestCli::new();
+    let settle = |id: &str, input| {
+        let arguments = ["settle", "--json", id, "--format", "openai-chat"];
+        let done: serde_json::Value = serde_json::from_str(&cli.ok_with_input(of_relay(input, 5), &arguments)).unwrap();
+        done["positions"][0].as_u64().unwrap()
+    };
+    let reserve = || cli.json(&["reserve", "openai", "100"])["id"].as_str().unwrap().to_owned();
+    let (first, second) = (reserve(), reserve());
+    let positions = (settle(&first, 10), settle(&second, 20));
+    assert_eq!((settle(&first, 10), settle(&second, 20)), positions);
+    assert_ne!(positions.0, positions.1);
+    assert_eq!(cli.json(&["report"])["total"]["requests"], 2);
+}
