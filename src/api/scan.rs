@@ -48,7 +48,7 @@ impl StreamName {
 }
 
 /// A detected refusal of a run.
-pub(crate) struct Refusal<'a> {
+pub(crate) struct ScannedRefusal<'a> {
     provider: &'a ProviderId,
     account: Option<&'a str>,
     pub exhaustion: &'a Exhaustion,
@@ -57,7 +57,7 @@ pub(crate) struct Refusal<'a> {
     occurred_at: Timestamp,
 }
 
-impl<'a> Refusal<'a> {
+impl<'a> ScannedRefusal<'a> {
     /// Completes a detected refusal. `of_run` is the model of the run. Relative reset times count from `at`, from the
     /// time in the output, or from `now`.
     pub fn new(
@@ -140,7 +140,7 @@ pub(crate) fn scan<T>(
     let Some(exhaustion) = detect(provider.as_str(), stream, &input.text) else {
         return Ok(answer(ScanAnswer::none(provider.as_str())));
     };
-    let refusal = Refusal::new((&provider, account), &exhaustion, model, at, (now, zone));
+    let refusal = ScannedRefusal::new((&provider, account), &exhaustion, model, at, (now, zone));
     let position = refusal.append(ledger, key, now)?.position();
     Ok(answer(refusal.answer(Some(position.get()))))
 }

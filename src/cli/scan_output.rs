@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::context::Context;
 use crate::api::input::StreamName;
-use crate::api::scan::{Refusal, ScanAnswer};
+use crate::api::scan::{ScanAnswer, ScannedRefusal};
 use crate::ledger::Outcome;
 use crate::model::error::Error;
 use crate::model::humanize::duration::until_reset;
@@ -122,8 +122,13 @@ pub(crate) fn run(args: &ScanOutputArgs, context: &Context, out: &mut dyn Write)
     };
     let account = args.account.as_deref().filter(|account| !account.is_empty());
     let of_account = (&args.provider, account);
-    let refusal =
-        Refusal::new(of_account, &exhaustion, args.model.as_deref(), args.occurred_at, (context.now(), context.zone()));
+    let refusal = ScannedRefusal::new(
+        of_account,
+        &exhaustion,
+        args.model.as_deref(),
+        args.occurred_at,
+        (context.now(), context.zone()),
+    );
     let outcome = if args.dry_run {
         None
     } else {
@@ -174,7 +179,7 @@ fn print(
     Ok(())
 }
 
-fn append(refusal: &Refusal<'_>, context: &Context) -> Result<Outcome, Failure> {
+fn append(refusal: &ScannedRefusal<'_>, context: &Context) -> Result<Outcome, Failure> {
     let ledger = context.write()?.source("cli");
     Ok(refusal.append(&ledger, None, context.now())?)
 }

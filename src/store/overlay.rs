@@ -10,7 +10,7 @@ use crate::model::event::{EventId, Position};
 use crate::model::time::Timestamp;
 
 /// The changes of one table; `None` for a removed row.
-pub(super) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+pub(super) type TableChanges = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// The state of a ledger with additional events. It cannot be committed.
 pub(crate) struct Overlay<'v> {
@@ -20,7 +20,7 @@ pub(crate) struct Overlay<'v> {
     /// Places in `rows`.
     ids: HashMap<EventId, u64>,
     /// The differences from the base.
-    changes: BTreeMap<Table, Changes>,
+    changes: BTreeMap<Table, TableChanges>,
 }
 
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ impl Overlay<'_> {
     }
 
     /// The differences of projections.
-    pub(super) const fn changes(&self) -> &BTreeMap<Table, Changes> {
+    pub(super) const fn changes(&self) -> &BTreeMap<Table, TableChanges> {
         &self.changes
     }
 
@@ -99,7 +99,7 @@ impl Overlay<'_> {
 
 /// The state of an [`Overlay`].
 #[cfg(feature = "postgres")]
-pub(super) type SavedChanges = (usize, Head, BTreeMap<Table, Changes>);
+pub(super) type SavedChanges = (usize, Head, BTreeMap<Table, TableChanges>);
 
 impl ReadView for Overlay<'_> {
     fn head(&self) -> Result<Head> {
