@@ -12,6 +12,25 @@ export interface BurnAnswer {
   percent_per_hour: number;
 }
 
+/** The share of the spend of a provider, or of one of its accounts, that statements confirm. */
+export interface ConfirmedAnswer {
+  /** Absent for statements about all accounts */
+  account?: string;
+  /** The computed cost of the days and models on which ledger and statements agree */
+  confirmed_usd: string;
+  /** Confirmed cost as a percentage of all cost; null without cost */
+  percent: number | null;
+  provider: string;
+  /** The first instant that they cover */
+  since: string;
+  /** How many statements hold */
+  statements: number;
+  /** The first instant after them */
+  until: string;
+  /** The computed cost of all calls, in US dollars */
+  usd: string;
+}
+
 /** An amount of US dollars. */
 export type CostInput = string | number;
 
@@ -38,6 +57,8 @@ export interface Verdict {
   begins: MarksAnswer | null;
   budget_mode: string;
   burn: BurnAnswer | null;
+  /** The share of spend that recorded statements confirm: of the account, or of the provider */
+  confirmed: ConfirmedAnswer | null;
   /** Of the calls in the session window */
   cost: CostSums;
   /** Of the calls since midnight */
@@ -403,6 +424,8 @@ export interface SignalAnswer {
 /** The answer of `status`. */
 export interface Status {
   active_provider: string | null;
+  /** The share of spend that recorded statements confirm, of each account with statements */
+  confirmed: ConfirmedAnswer[];
   /** Time of the answer */
   now: string;
   paused: PauseAnswer | null;

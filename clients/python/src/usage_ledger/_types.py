@@ -16,6 +16,19 @@ class BurnAnswer(TypedDict):
     percent_per_hour: float
 
 
+class ConfirmedAnswer(TypedDict):
+    """The share of the spend of a provider, or of one of its accounts, that statements confirm."""
+
+    account: NotRequired[str]
+    confirmed_usd: str
+    percent: float | None
+    provider: str
+    since: str
+    statements: int
+    until: str
+    usd: str
+
+
 CostInput = str | float
 
 
@@ -63,6 +76,7 @@ class Verdict(TypedDict):
     begins: MarksAnswer | None
     budget_mode: str
     burn: BurnAnswer | None
+    confirmed: ConfirmedAnswer | None
     cost: CostSums
     cost_today: CostSums
     cost_weekly: CostSums
@@ -440,6 +454,7 @@ class Status(TypedDict):
     """The answer of `status`."""
 
     active_provider: str | None
+    confirmed: list[ConfirmedAnswer]
     now: str
     paused: PauseAnswer | None
     position: int
