@@ -7,7 +7,7 @@ use crate::model::event::{
     TokenRecord, TokensAmended,
 };
 use crate::model::time::Timestamp;
-use crate::projection::void_of;
+use crate::projection::{correction_of, corrections_of};
 use crate::usage::{active_provider, last_switch};
 
 impl Ledger {
@@ -240,17 +240,19 @@ impl Ledger {
         self.transact(now, |appender| {
             appender.foresee(&mut |view| {
                 let _ = view.position_of(target);
-                let _ = void_of(view, target);
+                let _ = corrections_of(view, target);
             })?;
             let event = find(appender.view()?, target)?;
             if matches!(event.payload, Payload::EventShredded(_)) {
                 return Err(Error::invalid("what was shredded is gone: that cannot be withdrawn"));
             }
-            if let Some(position) = void_of(appender.view()?, target)? {
-                return Outcome::existing(appender.view()?, position);
+            // A correction must be later than its target and than an amendment that applies, whatever the clock shows.
+            let mut at = if event.payload.corrects().is_some() { now.max(event.occurred_at.plus(1)) } else { now };
+            match correction_of(appender.view()?, &event)? {
+                Some(standing) if standing.void => return Outcome::existing(appender.view()?, standing.position),
+                Some(standing) => at = at.max(standing.at.plus(1)),
+                None => {}
             }
-            // A correction must be later than its target, whatever the clock shows.
-            let at = if event.payload.corrects().is_some() { now.max(event.occurred_at.plus(1)) } else { now };
             let void = EventVoided { target, reason: reason.to_owned() };
             appender.push(NewEvent::new(void, at).source(source))
         })

@@ -11,11 +11,11 @@ const DEPTH: u32 = 64;
 
 /// A stored correction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Correction {
-    at: Timestamp,
+pub(crate) struct Correction {
+    pub at: Timestamp,
     id: EventId,
-    position: Position,
-    void: bool,
+    pub position: Position,
+    pub void: bool,
 }
 
 impl Correction {
@@ -113,20 +113,20 @@ fn holding(
     Ok(None)
 }
 
-/// Whether an event is voided.
-pub(crate) fn is_void(view: &dyn ReadView, event: &Event) -> Result<bool> {
+/// The correction that applies to an event.
+pub(crate) fn correction_of(view: &dyn ReadView, event: &Event) -> Result<Option<Correction>> {
     let of_correction = match event.payload {
         Payload::TokensRecorded(_) => None,
         Payload::TokensAmended(_) | Payload::EventVoided(_) => Some((event.occurred_at, event.id)),
         // Only records can be amended, so the voids of other events have no rivals.
         _ => Some((Timestamp::MIN, EventId::from(uuid::Uuid::nil()))),
     };
-    Ok(holding(view, event.id, of_correction, None, 0)?.is_some_and(|correction| correction.void))
+    holding(view, event.id, of_correction, None, 0)
 }
 
-/// The position of the void that applies to an event, if any.
-pub(crate) fn void_of(view: &dyn ReadView, id: EventId) -> Result<Option<Position>> {
-    Ok(holding(view, id, None, None, 0)?.filter(|correction| correction.void).map(|correction| correction.position))
+/// Whether an event is voided.
+pub(crate) fn is_void(view: &dyn ReadView, event: &Event) -> Result<bool> {
+    Ok(correction_of(view, event)?.is_some_and(|correction| correction.void))
 }
 
 /// A token record with its corrections applied.

@@ -23,8 +23,8 @@ mod varint;
 
 pub(crate) use check::{add_stored, position_in, record_rows};
 pub(crate) use corrections::{
-    Effective, any as is_corrected, corrections_exist, corrections_of, effective, is_void, record_before, root,
-    uncorrected, void_of,
+    Effective, any as is_corrected, correction_of, corrections_exist, corrections_of, effective, is_void,
+    record_before, root, uncorrected,
 };
 pub(crate) use describe::describe;
 pub(crate) use event_index::{

@@ -19,3 +19,4 @@ mod prices;
 mod quota;
 mod reservations;
 mod type_names;
+mod voids;
