@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::event_data::EventData;
 #[cfg(feature = "import")]
 use super::scrub;
-use super::{AccountRef, EventId, INFERENCE_GEO, NameKind, Raw, SERVICE_TIER, ServerKey, Subject, TokenRecord};
+use super::{AccountRef, EventId, INFERENCE_GEO, NameKind, Raw, SERVICE_TIER, Subject, TokenRecord};
 use crate::model::error::{Error, Result};
 use crate::model::humanize::number::grouped;
 use crate::model::provider::ProviderId;
@@ -38,9 +38,10 @@ impl TokenRecord {
     }
 
     /// Puts the caller's own keys before the others.
+    #[cfg(feature = "cli")]
     pub(crate) fn put_keys(&mut self, keys: Vec<String>) {
         if self.keys.last().is_some_and(|last| keys.contains(last)) {
-            self.server_key = ServerKey::default();
+            self.server_key = super::ServerKey::default();
         }
         self.keys.retain(|known| !keys.contains(known));
         self.keys.splice(0..0, keys);

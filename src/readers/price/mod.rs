@@ -23,7 +23,6 @@ pub use rates::Rates;
 pub(crate) use extras::Extras;
 pub(crate) use rates::Charge;
 pub(crate) use tariff::Tariff;
-#[cfg(feature = "import")]
 pub(crate) use tariff::prompt;
 
 /// Prices of models, in US dollars per million tokens.
