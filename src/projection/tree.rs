@@ -77,14 +77,16 @@ pub(crate) fn append_leaves(sink: &mut dyn WriteView, size: u64, leaves: &[Hash]
         let count = size >> (4 * u32::from(level));
         load(&*sink, level, count / GROUP, count % GROUP)
     };
-    let mut edge = levels.map(read).collect::<Vec<_>>().into_iter();
+    let edge = levels.map(read).collect::<Vec<_>>();
+    // A failed read is an error even if no group of its level is used.
+    let mut edge = edge.into_iter().collect::<Result<Vec<_>>>()?.into_iter();
     for level in 0..LEVELS {
         if pending.is_empty() {
             break;
         }
         let mut next_level = Vec::new();
         let mut group = count / GROUP;
-        let mut nodes = edge.next().unwrap_or(Ok(Vec::new()))?;
+        let mut nodes = edge.next().unwrap_or_default();
         for hash in pending {
             nodes.push(hash);
             if nodes.len() as u64 == GROUP {
