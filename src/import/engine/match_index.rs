@@ -14,7 +14,7 @@ use crate::projection::blocks::{damaged, full_blocks, position_at, quarter_of, s
 use crate::projection::{corrections_exist, effective, is_corrected, root};
 use crate::store::{GO_ON, Order, ReadView, STOP};
 
-/// Number of entries from which the index is made anew with the quarters that are needed.
+/// Number of entries above which the index is rebuilt with the quarters that are needed.
 const MOST: usize = 1_000_000;
 
 /// The feeds that reported a record.
@@ -49,7 +49,7 @@ pub(super) struct MatchIndex {
     quarters: BTreeSet<i64>,
     calls: HashMap<u64, Vec<(Timestamp, Position)>, BuildHasherDefault<Xxh3>>,
     entries: usize,
-    /// Number of entries at which it is made anew.
+    /// Number of entries above which the index is rebuilt.
     limit: usize,
 }
 

@@ -21,7 +21,7 @@ pub(in crate::import) mod limits;
 pub(in crate::import) mod log_file;
 pub(in crate::import) mod log_places;
 mod match_features;
-mod match_index;
+pub(in crate::import) mod match_index;
 pub(in crate::import) mod merge;
 pub(in crate::import) mod parsed_call;
 pub(in crate::import) mod partial_lines;

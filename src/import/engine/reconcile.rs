@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
+use crate::import::engine::match_index::Feed;
 use crate::import::engine::merge::{complete, join, unite};
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::read_again::{again_reason, read_again};
-use crate::import::engine::telemetry_match::{self, Feed, TelemetryMatcher, is_telemetry};
+use crate::import::engine::telemetry_match::{self, TelemetryMatcher, is_telemetry};
 use crate::ledger::Appender;
 use crate::model::error::Result;
 use crate::model::event::{EventData, EventId, EventVoided, NewEvent, Payload, Position, TELEMETRY, TokensAmended};

@@ -9,8 +9,7 @@ use std::collections::BTreeSet;
 
 use crate::import::engine::feed_counts::repeats_start;
 use crate::import::engine::match_features::{of_tokens, spans, trace};
-pub(in crate::import) use crate::import::engine::match_index::Feed;
-use crate::import::engine::match_index::MatchIndex;
+use crate::import::engine::match_index::{Feed, MatchIndex};
 use crate::import::engine::parsed_call::ParsedCall;
 pub(in crate::import) use crate::import::engine::telemetry_names::{
     GUESSED, KEY, NAMED, OWN_SDK, is_instrumented, is_reported_by_telemetry, is_telemetry,

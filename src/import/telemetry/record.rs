@@ -7,13 +7,15 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::trace::TracePlace;
 use super::{Telemetry, gen_ai, trace};
+use crate::import::engine::match_index::Feed;
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::reconcile::{Reconciled, Reconciler};
 use crate::import::engine::repeated_ids;
-use crate::import::engine::telemetry_match::{self, Feed, KEY, TelemetryMatcher};
+use crate::import::engine::telemetry_match::{self, KEY, TelemetryMatcher};
 use crate::ledger::{Appender, Ledger};
 use crate::model::error::{Error, Result};
 use crate::model::event::{EventData, Imported, ImportedFile, NewEvent, Position, TELEMETRY, TokenRecord};
+use crate::model::invariant::bug;
 use crate::model::secrets;
 use crate::model::time::Timestamp;
 use crate::projection::{effective, find_record};
@@ -157,7 +159,10 @@ impl TelemetryRecorder {
     /// Records one request.
     fn record_alone(&mut self, request: PreparedRequest, now: Timestamp) -> Result<RecordedCalls> {
         match self.together(&[&request.calls], now) {
-            Ok(counts) => Ok(request.done(counts.into_iter().next().unwrap_or_default())),
+            Ok(counts) => match counts.as_slice() {
+                [counts] => Ok(request.done(*counts)),
+                _ => Err(bug!("one request has {} results", counts.len())),
+            },
             // The transaction is rolled back. Then each call gets its own, so that one call does not affect the others.
             Err(error) if concerns_one_call(&error) => {
                 let PreparedRequest { mut recorded, calls } = request;
