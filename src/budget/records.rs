@@ -6,6 +6,7 @@ use crate::model::time::Timestamp;
 use crate::projection::blocks::{
     BLOCK, StoredColumn, StoredSummary, block_key, damaged, full_blocks, place, position_at, quarter_of,
 };
+use crate::projection::last_recorded_until;
 use crate::store::{GO_ON, ReadView, Row, STOP, Table};
 
 /// So many records a decision names.
@@ -28,7 +29,7 @@ pub(super) fn latest(
         key: account.key(),
         // A provider id has no character that JSON escapes.
         provider: format!("\"provider\":\"{}\"", account.provider),
-        first: recorded_from(view, start)?,
+        first: last_recorded_until(view, start.plus(-1))?.next(),
         start,
         now,
     };
@@ -144,25 +145,6 @@ impl RecordSearch<'_> {
         found.sort_unstable_by(|a, b| b.cmp(a));
         Ok(found)
     }
-}
-
-/// The first position recorded at a time or later: positions are in the order of recording.
-fn recorded_from(view: &dyn ReadView, at: Timestamp) -> Result<Position> {
-    let (mut low, mut high) = (1, view.head()?.position.get() + 1);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let mut earlier = false;
-        view.rows(Position::new(middle), &mut |_, row| {
-            earlier = row.recorded_at < at;
-            STOP
-        })?;
-        if earlier {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    Ok(Position::new(low))
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use super::Snapshot;
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
 use crate::model::time::Timestamp;
-use crate::projection::Fold;
 use crate::projection::past::{PastView, lacks_chapters};
+use crate::projection::{Fold, last_recorded_until, recorded_at};
 use crate::store::clear;
 use crate::store::{EventStore, GO_ON, PrefixView, ReadView, STOP, Table, WriteView};
 
@@ -40,19 +40,7 @@ pub(super) fn position(view: &dyn ReadView, when: AsOf) -> Result<Position> {
             Err(Error::NotFound { what: format!("at position {position} (the last one is {head})") })
         }
         AsOf::Position(position) => Ok(position),
-        AsOf::Time(time) => {
-            // `recorded_at` never decreases, so a binary search finds the position.
-            let (mut low, mut high) = (0, head.get());
-            while low < high {
-                let middle = high - (high - low) / 2;
-                if recorded_at(view, Position::new(middle))? <= time {
-                    low = middle;
-                } else {
-                    high = middle - 1;
-                }
-            }
-            Ok(Position::new(low))
-        }
+        AsOf::Time(time) => last_recorded_until(view, time),
     }
 }
 
@@ -63,15 +51,6 @@ pub(super) fn first_after(view: &dyn ReadView, time: Timestamp) -> Result<Option
         return Ok(None);
     }
     Ok(Some((last.next(), recorded_at(view, last.next())?)))
-}
-
-fn recorded_at(view: &dyn ReadView, position: Position) -> Result<Timestamp> {
-    let mut recorded_at = None;
-    view.rows(position, &mut |_, row| {
-        recorded_at = Some(row.recorded_at);
-        STOP
-    })?;
-    recorded_at.ok_or_else(|| Error::damaged(position, "a position before the head has no event"))
 }
 
 /// Opens the ledger as it was. Nothing is written.

@@ -1,4 +1,4 @@
-//! Compares what is stored of the past with what the events come to.
+//! Compares the stored history with what the events produce.
 
 use super::{Findings, StoredPart};
 use crate::model::error::Result;
@@ -6,12 +6,13 @@ use crate::model::event::Position;
 use crate::projection::past::{CHAPTER, differences};
 use crate::store::ReadView;
 
-/// Checks each chapter. The blocks, which the chapters are made from, are checked before.
+/// Checks each chapter. The blocks, from which chapters are computed, are checked before.
 pub(super) fn check(view: &dyn ReadView, findings: &mut Findings) -> Result<()> {
     differences(view, &mut |chapter| match chapter {
         Some(number) => {
             let (first, last) = (Position::new(number * CHAPTER + 1), Position::new((number + 1) * CHAPTER));
-            let what = format!("history: the changes of positions {first} to {last} are not what the events say");
+            let what =
+                format!("history: the changes of positions {first} to {last} differ from what the events produce");
             findings.add_of(StoredPart::Folded, first, what);
         }
         None => findings.add_of(StoredPart::Folded, None, "history: a row belongs to no full chapter of the log"),

@@ -1,4 +1,4 @@
-//! What the records of the log come to.
+//! What the records of the log produce.
 
 use std::collections::BTreeSet;
 

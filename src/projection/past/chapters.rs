@@ -41,7 +41,7 @@ pub(super) const fn start_of(number: u64) -> Position {
     Position::new(number * CHAPTER)
 }
 
-/// How many chapters are full.
+/// Returns the number of full chapters.
 pub(crate) fn full_chapters(view: &dyn ReadView) -> Result<u64> {
     Ok(view.head()?.position.get() / CHAPTER)
 }
@@ -203,12 +203,12 @@ pub(crate) fn rewrite(sink: &mut dyn WriteView, numbers: &BTreeSet<u64>) -> Resu
     numbers.into_iter().try_for_each(|number| write(sink, number))
 }
 
-/// Calls `bad` with each chapter whose rows are not what its events come to, and without a number for a row of no
-/// chapter. The log, the blocks and the corrections are right.
+/// Calls `bad` with each chapter whose rows differ from what its events produce, and with `None` if a row belongs to no
+/// chapter. The caller has checked the log, the blocks and the corrections.
 pub(crate) fn differences(view: &dyn ReadView, bad: &mut dyn FnMut(Option<u64>)) -> Result<()> {
     let draw = || std::hash::RandomState::new().build_hasher().finish();
     let (seed, other) = (draw(), draw());
-    // Sums of hashes under seeds that nobody knows: equal sets of rows have equal sums, whatever their order.
+    // The sums of hashes under random seeds do not depend on the order of the rows. Equal sets of rows have equal sums.
     let print = |key: &[u8], value: &[u8]| xxh3_128_with_seed(key, seed ^ xxh3_64_with_seed(value, other));
     let full = full_chapters(view)?;
     let mut stored: BTreeMap<u64, u128> = BTreeMap::new();

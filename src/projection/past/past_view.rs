@@ -36,7 +36,8 @@ pub(crate) struct PastView<'a> {
     pub(super) open_uses: RefCell<Option<(u64, Rc<OpenUses>)>>,
     /// The uses of mixed spans that were read, by the first instant of the span.
     pub(super) span_uses: RefCell<BTreeMap<i64, Rc<SpanUses>>>,
-    pub(super) openings: RefCell<HashMap<Vec<u8>, Rc<TableRows>>>,
+    /// The session starts of an account that are not those of the present.
+    pub(super) session_starts: RefCell<HashMap<Vec<u8>, Rc<TableRows>>>,
     pub(super) accounts: OnceCell<TableRows>,
     pub(super) imports: OnceCell<[TableRows; 2]>,
 }
@@ -61,7 +62,7 @@ impl<'a> PastView<'a> {
             day_blocks: OnceCell::new(),
             open_uses: RefCell::default(),
             span_uses: RefCell::default(),
-            openings: RefCell::default(),
+            session_starts: RefCell::default(),
             accounts: OnceCell::new(),
             imports: OnceCell::new(),
         })

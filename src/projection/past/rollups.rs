@@ -86,6 +86,7 @@ impl PastView<'_> {
 
     /// Cuts a range of keys at the days that differ from the present.
     fn parts(&self, from: &[u8], to: &[u8]) -> Vec<RollupPart> {
+        // A key without a whole day begins before every day, and ends behind every day.
         let first = if from.is_empty() { i64::MIN } else { day_of(from).unwrap_or(i64::MIN) };
         let last = if to.is_empty() { i64::MAX } else { day_of(to).unwrap_or(i64::MAX) };
         let (mut parts, mut cursor, mut has_present) = (Vec::new(), from.to_vec(), false);

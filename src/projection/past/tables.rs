@@ -3,13 +3,18 @@
 use super::super::imports;
 use super::past_view::PastView;
 use super::rollups::level_of;
-use super::until::is_there;
+use super::until::Until;
 use crate::model::error::Result;
 use crate::model::event::{Event, EventId, EventKind, Payload, Position};
 use crate::projection::blocks::{position_at, scan_blocks};
 use crate::store::{Flow, GO_ON, Head, Order, PrefixView, ReadView, Row, STOP, Table, TableRows, scan_map};
 
 impl PastView<'_> {
+    /// The tables whose rows name the position of their event.
+    fn until(&self) -> Until<'_> {
+        Until { view: &*self.log, last: self.head.position }
+    }
+
     /// How far files were read, and when conversations began: few ask, so it comes from the `imported` events.
     fn imported(&self) -> Result<&[TableRows; 2]> {
         if let Some(known) = self.imports.get() {
@@ -54,12 +59,11 @@ impl ReadView for PastView<'_> {
     }
 
     fn position_of(&self, id: EventId) -> Result<Option<Position>> {
-        Ok(self.log.position_of(id)?.filter(|position| *position <= self.head.position))
+        self.until().position_of(id)
     }
 
     fn rows(&self, from: Position, visit: &mut dyn FnMut(Position, Row<'_>) -> Flow) -> Result<()> {
-        let last = self.head.position;
-        self.log.rows(from, &mut |at, row| if at > last { STOP } else { visit(at, row) })
+        self.until().rows(from, visit)
     }
 
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>> {
@@ -80,7 +84,7 @@ impl ReadView for PastView<'_> {
                 })?;
                 Ok(found)
             }
-            _ => Ok(self.log.get(table, key)?.filter(|value| is_there(table, key, value, self.head.position))),
+            _ => self.until().get(table, key),
         }
     }
 
@@ -100,10 +104,8 @@ impl ReadView for PastView<'_> {
             Table::Files => scan_map(&self.imported()?[0], from, to, order, visit),
             Table::Conversations => scan_map(&self.imported()?[1], from, to, order, visit),
             Table::UsageInstants => self.scan_uses((from, to), order, visit),
-            Table::SessionStarts => self.scan_openings((from, to), order, visit),
-            _ => self.log.scan(table, from, to, order, &mut |key, value| {
-                if is_there(table, key, value, self.head.position) { visit(key, value) } else { GO_ON }
-            }),
+            Table::SessionStarts => self.scan_session_starts((from, to), order, visit),
+            _ => self.until().scan(table, from, to, order, visit),
         }
     }
 }

@@ -12,7 +12,7 @@ pub(super) struct Until<'v> {
 }
 
 /// Whether a row stands in the ledger as of a position.
-pub(super) fn is_there(table: Table, key: &[u8], value: &[u8], last: Position) -> bool {
+fn is_there(table: Table, key: &[u8], value: &[u8], last: Position) -> bool {
     position_in(table, key, Some(value)).is_none_or(|position| position <= last)
 }
 

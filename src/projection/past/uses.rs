@@ -31,8 +31,8 @@ const CHUNK: usize = 16;
 /// Uses that are kept in memory, besides those of the span that was read last.
 const KEPT: usize = 20_000;
 
-/// A scan of one account: the keys and the instants that it asks for.
-struct Asked<'s> {
+/// A range of chunks of one account, and the order of the scan.
+struct AccountRange<'s> {
     account: &'s [u8],
     from: &'s [u8],
     to: &'s [u8],
@@ -42,7 +42,7 @@ struct Asked<'s> {
     order: Order,
 }
 
-impl<'s> Asked<'s> {
+impl<'s> AccountRange<'s> {
     /// `None` when a range has no key of the account.
     fn new(account: &'s [u8], from: &'s [u8], to: &'s [u8], order: Order) -> Option<Self> {
         let end = after_prefix(account);
@@ -81,24 +81,24 @@ impl PastView<'_> {
     ) -> Result<()> {
         let accounts: Vec<&Vec<u8>> = self.known_accounts()?.keys().collect();
         for account in in_order(accounts, order) {
-            let Some(asked) = Asked::new(account, from, to, order) else { continue };
-            if self.scan_account(&asked, visit)?.is_break() {
+            let Some(range) = AccountRange::new(account, from, to, order) else { continue };
+            if self.scan_account(&range, visit)?.is_break() {
                 break;
             }
         }
         Ok(())
     }
 
-    fn scan_account(&self, asked: &Asked<'_>, visit: &mut dyn FnMut(&[u8], &[u8]) -> Flow) -> Flow {
+    fn scan_account(&self, range: &AccountRange<'_>, visit: &mut dyn FnMut(&[u8], &[u8]) -> Flow) -> Flow {
         let spans = self.days.spans();
-        let begin = spans.partition_point(|span| span.to <= asked.first);
-        let end = spans.partition_point(|span| span.from <= asked.last);
+        let begin = spans.partition_point(|span| span.to <= range.first);
+        let end = spans.partition_point(|span| span.from <= range.last);
         let spans: Vec<&Span> = spans.get(begin..end).into_iter().flatten().collect();
-        for span in in_order(spans, asked.order) {
+        for span in in_order(spans, range.order) {
             let flow = match span.state {
                 DayState::Empty => GO_ON,
-                DayState::Present => self.present_uses(span, asked, visit),
-                DayState::Mixed => self.mixed_uses(span, asked, visit),
+                DayState::Present => self.present_uses(span, range, visit),
+                DayState::Mixed => self.mixed_uses(span, range, visit),
             }?;
             if flow.is_break() {
                 return STOP;
@@ -118,11 +118,11 @@ impl PastView<'_> {
         Ok(found)
     }
 
-    fn present_uses(&self, span: &Span, asked: &Asked<'_>, visit: &mut dyn FnMut(&[u8], &[u8]) -> Flow) -> Flow {
-        let account = asked.account;
+    fn present_uses(&self, span: &Span, range: &AccountRange<'_>, visit: &mut dyn FnMut(&[u8], &[u8]) -> Flow) -> Flow {
+        let account = range.account;
         let is_whole = span.from == i64::MIN && span.to == i64::MAX;
         // The chunks that the borders of the span cut.
-        let head = if span.from == i64::MIN || asked.first > span.from {
+        let head = if span.from == i64::MIN || range.first > span.from {
             None
         } else {
             self.chunk_before(account, span.from)?.map(|(_, instants)| cut(instants, span.from, span.to))
@@ -130,7 +130,7 @@ impl PastView<'_> {
         let last = if span.to == i64::MAX { None } else { self.chunk_before(account, span.to)? };
         let mut is_over = false;
         let mut emit = |key: &[u8], value: &[u8]| {
-            if !asked.has(key) {
+            if !range.has(key) {
                 return GO_ON;
             }
             let flow = visit(key, value)?;
@@ -144,12 +144,12 @@ impl PastView<'_> {
             }
             _ => None,
         };
-        if let (Order::Ascending, Some((key, value))) = (asked.order, &head)
+        if let (Order::Ascending, Some((key, value))) = (range.order, &head)
             && emit(key, value)?.is_break()
         {
             return STOP;
         }
-        let mut from = asked.from.max(account).to_vec();
+        let mut from = range.from.max(account).to_vec();
         if span.from != i64::MIN {
             from = from.max(chunk_key(account, Timestamp::from_millis(span.from)));
         }
@@ -158,11 +158,11 @@ impl PastView<'_> {
         } else {
             chunk_key(account, Timestamp::from_millis(span.to))
         };
-        if !asked.to.is_empty() && (to.is_empty() || asked.to < to.as_slice()) {
-            to = asked.to.to_vec();
+        if !range.to.is_empty() && (to.is_empty() || range.to < to.as_slice()) {
+            to = range.to.to_vec();
         }
         if to.is_empty() || from < to {
-            self.log.scan(Table::UsageInstants, &from, &to, asked.order, &mut |key, value| match &last {
+            self.log.scan(Table::UsageInstants, &from, &to, range.order, &mut |key, value| match &last {
                 Some((cut_key, instants)) if !is_whole && cut_key == key => {
                     let instants = cut(instants.clone(), span.from, span.to);
                     let (_, start, _) = read(key, value)?;
@@ -171,24 +171,24 @@ impl PastView<'_> {
                 _ => emit(key, value),
             })?;
         }
-        if let (Order::Descending, false, Some((key, value))) = (asked.order, is_over, &head) {
-            return visit_if(asked, key, value, visit);
+        if let (Order::Descending, false, Some((key, value))) = (range.order, is_over, &head) {
+            return visit_if(range, key, value, visit);
         }
         if is_over { STOP } else { GO_ON }
     }
 
-    fn mixed_uses(&self, span: &Span, asked: &Asked<'_>, visit: &mut dyn FnMut(&[u8], &[u8]) -> Flow) -> Flow {
+    fn mixed_uses(&self, span: &Span, range: &AccountRange<'_>, visit: &mut dyn FnMut(&[u8], &[u8]) -> Flow) -> Flow {
         let uses = self.uses_of_span(span)?;
-        let Some(uses) = uses.get(asked.account) else { return GO_ON };
+        let Some(uses) = uses.get(range.account) else { return GO_ON };
         let chunks: Vec<&[(i64, Totals)]> = uses.chunks(CHUNK).collect();
-        let begin = chunks.partition_point(|chunk| chunk.last().is_some_and(|(at, _)| *at < asked.first));
-        let end = chunks.partition_point(|chunk| chunk.first().is_some_and(|(at, _)| *at <= asked.last));
+        let begin = chunks.partition_point(|chunk| chunk.last().is_some_and(|(at, _)| *at < range.first));
+        let end = chunks.partition_point(|chunk| chunk.first().is_some_and(|(at, _)| *at <= range.last));
         let chunks = chunks.get(begin..end).map(<[_]>::to_vec).unwrap_or_default();
-        for chunk in in_order(chunks, asked.order) {
+        for chunk in in_order(chunks, range.order) {
             let Some((start, _)) = chunk.first() else { continue };
             let instants: Instants = chunk.iter().copied().collect();
-            let key = chunk_key(asked.account, Timestamp::from_millis(*start));
-            if visit_if(asked, &key, &encode(*start, &instants)?, visit)?.is_break() {
+            let key = chunk_key(range.account, Timestamp::from_millis(*start));
+            if visit_if(range, &key, &encode(*start, &instants)?, visit)?.is_break() {
                 return STOP;
             }
         }
@@ -362,8 +362,8 @@ impl PastView<'_> {
     }
 }
 
-fn visit_if(asked: &Asked<'_>, key: &[u8], value: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> Flow) -> Flow {
-    if asked.has(key) { visit(key, value) } else { GO_ON }
+fn visit_if(range: &AccountRange<'_>, key: &[u8], value: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> Flow) -> Flow {
+    if range.has(key) { visit(key, value) } else { GO_ON }
 }
 
 /// The instants of a span.

@@ -1,21 +1,21 @@
-//! Where sessions opened, as it was.
+//! Session starts as they were.
 //!
-//! Openings in front of the first day that differs from the present are those of the present. From there on they follow
-//! from the uses, one after the other, until one falls on an opening of the present.
+//! The starts before the first day that differs from the present are those of the present. The later ones follow from the
+//! uses, one after the other, until one of them is a start of the present.
 
 use std::rc::Rc;
 
 use super::super::key::take_time;
-use super::super::session_starts::{end, key, last_before_key};
 use super::super::usage_instants::first_from;
 use super::days::DayState;
 use super::past_view::PastView;
 use super::uses::in_order;
 use crate::model::error::Result;
 use crate::model::time::Timestamp;
+use crate::projection::session_starts::{end, key, last_before_key};
 use crate::store::{Flow, GO_ON, Order, Table, TableRows, after_prefix, scan_map};
 
-/// The openings of an account.
+/// A part of the session starts of an account.
 enum SessionStartsPart {
     /// Those of the present.
     AsNow,
@@ -24,7 +24,7 @@ enum SessionStartsPart {
 }
 
 impl PastView<'_> {
-    pub(super) fn scan_openings(
+    pub(super) fn scan_session_starts(
         &self,
         (from, to): (&[u8], &[u8]),
         order: Order,
@@ -74,26 +74,26 @@ impl PastView<'_> {
                 if !to.is_empty() && border >= to {
                     return Ok(());
                 }
-                scan_map(&*self.later_openings(account, &border)?, from, &to, order, visit)
+                scan_map(&*self.later_starts(account, &border)?, from, &to, order, visit)
             }
         }
     }
 
-    /// The openings from a border on.
-    fn later_openings(&self, account: &[u8], border: &[u8]) -> Result<Rc<TableRows>> {
-        if let Some(known) = self.openings.borrow().get(account) {
+    /// The session starts of an account from a key on.
+    fn later_starts(&self, account: &[u8], border: &[u8]) -> Result<Rc<TableRows>> {
+        if let Some(known) = self.session_starts.borrow().get(account) {
             return Ok(Rc::clone(known));
         }
         let mut found = TableRows::new();
         let mut free = last_before_key(&*self.log, account, border)?.map_or(i64::MIN, end);
         while free <= Timestamp::MAX.millis() {
-            let Some(opens) = first_from(self, account, Timestamp::from_millis(free))? else { break };
-            found.insert(key(account, opens), Vec::new());
-            free = end(opens);
+            let Some(start) = first_from(self, account, Timestamp::from_millis(free))? else { break };
+            found.insert(key(account, start), Vec::new());
+            free = end(start);
             let spans = self.days.spans();
-            let span = spans.get(spans.partition_point(|span| span.to <= opens.millis()));
+            let span = spans.get(spans.partition_point(|span| span.to <= start.millis()));
             if let Some(span) = span.filter(|span| span.state == DayState::Present)
-                && self.log.get(Table::SessionStarts, &key(account, opens))?.is_some()
+                && self.log.get(Table::SessionStarts, &key(account, start))?.is_some()
             {
                 let behind = if span.to == i64::MAX {
                     after_prefix(account)
@@ -102,7 +102,7 @@ impl PastView<'_> {
                 };
                 self.log.scan(
                     Table::SessionStarts,
-                    &key(account, opens),
+                    &key(account, start),
                     &behind,
                     Order::Ascending,
                     &mut |key, _| {
@@ -116,7 +116,7 @@ impl PastView<'_> {
             }
         }
         let found = Rc::new(found);
-        self.openings.borrow_mut().insert(account.to_vec(), Rc::clone(&found));
+        self.session_starts.borrow_mut().insert(account.to_vec(), Rc::clone(&found));
         Ok(found)
     }
 }
