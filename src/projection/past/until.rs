@@ -5,7 +5,7 @@ use crate::model::error::Result;
 use crate::model::event::{EventId, Position};
 use crate::store::{Flow, GO_ON, Head, Order, ReadView, Row, STOP, Table};
 
-/// The log, facts, corrections and keys up to a position. Other tables are those of the whole ledger.
+/// The log, the event index, the corrections and the keys up to a position. Other tables are those of the whole ledger.
 pub(super) struct Until<'v> {
     pub view: &'v dyn ReadView,
     pub last: Position,
