@@ -130,31 +130,45 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    /// Every kind of name, with its word in events.
-    const ALL: [(Self, &'static str); 13] = [
-        (Self::Account, "account"),
-        (Self::Context, "context"),
-        (Self::Geography, "geography"),
-        (Self::Id, "id"),
-        (Self::Key, "key"),
-        (Self::KeyId, "key_id"),
-        (Self::Model, "model"),
-        (Self::Organisation, "organisation"),
-        (Self::Provider, "provider"),
-        (Self::Speed, "speed"),
-        (Self::Tier, "tier"),
-        (Self::User, "user"),
-        (Self::Workspace, "workspace"),
+    /// Every kind of name.
+    const ALL: [Self; 13] = [
+        Self::Account,
+        Self::Context,
+        Self::Geography,
+        Self::Id,
+        Self::Key,
+        Self::KeyId,
+        Self::Model,
+        Self::Organisation,
+        Self::Provider,
+        Self::Speed,
+        Self::Tier,
+        Self::User,
+        Self::Workspace,
     ];
 
     /// The word in events.
-    pub(crate) fn word(self) -> &'static str {
-        Self::ALL.iter().find(|(name, _)| *name == self).map_or("", |(_, word)| word)
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Context => "context",
+            Self::Geography => "geography",
+            Self::Id => "id",
+            Self::Key => "key",
+            Self::KeyId => "key_id",
+            Self::Model => "model",
+            Self::Organisation => "organisation",
+            Self::Provider => "provider",
+            Self::Speed => "speed",
+            Self::Tier => "tier",
+            Self::User => "user",
+            Self::Workspace => "workspace",
+        }
     }
 
     /// The name with a word of events.
     pub(crate) fn of_word(word: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(_, other)| *other == word).map(|(name, _)| *name)
+        Self::ALL.into_iter().find(|name| name.word() == word)
     }
 }
 
