@@ -13,12 +13,13 @@ use crate::model::humanize::number::counted;
 use crate::model::provider::ProviderId;
 #[cfg(feature = "import")]
 use crate::model::secrets;
+use crate::model::serde_skip::is_zero;
 use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
 
 /// Bytes of the longest name.
 const MAX_TEXT: usize = 4_096;
-/// The names of buckets that do not identify a person, a key or a place. They stay when an event is shredded.
+/// The kinds of names that identify no person, key, workspace or request. They stay when an event is shredded.
 const KEPT_NAMES: [&str; 5] = ["model", "tier", "speed", "geography", "context"];
 
 /// The rows of a statement with equal times and names.
@@ -56,11 +57,6 @@ pub struct StatementBucket {
     /// How many rows have an amount. Each of them may be rounded.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub amounts: u64,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
-fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 impl StatementBucket {
