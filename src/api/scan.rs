@@ -101,11 +101,14 @@ impl<'a> ScannedRefusal<'a> {
             Some(at) if self.reset.as_ref().is_some_and(|reset| !reset.relative) => format!("until {at}"),
             _ => format!("hour {}", self.occurred_at.millis().div_euclid(HOUR)),
         };
-        let of_text = |account| ["quota-exhausted", account, self.exhaustion.rule, &self.exhaustion.excerpt, &moment];
-        let key = key.map_or_else(
-            || of_text(self.account.unwrap_or_default()).join("\0"),
-            |key| ["quota-exhausted", key].join("\0"),
-        );
+        let account = match self.account {
+            // The key of a refusal without an account has an empty text in this place.
+            None => "",
+            Some("") => return Err(Error::invalid("the account is empty: leave it out or give it a name")),
+            Some(account) => account,
+        };
+        let of_text = || ["quota-exhausted", account, self.exhaustion.rule, &self.exhaustion.excerpt, &moment];
+        let key = key.map_or_else(|| of_text().join("\0"), |key| ["quota-exhausted", key].join("\0"));
         let refused = QuotaExhausted {
             provider: self.provider.clone(),
             account: self.account.map(str::to_owned),
