@@ -46,6 +46,8 @@ pub(crate) use append::Appender;
 pub(crate) use find::EventFilter;
 #[cfg(feature = "import")]
 pub(crate) use prepared_event::PreparedEvent;
+#[cfg(feature = "cli")]
+pub(crate) use statements::is_within;
 
 use crate::model::error::Result;
 use crate::model::time::Timestamp;

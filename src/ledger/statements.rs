@@ -39,13 +39,28 @@ pub struct ReceivedStatement {
     pub superseded: Vec<(Timestamp, Timestamp)>,
 }
 
+/// Whether one of several periods contains an instant.
+pub(crate) fn is_within(periods: &[(Timestamp, Timestamp)], at: Timestamp) -> bool {
+    periods.iter().any(|(since, until)| *since <= at && at < *until)
+}
+
 impl ReceivedStatement {
+    /// The position of the first part, which identifies the statement.
+    pub(crate) fn position(&self) -> Result<Position> {
+        let file = &self.content.file;
+        self.positions.first().copied().ok_or_else(|| bug!("the recorded statement of file {file} has no position"))
+    }
+
     /// Whether the statement holds for an instant.
     #[cfg(feature = "cli")]
     pub(crate) fn holds_at(&self, at: Timestamp) -> bool {
-        self.content.since <= at
-            && at < self.content.until
-            && !self.superseded.iter().any(|(since, until)| *since <= at && at < *until)
+        self.content.since <= at && at < self.content.until && !is_within(&self.superseded, at)
+    }
+
+    /// Whether the statement holds for any part of its period.
+    #[cfg(feature = "cli")]
+    pub(crate) fn holds(&self) -> bool {
+        self.holds_between(self.content.since, self.content.until)
     }
 
     /// Whether the statement holds for any part of its own period from one time up to another.
@@ -68,9 +83,10 @@ impl ReceivedStatement {
     }
 }
 
-/// The id of a part. The same file for the same account has the same ids.
+/// The id of a part of a valid statement. The same file for the same account has the same ids.
 fn part_id(statement: &StatementReceived, part: u32) -> EventId {
-    let account = statement.account.as_deref().unwrap_or_default();
+    // A valid account is not empty, so the empty text stands for no account alone.
+    let account = statement.account.as_deref().unwrap_or("");
     EventId::from_key(&statement.provider, &format!("statement\0{}\0{account}\0{part}", statement.file))
 }
 
@@ -87,14 +103,13 @@ impl Snapshot<'_> {
     /// ```
     pub fn statements(&self, now: impl Into<Timestamp>) -> Result<Vec<ReceivedStatement>> {
         let span = (Timestamp::MIN, now.into());
-        let parts = collect_events(self.view(), EventKind::StatementReceived, &Subject::Ledger, span, |indexed| {
+        let mut parts = collect_events(self.view(), EventKind::StatementReceived, &Subject::Ledger, span, |indexed| {
             let Payload::StatementReceived(content) = indexed.event.payload else { return None };
             Some((indexed.position, indexed.event.occurred_at, content))
         })?;
         let mut whole: BTreeMap<(Timestamp, String, String, Option<String>), ReceivedStatement> = BTreeMap::new();
-        let mut ordered = parts;
-        ordered.sort_by_key(|(position, at, _)| (*at, *position));
-        for (position, at, content) in ordered {
+        parts.sort_by_key(|(position, at, _)| (*at, *position));
+        for (position, at, content) in parts {
             let key = (at, content.file.clone(), content.provider.clone(), content.account.clone());
             if let Some(statement) = whole.get_mut(&key) {
                 statement.positions.push(position);
@@ -117,12 +132,9 @@ impl Snapshot<'_> {
                 let until = newer.content.until.min(statement.content.until);
                 (since < until).then_some((since, until))
             });
-            let overlaps: Vec<_> = overlaps.collect();
-            statement.superseded = overlaps;
+            statement.superseded = overlaps.collect();
             let ReceivedStatement { content, superseded, .. } = statement;
-            content.buckets.retain(|bucket| {
-                !superseded.iter().any(|(since, until)| *since <= bucket.start && bucket.start < *until)
-            });
+            content.buckets.retain(|bucket| !is_within(superseded, bucket.start));
         }
         Ok(statements)
     }
@@ -130,7 +142,7 @@ impl Snapshot<'_> {
     /// The position of the first part of a statement, if its file was received for its account.
     ///
     /// # Errors
-    /// The store's own errors.
+    /// [`Error::Invalid`] for a statement that cannot be recorded; and the store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, event::StatementReceived};
@@ -140,6 +152,7 @@ impl Snapshot<'_> {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn position_of_statement(&self, statement: &StatementReceived) -> Result<Option<Position>> {
+        statement.validate()?;
         self.view().position_of(part_id(statement, 1))
     }
 }

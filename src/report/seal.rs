@@ -9,7 +9,6 @@ use crate::ledger::{AsOf, Ledger, Outcome, Snapshot};
 use crate::merkle::Signer;
 use crate::model::error::{Error, Result};
 use crate::model::event::{EventKind, NamedStatement, NewEvent, Payload, PeriodSealed, Position, Subject};
-use crate::model::invariant::bug;
 use crate::model::time::Timestamp;
 use crate::model::tokens::TokenClass;
 use crate::projection::collect_events;
@@ -69,9 +68,7 @@ pub(super) fn sealed_statements(
     let mut named = Vec::new();
     for received in snapshot.statements(Timestamp::MAX)? {
         if received.holds_between(since.unwrap_or(Timestamp::MIN), until) {
-            let position = received.positions.first().copied();
-            let position = position.ok_or_else(|| bug!("a recorded statement without a position"))?;
-            named.push(NamedStatement::new(position, received.content.provider, received.content.file));
+            named.push(NamedStatement::new(received.position()?, received.content.provider, received.content.file));
         }
     }
     Ok(named)
