@@ -14,6 +14,8 @@ use crate::present::clock::range;
 
 /// Maximum number of days in an answer, as the schema of its input states.
 const MOST_DAYS: u32 = 800;
+/// Number of days before the end in an answer without a start.
+const DEFAULT_DAYS: u32 = 31;
 /// Maximum number of statements in an answer.
 const MOST_STATEMENTS: usize = 100;
 
@@ -22,21 +24,13 @@ const MOST_STATEMENTS: usize = 100;
 pub(crate) struct BillAnswerNumbers {
     position: Position,
     /// The days that statements cover, in order.
-    pub days: Vec<BillDay>,
+    pub days: Vec<BilledDay>,
     /// Their sum.
     pub total: Spend,
     /// The last statements, the latest first.
     statements: Vec<ListedStatement>,
     /// How many statements are recorded.
     statements_total: usize,
-}
-
-/// The spend of a day.
-#[derive(Serialize)]
-pub(crate) struct BillDay {
-    pub day: String,
-    #[serde(flatten)]
-    pub spend: Spend,
 }
 
 /// A recorded statement.
@@ -56,11 +50,10 @@ struct ListedStatement {
 }
 
 impl ListedStatement {
-    fn of(received: ReceivedStatement) -> Self {
-        let superseded = !received.holds_between(received.content.since, received.content.until);
-        let content = received.content;
-        Self {
-            position: received.positions.first().copied().unwrap_or_default(),
+    fn of(received: &ReceivedStatement) -> Result<Self> {
+        let content = received.content.clone();
+        Ok(Self {
+            position: received.position()?,
             at: received.at,
             provider: content.provider,
             account: content.account,
@@ -69,48 +62,72 @@ impl ListedStatement {
             since: content.since,
             until: content.until,
             buckets: content.buckets.len(),
-            superseded,
-        }
+            superseded: !received.holds(),
+        })
     }
 }
 
-/// What statements confirm, of a provider or of all, from one time up to another.
+/// The recorded statements of a provider, or of all.
+fn recorded(snapshot: &Snapshot<'_>, provider: Option<&str>, now: Timestamp) -> Result<Vec<ReceivedStatement>> {
+    let mut recorded = snapshot.statements(now)?;
+    recorded.retain(|one| provider.is_none_or(|name| one.content.provider == name));
+    Ok(recorded)
+}
+
+/// What statements of a provider, or of all, confirm from one time up to another.
 pub(crate) fn of_range(
     snapshot: &Snapshot<'_>,
     span: (Option<Timestamp>, Option<Timestamp>),
     provider: Option<&str>,
     now: Timestamp,
-) -> Result<(Vec<BilledDay>, BillAnswerNumbers)> {
-    let days = bill::billed_days(snapshot, span, provider, now)?;
-    let mut total = Spend::default();
-    for day in &days {
-        total = total.plus(&day.spend)?;
-    }
-    let mut recorded = snapshot.statements(now)?;
-    recorded.retain(|one| provider.is_none_or(|name| one.content.provider == name));
-    let statements_total = recorded.len();
-    let statements = recorded.into_iter().rev().take(MOST_STATEMENTS).map(ListedStatement::of).collect();
-    let listed = days.iter().map(|one| BillDay { day: one.day.clone(), spend: one.spend }).collect();
-    let position = snapshot.head()?.position;
-    Ok((days, BillAnswerNumbers { position, days: listed, total, statements, statements_total }))
+) -> Result<BillAnswerNumbers> {
+    of_statements(snapshot, &recorded(snapshot, provider, now)?, span, now)
+}
+
+fn of_statements(
+    snapshot: &Snapshot<'_>,
+    recorded: &[ReceivedStatement],
+    span: (Option<Timestamp>, Option<Timestamp>),
+    now: Timestamp,
+) -> Result<BillAnswerNumbers> {
+    let days = bill::billed_days(snapshot, recorded, span, now)?;
+    let total = days.iter().try_fold(Spend::default(), |sum, day| sum.plus(&day.spend))?;
+    let latest = recorded.iter().rev().take(MOST_STATEMENTS);
+    Ok(BillAnswerNumbers {
+        position: snapshot.head()?.position,
+        days,
+        total,
+        statements: latest.map(ListedStatement::of).collect::<Result<_>>()?,
+        statements_total: recorded.len(),
+    })
 }
 
 /// Answers the operation.
 pub(crate) fn answer(snapshot: &Snapshot<'_>, input: &BillInput, now: Timestamp) -> Result<BillAnswerNumbers> {
-    let days = input.days.unwrap_or(if input.since.is_some() { MOST_DAYS } else { 31 });
-    if !(1..=MOST_DAYS).contains(&days) {
+    if input.days.is_some_and(|days| !(1..=MOST_DAYS).contains(&days)) {
         return Err(Error::invalid(format!("`days` must be from 1 to {MOST_DAYS}")));
     }
     let (since, until) = (moment(input.since.as_deref())?, moment(input.until.as_deref())?);
     let (since, until) = range(since, until, Zone::UTC, now)?;
-    // The last covered day, not today, ends the range: a statement comes after its period.
     let provider = input.provider.as_deref().map(ProviderId::resolve).transpose()?;
-    let provider = provider.as_ref().map(ProviderId::as_str);
-    let latest = snapshot.statements(now)?;
-    let latest = latest.iter().filter(|one| provider.is_none_or(|name| one.content.provider == name));
-    let latest = latest.map(|one| one.content.until).max();
-    let end = until.or(latest).unwrap_or(now);
-    let first = end.plus(-i64::from(days) * DAY);
-    let since = since.map_or(first, |since| since.max(first));
-    Ok(of_range(snapshot, (Some(since), Some(end)), provider, now)?.1)
+    let recorded = recorded(snapshot, provider.as_ref().map(ProviderId::as_str), now)?;
+    // The last covered day, not today, ends the range: a statement comes after its period.
+    let covered = recorded.iter().map(|one| one.content.until).max();
+    let Some(end) = until.or(covered) else {
+        // Without a statement no day is covered.
+        return of_statements(snapshot, &recorded, (since, until), now);
+    };
+    let before_end = |days: u32| end.plus(-i64::from(days) * DAY);
+    let since = match (since, input.days) {
+        (None, days) => before_end(days.unwrap_or(DEFAULT_DAYS)),
+        (Some(since), Some(days)) => since.max(before_end(days)),
+        (Some(since), None) if since < before_end(MOST_DAYS) => {
+            let least = before_end(MOST_DAYS);
+            return Err(Error::invalid(format!(
+                "an answer has at most {MOST_DAYS} days: give a `since` from {least} on, or an earlier `until`"
+            )));
+        }
+        (Some(since), None) => since,
+    };
+    of_statements(snapshot, &recorded, (Some(since), Some(end)), now)
 }

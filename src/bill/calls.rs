@@ -11,8 +11,8 @@ use crate::model::tokens::{TokenClass, Usd};
 use crate::readers::price::Prices;
 use crate::readers::statement::Class;
 
-/// How long before a period the calls are read too, to know which machines are silent since, in milliseconds.
-pub(crate) const BEFORE: i64 = 7 * DAY;
+/// The time before a period of which calls are read too, in milliseconds. They show which machines are silent since.
+pub(super) const BEFORE: i64 = 7 * DAY;
 
 /// One call of the ledger.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +49,7 @@ fn label(labels: &BTreeMap<String, String>, names: &[&str]) -> Option<String> {
 }
 
 /// The calls from one time up to another, of one account or of all, in the order of their times.
-pub(crate) fn calls(
+pub(super) fn calls(
     snapshot: &Snapshot<'_>,
     (since, until): (Timestamp, Timestamp),
     account: Option<&str>,

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::cells::BillCellKey;
+use super::delta::Delta;
 use super::{ComparisonOptions, LedgerCall, NamedCause, PROVISIONAL};
 use crate::model::error::Result;
+use crate::model::serde_skip::is_zero;
 use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
 use crate::readers::statement::{Class, Name, StatementRow};
@@ -81,20 +83,15 @@ pub(crate) struct BillRow {
     pub ledger_usd: Option<Usd>,
     pub statement_usd: Option<Usd>,
     /// How many of the ledger's calls telemetry alone reports.
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "is_zero")]
     pub telemetry_requests: usize,
     /// How many of the ledger's calls an agent made for itself.
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "is_zero")]
     pub background_requests: usize,
     pub verdict: BillVerdict,
     /// Why they differ. The parts sum to the difference.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<NamedCause>,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
-fn is_none(count: &usize) -> bool {
-    *count == 0
 }
 
 impl BillRow {
@@ -104,7 +101,7 @@ impl BillRow {
     }
 
     /// Whether ledger and statement agree.
-    pub(super) const fn agrees(&self) -> bool {
+    pub(crate) const fn agrees(&self) -> bool {
         matches!(self.verdict, BillVerdict::Equal | BillVerdict::WithinRounding)
     }
 
@@ -134,12 +131,11 @@ impl BillCell<'_> {
         money: StatementMoney,
         options: &ComparisonOptions<'_>,
     ) -> Result<BillRow> {
-        let mut tokens = BTreeMap::new();
-        for class in classes {
-            let ledger = self.calls.iter().map(|call| call.count(*class)).sum();
-            let statement = self.rows.iter().map(|row| i128::from(row.counts.get(class).copied().unwrap_or(0))).sum();
-            tokens.insert(class.name(), CountPair { ledger, statement });
-        }
+        let ledger = Delta::of_calls(classes, self.calls.iter().copied());
+        let statement = Delta::of_rows(classes, self.rows.iter().copied());
+        let pairs = ledger.each(classes).zip(statement.each(classes));
+        let tokens = pairs.map(|((class, ledger), (_, statement))| (class.name(), CountPair { ledger, statement }));
+        let tokens = tokens.collect();
         let mut ledger_usd = Some(Usd::default());
         for call in &self.calls {
             ledger_usd = match (ledger_usd, call.cost) {
@@ -148,10 +144,10 @@ impl BillCell<'_> {
             };
         }
         let mut statement_usd: Option<Usd> = None;
-        let mut priced: i128 = 0;
+        let mut amounts: u64 = 0;
         for (row, cost) in self.rows.iter().filter_map(|row| Some((row, row.cost?))) {
             statement_usd = Some(statement_usd.unwrap_or_default().checked_add(cost)?);
-            priced += i128::from(row.amounts);
+            amounts += row.amounts;
         }
         if self.rows.is_empty() && money.is_stated {
             statement_usd = Some(Usd::default());
@@ -176,18 +172,23 @@ impl BillCell<'_> {
             verdict: BillVerdict::Equal,
             causes: Vec::new(),
         };
-        row.verdict = verdict(&row, priced * (money.step.picos() / 2), options);
+        row.verdict = verdict(&row, rounding(amounts, money.step).picos(), options);
         Ok(row)
     }
+}
+
+/// The most by which rounding changes a sum of amounts: half a unit for each of them.
+///
+/// Sums of rounded prices also differ by less than a millionth of a dollar from the price of the sums.
+pub(crate) fn rounding(amounts: u64, step: Usd) -> Usd {
+    Usd::from_picos(i128::from(amounts) * (step.picos() / 2) + 1_000_000)
 }
 
 fn verdict(row: &BillRow, rounding: i128, options: &ComparisonOptions<'_>) -> BillVerdict {
     let near = row.tokens.values().all(|pair| within(pair.ledger, pair.statement, 0, options.tolerance_ppm));
     let money = row.ledger_usd.zip(row.statement_usd).map(|(ledger, statement)| (ledger.picos(), statement.picos()));
     let same = row.has_equal_tokens() && money.is_none_or(|(ledger, statement)| ledger == statement);
-    // Sums of rounded prices differ by less than a millionth of a dollar from the price of the sums.
-    let rounded =
-        money.is_none_or(|(ledger, statement)| within(ledger, statement, rounding + 1_000_000, options.tolerance_ppm));
+    let rounded = money.is_none_or(|(ledger, statement)| within(ledger, statement, rounding, options.tolerance_ppm));
     let tokens: i128 = row.tokens.values().map(|pair| pair.statement - pair.ledger).sum();
     match money {
         _ if same && !(row.tokens.is_empty() && money.is_none()) => BillVerdict::Equal,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{BillCell, LedgerCall, floor, is_by_request, model_key, period, provider_of};
+use crate::ledger::is_within;
 use crate::model::error::Result;
 use crate::model::event::EventId;
 use crate::model::time::{DAY, HOUR, MINUTE, Timestamp};
@@ -66,11 +67,9 @@ impl<'a> CellSet<'a> {
         let (since, until) = period(name, statement)?;
         let by_request = is_by_request(statement);
         let length = match statement.rows.iter().map(|row| row.end.millis() - row.start.millis()).min() {
-            _ if by_request => DAY,
-            Some(length) if length >= DAY => DAY,
-            Some(length) if length >= HOUR => HOUR,
-            None => DAY,
-            _ => MINUTE,
+            Some(shortest) if !by_request && shortest < HOUR => MINUTE,
+            Some(shortest) if !by_request && shortest < DAY => HOUR,
+            _ => DAY,
         };
         let providers: Vec<String> =
             statement.rows.iter().map(|row| provider_of(name, statement, row)).collect::<Result<_>>()?;
@@ -78,13 +77,11 @@ impl<'a> CellSet<'a> {
         let own = statement.provider.as_deref().map(super::canonical);
         billed.extend(own.as_deref());
         let matched = matched(&statement.rows, around);
-        let is_superseded =
-            |at: Timestamp| statement.superseded.iter().any(|(since, until)| *since <= at && at < *until);
-        let is_within = |(index, call): &(usize, &LedgerCall)| {
-            let counts = call.at >= since && call.at < until && !is_superseded(call.at);
+        let is_compared = |(index, call): &(usize, &LedgerCall)| {
+            let counts = call.at >= since && call.at < until && !is_within(&statement.superseded, call.at);
             matched.contains_key(index) || (counts && billed.contains(call.provider.as_str()))
         };
-        let within: Vec<(usize, &LedgerCall)> = around.iter().enumerate().filter(is_within).collect();
+        let within: Vec<(usize, &LedgerCall)> = around.iter().enumerate().filter(is_compared).collect();
         let inside: Vec<&LedgerCall> = within.iter().map(|(_, call)| *call).collect();
         let key_kind = shared_kind(&[Name::KeyId, Name::Key], &statement.rows, &inside, |call| call.key.as_ref());
         let space_kind = shared_kind(&[Name::Workspace], &statement.rows, &inside, |call| call.workspace.as_ref());
@@ -102,12 +99,12 @@ impl<'a> CellSet<'a> {
             }
         };
         let mut cells: BTreeMap<BillCellKey, BillCell<'a>> = BTreeMap::new();
-        let taken: BTreeSet<u64> = matched.values().map(|row| row.line).collect();
+        let taken: BTreeSet<*const StatementRow> = matched.values().map(|row| std::ptr::from_ref(*row)).collect();
         let by_id = !matched.is_empty() && statement.rows.iter().all(|row| row.names.contains_key(&Name::Id));
         for (row, provider) in statement.rows.iter().zip(&providers) {
             let cell = cells.entry(key_of_row(row, provider)).or_default();
             cell.rows.push(row);
-            if by_id && !is_taken(row, &taken, &matched) {
+            if by_id && !taken.contains(&std::ptr::from_ref(row)) {
                 cell.rows_without_call.push(row);
             }
         }
@@ -131,9 +128,4 @@ impl<'a> CellSet<'a> {
         }
         Ok(Self { cells, by_id })
     }
-}
-
-/// Whether a call was matched with a row. Rows of events have no lines, so they are compared as a whole.
-fn is_taken(row: &StatementRow, lines: &BTreeSet<u64>, matched: &HashMap<usize, &StatementRow>) -> bool {
-    if row.line > 0 { lines.contains(&row.line) } else { matched.values().any(|other| *other == row) }
 }

@@ -50,6 +50,11 @@ impl Delta {
         self.0.iter().all(|count| *count >= 0)
     }
 
+    /// The classes that are positive. The others are zero.
+    pub fn positive(&self) -> Self {
+        Self(self.0.iter().map(|count| (*count).max(0)).collect())
+    }
+
     /// The sum over the classes.
     pub fn total(&self) -> i128 {
         self.0.iter().sum()

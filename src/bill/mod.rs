@@ -25,12 +25,12 @@ use crate::model::time::{DAY, MINUTE, Timestamp};
 use crate::readers::price::Prices;
 use crate::readers::statement::{Name, Statement, StatementRow};
 
-pub(crate) use calls::{BEFORE, LedgerCall, calls};
+pub(crate) use calls::LedgerCall;
 pub(crate) use cause::{Cause, NamedCause};
-pub(crate) use cell::{BillRow, BillVerdict};
-pub(crate) use in_force::{BilledDay, billed_days, compare_received};
+pub(crate) use cell::{BillRow, BillVerdict, rounding};
+pub(crate) use in_force::{BilledDay, billed_days, compare_received, compare_with_ledger};
 pub(crate) use model_name::model_key;
-pub(crate) use received::{FileTerms, events, hash, statement};
+pub(crate) use received::{FileTerms, events, hash};
 pub(crate) use spend::Spend;
 
 use cell::{BillCell, StatementMoney};
@@ -77,7 +77,7 @@ impl Reconciliation {
 ///
 /// # Errors
 /// [`Error::Invalid`] if it has no bucket.
-pub(crate) fn period(name: &str, statement: &Statement) -> Result<(Timestamp, Timestamp)> {
+fn period(name: &str, statement: &Statement) -> Result<(Timestamp, Timestamp)> {
     let Some((start, end)) = statement.period else {
         return Err(Error::invalid(format!("{name}: no row has tokens or money: export a period with usage")));
     };
@@ -95,7 +95,8 @@ fn is_by_request(statement: &Statement) -> bool {
     statement.rows.iter().any(single)
 }
 
-const fn floor(at: Timestamp, length: i64) -> Timestamp {
+/// The start of the hour, day or other length of time that contains an instant, in UTC.
+pub(crate) const fn floor(at: Timestamp, length: i64) -> Timestamp {
     Timestamp::from_millis(at.millis() - at.millis().rem_euclid(length))
 }
 
@@ -116,11 +117,11 @@ fn canonical(named: &str) -> String {
     ProviderId::resolve(named).map_or_else(|_| named.to_owned(), |id| id.to_string())
 }
 
-/// Compares the calls of a period with the statement of that period. `around` also has the calls before and behind it.
+/// Compares the calls of a period with the statement of that period. `around` also has the calls before and after it.
 ///
 /// # Errors
 /// [`Error::Overflow`] for a sum beyond its range, [`Error::Invalid`] for a row without a provider.
-pub(crate) fn compare(
+fn compare(
     name: &str,
     statement: &Statement,
     around: &[LedgerCall],

@@ -60,12 +60,13 @@ pub(crate) fn events(
         });
         add(bucket, row)?;
     }
+    // The first event states what concerns the whole file.
     let mut repeated = Some((statement.duplicates.clone(), statement.other_rows));
     let events = by_provider.into_iter().map(|(provider, buckets)| {
         let mut event = StatementReceived::new(&provider, file, statement.source.clone(), (since, until));
         event.account.clone_from(&terms.account);
         event.rounded_to = Some(statement.step).filter(|step| *step != Usd::default());
-        (event.repeated_lines, event.other_rows) = repeated.take().unwrap_or((Vec::new(), 0));
+        (event.repeated_lines, event.other_rows) = repeated.take().unwrap_or_default();
         event.buckets = buckets.into_values().collect();
         event
     });
@@ -96,11 +97,11 @@ fn add(bucket: &mut StatementBucket, row: &StatementRow) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Damaged`] for a class or a kind of name that this build does not know.
-pub(crate) fn statement(received: &ReceivedStatement) -> Result<Statement> {
+pub(super) fn statement(received: &ReceivedStatement) -> Result<Statement> {
     let content = &received.content;
-    let place = received.positions.first().copied();
+    let place = received.position()?;
     let unknown =
-        |what: &str| Error::damaged(place, format!("the statement has an unknown {what}: update usage-ledger"));
+        |what: &str| Error::damaged(Some(place), format!("the statement has an unknown {what}: update usage-ledger"));
     let mut rows = Vec::new();
     for bucket in &content.buckets {
         let mut row = StatementRow {

@@ -40,6 +40,14 @@ impl Spend {
         })
     }
 
+    /// The amounts in words: `6 USD confirmed, 0 explained, 0.5 unexplained, 0 provisional`.
+    pub(crate) fn text(&self) -> String {
+        format!(
+            "{} USD confirmed, {} explained, {} unexplained, {} provisional",
+            self.confirmed, self.explained, self.unexplained, self.provisional
+        )
+    }
+
     /// The spend of a row.
     fn of(row: &BillRow) -> Result<Self> {
         let mut spend = Self::default();
@@ -48,7 +56,7 @@ impl Spend {
         match row.verdict {
             BillVerdict::Equal | BillVerdict::WithinRounding => spend.confirmed = usd,
             BillVerdict::Provisional => {
-                spend.provisional = usd.max(row.ledger_usd.unwrap_or_default());
+                spend.provisional = row.ledger_usd.map_or(usd, |ledger| ledger.max(usd));
             }
             BillVerdict::StatementHigher | BillVerdict::LedgerHigher => {
                 let (mut only_statement, mut only_ledger) = (Usd::default(), Usd::default());
@@ -59,11 +67,10 @@ impl Spend {
                     let sum = if named.cause == Cause::Unknown { &mut spend.unexplained } else { &mut spend.explained };
                     *sum = sum.checked_add(size(usd))?;
                 }
-                let both = match row.ledger_usd {
+                spend.confirmed = match row.ledger_usd {
                     Some(ledger) => ledger.checked_add(only_ledger.negated())?,
                     None => usd.checked_add(only_statement.negated())?,
                 };
-                spend.confirmed = both;
             }
         }
         Ok(spend)

@@ -12,11 +12,11 @@ use serde::Serialize;
 use super::context::Context;
 use super::input_lines;
 use super::prove_total::period;
-use crate::bill::{self, BEFORE, ComparisonOptions, FileTerms, Reconciliation};
+use crate::bill::{self, FileTerms, Reconciliation};
 use crate::ledger::{Ledger, Outcome, Snapshot};
 use crate::model::error::Error;
 use crate::model::event::{Position, StatementReceived};
-use crate::model::time::{DAY, Timestamp, Zone};
+use crate::model::time::{Timestamp, Zone};
 use crate::present::failure::{Failure, print_message};
 use crate::present::output::JsonAnswer;
 use crate::readers::statement::{self, Statement};
@@ -109,12 +109,18 @@ pub(crate) fn run(args: &ReconcileArgs, context: &Context, out: &mut dyn Write) 
     let files = args.files.iter().map(|path| read(path, &terms, context)).collect::<Result<Vec<_>, _>>()?;
     context.expect_existing()?;
     let is_recording = !args.dry_run && !context.is_past() && !files.is_empty();
-    let writable = if is_recording { context.write().ok() } else { None };
-    let (ledger, new) = match writable {
-        Some(ledger) => {
+    let mut obstacle = None;
+    let (ledger, new) = match is_recording.then(|| context.write()) {
+        Some(Ok(ledger)) => {
             let new = record(&files, &ledger, context)?;
             (ledger, new)
         }
+        // The comparison is valid even if the ledger cannot record the statement.
+        Some(Err(Failure::Ledger(error) | Failure::Unreachable(error))) => {
+            obstacle = Some(error);
+            (context.read()?, BTreeSet::new())
+        }
+        Some(Err(failure)) => return Err(failure),
         None => (context.read()?, BTreeSet::new()),
     };
     let snapshot = context.snapshot(&ledger)?;
@@ -123,8 +129,8 @@ pub(crate) fn run(args: &ReconcileArgs, context: &Context, out: &mut dyn Write) 
     } else {
         compared(files, args, (&snapshot, &new), context)?
     };
-    if is_recording && answers.iter().any(|answer| answer.recorded.is_none()) {
-        print_message("note: the statement is not recorded, because the ledger cannot be written to");
+    if let Some(error) = obstacle.filter(|_| answers.iter().any(|answer| answer.recorded.is_none())) {
+        print_message(&format!("note: the statement is not recorded: {error}"));
     }
     let ok = !answers.iter().any(|answer| answer.reconciliation.has_unexplained());
     if context.json {
@@ -178,13 +184,10 @@ fn compared(
     context: &Context,
 ) -> Result<Vec<FileAnswer>, Failure> {
     let (now, prices) = (context.query_time(snapshot), snapshot.prices()?);
-    let options = ComparisonOptions { now, tolerance_ppm: args.tolerance, prices: Some(&prices) };
     let mut answers = Vec::new();
     for StatementFile { name, sha256, statement, events } in files {
-        let (since, until) = bill::period(&name, &statement)?;
-        let span = (since.plus(-BEFORE), until.plus(DAY));
-        let around = bill::calls(snapshot, span, args.account.as_deref(), &prices)?;
-        let reconciliation = bill::compare(&name, &statement, &around, &options)?;
+        let (account, limits) = (args.account.as_deref(), (now, args.tolerance));
+        let reconciliation = bill::compare_with_ledger(snapshot, (&name, &statement), account, &prices, limits)?;
         let mut positions = Vec::new();
         for event in &events {
             if let Some(position) = snapshot.position_of_statement(event)? {
@@ -200,17 +203,17 @@ fn compared(
 
 /// Compares the recorded statements that hold.
 fn recorded(args: &ReconcileArgs, snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Vec<FileAnswer>, Failure> {
+    let prices = snapshot.prices()?;
     let mut answers = Vec::new();
     for received in snapshot.statements(now)? {
         let content = &received.content;
         let is_wanted = args.account.is_none() || args.account == content.account;
-        if !is_wanted || !received.holds_between(content.since, content.until) {
+        if !is_wanted || !received.holds() {
             continue;
         }
-        let reconciliation = bill::compare_received(snapshot, &received, now, args.tolerance)?;
-        let position = received.positions.first().copied().unwrap_or_default();
+        let reconciliation = bill::compare_received(snapshot, &received, &prices, (now, args.tolerance))?;
         answers.push(FileAnswer {
-            file: format!("position {position}"),
+            file: format!("position {}", received.position()?),
             sha256: content.file.clone(),
             recorded: Some(RecordedAt { positions: received.positions.clone(), new: false }),
             reconciliation,

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::bill::model_key;
+use crate::bill::{floor, model_key, rounding};
 use crate::ledger::{ReceivedStatement, Snapshot};
 use crate::model::error::Result;
 use crate::model::event::StatementBucket;
+use crate::model::humanize::number::counted;
 use crate::model::invariant::bug;
 use crate::model::time::{DAY, Timestamp, Zone};
 use crate::model::tokens::{TokenClass, Usd};
@@ -51,7 +52,7 @@ pub(crate) fn confirmed(
     let mut accounts: BTreeMap<Account, Vec<ReceivedStatement>> = BTreeMap::new();
     for received in snapshot.statements(now)? {
         let (content, is_wanted) = (&received.content, |name: &str| name == received.content.provider);
-        if provider.is_none_or(is_wanted) && received.holds_between(content.since, content.until) {
+        if provider.is_none_or(is_wanted) && received.holds() {
             accounts.entry((content.provider.clone(), content.account.clone())).or_default().push(received);
         }
     }
@@ -61,10 +62,13 @@ pub(crate) fn confirmed(
 fn of_account(snapshot: &Snapshot<'_>, account: Account, statements: &[ReceivedStatement]) -> Result<ConfirmedSpend> {
     let filtered = |report: Report| {
         let report = report.only(ReportKey::Provider, account.0.clone())?;
-        account.1.as_ref().map_or(Ok(report.clone()), |name| report.only(ReportKey::Account, name.clone()))
+        match &account.1 {
+            Some(name) => report.only(ReportKey::Account, name.clone()),
+            None => Ok(report),
+        }
     };
     let total = snapshot.report(&filtered(Report::by(ReportKey::Provider))?)?.total;
-    // Statements of money come last, and replace what those of tokens showed.
+    // Statements of money come last, so they replace what statements of tokens confirmed.
     let mut ordered: Vec<&ReceivedStatement> = statements.iter().collect();
     ordered.sort_by_key(|one| one.content.has_money());
     let mut costs: BTreeMap<DayModel, Usd> = BTreeMap::new();
@@ -81,7 +85,7 @@ fn of_account(snapshot: &Snapshot<'_>, account: Account, statements: &[ReceivedS
         }
         let mut billed: BTreeMap<DayModel, Vec<&StatementBucket>> = BTreeMap::new();
         for bucket in &content.buckets {
-            let day = Timestamp::from_millis(bucket.start.millis() - bucket.start.millis().rem_euclid(DAY));
+            let day = floor(bucket.start, DAY);
             let model = model_key(bucket.names.get("model").map_or("", String::as_str));
             billed.entry((day, model)).or_default().push(bucket);
         }
@@ -139,27 +143,25 @@ fn agreed(used: &[Usage], buckets: &[&StatementBucket], step: Usd) -> Result<Opt
             return Ok(None);
         }
     }
-    let (mut charged, mut amounts) = (None::<Usd>, 0);
+    let (mut charged, mut amounts) = (None::<Usd>, 0_u64);
     for bucket in buckets {
         if let Some(usd) = bucket.usd {
             charged = Some(charged.unwrap_or_default().checked_add(usd)?);
-            amounts += i128::from(bucket.amounts);
+            amounts += bucket.amounts;
         }
     }
     if classes.is_empty() && charged.is_none() {
         return Ok(None);
     }
     let Some((cost, charged)) = cost.zip(charged) else { return Ok(cost) };
-    // Sums of rounded prices differ by less than a millionth of a dollar from the price of the sums.
-    let rounding = amounts * (step.picos() / 2) + 1_000_000;
-    Ok(((cost.picos() - charged.picos()).abs() <= rounding).then_some(cost))
+    Ok(((cost.picos() - charged.picos()).abs() <= rounding(amounts, step).picos()).then_some(cost))
 }
 
 impl ConfirmedSpend {
-    /// The share in words: `83.1 % of 12.3 USD, by 2 statements`.
+    /// The share in words: `83.1 % of $12.30, by 2 statements`.
     pub(crate) fn text(&self) -> String {
         let percent = self.percent.map_or_else(|| "nothing".to_owned(), |percent| format!("{percent} %"));
-        let statements = if self.statements == 1 { "statement" } else { "statements" };
-        format!("{percent} of {}, by {} {statements}", super::money::dollars(self.usd), self.statements)
+        let statements = counted(self.statements as u64, "statement");
+        format!("{percent} of {}, by {statements}", super::money::dollars(self.usd))
     }
 }

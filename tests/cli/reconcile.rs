@@ -158,6 +158,8 @@ fn a_report_draws_what_statements_confirm() {
     }
     let csv = cli.at(NOW, &["report", "--bill", "--csv", "--since", "2026-05-02"]);
     assert_eq!(csv.lines().nth(1).unwrap(), "2026-05-02,2,0,0.5,0,0");
+    // From 2 May until 10 June, both included, are 40 days.
+    assert_eq!(cli.at(NOW, &["report", "--bill", "--csv", "--days", "40"]), csv);
 }
 
 #[test]

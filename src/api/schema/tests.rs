@@ -108,6 +108,9 @@ fn views_have_the_shapes_of_the_document() {
     let bill = conforms::<BillAnswer>(service.bill(&parse(b"{}").unwrap()));
     assert_eq!((&bill["days"][0]["day"], &bill["statements_total"]), (&json!("2026-11-23"), &json!(1)));
     assert!(service.bill(&parse(br#"{"days":801}"#).unwrap()).is_err());
+    assert!(service.bill(&parse(br#"{"since":"2024-09-15"}"#).unwrap()).is_ok());
+    // An answer that left out days would look complete.
+    assert!(service.bill(&parse(br#"{"since":"2024-09-14"}"#).unwrap()).is_err());
     let overview = conforms::<OverviewAnswer>(service.overview(&parse(b"{}").unwrap()));
     assert_eq!(overview["confirmed"][0]["percent"], 100.0);
     let gate = GateInput { provider: Some("anthropic".to_owned()), ..GateInput::default() };

@@ -1,15 +1,14 @@
-//! Statements of single requests: the ids tell which requests one side lacks.
+//! Statements of single requests: the ids show which requests one side lacks.
 
 use super::candidates::is_machine;
 use super::names::{KINDS, by_name};
-use super::{Cause, ComparedCell, Delta, ExplainedPart, Explainer, LedgerCall};
+use super::{Cause, ComparedCell, ExplainedPart, Explainer, LedgerCall};
 use crate::readers::statement::StatementRow;
 
 impl Explainer<'_> {
     /// The causes of a difference, by the calls without a row and the rows without a call.
     pub(super) fn by_id(&self, subject: &ComparedCell<'_, '_>) -> Vec<ExplainedPart> {
         let mut parts = Vec::new();
-        let mut rest = self.difference(subject);
         let calls = &subject.cell.calls_without_row;
         let select = |wanted: &dyn Fn(&LedgerCall) -> bool| -> Vec<&LedgerCall> {
             calls.iter().copied().filter(|call| wanted(call)).collect()
@@ -21,15 +20,12 @@ impl Explainer<'_> {
             (Cause::BackgroundCall { requests: background.len() }, background),
         ];
         for (cause, calls) in kinds {
-            let tokens = Delta::of_calls(self.classes, calls.iter().copied()).negated();
-            rest = rest.minus(&tokens);
-            parts.push(ExplainedPart { cause, tokens, usd: Self::cost(calls.iter().copied(), -1) });
+            parts.push(self.missing_in_statement(&calls, cause));
         }
         for (cause, rows) in self.of_other_callers(subject) {
-            let tokens = Delta::of_rows(self.classes, rows.iter().copied());
-            rest = rest.minus(&tokens);
-            parts.push(ExplainedPart { cause, tokens, usd: self.charge(subject, rows) });
+            parts.push(self.missing_in_ledger(subject, &rows, cause));
         }
+        let rest = parts.iter().fold(self.difference(subject), |rest, part| rest.minus(&part.tokens));
         if self.is_lifetime(&rest) {
             parts.push(ExplainedPart { cause: Cause::CacheWriteLifetime, tokens: rest.clone(), usd: None });
         } else {

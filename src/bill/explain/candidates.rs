@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::names::{KINDS, by_name};
-use super::{Cause, ComparedCell, Delta, ExplainedPart, Explainer, LedgerCall};
+use super::{Cause, ComparedCell, Delta, ExplainedPart, Explainer, LedgerCall, sum};
 use crate::model::time::{HOUR, Timestamp};
-use crate::readers::statement::StatementRow;
+use crate::model::tokens::Usd;
+use crate::readers::statement::{Name, StatementRow};
 
 /// Calls so near to the border of a bucket may be counted on its other side, in milliseconds.
 const NEAR: i64 = HOUR;
@@ -16,9 +17,20 @@ const MOST_NAMES: usize = 12;
 
 impl<'a> Explainer<'a> {
     /// The part of calls that the statement does not have.
-    fn without(&self, calls: &[&LedgerCall], cause: Cause) -> ExplainedPart {
+    pub(super) fn missing_in_statement(&self, calls: &[&LedgerCall], cause: Cause) -> ExplainedPart {
         let calls = || calls.iter().copied();
         ExplainedPart { cause, tokens: Delta::of_calls(self.classes, calls()).negated(), usd: Self::cost(calls(), -1) }
+    }
+
+    /// The part of rows that the ledger does not have.
+    pub(super) fn missing_in_ledger(
+        &self,
+        subject: &ComparedCell<'_, '_>,
+        rows: &[&StatementRow],
+        cause: Cause,
+    ) -> ExplainedPart {
+        let rows = || rows.iter().copied();
+        ExplainedPart { cause, tokens: Delta::of_rows(self.classes, rows()), usd: self.charge(subject, rows()) }
     }
 
     /// Calls that the statement may lack: those only in telemetry, and background calls, all or by purpose.
@@ -28,10 +40,12 @@ impl<'a> Explainer<'a> {
             calls.iter().copied().filter(|call| wanted(call)).collect()
         };
         let telemetry = |calls: &[&LedgerCall]| {
-            (!calls.is_empty()).then(|| self.without(calls, Cause::OnlyInTelemetry { requests: calls.len() }))
+            (!calls.is_empty())
+                .then(|| self.missing_in_statement(calls, Cause::OnlyInTelemetry { requests: calls.len() }))
         };
         let background = |calls: &[&LedgerCall]| {
-            (!calls.is_empty()).then(|| self.without(calls, Cause::BackgroundCall { requests: calls.len() }))
+            (!calls.is_empty())
+                .then(|| self.missing_in_statement(calls, Cause::BackgroundCall { requests: calls.len() }))
         };
         let only = telemetry(&select(&|call| call.only_telemetry));
         let unlogged = telemetry(&select(&|call| call.only_telemetry && call.purpose.is_none()));
@@ -57,11 +71,7 @@ impl<'a> Explainer<'a> {
     pub(super) fn of_names(&self, subject: &ComparedCell<'_, '_>) -> Vec<Vec<ExplainedPart>> {
         let mut options = vec![Vec::new()];
         let rows = &subject.cell.rows;
-        let part = |rows: &[&StatementRow], cause: Cause| ExplainedPart {
-            cause,
-            tokens: Delta::of_rows(self.classes, rows.iter().copied()),
-            usd: self.charge(subject, rows.iter().copied()),
-        };
+        let part = |rows: &[&StatementRow], cause: Cause| self.missing_in_ledger(subject, rows, cause);
         let machines = self.machines();
         for kind in KINDS {
             let named = by_name(kind, rows);
@@ -75,9 +85,9 @@ impl<'a> Explainer<'a> {
                         .copied()
                         .filter(|call| call.machine.as_deref() == Some(*machine))
                         .collect();
-                    let recorded = self.without(&calls, cause.clone());
+                    let recorded = self.missing_in_statement(&calls, cause.clone());
                     let stated = part(rows, cause);
-                    let usd = stated.usd.zip(recorded.usd).and_then(|(a, b)| a.checked_add(b).ok());
+                    let usd = sum([stated.usd, recorded.usd]);
                     options.push(vec![ExplainedPart { tokens: stated.tokens.plus(&recorded.tokens), usd, ..stated }]);
                 }
             }
@@ -106,15 +116,11 @@ impl<'a> Explainer<'a> {
         KINDS.into_iter().map(|kind| self.foreign(subject, kind)).find(|parts| !parts.is_empty()).unwrap_or_default()
     }
 
-    fn foreign(&self, subject: &ComparedCell<'_, '_>, kind: crate::readers::statement::Name) -> Vec<ExplainedPart> {
+    fn foreign(&self, subject: &ComparedCell<'_, '_>, kind: Name) -> Vec<ExplainedPart> {
         let named = by_name(kind, &subject.cell.rows);
         let foreign = named.into_iter().filter(|(name, _)| self.names.is_foreign(kind, name));
         foreign
-            .map(|(name, rows)| ExplainedPart {
-                cause: Cause::AnotherKey { name: name.to_owned() },
-                tokens: Delta::of_rows(self.classes, rows.iter().copied()),
-                usd: self.charge(subject, rows.iter().copied()),
-            })
+            .map(|(name, rows)| self.missing_in_ledger(subject, &rows, Cause::AnotherKey { name: name.to_owned() }))
             .collect()
     }
 
@@ -132,7 +138,7 @@ impl<'a> Explainer<'a> {
             for last in self.of_border(subject, end, false) {
                 let requests = first.1 + last.1;
                 let tokens = first.0.tokens.plus(&last.0.tokens);
-                let usd = first.0.usd.zip(last.0.usd).and_then(|(a, b)| a.checked_add(b).ok());
+                let usd = sum([first.0.usd, last.0.usd]);
                 let part = ExplainedPart { cause: Cause::DayBorder { requests }, tokens: tokens.clone(), usd };
                 let kept = found.entry(tokens).or_insert((part.clone(), requests));
                 if requests < kept.1 {
@@ -153,7 +159,7 @@ impl<'a> Explainer<'a> {
         let nothing = ExplainedPart {
             cause: Cause::DayBorder { requests: 0 },
             tokens: Delta::zero(self.classes),
-            usd: Some(crate::model::tokens::Usd::default()),
+            usd: Some(Usd::default()),
         };
         let mut ways = vec![(nothing, 0)];
         // If the neighbouring bucket agrees, no call was counted on this side instead of that.

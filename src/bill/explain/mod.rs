@@ -50,6 +50,11 @@ struct ComparedCell<'s, 'a> {
     row: &'s BillRow,
 }
 
+/// The sum of amounts; `None` if one of them is unknown.
+fn sum(amounts: impl IntoIterator<Item = Option<Usd>>) -> Option<Usd> {
+    amounts.into_iter().try_fold(Usd::default(), |sum, usd| sum.checked_add(usd?).ok())
+}
+
 impl<'a> Explainer<'a> {
     /// Collects the names that the ledger records.
     pub fn new(
@@ -79,17 +84,12 @@ impl<'a> Explainer<'a> {
                 self.of_amounts(&subject, &factors)
             } else if row.has_equal_tokens() {
                 vec![factors.part(self, &subject)]
-            } else if self.set.by_id {
-                self.by_id(&subject)
             } else {
-                self.of_tokens(&subject)
+                let mut parts = if self.set.by_id { self.by_id(&subject) } else { self.of_tokens(&subject) };
+                parts.extend(factors.beside(self, &subject, &parts));
+                parts
             };
-            let discount = if row.tokens.is_empty() || row.has_equal_tokens() {
-                None
-            } else {
-                factors.beside(self, &ComparedCell { key, cell, row }, &parts)
-            };
-            row.causes = self.named(row, parts.into_iter().chain(discount).collect())?;
+            row.causes = self.named(row, parts)?;
         }
         Ok(())
     }
@@ -126,8 +126,7 @@ impl<'a> Explainer<'a> {
 
     /// The cost of calls; `None` if one has no known price.
     fn cost<'c>(calls: impl IntoIterator<Item = &'c LedgerCall>, sign: i128) -> Option<Usd> {
-        let sum = calls.into_iter().try_fold(0_i128, |sum, call| sum.checked_add(call.cost?.picos()));
-        sum.map(|sum| Usd::from_picos(sign * sum))
+        sum(calls.into_iter().map(|call| call.cost)).map(|usd| Usd::from_picos(sign * usd.picos()))
     }
 
     /// What rows charge, or what their tokens cost by the list.
@@ -136,13 +135,11 @@ impl<'a> Explainer<'a> {
         subject: &ComparedCell<'_, '_>,
         rows: impl IntoIterator<Item = &'r StatementRow>,
     ) -> Option<Usd> {
-        let mut sum = Usd::default();
-        for row in rows {
-            let charged = if self.money.is_stated { Some(row.cost.unwrap_or_default()) } else { None };
-            let usd = charged.or_else(|| self.price(subject, &Delta::of_rows(self.classes, [row])));
-            sum = sum.checked_add(usd?).ok()?;
-        }
-        Some(sum)
+        sum(rows.into_iter().map(|row| {
+            // In a statement with amounts, a row without one charges nothing.
+            let charged = self.money.is_stated.then(|| row.cost.unwrap_or_default());
+            charged.or_else(|| self.price(subject, &Delta::of_rows(self.classes, [row])))
+        }))
     }
 
     /// The price of tokens by the list. Signs must not differ; tokens of unknown input classes have no price.
@@ -179,12 +176,7 @@ impl<'a> Explainer<'a> {
 
     /// The last call of each machine before a bucket, of those without a later call.
     fn silent_machines(&self, before: Timestamp) -> BTreeMap<&'a str, Timestamp> {
-        let mut last: BTreeMap<&str, Timestamp> = BTreeMap::new();
-        for call in self.around {
-            if let Some(machine) = &call.machine {
-                last.insert(machine, call.at);
-            }
-        }
+        let mut last = self.machines();
         last.retain(|_, at| *at < before);
         last
     }

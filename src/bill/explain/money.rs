@@ -2,8 +2,8 @@
 
 use rust_decimal::Decimal;
 
-use super::{BillRow, Cause, ComparedCell, Delta, ExplainedPart, Explainer, LedgerCall};
-use crate::bill::cell::BillCell;
+use super::{BillRow, Cause, ComparedCell, Delta, ExplainedPart, Explainer, LedgerCall, sum};
+use crate::bill::cell::{BillCell, rounding};
 use crate::model::event::{is_special, is_special_geo};
 use crate::model::tokens::Usd;
 use crate::readers::statement::Name;
@@ -29,9 +29,7 @@ struct RowCharge {
 impl RowCharge {
     fn of(row: &BillRow, cell: &BillCell<'_>, step: Usd) -> Option<Self> {
         let amounts: u64 = cell.rows.iter().map(|row| row.amounts).sum();
-        let half = Usd::from_picos(step.picos() / 2).to_decimal();
-        // Sums of rounded prices differ by less than a millionth of a dollar from the price of the sums.
-        let rounding = half.checked_mul(Decimal::from(amounts))?.checked_add(Decimal::new(1, 6))?;
+        let rounding = rounding(amounts, step).to_decimal();
         let (list, charged) = (row.ledger_usd?.to_decimal(), row.statement_usd?.to_decimal());
         (list > Decimal::ZERO).then_some(Self { list, charged, rounding })
     }
@@ -87,23 +85,13 @@ impl Factors {
         }
         let factor = charge.factor(4)?;
         // The statement's own list price shows that the rest is a discount.
-        let listed = subject.cell.rows.iter().map(|row| row.list_cost).sum::<Option<UsdSum>>();
-        let is_listed = listed.is_some_and(|listed| (listed.0 - charge.list).abs() <= charge.rounding);
-        if is_listed && listed.is_some_and(|listed| listed.0 != charge.charged) {
+        let listed = sum(subject.cell.rows.iter().map(|row| row.list_cost)).map(Usd::to_decimal);
+        let is_discount = |listed: Decimal| (listed - charge.list).abs() <= charge.rounding && listed != charge.charged;
+        if listed.is_some_and(is_discount) {
             return Some(Cause::Price { factor, rows: 1 });
         }
         let name = special(subject.cell)?;
         Some(Cause::Tier { name, factor })
-    }
-}
-
-/// A sum of amounts.
-#[derive(Clone, Copy)]
-struct UsdSum(Decimal);
-
-impl std::iter::Sum<Usd> for UsdSum {
-    fn sum<I: Iterator<Item = Usd>>(amounts: I) -> Self {
-        Self(amounts.fold(Decimal::ZERO, |sum, usd| sum.checked_add(usd.to_decimal()).unwrap_or(Decimal::MAX)))
     }
 }
 
@@ -165,9 +153,9 @@ impl Explainer<'_> {
         let one = std::iter::once((Decimal::ONE, 0));
         for (factor, rows) in one.chain(factors.supported(SUPPORT.1)) {
             for parts in &options {
-                let sum = parts.iter().map(|part| part.usd).sum::<Option<UsdSum>>();
+                let usd = sum(parts.iter().map(|part| part.usd)).map(Usd::to_decimal);
                 let is_trivial = parts.is_empty() && factor == Decimal::ONE;
-                if is_trivial || !sum.is_some_and(|sum| without(sum.0).fits(factor)) {
+                if is_trivial || !usd.is_some_and(|usd| without(usd).fits(factor)) {
                     continue;
                 }
                 let mut parts: Vec<ExplainedPart> = parts

@@ -12,7 +12,8 @@ pub(super) const KINDS: [Name; 5] = [Name::KeyId, Name::Key, Name::Workspace, Na
 /// The names that the ledger records: those of its labels, and those of rows with which it agrees.
 pub(super) struct KnownNames {
     known: BTreeMap<Name, BTreeSet<String>>,
-    /// The kinds of which the statement has a known name. Names of other kinds cannot be told apart.
+    /// The kinds of which the statement has a known name. A name of another kind does not show whether the ledger records
+    /// its calls.
     shared: BTreeSet<Name>,
 }
 

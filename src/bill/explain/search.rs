@@ -1,6 +1,6 @@
 //! The smallest set of parts whose sum is the difference.
 
-use super::{Cause, ComparedCell, Delta, ExplainedPart, Explainer};
+use super::{Cause, ComparedCell, Delta, ExplainedPart, Explainer, sum};
 use crate::model::tokens::Usd;
 use crate::readers::statement::Class;
 
@@ -50,8 +50,7 @@ impl Explainer<'_> {
         for calls in self.of_calls(subject) {
             for named in &names {
                 let chosen = || calls.iter().chain(named);
-                let sum = chosen().fold(Delta::zero(self.classes), |sum, part| sum.plus(&part.tokens));
-                let rest = difference.minus(&sum);
+                let rest = chosen().fold(difference.clone(), |rest, part| rest.minus(&part.tokens));
                 let last = if rest.is_zero() {
                     None
                 } else if let Some(border) = borders.get(&rest) {
@@ -87,17 +86,8 @@ impl Explainer<'_> {
 
     /// What another lifetime of cache writes costs by the list.
     fn price_of_lifetime(&self, subject: &ComparedCell<'_, '_>, rest: &Delta) -> Option<Usd> {
-        let part = |is_more: bool| {
-            rest.each(self.classes).fold(Delta::zero(self.classes), |sum, (class, count)| {
-                let row = crate::readers::statement::StatementRow {
-                    counts: [(class, u64::try_from(if is_more { count } else { -count }).unwrap_or(0))].into(),
-                    ..Default::default()
-                };
-                sum.plus(&Delta::of_rows(self.classes, [&row]))
-            })
-        };
-        let (more, less) = (self.price(subject, &part(true))?, self.price(subject, &part(false))?);
-        more.checked_add(less.negated()).ok()
+        let less = self.price(subject, &rest.negated().positive())?;
+        sum([self.price(subject, &rest.positive()), Some(less.negated())])
     }
 
     /// A machine that used the model in the days before, has no call since, and used no less then than is missing now.

@@ -198,7 +198,7 @@ impl Builder {
     }
 }
 
-/// Plants that can be told apart in one cell.
+/// Plants that the comparison distinguishes in one cell.
 const TOGETHER: [&[Plant]; 7] = [
     &[Plant::Telemetry, Plant::Background],
     &[Plant::Background, Plant::Border],

@@ -90,9 +90,9 @@ fn again_from_events(of_file: &Statement, calls: &[LedgerCall], found: &Reconcil
     let [event] = &events[..] else { panic!("{} events: {place}", events.len()) };
     assert!(ledger.receive_statement(event.clone(), later()).unwrap().is_new());
     assert!(!ledger.receive_statement(event.clone(), later()).unwrap().is_new(), "{place}");
-    let received = ledger.snapshot().unwrap().statements(later()).unwrap();
+    let recorded = ledger.snapshot().unwrap().statements(later()).unwrap();
     assert!(ledger.verify().unwrap().ok);
-    let again = compare("statement", &super::statement(&received[0]).unwrap(), calls, &options(later())).unwrap();
+    let again = compare("statement", &received::statement(&recorded[0]).unwrap(), calls, &options(later())).unwrap();
     let (again, found) = [&again, found].map(|one| serde_json::to_value(one).unwrap()).into();
     assert_eq!(again["rows"], found["rows"], "{place}");
     assert_eq!((&again["days"], &again["duplicate_lines"]), (&found["days"], &found["duplicate_lines"]), "{place}");

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::FileAnswer;
-use crate::bill::{BillRow, BillVerdict, NamedCause};
+use crate::bill::{BillRow, NamedCause};
 use crate::model::humanize::number::grouped;
 use crate::model::time::{DAY, Timestamp};
 use crate::present::failure::Failure;
@@ -13,24 +13,19 @@ use crate::present::output::{EscapedText, counted};
 pub(super) fn answer(answer: &FileAnswer, all: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let found = &answer.reconciliation;
     writeln!(out, "{}: {}, {} to {}", EscapedText(&answer.file), EscapedText(&found.source), found.since, found.until)?;
-    let agree = |row: &&BillRow| matches!(row.verdict, BillVerdict::Equal | BillVerdict::WithinRounding);
-    for row in found.rows.iter().filter(|row| all || !agree(row)) {
+    for row in found.rows.iter().filter(|row| all || !row.agrees()) {
         print_row(row, out)?;
     }
     for line in &found.duplicate_lines {
         writeln!(out, "line {line}: repeats an earlier line; not counted again")?;
     }
-    let agreeing = found.rows.iter().filter(agree).count();
+    let agreeing = found.rows.iter().filter(|row| row.agrees()).count();
     writeln!(out, "{agreeing} of {} agree", counted(found.rows.len() as u64, "row"))?;
     if found.other_rows > 0 {
         writeln!(out, "{} without tokens left out", counted(found.other_rows, "row"))?;
     }
     for (day, spend) in &found.days {
-        writeln!(
-            out,
-            "{day}: {} USD confirmed, {} explained, {} unexplained, {} provisional",
-            spend.confirmed, spend.explained, spend.unexplained, spend.provisional
-        )?;
+        writeln!(out, "{day}: {}", spend.text())?;
         if spend.rows_without_amount > 0 {
             writeln!(out, "{day}: {} without a known amount", counted(spend.rows_without_amount, "row"))?;
         }

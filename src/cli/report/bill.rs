@@ -7,9 +7,9 @@ use crate::api::bill::{self, BillAnswerNumbers};
 use crate::bill::Spend;
 use crate::cli::context::Context;
 use crate::ledger::Snapshot;
-use crate::model::time::{DAY, Zone};
+use crate::model::time::Zone;
 use crate::present::chart;
-use crate::present::clock::range;
+use crate::present::clock::{Moment, range};
 use crate::present::failure::Failure;
 use crate::present::output::{self, counted};
 
@@ -21,18 +21,17 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let now = context.query_time(snapshot);
-    let span = match args.days {
-        Some(days) => (Some(now.plus(-i64::from(days) * DAY)), None),
-        None => range(args.since, args.until, Zone::UTC, now)?,
-    };
+    // `--days 1` is today.
+    let since = args.days.map(|days| Moment::DaysAgo(u64::from(days.saturating_sub(1)))).or(args.since);
+    let span = range(since, args.until, Zone::UTC, now)?;
     let provider = match &args.provider[..] {
         [] => None,
         [only] => Some(only.as_str()),
         _ => return Err(Failure::usage("--bill reports one provider or all: give --provider once")),
     };
-    let (days, answer) = bill::of_range(snapshot, span, provider, now)?;
+    let answer = bill::of_range(snapshot, span, provider, now)?;
     if args.svg.is_some() || args.png.is_some() || args.chart {
-        let figure = chart::billed(&days)?;
+        let figure = chart::billed(&answer.days)?;
         if write_figure(args, &figure, context, out)? {
             return Ok(());
         }
@@ -67,8 +66,5 @@ fn words(spend: &Spend) -> String {
         0 => String::new(),
         rows => format!(", {} without a known amount", counted(rows, "row")),
     };
-    format!(
-        "{} USD confirmed, {} explained, {} unexplained, {} provisional{rows}",
-        spend.confirmed, spend.explained, spend.unexplained, spend.provisional
-    )
+    spend.text() + &rows
 }
