@@ -280,6 +280,28 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_written_after_a_full_disk_ended_the_transaction() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&dir.path().join("usage.db")).unwrap();
+        let lease = store.pool().unwrap().lease().unwrap();
+        let pages = setting(&lease, "page_count");
+        lease.connection().unwrap().pragma_update(None, "max_page_count", pages).unwrap();
+        drop(lease);
+        let mut tx = store.write().unwrap();
+        let large = vec![0; 1 << 20];
+        assert!(matches!(tx.put(Table::EventIndex, b"large", Some(&large)).unwrap_err(), Error::DiskFull));
+        tx.put(Table::EventIndex, b"small", Some(b"value")).unwrap_err();
+        tx.put_all(Table::Keys, &mut [(&b"key"[..], &b""[..])].into_iter()).unwrap_err();
+        let at = crate::model::time::Timestamp::from_millis(0);
+        let id = crate::model::event::EventId::from_key("p", "k");
+        tx.append(&[crate::store::Row { id, kind: 0, occurred_at: at, recorded_at: at, body: "{}" }]).unwrap_err();
+        tx.commit().unwrap_err();
+        let view = store.read().unwrap();
+        assert_eq!(view.get(Table::EventIndex, b"small").unwrap(), None);
+        assert_eq!(view.head().unwrap().position.get(), 0);
+    }
+
+    #[test]
     fn sequential_queries_use_one_connection() {
         let dir = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&dir.path().join("usage.db")).unwrap();

@@ -42,6 +42,16 @@ impl SqliteView {
         self.lease.connection()?.prepare_cached(sql).map_err(|e| self.lease.pool.about.error(e, doing))
     }
 
+    /// A statement that writes. A full disk makes SQLite roll back on its own; a write after that would be a transaction of
+    /// its own, so it is an error.
+    fn prepare_write(&self, sql: &str, doing: &str) -> Result<CachedStatement<'_>> {
+        if self.lease.connection()?.is_autocommit() {
+            let source = "an earlier failure has rolled the transaction back".into();
+            return Err(Error::Store { what: doing.to_owned(), source });
+        }
+        self.prepare(sql, doing)
+    }
+
     fn fail(&self, error: rusqlite::Error) -> Error {
         self.lease.pool.about.error(error, "reading")
     }
@@ -149,8 +159,8 @@ impl WriteView for SqliteView {
     fn put(&mut self, table: Table, key: &[u8], value: Option<&[u8]>) -> Result<()> {
         const DOING: &str = "writing a projection";
         let done = match value {
-            Some(value) => self.prepare(sql(table).put, DOING)?.execute([key, value]),
-            None => self.prepare(sql(table).remove, DOING)?.execute([key]),
+            Some(value) => self.prepare_write(sql(table).put, DOING)?.execute([key, value]),
+            None => self.prepare_write(sql(table).remove, DOING)?.execute([key]),
         };
         done.map(|_| ()).map_err(|e| self.lease.pool.about.error(e, DOING))
     }
@@ -158,7 +168,7 @@ impl WriteView for SqliteView {
     fn put_all(&mut self, table: Table, rows: &mut dyn Iterator<Item = (&[u8], &[u8])>) -> Result<()> {
         const DOING: &str = "writing a projection";
         let fail = |e| self.lease.pool.about.error(e, DOING);
-        let mut statement = self.prepare(sql(table).put, DOING)?;
+        let mut statement = self.prepare_write(sql(table).put, DOING)?;
         for (key, value) in rows {
             statement.execute([key, value]).map_err(fail)?;
         }
@@ -171,7 +181,7 @@ impl Transaction for SqliteView {
         const DOING: &str = "appending";
         let mut at = self.head()?.position;
         let fail = |e| self.lease.pool.about.error(e, DOING);
-        let mut statement = self.prepare(
+        let mut statement = self.prepare_write(
             "INSERT INTO events (position, id, kind, occurred_at, recorded_at, body) VALUES (?, ?, ?, ?, ?, ?)",
             DOING,
         )?;
@@ -202,7 +212,7 @@ impl Transaction for SqliteView {
         let fail = |e| self.lease.pool.about.error(e, DOING);
         // From here on freed space is overwritten with zeros, including in this transaction.
         self.lease.connection()?.query_row("PRAGMA secure_delete=ON", [], |_| Ok(())).map_err(fail)?;
-        let mut statement = self.prepare("UPDATE events SET body = ? WHERE position = ?", DOING)?;
+        let mut statement = self.prepare_write("UPDATE events SET body = ? WHERE position = ?", DOING)?;
         if statement.execute(params![tombstone, number(position)]).map_err(fail)? == 0 {
             return Err(Error::NotFound { what: format!("at position {position}") });
         }
