@@ -1,24 +1,20 @@
-//! The context of a command: the path of the ledger, the time, and the form of answers.
+//! The context of a command: its options, the time, and the preferences of the user.
+
+mod ledger;
 
 use std::ffi::OsString;
-use std::fs;
-use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use etcetera::BaseStrategy;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+pub(crate) use self::ledger::make_private;
 use super::config_file::{ConfigFile, ThemeName, ValueOrigin};
-use super::server_ledger::{self, ServerAddress};
 use crate::ledger::{AsOf, Ledger, Snapshot};
-use crate::model::error::Error;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::clock::instant;
 use crate::present::failure::{Failure, print_message};
 use crate::report::ReportKey;
-use crate::store::{DraftLedger, EventStore, Options};
 
 /// Options of every command, before or after its name.
 #[derive(Args, Clone, Debug, Default)]
@@ -83,180 +79,6 @@ impl Context {
     /// The settings of this machine.
     pub const fn config(&self) -> &ConfigFile {
         &self.config
-    }
-
-    /// Returns the path of the ledger.
-    pub fn path(&self) -> Result<PathBuf, Failure> {
-        self.path_and_origin().map(|(path, _)| path)
-    }
-
-    /// The ledger's file, and what names it.
-    pub fn path_and_origin(&self) -> Result<(PathBuf, ValueOrigin), Failure> {
-        let flag = self.globals.ledger.clone().map(|given| (given, ValueOrigin::flag("--ledger")));
-        let named = flag.or_else(|| Some((variable("USAGE_LEDGER")?, ValueOrigin::environment("USAGE_LEDGER"))));
-        let named = named.or_else(|| {
-            let stated = self.config.ledger.as_ref()?;
-            Some((stated.value.clone().into_os_string(), ValueOrigin::file(&self.config, stated)))
-        });
-        let Some((given, origin)) = named else {
-            let strategy = etcetera::choose_base_strategy().map_err(|error| {
-                Failure::usage(format!("no place for a ledger ({error}): give one with --ledger PATH"))
-            })?;
-            return Ok((strategy.data_dir().join("usage-ledger").join("usage.db"), ValueOrigin::default()));
-        };
-        if given.is_empty() {
-            return Err(Failure::usage("the path of the ledger is empty: give one with --ledger PATH"));
-        }
-        let text = given.to_string_lossy();
-        if server_ledger::is_address(&text) {
-            return Ok((server_ledger::shown(&text)?, origin));
-        }
-        Ok((given.into(), origin))
-    }
-
-    /// The address of the ledger, if it is on a server.
-    fn server(&self) -> Result<Option<ServerAddress>, Failure> {
-        let named = self.globals.ledger.clone().or_else(|| variable("USAGE_LEDGER"));
-        let named = named.or_else(|| Some(self.config.ledger.as_ref()?.value.clone().into_os_string()));
-        let text = named.unwrap_or_default();
-        let text = text.to_string_lossy();
-        if server_ledger::is_address(&text) { server_ledger::address(&text).map(Some) } else { Ok(None) }
-    }
-
-    /// Whether the ledger is on a server, not in a file.
-    pub fn is_on_server(&self) -> bool {
-        matches!(self.server(), Ok(Some(_)))
-    }
-
-    /// Fails for a ledger on a server, with a reason.
-    pub fn expect_file(&self, why: &str) -> Result<(), Failure> {
-        if self.is_on_server() { Err(Failure::usage(why)) } else { Ok(()) }
-    }
-
-    /// The ledger that the command line names, as a whole path.
-    ///
-    /// The address of a server is left out: settings of agents are no place for a password.
-    pub fn named_ledger(&self) -> Option<PathBuf> {
-        let named = PathBuf::from(self.globals.ledger.as_ref()?);
-        if server_ledger::is_address(&named.to_string_lossy()) {
-            return None;
-        }
-        Some(std::path::absolute(&named).unwrap_or(named))
-    }
-
-    /// Opens the ledger for reading and never creates it. A ledger that does not exist is an empty one.
-    pub fn read(&self) -> Result<Ledger, Failure> {
-        let (ledger, obstacle) = self.read_with_reason()?;
-        if let Some(why) = obstacle {
-            print_message(&format!("note: answering from {}, which is read-only here: {why}", self.path()?.display()));
-        }
-        Ok(ledger)
-    }
-
-    /// As [`read`](Self::read), but returns the reason for read-only mode instead of printing it.
-    pub fn read_with_reason(&self) -> Result<(Ledger, Option<String>), Failure> {
-        if let Some(address) = self.server()? {
-            let store = server_ledger::open_existing(&address)?;
-            return Ok((store.map_or_else(|| Ok(Ledger::in_memory()?), upgraded)?, None));
-        }
-        let path = self.path()?;
-        if !has_content(&path)? {
-            return Ok((Ledger::in_memory()?, None));
-        }
-        match open(&path, false) {
-            Ok(ledger) => Ok((ledger, None)),
-            Err(failure) => read_only(&path, failure).map(|(ledger, why)| (ledger, Some(why))),
-        }
-    }
-
-    /// As [`read`](Self::read), but warns if there is no file, because the user may take the answer as a proof.
-    pub fn read_with_warning(&self) -> Result<Ledger, Failure> {
-        let path = self.path()?;
-        if !self.exists()? {
-            print_message(&format!("there is no {} yet: answering for an empty ledger", path.display()));
-        }
-        self.read()
-    }
-
-    /// Opens an existing ledger for reading. An answer about a missing ledger would prove nothing.
-    pub fn read_existing(&self) -> Result<Ledger, Failure> {
-        self.expect_existing()?;
-        self.read()
-    }
-
-    /// Returns whether the ledger exists.
-    pub fn exists(&self) -> Result<bool, Failure> {
-        if let Some(address) = self.server()? {
-            return Ok(server_ledger::open_existing(&address)?.is_some());
-        }
-        has_content(&self.path()?)
-    }
-
-    /// Fails if a file that the user names for another purpose is the ledger. Every such path is checked before it is
-    /// opened: closing the file would drop the locks that this process holds on the ledger.
-    pub fn refuse_ledger(&self, given: &Path) -> Result<(), Failure> {
-        // Some commands need no ledger. If no path can be determined, no file can be the ledger.
-        Ok(crate::store::refuse_ledger(given, self.path().ok().as_deref())?)
-    }
-
-    /// Fails if there is no ledger.
-    pub fn expect_existing(&self) -> Result<(), Failure> {
-        let path = self.path()?;
-        if self.exists()? {
-            return Ok(());
-        }
-        Err(Failure::usage(format!(
-            "there is no ledger at {}: give the path of one with --ledger, or record or import first",
-            path.display()
-        )))
-    }
-
-    /// Opens the ledger for writing. Creates it and its directory if necessary.
-    pub fn write(&self) -> Result<Ledger, Failure> {
-        if let Some(address) = self.server()? {
-            self.refuse_as_of("this command writes")?;
-            return upgraded(server_ledger::open(&address, None)?);
-        }
-        open(&self.place()?, true)
-    }
-
-    /// Creates a draft of a new ledger, unless a ledger exists.
-    pub fn draft(&self) -> Result<Option<DraftLedger>, Failure> {
-        if self.is_on_server() {
-            return Ok(None);
-        }
-        DraftLedger::beside(&self.place()?).map_err(on_opening)
-    }
-
-    /// Returns the path of the ledger, and creates its directory.
-    pub fn place(&self) -> Result<PathBuf, Failure> {
-        self.refuse_as_of("this command writes")?;
-        self.expect_file("a ledger on a server has no file: `usage-ledger pull` restores from a server")?;
-        let path = self.path()?;
-        if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            make_private(directory)?;
-        }
-        Ok(path)
-    }
-
-    /// As [`write`](Self::write), but fails at once if another process holds the write lock.
-    pub fn write_now(&self) -> Result<Ledger, Failure> {
-        self.write_within(0)
-    }
-
-    /// As [`write`](Self::write), but waits at most `seconds` for another process that holds the write lock.
-    pub fn write_within(&self, seconds: u64) -> Result<Ledger, Failure> {
-        if let Some(address) = self.server()? {
-            self.refuse_as_of("this command writes")?;
-            return upgraded(server_ledger::open(&address, Some(seconds))?);
-        }
-        open_with(&self.place()?, Options::new().create(true).busy_timeout_seconds(seconds))
-    }
-
-    /// Opens an existing ledger for writing, for commands that refer to its events.
-    pub fn write_existing(&self) -> Result<Ledger, Failure> {
-        self.refuse_as_of("this command writes")?;
-        if self.exists()? { self.write() } else { self.read() }
     }
 
     /// Returns whether the command is about the past.
@@ -381,75 +203,4 @@ impl Context {
             None => (REPORT_KEYS.to_vec(), ValueOrigin::default()),
         }
     }
-}
-
-fn unreachable(path: &Path, source: std::io::Error) -> Failure {
-    Failure::Unreachable(Error::Io { path: path.to_owned(), source })
-}
-
-/// Returns whether a path has content. An empty file counts as absent.
-fn has_content(path: &Path) -> Result<bool, Failure> {
-    match fs::metadata(path) {
-        Ok(meta) => Ok(!meta.is_file() || meta.len() > 0),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(unreachable(path, error)),
-    }
-}
-
-fn open(path: &Path, create: bool) -> Result<Ledger, Failure> {
-    open_with(path, Options::new().create(create))
-}
-
-/// Opens a ledger read-only because it cannot be opened for writing, and returns the reason.
-fn read_only(path: &Path, failure: Failure) -> Result<(Ledger, String), Failure> {
-    let why = match &failure {
-        Failure::Ledger(Error::ReadOnly { why, .. }) => why.clone(),
-        // On a full disk or a failing device, SQLite cannot create its files next to the ledger.
-        Failure::Ledger(error @ (Error::Store { .. } | Error::DiskFull)) | Failure::Unreachable(error) => {
-            error.to_string()
-        }
-        _ => return Err(failure),
-    };
-    let Ok(ledger) = open_with(path, Options::new().read_only(true)) else { return Err(failure) };
-    Ok((ledger, why))
-}
-
-fn open_with(path: &Path, options: Options) -> Result<Ledger, Failure> {
-    upgraded(Box::new(options.keep_small_log().open(path).map_err(on_opening)?))
-}
-
-/// A ledger with every projection of this build.
-fn upgraded(store: Box<dyn EventStore>) -> Result<Ledger, Failure> {
-    let mut bar: Option<ProgressBar> = None;
-    let ledger = Ledger::upgraded(store, &mut |done, of| {
-        let bar = bar.get_or_insert_with(upgrade_bar);
-        bar.set_length(of);
-        bar.set_position(done);
-    });
-    if let Some(bar) = bar {
-        bar.finish_and_clear();
-    }
-    Ok(ledger.map_err(on_opening)?.source("cli"))
-}
-
-/// A progress bar for the upgrade of an older ledger. indicatif shows it only on a terminal.
-fn upgrade_bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5));
-    if let Ok(style) = ProgressStyle::with_template("upgrading the ledger {wide_bar} {percent} %") {
-        bar.set_style(style);
-    }
-    bar
-}
-
-/// Classifies an error from opening the ledger.
-fn on_opening(error: Error) -> Failure {
-    match error {
-        Error::Io { .. } => Failure::Unreachable(error),
-        other => Failure::Ledger(other),
-    }
-}
-
-/// Creates a missing directory that only its owner can read.
-pub(crate) fn make_private(directory: &Path) -> Result<(), Failure> {
-    crate::store::directory::make_private(directory).map_err(|error| unreachable(directory, error))
 }

@@ -1,25 +1,13 @@
 //! Ledgers on a PostgreSQL server, named by an address instead of a path.
 
-use std::path::PathBuf;
-
 use crate::model::error::Result;
 use crate::present::failure::Failure;
 use crate::store::EventStore;
 
 #[cfg(feature = "postgres")]
-pub(super) use self::with_postgres::{ServerAddress, address, open, open_existing};
+pub(super) use self::with_postgres::{ServerAddress, address, is_address, open, open_existing};
 #[cfg(not(feature = "postgres"))]
-pub(super) use self::without::{ServerAddress, address, open, open_existing};
-
-/// Whether a text is the address of a ledger on a server.
-pub(super) fn is_address(text: &str) -> bool {
-    text.starts_with("postgres://") || text.starts_with("postgresql://")
-}
-
-/// The address in messages: without user and password.
-pub(super) fn shown(text: &str) -> Result<PathBuf, Failure> {
-    address(text).map(|address| PathBuf::from(address.to_string()))
-}
+pub(super) use self::without::{ServerAddress, address, is_address, open, open_existing};
 
 #[cfg(feature = "postgres")]
 mod with_postgres {
@@ -27,6 +15,11 @@ mod with_postgres {
     use crate::store::{PostgresAddress, PostgresStore};
 
     pub(in super::super) type ServerAddress = PostgresAddress;
+
+    /// Whether a text is the address of a ledger on a server.
+    pub(in super::super) fn is_address(text: &str) -> bool {
+        PostgresAddress::is_one(text)
+    }
 
     pub(in super::super) fn address(text: &str) -> Result<PostgresAddress, Failure> {
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
@@ -61,6 +54,10 @@ mod without {
         fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             match *self {}
         }
+    }
+
+    pub(in super::super) fn is_address(text: &str) -> bool {
+        text.starts_with("postgres://") || text.starts_with("postgresql://")
     }
 
     pub(in super::super) fn address(_: &str) -> Result<ServerAddress, Failure> {
