@@ -31,24 +31,42 @@ fn identify(new: &NewEvent) -> Option<EventId> {
     new.id.or(key)
 }
 
-/// Runs a part of a fold, in passes if the store reads rows together.
-fn in_passes(
+/// Repeats work until the store has read every row that it needs. The last pass sees a complete state, so its error counts.
+fn in_passes<S: Clone>(
     tx: &mut dyn Transaction,
-    fold: &mut Fold,
-    work: &mut dyn FnMut(&mut dyn Transaction, &mut Fold) -> Result<()>,
+    state: &mut S,
+    work: &mut dyn FnMut(&mut dyn Transaction, &mut S) -> Result<()>,
 ) -> Result<()> {
     if !tx.reads_together() {
-        return work(tx, fold);
+        return work(tx, state);
     }
     loop {
-        let mut trial = fold.clone();
+        let mut trial = state.clone();
         tx.begin_pass()?;
         let done = work(tx, &mut trial);
         if tx.end_pass()? {
-            *fold = trial;
+            *state = trial;
             return done;
         }
     }
+}
+
+/// Runs every part, even after one that fails, and returns the first error.
+pub(crate) fn run_all(parts: impl Iterator<Item = Result<()>>) -> Result<()> {
+    let mut done = Ok(());
+    for part in parts {
+        done = done.and(part);
+    }
+    done
+}
+
+/// Makes the lookups of an event that is appended. One that fails does not prevent the others.
+fn look_up(view: &dyn ReadView, new: &NewEvent) -> Result<()> {
+    let ids = identify(new).into_iter().chain(new.payload.corrects());
+    let done = run_all(ids.map(|id| view.position_of(id).map(drop)));
+    let Payload::TokensRecorded(record) = &new.payload else { return done };
+    let found = find_record(view, record);
+    done.and(found.and_then(|found| found.first().map_or(Ok(()), |position| view.line(*position).map(drop))))
 }
 
 /// Writes events behind the first `size` ones to the log, the tree and the projections.
@@ -66,7 +84,7 @@ fn write(tx: &mut dyn Transaction, fold: &mut Fold, size: u64, events: &[Prepare
     let rows: Vec<Row<'_>> = rows.collect();
     tx.append(&rows)?;
     let leaves: Vec<Hash> = events.iter().map(|ready| ready.leaf).collect();
-    // A part that fails does not keep the others from stating what they read.
+    // A part that fails does not prevent the reads of the others.
     let mut done = append_leaves(tx, size, &leaves);
     let mut position = Position::new(size);
     for ready in events {
@@ -160,45 +178,29 @@ impl<'t> Appender<'t> {
         &*self.tx
     }
 
-    /// Whether the store reads rows together, so that a caller announces what it looks up.
-    pub fn reads_together(&self) -> bool {
-        self.tx.reads_together()
-    }
-
-    /// Reads what lookups need before they are made one by one. `look` makes them, possibly several times, on a state that
-    /// may lack rows; it ignores failures.
-    pub fn foresee(&mut self, look: &mut dyn FnMut(&dyn ReadView)) -> Result<()> {
+    /// Makes lookups together that follow one by one, if the store reads rows together. `look` may run several times, and
+    /// may see a state that lacks rows: a lookup that fails must not prevent the others.
+    pub fn read_ahead(&mut self, look: &mut dyn FnMut(&dyn ReadView) -> Result<()>) -> Result<()> {
         if !self.tx.reads_together() {
             return Ok(());
         }
-        loop {
-            self.tx.begin_pass()?;
-            look(&*self.tx);
-            if self.tx.end_pass()? {
-                return Ok(());
-            }
-        }
+        in_passes(&mut *self.tx, &mut (), &mut |tx, ()| look(&*tx))
     }
 
-    /// Reads what [`push`](Self::push) looks up for these events.
-    pub fn foresee_events(&mut self, events: &[NewEvent]) -> Result<()> {
-        self.foresee(&mut |view| {
-            for new in events {
-                // A failure shows again, and is reported, when the event is pushed.
-                let _ = identify(new).map(|id| view.position_of(id));
-                let _ = new.payload.corrects().map(|target| view.position_of(target));
-                if let Payload::TokensRecorded(record) = &new.payload {
-                    let found = find_record(view, record).unwrap_or_default();
-                    let _ = found.first().map(|position| view.line(*position));
-                }
-            }
-        })
+    /// Appends events. Files get them one by one; a store that reads rows together needs all of them at once.
+    pub fn push_all(&mut self, events: impl IntoIterator<Item = Result<NewEvent>>) -> Result<Vec<Outcome>> {
+        if !self.tx.reads_together() {
+            return events.into_iter().map(|event| self.push(event?)).collect();
+        }
+        let events: Vec<NewEvent> = events.into_iter().collect::<Result<_>>()?;
+        self.read_ahead(&mut |view| run_all(events.iter().map(|new| look_up(view, new))))?;
+        events.into_iter().map(|event| self.push(event)).collect()
     }
 
     /// Appends an event, or returns the existing one.
     pub fn push(&mut self, mut new: NewEvent) -> Result<Outcome> {
         new.payload.validate()?;
-        self.foresee_events(std::slice::from_ref(&new))?;
+        self.read_ahead(&mut |view| look_up(view, &new))?;
         if let Some(outcome) = self.resolve_server_key(&mut new)? {
             return Ok(outcome);
         }
@@ -306,8 +308,7 @@ impl<'t> Appender<'t> {
 
     /// The projections, including everything pushed and counted so far.
     pub fn sink(&mut self) -> Result<&mut dyn WriteView> {
-        self.flush()?;
-        self.flush_counters()?;
+        self.write_pending(true)?;
         Ok(&mut *self.tx)
     }
 
@@ -350,14 +351,20 @@ impl<'t> Appender<'t> {
         if self.pending.is_empty() {
             return Ok(());
         }
+        // This bounds the memory of a transaction with millions of events.
+        let is_full = self.unflushed + self.pending.len() >= COUNTERS;
+        self.write_pending(is_full)
+    }
+
+    /// Writes pending events, and the collected counters if that is wanted.
+    fn write_pending(&mut self, with_counters: bool) -> Result<()> {
         let (size, pending) = (self.size, std::mem::take(&mut self.pending));
-        in_passes(&mut *self.tx, &mut self.fold, &mut |tx, fold| write(tx, fold, size, &pending))?;
+        in_passes(&mut *self.tx, &mut self.fold, &mut |tx, fold| {
+            let written = write(tx, fold, size, &pending);
+            if with_counters { written.and(fold.flush(tx)) } else { written }
+        })?;
         self.size += pending.len() as u64;
-        self.unflushed += pending.len();
-        if self.unflushed >= COUNTERS {
-            // This bounds the memory of a transaction with millions of events.
-            self.flush_counters()?;
-        }
+        self.unflushed = if with_counters { 0 } else { self.unflushed + pending.len() };
         self.pending_ids.clear();
         self.pending_keys.clear();
         if let Some(spent) = &self.spent {
@@ -367,24 +374,9 @@ impl<'t> Appender<'t> {
         Ok(())
     }
 
-    /// Writes the collected counters.
-    fn flush_counters(&mut self) -> Result<()> {
-        self.unflushed = 0;
-        in_passes(&mut *self.tx, &mut self.fold, &mut |tx, fold| fold.flush(tx))
-    }
-
     /// Makes the transaction visible and durable.
     pub fn commit(mut self) -> Result<()> {
-        if self.tx.reads_together() {
-            let (size, pending) = (self.size, std::mem::take(&mut self.pending));
-            in_passes(&mut *self.tx, &mut self.fold, &mut |tx, fold| {
-                let written = write(tx, fold, size, &pending);
-                written.and(fold.flush(tx))
-            })?;
-        } else {
-            self.flush()?;
-            self.flush_counters()?;
-        }
+        self.write_pending(true)?;
         self.tx.commit()
     }
 }

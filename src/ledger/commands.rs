@@ -43,14 +43,7 @@ impl Ledger {
         events: impl IntoIterator<Item = Result<NewEvent>>,
         now: Timestamp,
     ) -> Result<Vec<Outcome>> {
-        self.transact(now, |appender| {
-            if appender.reads_together() {
-                let events: Vec<NewEvent> = events.into_iter().collect::<Result<_>>()?;
-                appender.foresee_events(&events)?;
-                return events.into_iter().map(|event| appender.push(event)).collect();
-            }
-            events.into_iter().map(|event| appender.push(event?)).collect()
-        })
+        self.transact(now, |appender| appender.push_all(events))
     }
 
     pub(super) fn append_one(&self, payload: impl Into<Payload>, now: Timestamp) -> Result<Outcome> {
@@ -238,9 +231,9 @@ impl Ledger {
         let now = now.into();
         let source = self.source.clone();
         self.transact(now, |appender| {
-            appender.foresee(&mut |view| {
-                let _ = view.position_of(target);
-                let _ = corrections_of(view, target);
+            appender.read_ahead(&mut |view| {
+                let found = view.position_of(target).map(drop);
+                found.and(corrections_of(view, target).map(drop))
             })?;
             let event = find(appender.view()?, target)?;
             if matches!(event.payload, Payload::EventShredded(_)) {

@@ -42,6 +42,8 @@ pub use tail::{Tail, TailStopper};
 pub use verify::{Finding, Verification};
 
 pub(crate) use append::Appender;
+#[cfg(feature = "import")]
+pub(crate) use append::run_all;
 #[cfg(feature = "cli")]
 pub(crate) use find::EventFilter;
 #[cfg(feature = "import")]

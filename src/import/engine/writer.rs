@@ -15,12 +15,13 @@ use crate::import::engine::repeated_ids;
 use crate::import::engine::telemetry_match::{self, TelemetryMatcher};
 use crate::import::health::schema_drift::DriftCheck;
 use crate::import::outcome::SourceReport;
-use crate::ledger::{Appender, Ledger, PreparedEvent};
+use crate::ledger::{Appender, Ledger, PreparedEvent, run_all};
 use crate::model::error::Result;
 use crate::model::event::{Imported, ImportedFile, NewEvent, Payload, Position, SkippedLine, TokenRecord};
 use crate::model::invariant::bug;
 use crate::model::time::Timestamp;
-use crate::projection::{effective, find_record};
+use crate::projection::{effective, file_state, find_record};
+use crate::store::ReadView;
 
 /// Maximum number of batches in one transaction. Fewer commits rewrite fewer pages.
 const TOGETHER: usize = 16;
@@ -183,15 +184,8 @@ impl<'w> ImportWriter<'w> {
         written_batch.skipped.extend(batch.skipped);
         written_batch.unreadable += batch.unreadable;
         written_batch.states.extend(batch.states.into_iter().map(|state| (state.path.clone(), state)));
-        appender.foresee(&mut |view| {
-            for pending in &batch.calls {
-                if let Payload::TokensRecorded(record) = &pending.ready.event().payload {
-                    // A failure shows again when the call is looked up.
-                    for position in find_record(view, record).unwrap_or_default() {
-                        let _ = effective(view, position, None);
-                    }
-                }
-            }
+        appender.read_ahead(&mut |view| {
+            run_all(batch.calls.iter().map(|pending| look_up(view, &pending.ready.event().payload)))
         })?;
         for PendingEvent { ready, maybe_recorded, again } in batch.calls {
             if uncontended && !maybe_recorded {
@@ -374,21 +368,24 @@ fn is_another(appender: &Appender<'_>, sighting: &ParsedCall, recorded: &[Positi
     Ok(true)
 }
 
+/// Makes the lookups of a call. One that fails does not prevent the others.
+fn look_up(view: &dyn ReadView, payload: &Payload) -> Result<()> {
+    let Payload::TokensRecorded(record) = payload else { return Ok(()) };
+    let found = find_record(view, record)?;
+    run_all(found.iter().map(|position| effective(view, *position, None).map(drop)))
+}
+
 /// Returns the states of files that were read further, or whose stored state differs.
 fn new_states(
     appender: &mut Appender<'_>,
     source: &str,
     states: HashMap<String, ImportedFile>,
 ) -> Result<Vec<ImportedFile>> {
-    appender.foresee(&mut |view| {
-        for path in states.keys() {
-            let _ = crate::projection::file_state(view, source, path);
-        }
-    })?;
+    appender.read_ahead(&mut |view| run_all(states.keys().map(|path| file_state(view, source, path).map(drop))))?;
     let view = appender.flushed_view();
     let mut new = Vec::new();
     for state in states.into_values() {
-        let recorded = crate::projection::file_state(view, source, &state.path)?;
+        let recorded = file_state(view, source, &state.path)?;
         if recorded.is_none_or(|recorded| {
             (recorded.offset, &recorded.hash, recorded.skipped, recorded.version)
                 != (state.offset, &state.hash, state.skipped, state.version)
