@@ -72,21 +72,19 @@ pub(crate) fn append_leaves(sink: &mut dyn WriteView, size: u64, leaves: &[Hash]
     let mut pending: Vec<Hash> = leaves.to_vec();
     let mut count = size;
     // All groups at the edge are read before one of them is used, so that a store can read them together.
-    let levels = (0..LEVELS).take_while(|level| size >> (4 * u32::from(*level)) > 0);
     let read = |level| {
         let count = size >> (4 * u32::from(level));
         load(&*sink, level, count / GROUP, count % GROUP)
     };
-    let edge = levels.map(read).collect::<Vec<_>>();
+    let edge: Vec<_> = (0..LEVELS).map(read).collect();
     // A failed read is an error even if no group of its level is used.
-    let mut edge = edge.into_iter().collect::<Result<Vec<_>>>()?.into_iter();
-    for level in 0..LEVELS {
+    let edge = edge.into_iter().collect::<Result<Vec<_>>>()?;
+    for (level, mut nodes) in (0..LEVELS).zip(edge) {
         if pending.is_empty() {
             break;
         }
         let mut next_level = Vec::new();
         let mut group = count / GROUP;
-        let mut nodes = edge.next().unwrap_or_default();
         for hash in pending {
             nodes.push(hash);
             if nodes.len() as u64 == GROUP {
