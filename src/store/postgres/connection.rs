@@ -1,6 +1,7 @@
 //! Connections to the server: a pool of them, driven by one background thread, with blocking calls on top.
 
 use std::future::Future;
+use std::io;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
@@ -38,19 +39,18 @@ pub(super) struct Connection {
 
 /// The thread that reads and writes the sockets of all connections of this process.
 fn driver() -> Result<&'static Handle> {
-    static DRIVER: OnceLock<Option<Handle>> = OnceLock::new();
+    static DRIVER: OnceLock<io::Result<Handle>> = OnceLock::new();
     let start = || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let run = move || runtime.block_on(std::future::pending::<()>());
-        thread::Builder::new().name("postgres".to_owned()).spawn(run).ok()?;
-        Some(handle)
+        thread::Builder::new().name("postgres".to_owned()).spawn(run)?;
+        Ok(handle)
     };
-    let none = || Error::Store {
+    DRIVER.get_or_init(start).as_ref().map_err(|error| Error::Store {
         what: "starting the thread of the PostgreSQL connections".to_owned(),
-        source: "the system refuses another thread".into(),
-    };
-    DRIVER.get_or_init(start).as_ref().ok_or_else(none)
+        source: error.to_string().into(),
+    })
 }
 
 struct Unpark(Thread);
@@ -83,10 +83,8 @@ fn wait<T>(request: impl Future<Output = T>, patience: Duration) -> Option<T> {
 fn roots(transport: &Transport) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     if let Some(path) = transport.roots() {
-        let unreadable = |why: String| Error::Io {
-            path: path.to_owned(),
-            source: std::io::Error::new(std::io::ErrorKind::InvalidData, why),
-        };
+        let unreadable =
+            |why: String| Error::Io { path: path.to_owned(), source: io::Error::new(io::ErrorKind::InvalidData, why) };
         let found = CertificateDer::pem_file_iter(path).map_err(|error| unreadable(error.to_string()))?;
         for certificate in found {
             let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;

@@ -58,25 +58,19 @@ impl RequestFailure {
             }
             Self::Refused(error) | Self::Lost(error) => error,
         };
-        let message = error.as_db_error().map(|error| error.message().to_owned());
-        match error.code() {
-            Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => Error::ReadOnly {
-                path: address.as_path(),
-                why: format!("the role may not do this ({})", message.unwrap_or_default()),
-            },
-            Some(code) if *code == SqlState::READ_ONLY_SQL_TRANSACTION => {
-                Error::ReadOnly { path: address.as_path(), why: "the server is a replica or read-only".to_owned() }
-            }
-            Some(code) if *code == SqlState::DISK_FULL => Error::DiskFull,
-            Some(code) if code.code() == "54000" => Error::invalid(format!(
-                "a name or path is too long to be a key in PostgreSQL ({}): shorten it",
-                message.unwrap_or_default()
-            )),
-            // The source of an error of the connection may repeat parts of the address. Its own text does not.
-            _ => Error::Store {
-                what: format!("{doing} in {address}"),
-                source: message.unwrap_or_else(|| cause(&error)).into(),
-            },
+        let what = format!("{doing} in {address}");
+        let Some(refusal) = error.as_db_error() else { return Error::Store { what, source: cause(&error).into() } };
+        let (code, message) = (refusal.code(), refusal.message());
+        if *code == SqlState::INSUFFICIENT_PRIVILEGE {
+            Error::ReadOnly { path: address.as_path(), why: format!("the role may not do this ({message})") }
+        } else if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
+            Error::ReadOnly { path: address.as_path(), why: "the server is a replica or read-only".to_owned() }
+        } else if *code == SqlState::DISK_FULL {
+            Error::DiskFull
+        } else if *code == SqlState::PROGRAM_LIMIT_EXCEEDED {
+            Error::invalid(format!("a name or path is too long to be a key in PostgreSQL ({message}): shorten it"))
+        } else {
+            Error::Store { what, source: message.into() }
         }
     }
 }

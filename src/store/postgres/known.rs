@@ -166,7 +166,7 @@ impl Known {
         match order {
             Order::Ascending => {
                 let Some((_, end)) = table.range_of(from) else {
-                    // The rows up to the next known range are asked for together with it: asking is dear, a row is not.
+                    // The request includes the next known range, because a request costs more than rows that are read twice.
                     return gap();
                 };
                 let end = if reaches(end, bound) { bound } else { end };

@@ -11,6 +11,7 @@ use super::connection::Connection;
 use super::failure::RequestFailure;
 use super::fetch::TypedStatement;
 use crate::model::error::{Error, Result};
+use crate::model::invariant::bug;
 
 const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_ledger.sql")];
 const ROLES: &str = include_str!("roles.sql");
@@ -29,7 +30,11 @@ pub(super) const fn newest() -> i64 {
 pub(super) fn version(connection: &mut Connection) -> Result<i64, RequestFailure> {
     let asked = TypedStatement::new("SELECT max(number) FROM usage_ledger.migrations");
     match connection.run(|client| asked.send(client)) {
-        Ok(rows) => Ok(rows.first().and_then(|row| row.try_get::<_, Option<i64>>(0).ok()).flatten().unwrap_or(0)),
+        Ok(rows) => {
+            let newest = rows.first().map(|row| row.try_get::<_, Option<i64>>(0)).transpose();
+            let newest = newest.map_err(|_| RequestFailure::Other(bug!("the schema of the database is no number")))?;
+            Ok(newest.flatten().unwrap_or(0)) // a table without rows has no newest number
+        }
         Err(failure)
             if failure.has_code(&SqlState::UNDEFINED_TABLE) || failure.has_code(&SqlState::INVALID_SCHEMA_NAME) =>
         {
@@ -57,6 +62,7 @@ pub(super) fn run(connection: &mut Connection, address: &PostgresAddress) -> Res
     let mut attempt = 0;
     loop {
         let Err(failure) = attempt_all(connection) else { return Ok(()) };
+        // If this fails, the connection is lost, and the next attempt reports it.
         let _ = connection.run(|client| client.batch_execute("ROLLBACK"));
         attempt += 1;
         if !is_race(&failure) || attempt == ATTEMPTS {
@@ -68,7 +74,10 @@ pub(super) fn run(connection: &mut Connection, address: &PostgresAddress) -> Res
 
 fn attempt_all(connection: &mut Connection) -> Result<(), RequestFailure> {
     // Roles in transactions of their own: a distributed database refuses them together with tables.
-    let has_roles = GROUPS.iter().all(|group| create_role(connection, group));
+    let mut has_roles = true;
+    for group in GROUPS {
+        has_roles &= create_role(connection, group)?;
+    }
     connection.run(|client| {
         client.batch_execute(
             "BEGIN; CREATE SCHEMA IF NOT EXISTS usage_ledger; \
@@ -91,24 +100,29 @@ fn attempt_all(connection: &mut Connection) -> Result<(), RequestFailure> {
 }
 
 /// Creates a role that nobody can log in with; false if it does not exist and this user may not create it.
-fn create_role(connection: &mut Connection, name: &str) -> bool {
+fn create_role(connection: &mut Connection, name: &str) -> Result<bool, RequestFailure> {
     let sql = format!("CREATE ROLE \"{name}\" NOLOGIN");
     match connection.run(|client| client.batch_execute(&sql)) {
-        Ok(()) => true,
-        Err(failure) => {
-            // Another program may create it at the same moment.
-            [SqlState::DUPLICATE_OBJECT, SqlState::UNIQUE_VIOLATION].iter().any(|code| failure.has_code(code))
+        Ok(()) => Ok(true),
+        // Another program may create it at the same moment.
+        Err(failure)
+            if failure.has_code(&SqlState::DUPLICATE_OBJECT) || failure.has_code(&SqlState::UNIQUE_VIOLATION) =>
+        {
+            Ok(true)
         }
+        Err(failure) if failure.has_code(&SqlState::INSUFFICIENT_PRIVILEGE) => Ok(false),
+        Err(failure) => Err(failure),
     }
 }
 
 /// Creates a ledger, and the role of its members.
 pub(super) fn create_ledger(connection: &mut Connection, address: &PostgresAddress) -> Result<()> {
-    create_role(connection, &format!("usage_ledger_of_{}", address.ledger()));
+    let fail = |failure: RequestFailure| failure.into_error(address, "creating the ledger");
+    // A user without the right to create roles uses the tables that it owns.
+    create_role(connection, &format!("usage_ledger_of_{}", address.ledger())).map_err(fail)?;
     let row = TypedStatement::new("INSERT INTO usage_ledger.heads (ledger_id) VALUES ($1) ON CONFLICT DO NOTHING")
         .with(address.ledger().to_owned(), Type::TEXT);
-    let done = connection.run(|client| row.send(client));
-    done.map(drop).map_err(|failure| failure.into_error(address, "creating the ledger"))
+    connection.run(|client| row.send(client)).map(drop).map_err(fail)
 }
 
 /// Whether the ledger exists.

@@ -25,6 +25,7 @@ use self::transaction::PostgresTransaction;
 use self::view::{Reading, StoredState};
 use super::{EventStore, ReadView, Transaction};
 use crate::model::error::{Error, Result};
+use crate::model::invariant::bug;
 
 /// How long a writer waits for others, in seconds.
 const BUSY_SECONDS: u64 = 60;
@@ -35,8 +36,8 @@ const ERASE_LIMIT: &str = "SET lock_timeout = '5s'";
 
 /// A ledger in a PostgreSQL database.
 ///
-/// A writer locks the ledger's row in the table `heads`, so positions have no gaps; ledgers do not wait for each other. A
-/// commit whose connection is lost is resolved by asking for it.
+/// A writer locks the ledger's row in the table `heads`, so positions have no gaps; ledgers do not wait for each other. If
+/// the connection is lost during a commit, the store asks the server whether the commit happened.
 ///
 /// ```no_run
 /// use usage_ledger::{Ledger, store::PostgresStore};
@@ -186,10 +187,11 @@ fn rewrite(connection: &mut Connection) -> Result<bool, RequestFailure> {
         "SELECT pg_has_role(current_user, relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('usage_ledger.events')",
     );
     let rows = connection.run(|client| owned.send(client))?;
-    if !rows.first().is_some_and(|row| row.try_get(0).unwrap_or(false)) {
+    let owned = rows.first().map_or(Ok(false), |row| row.try_get(0));
+    if !owned.map_err(|_| RequestFailure::Other(bug!("the answer about the owner is no truth value")))? {
         return Ok(false);
     }
-    // While it waits for readers, everybody else waits for it.
+    // Reads and writes of others wait behind a rewrite that waits for its lock.
     connection.run(|client| client.batch_execute(ERASE_LIMIT))?;
     for table in ["VACUUM (FULL) usage_ledger.events", "VACUUM (FULL) usage_ledger.projections"] {
         connection.run_within(REWRITE, |client| client.batch_execute(table))?;

@@ -6,6 +6,7 @@ use super::super::StructureFinding;
 use super::connection::Connection;
 use super::failure::RequestFailure;
 use super::fetch::TypedStatement;
+use crate::model::invariant::bug;
 
 /// The keys and checks that the tables must have: table, kind, columns.
 const CONSTRAINTS: [(&str, &str, &str); 4] = [
@@ -15,8 +16,8 @@ const CONSTRAINTS: [(&str, &str, &str); 4] = [
     ("projections", "p", "ledger_id,projection,key"),
 ];
 
-fn text(row: &Row, column: usize) -> String {
-    row.try_get(column).unwrap_or_default()
+fn text(row: &Row, column: usize) -> Result<String, RequestFailure> {
+    row.try_get(column).map_err(|_| RequestFailure::Other(bug!("column {column} of a catalogue is no text")))
 }
 
 /// What is missing, or can make a log change: keys, row-level security, privileges of the roles, triggers and rules.
@@ -31,8 +32,8 @@ pub(super) fn differences(connection: &mut Connection) -> Result<Vec<StructureFi
     let found: Vec<(String, String, String)> = connection
         .run(|client| keys.send(client))?
         .iter()
-        .map(|row| (text(row, 0), text(row, 1), text(row, 2)))
-        .collect();
+        .map(|row| Ok((text(row, 0)?, text(row, 1)?, text(row, 2)?)))
+        .collect::<Result<_, RequestFailure>>()?;
     let mut findings = Vec::new();
     for (table, kind, columns) in CONSTRAINTS {
         if !found.iter().any(|(t, k, c)| (t.as_str(), k.as_str(), c.as_str()) == (table, kind, columns)) {
@@ -47,8 +48,8 @@ pub(super) fn differences(connection: &mut Connection) -> Result<Vec<StructureFi
     for row in connection.run(|client| active.send(client))? {
         findings.push(StructureFinding::new(format!(
             "table {} has a foreign trigger or rule `{}`",
-            text(&row, 0),
-            text(&row, 1)
+            text(&row, 0)?,
+            text(&row, 1)?
         )));
     }
     let may_change = TypedStatement::new(
@@ -57,7 +58,7 @@ pub(super) fn differences(connection: &mut Connection) -> Result<Vec<StructureFi
          AND grantee <> (SELECT tableowner FROM pg_tables WHERE schemaname = 'usage_ledger' AND tablename = 'events')",
     );
     for row in connection.run(|client| may_change.send(client))? {
-        let (role, privilege) = (text(&row, 0), text(&row, 1));
+        let (role, privilege) = (text(&row, 0)?, text(&row, 1)?);
         findings.push(StructureFinding::new(format!("role {role} may {privilege} lines of the log")));
     }
     Ok(findings)

@@ -1,8 +1,9 @@
 //! A write transaction: changes are collected in memory and sent at the commit, in one round trip.
 //!
-//! The row of the ledger in `heads` is locked from the beginning, so everything that was read stays true. Its `version`
+//! The row of the ledger in `heads` is locked from the beginning, so nothing that was read changes. Its `version`
 //! counts commits: if a connection is lost, and nobody committed in between, the same changes can be sent again.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ pub(super) struct PostgresTransaction {
     changes: Overlay<'static>,
     base: LockedHead,
     /// Bodies that tombstones replace.
-    tombstones: std::collections::BTreeMap<Position, String>,
+    tombstones: BTreeMap<Position, String>,
     /// The state before the current pass.
     before_pass: Option<SavedChanges>,
     passes: u32,
@@ -49,7 +50,7 @@ impl PostgresTransaction {
         let (mut connection, base, head) = lock_again(pool, busy_seconds)?;
         if base.position != number(head.position) {
             connection.roll_back();
-            let what = format!("the log ends at position {}, but its head says {}", head.position, base.position);
+            let what = format!("the log ends at position {}, but the table heads has {}", head.position, base.position);
             return Err(Error::damaged(head.position, what));
         }
         let state = SharedState(Rc::new(StoredState::new(connection, Some(head), Reading::Known)));
@@ -58,7 +59,7 @@ impl PostgresTransaction {
             changes: Overlay::new(Box::new(state.clone()))?,
             state,
             base,
-            tombstones: std::collections::BTreeMap::new(),
+            tombstones: BTreeMap::new(),
             before_pass: None,
             passes: 0,
             busy_seconds,
@@ -173,7 +174,7 @@ impl PostgresTransaction {
         if now == self.base {
             return Ok(false);
         }
-        // Others committed since. The id of the first row tells.
+        // Others committed since. The position of the first row shows whether this commit was one of them.
         let address = &self.pool.address;
         let Some(first) = self.changes.new_rows().first() else {
             return Err(Error::Store {
@@ -186,8 +187,9 @@ impl PostgresTransaction {
             .with(uuid(first.id), Type::UUID);
         let rows = connection
             .run(|client| asked.send(client))
-            .map_err(|failure| failure.into_error(address, "asking for the outcome of a commit"))?;
-        let at: Option<i64> = rows.first().and_then(|row| row.try_get(0).ok());
+            .map_err(|failure| failure.into_error(address, "reading the outcome of a commit"))?;
+        let at = rows.first().map(|row| row.try_get::<_, i64>(0)).transpose();
+        let at = at.map_err(|_| Error::damaged(None, "a row of the log has no position"))?;
         if at == Some(self.base.position + 1) {
             return Ok(true);
         }

@@ -97,19 +97,19 @@ impl StoredState {
         if wanted.is_empty() {
             return Ok(());
         }
-        let wanted = self.with_limits(wanted);
+        let wanted = self.with_limits(wanted)?;
         self.request("reading", |connection, ledger| fetch(connection, ledger, wanted, &mut self.known.borrow_mut()))
     }
 
     /// Divides the rows of the scans of a table among them.
-    fn with_limits(&self, mut wanted: Wanted) -> Wanted {
+    fn with_limits(&self, mut wanted: Wanted) -> Result<Wanted> {
         let mut scans: HashMap<(Table, bool), usize> = HashMap::new();
         wanted.ranges.keys().for_each(|(table, _, _, down)| *scans.entry((*table, *down)).or_default() += 1);
         for ((table, _, _, down), most) in &mut wanted.ranges {
-            let scans = scans.get(&(*table, *down)).copied().unwrap_or(1);
+            let scans = scans.get(&(*table, *down)).ok_or_else(|| bug!("a scan that was not counted"))?;
             *most = (*most).min((TOGETHER * self.growth.get() / scans).max(FEWEST));
         }
-        wanted
+        Ok(wanted)
     }
 
     /// Asks for ids that are not known yet, together.
@@ -241,7 +241,7 @@ impl StoredState {
         let found = self.request("reading", |connection, ledger| fetch::positions_of(connection, ledger, &ids))?;
         near.values_mut().for_each(|position| *position = Ok(None));
         near.extend(found.into_iter().map(|(id, position)| (id, Ok(Some(position)))));
-        near.get(&id).copied().unwrap_or(Ok(None)).map_err(|Unread| bug!("an id is not known after it was read"))
+        near.get(&id).copied().unwrap_or(Err(Unread)).map_err(|Unread| bug!("an id is not known after it was read"))
     }
 
     /// The value of a key in a snapshot. Keys that are asked for in ascending order are read ahead.
