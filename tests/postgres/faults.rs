@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use usage_ledger::store::PostgresStore;
+use usage_ledger::store::{EventStore, PostgresStore, Table};
 use usage_ledger::{Error, Ledger, Outcome, Timestamp, TokenRecord};
 
 use crate::DATABASE;
@@ -109,33 +109,93 @@ pub fn create_at_once(cluster: &Cluster) {
     assert_eq!(open(&address).head().unwrap().position.get(), 8);
 }
 
-/// A server that stops answers nothing; when it continues, so do the calls that waited.
+/// Waits until a query returns something.
+fn wait_for(cluster: &Cluster, query: &str) -> String {
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        let found = cluster.sql(DATABASE, query);
+        if !found.is_empty() {
+            return found;
+        }
+        assert!(Instant::now() < end, "nothing returned by {query}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A backend that is stopped answers nothing; when it continues, so does the call that waits for it.
 pub fn stopped(cluster: &Cluster) {
-    let address = cluster.fresh(DATABASE);
+    let address = format!("{}&application_name=stopped", cluster.fresh(DATABASE));
     let ledger = open(&address);
     ledger.record(call(0), now()).unwrap();
-    let name = address.rsplit('=').next().unwrap().to_owned();
-    // The backend that waits for the next transaction of this ledger.
-    let lock = format!(
-        "BEGIN; SELECT 1 FROM usage_ledger.heads WHERE ledger_id = '{name}' FOR UPDATE; SELECT pg_sleep(0.2); COMMIT"
-    );
+    let other = PostgresStore::open(&address.parse().unwrap()).unwrap();
+    let lock = other.write().unwrap();
     thread::scope(|scope| {
-        scope.spawn(|| cluster.sql(DATABASE, &lock));
         let writer = scope.spawn(|| ledger.record(call(1), now()).unwrap());
-        let waiting = "SELECT pid FROM pg_stat_activity WHERE application_name = 'usage-ledger' AND wait_event_type = 'Lock' LIMIT 1";
-        let end = Instant::now() + Duration::from_secs(5);
-        let mut pid = String::new();
-        while pid.is_empty() && !writer.is_finished() && Instant::now() < end {
-            pid = cluster.sql(DATABASE, waiting);
+        let pid = wait_for(
+            cluster,
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'stopped' AND wait_event_type = 'Lock'",
+        );
+        let pid = pid.parse().unwrap();
+        signal("STOP", pid);
+        let end = Instant::now() + Duration::from_secs(30);
+        while state_of(pid) != Some('T') {
+            assert!(Instant::now() < end, "the backend does not stop");
+            thread::yield_now();
         }
-        if let Ok(pid) = pid.parse() {
-            signal("STOP", pid);
-            thread::sleep(Duration::from_millis(300));
-            signal("CONT", pid);
-        }
+        drop(lock);
+        // The lock is free as soon as the transaction that had it has ended.
+        wait_for(
+            cluster,
+            "SELECT 'free' WHERE NOT EXISTS (SELECT 1 FROM pg_stat_activity \
+             WHERE application_name = 'stopped' AND state = 'idle in transaction')",
+        );
+        assert!(!writer.is_finished(), "the backend was not the one of the writer");
+        signal("CONT", pid);
         assert_eq!(writer.join().unwrap().position().get(), 2);
     });
     assert_eq!(ledger.verify().unwrap().findings, []);
+}
+
+/// The state of a process: `T` if it is stopped.
+fn state_of(process: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    stat.rsplit_once(") ")?.1.chars().next()
+}
+
+/// A commit that the server ends to resolve a deadlock (40P01) is repeated.
+pub fn deadlock(cluster: &Cluster) {
+    let name = cluster.fresh_name();
+    let address = cluster.address_as("admin", DATABASE, &name);
+    let store = PostgresStore::open(&address.parse().unwrap()).unwrap();
+    let put = |value: &[u8]| {
+        let mut tx = store.write().unwrap();
+        tx.put(Table::EventIndex, b"key", Some(value)).unwrap();
+        tx
+    };
+    put(b"first").commit().unwrap();
+    // The transaction has the lock of the head, and needs the row that the other session locks before it waits for the head.
+    let tx = put(b"second");
+    let other = format!(
+        "SET application_name = 'rival_{name}'; SET deadlock_timeout = '1min'; BEGIN; \
+         SELECT 1 FROM usage_ledger.projections WHERE ledger_id = '{name}' FOR UPDATE; \
+         SELECT 1 FROM usage_ledger.heads WHERE ledger_id = '{name}' FOR UPDATE; COMMIT"
+    );
+    thread::scope(|scope| {
+        let rival = scope.spawn(|| cluster.try_sql(DATABASE, &other));
+        wait_for(
+            cluster,
+            &format!(
+                "SELECT pid FROM pg_stat_activity WHERE application_name = 'rival_{name}' AND wait_event_type = 'Lock'"
+            ),
+        );
+        tx.commit().unwrap();
+        rival.join().unwrap().unwrap();
+    });
+    let log = cluster.log();
+    let deadlocks = log.split("deadlock detected").skip(1);
+    // The server logs the statements of both sessions.
+    assert!(deadlocks.into_iter().any(|after| after.contains(&format!("rival_{name}"))), "no deadlock: {log}");
+    assert_eq!(store.read().unwrap().get(Table::EventIndex, b"key").unwrap().as_deref(), Some(&b"second"[..]));
 }
 
 /// Writers that repeat a call by its key until it is acknowledged, while backends and the server are killed.

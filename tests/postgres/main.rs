@@ -63,6 +63,7 @@ fn main() -> ExitCode {
         ("a_commit_that_is_cut_is_resolved", faults::cut_commits),
         ("many_writers_lose_nothing", faults::many_writers),
         ("a_backend_that_stops_delays_and_loses_nothing", faults::stopped),
+        ("a_deadlock_is_resolved", faults::deadlock),
         ("many_programs_create_the_tables_at_once", faults::create_at_once),
         ("every_command_works_on_a_server", commands::every_command),
         ("answers_equal_those_of_a_file", commands::equal_answers),

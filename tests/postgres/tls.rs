@@ -1,4 +1,4 @@
-//! Who answers is verified: a certificate of the right authority, for the right name.
+//! The server is accepted only with a certificate of the right authority for the right name.
 
 use std::fs;
 use std::path::Path;
