@@ -1,4 +1,4 @@
-//! A trial write in memory: on top of a snapshot, invisible to others, and never stored.
+//! Changes in memory on top of a snapshot: a trial write, or the changes that a store writes when it commits.
 
 use std::collections::{BTreeMap, HashMap};
 use std::iter::Peekable;
