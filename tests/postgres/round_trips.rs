@@ -34,7 +34,7 @@ pub fn appends(cluster: &Cluster) {
     let name = cluster.fresh_name();
     let address = format!("postgres://admin@127.0.0.1:{}/{DATABASE}?ledger={name}", proxy.port);
     let ledger = Ledger::with_store(Box::new(PostgresStore::open(&address.parse().unwrap()).unwrap()));
-    proxy.set_latency(15);
+    proxy.set_latency(50);
     let mut figures = Vec::new();
     let mut check = |what: &str, ((), trips): ((), u64)| {
         figures.push(format!("{what}: {trips}"));
