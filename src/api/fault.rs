@@ -36,12 +36,17 @@ impl Fault {
         }
     }
 
+    /// Creates a failure from a message. The remedy in the message fits the case better than the general one of the list
+    /// of errors, which applies to a message without a remedy.
+    pub fn of_message(kind: FaultKind, message: &str) -> Self {
+        let detail = secrets::name(message).to_string();
+        let remedy = remedy_of(&detail).unwrap_or(kind.entry().remedy).to_owned();
+        Self::new(kind, detail, remedy)
+    }
+
     /// Creates a failure for invalid input.
-    pub fn input(detail: impl Into<String>) -> Self {
-        // Messages of this kind end with the remedy after a colon.
-        let detail = secrets::name(&detail.into()).to_string();
-        let remedy = remedy_of(&detail).unwrap_or("correct the input and send it again").to_owned();
-        Self::new(FaultKind::InvalidInput, detail, remedy)
+    pub fn input(message: &str) -> Self {
+        Self::of_message(FaultKind::InvalidInput, message)
     }
 
     /// Creates a failure for an invalid field. `path` is `.` for the input as a whole.
@@ -63,7 +68,7 @@ impl Fault {
 }
 
 /// Returns the remedy in a message. Most messages have the form `what: remedy` or `what; remedy`.
-pub(crate) fn remedy_of(message: &str) -> Option<&str> {
+fn remedy_of(message: &str) -> Option<&str> {
     let at = message.rfind("; ").or_else(|| message.rfind(": "))?;
     message.get(at + 2..).map(str::trim).filter(|remedy| !remedy.is_empty())
 }
@@ -85,11 +90,12 @@ impl From<Error> for Fault {
             Error::Conflict { position, .. } => Self { position: Some(position.get()), ..common() },
             Error::Replaced { .. } => fault("put the file back or restore a backup, and repeat the call"),
             Error::Damaged { position, .. } => Self { position: position.map(crate::Position::get), ..common() },
+            // Their messages end with the cause, not with a remedy.
+            Error::Store { .. } | Error::Io { .. } => common(),
             _ => match kind {
-                FaultKind::InvalidInput => Self::input(detail),
-                // These messages end with their remedy.
-                FaultKind::Conflict => fault(remedy_of(&detail).unwrap_or(kind.entry().remedy)),
-                FaultKind::Unavailable if error.is_store() => fault(remedy_of(&detail).unwrap_or(kind.entry().remedy)),
+                FaultKind::InvalidInput | FaultKind::Conflict | FaultKind::Unavailable => {
+                    Self::of_message(kind, &detail)
+                }
                 _ => common(),
             },
         }
@@ -124,5 +130,16 @@ mod tests {
         assert_eq!(remedy_of("`a` is no time: write RFC 3339"), Some("write RFC 3339"));
         assert_eq!(remedy_of("the disk is full: nothing was written; free some space"), Some("free some space"));
         assert_eq!(remedy_of("nothing to do"), None);
+    }
+
+    #[test]
+    fn an_error_has_the_remedy_of_its_message_or_of_the_list() {
+        let remedy = |error: Error| Fault::from(error).remedy;
+        let reservation = crate::EventId::from_key("a", "b");
+        assert_eq!(&*remedy(Error::AlreadySettled { reservation, record: None }), "reserve again for another call");
+        assert_eq!(&*remedy(Error::DiskFull), "free some space and repeat the call");
+        let store = Error::Store { what: "reading".to_owned(), source: "no answer".into() };
+        assert_eq!(&*remedy(store), FaultKind::Unavailable.entry().remedy);
+        assert_eq!(&*remedy(Error::invalid("no")), FaultKind::InvalidInput.entry().remedy);
     }
 }

@@ -276,13 +276,10 @@ impl LedgerOperations {
 
     /// Signs size and root hash.
     pub fn checkpoint(&self, input: &CheckpointInput) -> Result<OperationReply, Fault> {
-        let signer = self.signer.as_ref().ok_or_else(|| {
-            Fault::new(
-                FaultKind::NoKey,
-                "this program has no key to sign with",
-                "make one with `usage-ledger key generate`, and start the program with --key FILE",
-            )
-        })?;
+        let signer = self
+            .signer
+            .as_ref()
+            .ok_or_else(|| Fault::of_message(FaultKind::NoKey, "this program has no key to sign with"))?;
         self.query(None, |snapshot, _| {
             let size = input.size.map_or_else(|| Ok(snapshot.head()?.position.get()), Ok::<_, Error>)?;
             OperationReply::new(SignedCheckpoint::new(snapshot.checkpoint_at(size, signer)?)?)
@@ -299,7 +296,7 @@ impl LedgerOperations {
         let mut lines = Vec::new();
         for (number, record) in (1_u64..).zip(records) {
             if lines.len() == BATCH_RECORDS {
-                return Err(Fault::input(format!("there are over {BATCH_RECORDS} records: send fewer at a time")));
+                return Err(Fault::input(&format!("there are over {BATCH_RECORDS} records: send fewer at a time")));
             }
             let line = Call::parse(record).and_then(Call::lines);
             lines.push(line.map_err(|error| Fault::from(error).at_record(number))?);
@@ -341,7 +338,7 @@ impl LedgerOperations {
             return self.records(lines);
         }
         let batch: BatchBody<'_> = serde_json::from_slice(body).map_err(|error| {
-            Fault::input(format!("{error}: send {{\"records\":[…]}}, or lines of JSON as application/x-ndjson"))
+            Fault::input(&format!("{error}: send {{\"records\":[…]}}, or lines of JSON as application/x-ndjson"))
         })?;
         self.records(batch.records.iter().map(|record| record.get().as_bytes()))
     }

@@ -35,11 +35,6 @@ fn value<'de: 'a, 'a, D: Deserializer<'de>>(reader: D) -> Result<Option<&'a RawV
     <&RawValue>::deserialize(reader).map(Some)
 }
 
-/// Creates the failure of a message. The text ends with the remedy after a colon.
-fn refuse(kind: FaultKind, why: impl Into<String>) -> Fault {
-    Fault { kind, ..Fault::input(why) }
-}
-
 /// Answers a message: one request or a list of requests. A request without an id gets no answer.
 pub(super) fn answer(service: &LedgerOperations, message: &[u8], out: &mut dyn Write) -> io::Result<()> {
     let message: &RawValue = match serde_json::from_slice(message) {
@@ -48,7 +43,7 @@ pub(super) fn answer(service: &LedgerOperations, message: &[u8], out: &mut dyn W
             return writeln!(
                 out,
                 "{}",
-                failed("null", refuse(FaultKind::NoJson, format!("{error}: send one line of JSON")))
+                failed("null", Fault::of_message(FaultKind::NoJson, &format!("{error}: send one line of JSON")))
             );
         }
     };
@@ -60,10 +55,14 @@ pub(super) fn answer(service: &LedgerOperations, message: &[u8], out: &mut dyn W
     }
     match serde_json::from_str::<Vec<&RawValue>>(message.get()) {
         Ok(requests) if requests.is_empty() => {
-            writeln!(out, "{}", failed("null", refuse(FaultKind::NoRequest, "the list is empty: put requests into it")))
+            writeln!(
+                out,
+                "{}",
+                failed("null", Fault::of_message(FaultKind::NoRequest, "the list is empty: put requests into it"))
+            )
         }
         Ok(requests) => many(service, &requests, out),
-        Err(error) => writeln!(out, "{}", failed("null", refuse(FaultKind::NoRequest, error.to_string()))),
+        Err(error) => writeln!(out, "{}", failed("null", Fault::of_message(FaultKind::NoRequest, &error.to_string()))),
     }
 }
 
@@ -81,7 +80,7 @@ fn many(service: &LedgerOperations, requests: &[&RawValue], out: &mut dyn Write)
 /// Answers a message above the length limit.
 pub(super) fn too_long(most: usize, out: &mut dyn Write) -> io::Result<()> {
     let why = format!("the line is longer than {} MiB: send less at a time", most >> 20);
-    writeln!(out, "{}", failed("null", refuse(FaultKind::PayloadTooLarge, why)))
+    writeln!(out, "{}", failed("null", Fault::of_message(FaultKind::PayloadTooLarge, &why)))
 }
 
 fn one(service: &LedgerOperations, text: &str) -> Option<String> {
@@ -91,12 +90,15 @@ fn one(service: &LedgerOperations, text: &str) -> Option<String> {
             let sender: RequestId<'_> = serde_json::from_str(text).unwrap_or_default();
             let id = sender.id.filter(|id| is_id(id)).map_or("null", RawValue::get);
             let why = format!("{error}: a request has `jsonrpc`, `id`, `method` and `params`");
-            return Some(failed(id, refuse(FaultKind::NoRequest, why)));
+            return Some(failed(id, Fault::of_message(FaultKind::NoRequest, &why)));
         }
     };
     let id = match request.id {
         Some(id) if !is_id(id) => {
-            return Some(failed("null", refuse(FaultKind::NoRequest, "`id` must be a text, a number or null")));
+            return Some(failed(
+                "null",
+                Fault::of_message(FaultKind::NoRequest, "`id` must be a text, a number or null"),
+            ));
         }
         id => id.map(RawValue::get),
     };
@@ -117,17 +119,20 @@ fn is_id(value: &RawValue) -> bool {
 fn run(service: &LedgerOperations, request: &RpcRequest<'_>) -> Result<String, Fault> {
     let text = |member: Option<&RawValue>| member.and_then(|text| serde_json::from_str::<String>(text.get()).ok());
     if text(request.jsonrpc).as_deref() != Some("2.0") {
-        return Err(refuse(FaultKind::NoRequest, "this is no request of JSON-RPC 2.0: send \"jsonrpc\": \"2.0\""));
+        return Err(Fault::of_message(
+            FaultKind::NoRequest,
+            "this is no request of JSON-RPC 2.0: send \"jsonrpc\": \"2.0\"",
+        ));
     }
     let method = text(request.method)
-        .ok_or_else(|| refuse(FaultKind::NoRequest, "`method` is missing or no text: name an operation"))?;
+        .ok_or_else(|| Fault::of_message(FaultKind::NoRequest, "`method` is missing or no text: name an operation"))?;
     let operation = operation(&method).ok_or_else(|| {
         let known = OPERATIONS.map(|operation| operation.name).join(", ");
-        refuse(FaultKind::NoMethod, format!("`{method}` is no method: use one of {known}"))
+        Fault::of_message(FaultKind::NoMethod, &format!("`{method}` is no method: use one of {known}"))
     })?;
     let params = request.params.map_or("{}", RawValue::get);
     if !params.starts_with('{') {
-        return Err(refuse(FaultKind::InvalidInput, "`params` is no object: send parameters by name"));
+        return Err(Fault::of_message(FaultKind::InvalidInput, "`params` is no object: send parameters by name"));
     }
     Ok((operation.run)(service, params.as_bytes())?.body)
 }

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use prost::Message;
 use serde_json::{Value, json};
 
-use crate::api::fault::{Fault, FaultKind, remedy_of};
+use crate::api::fault::{Fault, FaultKind};
 use crate::api::problem::Problem;
 use crate::model::error::Error;
 
@@ -55,8 +55,7 @@ const REASONS: usize = 20;
 /// Returns the body for a request that a guard refuses.
 pub(super) fn of_refusal(status: StatusCode, why: &str) -> Problem {
     let kind = FaultKind::of_status(status.as_u16());
-    let remedy = remedy_of(why).unwrap_or(kind.entry().remedy);
-    Problem { status: status.as_u16(), ..Fault::new(kind, why, remedy).into() }
+    Problem { status: status.as_u16(), ..Fault::of_message(kind, why).into() }
 }
 
 /// Why a request was refused.
