@@ -5,9 +5,6 @@ use serde::Serialize;
 use super::fault::Fault;
 use crate::model::time::Timestamp;
 
-/// The status of an error that HTTP does not have, such as an unknown method of JSON-RPC.
-const BAD_REQUEST: u16 = 400;
-
 /// The description of a failure for programs.
 #[derive(Debug, Serialize)]
 pub(crate) struct Problem {
@@ -33,7 +30,7 @@ impl From<Fault> for Problem {
         Self {
             r#type: urn(entry.name),
             title: entry.title,
-            status: entry.http.unwrap_or(BAD_REQUEST),
+            status: entry.status,
             detail: fault.detail.into(),
             remedy: fault.remedy.into(),
             candidates: fault.candidates,

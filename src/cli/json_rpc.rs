@@ -9,6 +9,7 @@ use crate::api::fault::{Fault, FaultKind};
 use crate::api::operations::{OPERATIONS, operation};
 use crate::api::problem::Problem;
 use crate::api::service::LedgerOperations;
+use crate::model::invariant::bug;
 
 /// A request, with members that are not parsed yet. `None` is an absent member; null is a value.
 #[derive(Deserialize)]
@@ -138,12 +139,24 @@ fn run(service: &LedgerOperations, request: &RpcRequest<'_>) -> Result<String, F
 }
 
 fn failed(id: &str, fault: Fault) -> String {
-    let message = serde_json::Value::from(&*fault.detail);
     let entry = fault.kind.entry();
-    // An error that only HTTP has cannot occur here.
-    let code = entry.rpc.or(FaultKind::Bug.entry().rpc).unwrap_or_default();
+    let Some(code) = entry.rpc else {
+        return failed(id, bug!("JSON-RPC has no code for the error `{}`", entry.name).into());
+    };
+    let message = serde_json::Value::from(&*fault.detail);
     let problem = Problem::from(fault).to_json();
     format!(
         "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{{\"code\":{code},\"message\":{message},\"data\":{problem}}}}}"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_only_http_has_is_a_bug_with_a_place() {
+        let answer = failed("1", Fault::of_message(FaultKind::Unauthorized, "no token"));
+        assert!(answer.contains("\"code\":-32603") && answer.contains("json_rpc.rs"), "{answer}");
+    }
 }

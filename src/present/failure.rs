@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use crate::export::ExportError;
 use crate::model::error::Error;
+use crate::model::invariant::bug;
 use crate::model::secrets;
 use crate::present::errors::FaultKind;
 use crate::present::visible::{Breaks, visible};
@@ -54,11 +55,17 @@ impl Failure {
         }
     }
 
-    fn code(&self) -> u8 {
-        match self {
-            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            _ => self.kind().entry().exit.or(FaultKind::Bug.entry().exit).unwrap_or(u8::MAX),
+    /// Returns the exit code.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Bug`] if the command cannot have this kind of failure.
+    fn exit_code(&self) -> Result<u8, Error> {
+        if matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe) {
+            return Ok(0);
         }
+        let entry = self.kind().entry();
+        entry.exit.ok_or_else(|| bug!("the error `{}` has no exit code", entry.name))
     }
 
     /// Returns the message, unless the command has printed it already.
@@ -80,7 +87,10 @@ impl Failure {
             // An error may quote input.
             print_message(&secrets::name(&message));
         }
-        ExitCode::from(self.code())
+        match self.exit_code() {
+            Ok(code) => ExitCode::from(code),
+            Err(bug) => Self::Ledger(bug).report(),
+        }
     }
 }
 
