@@ -1,5 +1,6 @@
 //! Inputs of operations. An unknown field is an error, so a misspelt option does not go unnoticed.
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -314,7 +315,7 @@ pub(crate) struct ReserveInput {
 }
 
 /// A stream of a program.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, ToSchema, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum StreamName {
     Stderr,

@@ -58,8 +58,11 @@ pub(crate) struct ScannedRefusal<'a> {
 }
 
 impl<'a> ScannedRefusal<'a> {
-    /// Completes a detected refusal. `of_run` is the model of the run. Relative reset times count from `at`, from the
-    /// time in the output, or from `now`.
+    /// Completes a detected refusal. `of_run` is the model of the run.
+    ///
+    /// The refusal occurred at `at`, the end of the run. Without `at` it occurred at the time in the output, unless that
+    /// time is in the future. Without both it occurred `now`, because callers scan an output when the run ends. Relative
+    /// reset times count from this time.
     pub fn new(
         (provider, account): (&'a ProviderId, Option<&'a str>),
         exhaustion: &'a Exhaustion,

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::context::Context;
 use crate::api::input::StreamName;
@@ -36,7 +36,7 @@ pub(crate) struct ScanOutputArgs {
     provider: ProviderId,
     /// The stream of the agent; a transcript is the weakest evidence
     #[arg(long, value_enum, default_value_t)]
-    stream: CapturedStream,
+    stream: StreamName,
     /// Read the agent's output from this file instead of stdin
     #[arg(long, value_name = "FILE", conflicts_with = "stream")]
     stdout: Option<PathBuf>,
@@ -63,23 +63,9 @@ pub(crate) struct ScanOutputArgs {
     wait: bool,
 }
 
-/// Name of a stream on the command line.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum CapturedStream {
-    Stderr,
-    #[default]
-    Stdout,
-    Transcript,
-}
-
 impl ScanOutputArgs {
     fn stream(&self) -> Stream {
-        let name = match self.stream {
-            CapturedStream::Stderr => StreamName::Stderr,
-            CapturedStream::Stdout => StreamName::Stdout,
-            CapturedStream::Transcript => StreamName::Transcript,
-        };
-        name.of_run(self.exit_code)
+        self.stream.of_run(self.exit_code)
     }
 
     /// Searches stdin or the given files for a sign of an exhausted quota.
