@@ -1,8 +1,9 @@
 //! Distinguishes calls whose responses have the same id, because a relay may give all its responses one id.
 //!
 //! Two responses with one id are the same call if their counts and model agree and neither a stated time nor the
-//! conversation differs. A copy in another conversation has the same time or a random id. Everything else is another call: it
-//! keeps its other keys, or gets a key that includes its time or its content. A second attempt gets the same key.
+//! conversation differs. A copy of a call in another conversation has equal counts and model, and the same time or a
+//! random id. Any other response is another call: it keeps its other keys, or gets a key that includes its time or its
+//! content. Time and content determine this key, so a repeated attempt gets the same one.
 
 use crate::ledger::Outcome;
 use crate::model::error::Result;
@@ -34,9 +35,9 @@ enum Relation {
 
 impl NewCall<'_> {
     /// Gives the call keys of its own if its response has the id of another call. Returns the outcome if the call is a
-    /// copy of a recorded one.
+    /// copy of a recorded one, and `None` if the call is to be appended.
     pub fn resolve(self, view: &dyn ReadView) -> Result<Option<Outcome>> {
-        let Some(id) = self.record.keys.pop() else { return Ok(None) };
+        let id = self.record.keys.pop().ok_or_else(|| bug!("a record with the id of a response has no key"))?;
         let with_time = self.has_time.then(|| format!("{id}@{}", self.at));
         for key in std::iter::once(id.clone()).chain(with_time) {
             match self.relation(view, &key)? {
@@ -45,7 +46,9 @@ impl NewCall<'_> {
                     return Ok(None);
                 }
                 Some(Relation::Copy(outcome)) => return Ok(Some(outcome)),
+                // The caller's id or the other keys identify the call.
                 Some(Relation::Another) if self.has_id || !self.record.keys.is_empty() => return Ok(None),
+                // The next key may be free.
                 Some(Relation::Another) => {}
             }
         }
@@ -62,12 +65,14 @@ impl NewCall<'_> {
         Ok(format!("{id}#{}", EventId::from_key(&record.provider, &content)))
     }
 
-    /// Compares the call with the recorded calls that have a key. Any of them that is not another call decides.
+    /// Compares the call with the recorded calls that have a key. Returns `None` if there are none. The call is another
+    /// call only if it differs from each of them.
     fn relation(&self, view: &dyn ReadView, key: &str) -> Result<Option<Relation>> {
         let found = find_record(view, &TokenRecord::new(&self.record.provider, "").key(key))?;
         let mut relation = None;
         for position in found {
             let line = view.expect_line(position)?;
+            // A shredded record has no content to compare.
             if Tombstone::is(&line) {
                 return Ok(Some(Relation::Same));
             }
