@@ -11,27 +11,12 @@ set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 root="$(cd "$here/../.." && pwd)"
 command="$(realpath "$1")"
-work="$(mktemp -d)"
-servers=()
-finish() {
-    for server in "${servers[@]}"; do kill "$server" 2>/dev/null || true; done
-    rm -rf "$work"
-}
-trap finish EXIT
+. "$root/tests/servers.sh"
 cache="${XDG_CACHE_HOME:-/tmp}/usage-ledger-clients"
 absent() {
     echo "$1 cannot be installed: its checks are left out" >&2
     [ -z "${REQUIRE_CLIENT_TOOLS:-}" ] && exit 0
     exit 1
-}
-# Prints the first address that a server writes to a file.
-address() {
-    for _ in $(seq 400); do
-        if grep -om1 'http://127\.0\.0\.1:[0-9]*' "$1"; then return 0; fi
-        sleep 0.05
-    done
-    echo "no server came up: $(cat "$1")" >&2
-    return 1
 }
 step() { echo "== $1 (${SECONDS} s)"; }
 

@@ -6,24 +6,8 @@ set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 root="$(cd "$here/../.." && pwd)"
 command="$(realpath "$1")"
-work="$(mktemp -d)"
-servers=()
-finish() {
-    for server in "${servers[@]}"; do kill "$server" 2>/dev/null || true; done
-    rm -rf "$work"
-}
-trap finish EXIT
+. "$root/tests/servers.sh"
 export HOME="$work" USAGE_LEDGER="$work/usage.db" USAGE_LEDGER_NOW=
-
-# Prints the first line that matches in a file which a server writes.
-address() {
-    for _ in $(seq 200); do
-        if grep -om1 'http://127\.0\.0\.1:[0-9]*' "$1"; then return 0; fi
-        sleep 0.05
-    done
-    echo "no server came up: $(cat "$1")" >&2
-    return 1
-}
 
 "$command" key generate "$work/ledger.key" >/dev/null 2>&1
 "$command" serve --listen 127.0.0.1:0 --key "$work/ledger.key" >"$work/serve" &
