@@ -74,6 +74,9 @@ class Language:
             return self.literals(schema["enum"])
         if "oneOf" in schema:
             return self.union([self.type_of(part) for part in schema["oneOf"]])
+        # A schema without a type and with annotations alone admits any value.
+        if "type" not in schema and schema.keys() - {"default", "description", "example"}:
+            sys.exit(f"a schema of a form that is not supported: {schema}")
         kinds = schema.get("type", [])
         return self.union([self.of(kind, schema) for kind in ([kinds] if isinstance(kinds, str) else kinds)])
 
