@@ -22,24 +22,24 @@ pub(crate) struct ErrorEntry {
     pub remedy: &'static str,
 }
 
-/// The marks of an error: exit code, HTTP status, JSON-RPC code.
-type Marks = (Option<u8>, u16, Option<i32>);
+/// The codes of an error: exit code, HTTP status, JSON-RPC code.
+type InterfaceCodes = (Option<u8>, u16, Option<i32>);
 
-const fn everywhere(exit: u8, status: u16, rpc: i32) -> Marks {
+const fn everywhere(exit: u8, status: u16, rpc: i32) -> InterfaceCodes {
     (Some(exit), status, Some(rpc))
 }
 
-const fn http(status: u16) -> Marks {
+const fn http(status: u16) -> InterfaceCodes {
     (None, status, None)
 }
 
-const fn rpc(status: u16, code: i32) -> Marks {
+const fn rpc(status: u16, code: i32) -> InterfaceCodes {
     (None, status, Some(code))
 }
 
-/// Defines the kinds of errors and their entries: kind, name, marks, meaning, remedy.
+/// Defines the kinds of errors and their entries: kind, name, codes, meaning, remedy.
 macro_rules! errors {
-    ($($kind:ident $name:literal $marks:expr, $title:literal, $remedy:literal;)+) => {
+    ($($kind:ident $name:literal $codes:expr, $title:literal, $remedy:literal;)+) => {
         /// Kinds of errors.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum FaultKind {
@@ -54,7 +54,7 @@ macro_rules! errors {
             /// Returns the entry in the list.
             pub const fn entry(self) -> ErrorEntry {
                 let (name, (exit, status, rpc), title, remedy) = match self {
-                    $(Self::$kind => ($name, $marks, $title, $remedy),)+
+                    $(Self::$kind => ($name, $codes, $title, $remedy),)+
                 };
                 ErrorEntry { name, title, exit, status, rpc, remedy }
             }
