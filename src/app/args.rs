@@ -6,7 +6,7 @@ use crate::cli::context::Globals;
 
 use super::{
     alert, allocate, amend_void, backup, checkpoint, config, doctor, export, gate, hook, import, install, key, limit,
-    log, override_usage, pause, prove, provider, quota, reconcile, record, report, reserve, rpc, scan_output, seal,
+    log, override_usage, pause, prove, provider, pull, push, quota, reconcile, record, report, reserve, rpc, scan_output, seal,
     show, shred, sql, status, statusline, switch, verify,
 };
 use crate::app::shell;
@@ -97,6 +97,10 @@ pub(crate) enum Command {
     Seal(seal::SealArgs),
     Reconcile(reconcile::ReconcileArgs),
     Witness(crate::app::witness::WitnessArgs),
+    Push(push::PushArgs),
+    Pull(pull::PullArgs),
+    #[cfg(feature = "web")]
+    Fleet(crate::cli::fleet::FleetArgs),
     Allocate(Box<allocate::AllocateArgs>),
     Alert(alert::AlertArgs),
     Install(install::InstallArgs),

@@ -10,7 +10,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Decide", &["gate", "reserve", "settle", "release", "pause", "resume", "limit", "alert", "override", "quota"]),
     ("Record", &["import", "record", "switch", "scan-output", "amend", "void", "shred", "price", "provider"]),
     ("Prove", &["verify", "replay", "checkpoint", "prove", "seal", "reconcile", "key", "witness"]),
-    ("Connect", &["install", "rpc", "mcp", "serve"]),
+    ("Connect", &["install", "rpc", "mcp", "serve", "push", "pull", "fleet"]),
     ("Maintain", &["doctor", "backup", "restore", "export", "config", "completions", "man", "help"]),
 ];
 
@@ -69,7 +69,7 @@ mod tests {
     }
 
     /// Pages with "How do I" entries.
-    const PAGES: [&str; 17] = [
+    const PAGES: [&str; 18] = [
         include_str!("../../docs/bill.md"),
         include_str!("../../docs/budget.md"),
         include_str!("../../docs/ccusage.md"),
@@ -85,6 +85,7 @@ mod tests {
         include_str!("../../docs/scale.md"),
         include_str!("../../docs/sql.md"),
         include_str!("../../docs/telemetry.md"),
+        include_str!("../../docs/sync.md"),
         include_str!("../../docs/witness.md"),
         include_str!("../../docs/allocate.md"),
     ];

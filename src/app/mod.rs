@@ -27,7 +27,7 @@ use self::args::{Command, CommandLine, OftenLine};
 use crate::cli::context::Context;
 use crate::cli::{
     alert, allocate, amend_void, backup, checkpoint, config, doctor, export, gate, hook, import, install, key, limit,
-    log, override_usage, overview, pause, price, prove, provider, quota, reconcile, record, report, reserve, rpc,
+    log, override_usage, overview, pause, price, prove, provider, pull, push, quota, reconcile, record, report, reserve, rpc,
     scan_output, seal, show, shred, sql, status, statusline, switch, verify,
 };
 use crate::present::failure::Failure;
@@ -239,6 +239,10 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Restore(args) => backup::restore(&args, context, out),
         Command::Doctor(args) => doctor::run(args, context, out),
         Command::Witness(args) => witness::run(&args, context, out),
+        Command::Push(args) => push::run(&args, context, out),
+        Command::Pull(args) => pull::run(&args, context, out),
+        #[cfg(feature = "web")]
+        Command::Fleet(args) => crate::cli::fleet::run(&args, context, out),
         Command::Allocate(args) => allocate::run(&args, context, out),
         Command::Seal(args) => seal::run(&args, context, out),
         Command::Reconcile(args) => reconcile::run(&args, context, out),

@@ -15,6 +15,7 @@ use serde_json::json;
 use crate::app::importing::keep_importing;
 use crate::cli::alert;
 use crate::cli::context::Context;
+use crate::cli::fleet;
 use crate::cli::key_file;
 use crate::ledger::Ledger;
 use crate::model::error::Error;
@@ -46,6 +47,8 @@ const TOKEN_FILE: u64 = 4_096;
 /// JSON. A call that telemetry and an imported log both contain is one record. Metrics are compared with the records and
 /// never recorded. Status 200 means that the calls are stored. With --otlp, GET / answers a browser with the page and
 /// other programs with a list of what arrived. Ctrl-C ends the server.
+///
+/// Machines that `fleet enrol` names push their ledgers to /push/v1, each with a token of its own.
 ///
 /// The server accepts requests for localhost, loopback addresses and the listen address, and refuses pages of other
 /// origins. On a loopback address it requires a token only if you give one. On any other address every request needs
@@ -81,6 +84,8 @@ pub(crate) struct ServeArgs {
     /// Sign checkpoints and proofs of the API with this key; without it they are not signed
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
+    #[command(flatten)]
+    fleet: fleet::FleetPlaceArgs,
 }
 
 pub(crate) fn run(args: &ServeArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
@@ -100,7 +105,8 @@ pub(crate) fn run(args: &ServeArgs, context: &Context, out: &mut dyn Write) -> R
     }
     let alerts = ledger.clone();
     let receiver = args.otlp.then(|| Arc::new(Receiver::new(ledger, clock)));
-    let mut services = Services::new().api(api);
+    let machines = Arc::new(fleet::open(&args.fleet, context)?);
+    let mut services = Services::new().api(api).fleet(machines);
     if let Some(receiver) = &receiver {
         services = services.telemetry(Arc::clone(receiver));
     }

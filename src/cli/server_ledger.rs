@@ -3,9 +3,15 @@
 use crate::model::error::Result;
 use crate::present::failure::Failure;
 use crate::store::EventStore;
+#[cfg(feature = "web")]
+use crate::sync::fleet::StreamPlace;
 
+#[cfg(all(feature = "postgres", feature = "web"))]
+pub(super) use self::with_postgres::stream_place;
 #[cfg(feature = "postgres")]
 pub(super) use self::with_postgres::{ServerAddress, address, is_address, open, open_existing};
+#[cfg(all(not(feature = "postgres"), feature = "web"))]
+pub(super) use self::without::stream_place;
 #[cfg(not(feature = "postgres"))]
 pub(super) use self::without::{ServerAddress, address, is_address, open, open_existing};
 
@@ -25,6 +31,12 @@ mod with_postgres {
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let address: PostgresAddress = text.parse()?;
         Ok(address.or_credentials(set("PGUSER"), set("PGPASSWORD")))
+    }
+
+    /// Where a server on this database keeps pushed ledgers.
+    #[cfg(feature = "web")]
+    pub(in super::super) fn stream_place(address: PostgresAddress) -> super::StreamPlace {
+        super::StreamPlace::Postgres(Box::new(address))
     }
 
     /// Opens a ledger for writing, and creates it if necessary.
@@ -54,6 +66,11 @@ mod without {
         fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             match *self {}
         }
+    }
+
+    #[cfg(feature = "web")]
+    pub(in super::super) fn stream_place(address: ServerAddress) -> super::StreamPlace {
+        match address {}
     }
 
     pub(in super::super) fn is_address(text: &str) -> bool {

@@ -306,6 +306,23 @@ impl<'t> Appender<'t> {
         stubs.iter().try_for_each(|(position, tombstone)| self.tx.shred(*position, tombstone))
     }
 
+    /// Appends a line of another copy of this ledger, byte for byte. For a tombstone, `event` is what remains of the event.
+    #[cfg(feature = "cli")]
+    pub fn push_copied(&mut self, event: Event, line: String, leaf: Hash) -> Result<()> {
+        self.pending.push(PreparedEvent { event, line, leaf, ids: None });
+        if self.pending.len() >= CHUNK && !self.tx.reads_together() {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Replaces the bodies of events with tombstones.
+    #[cfg(feature = "cli")]
+    pub fn replace_bodies(&mut self, tombstones: &[(Position, String)]) -> Result<()> {
+        self.flush()?;
+        tombstones.iter().try_for_each(|(position, tombstone)| self.tx.shred(*position, tombstone))
+    }
+
     /// The projections, including everything pushed and counted so far.
     pub fn sink(&mut self) -> Result<&mut dyn WriteView> {
         self.write_pending(true)?;

@@ -6,6 +6,8 @@ mod as_of;
 mod as_of_tests;
 mod backup;
 mod commands;
+#[cfg(feature = "cli")]
+mod copied;
 #[cfg_attr(not(feature = "cli"), allow(dead_code))] // used by the command `log`
 mod find;
 mod observe;
@@ -42,6 +44,8 @@ pub use tail::{Tail, TailStopper};
 pub use verify::{Finding, Verification};
 
 pub(crate) use append::Appender;
+#[cfg(feature = "cli")]
+pub(crate) use copied::{Copied, CopiedLine};
 #[cfg(feature = "import")]
 pub(crate) use append::run_all;
 #[cfg(feature = "cli")]

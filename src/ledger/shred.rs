@@ -1,6 +1,8 @@
 //! Shredding: erases names from the log, the projections and the file. Numbers and proofs stay valid.
 
 mod plan;
+#[cfg(feature = "cli")]
+mod received;
 mod request;
 mod selector;
 
@@ -15,6 +17,9 @@ use crate::projection::past::rewrite;
 use crate::projection::{latest_event, refile, root};
 use crate::store::{GO_ON, ReadView, STOP, WriteView};
 pub use request::Shred;
+
+#[cfg(feature = "cli")]
+pub(super) use received::carry_out;
 
 use plan::ShredPlan;
 use selector::{Mentions, Selector};

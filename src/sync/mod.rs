@@ -1,3 +1,14 @@
-//! Exchange with other machines.
+//! Exchange with other machines: witnesses, and copies of ledgers on a server.
+//!
+//! A machine pushes the lines of its ledger (`push`) and gets cosignatures of the checkpoints that it sent; `pull` restores
+//! the ledger from the server. `fleet` is the side of the server. `protocol` defines what both send, `segment` the form of
+//! the lines.
 
+#[cfg(feature = "web")]
+pub(crate) mod fleet;
+pub(crate) mod protocol;
+pub(crate) mod pull;
+pub(crate) mod push;
+pub(crate) mod push_state;
+pub(crate) mod segment;
 pub mod witness;

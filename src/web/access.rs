@@ -17,6 +17,7 @@ use axum::response::Response;
 use super::answer::{BodyForm, RequestRefusal};
 use super::intake::refuse;
 use super::page;
+use super::push;
 use super::token::Token;
 
 /// Content types that a page of another origin can send without a preflight request.
@@ -107,6 +108,7 @@ impl Access {
         // The page asks for the token, so its files do not need one. They contain nothing of the ledger.
         if let Some(token) = &self.token
             && !page::is_public(parts)
+            && !carries_machine_token(parts)
             && !bearer(&parts.headers).is_some_and(|sent| token.is(sent))
         {
             return refuse(
@@ -182,8 +184,13 @@ fn is_origin_of(origin: &str, host: &Authority) -> bool {
     })
 }
 
+/// Returns whether the route checks the token of a machine itself.
+fn carries_machine_token(parts: &Parts) -> bool {
+    parts.uri.path().starts_with(push::PATH)
+}
+
 /// Returns the token of `Authorization: Bearer TOKEN`.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = only(headers, &header::AUTHORIZATION)?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

@@ -16,6 +16,7 @@ mod openapi;
 mod otlp;
 mod page;
 mod problem;
+mod push;
 mod responses;
 mod server;
 mod services;

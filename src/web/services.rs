@@ -9,11 +9,12 @@ use axum::routing::get;
 use tokio::sync::watch;
 
 use super::work::WorkPool;
-use super::{Receiver, api, openapi, otlp, page, views};
+use super::{Receiver, api, openapi, otlp, page, push, views};
 use crate::api::service::{LedgerOperations, ServiceClock};
 use crate::ledger::Ledger;
 use crate::merkle::Signer;
 use crate::model::time::{Timestamp, Zone};
+use crate::sync::fleet::FleetServer;
 
 /// The HTTP API of a ledger.
 ///
@@ -101,6 +102,7 @@ impl Api {
 pub struct Services {
     telemetry: Option<Arc<Receiver>>,
     api: Option<Api>,
+    fleet: Option<Arc<FleetServer>>,
 }
 
 impl Services {
@@ -143,6 +145,12 @@ impl Services {
         self
     }
 
+    /// Adds copies of the ledgers of machines below `/push/v1`. They need the API, which has the clock.
+    pub(crate) fn fleet(mut self, fleet: Arc<FleetServer>) -> Self {
+        self.fleet = Some(fleet);
+        self
+    }
+
     /// Returns the routes. Telemetry and the API have separate queues, so neither delays the other.
     pub(super) fn routes(self, ending: &watch::Receiver<bool>) -> Router {
         let mut routes = page::routes();
@@ -153,6 +161,10 @@ impl Services {
         }
         if let Some(Api { ledger, clock, zone, signer, homes }) = self.api {
             let service = Arc::new(LedgerOperations::new(ledger, clock, zone, signer).with_homes(homes));
+            if let Some(fleet) = self.fleet {
+                let clock = Arc::clone(&service);
+                routes = routes.merge(push::routes(fleet, Arc::new(move || clock.now()), WorkPool::new(ending.clone())));
+            }
             routes = routes
                 .merge(api::routes(service, WorkPool::new(ending.clone()), ending.clone(), views::routes()))
                 .merge(openapi::routes());

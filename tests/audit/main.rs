@@ -4,10 +4,13 @@
 
 #[path = "../cli_support/mod.rs"]
 mod cli_support;
+#[path = "../cli_support/push_server.rs"]
+mod push_server;
 
 mod proofs;
 mod seals;
 mod shred;
 mod standalone;
+mod sync;
 mod totals;
 mod witness;

@@ -91,6 +91,30 @@ impl Cluster {
         cluster
     }
 
+    /// A replica that follows this server.
+    pub fn replica(&self) -> Self {
+        let directory = tempfile::Builder::new().prefix("ulpg").tempdir().unwrap();
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        if let Some((user, group)) = owner().filter(|_| is_root()) {
+            chown(directory.path(), Some(user), Some(group)).unwrap();
+        }
+        let copied = as_user(&self.programs.join("pg_basebackup"))
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "admin", "-R", "-c", "fast", "-D"])
+            .arg(directory.path().join("data"))
+            .current_dir("/")
+            .output()
+            .unwrap();
+        assert!(copied.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&copied.stderr));
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let conf = format!("port = {port}\nunix_socket_directories = '{}'\n", directory.path().display());
+        let mut file = fs::OpenOptions::new().append(true).open(directory.path().join("data/postgresql.conf")).unwrap();
+        std::io::Write::write_all(&mut file, conf.as_bytes()).unwrap();
+        let programs = self.programs.clone();
+        let mut replica = Self { directory, programs, port, child: None, ledgers: AtomicU64::new(0) };
+        replica.run();
+        replica
+    }
+
     pub fn data(&self) -> PathBuf {
         self.directory.path().join("data")
     }

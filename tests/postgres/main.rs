@@ -3,11 +3,19 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+#[cfg(feature = "web")]
+#[path = "../cli_support/mod.rs"]
+mod cli_support;
 mod cluster;
 mod commands;
 mod contract;
 mod faults;
 mod proxy;
+#[cfg(feature = "web")]
+mod push;
+#[cfg(feature = "web")]
+#[path = "../cli_support/push_server.rs"]
+mod push_server;
 mod roles;
 mod round_trips;
 mod tls;
@@ -68,6 +76,8 @@ fn main() -> ExitCode {
         ("every_command_works_on_a_server", commands::every_command),
         ("answers_equal_those_of_a_file", commands::equal_answers),
         ("no_output_contains_a_secret", commands::no_secrets),
+        #[cfg(feature = "web")]
+        ("ledgers_are_pushed_into_a_database", push::pushes),
     ];
     trials.extend(tests.iter().map(|(name, test)| trial(&cluster, (*name).to_owned(), *test)));
     let own = Mutex::new(programs.clone());
@@ -79,6 +89,11 @@ fn main() -> ExitCode {
     let path = programs.clone();
     trials.push(Trial::test("a_server_is_verified_by_its_certificate", move || {
         tls::verified(&path);
+        Ok(())
+    }));
+    #[cfg(feature = "web")]
+    trials.push(Trial::test("a_replica_that_lags_signs_nothing_smaller_or_different", || {
+        push::failover();
         Ok(())
     }));
     let done = libtest_mimic::run(&arguments, trials);

@@ -15,6 +15,8 @@ use crate::ledger::Ledger;
 use crate::model::error::Error;
 use crate::present::failure::{Failure, print_message};
 use crate::store::{DraftLedger, EventStore, Options};
+#[cfg(feature = "web")]
+use crate::sync::fleet::{FleetServer, StreamPlace};
 
 impl Context {
     /// Returns the path of the ledger.
@@ -53,6 +55,27 @@ impl Context {
     /// The address of the ledger, if it is on a server.
     fn server(&self) -> Result<Option<ServerAddress>, Failure> {
         self.given().map_or(Ok(None), |(given, _)| address_in(&given))
+    }
+
+    /// The directory of the machines that push to this ledger's server, and where their ledgers are.
+    #[cfg(feature = "web")]
+    pub fn fleet_place(&self, given: Option<&Path>) -> Result<(PathBuf, StreamPlace), Failure> {
+        let server = self.server()?;
+        let directory = match (given, &server) {
+            (Some(given), _) => given.to_owned(),
+            (None, None) => FleetServer::beside(&self.path()?),
+            (None, Some(_)) => {
+                let strategy = etcetera::choose_base_strategy().map_err(|error| {
+                    Failure::usage(format!("no place for the list of machines ({error}): give one with --fleet DIR"))
+                })?;
+                strategy.data_dir().join("usage-ledger").join("fleet")
+            }
+        };
+        let place = match server {
+            Some(address) => server_ledger::stream_place(address),
+            None => StreamPlace::Files(directory.join("ledgers")),
+        };
+        Ok((directory, place))
     }
 
     /// Fails for a ledger on a server, with a reason.

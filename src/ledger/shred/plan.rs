@@ -47,6 +47,20 @@ impl ShredPlan {
         Ok(plan)
     }
 
+    /// The chapters of the past that mention events which were shredded in another copy of the ledger.
+    #[cfg(feature = "cli")]
+    pub fn chapters_of(view: &dyn ReadView, positions: BTreeSet<Position>) -> Result<BTreeSet<u64>> {
+        let mut plan = Self {
+            positions,
+            named: BTreeSet::new(),
+            paths: HashSet::new(),
+            imports: false,
+            chapters: BTreeSet::new(),
+        };
+        plan.follow(view)?;
+        Ok(plan.chapters)
+    }
+
     /// The events, in order.
     pub fn positions(&self) -> impl Iterator<Item = Position> {
         self.positions.iter().copied()

@@ -205,8 +205,13 @@ impl WitnessLog {
     }
 
     fn path(&self, origin: &str) -> PathBuf {
-        let hash = Hash::from_bytes(Sha256::digest(origin).into());
-        self.directory.join(format!("{hash}.checkpoint"))
+        self.directory.join(format!("{}.checkpoint", Self::name_of(origin)))
+    }
+
+    /// The SHA-256 of an origin in hex, which [`latest`](Self::latest) takes.
+    #[cfg_attr(not(feature = "web"), allow(dead_code))] // used by the server of pushed ledgers
+    pub(crate) fn name_of(origin: &str) -> String {
+        Hash::from_bytes(Sha256::digest(origin).into()).to_string()
     }
 
     /// The last checkpoint of a log. A state that this witness did not cosign is damaged.
