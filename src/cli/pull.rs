@@ -61,7 +61,10 @@ struct PullAnswer<'a> {
 
 pub(crate) fn run(args: &PullArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let place = match &args.file {
-        Some(file) => file.clone(),
+        Some(file) => {
+            context.refuse_ledger(file)?;
+            file.clone()
+        }
         None => context.place()?,
     };
     let state_file = PushState::place(&place);

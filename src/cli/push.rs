@@ -104,6 +104,12 @@ pub(crate) fn run(args: &PushArgs, context: &Context, out: &mut dyn Write) -> Re
 /// The state of the ledger for this push.
 fn state(args: &PushArgs, place: &Path, snapshot: &Snapshot<'_>) -> Result<PushState, Failure> {
     let known = PushState::read(place)?;
+    let never = || {
+        Failure::usage(format!(
+            "no server has cosigned this ledger yet ({}): push it without --as-new-ledger",
+            PushState::place(place).display()
+        ))
+    };
     let mut state = match (known, args.from) {
         (Some(known), Some(position)) => {
             let size = snapshot.head()?.position.get();
@@ -113,14 +119,9 @@ fn state(args: &PushArgs, place: &Path, snapshot: &Snapshot<'_>) -> Result<PushS
                     counted(size, "event")
                 )));
             }
-            known.as_new_ledger(position)?
+            known.as_new_ledger(position)?.ok_or_else(never)?
         }
-        (None, Some(_)) => {
-            return Err(Failure::usage(format!(
-                "this ledger was never pushed ({} is missing): push it without --as-new-ledger",
-                PushState::place(place).display()
-            )));
-        }
+        (None, Some(_)) => return Err(never()),
         (Some(known), None) => known,
         (None, None) => PushState::new(None)?,
     };

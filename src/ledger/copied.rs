@@ -174,7 +174,7 @@ mod tests {
             let amended = TokenRecord::new("openai", "gpt-5").input(77).project("p1").conversation("c1").key("k1");
             from.amend(target, amended, "more", at(2_000_000)).unwrap();
             let _ = from.shred(&Shred::because("asked").project("p1"), at(2_100_000)).unwrap();
-            record(&from, 40);
+            record(&from, 42);
             let _ = from.shred(&Shred::because("asked").event(from.event(1).unwrap().id), at(9_000_000)).unwrap();
             let Copied::Held { shredded, .. } = copy(&from, &to, known) else { panic!() };
             assert_eq!(shredded > 0, known > 0, "{known}");

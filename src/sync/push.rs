@@ -385,11 +385,12 @@ impl PushRun<'_> {
             let compared: ComparedRoots =
                 ask(self.send, &SyncRequest { path, body: Some((body, "application/json")) })?;
             let Some(differs) = compared.differs else { return Ok(None) };
-            let is_progress = !found || differs < high || compared.equal > low;
-            if compared.equal >= differs || differs > high || compared.equal < low && found || !is_progress {
+            let equal = compared.equal.max(low);
+            let is_progress = !found || differs < high || equal > low;
+            if equal >= differs || differs > high || !is_progress {
                 return Err(SyncFailure::Untrusted("its comparison of roots contradicts itself".to_owned()));
             }
-            (low, high, found) = (compared.equal, differs, true);
+            (low, high, found) = (equal, differs, true);
         }
         Ok(Some(high))
     }

@@ -72,14 +72,21 @@ impl PushState {
         })
     }
 
-    /// The state of the same file under a new id, behind a position of this one.
-    pub fn as_new_ledger(mut self, position: u64) -> Result<Self> {
-        let fork = LedgerFork { ledger: self.ledger.clone(), position };
-        let mut next = Self::new(Some(fork))?;
-        self.former.push(FormerIdentity { ledger: self.ledger, key: self.key, checkpoint: self.checkpoint });
+    /// The state of the same file under a new id, behind a position of this one; `None` if no server has this one. An id
+    /// that no server accepted is replaced.
+    pub fn as_new_ledger(mut self, position: u64) -> Result<Option<Self>> {
+        let ledger = match (&self.checkpoint, &self.continues) {
+            (Some(_), _) => self.ledger.clone(),
+            (None, Some(fork)) => fork.ledger.clone(),
+            (None, None) => return Ok(None),
+        };
+        let mut next = Self::new(Some(LedgerFork { ledger, position }))?;
+        if self.checkpoint.is_some() {
+            self.former.push(FormerIdentity { ledger: self.ledger, key: self.key, checkpoint: self.checkpoint });
+        }
         next.former = self.former;
         (next.url, next.server) = (self.url, self.server);
-        Ok(next)
+        Ok(Some(next))
     }
 
     /// The file of a ledger.

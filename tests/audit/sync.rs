@@ -242,11 +242,13 @@ fn two_futures_of_one_ledger_are_named_and_can_continue() {
     let (code, answer, _) = older.run(&["push", &url]);
     assert_eq!((code, &answer["obstacle"], &answer["position"]), (1, &json!("older"), &json!(301)));
     // A wrong position would count events twice, or leave some out.
+    let other = clone.cloned();
     for wrong in ["290", "310"] {
-        let other = clone.cloned();
         let (code, _, message) = other.run(&["push", "--as-new-ledger", "--from", wrong]);
         assert!(code == 1 && message.contains("position that differs"), "{wrong}: {code} {message}");
     }
+    assert_eq!(other.run(&["push", "--as-new-ledger", "--from", "301"]).0, 0, "after wrong positions");
+    site.expect_equal(&other);
     assert_eq!(clone.run(&["push", "--as-new-ledger", "--from", "999"]).0, 2);
     let former = clone.id();
     let (code, answer, message) = clone.run(&["push", "--as-new-ledger", "--from", "301"]);
@@ -313,9 +315,10 @@ fn a_lost_machine_is_restored_and_continues() {
     assert_eq!(code, 0, "{message}");
     let wrong = Machine { cli: TestCli::new(), token: machine.token.clone() };
     let key = other.cli.ok(&["fleet", "key"]);
-    let (code, _, message) = wrong.run(&["pull", &url, "copy.db", "--server-key", key.trim()]);
+    let copy = wrong.cli.dir().join("copy.db").display().to_string();
+    let (code, _, message) = wrong.run(&["pull", &url, &copy, "--server-key", key.trim()]);
     assert!(code == 1 && message.contains("its key is"), "{code} {message}");
-    assert!(!Path::new("copy.db").exists());
+    assert_eq!(fs::read_dir(wrong.cli.dir()).unwrap().count(), 0, "a file is left");
 }
 
 #[test]
@@ -363,7 +366,8 @@ fn shredding_reaches_the_server() {
     machine.push(&url);
     let copy = site.copy(&machine.id());
     let contains = |path: &Path| {
-        let bytes = fs::read(path).unwrap();
+        let mut bytes = fs::read(path).unwrap();
+        bytes.extend(fs::read(format!("{}-wal", path.display())).unwrap_or_default());
         bytes.windows(12).any(|part| part == b"\"project\":\"p")
     };
     assert!(contains(&copy));

@@ -60,6 +60,11 @@ const COMMANDS: &[&[&str]] = &[
     &["witness", "submit", "--policy", "TEXT", "--out", "FILE"],
     #[cfg(feature = "web")]
     &["witness", "serve", "OTHER", "--log", "FILE"],
+    &["push", "http://127.0.0.1:9", "--token-file", "FILE"],
+    &["push", "http://127.0.0.1:9", "--out", "FILE"],
+    &["pull", "http://127.0.0.1:9", "FILE"],
+    &["pull", "http://127.0.0.1:9", "OTHER", "--server-key", "FILE"],
+    &["pull", "http://127.0.0.1:9", "OTHER", "--token-file", "FILE"],
     &["reconcile", "FILE"],
     &["backup", "FILE"],
     &["backup", "--replace", "FILE"],

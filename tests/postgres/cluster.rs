@@ -106,7 +106,7 @@ impl Cluster {
             .unwrap();
         assert!(copied.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&copied.stderr));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let conf = format!("port = {port}\nunix_socket_directories = '{}'\n", directory.path().display());
+        let conf = format!("\nport = {port}\nunix_socket_directories = '{}'\n", directory.path().display());
         let mut file = fs::OpenOptions::new().append(true).open(directory.path().join("data/postgresql.conf")).unwrap();
         std::io::Write::write_all(&mut file, conf.as_bytes()).unwrap();
         let programs = self.programs.clone();

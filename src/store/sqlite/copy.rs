@@ -66,19 +66,22 @@ impl PendingCopy {
         done.and_then(|()| directory::sync(directory::parent(path)))
             .map_err(|source| Error::Io { path: path.to_owned(), source })?;
         self.kept = true;
+        self.remove("-queue");
         Ok(())
+    }
+
+    /// Removes a file beside this one. Most of them do not exist.
+    fn remove(&self, end: &str) {
+        let mut name = self.path.clone().into_os_string();
+        name.push(end);
+        let _ = fs::remove_file(name);
     }
 }
 
 impl Drop for PendingCopy {
     fn drop(&mut self) {
         if !self.kept {
-            for end in ["", "-wal", "-shm", "-journal"] {
-                let mut name = self.path.clone().into_os_string();
-                name.push(end);
-                // Most of them do not exist.
-                let _ = fs::remove_file(name);
-            }
+            ["", "-wal", "-shm", "-journal", "-queue"].into_iter().for_each(|end| self.remove(end));
         }
     }
 }

@@ -118,7 +118,6 @@ impl FleetRegistry {
         self.machines.iter().find(|machine| machine.revoked_at.is_none() && machine.token == hash)
     }
 
-
     /// Changes the list of machines, and returns a new token.
     pub fn change_machine(&mut self, change: MachineChange<'_>) -> Result<Option<String>> {
         match change {
