@@ -17,11 +17,13 @@ use axum::response::Response;
 use super::answer::{BodyForm, RequestRefusal};
 use super::intake::refuse;
 use super::page;
-use super::push;
 use super::token::Token;
 
 /// Content types that a page of another origin can send without a preflight request.
 const SENT_BY_FORMS: [&str; 3] = ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"];
+
+/// The beginning of paths whose requests carry the token of a machine instead of that of the server.
+const MACHINE_PATHS: &str = "/push/v1/";
 
 /// The access rules, which apply to every route.
 ///
@@ -186,7 +188,7 @@ fn is_origin_of(origin: &str, host: &Authority) -> bool {
 
 /// Returns whether the route checks the token of a machine itself.
 fn carries_machine_token(parts: &Parts) -> bool {
-    parts.uri.path().starts_with(push::PATH)
+    parts.uri.path().starts_with(MACHINE_PATHS)
 }
 
 /// Returns the token of `Authorization: Bearer TOKEN`.

@@ -19,9 +19,6 @@ use crate::sync::fleet::{EnrolledMachine, FleetAnswer, FleetRefusal, FleetServer
 use crate::sync::protocol::{CompareRoots, PushObstacle, PushRefused};
 use crate::sync::segment;
 
-/// The beginning of the paths. Their requests carry the token of a machine instead of that of the server.
-pub(super) const PATH: &str = "/push/v1/";
-
 /// What the handlers share.
 #[derive(Clone)]
 struct PushRoutes {

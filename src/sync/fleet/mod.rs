@@ -16,7 +16,7 @@ pub(crate) use self::registry::{EnrolledMachine, FleetRegistry, MachineChange};
 pub(crate) use self::streams::StreamPlace;
 
 use self::registry::RegistryFile;
-use self::streams::Streams;
+use self::streams::LedgerStreams;
 use super::protocol::{
     CompareRoots, ComparedRoots, PulledSegment, PushHead, PushObstacle, PushRefused, PushedLedgerInfo, PushedLedgerList,
     VERSION,
@@ -67,7 +67,7 @@ pub(super) fn refuse<T>(title: PushObstacle, detail: impl Into<String>) -> Fleet
 pub(crate) struct FleetServer {
     directory: PathBuf,
     registry: RegistryFile,
-    streams: Streams,
+    streams: LedgerStreams,
     /// The key, once it was read.
     key: Mutex<Option<String>>,
 }
@@ -78,7 +78,7 @@ impl FleetServer {
         Self {
             directory: directory.to_owned(),
             registry: RegistryFile::new(directory),
-            streams: Streams::new(place),
+            streams: LedgerStreams::new(place),
             key: Mutex::new(None),
         }
     }

@@ -25,13 +25,13 @@ pub(crate) enum StreamPlace {
 }
 
 /// The open ledgers of a server.
-pub(super) struct Streams {
+pub(super) struct LedgerStreams {
     place: StreamPlace,
     /// The latest ones, last used last.
     open: Mutex<Vec<(String, Ledger)>>,
 }
 
-impl Streams {
+impl LedgerStreams {
     pub fn new(place: StreamPlace) -> Self {
         Self { place, open: Mutex::new(Vec::new()) }
     }
