@@ -6,8 +6,8 @@ use crate::cli::context::Globals;
 
 use super::{
     alert, allocate, amend_void, backup, checkpoint, config, doctor, export, gate, hook, import, install, key, limit,
-    log, override_usage, pause, prove, provider, pull, push, quota, reconcile, record, report, reserve, rpc, scan_output, seal,
-    show, shred, sql, status, statusline, switch, verify,
+    log, override_usage, pause, prove, provider, pull, push, quota, reconcile, record, report, reserve, rpc,
+    scan_output, seal, show, shred, sql, status, statusline, switch, verify,
 };
 use crate::app::shell;
 

@@ -27,8 +27,8 @@ use self::args::{Command, CommandLine, OftenLine};
 use crate::cli::context::Context;
 use crate::cli::{
     alert, allocate, amend_void, backup, checkpoint, config, doctor, export, gate, hook, import, install, key, limit,
-    log, override_usage, overview, pause, price, prove, provider, pull, push, quota, reconcile, record, report, reserve, rpc,
-    scan_output, seal, show, shred, sql, status, statusline, switch, verify,
+    log, override_usage, overview, pause, price, prove, provider, pull, push, quota, reconcile, record, report,
+    reserve, rpc, scan_output, seal, show, shred, sql, status, statusline, switch, verify,
 };
 use crate::present::failure::Failure;
 use crate::present::visible::{Breaks, OutputForm, VisibleWriter, visible};

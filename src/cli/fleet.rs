@@ -176,7 +176,8 @@ fn list(args: &ListMachinesArgs, context: &Context, out: &mut dyn Write) -> Resu
         return JsonAnswer::new(answer).write(out);
     }
     for machine in answer.machines {
-        let name = |name: &Option<String>| name.as_ref().map(|name| EscapedText(name).to_string()).unwrap_or("-".to_owned());
+        let name =
+            |name: &Option<String>| name.as_ref().map(|name| EscapedText(name).to_string()).unwrap_or("-".to_owned());
         let state = if machine.revoked_at.is_some() { "revoked" } else { "enrolled" };
         let (person, team, ledgers) = (name(&machine.person), name(&machine.team), machine.ledgers.join(" "));
         writeln!(out, "{}  {person}  {team}  {state}  {ledgers}", EscapedText(&machine.machine))?;

@@ -80,7 +80,9 @@ struct RefusedAnswer<'a> {
 
 pub(crate) fn run(args: &PushArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     context.refuse_as_of("a push sends all there is")?;
-    context.expect_file("`push` sends the ledger of a file, and the ledger is on a server already: name a file with --ledger")?;
+    context.expect_file(
+        "`push` sends the ledger of a file, and the ledger is on a server already: name a file with --ledger",
+    )?;
     if let Some(path) = &args.out {
         context.refuse_ledger(path)?;
     }
@@ -128,7 +130,9 @@ fn state(args: &PushArgs, place: &Path, snapshot: &Snapshot<'_>) -> Result<PushS
     match (&args.url, &state.url) {
         (Some(url), _) => state.url = Some(address(url, args.allow_http)?),
         (None, Some(url)) => drop(address(url, args.allow_http)?),
-        (None, None) => return Err(Failure::usage("no server is known yet: give its address, such as https://ledger.example")),
+        (None, None) => {
+            return Err(Failure::usage("no server is known yet: give its address, such as https://ledger.example"));
+        }
     }
     if args.new_server {
         (state.server, state.checkpoint) = (None, None);
@@ -203,23 +207,26 @@ fn explain(failure: SyncFailure, state: &PushState, context: &Context, out: &mut
 pub(crate) fn of_failure(failure: SyncFailure) -> Failure {
     match failure {
         SyncFailure::Local(error) => Failure::Ledger(error),
-        SyncFailure::Unreachable(why) => {
-            Failure::Unreachable(Error::invalid(format!("the server does not answer ({why}): repeat the command, which continues")))
-        }
+        SyncFailure::Unreachable(why) => Failure::Unreachable(Error::invalid(format!(
+            "the server does not answer ({why}): repeat the command, which continues"
+        ))),
         SyncFailure::Untrusted(why) => Failure::Ledger(Error::unproven(format!("the server is not trusted: {why}"))),
         SyncFailure::Refused(refused) => {
             let text = format!("the server refuses: {}", refused.detail);
             match refused.title {
-                PushObstacle::Unauthorized | PushObstacle::Forbidden | PushObstacle::NotFound | PushObstacle::TooLarge => {
-                    Failure::usage(text)
-                }
+                PushObstacle::Unauthorized
+                | PushObstacle::Forbidden
+                | PushObstacle::NotFound
+                | PushObstacle::TooLarge => Failure::usage(text),
                 PushObstacle::Unavailable | PushObstacle::Gap | PushObstacle::Behind => {
                     Failure::Unreachable(Error::invalid(text))
                 }
                 PushObstacle::Fork | PushObstacle::Invalid => Failure::Ledger(Error::unproven(text)),
             }
         }
-        SyncFailure::Fork(position) => Failure::Ledger(Error::unproven(format!("the histories differ at position {position}"))),
+        SyncFailure::Fork(position) => {
+            Failure::Ledger(Error::unproven(format!("the histories differ at position {position}")))
+        }
         SyncFailure::Older { server, here } => {
             Failure::Ledger(Error::unproven(format!("the server has {server} events, this ledger {here}")))
         }

@@ -44,7 +44,9 @@ pub(crate) fn address(given: &str, allow_http: bool) -> Result<String, Failure> 
             let is_local =
                 host == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
             if !is_local && !allow_http {
-                return Err(wrong("would send the token without encryption; --allow-http permits that in a closed network"));
+                return Err(wrong(
+                    "would send the token without encryption; --allow-http permits that in a closed network",
+                ));
             }
             rest
         }

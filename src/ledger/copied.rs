@@ -40,7 +40,9 @@ impl CopiedLine {
     pub fn read(position: Position, line: String) -> Result<Self> {
         let unreadable = |error: Error| match error {
             // The sender's line is wrong. The ledger of this machine is not damaged.
-            Error::Damaged { what, .. } => Error::invalid(format!("the line of position {position} is refused: {what}")),
+            Error::Damaged { what, .. } => {
+                Error::invalid(format!("the line of position {position} is refused: {what}"))
+            }
             other => other,
         };
         let leaf = stored_leaf(position, &line).map_err(unreadable)?;

@@ -44,10 +44,10 @@ pub use tail::{Tail, TailStopper};
 pub use verify::{Finding, Verification};
 
 pub(crate) use append::Appender;
-#[cfg(feature = "cli")]
-pub(crate) use copied::{Copied, CopiedLine};
 #[cfg(feature = "import")]
 pub(crate) use append::run_all;
+#[cfg(feature = "cli")]
+pub(crate) use copied::{Copied, CopiedLine};
 #[cfg(feature = "cli")]
 pub(crate) use find::EventFilter;
 #[cfg(feature = "import")]

@@ -68,7 +68,9 @@ pub(crate) fn pull(
 /// The cosigned checkpoint in a head.
 fn cosigned(info: &PushedLedgerInfo, head: &PushHead, server: Option<&Witness>) -> SyncResult<Checkpoint> {
     let Some(text) = &head.checkpoint else {
-        return Err(SyncFailure::Untrusted("it has cosigned nothing of this ledger, so nothing can be verified".to_owned()));
+        return Err(SyncFailure::Untrusted(
+            "it has cosigned nothing of this ledger, so nothing can be verified".to_owned(),
+        ));
     };
     let note: Note = text.parse()?;
     let stated: Witness = head.server.parse()?;

@@ -1,8 +1,8 @@
 //! The side of a machine: sends new events, and finds where two histories part.
 
 use super::protocol::{
-    CompareRoots, ComparedRoots, PushAccepted, PushHead, PushObstacle, PushRefused, PushSegment, VERSION, WitnessedProof,
-    hex,
+    CompareRoots, ComparedRoots, PushAccepted, PushHead, PushObstacle, PushRefused, PushSegment, VERSION,
+    WitnessedProof, hex,
 };
 use super::push_state::PushState;
 use super::segment::{self, MOST_EVENTS};
@@ -168,7 +168,9 @@ pub(crate) fn push(
         progress(current.size, size);
         match run.send_segment(state, &current) {
             Ok(accepted) if accepted.new == 0 && accepted.cosignature.is_none() => {
-                return Err(SyncFailure::Untrusted("it accepted a segment, but neither stored nor cosigned it".to_owned()));
+                return Err(SyncFailure::Untrusted(
+                    "it accepted a segment, but neither stored nor cosigned it".to_owned(),
+                ));
             }
             Ok(accepted) => {
                 attempts = 0;
@@ -237,9 +239,8 @@ impl PushRun<'_> {
         let lines = segment::lines_after(self.snapshot, Position::new(head.size), self.most_events)?;
         let to = head.size + lines.len() as u64;
         let checkpoint = Checkpoint::new(self.signer.verifier().name(), to, self.snapshot.root_at(to)?)?;
-        let proof = |old: u64, new: u64| -> Result<Vec<String>> {
-            Ok(hex(&self.snapshot.prove_consistency(old, new)?.hashes))
-        };
+        let proof =
+            |old: u64, new: u64| -> Result<Vec<String>> { Ok(hex(&self.snapshot.prove_consistency(old, new)?.hashes)) };
         let witnessed = if head.witnessed > to {
             Some(WitnessedProof { size: head.witnessed, consistency: proof(to, head.witnessed)? })
         } else {

@@ -60,16 +60,7 @@ impl PushState {
     /// A new key of a ledger that a server has already.
     pub fn of(ledger: String, continues: Option<LedgerFork>) -> Result<Self> {
         let key = Signer::generate(&origin(&ledger, continues.as_ref()))?.secret();
-        Ok(Self {
-            v: VERSION,
-            ledger,
-            key,
-            continues,
-            url: None,
-            server: None,
-            checkpoint: None,
-            former: Vec::new(),
-        })
+        Ok(Self { v: VERSION, ledger, key, continues, url: None, server: None, checkpoint: None, former: Vec::new() })
     }
 
     /// The state of the same file under a new id, behind a position of this one; `None` if no server has this one. An id

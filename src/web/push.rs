@@ -36,11 +36,7 @@ struct SegmentRange {
 }
 
 /// Returns the routes.
-pub(super) fn routes(
-    fleet: Arc<FleetServer>,
-    now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
-    work: WorkPool,
-) -> Router {
+pub(super) fn routes(fleet: Arc<FleetServer>, now: Arc<dyn Fn() -> Timestamp + Send + Sync>, work: WorkPool) -> Router {
     Router::new()
         .route("/push/v1/ledgers", get(ledgers))
         .route("/push/v1/ledgers/{id}/head", get(head))
@@ -119,9 +115,8 @@ async fn compare(
     body: Bytes,
 ) -> Response {
     let compared = move |fleet: &FleetServer, machine: &EnrolledMachine| {
-        let roots: CompareRoots = serde_json::from_slice(&body).map_err(|error| {
-            PushRefused::new(PushObstacle::Invalid, format!("the roots cannot be read ({error})"))
-        })?;
+        let roots: CompareRoots = serde_json::from_slice(&body)
+            .map_err(|error| PushRefused::new(PushObstacle::Invalid, format!("the roots cannot be read ({error})")))?;
         fleet.compare(machine, &id, &roots)
     };
     routes.json(&headers, compared).await

@@ -163,7 +163,8 @@ impl Services {
             let service = Arc::new(LedgerOperations::new(ledger, clock, zone, signer).with_homes(homes));
             if let Some(fleet) = self.fleet {
                 let clock = Arc::clone(&service);
-                routes = routes.merge(push::routes(fleet, Arc::new(move || clock.now()), WorkPool::new(ending.clone())));
+                routes =
+                    routes.merge(push::routes(fleet, Arc::new(move || clock.now()), WorkPool::new(ending.clone())));
             }
             routes = routes
                 .merge(api::routes(service, WorkPool::new(ending.clone()), ending.clone(), views::routes()))

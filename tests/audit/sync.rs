@@ -123,7 +123,10 @@ impl Machine {
         let checkpoint: Checkpoint = note.text().parse().unwrap();
         assert_eq!(checkpoint.size(), size);
         assert!(checkpoint.origin().contains(&self.id()));
-        assert_eq!(checkpoint.root(), Ledger::open(self.cli.ledger()).unwrap().snapshot().unwrap().root_at(size).unwrap());
+        assert_eq!(
+            checkpoint.root(),
+            Ledger::open(self.cli.ledger()).unwrap().snapshot().unwrap().root_at(size).unwrap()
+        );
     }
 
     /// A copy of the ledger's file and of its state, on another machine.
@@ -467,7 +470,11 @@ fn a_changed_segment_is_refused_and_nothing_is_stored() {
         ("\"v\":1", "\"v\":2", 422),
         ("\\n12\\n", "\\n13\\n", 422),
         ("\"consistency\":[\"", "\"consistency\":[\"00", 422),
-        ("\"consistency\":[", "\"consistency\":[\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\",", 409),
+        (
+            "\"consistency\":[",
+            "\"consistency\":[\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\",",
+            409,
+        ),
         ("tokens_recorded", "tokens_unknown", 422),
         ("2026-06-02T10:00:00", "2026-06-01T10:00:00", 422),
         (machine.id().as_str(), "00000000000000000000", 422),
@@ -553,7 +560,9 @@ fn a_ledger_without_a_server_or_a_token_says_so() {
     let message = cli.fails(3, &["push", "http://127.0.0.1:9", "--token-file", &token]);
     assert!(message.contains("does not answer") && !message.contains("0000"), "{message}");
     assert!(cli.fails(2, &["push", "http://ledger.example", "--token-file", &token]).contains("encryption"));
-    assert!(cli.fails(2, &["push", "https://x", "--as-new-ledger", "--from", "1", "--token-file", &token]).contains("push"));
+    assert!(
+        cli.fails(2, &["push", "https://x", "--as-new-ledger", "--from", "1", "--token-file", &token]).contains("push")
+    );
     assert_eq!(cli.command().args(["--as-of", "1", "push", "https://x"]).output().unwrap().status.code(), Some(2));
 }
 

@@ -136,7 +136,11 @@ impl FleetServer {
                     self.registry.change(|registry| {
                         registry.add_ledger(segment.id, new)?;
                         registry.add_key(segment.id, &key);
-                        registry.ledgers().get(segment.id).cloned().ok_or_else(|| Error::invalid("the ledger is missing"))
+                        registry
+                            .ledgers()
+                            .get(segment.id)
+                            .cloned()
+                            .ok_or_else(|| Error::invalid("the ledger is missing"))
                     })?
                 }
             }
@@ -303,7 +307,10 @@ impl<'s> SegmentToAccept<'s> {
         let note: Note = front.checkpoint.parse().map_err(of_input)?;
         let checkpoint = Checkpoint::open(&note, &verifier).map_err(of_input)?;
         if checkpoint.size() != to {
-            return invalid(format!("the checkpoint is about {} events, and the segment ends at {to}", checkpoint.size()));
+            return invalid(format!(
+                "the checkpoint is about {} events, and the segment ends at {to}",
+                checkpoint.size()
+            ));
         }
         Ok(Self { id, base: front.base, to, verifier, note, checkpoint, front })
     }

@@ -18,8 +18,8 @@ pub(crate) use self::streams::StreamPlace;
 use self::registry::RegistryFile;
 use self::streams::LedgerStreams;
 use super::protocol::{
-    CompareRoots, ComparedRoots, PulledSegment, PushHead, PushObstacle, PushRefused, PushedLedgerInfo, PushedLedgerList,
-    VERSION,
+    CompareRoots, ComparedRoots, PulledSegment, PushHead, PushObstacle, PushRefused, PushedLedgerInfo,
+    PushedLedgerList, VERSION,
 };
 use super::segment;
 use super::witness::WitnessLog;

@@ -67,13 +67,7 @@ pub(crate) struct FleetRegistry {
 #[derive(Debug)]
 pub(crate) enum MachineChange<'c> {
     /// Adds a machine with a new token. With `renew`, a known machine gets a new token, and its old one ends.
-    Enrol {
-        name: &'c str,
-        person: Option<&'c str>,
-        team: Option<&'c str>,
-        renew: bool,
-        now: Timestamp,
-    },
+    Enrol { name: &'c str, person: Option<&'c str>, team: Option<&'c str>, renew: bool, now: Timestamp },
     /// Ends the token of a machine. Its ledgers stay.
     Revoke { name: &'c str, now: Timestamp },
 }

@@ -70,11 +70,8 @@ impl LedgerStreams {
             #[cfg(feature = "postgres")]
             StreamPlace::Postgres(address) => {
                 let address = address.with_ledger(id)?;
-                let store = if create {
-                    Some(PostgresStore::open(&address)?)
-                } else {
-                    PostgresStore::open_existing(&address)?
-                };
+                let store =
+                    if create { Some(PostgresStore::open(&address)?) } else { PostgresStore::open_existing(&address)? };
                 let Some(store) = store else { return Ok(None) };
                 Ledger::upgraded(Box::new(store.busy_timeout_seconds(BUSY_SECONDS)), &mut |_, _| {})?
             }
