@@ -123,7 +123,7 @@ pub(crate) fn run(args: &FleetArgs, context: &Context, out: &mut dyn Write) -> R
         FleetCommand::List(args) => list(args, context, out),
         FleetCommand::Revoke(args) => {
             let change = MachineChange::Revoke { name: &args.name, now: context.now() };
-            open(&args.place, context)?.change_machine(change, None)?;
+            open(&args.place, context)?.change_machine(&change, None)?;
             if context.json {
                 return JsonAnswer::new(serde_json::json!({"machine": args.name, "revoked": true})).write(out);
             }
@@ -148,7 +148,7 @@ fn enrol(args: &EnrolArgs, context: &Context, out: &mut dyn Write) -> Result<(),
         renew: args.renew,
         now: context.now(),
     };
-    let token = server.change_machine(change, args.server_name.as_deref())?.unwrap_or_default();
+    let token = server.change_machine(&change, args.server_name.as_deref())?.unwrap_or_default();
     if context.json {
         let answer = EnrolAnswer { machine: &args.name, token: &token, server: &server.public_key()? };
         return JsonAnswer::new(answer).write(out);
@@ -177,7 +177,7 @@ fn list(args: &ListMachinesArgs, context: &Context, out: &mut dyn Write) -> Resu
     }
     for machine in answer.machines {
         let name =
-            |name: &Option<String>| name.as_ref().map(|name| EscapedText(name).to_string()).unwrap_or("-".to_owned());
+            |name: &Option<String>| name.as_ref().map_or("-".to_owned(), |name| EscapedText(name).to_string());
         let state = if machine.revoked_at.is_some() { "revoked" } else { "enrolled" };
         let (person, team, ledgers) = (name(&machine.person), name(&machine.team), machine.ledgers.join(" "));
         writeln!(out, "{}  {person}  {team}  {state}  {ledgers}", EscapedText(&machine.machine))?;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::push::of_failure;
-use super::server_request::{LedgerServer, address};
+use super::server_request::{LedgerServer, TOKEN_HELP, address};
 use crate::ledger::Ledger;
 use crate::merkle::Witness;
 use crate::model::error::Error;
@@ -41,8 +41,7 @@ pub(crate) struct PullArgs {
     /// The key of the server, as `push --json` and `fleet key` print it, or a file with it
     #[arg(long, value_name = "KEY|FILE")]
     server_key: Option<String>,
-    /// Read the token of this machine from this file [default: USAGE_LEDGER_PUSH_TOKEN]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help = TOKEN_HELP)]
     token_file: Option<PathBuf>,
     /// Send the token over http to another machine
     #[arg(long)]
@@ -115,22 +114,20 @@ pub(crate) fn run(args: &PullArgs, context: &Context, out: &mut dyn Write) -> Re
 fn chosen<'l>(list: &'l PushedLedgerList, id: Option<&str>) -> Result<&'l PushedLedgerInfo, Failure> {
     let with_events = || list.ledgers.iter().filter(|one| one.size > 0);
     let ids = || with_events().map(|one| one.ledger.as_str()).collect::<Vec<_>>().join(", ");
-    match id {
-        Some(id) => list.ledgers.iter().find(|one| one.ledger == id).ok_or_else(|| {
+    if let Some(id) = id {
+        return list.ledgers.iter().find(|one| one.ledger == id).ok_or_else(|| {
             Failure::usage(format!("the machine {} has no ledger {id} on the server: it has {}", list.machine, ids()))
-        }),
-        None => {
-            let mut all = with_events();
-            match (all.next(), all.next()) {
-                (Some(only), None) => Ok(only),
-                (None, _) => Err(Failure::usage(format!("the machine {} has no ledger on the server", list.machine))),
-                (Some(_), Some(_)) => Err(Failure::usage(format!(
-                    "the machine {} has several ledgers on the server: name one of {} with --id",
-                    list.machine,
-                    ids()
-                ))),
-            }
-        }
+        });
+    }
+    let mut all = with_events();
+    match (all.next(), all.next()) {
+        (Some(only), None) => Ok(only),
+        (None, _) => Err(Failure::usage(format!("the machine {} has no ledger on the server", list.machine))),
+        (Some(_), Some(_)) => Err(Failure::usage(format!(
+            "the machine {} has several ledgers on the server: name one of {} with --id",
+            list.machine,
+            ids()
+        ))),
     }
 }
 

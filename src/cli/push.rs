@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::checkpoint;
 use super::context::Context;
-use super::server_request::{LedgerServer, address};
+use super::server_request::{LedgerServer, TOKEN_HELP, address};
 use crate::ledger::Snapshot;
 use crate::model::error::Error;
 use crate::present::failure::{Failure, print_message};
@@ -33,8 +33,7 @@ const PATIENCE: u32 = 300;
 pub(crate) struct PushArgs {
     /// The address of the server [default: that of the last push]
     url: Option<String>,
-    /// Read the token of this machine from this file [default: USAGE_LEDGER_PUSH_TOKEN]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help = TOKEN_HELP)]
     token_file: Option<PathBuf>,
     /// Continue under a new id after the histories of two machines have parted
     #[arg(long, requires = "from")]
@@ -121,7 +120,7 @@ fn state(args: &PushArgs, place: &Path, snapshot: &Snapshot<'_>) -> Result<PushS
                     counted(size, "event")
                 )));
             }
-            known.as_new_ledger(position)?.ok_or_else(never)?
+            known.into_new_ledger(position)?.ok_or_else(never)?
         }
         (None, Some(_)) => return Err(never()),
         (Some(known), None) => known,

@@ -13,6 +13,8 @@ use crate::sync::push::{SyncRequest, SyncResponse};
 
 /// The environment variable with the token of this machine.
 const TOKEN: &str = "USAGE_LEDGER_PUSH_TOKEN";
+/// The help of the option for a file with the token.
+pub(super) const TOKEN_HELP: &str = "Read the token of this machine from this file [default: USAGE_LEDGER_PUSH_TOKEN]";
 /// The largest file with a token, in bytes.
 const TOKEN_FILE: u64 = 4_096;
 /// The longest token, in characters.
@@ -78,9 +80,12 @@ impl LedgerServer {
                 let mut file = NamedTempFile::new().map_err(failed)?;
                 file.write_all(bytes).map_err(failed)?;
                 let path = file.path().display().to_string().replace('\\', "\\\\").replace('"', "\\\"");
-                config += &format!(
-                    "data-binary = \"@{path}\"\nheader = \"Content-Type: {media_type}\"\nheader = \"Expect:\"\n"
-                );
+                config += "header = \"Expect:\"
+";
+                for (name, value) in [("data-binary", format!("@{path}")), ("header", format!("Content-Type: {media_type}"))] {
+                    config.extend([name, " = \"", &value, "\"
+"]);
+                }
                 Some(file)
             }
         };

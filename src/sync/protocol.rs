@@ -196,12 +196,13 @@ impl PushRefused {
 
 /// A new random id.
 pub(crate) fn new_ledger_id() -> Result<String> {
-    let mut bytes = [0; ID / 2];
+    let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| Error::Store {
         what: "asking the operating system for random bytes".to_owned(),
         source: Box::new(error),
     })?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    // The first 80 bits.
+    Ok(format!("{:0ID$x}", u128::from_be_bytes(bytes) >> 48))
 }
 
 /// Whether a text is an id of a pushed ledger.

@@ -25,15 +25,15 @@ pub(crate) fn ledgers(send: SyncTransport<'_>) -> SyncResult<PushedLedgerList> {
 
 /// Copies a ledger from the server into an empty one. `server` is the key of the server's cosignatures, if it is known.
 pub(crate) fn pull(
-    info: &PushedLedgerInfo,
-    into: &Ledger,
+    listed: &PushedLedgerInfo,
+    copy: &Ledger,
     server: Option<&Witness>,
     now: Timestamp,
     send: SyncTransport<'_>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> SyncResult<Pulled> {
-    let head: PushHead = ask(send, &head_request(&info.ledger))?;
-    let checkpoint = cosigned(info, &head, server)?;
+    let head: PushHead = ask(send, &head_request(&listed.ledger))?;
+    let checkpoint = cosigned(listed, &head, server)?;
     if head.size < checkpoint.size() {
         return Err(SyncFailure::Untrusted(format!(
             "it cosigned {} events and has {}: it lost events, and cannot restore them",
@@ -44,7 +44,7 @@ pub(crate) fn pull(
     let mut at = Position::START;
     while at.get() < head.size {
         progress(at.get(), head.size);
-        let path = format!("/push/v1/ledgers/{}/segments?after={at}&until={}", info.ledger, head.size);
+        let path = format!("/push/v1/ledgers/{}/segments?after={at}&until={}", listed.ledger, head.size);
         let (front, lines) = segment::unpack::<PulledSegment>(&ask_bytes(send, &SyncRequest { path, body: None })?)?;
         if front.base != at.get() || front.count != lines.len() as u64 || lines.is_empty() {
             return Err(SyncFailure::Untrusted(format!("its answer does not continue at position {}", at.next())));
@@ -56,12 +56,12 @@ pub(crate) fn pull(
         });
         let lines = lines.collect::<crate::Result<Vec<_>>>()?;
         let count = lines.len() as u64;
-        match into.copy_lines(at, lines, now, &|_| Ok(()))? {
+        match copy.copy_lines(at, lines, now, &|_| Ok(()))? {
             Copied::Held { .. } => at = Position::new(at.get() + count),
             other => return Err(SyncFailure::Untrusted(format!("its answers do not continue each other ({other:?})"))),
         }
     }
-    expect_sound(into, &checkpoint)?;
+    expect_sound(copy, &checkpoint)?;
     Ok(Pulled { head, checkpoint })
 }
 

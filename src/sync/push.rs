@@ -89,30 +89,23 @@ pub(crate) fn ask_bytes(send: SyncTransport<'_>, request: &SyncRequest) -> SyncR
     if answer.status == 200 {
         return Ok(answer.body);
     }
-    match serde_json::from_slice::<PushRefused>(&answer.body) {
-        Ok(refused) => Err(SyncFailure::Refused(Box::new(refused))),
-        // A guard of the server, or a proxy in front of it.
-        Err(_) => {
-            let title = match answer.status {
-                401 => PushObstacle::Unauthorized,
-                403 => PushObstacle::Forbidden,
-                404 => PushObstacle::NotFound,
-                408 | 413 => PushObstacle::TooLarge,
-                429 | 500.. => PushObstacle::Unavailable,
-                _ => PushObstacle::Invalid,
-            };
-            let text = String::from_utf8_lossy(&answer.body);
-            let text: String = text.chars().take(300).collect();
-            let detail = format!("status {}: {}", answer.status, text.trim());
-            Err(SyncFailure::Refused(Box::new(PushRefused {
-                title,
-                status: answer.status,
-                detail,
-                position: None,
-                head: None,
-            })))
-        }
+    if let Ok(refused) = serde_json::from_slice::<PushRefused>(&answer.body) {
+        return Err(SyncFailure::Refused(Box::new(refused)));
     }
+    // A guard of the server, or a proxy in front of it.
+    let title = match answer.status {
+        401 => PushObstacle::Unauthorized,
+        403 => PushObstacle::Forbidden,
+        404 => PushObstacle::NotFound,
+        408 | 413 => PushObstacle::TooLarge,
+        429 | 500.. => PushObstacle::Unavailable,
+        _ => PushObstacle::Invalid,
+    };
+    let text = String::from_utf8_lossy(&answer.body);
+    let text: String = text.chars().take(300).collect();
+    let detail = format!("status {}: {}", answer.status, text.trim());
+    let refused = PushRefused { title, status: answer.status, detail, position: None, head: None };
+    Err(SyncFailure::Refused(Box::new(refused)))
 }
 
 pub(crate) fn head_request(ledger: &str) -> SyncRequest {

@@ -65,7 +65,7 @@ impl PushState {
 
     /// The state of the same file under a new id, behind a position of this one; `None` if no server has this one. An id
     /// that no server accepted is replaced.
-    pub fn as_new_ledger(mut self, position: u64) -> Result<Option<Self>> {
+    pub fn into_new_ledger(mut self, position: u64) -> Result<Option<Self>> {
         let ledger = match (&self.checkpoint, &self.continues) {
             (Some(_), _) => self.ledger.clone(),
             (None, Some(fork)) => fork.ledger.clone(),

@@ -58,10 +58,12 @@ pub(crate) fn unpack<H: DeserializeOwned>(packed: &[u8]) -> Result<(H, Vec<Strin
     let head = lines.next().unwrap_or_default();
     let head = serde_json::from_str(head)
         .map_err(|error| Error::invalid(format!("the head of the segment cannot be read ({error})")))?;
-    let whole = |line: &str| match line.starts_with('"') {
-        false => Ok(line.to_owned()),
-        true => serde_json::from_str(line)
-            .map_err(|error| Error::invalid(format!("a line of the segment cannot be read ({error})"))),
+    let whole = |line: &str| {
+        if !line.starts_with('"') {
+            return Ok(line.to_owned());
+        }
+        serde_json::from_str(line)
+            .map_err(|error| Error::invalid(format!("a line of the segment cannot be read ({error})")))
     };
     Ok((head, lines.map(whole).collect::<Result<_>>()?))
 }

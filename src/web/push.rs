@@ -101,7 +101,7 @@ fn refused(refusal: FleetRefusal) -> Response {
 }
 
 async fn ledgers(State(routes): State<PushRoutes>, headers: HeaderMap) -> Response {
-    routes.json(&headers, |fleet, machine| fleet.ledgers_of(machine)).await
+    routes.json(&headers, FleetServer::ledgers_of).await
 }
 
 async fn head(State(routes): State<PushRoutes>, headers: HeaderMap, Path(id): Path<String>) -> Response {

@@ -81,7 +81,9 @@ impl PendingCopy {
 impl Drop for PendingCopy {
     fn drop(&mut self) {
         if !self.kept {
-            ["", "-wal", "-shm", "-journal", "-queue"].into_iter().for_each(|end| self.remove(end));
+            for end in ["", "-wal", "-shm", "-journal", "-queue"] {
+                self.remove(end);
+            }
         }
     }
 }

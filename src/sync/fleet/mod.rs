@@ -96,7 +96,7 @@ impl FleetServer {
     }
 
     /// Changes the list of machines. The first change creates the directory and the key of the server.
-    pub fn change_machine(&self, change: MachineChange<'_>, server_name: Option<&str>) -> Result<Option<String>> {
+    pub fn change_machine(&self, change: &MachineChange<'_>, server_name: Option<&str>) -> Result<Option<String>> {
         self.prepare(server_name)?;
         self.registry.change(|registry| registry.change_machine(change))
     }

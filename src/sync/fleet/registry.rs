@@ -113,8 +113,8 @@ impl FleetRegistry {
     }
 
     /// Changes the list of machines, and returns a new token.
-    pub fn change_machine(&mut self, change: MachineChange<'_>) -> Result<Option<String>> {
-        match change {
+    pub fn change_machine(&mut self, change: &MachineChange<'_>) -> Result<Option<String>> {
+        match *change {
             MachineChange::Enrol { name, person, team, renew, now } => {
                 expect_name("machine", name)?;
                 person.map_or(Ok(()), |person| expect_name("person", person))?;
@@ -250,18 +250,18 @@ mod tests {
     fn a_token_is_kept_as_a_hash_and_ends_with_its_machine() {
         let directory = tempfile::tempdir().unwrap();
         let file = RegistryFile::new(directory.path());
-        let token = file.change(|registry| registry.change_machine(enrol("laptop", false))).unwrap().unwrap();
+        let token = file.change(|registry| registry.change_machine(&enrol("laptop", false))).unwrap().unwrap();
         assert!(!fs::read_to_string(directory.path().join(FILE)).unwrap().contains(&token));
         assert_eq!(file.read().unwrap().machine_of(&token).unwrap().name, "laptop");
-        assert!(file.change(|registry| registry.change_machine(enrol("laptop", false))).is_err());
-        let next = file.change(|registry| registry.change_machine(enrol("laptop", true))).unwrap().unwrap();
+        assert!(file.change(|registry| registry.change_machine(&enrol("laptop", false))).is_err());
+        let next = file.change(|registry| registry.change_machine(&enrol("laptop", true))).unwrap().unwrap();
         let registry = file.read().unwrap();
         assert!(registry.machine_of(&token).is_none() && registry.machine_of(&next).is_some());
         let revoke = MachineChange::Revoke { name: "laptop", now: Timestamp::from_millis(9) };
-        file.change(|registry| registry.change_machine(revoke)).unwrap();
+        file.change(|registry| registry.change_machine(&revoke)).unwrap();
         assert!(file.read().unwrap().machine_of(&next).is_none());
         for name in ["", " a", "a\n", &"x".repeat(101)] {
-            assert!(file.change(|registry| registry.change_machine(enrol(name, false))).is_err(), "{name:?}");
+            assert!(file.change(|registry| registry.change_machine(&enrol(name, false))).is_err(), "{name:?}");
         }
     }
 }
