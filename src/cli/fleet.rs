@@ -176,8 +176,7 @@ fn list(args: &ListMachinesArgs, context: &Context, out: &mut dyn Write) -> Resu
         return JsonAnswer::new(answer).write(out);
     }
     for machine in answer.machines {
-        let name =
-            |name: &Option<String>| name.as_ref().map_or("-".to_owned(), |name| EscapedText(name).to_string());
+        let name = |name: &Option<String>| name.as_ref().map_or("-".to_owned(), |name| EscapedText(name).to_string());
         let state = if machine.revoked_at.is_some() { "revoked" } else { "enrolled" };
         let (person, team, ledgers) = (name(&machine.person), name(&machine.team), machine.ledgers.join(" "));
         writeln!(out, "{}  {person}  {team}  {state}  {ledgers}", EscapedText(&machine.machine))?;

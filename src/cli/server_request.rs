@@ -82,9 +82,13 @@ impl LedgerServer {
                 let path = file.path().display().to_string().replace('\\', "\\\\").replace('"', "\\\"");
                 config += "header = \"Expect:\"
 ";
-                for (name, value) in [("data-binary", format!("@{path}")), ("header", format!("Content-Type: {media_type}"))] {
-                    config.extend([name, " = \"", &value, "\"
-"]);
+                for (name, value) in
+                    [("data-binary", format!("@{path}")), ("header", format!("Content-Type: {media_type}"))]
+                {
+                    config.extend([
+                        name, " = \"", &value, "\"
+",
+                    ]);
                 }
                 Some(file)
             }
