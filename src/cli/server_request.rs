@@ -80,15 +80,11 @@ impl LedgerServer {
                 let mut file = NamedTempFile::new().map_err(failed)?;
                 file.write_all(bytes).map_err(failed)?;
                 let path = file.path().display().to_string().replace('\\', "\\\\").replace('"', "\\\"");
-                config += "header = \"Expect:\"
-";
+                config += "header = \"Expect:\"\n";
                 for (name, value) in
                     [("data-binary", format!("@{path}")), ("header", format!("Content-Type: {media_type}"))]
                 {
-                    config.extend([
-                        name, " = \"", &value, "\"
-",
-                    ]);
+                    config.extend([name, " = \"", &value, "\"\n"]);
                 }
                 Some(file)
             }

@@ -113,7 +113,7 @@ impl Relay {
 
 /// Reads one request, with its body.
 pub fn read_request(stream: &mut TcpStream, most: usize) -> Vec<u8> {
-    let (mut bytes, mut buffer) = (Vec::new(), [0; 65_536]);
+    let (mut bytes, mut buffer) = (Vec::new(), vec![0; 65_536]);
     loop {
         let size = stream.read(&mut buffer).unwrap_or(0);
         bytes.extend_from_slice(&buffer[..size]);
@@ -149,7 +149,7 @@ fn pass(mut client: TcpStream, to: SocketAddr, cut: Cut, requests: &Sender<Vec<u
         return;
     }
     let mut answer = Vec::new();
-    let mut buffer = [0; 65_536];
+    let mut buffer = vec![0; 65_536];
     // The server keeps the connection open, so one read of an answer is passed on at a time.
     loop {
         let size = server.read(&mut buffer).unwrap_or(0);
