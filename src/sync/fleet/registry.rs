@@ -242,7 +242,7 @@ pub(super) fn write_private(path: &Path, content: &[u8]) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn enrol<'c>(name: &'c str, renew: bool) -> MachineChange<'c> {
+    fn enrol(name: &str, renew: bool) -> MachineChange<'_> {
         MachineChange::Enrol { name, person: Some("ann"), team: None, renew, now: Timestamp::from_millis(5) }
     }
 
