@@ -20,7 +20,7 @@ pub(super) enum Author {
 /// Names under which events wrap other events.
 const WRAPPERS: [&str; 6] = ["event", "payload", "msg", "data", "item", "message"];
 /// Prefixes of kinds and roles that belong to the conversation.
-const CONVERSATION: [&str; 34] = [
+const CONVERSATION: [&str; 37] = [
     "assistant",
     "user",
     "model",
@@ -55,6 +55,9 @@ const CONVERSATION: [&str; 34] = [
     "last",
     "ai",
     "bash",
+    "item",
+    "thread",
+    "collab",
 ];
 
 /// The author of an event.
@@ -276,6 +279,9 @@ mod tests {
             // Codex.
             (r#"{"type":"item.completed","item":{"type":"agent_message","text":"x"}}"#, Author::Model),
             (r#"{"type":"item.completed","item":{"type":"command_execution"}}"#, Author::Model),
+            (r#"{"type":"item.completed","item":{"type":"collab_tool_call","prompt":"x"}}"#, Author::Model),
+            (r#"{"type":"item.completed","item":{"type":"an_unknown_kind","text":"x"}}"#, Author::Model),
+            (r#"{"type":"item.completed","item":{"type":"error","message":"x"}}"#, Author::Client),
             (r#"{"type":"error","message":"x"}"#, Author::Client),
             (r#"{"type":"turn.failed","error":{"message":"x"}}"#, Author::Client),
             (r#"{"type":"turn.completed","usage":{}}"#, Author::Ended),

@@ -27,13 +27,13 @@ pub(super) const EXCEPTIONS: &[Exception] = &[
     // "API Error: Server is temporarily limiting requests (not your usage limit) · Rate limited", seen 2026-06-26.
     Exception {
         id: "server-load",
-        pattern: r#"\bnot your usage limit\b|\btemporarily limiting requests\b|\boverloaded(?:_error)?\b|\b(?:HTTP|status|error|code)["']?\s*[:=(]?\s*["']?5(?:03|29)\b|\bservice unavailable\b|\b(?:experiencing )?high demand\b|\bno capacity available\b|\bat capacity\b|\bserver is busy\b"#,
+        pattern: r#"\bnot (?:(?:related|due) to |because of |caused by |about |counted (?:toward|against)s? )?your (?:\w+ )?(?:usage )?(?:limit|quota)s?\b|\b(?:does|do|will|did) not count (?:toward|against)s? your\b|\bservers? (?:is|are) (?:currently |temporarily )?busy\b|\b(?:heavy|high|server|system|unusual) (?:load|traffic)\b|\btemporarily limiting requests\b|\boverloaded(?:_error)?\b|\b(?:HTTP|status|error|code)["']?\s*[:=(]?\s*["']?5(?:03|29)\b|\bservice unavailable\b|\b(?:experiencing )?high demand\b|\bno capacity available\b|\bat capacity\b"#,
         reach: Reach::Line,
     },
     // "You've used 51% of your weekly rate limit. Your weekly rate limit will reset on April 27 at 8:00 AM.", seen 2026-04-22.
     Exception {
         id: "usage-warning",
-        pattern: r"\b[1-9]\d?(?:\.\d+)?\s?% (?:of|used|left|remaining|remains)\b|\b(?:used|reached|at|consumed) (?:over |about |more than )?[1-9]\d?(?:\.\d+)?\s?%|\bapproaching\b|\bless than \d{1,2}\s?%|\b(?:close to|nearing|almost (?:at|reached|hit)|nearly (?:at|reached|hit))\b",
+        pattern: r"\b(?:half|(?:a|one|three)[- ]quarters?|(?:one|two)[- ]thirds?|most) of (?:your|the|its)\b|\b[1-9]\d?(?:\.\d+)?\s?% (?:of|used|left|remaining|remains)\b|\b(?:used|reached|at|consumed) (?:over |about |more than )?[1-9]\d?(?:\.\d+)?\s?%|\bapproaching\b|\bless than \d{1,2}\s?%|\b(?:close to|nearing|almost (?:at|reached|hit)|nearly (?:at|reached|hit))\b",
         reach: Reach::Clause,
     },
     // "Error: EDQUOT: disk quota exceeded, write", "QuotaExceededError: The quota has been exceeded" of a browser's storage.
@@ -41,6 +41,12 @@ pub(super) const EXCEPTIONS: &[Exception] = &[
         id: "other-quota",
         pattern: r"\b(?:disk|storage|inode|mailbox|pod|namespace|file) quotas?\b|\bEDQUOT\b|\bQuotaExceededError\b|\blocalStorage\b|\bresource quota\b",
         reach: Reach::Line,
+    },
+    // "We have reset Codex usage limits for all plans", as announcements of agents word it.
+    Exception {
+        id: "limits-reset",
+        pattern: r"\blimits? (?:was|were|(?:has|have) been|is now|are now) (?:just |fully |manually )?(?:reset|raised|increased|doubled)\b|\bwe(?:['’]ve| have)? (?:just )?reset\b",
+        reach: Reach::Clause,
     },
     // "You have exceeded your premium request allowance. We have automatically switched you to GPT-4.1", seen 2026-04-24.
     Exception { id: "switched-model", pattern: r"\bautomatically switched you\b", reach: Reach::Clause },

@@ -68,9 +68,23 @@ pub(super) fn line_range(text: &str, place: &Range<usize>) -> Range<usize> {
     start..end
 }
 
-/// The line of the match, limited to its vicinity.
+/// The end of a line that a terminal wrapped within a time: `at Dec 3rd, 2026⏎4:13 PM`, `in 22 hours 11⏎minutes`.
+static WRAPPED: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"(?i)(?:\d|\d(?:st|nd|rd|th)?,|\b(?:at|on|in|and|by|about|after|until|(?:mon|tues|wednes|thurs|fri|satur|sun)day|january|february|march|april|june|july|august|september|october|november|december))\s*$").ok()
+});
+
+/// Whether a time may continue on the next line.
+pub(super) fn is_wrapped(line: &str) -> bool {
+    WRAPPED.as_ref().is_some_and(|wrapped| wrapped.is_match(line))
+}
+
+/// The line of the match, with the next line if it is wrapped, limited to its vicinity.
 pub(super) fn around_line<'t>(text: &'t str, place: &Range<usize>) -> &'t str {
-    let line = line_range(text, place);
+    let mut line = line_range(text, place);
+    if text.get(line.clone()).is_some_and(is_wrapped) {
+        let next = line.end.saturating_add(1);
+        line.end = text.get(next..).map_or(line.end, |rest| next + rest.find('\n').unwrap_or(rest.len()));
+    }
     cut(text, line.start.max(place.start.saturating_sub(VICINITY)), line.end.min(place.end.saturating_add(VICINITY)))
 }
 

@@ -61,9 +61,14 @@ impl Compiled {
                 (_, Stream::StdoutOk, _) if OWN_MESSAGES.contains(&provider) && is_bare_error(line) => false,
                 // A failure that a client reports counts like its error stream.
                 (Some(_), _, Some(LineAuthor::Client)) => true,
-                (_, Stream::Transcript, _) => self.rule.runtime,
+                (_, Stream::Transcript, voice) => {
+                    self.rule.runtime && !(voice == Some(LineAuthor::Plain) && is_in_sentence(text, place))
+                }
                 (None, ..) => false,
                 (_, Stream::Stderr | Stream::StderrOk, _) | (Some(Trust::Failed), Stream::StdoutFailed, _) => true,
+                (Some(Trust::Anywhere), Stream::StdoutOk, Some(LineAuthor::Plain)) => {
+                    !quoted(text, place) && !is_in_sentence(text, place)
+                }
                 (Some(Trust::Anywhere), ..) => !quoted(text, place),
                 (Some(Trust::FailedBeside(_)), Stream::StdoutFailed, _) => beside(line),
                 (Some(Trust::FailedPlainBeside(_)), Stream::StdoutFailed, _) => beside(line) && !is_object(line),
@@ -124,6 +129,24 @@ fn quoted(text: &str, place: &Range<usize>) -> bool {
     before.is_some_and(|mark| "'‘“`«".contains(mark)) && after.is_some_and(|mark| "'’”`»".contains(mark))
 }
 
+/// How a client's message goes on after its words: with a reset, a reason, or advice.
+static CONTINUATION: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    compile(concat!(
+        r"^\s+(?:\d|(?:resets?|will|for|until|on|in|at|and|or|to|please|contact|upgrade|increase|raise|try|your|you|ask",
+        r"|switch|run|visit|add|wait|again|today|tomorrow|this|before|after|next|now|using|limit",
+        r"|(?:mon|tue|wed|thu|fri|sat|sun|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*)\b",
+        r"|(?:is|was|are|were|has been|have been) (?:[$-]?\d|(?:too low|low|insufficient|exhausted|reached|exceeded|used up",
+        r"|depleted|empty|zero|negative|over|below|at|not|now|currently)\b))",
+    ))
+});
+
+/// Whether the words are the subject of a sentence: "You've hit your limit was the wrong message".
+fn is_in_sentence(text: &str, place: &Range<usize>) -> bool {
+    let after = text.get(place.end..line_range(text, place).end.max(place.end)).unwrap_or_default();
+    let goes_on = after.starts_with(char::is_whitespace) && after.trim_start().starts_with(char::is_alphabetic);
+    goes_on && !CONTINUATION.as_ref().is_some_and(|continuation| continuation.is_match(after))
+}
+
 fn is_object(line: &str) -> bool {
     line.trim_start().starts_with('{')
 }
@@ -163,7 +186,7 @@ mod tests {
 
     #[test]
     fn every_expression_of_the_table_compiles() {
-        assert!(REFUSAL.is_some());
+        assert!(REFUSAL.is_some() && CONTINUATION.is_some());
         for compiled in COMPILED.iter() {
             let rule = compiled.rule;
             let has_expression = matches!(rule.pattern, TextPattern::Words(_) | TextPattern::ErrorEvent(_));

@@ -129,7 +129,7 @@ const IN_BEIJING: &[&str] = &[
 /// The words of Z.ai, which its resellers and the agents of other providers pass on.
 static ZAI_WORDS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(
-        r"(?i)\blimit reached for \d{1,3} ?(?:hour|day|week|month)s?\b|\b(?:weekly|monthly) limit exhausted\b|\[13(?:08|10)\]\[|使用上限|限额将在|\b(?:z\.ai|bigmodel\.cn)\b",
+        r"(?i)\blimit reached for \d{1,3} ?(?:hour|day|week|month)s?\b|\b(?:weekly|monthly) limit exhausted\b|\[1(?:304|308|310|31[6-9]|32[01])\]\[|使用上限|限额将在|\b(?:z\.ai|bigmodel\.cn)\b",
     )
     .ok()
 });
@@ -167,7 +167,7 @@ pub(super) const RULES: &[ExhaustionRule] = &[
         r"\breached your specified (?:\w+ )?API usage limits?\b|\byou will regain access on\b",
     ), &[to(CLAUDE, Anywhere), to(OLLAMA, Failed)]),
     // Z.ai's codes, which Claude Code also passes on. Codes 1302, 1303, 1305 and 1312 are about the rate of requests and server load.
-    rule("zai-limit-code", "2026-07-08", Words(r#"\[(?:1304|1308|1310|1316)\]\[|\bcode["']?\s*:\s*["']?(?:1304|1308|1310|1316)\b"#), ZAI),
+    rule("zai-limit-code", "2026-07-08", Words(r#"\[1(?:304|308|310|31[6-9]|32[01])\]\[|\bcode["']?\s*:\s*["']?1(?:304|308|310|31[6-9]|32[01])\b"#), ZAI),
     rule("zai-limit-words", "2026-08-24", Words(r"\b(?:weekly/monthly|weekly|monthly|daily|\d{1,3}[ -]hour) (?:usage )?limit exhausted\b|已达到.{0,20}使用上限"), ZAI),
 
     // Subscriptions.
@@ -175,17 +175,17 @@ pub(super) const RULES: &[ExhaustionRule] = &[
         r"(?:\bhit (?:your|the)|\byou(?:['’]ve| have)? (?:reached|exceeded|exhausted) your) (?:(?:weekly|daily|monthly|hourly|5-hour|five-hour|overage|opus|sonnet|haiku|fable|model|plan|pro|max|team|\d+(?:\.\d+)?|\(\d-(?:day|hour)\)) ){1,4}(?:usage )?limits?\b",
     ), &[to(CLAUDE, Anywhere), to(APIS, Failed)]),
     rule("window-limit-reached", "2025-12-01", Words(
-        r"\b(?:(?:5|five)[- ]hour|session|weekly|daily|monthly|opus|sonnet|haiku|fable|extra)(?: \d+(?:\.\d+)?)?(?: weekly)?(?: usage)? limit reached\s*(?:[·∙•|.;:!(]|$|resets?\b)",
+        r"\b(?:(?:5|five)[- ]hour|session|weekly|daily|monthly|opus|sonnet|haiku|fable|extra)(?: \d+(?:\.\d+)?)?(?: weekly)?(?: usage)? limit reached\s*(?:[·∙•|.;:!(]|$|resets?\b)|^\W*limit reached\s*[·∙•|]?\s*resets\b",
     ), &[to(CLAUDE, Anywhere)]),
     rule("usage-limit-reached", "2026-07-16", Words(r#"\busage limit reached\s*(?:[·∙•|.;:!("]|$|resets?\b)"#), &[to(CLAUDE, Anywhere)]),
     rule("own-limit", "2026-04-23", Words(r"\bhit your limit\b|\byou(?:['’]ve| have)? hit the limit\b|\bhit the limit\s*(?:[·∙•|.;:!(]|$|resets?\b)"), &[to(CLAUDE, Anywhere)]),
-    rule("extra-usage", "2026-08-05", Words(r"\bout of (?:your )?(?:extra|included|plan) usage\b|\bused (?:(?:up )?all (?:of )?|up )your (?:extra|included|plan|monthly|weekly) usage\b"), STRICT),
+    rule("extra-usage", "2026-08-05", Words(r"\bout of (?:your )?(?:extra|included|plan) usage\b|\bused (?:(?:up )?all (?:of )?|up )(?:your|(?:today|this (?:week|month))['’]s) (?:extra|included|plan|free|daily|monthly|weekly) usage\b"), STRICT),
     rule("codex-usage-limit", "2026-09-22", Words(r"\b(?:hit|reached|exceeded) your (?:(?:monthly|weekly|daily|hourly|5-hour|codex|chatgpt|plan|workspace|own) ){0,2}usage limit\b"), &[to(CODEX, Failed)]),
     rule("codex-spend-cap", "2026-06-26", Words(r"\b(?:hit|increase) your spend cap\b|\b(?:hit|reached|exceeded) (?:its|your|their) (?:monthly |weekly )?spend (?:cap|limit)\b"), &[to(CODEX, Failed)]),
     rule("codex-credits", "2026-06-11", Words(r"\bworkspace is out of credits?\b|\bout of codex messages\b"), &[to(CODEX, Failed)]),
     rule("own-usage-limit", "2026-07-16", Words(r"\b(?:hit|reached|exceeded) your (?:(?:monthly|weekly|daily|hourly|5-hour|plan|account|free|pro|coding|own) ){0,2}usage limit\b"), &[
         to(CLINE, BY_CLINE), to(HAZE, Failed), to(GROK, BY_GROK), to(APIS, Failed),
-        to(&[OTHERS], FailedPlainBeside(r"^\W*\w{1,40}(?:error|exception):")),
+        to(&[OTHERS], FailedPlainBeside(r"^\W*\w{0,40}(?:error|exception):")),
     ]),
     rule("ollama-upgrade", "2026-03-15", Words(r"\bollama\.com/upgrade\b"), &[to(OLLAMA, Failed)]),
     rule("ollama-usage-limit", "2026-02-05", Words(r"\breached your (?:session|hourly|daily|weekly|monthly) usage limit\b"), &[to(OLLAMA, Failed)]),
@@ -193,7 +193,7 @@ pub(super) const RULES: &[ExhaustionRule] = &[
     rule("ollama-request-rejected", "2026-06-10", Words(r"\brequest rejected \(429\)"), &[to(OLLAMA, Failed)]),
     rule("ollama-own-limit", "2026-07-16", Words(r"\bhit (?:your|the) limit\b"), &[to(OLLAMA, Failed)]),
     rule("copilot-limit", "2026-04-18", Words(
-        r"\b(?:reached|hit|exhausted|exceeded) (?:your|this model['’]s|the model['’]s) (?:(?:weekly|daily|monthly|hourly|session|global|premium|copilot) )?(?:rate|premium request|budget) limit\b|\breached your (?:monthly|weekly) (?:limit|quota)\b|\bhit your (?:monthly limit|monthly quota|weekly quota)\b|\bused (?:up|all|up all) (?:of )?your (?:\w+ ){0,3}credits?\b|\breached your additional spend(?:ing)? limit\b",
+        r"\b(?:reached|hit|exhausted|exceeded) (?:your|this model['’]s|the model['’]s) (?:(?:weekly|daily|monthly|hourly|session|global|premium|copilot) )?(?:rate|premium request|budget) limit\b|\breached your (?:monthly|weekly) (?:limit|quota)\b|\bhit your (?:monthly limit|monthly quota|weekly quota)\b|\bused (?:up|all|up all) (?:of )?your (?:\w+ ){0,3}credits?\b|\breached your additional spend(?:ing)? limit\b|\b(?:your request was|you(?:['’]ve| have) been) rate[- ]limited\b",
     ), &[to(COPILOT, Failed)]),
     rule("copilot-no-quota", "2026-05-20", Words(
         r#"\byou have no quota\b|\bai credits? (?:have|has) been used up\b|\bquota_exceeded\b|\bexceeded your (?:(?:monthly|weekly|daily|copilot) ){0,2}(?:premium request|token|monthly|ai credits?|quota)s? (?:allowance|usage|quota|limit)\b|\bused (?:up )?all (?:of )?(?:(?:your|the|its|available|included|monthly|copilot) ){0,3}premium (?:requests?|interactions?)\b|\bpremium (?:requests?|interactions?) (?:(?:limit|allowance|quota) )?(?:has been |have been |was |were |is |are )?(?:reached|exceeded|exhausted|used up|depleted)\b|\b(?:out of|no(?: more)?) premium (?:requests?|interactions?)(?: (?:left|remaining|available))?\b|\berrorType["']?\s*[:=]\s*["'](?:quota|quota_exceeded|rate_limit)\b"#,
@@ -231,7 +231,7 @@ pub(super) const RULES: &[ExhaustionRule] = &[
     ]),
     rule("insufficient-credits", "2026-09-08", Words(r"\binsufficient[ _]credits?\b"), MONEY),
     rule("cline-credits", "2026-06-08", Words(
-        r"\bcline credits balance is (?:-\$|\$-)\d|\bcline credits balance is \$0(?:\.0+)?(?:[^.\d]|\.(?:\D|$)|$)|\bnot enough credits(?: available)?\b|\b(?:run out of|no(?: more)?) cline credits\b|\bcline credits (?:have been |are |is |were )?(?:depleted|exhausted|used up|insufficient|gone)\b",
+        r"\bcline credits balance is (?:-\$|\$-)\d|\bcline credits balance is \$0(?:\.0+)?(?:[^.\d]|\.(?:\D|$)|$)|\bnot enough credits(?: available)?\b|\b(?:run out of|no(?: more)?) cline credits\b|\byou(?:['’]ve| have) run out of credits\b|\bcline credits (?:have been |are |is |were )?(?:depleted|exhausted|used up|insufficient|gone)\b",
     ), &[to(CLINE, Failed)]),
     rule("credits-gone", "2026-07-16", Words(
         r#"\bcredits\b[^"\n]{0,40}\b(?:exhausted|depleted|expired|insufficient)\b|\bcredit(?: (?:limit|has|have|is|was|been|now))* (?:exhausted|depleted|expired|insufficient)\b"#,
@@ -243,10 +243,12 @@ pub(super) const RULES: &[ExhaustionRule] = &[
     ]),
     rule("spend-limit-reached", "2026-03-27", Words(
         r"\b(?:spend(?:ing)?|budget)[ -](?:limit|cap) (?:has been |was |is |has )?(?:reached|exceeded|hit|used up|exhausted)\s*(?:[·∙•|.;:!()]|$|resets?\b|for (?:this|the|your)\b)",
-    ), &[to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(CODEX, Failed), to(CLINE, Failed), to(APIS, Failed)]),
+    ), &[to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(CODEX, Failed), to(CLINE, Failed), to(GROK, BY_GROK), to(APIS, Failed)]),
     rule("billing-exceeded", "2026-07-16", Words(
         r#"\bbilling\b[^"\n]{0,40}\b(?:limit|period)\b[^"\n]{0,40}\b(?:exceeded|reached|hit|exhausted)\b|\b(?:hit|reached|exceeded|exhausted) (?:your|the|its) (?:(?:monthly|current|hard|own) ){0,2}billing (?:(?:period|cycle|hard) ){0,2}(?:limit|quota|cap)\b|\bbilling_(?:hard_)?limit_reached\b"#,
-    ), &[to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(APIS, Failed)]),
+    ), &[
+        to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(CODEX, Failed), to(CLINE, Failed), to(GROK, BY_GROK), to(APIS, Failed),
+    ]),
     rule("billing-limit", "2026-07-16", Words(r#"\bbilling\b[^"\n]{0,40}\b(?:limit|quota|credits?)\b"#), &[
         to(CODEX, BY_CODEX), to(CLINE, BY_CLINE), to(HAZE, BY_HAZE), to(GROK, BY_GROK),
     ]),

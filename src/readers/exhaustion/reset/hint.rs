@@ -48,7 +48,9 @@ impl Hints {
                 r#"(?i)\bretry-after["']?\s*[:=]\s*["']?([a-z]{3}, \d{1,2} [a-z]{3} \d{4} \d{2}:\d{2}:\d{2} GMT)"#,
             )?,
             again: Regex::new(&format!(
-                r#"(?i)(?:\b(?:try again|retry|retrying|wait)\s+(?:(?:in|after|for)\s+)?(?:about\s+|around\s+|~\s*)?|\b(?:retry|quotaReset)Delay["']?\s*[:=]\s*["']?)(?<length>{length})"#
+                r#"(?i)(?:\b(?:try again|retry|retrying|wait)\s+(?:(?:in|after|for|within)\s+)?{about}|\b(?:unblocked|unlocked|available|restored|lifted|refilled|renewed|back)\s+in\s+{about}|\b(?:time (?:remaining|left|(?:to|until) reset)|wait(?:ing)? time|cool[- ]?down)["']?\s*(?:\bis\s+|[:=]\s*["']?){about}|\b(?:retry|quotaReset)Delay["']?\s*[:=]\s*["']?)(?<length>{length})|\b(?:try again|retry|wait|available)\s+in\s+{about}(?<clock>{clock})"#,
+                about = length::ABOUT,
+                clock = length::CLOCK,
             ))?,
         })
     }
@@ -92,7 +94,11 @@ pub(super) fn find(text: &str, now: Timestamp, bare: i64) -> Option<Reset> {
         };
         return Some(wait(length, now));
     }
-    let asked = SpanLength::read(hints.again.captures(text)?.name("length")?.as_str())?;
+    let again = hints.again.captures(text)?;
+    let asked = match again.name("length") {
+        Some(length) => SpanLength::read(length.as_str())?,
+        None => SpanLength::read_clock(again.name("clock")?.as_str())?,
+    };
     Some(wait(asked, now))
 }
 

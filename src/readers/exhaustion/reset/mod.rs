@@ -11,6 +11,7 @@ mod clock;
 mod hint;
 mod length;
 mod phrase;
+mod windows_zones;
 mod zone;
 
 use crate::model::time::{DAY, Timestamp, Zone};

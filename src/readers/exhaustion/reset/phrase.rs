@@ -10,7 +10,7 @@ use super::clock::{self, Clock, Day};
 use super::length::{self, SpanLength};
 use super::zone::{self, ClockZone};
 use crate::model::time::{DAY, Timestamp};
-use crate::readers::exhaustion::excerpt::floor;
+use crate::readers::exhaustion::excerpt::{floor, is_wrapped};
 
 /// Maximal length of a phrase, in bytes.
 const LONGEST: usize = 160;
@@ -21,6 +21,7 @@ struct Grammar {
     /// The words that introduce a time, and whether a length may follow: `try again in` has separate limits.
     leads: [(Regex, bool); 3],
     within: Regex,
+    within_clock: Regex,
     instant: Regex,
     local: Regex,
     /// A day after a time: `10am on Feb 5`.
@@ -41,10 +42,12 @@ const WEEKDAY: &str =
 impl Grammar {
     fn new() -> Result<Self, regex::Error> {
         let clock = r"(?:(?<named>noon|midnight)\b|(?<hour>\d{1,2})(?:[:h](?<minute>\d{2})(?::(?<second>\d{2}))?)?(?:\s?(?<half>[ap]\.?m)\b\.?)?)";
+        let dotted = r"(?<dot_hour>\d{1,2})\.(?<dot_minute>\d{2})\s?(?<dot_half>[ap]\.?m)\b\.?";
+        let length = length::pattern();
         let date = format!(
-            r"(?:(?:{WEEKDAY}),?\s+)?(?:(?<month>{MONTH})\.?\s+(?<day>\d{{1,2}})(?:st|nd|rd|th)?|(?<day2>\d{{1,2}})(?:st|nd|rd|th)?\s+(?<month2>{MONTH})\.?)(?:,?\s+(?<year>\d{{4}}))?"
+            r"(?:(?:{WEEKDAY}),?\s+)?(?:(?<month>{MONTH})\.?\s+(?<day>\d{{1,2}})(?:st|nd|rd|th)?|(?:the\s+)?(?<day2>\d{{1,2}})(?:st|nd|rd|th)?\s+(?:of\s+)?(?<month2>{MONTH})\.?)(?:,?\s+(?<year>\d{{4}}))?"
         );
-        let figures = r"(?<first>\d{1,2})/(?<second_part>\d{1,2})(?:/(?<years>\d{4}|\d{2}))?";
+        let figures = r"(?<first>\d{1,2})/(?<second_part>\d{1,2})(?:/(?<years>\d{4}|\d{2}))?|(?<dot_day>\d{1,2})\.(?<dot_month>\d{1,2})\.(?<dot_year>\d{4})";
         let day = format!(r"(?:{date}|{figures}|(?:next\s+)?(?<weekday>{WEEKDAY})|(?<word>today|tonight|tomorrow))");
         Ok(Self {
             leads: [
@@ -57,19 +60,20 @@ impl Grammar {
                 (Regex::new(r"(?i)\b(?:try again|retry)\s+(?:(?:on|at|by|after)\s+)?")?, false),
                 (
                     Regex::new(
-                        r"(?i)(?:\b(?:regain access|(?:available|usable) again|come back|renews?|refresh(?:es)?|replenish(?:es)?|(?:access|quota|limits?) (?:is |are |will be )?restored|(?:cycle|period|window) ends|resume using this model|(?:wait|available|limited|locked|blocked|paused|exhausted|suspended) until)\s+(?:(?:on|at|by)\s+)?|将[在于]\s*)",
+                        r"(?i)(?:\b(?:regain access|(?:available|usable) again|come back|unblocked|unlocked|renews?|refresh(?:es)?|replenish(?:es)?|(?:access|quota|limits?) (?:is |are |will be )?restored|(?:cycle|period|window) ends|resume using this model|(?:wait|available|limited|locked|blocked|paused|exhausted|suspended) until)\s+(?:(?:on|at|by)\s+)?|将[在于]\s*)",
                     )?,
                     true,
                 ),
             ],
             within: Regex::new(&format!(
-                r"(?i)^(?:in|after)\s+(?:about\s+|around\s+|approximately\s+|~\s*)?(?<length>{})",
-                length::pattern()
+                r"(?i)^(?:(?:in|after|within)\s+{}(?<length>{length})|(?<ahead>{length})\s+(?:from\s+now|later)\b)",
+                length::ABOUT
             ))?,
+            within_clock: Regex::new(&format!(r"(?i)^in\s+{}(?<length>{})", length::ABOUT, length::CLOCK))?,
             instant: Regex::new(
                 r"(?i)^(?<date>\d{4}[-/]\d{2}[-/]\d{2})(?:(?:T|,?\s+(?:at\s+)?)(?<time>\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)(?:\s?(?<half>[ap]\.?m)\b\.?)?\s?(?<offset>Z\b|[+-]\d{2}:?\d{2}\b)?)?",
             )?,
-            local: Regex::new(&format!(r"(?i)^(?:{day}(?:\s*,\s*|\s+)(?:at\s+|@\s*)?)?{clock}"))?,
+            local: Regex::new(&format!(r"(?i)^(?:{day}(?:\s*,\s*|\s+)(?:at\s+|@\s*)?)?(?:{dotted}|{clock})"))?,
             behind: Regex::new(&format!(r"(?i)^,?\s+(?:on\s+)?{day}\b"))?,
             bare_day: Regex::new(&format!(r"(?i)^{day}\b"))?,
             zone: Regex::new(&zone::pattern())?,
@@ -102,11 +106,16 @@ pub(super) fn find(text: &str, now: Timestamp, host: ClockZone) -> Option<Reset>
     let grammar = GRAMMAR.as_ref()?;
     for (lead, lengths) in &grammar.leads {
         for found in lead.find_iter(text) {
-            let Some(read) = read(grammar, bounded(text, found.end()), *lengths, now, host) else { continue };
+            let rest = bounded(text, found.end());
+            let parsed = |rest: &str| read(grammar, rest, *lengths, now, host).filter(|read| read.at.is_some());
+            let joined = joined(text, found.end()).and_then(|joined| parsed(&joined));
+            let is_joined = joined.is_some();
+            let Some(read) = joined.or_else(|| parsed(rest)) else { continue };
             let Some(at) = read.at else { continue };
             let raw = text.get(found.start()..found.end() + read.length).unwrap_or_default();
             let raw = raw.strip_prefix("\\n").unwrap_or(raw).trim_start_matches('_');
-            let phrase = if raw.contains(['"', '\'']) { &read.display } else { raw }.trim().to_owned();
+            let unclear = is_joined || raw.contains(['"', '\'']);
+            let phrase = if unclear { &read.display } else { raw }.trim().to_owned();
             return Some(Reset { phrase, display: read.display, at: Some(at), relative: read.relative });
         }
     }
@@ -125,20 +134,41 @@ fn bounded(text: &str, from: usize) -> &str {
     rest.get(..floor(rest, LONGEST)).unwrap_or_default()
 }
 
+/// The rest of a wrapped line, and the next line.
+fn joined(text: &str, from: usize) -> Option<String> {
+    let (line, rest) = text.get(from..)?.split_once('\n')?;
+    if line.len() > LONGEST || line.contains(['{', '}']) || !is_wrapped(line) {
+        return None;
+    }
+    let next = bounded(rest, 0).trim_start();
+    Some(format!("{} {next}", line.trim_end()))
+}
+
 fn read(grammar: &Grammar, rest: &str, lengths: bool, now: Timestamp, host: ClockZone) -> Option<ParsedReset> {
-    if let Some(found) = grammar.within.captures(rest) {
+    if let Some((length, end)) = span(grammar, rest) {
         if !lengths {
             return None;
         }
-        let length = SpanLength::read(found.name("length")?.as_str())?;
         let at = (1..=FURTHEST).contains(&length.millis).then(|| now.plus(length.millis)).filter(|at| *at > now);
         let display = format!("resets in {}", length.text());
-        return Some(ParsedReset { display, at, length: found.get(0)?.end(), relative: true });
+        return Some(ParsedReset { display, at, length: end, relative: true });
     }
     if let Some(found) = grammar.instant.captures(rest) {
         return instant(grammar, &found, rest, now, host);
     }
     local(grammar, rest, now, host).or_else(|| bare_day(grammar, rest, now, host))
+}
+
+/// A length of time, and where it ends: `in 3 hours`, `in 1:30:00`, `3 hours from now`.
+fn span(grammar: &Grammar, rest: &str) -> Option<(SpanLength, usize)> {
+    if let Some(found) = grammar.within.captures(rest) {
+        let text = found.name("length").or_else(|| found.name("ahead"))?.as_str();
+        return Some((SpanLength::read(text)?, found.get(0)?.end()));
+    }
+    let found = grammar.within_clock.captures(rest)?;
+    let end = found.get(0)?.end();
+    let whole = !goes_on(rest.get(end..)?);
+    SpanLength::read_clock(found.name("length")?.as_str()).filter(|_| whole).map(|length| (length, end))
 }
 
 /// Whether the following text shows that a number is not a time of day: `10 minutes`, `10:30x`, `10.5`.
@@ -157,6 +187,9 @@ fn local(grammar: &Grammar, rest: &str, now: Timestamp, host: ClockZone) -> Opti
     let clock = match group("named") {
         Some(word) if word.eq_ignore_ascii_case("noon") => Clock::noon()?,
         Some(_) => Clock::midnight(),
+        None if group("dot_hour").is_some() => {
+            Clock::read(group("dot_hour")?, group("dot_minute"), None, group("dot_half"))?
+        }
         None => Clock::read(group("hour")?, group("minute"), group("second"), group("half"))?,
     };
     let (mut day, mut day_name) = day(&found)?;
@@ -208,6 +241,10 @@ fn day<'t>(found: &Captures<'t>) -> Option<(Day, &'t str)> {
     }
     if let (Some(first), Some(second)) = (group("first"), group("second_part")) {
         return figures(first, second, group("years")).map(|day| (day, ""));
+    }
+    if let (Some(day), Some(month), Some(year)) = (group("dot_day"), group("dot_month"), group("dot_year")) {
+        let (day, month) = (day.parse().ok()?, month.parse().ok().filter(|month| (1..=12).contains(month))?);
+        return Some((Day::Date { month, day, year: year.parse().ok() }, ""));
     }
     if let Some(name) = group("weekday") {
         return name.get(..3)?.parse::<Weekday>().ok().map(|day| (Day::Weekday(day), name));

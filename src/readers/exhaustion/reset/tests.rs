@@ -124,6 +124,27 @@ fn impossible_resets_are_refused() {
 }
 
 #[test]
+fn a_phrase_may_be_wrapped() {
+    for (text, wanted) in [
+        ("try again in 5 days 22 hours 11\nminutes.", "2026-02-10T10:11Z"),
+        ("resets on February 9, 2026 at\n    2:00 AM", "2026-02-09T02:00Z"),
+        ("resets at 3:05\nPM (UTC)", "2026-02-04T15:05Z"),
+        ("resets 5pm\n11 files changed", "2026-02-04T17:00Z"),
+        ("resets Feb 9\n3 files changed", "2026-02-09T00:00Z"),
+    ] {
+        assert_eq!(at(text, NOW, "UTC").as_deref(), Some(wanted), "{text}");
+    }
+}
+
+#[test]
+fn every_zone_of_windows_exists() {
+    for (name, zone) in windows_zones::WINDOWS {
+        let named = format!("{name} Time").replace(" STANDARD", " Standard");
+        assert_eq!(ClockZone::read(&named, ClockZone::BEIJING), zone.parse().ok().map(ClockZone::Zone), "{name}");
+    }
+}
+
+#[test]
 fn resets_across_clock_changes() {
     let (paris, york) = ("Europe/Paris", "America/New_York");
     for (text, now, zone, wanted) in [

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use chrono::{NaiveDateTime, TimeDelta};
 use regex::Regex;
 
+use super::windows_zones::WINDOWS;
 use crate::model::time::{DAY, MINUTE, Timestamp, Zone};
 
 /// The zone of a wall clock.
@@ -66,7 +67,8 @@ impl ClockZone {
             return Some(if *minutes == 0 { Self::Zone(Zone::UTC) } else { Self::Offset(*minutes) });
         }
         let word = upper.trim_end_matches(" TIME");
-        if let Some((_, zone)) = REGIONS.iter().find(|(region, _)| *region == word) {
+        let named = REGIONS.iter().chain(WINDOWS).find(|(region, _)| *region == word);
+        if let Some((_, zone)) = named {
             return zone.parse().ok().map(Self::Zone);
         }
         name.parse().or_else(|_| titled(name).parse()).ok().map(Self::Zone)
@@ -98,19 +100,26 @@ const ABBREVIATIONS: &[(&str, i32)] = &[
     ("CET", 60),
     ("CEST", 120),
     ("SAST", 120),
+    ("CAT", 120),
+    ("WAT", 60),
+    ("EAT", 180),
     ("EET", 120),
     ("EEST", 180),
     ("MSK", 180),
     ("TRT", 180),
     ("GST", 240),
     ("PKT", 300),
+    ("UZT", 300),
     ("IST", 330),
     ("NPT", 345),
+    ("MMT", 390),
     ("WIB", 420),
     ("ICT", 420),
     ("SGT", 480),
     ("HKT", 480),
     ("PHT", 480),
+    ("MYT", 480),
+    ("WITA", 480),
     ("AWST", 480),
     ("JST", 540),
     ("KST", 540),
@@ -123,14 +132,18 @@ const ABBREVIATIONS: &[(&str, i32)] = &[
     ("NDT", -150),
     ("BRT", -180),
     ("ART", -180),
+    ("UYT", -180),
     ("ADT", -180),
     ("NST", -210),
     ("AST", -240),
     ("CLT", -240),
+    ("BOT", -240),
+    ("VET", -240),
     ("EDT", -240),
     ("EST", -300),
     ("CDT", -300),
     ("COT", -300),
+    ("PET", -300),
     ("CST", -360),
     ("MDT", -360),
     ("MST", -420),
@@ -139,6 +152,7 @@ const ABBREVIATIONS: &[(&str, i32)] = &[
     ("AKDT", -480),
     ("AKST", -540),
     ("HST", -600),
+    ("ZULU", 0),
     // Names that only summer time has.
     ("PACIFIC DAYLIGHT TIME", -420),
     ("MOUNTAIN DAYLIGHT TIME", -360),
@@ -165,41 +179,18 @@ const REGIONS: &[(&str, &str)] = &[
     ("EASTERN", "America/New_York"),
     ("BEIJING", "Asia/Shanghai"),
     ("CHINA STANDARD", "Asia/Shanghai"),
-    // The names that Windows gives to zones, in winter and in summer.
-    ("PACIFIC STANDARD", "America/Los_Angeles"),
-    ("MOUNTAIN STANDARD", "America/Denver"),
-    ("CENTRAL STANDARD", "America/Chicago"),
-    ("EASTERN STANDARD", "America/New_York"),
-    ("ATLANTIC STANDARD", "America/Halifax"),
-    ("E. SOUTH AMERICA STANDARD", "America/Sao_Paulo"),
-    ("BRASILIA STANDARD", "America/Sao_Paulo"),
-    ("ARGENTINA STANDARD", "America/Argentina/Buenos_Aires"),
+    ("CENTRAL EUROPEAN", "Europe/Berlin"),
+    ("EASTERN EUROPEAN", "Europe/Kyiv"),
+    ("WESTERN EUROPEAN", "Europe/Lisbon"),
     ("GREENWICH MEAN", "Etc/GMT"),
-    ("GMT STANDARD", "Europe/London"),
-    ("W. EUROPE STANDARD", "Europe/Berlin"),
-    ("ROMANCE STANDARD", "Europe/Paris"),
-    ("CENTRAL EUROPE STANDARD", "Europe/Budapest"),
-    ("CENTRAL EUROPEAN STANDARD", "Europe/Warsaw"),
-    ("E. EUROPE STANDARD", "Europe/Chisinau"),
-    ("EASTERN EUROPEAN STANDARD", "Europe/Kyiv"),
-    ("FLE STANDARD", "Europe/Kyiv"),
-    ("GTB STANDARD", "Europe/Bucharest"),
-    ("TURKEY STANDARD", "Europe/Istanbul"),
-    ("RUSSIAN STANDARD", "Europe/Moscow"),
-    ("ISRAEL STANDARD", "Asia/Jerusalem"),
-    ("ARABIAN STANDARD", "Asia/Dubai"),
-    ("INDIA STANDARD", "Asia/Kolkata"),
+    ("COORDINATED UNIVERSAL", "Etc/UTC"),
+    ("BRASILIA STANDARD", "America/Sao_Paulo"),
     ("INDOCHINA", "Asia/Bangkok"),
-    ("SE ASIA STANDARD", "Asia/Bangkok"),
-    ("SINGAPORE STANDARD", "Asia/Singapore"),
-    ("TAIPEI STANDARD", "Asia/Taipei"),
-    ("TOKYO STANDARD", "Asia/Tokyo"),
+    ("HAWAII-ALEUTIAN STANDARD", "Pacific/Honolulu"),
     ("JAPAN STANDARD", "Asia/Tokyo"),
-    ("KOREA STANDARD", "Asia/Seoul"),
     ("KOREAN STANDARD", "Asia/Seoul"),
-    ("AUS EASTERN STANDARD", "Australia/Sydney"),
     ("AUSTRALIAN EASTERN STANDARD", "Australia/Brisbane"),
-    ("NEW ZEALAND STANDARD", "Pacific/Auckland"),
+    ("EASTERN EUROPEAN STANDARD", "Europe/Kyiv"),
 ];
 
 /// Capitalises a zone name: `America/New_York` for `america/new_york`.
@@ -234,7 +225,7 @@ pub(super) fn pattern() -> String {
     let short: Vec<&str> = ABBREVIATIONS.iter().map(|(short, _)| *short).filter(|short| short.len() > 1).collect();
     let sign = r"[+\-\u{2212}\u{2013}]";
     format!(
-        r"^\s*\((?<name>[^)\n]{{1,60}})\)|^\s*(?<bare>(?:UTC|GMT)\s?{sign}\s?\d{{1,2}}(?::?\d{{2}})?|{sign}\d{{2}}:?\d{{2}})\b|^,?\s*(?<word>{}|[PMCE]T|(?:[A-Z][A-Za-z.]*\s){{1,3}}(?:Standard|Daylight|Summer|Mean) [Tt]ime|(?:Pacific|Mountain|Central|Eastern|Beijing)(?: [Tt]ime)?|[A-Z][A-Za-z_]+/[A-Z][A-Za-z_/+-]+)\b",
+        r"^\s*\((?<name>[^)\n]{{1,60}})\)|^\s*(?<bare>(?i:UTC|GMT)\s?{sign}\s?\d{{1,2}}(?::?\d{{2}})?|{sign}\d{{2}}:?\d{{2}})\b|^,?\s*(?<word>[A-Z][A-Za-z_]+/[A-Z][A-Za-z_/+-]+|{}|[PMCE]T|(?:[A-Z][A-Za-z.-]*\s){{1,3}}(?:Standard|Daylight|Summer|Mean|European|Universal) [Tt]ime|(?:Pacific|Mountain|Central|Eastern|Beijing)(?: [Tt]ime)?)\b",
         short.join("|")
     )
 }
