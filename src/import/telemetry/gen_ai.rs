@@ -2,7 +2,7 @@
 //! SDK.
 
 use super::call::{ParsedItem, TelemetryItem};
-use super::counts::COUNTS;
+use super::counts::{self, COUNTS};
 use crate::import::agents;
 use crate::import::engine::provider_names::{self, provider_id};
 use crate::import::engine::telemetry_match::{GUESSED, NAMED, OWN_SDK};
@@ -157,12 +157,15 @@ impl TelemetryItem<'_> {
         let mut logged = Logged::new("the instrumentation", normaliser, input, output);
         (logged.cache_read, logged.cache_write, logged.reasoning) = (read, written, reasoning);
         let (agent, provider) = self.agent_and_provider();
+        logged.cache_inside = !counts::is_beside_input(read.0, &provider, &self.attributes);
+        let modalities = counts::modalities(&self.attributes)?;
         let keys = ["gen_ai.response.id", "ai.response.id", "anthropic.request.id"].map(|name| self.text(name));
         let keys = keys.into_iter().flatten().map(str::to_owned).chain(self.place.own.clone());
         let call = self.parsed_call(&provider, &agent, &logged, &CONVERSATIONS, &MODELS, keys.collect())?;
         let tier = self.first(&TIERS).filter(|tier| is_special(tier)).map(str::to_owned);
         Ok(call.map(|mut call| {
             call.record.labels.extend(tier.map(|tier| (SERVICE_TIER.to_owned(), tier)));
+            call.record.modalities = modalities;
             call
         }))
     }

@@ -265,6 +265,83 @@ fn the_names_of_openinference_and_the_ai_sdk_are_read() {
 }
 
 #[test]
+fn detailed_counts_are_read_under_the_names_of_each_instrumentation() {
+    let ai_sdk = |provider: &'static str, more: &[(&'static str, i64)]| {
+        let mut sent: Vec<(&'static str, Value)> = vec![
+            ("ai.operationId", "ai.generateText.doGenerate".into()),
+            ("ai.model.provider", provider.into()),
+            ("ai.model.id", "m".into()),
+            ("ai.usage.inputTokens", 100.into()),
+            ("ai.usage.outputTokens", 20.into()),
+        ];
+        sent.extend(more.iter().map(|(name, count)| (*name, (*count).into())));
+        sent
+    };
+    let chat = |more: &[(&'static str, i64)]| {
+        let mut sent = chat(100, 20);
+        sent.extend(more.iter().map(|(name, count)| (*name, (*count).into())));
+        sent
+    };
+    for (sent, wanted) in [
+        (
+            ai_sdk(
+                "anthropic.messages",
+                &[
+                    ("ai.usage.inputTokenDetails.cacheReadTokens", 60),
+                    ("ai.usage.inputTokenDetails.cacheWriteTokens", 10),
+                    ("ai.usage.cachedInputTokens", 60),
+                    ("ai.usage.outputTokenDetails.reasoningTokens", 5),
+                ],
+            ),
+            r#""tokens":{"input":30,"cache_read":60,"cache_write":10,"output":15,"reasoning":5}"#,
+        ),
+        // Version 5 of the AI SDK passes on Anthropic's input, which excludes the cache.
+        (
+            ai_sdk("anthropic.messages", &[("ai.usage.cachedInputTokens", 60)]),
+            r#""tokens":{"input":100,"cache_read":60,"output":20}"#,
+        ),
+        (
+            ai_sdk("openai.responses", &[("ai.usage.cachedInputTokens", 60)]),
+            r#""tokens":{"input":40,"cache_read":60,"output":20}"#,
+        ),
+        (
+            chat(&[
+                ("gen_ai.usage.details.cache_read_tokens", 60),
+                ("gen_ai.usage.details.cache_write_tokens", 10),
+                ("gen_ai.usage.details.reasoning_tokens", 5),
+            ]),
+            r#""tokens":{"input":30,"cache_read":60,"cache_write":10,"output":15,"reasoning":5}"#,
+        ),
+        (
+            chat(&[("gen_ai.usage.input_tokens.cached", 60), ("gen_ai.usage.output_tokens.reasoning", 5)]),
+            r#""tokens":{"input":40,"cache_read":60,"output":15,"reasoning":5}"#,
+        ),
+        // Tokens that are no text have other prices.
+        (
+            chat(&[
+                ("gen_ai.usage.details.input_audio_tokens", 30),
+                ("gen_ai.usage.details.cache_audio_read_tokens", 10),
+                ("gen_ai.usage.details.output_audio_tokens", 4),
+            ]),
+            r#""modalities":{"cache_read_audio":10,"input_audio":20,"output_audio":4}"#,
+        ),
+        (
+            chat(&[
+                ("llm.token_count.prompt_details.audio", 30),
+                ("llm.token_count.prompt_details.image", 7),
+                ("llm.token_count.completion_details.audio", 0),
+            ]),
+            r#""modalities":{"input_audio":30,"input_image":7}"#,
+        ),
+    ] {
+        let ledger = Ledger::in_memory().unwrap();
+        send(&ledger, span(1, None, "chat", &sent).telemetry());
+        let line = ledger.event(1).unwrap().to_line().unwrap();
+        assert!(line.contains(wanted), "{wanted}: {line}");
+    }
+}
+
+#[test]
 fn how_a_call_was_served_and_how_long_its_cache_lives_is_kept() {
     for (id, name) in [
         "openai.response.service_tier",
