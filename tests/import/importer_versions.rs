@@ -293,7 +293,7 @@ fn old_ledger_of(home: &Path, source: &'static str, version: u32, older: impl Fn
 }
 
 #[test]
-fn old_ledgers_of_cline_and_its_kin_follow_the_second_version() {
+fn old_ledgers_of_cline_and_its_kin_follow_the_current_version() {
     for source in ["cline", "roo-code", "kilo-code"] {
         let home = Home::of(&[source]);
         let home = home.file("");
@@ -304,7 +304,7 @@ fn old_ledgers_of_cline_and_its_kin_follow_the_second_version() {
         let report = import::run(&ledger, &options, now(), &mut |_| {}).unwrap().sources.remove(0);
         assert!(report.recorded == 0 && report.amended > 0, "{source}: {report:?}");
         assert_eq!(total(&ledger), truth, "{source}");
-        assert!(amendments(&ledger).iter().all(|amend| amend.reason == "read again by version 2 of the importer"));
+        assert!(amendments(&ledger).iter().all(|amend| amend.reason == "read again by version 3 of the importer"));
         let again = import::run(&ledger, &options, now(), &mut |_| {}).unwrap().sources.remove(0);
         assert_eq!((again.recorded, again.amended), (0, 0), "{source}");
     }

@@ -4,8 +4,11 @@ use crate::model::event::TokenRecord;
 
 /// The prefix that makes Windows use a path without interpreting it.
 const VERBATIM: &str = r"\\?\";
+/// The length of a drive's root, `C:\`, which keeps its separator.
+const ROOT: usize = 3;
 
-/// Writes the drive letter of a project in upper case. Editors write `c:\app` and terminals `C:\app`.
+/// Writes a Windows directory in one form: the drive letter in upper case, `\` between names and none at the end. Editors
+/// write `c:\app`, terminals `C:\app`, and programs from other systems `C:/app`.
 pub(in crate::import) fn unify(record: &mut TokenRecord) {
     let Some(project) = &mut record.project else { return };
     let path = project.strip_prefix(VERBATIM).unwrap_or(project);
@@ -24,6 +27,12 @@ pub(in crate::import) fn unify(record: &mut TokenRecord) {
     if let Some(letter) = project.get_mut(..1) {
         letter.make_ascii_uppercase();
     }
+    if project.contains('/') {
+        *project = project.replace('/', r"\");
+    }
+    while project.len() > ROOT && project.ends_with('\\') {
+        project.pop();
+    }
 }
 
 #[cfg(test)]
@@ -35,7 +44,9 @@ mod tests {
         for (path, project) in [
             (r"c:\dev\app", r"C:\dev\app"),
             (r"C:\dev\app", r"C:\dev\app"),
-            ("d:/dev/app", "D:/dev/app"),
+            ("d:/dev/app", r"D:\dev\app"),
+            (r"d:\dev/app/", r"D:\dev\app"),
+            ("c:/", r"C:\"),
             ("e:", "E:"),
             (r"\\?\c:\dev\app", r"C:\dev\app"),
             (r"\\?\UNC\server\share", r"\\?\UNC\server\share"),
