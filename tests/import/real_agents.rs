@@ -104,6 +104,17 @@ fn sums_of_hermes_that_grow_amend_one_record() {
 }
 
 #[test]
+fn sessions_of_hermes_with_calls_but_only_zeros_are_reported() {
+    let (home, ledger) = (Home::of(&["hermes"]), Ledger::in_memory().unwrap());
+    let zeros = "UPDATE session_model_usage SET input_tokens = 0, output_tokens = 0, cache_read_tokens = 0, \
+                 cache_write_tokens = 0, reasoning_tokens = 0";
+    home.sql(".hermes/state.db", zeros);
+    let report = home.one(&ledger, "hermes");
+    let unknown = report.skipped.iter().filter(|skip| skip.why == "unknown usage: all counts of a session are 0");
+    assert_eq!((report.recorded, unknown.count()), (0, 2));
+}
+
+#[test]
 fn an_alias_names_an_agent() {
     let (home, ledger) = (Home::of(&["kimi-code"]), Ledger::in_memory().unwrap());
     let report = home.one(&ledger, "kimi");

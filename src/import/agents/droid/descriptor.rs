@@ -14,7 +14,7 @@ pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     source: &Droid,
     retention: Retention::Kept,
     counters: Counters { omits_zeros: false, cache_read: StatedWhen::Always, cache_write: StatedWhen::Always },
-    unlogged: &[],
+    unlogged: &["single calls, but their sums"],
     feeds: &[],
     overlap: Overlap::ByKeys,
     telemetry: None,

@@ -14,7 +14,7 @@ pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     source: &Hermes,
     retention: Retention::Kept,
     counters: Counters { omits_zeros: false, cache_read: StatedWhen::Always, cache_write: StatedWhen::Always },
-    unlogged: &["the last call of a subagent whose parent ends first"],
+    unlogged: &["single calls, but their sums", "the last call of a subagent whose parent ends first"],
     feeds: &[],
     overlap: Overlap::ByKeys,
     telemetry: None,

@@ -32,6 +32,8 @@ const AGENT: &str = "hermes";
 const DATABASE: &str = "state.db";
 const COUNTS: [&str; 5] =
     ["input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"];
+/// The number of calls, which is also known if the server states no counts.
+const CALLS: &str = "api_call_count";
 /// Hermes' name for a provider that the user configured.
 const OWN: &str = "custom";
 
@@ -61,7 +63,7 @@ impl DatabaseLog for Hermes {
         }
         let optional: Vec<&str> = COUNTS
             .into_iter()
-            .chain(["model", "cwd", "billing_provider", "actual_cost_usd", "ended_at", "message_count"])
+            .chain(["model", "cwd", "billing_provider", "actual_cost_usd", "ended_at", "message_count", CALLS])
             .collect();
         let columns = fields::choose(&have, "sessions", &["id", "started_at"], &optional)?;
         let mut sessions = BTreeMap::new();
@@ -101,7 +103,8 @@ fn by_model(
     if have.is_empty() {
         return Ok(summed);
     }
-    let names = ["billing_provider", "billing_base_url", "billing_mode", "task", "first_seen", "actual_cost_usd"];
+    let names =
+        ["billing_provider", "billing_base_url", "billing_mode", "task", "first_seen", "actual_cost_usd", CALLS];
     let optional: Vec<&str> = COUNTS.into_iter().skip(2).chain(names).collect();
     let columns = fields::choose(&have, TABLE, &["session_id", "model", "input_tokens", "output_tokens"], &optional)?;
     fields::visit(database, &format!("SELECT {columns} FROM {TABLE} ORDER BY rowid"), [], &mut |row| {
@@ -142,7 +145,8 @@ fn sums(row: &Value, id: &str, session: &Value, key: &[&str; 4]) -> Result<Optio
     logged.reasoning = field(reasoning)?;
     logged.cache_inside = false;
     if logged.is_nothing() {
-        return Ok(None);
+        let has_calls = fields::count(row, CALLS).is_ok_and(|calls| calls > Some(0));
+        return if has_calls { Err("unknown usage: all counts of a session are 0".to_owned()) } else { Ok(None) };
     }
     let at = fields::time(row.get("first_seen")).or_else(|| fields::time(session.get("started_at")));
     let at = at.ok_or("unknown shape: a session without a time")?;

@@ -13,7 +13,7 @@ pub(in crate::import) static DESCRIPTOR: Agent = Agent {
     source: &MistralVibe,
     retention: Retention::Kept,
     counters: Counters { omits_zeros: false, cache_read: StatedWhen::Sometimes, cache_write: StatedWhen::Sometimes },
-    unlogged: &["single calls, once a checkpoint has summed them"],
+    unlogged: &["single calls before a checkpoint, but their sum"],
     feeds: &[],
     overlap: Overlap::ByKeys,
     telemetry: None,
