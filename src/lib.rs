@@ -80,9 +80,13 @@
 //! `default-features = false` leaves the library alone: events, stores, reports, budget, normalisers, export,
 //! checkpoints and proofs.
 
+// Much of the crate serves the command. A build without it leaves that part unused.
+#![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
+
 #[cfg(feature = "cli")]
 mod api;
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod app;
 #[cfg(feature = "cli")]
 mod bill;
@@ -94,6 +98,9 @@ mod cost_tests;
 pub mod export;
 #[cfg(feature = "import")]
 pub mod import;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod ledger;
 #[cfg(feature = "mcp")]
 mod mcp;
@@ -108,12 +115,12 @@ pub mod report;
 mod sql;
 pub mod store;
 #[cfg(feature = "cli")]
-pub mod sync;
+mod sync;
 #[cfg(feature = "tui")]
-pub mod tui;
+mod tui;
 pub mod usage;
 #[cfg(feature = "web")]
-pub mod web;
+mod web;
 
 pub use budget::{ProviderStatus, Status};
 pub use ledger::{
@@ -125,6 +132,6 @@ pub use model::event::{EventId, Position, TokenRecord};
 pub use model::provider::ProviderId;
 pub use model::time::{Timestamp, Zone};
 pub use model::tokens::{IMPLAUSIBLE_COUNT, MAX_COUNT, TokenClass, Tokens, Usd};
-pub use model::{event, humanize, provider, time};
-pub use readers::{exhaustion, normalise, price, quota};
+pub use model::{event, time};
+pub use readers::{normalise, price, quota};
 pub use report::{Report, ReportKey, ReportRow, ReportTable};

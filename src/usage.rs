@@ -10,7 +10,7 @@ mod growth;
 mod limits;
 mod money;
 mod observations;
-mod pause;
+pub(crate) mod pause;
 mod pools;
 mod reserved;
 mod scope;
@@ -28,13 +28,12 @@ use crate::projection::{IndexedEvent, Level, Totals, collect_events, last_before
 use crate::store::{GO_ON, KeyRange, ReadView, Table};
 
 pub use calibration::{Calibration, ClassWeight};
-pub use drift::Drift;
 pub use exhausted::Exhausted;
 pub use forecast::{Forecast, ForecastBasis};
 pub use money::MoneyPeriod;
 #[cfg(feature = "import")]
 pub(crate) use observations::COUNTED_BY_AGENT;
-pub use pause::{Pause, resume_at};
+pub use pause::Pause;
 pub use pools::Pool;
 pub use reserved::Reservation;
 pub use sums::{Cost, TokenSums, Usage};
@@ -42,12 +41,12 @@ pub use sums::{Cost, TokenSums, Usage};
 pub(crate) use account_at::AccountAt;
 pub(crate) use account_sums::sum_between;
 pub(crate) use calibration::calibration;
-pub(crate) use drift::drift;
+pub(crate) use drift::{Drift, drift};
 pub(crate) use exhausted::cloud_refusal;
 use exhausted::refusals;
 pub(crate) use limits::{Limits, is_metered};
 pub(crate) use money::{MoneyLimit, money_limits};
-pub(crate) use pause::{last_resume, paused, unresumed};
+pub(crate) use pause::{last_resume, paused, resume_at, unresumed};
 pub(crate) use reserved::{LONGEST, ReservationEnd, closing, reservations};
 pub(crate) use scope::{covers, is_exactly};
 #[cfg(feature = "import")]

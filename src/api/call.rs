@@ -94,7 +94,7 @@ fn agent_output(text: &str, provider: Option<&ProviderId>) -> Result<Vec<TokenRe
 
 /// Returns the whole run as one call of its most expensive model.
 fn agent_total(text: &str, provider: Option<&ProviderId>) -> Result<TokenRecord> {
-    let run = agent::extract_as(text, Turns::Auto, provider)?
+    let run = agent::extract(text, Turns::Auto, provider)?
         .ok_or_else(|| Error::invalid("this output of an agent states no tokens"))?;
     let provider = server(provider, run.format, run.model.as_deref())?;
     let mut record = TokenRecord::new(provider, run.model.unwrap_or_default());

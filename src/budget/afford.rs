@@ -86,13 +86,6 @@ impl FromStr for Tier {
 
 /// The cost of a medium run in percent of a session window: the used percentage divided by the number of runs. `None`
 /// if either is zero, because the cost is then unknown.
-///
-/// ```
-/// use usage_ledger::budget::run_cost;
-/// assert_eq!(run_cost("80".parse()?, 10), Some("8".parse()?));
-/// assert_eq!(run_cost("0".parse()?, 4), None);
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 pub fn run_cost(used: Percent, runs: u64) -> Option<Percent> {
     // The quotient is at most the dividend, so it fits.
     let cost = u64::from(used.hundredths()).checked_div(runs).and_then(|cost| u32::try_from(cost).ok());
@@ -101,13 +94,6 @@ pub fn run_cost(used: Percent, runs: u64) -> Option<Percent> {
 }
 
 /// Whether a run of this mode and tier fits into the remaining percentage, if a medium run costs `cost`.
-///
-/// ```
-/// use usage_ledger::budget::{Mode, Tier, affordable};
-/// assert!(affordable("30".parse()?, Mode::Deep, Tier::Medium, "60".parse()?)); // exactly
-/// assert!(!affordable("30".parse()?, Mode::Deep, Tier::Complex, "60".parse()?));
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 pub fn affordable(cost: Percent, mode: Mode, tier: Tier, left: Percent) -> bool {
     let wanted =
         u64::from(cost.hundredths()) * u64::from(mode.cost_percent()) * u64::from(tier.cost_percent()) / (100 * 100);
@@ -116,14 +102,6 @@ pub fn affordable(cost: Percent, mode: Mode, tier: Tier, left: Percent) -> bool 
 
 /// The highest mode up to `mode` that fits into the remaining percentage; `wait` if none does. `cost` is the cost of a
 /// medium run, which may differ by mode.
-///
-/// ```
-/// use usage_ledger::budget::{Mode, Tier, highest_affordable};
-/// let (cost, left) = ("40".parse()?, "50".parse()?);
-/// assert_eq!(highest_affordable(Mode::Deep, |_| cost, Tier::Medium, left), Mode::Implement);
-/// assert_eq!(highest_affordable(Mode::Deep, |_| cost, Tier::Complex, left), Mode::Review);
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 pub fn highest_affordable(mut mode: Mode, cost: impl Fn(Mode) -> Percent, tier: Tier, left: Percent) -> Mode {
     while mode > Mode::Wait && !affordable(cost(mode), mode, tier, left) {
         mode = mode.lower();

@@ -230,18 +230,7 @@ impl Ledger {
     ///
     /// # Errors
     /// The store's own.
-    ///
-    /// ```
-    /// use usage_ledger::{Ledger, event::{AlertSet, WindowKind}};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let ledger = Ledger::in_memory()?;
-    /// ledger.set_alert(AlertSet::new().weekly(80), now)?;
-    /// ledger.override_usage("anthropic", WindowKind::Weekly, "81".parse()?, "me", "", now)?;
-    /// assert_eq!(ledger.fire_alerts(now)?.len(), 1);
-    /// assert_eq!(ledger.fire_alerts(now)?.len(), 0);
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn fire_alerts(&self, now: impl Into<Timestamp>) -> Result<Vec<Firing>> {
+    pub(crate) fn fire_alerts(&self, now: impl Into<Timestamp>) -> Result<Vec<Firing>> {
         let now = now.into();
         let due = self.snapshot()?.due_alerts(now)?;
         if due.is_empty() {
@@ -266,16 +255,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) for a threshold that makes no sense, or for none.
-    ///
-    /// ```
-    /// use usage_ledger::{Ledger, event::AlertSet};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let ledger = Ledger::in_memory()?;
-    /// ledger.set_alert(AlertSet::new().weekly(80), now)?;
-    /// assert!(ledger.set_alert(AlertSet::new(), now).is_err());
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn set_alert(&self, alert: AlertSet, now: impl Into<Timestamp>) -> Result<Outcome> {
+    pub(crate) fn set_alert(&self, alert: AlertSet, now: impl Into<Timestamp>) -> Result<Outcome> {
         let (now, source) = (now.into(), self.source.clone());
         self.transact(now, |appender| appender.push(NewEvent::new(alert, now).source(source)))
     }

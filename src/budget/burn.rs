@@ -42,14 +42,6 @@ pub struct Rate {
 }
 
 /// The uses of a window in a period.
-///
-/// ```
-/// use usage_ledger::{budget::Uses, time::MINUTE};
-/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let uses = Uses::new(5, 5.0, now.plus(-20 * MINUTE), now);
-/// assert_eq!(uses.count, 5);
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Uses {
@@ -77,15 +69,6 @@ impl Uses {
 
 /// The rate of uses, including idle time until now. `None` for fewer than five uses, or for less than a quarter of an
 /// hour.
-///
-/// ```
-/// use usage_ledger::{budget::{Uses, burn_rate}, time::MINUTE};
-/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let uses = Uses::new(5, 5.0, now.plus(-20 * MINUTE), now);
-/// assert_eq!(burn_rate(&uses, now).unwrap().per_minute, 0.25);
-/// assert_eq!(burn_rate(&uses, now.plus(80 * MINUTE)).unwrap().per_minute, 0.05); // idle since
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 pub fn burn_rate(uses: &Uses, now: Timestamp) -> Option<Rate> {
     let Uses { count, points, first, last } = *uses;
     let enough = count >= FEWEST && last.millis() - first.millis() >= SHORTEST;
@@ -95,14 +78,6 @@ pub fn burn_rate(uses: &Uses, now: Timestamp) -> Option<Rate> {
 
 /// The number of minutes until a window is exhausted at a rate, if work continues as observed (`None`) or in a mode. 0
 /// if it is exhausted; `None` if nothing is used.
-///
-/// ```
-/// use usage_ledger::budget::{Mode, Rate, minutes_left};
-/// let rate = |per_minute| Rate { per_minute, idle: false };
-/// assert_eq!(minutes_left(40.0, rate(0.25), None), Some(240.0));
-/// assert_eq!(minutes_left(40.0, rate(0.25), Some(Mode::Review)), Some(480.0));
-/// assert_eq!(minutes_left(40.0, rate(0.0), None), None);
-/// ```
 pub fn minutes_left(used: f64, rate: Rate, mode: Option<Mode>) -> Option<f64> {
     let mode = mode.filter(|_| !rate.idle);
     let rate = rate.per_minute * mode.map_or(1.0, |mode| f64::from(mode.cost_percent()) / 100.0);
@@ -111,26 +86,12 @@ pub fn minutes_left(used: f64, rate: Rate, mode: Option<Mode>) -> Option<f64> {
 
 /// The next lower mode, if this one would exhaust the window within half an hour. Never `wait`, which depends on actual
 /// usage and not on a prediction.
-///
-/// ```
-/// use usage_ledger::budget::{Mode, Rate, slowed};
-/// let fast = Some(Rate { per_minute: 5.0, idle: false });
-/// assert_eq!(slowed(Mode::Deep, 50.0, fast), Mode::Implement);
-/// assert_eq!(slowed(Mode::Review, 50.0, fast), Mode::Review);
-/// assert_eq!(slowed(Mode::Deep, 50.0, None), Mode::Deep);
-/// ```
 pub fn slowed(mode: Mode, used: f64, rate: Option<Rate>) -> Mode {
     let left = rate.and_then(|rate| minutes_left(used, rate, Some(mode)));
     if mode > Mode::Review && left.is_some_and(|left| left < TOO_SOON) { mode.lower() } else { mode }
 }
 
 /// Whether exhaustion causes a warning: within the hour, and more than two hours before the reset.
-///
-/// ```
-/// use usage_ledger::budget::runs_out;
-/// assert!(runs_out(59.0, 121.0));
-/// assert!(!runs_out(10.0, 120.0)); // the reset comes soon enough
-/// ```
 pub fn runs_out(minutes_left: f64, minutes_to_reset: f64) -> bool {
     minutes_left < WARN_LEFT && minutes_to_reset > WARN_RESET
 }

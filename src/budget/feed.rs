@@ -13,20 +13,7 @@ impl Ledger {
     ///
     /// # Errors
     /// As for [`gate`](Self::gate); nothing is recorded then.
-    ///
-    /// ```
-    /// use usage_ledger::{Ledger, budget::RunRequest, quota::QuotaFormat, usage::Basis};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let ledger = Ledger::in_memory()?;
-    /// let request = RunRequest::new("anthropic")?;
-    /// let line = r#"{"rate_limits":{"five_hour":{"used_percentage":97,"resets_at":1795474800}}}"#;
-    /// let verdict = ledger.gate_with_feed(&request, QuotaFormat::ClaudeStatusline, line, now)?;
-    /// assert_eq!((verdict.gated, verdict.basis), (true, Basis::Observed));
-    /// let unreadable = ledger.gate_with_feed(&request, QuotaFormat::ClaudeStatusline, "<html>", now.plus(1))?;
-    /// assert!(unreadable.gated && unreadable.warnings[0].contains("could not be read"));
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn gate_with_feed(
+    pub(crate) fn gate_with_feed(
         &self,
         request: &RunRequest,
         format: QuotaFormat,

@@ -51,12 +51,7 @@ impl Mode {
     }
 
     /// The next lower mode; `wait` stays.
-    ///
-    /// ```
-    /// # use usage_ledger::budget::Mode;
-    /// assert_eq!(Mode::Deep.lower(), Mode::Implement);
-    /// ```
-    pub const fn lower(self) -> Self {
+    pub(crate) const fn lower(self) -> Self {
         match self {
             Self::Deep => Self::Implement,
             Self::Implement => Self::Review,
@@ -142,12 +137,7 @@ impl Marks {
     }
 
     /// The same with every mark some points earlier.
-    ///
-    /// ```
-    /// use usage_ledger::{budget::Marks, event::Thresholds};
-    /// assert_eq!(Marks::of(Thresholds::default()).earlier(5).wait, Some(71));
-    /// ```
-    pub fn earlier(self, points: u8) -> Self {
+    pub(crate) fn earlier(self, points: u8) -> Self {
         let earlier = |mark: Option<u8>| mark.map(|mark| mark.saturating_sub(points));
         Self { implement: earlier(self.implement), review: earlier(self.review), wait: earlier(self.wait) }
     }
@@ -226,13 +216,6 @@ impl fmt::Display for Rung {
 }
 
 /// The remaining percentage of a window: 100 % minus the used percentage and the margin, at least 0.
-///
-/// ```
-/// use usage_ledger::budget::left;
-/// assert_eq!(left("76".parse()?, 10), "14".parse()?);
-/// assert_eq!(left("98".parse()?, 10), "0".parse()?);
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 pub fn left(used: Percent, margin: u8) -> Percent {
     Percent::from_hundredths((100 * 100_u32).saturating_sub(used.hundredths()).saturating_sub(100 * u32::from(margin)))
 }
@@ -243,11 +226,6 @@ pub(super) const fn points_for_age(age: i64) -> u8 {
 }
 
 /// The margin for the age of a reading in milliseconds: five more points after six hours.
-///
-/// ```
-/// use usage_ledger::{budget::safety_margin, time::{HOUR, MINUTE}};
-/// assert_eq!((safety_margin(10, 6 * HOUR - MINUTE), safety_margin(10, 6 * HOUR + MINUTE)), (10, 15));
-/// ```
 pub const fn safety_margin(margin: u8, age: i64) -> u8 {
     margin.saturating_add(points_for_age(age))
 }

@@ -3,40 +3,42 @@
 //! A decision has these steps, which its trail lists: the effective budget mode; the provider's refusals and pauses;
 //! the windows that count; the ladder; the cost of a run; the burn rate of the session; the mode that the run needs.
 
-mod afford;
+pub(crate) mod afford;
 mod alerts;
-mod burn;
+pub(crate) mod burn;
 mod counted;
 mod decide;
 mod evidence;
 mod feed;
 mod known;
-mod ladder;
+pub(crate) mod ladder;
 mod money;
 mod preflight;
 mod records;
 mod request;
 mod reserve;
 mod run_cost;
-mod settings;
+pub(crate) mod settings;
 mod settle;
 mod status;
 
 use serde::Serialize;
 
-pub use afford::{Tier, affordable, highest_affordable, run_cost};
-pub use alerts::Firing;
-pub use burn::{Burn, Rate, Uses, burn_rate, minutes_left, runs_out, slowed};
-pub use ladder::{Marks, Mode, Rung, left, safety_margin};
+pub use afford::Tier;
+pub use burn::{Burn, Rate};
+pub use ladder::{Marks, Mode, Rung};
 pub use money::MoneyWindow;
 pub use preflight::{Preflight, Probe};
 pub use request::RunRequest;
-pub use settings::{BudgetSettings, effective_mode};
 pub use status::{ProviderStatus, Status};
 
+pub(crate) use afford::{affordable, highest_affordable, run_cost};
 #[cfg(feature = "cli")]
 pub(crate) use alerts::{AlertRule, Threshold, alert_rules};
+pub(crate) use burn::{Uses, burn_rate, slowed};
+pub(crate) use ladder::safety_margin;
 pub(crate) use money::money_windows;
+pub(crate) use settings::{BudgetSettings, effective_mode};
 
 use crate::model::event::{BudgetMode, Percent, Position};
 use crate::model::time::Timestamp;

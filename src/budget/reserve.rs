@@ -147,19 +147,7 @@ impl Ledger {
     /// # Errors
     /// As for [`reserve`](Self::reserve), and [`Error::Conflict`] if another event, or a reservation for another
     /// provider, account or number of tokens, has the id.
-    ///
-    /// ```
-    /// use usage_ledger::{EventId, Ledger, budget::RunRequest, time::MINUTE};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let ledger = Ledger::in_memory()?;
-    /// let (id, request) = (EventId::from_key("my-agent", "call 7"), RunRequest::new("openai")?);
-    /// let first = ledger.reserve_as(id, &request, 700, MINUTE, now)?;
-    /// assert_eq!(ledger.reserve_as(id, &request, 700, MINUTE, now.plus(1))?, first);
-    /// assert_eq!(ledger.provider("openai", now)?.reserved, 700);
-    /// assert!(ledger.reserve_as(id, &request, 701, MINUTE, now).is_err());
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn reserve_as(
+    pub(crate) fn reserve_as(
         &self,
         id: EventId,
         request: &RunRequest,

@@ -6,13 +6,6 @@ use crate::model::error::Result;
 use crate::model::event::{BudgetMode, LimitSet, Thresholds};
 
 /// The effective budget mode, and warnings.
-///
-/// ```
-/// use usage_ledger::{budget::effective_mode, event::BudgetMode};
-/// let (mode, trail) = effective_mode(Some("full"), false, false);
-/// assert_eq!(mode, BudgetMode::Disabled); // no quota: whatever the setting says
-/// assert_eq!(trail.last().unwrap(), "the provider has no API quota: disabled");
-/// ```
 pub fn effective_mode(setting: Option<&str>, unlimited: bool, metered: bool) -> (BudgetMode, Vec<String>) {
     let mut trail = Vec::new();
     let mut mode = match setting.map(str::trim) {
@@ -45,13 +38,6 @@ pub fn effective_mode(setting: Option<&str>, unlimited: bool, metered: bool) -> 
 /// It supports the sections of the seed system: `usage` with `budget_mode`, `unlimited_quota` (formerly at the top
 /// level), `session_token_limit`, `weekly_token_limit`, `authoritative_source`, `authoritative_max_staleness_seconds`,
 /// and `budget` with `warn_at_percent`, `stop_at_percent`; `preflight_cache_minutes`.
-///
-/// ```
-/// use usage_ledger::budget::BudgetSettings;
-/// let settings = BudgetSettings::from_json(&serde_json::json!({"usage": {"budget_mode": "ful", "session_token_limit": 9000}}));
-/// assert_eq!((settings.budget_mode.as_deref(), settings.session_limit), (Some("ful"), Some(9_000)));
-/// assert!(settings.warnings[0].contains("`ful` is no budget mode"));
-/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BudgetSettings {
@@ -95,13 +81,6 @@ fn number(value: &Value) -> Option<f64> {
 
 impl BudgetSettings {
     /// Parses settings. It never fails.
-    ///
-    /// ```
-    /// use usage_ledger::budget::BudgetSettings;
-    /// let odd = BudgetSettings::from_json(&serde_json::json!({"usage": "x", "budget": null}));
-    /// assert_eq!(odd.thresholds, Default::default());
-    /// assert!(odd.warnings[0].contains("`usage` is no mapping"));
-    /// ```
     pub fn from_json(settings: &Value) -> Self {
         let mut parsed = Self { preflight_minutes: PREFLIGHT_MINUTES, ..Self::default() };
         let usage = &parsed.section(settings, "usage");
@@ -209,12 +188,6 @@ impl BudgetSettings {
     }
 
     /// The effective budget mode of a provider, and warnings.
-    ///
-    /// ```
-    /// use usage_ledger::{budget::BudgetSettings, event::BudgetMode};
-    /// let settings = BudgetSettings::from_json(&serde_json::json!({"usage": {"unlimited_quota": true}}));
-    /// assert_eq!(settings.effective_mode(true).0, BudgetMode::Disabled);
-    /// ```
     pub fn effective_mode(&self, metered: bool) -> (BudgetMode, Vec<String>) {
         effective_mode(self.budget_mode.as_deref(), self.unlimited, metered)
     }
@@ -223,13 +196,6 @@ impl BudgetSettings {
     ///
     /// # Errors
     /// [`Error::InvalidProvider`](crate::Error::InvalidProvider) for a malformed id.
-    ///
-    /// ```
-    /// use usage_ledger::{budget::BudgetSettings, event::BudgetMode};
-    /// let settings = BudgetSettings::from_json(&serde_json::json!({"usage": {"budget_mode": "full"}}));
-    /// assert_eq!(settings.limit_set("anthropic")?.budget_mode, Some(BudgetMode::Full));
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
     pub fn limit_set(&self, provider: &str) -> Result<LimitSet> {
         let mut limit = LimitSet::new(provider)?;
         limit.session = self.session_limit;

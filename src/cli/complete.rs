@@ -22,7 +22,7 @@ fn known(key: &ReportKey) -> Vec<CompletionCandidate> {
 /// Providers of the ledger, then those of the catalogue.
 pub(crate) fn providers() -> Vec<CompletionCandidate> {
     let mut found = known(&ReportKey::Provider);
-    for provider in crate::provider::CATALOGUE.iter().map(|known| known.id) {
+    for provider in crate::model::provider::CATALOGUE.iter().map(|known| known.id) {
         let candidate = CompletionCandidate::new(provider);
         if !found.iter().any(|known| known.get_value() == candidate.get_value()) {
             found.push(candidate);

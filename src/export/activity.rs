@@ -7,18 +7,6 @@ use crate::model::tokens::TokenClass;
 
 /// Formats a record as one line: time, project, duration, tokens, cache, reported cost, model, and the mission if its
 /// labels state one. Unknown parts are left out.
-///
-/// ```
-/// use usage_ledger::{TokenRecord, Zone, export};
-/// # let at = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let mut record = TokenRecord::new("anthropic", "claude-sonnet-4-20250514").input(12_000).output(4_500);
-/// record = record.project("acme").label("type", "review");
-/// record.duration_ms = Some(342_000);
-/// let line = export::activity(&record, at, Zone::UTC);
-/// assert!(line.starts_with("[2026-11-23 20:00:00] acme            review         5m42s   "), "{line}");
-/// assert!(line.ends_with("16.5k tokens (12.0k in / 4.5k out) | sonnet-4"), "{line}");
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 pub fn activity(record: &TokenRecord, at: Timestamp, zone: Zone) -> String {
     let label = |name: &str| record.labels.get(name).map(|value| plain(value)).filter(|value| !value.is_empty());
     let count = |classes: &[TokenClass]| {

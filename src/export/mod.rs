@@ -1,9 +1,9 @@
 //! Exports a ledger in formats of other programs.
 
-mod activity;
+pub(crate) mod activity;
 mod allocation;
 mod calls;
-mod ccusage;
+pub(crate) mod ccusage;
 mod cells;
 mod cloudevents;
 mod events;
@@ -23,13 +23,15 @@ use crate::model::invariant::bug;
 use crate::model::time::{Timestamp, Zone};
 use crate::report::ReportRow;
 
-pub use activity::activity;
-pub use allocation::{AllocationFormat, allocation};
+#[cfg(feature = "cli")]
+pub(crate) use activity::activity;
+#[cfg(feature = "cli")]
+pub(crate) use allocation::{AllocationFormat, allocation};
 #[cfg(all(test, feature = "cli"))]
 pub(crate) use calls::CALL_COLUMNS;
 #[cfg(feature = "cli")]
 pub(crate) use calls::{ExportedCall, each_call, quality};
-pub use ccusage::{CcusageAgent, CcusageOptions, ccusage};
+pub(crate) use ccusage::{CcusageAgent, CcusageOptions, ccusage};
 #[cfg_attr(not(feature = "cli"), allow(unused_imports))] // the reports of the command use it too
 pub(crate) use cells::text_cell;
 

@@ -1,12 +1,12 @@
 //! Imports agents' logs into a ledger: incremental, idempotent, and independent of the order of files.
 
-mod agents;
-mod engine;
-mod health;
+pub(crate) mod agents;
+pub(crate) mod engine;
+pub(crate) mod health;
 mod options;
 mod outcome;
 #[cfg(feature = "web")]
-pub mod telemetry;
+pub(crate) mod telemetry;
 
 #[cfg(feature = "cli")]
 use std::path::PathBuf;
@@ -16,22 +16,22 @@ use crate::export::CcusageAgent;
 #[cfg(feature = "cli")]
 use crate::model::error::Result;
 
-pub use agents::koan;
+#[cfg(feature = "cli")]
+pub(crate) use agents::koan;
 #[cfg(feature = "cli")]
 use engine::agent::Overlap;
 #[cfg(feature = "cli")]
 pub(crate) use engine::first_import::fill;
-pub use engine::first_import::first;
 pub use engine::follow::Follower;
-pub use engine::preview::{Amendment, Preview, Withdrawal, preview};
+pub(crate) use engine::preview::{Preview, preview};
 pub use engine::run::run;
 #[cfg(feature = "cli")]
 pub(crate) use health::changed::changed_logs;
-pub use health::inventory::{ExpiringLog, LogInventory, Unreadable, inventory};
+pub(crate) use health::inventory::{ExpiringLog, LogInventory, inventory};
 pub use health::schema_drift::SchemaDrift;
-pub use health::self_check::{CheckedLog, SkipCount, self_check};
-pub use health::skip_reasons::loses_counts;
-pub use health::unread_agents::{UnreadAgent, unread_agents};
+pub(crate) use health::self_check::{CheckedLog, self_check};
+pub(crate) use health::skip_reasons::loses_counts;
+pub(crate) use health::unread_agents::{UnreadAgent, unread_agents};
 pub use options::ImportOptions;
 pub use outcome::{ImportReport, Progress, SourceReport};
 
@@ -71,7 +71,7 @@ pub(crate) fn searched() -> Result<Vec<(&'static str, Vec<PathBuf>)>> {
 /// let claude = import::ccusage_agents().iter().find(|agent| agent.agent() == "claude-code").unwrap();
 /// assert_eq!(claude.name(), "claude");
 /// ```
-pub fn ccusage_agents() -> &'static [CcusageAgent] {
+pub(crate) fn ccusage_agents() -> &'static [CcusageAgent] {
     static KNOWN: LazyLock<Vec<CcusageAgent>> =
         LazyLock::new(|| agents::ALL.iter().filter_map(|agent| agent.ccusage).collect());
     &KNOWN

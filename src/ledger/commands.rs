@@ -95,17 +95,7 @@ impl Ledger {
     ///
     /// # Errors
     /// As for [`switch_provider`](Self::switch_provider).
-    ///
-    /// ```
-    /// use usage_ledger::{Ledger, time::HOUR};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let ledger = Ledger::in_memory()?;
-    /// ledger.switch_provider_at("ollama", "rate limited", now.plus(-HOUR), now)?;
-    /// let event = ledger.event(1)?;
-    /// assert_eq!((event.occurred_at, event.recorded_at), (now.plus(-HOUR), now));
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn switch_provider_at(
+    pub(crate) fn switch_provider_at(
         &self,
         to: &str,
         reason: &str,
@@ -120,19 +110,7 @@ impl Ledger {
     ///
     /// # Errors
     /// As for [`switch_provider`](Self::switch_provider), and [`Error::Conflict`] if another event has the id.
-    ///
-    /// ```
-    /// use usage_ledger::{EventId, Ledger, Outcome};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let ledger = Ledger::in_memory()?;
-    /// let id = EventId::from_key("my-agent", "switch 1");
-    /// ledger.switch_provider_as(id, "ollama", "rate limited", now, now)?;
-    /// ledger.switch_provider("anthropic", "", now.plus(1))?;
-    /// let again = ledger.switch_provider_as(id, "ollama", "rate limited", now, now.plus(2))?;
-    /// assert_eq!(again, Outcome::Existing { position: 1.into(), id });
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn switch_provider_as(
+    pub(crate) fn switch_provider_as(
         &self,
         id: EventId,
         to: &str,

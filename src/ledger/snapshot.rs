@@ -165,15 +165,7 @@ impl<'a> Snapshot<'a> {
     ///
     /// # Errors
     /// [`Error::InvalidProvider`] for a malformed id, and the store's own errors.
-    ///
-    /// ```
-    /// use usage_ledger::{Ledger, event::WindowKind};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let ledger = Ledger::in_memory()?;
-    /// assert_eq!(ledger.snapshot()?.drift("anthropic", None, WindowKind::Session, now)?, None);
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn drift(
+    pub(crate) fn drift(
         &self,
         provider: &str,
         account: Option<&str>,

@@ -10,22 +10,6 @@ use crate::model::time::Timestamp;
 use crate::projection::collect_events;
 
 /// A recorded statement with all its parts.
-///
-/// ```
-/// use usage_ledger::{Ledger, event::{StatementBucket, StatementReceived}};
-/// # let now = "2026-06-02T00:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let day = ("2026-05-01T00:00:00Z".parse()?, "2026-05-02T00:00:00Z".parse()?);
-/// let ledger = Ledger::in_memory()?;
-/// for (file, input) in [("aa", 1), ("bb", 2)] {
-///     let mut statement = StatementReceived::new("openai", file.repeat(32), "an OpenAI usage export", day);
-///     statement.buckets.push(StatementBucket::new(day).tokens("input", input));
-///     ledger.receive_statement(statement, now)?;
-/// }
-/// let statements = ledger.snapshot()?.statements(now)?;
-/// assert_eq!(statements[0].superseded, [day]); // by the later edition of that day
-/// assert!(statements[1].superseded.is_empty());
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReceivedStatement {
@@ -95,13 +79,7 @@ impl Snapshot<'_> {
     ///
     /// # Errors
     /// The store's own errors.
-    ///
-    /// ```
-    /// # let now = "2026-06-02T00:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// assert!(usage_ledger::Ledger::in_memory()?.snapshot()?.statements(now)?.is_empty());
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn statements(&self, now: impl Into<Timestamp>) -> Result<Vec<ReceivedStatement>> {
+    pub(crate) fn statements(&self, now: impl Into<Timestamp>) -> Result<Vec<ReceivedStatement>> {
         let span = (Timestamp::MIN, now.into());
         let mut parts = collect_events(self.view(), EventKind::StatementReceived, &Subject::Ledger, span, |indexed| {
             let Payload::StatementReceived(content) = indexed.event.payload else { return None };
@@ -143,42 +121,19 @@ impl Snapshot<'_> {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a statement that cannot be recorded; and the store's own errors.
-    ///
-    /// ```
-    /// use usage_ledger::{Ledger, event::StatementReceived};
-    /// let may = ("2026-05-01T00:00:00Z".parse()?, "2026-06-01T00:00:00Z".parse()?);
-    /// let statement = StatementReceived::new("openai", "ab".repeat(32), "an OpenAI usage export", may);
-    /// assert_eq!(Ledger::in_memory()?.snapshot()?.position_of_statement(&statement)?, None);
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn position_of_statement(&self, statement: &StatementReceived) -> Result<Option<Position>> {
+    pub(crate) fn position_of_statement(&self, statement: &StatementReceived) -> Result<Option<Position>> {
         statement.validate()?;
         self.view().position_of(part_id(statement, 1))
     }
 }
 
 impl Ledger {
-    /// Records a statement. A file that was received for the same account before appends nothing, even if its event
-    /// was voided.
+    /// Records statements together. A file that was received for the same account before appends nothing, even if its
+    /// event was voided. Each outcome is that of the first part.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a statement without a period or with empty names; and the store's own errors. Nothing is
     /// written then.
-    ///
-    /// ```
-    /// use usage_ledger::{Ledger, event::StatementReceived};
-    /// # let now = "2026-06-02T00:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let may = ("2026-05-01T00:00:00Z".parse()?, "2026-06-01T00:00:00Z".parse()?);
-    /// let ledger = Ledger::in_memory()?;
-    /// assert!(ledger.receive_statement(StatementReceived::new("openai", "no hash", "x", may), now).is_err());
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn receive_statement(&self, statement: StatementReceived, now: impl Into<Timestamp>) -> Result<Outcome> {
-        let outcomes = self.receive_statements(vec![statement], now.into())?;
-        outcomes.into_iter().next().ok_or_else(|| bug!("a recorded statement has no outcome"))
-    }
-
-    /// Records statements together. Each outcome is that of the first part.
     pub(crate) fn receive_statements(
         &self,
         statements: Vec<StatementReceived>,

@@ -18,17 +18,6 @@ use crate::usage::accounts;
 const SKEW: i64 = MINUTE;
 
 /// A token record with an implausible value.
-///
-/// ```
-/// use usage_ledger::{Ledger, IMPLAUSIBLE_COUNT, Suspicion, TokenRecord};
-/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let ledger = Ledger::in_memory()?;
-/// ledger.record(TokenRecord::new("openai", "gpt-5").input(IMPLAUSIBLE_COUNT + 1), now)?;
-/// let suspects = ledger.snapshot()?.suspects()?;
-/// assert_eq!(suspects[0].position, 1.into());
-/// assert!(matches!(suspects[0].why, Suspicion::Count { .. }));
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Suspect {
@@ -44,12 +33,6 @@ pub struct Suspect {
 }
 
 /// The kind of an implausible value.
-///
-/// ```
-/// use usage_ledger::{Suspicion, TokenClass};
-/// let count = Suspicion::Count { class: TokenClass::Input, count: 20_000_000_000 };
-/// assert_ne!(count, Suspicion::Time);
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "why")]
 #[non_exhaustive]
@@ -78,16 +61,7 @@ impl Snapshot<'_> {
     ///
     /// # Errors
     /// The store's own errors.
-    ///
-    /// ```
-    /// use usage_ledger::{Ledger, TokenRecord};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let ledger = Ledger::in_memory()?;
-    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
-    /// assert!(ledger.snapshot()?.suspects()?.is_empty());
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn suspects(&self) -> Result<Vec<Suspect>> {
+    pub(crate) fn suspects(&self) -> Result<Vec<Suspect>> {
         let view = self.view();
         if !any_count(view)? && !any_time(view)? {
             return Ok(Vec::new());
@@ -111,16 +85,7 @@ impl Snapshot<'_> {
     ///
     /// # Errors
     /// The store's own errors.
-    ///
-    /// ```
-    /// use usage_ledger::{Ledger, TokenRecord, time::DAY};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let ledger = Ledger::in_memory()?;
-    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now.plus(DAY))?;
-    /// assert_eq!(ledger.snapshot()?.recorded_ahead_of(now)?, Some((1.into(), now.plus(DAY))));
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn recorded_ahead_of(&self, now: impl Into<Timestamp>) -> Result<Option<(Position, Timestamp)>> {
+    pub(crate) fn recorded_ahead_of(&self, now: impl Into<Timestamp>) -> Result<Option<(Position, Timestamp)>> {
         as_of::first_after(self.view(), now.into().plus(SKEW))
     }
 

@@ -140,13 +140,6 @@ impl FromStr for Witness {
 }
 
 /// The secret key of a witness. It signs nothing else, and no ledger's checkpoints.
-///
-/// ```
-/// use usage_ledger::merkle::Cosigner;
-/// let cosigner = Cosigner::generate("witness.example/w1")?;
-/// assert_eq!(cosigner.secret().parse::<Cosigner>()?.witness(), cosigner.witness());
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 pub struct Cosigner {
     witness: Witness,
     key: SigningKey,
@@ -158,11 +151,6 @@ impl Cosigner {
     /// # Errors
     /// [`Error::Invalid`] for a name that is empty or has blanks, control characters or `+`; [`Error::Store`] if the
     /// system provides no randomness.
-    ///
-    /// ```
-    /// # use usage_ledger::merkle::Cosigner;
-    /// assert!(Cosigner::generate("my witness").is_err());
-    /// ```
     pub fn generate(name: &str) -> Result<Self> {
         Self::new(name, super::signer::random_key()?)
     }
@@ -172,24 +160,11 @@ impl Cosigner {
     }
 
     /// The public half.
-    ///
-    /// ```
-    /// # use usage_ledger::merkle::Cosigner;
-    /// assert!(Cosigner::generate("witness.example/w1")?.witness().to_string().starts_with("witness.example/w1+"));
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
     pub const fn witness(&self) -> &Witness {
         &self.witness
     }
 
     /// The secret key as text, to be stored: `PRIVATE+KEY+name+hash+base64`.
-    ///
-    /// ```
-    /// # use usage_ledger::merkle::{Cosigner, Signer};
-    /// // It cannot be taken for the key of a ledger.
-    /// assert!(Cosigner::generate("witness.example/w1")?.secret().parse::<Signer>().is_err());
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
     pub fn secret(&self) -> String {
         let Witness { name, hash, .. } = &self.witness;
         format!("{SECRET}{name}+{}+{}", Hex(*hash), typed(COSIGNATURE, self.key.as_bytes()))
@@ -200,14 +175,7 @@ impl Cosigner {
     ///
     /// # Errors
     /// [`Error::Invalid`] if the note is not a checkpoint.
-    ///
-    /// ```
-    /// # use usage_ledger::merkle::{Cosigner, Note, Signer};
-    /// let note: Note = Signer::generate("a.example/log")?.sign("no checkpoint\n")?.parse()?;
-    /// assert!(Cosigner::generate("witness.example/w1")?.cosign(&note, 0).is_err());
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn cosign(&self, note: &Note, time: u64) -> Result<String> {
+    pub(crate) fn cosign(&self, note: &Note, time: u64) -> Result<String> {
         let _: Checkpoint = note.text().parse()?;
         let signature = self.key.sign(message(note.text(), time).as_bytes()).to_bytes();
         let bytes = [&self.witness.hash[..], &time.to_be_bytes(), &signature].concat();

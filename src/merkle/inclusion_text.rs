@@ -105,19 +105,7 @@ impl InclusionProofText {
     ///
     /// # Errors
     /// As for [`verify`](Self::verify).
-    ///
-    /// ```
-    /// # use usage_ledger::merkle::{Checkpoint, Hash, InclusionProof, InclusionProofText, Signer};
-    /// # let signer = Signer::generate("a.example/log")?;
-    /// let leaf = Hash::of_line("a line");
-    /// let proof = InclusionProof { position: 1.into(), size: 1, hashes: Vec::new() };
-    /// let note = Checkpoint::new("a.example/log", 1, leaf)?.sign(&signer)?.parse()?;
-    /// let receipt = InclusionProofText::new(proof, note)?;
-    /// assert!(receipt.verify_leaf(&leaf, signer.verifier()).is_ok());
-    /// assert!(receipt.verify_leaf(&Hash::EMPTY, signer.verifier()).is_err());
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn verify_leaf(&self, leaf: &Hash, verifier: &Verifier) -> Result<Checkpoint> {
+    pub(crate) fn verify_leaf(&self, leaf: &Hash, verifier: &Verifier) -> Result<Checkpoint> {
         let checkpoint = Checkpoint::open(&self.checkpoint, verifier)?;
         self.proof.verify(leaf, &checkpoint.root())?;
         Ok(checkpoint)

@@ -10,7 +10,7 @@
 mod blinding;
 mod checkpoint;
 mod consistency_text;
-mod cosignature;
+pub(crate) mod cosignature;
 mod hash;
 mod inclusion_text;
 mod note;
@@ -23,11 +23,11 @@ mod subset_proof;
 mod text;
 mod total_text;
 mod verifier;
-mod witness_request;
+pub(crate) mod witness_request;
 
 pub use checkpoint::Checkpoint;
 pub use consistency_text::ConsistencyProofText;
-pub use cosignature::{Cosigner, Witness};
+pub use cosignature::Witness;
 pub use hash::Hash;
 pub use inclusion_text::InclusionProofText;
 pub use note::Note;
@@ -37,10 +37,11 @@ pub use sealed_total::{SealedRow, SealedSums, SealedTotal};
 pub use signer::Signer;
 pub use total_text::{ProvenTotal, TotalProofText};
 pub use verifier::Verifier;
-pub use witness_request::AddCheckpoint;
 
+pub(crate) use cosignature::Cosigner;
 pub(crate) use hash::{leaf_hash, node_hash, stored_leaf};
 pub(crate) use subset_proof::root_of;
 pub(crate) use total_text::BlindedLeaves;
 #[cfg(feature = "cli")]
 pub(crate) use total_text::KIND as TOTAL_PROOF;
+pub(crate) use witness_request::AddCheckpoint;

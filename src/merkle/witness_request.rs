@@ -11,15 +11,6 @@ use crate::model::error::{Error, Result};
 const MOST_HASHES: usize = 63;
 
 /// A checkpoint for a witness, with the proof that it continues the one that the witness cosigned last.
-///
-/// ```
-/// use usage_ledger::merkle::{AddCheckpoint, Checkpoint, Hash, Signer};
-/// let note = Checkpoint::new("a.example/log", 0, Hash::EMPTY)?.sign(&Signer::generate("a.example/log")?)?;
-/// let request = AddCheckpoint::new(0, Vec::new(), note.parse()?);
-/// assert_eq!(request.to_string(), format!("old 0\n\n{note}"));
-/// assert_eq!(request.to_string().parse::<AddCheckpoint>()?, request);
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AddCheckpoint {
@@ -33,13 +24,6 @@ pub struct AddCheckpoint {
 
 impl AddCheckpoint {
     /// A request.
-    ///
-    /// ```
-    /// # use usage_ledger::merkle::{AddCheckpoint, Checkpoint, Hash, Signer};
-    /// let note = Checkpoint::new("a.example/log", 0, Hash::EMPTY)?.sign(&Signer::generate("a.example/log")?)?;
-    /// assert_eq!(AddCheckpoint::new(0, Vec::new(), note.parse()?).old, 0);
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
     pub const fn new(old: u64, hashes: Vec<Hash>, checkpoint: Note) -> Self {
         Self { old, hashes, checkpoint }
     }

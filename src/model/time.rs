@@ -131,14 +131,7 @@ impl Timestamp {
     }
 
     /// Whether it is in the years 2000 to 2199. A time outside is an error of a clock, a person or a log.
-    ///
-    /// ```
-    /// # use usage_ledger::Timestamp;
-    /// assert!(!Timestamp::from_millis(0).is_plausible());
-    /// assert!("2026-11-23T20:00:00Z".parse::<Timestamp>()?.is_plausible());
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub const fn is_plausible(self) -> bool {
+    pub(crate) const fn is_plausible(self) -> bool {
         self.0 >= Self::FIRST_PLAUSIBLE.0 && self.0 <= Self::LAST_PLAUSIBLE.0
     }
 

@@ -19,13 +19,6 @@ fn bar(percent: Percent) -> String {
 }
 
 /// Returns the number of filled cells, rounded half to even.
-///
-/// ```
-/// # #[cfg(feature = "tui")] {
-/// use usage_ledger::tui::bar_cells;
-/// assert_eq!([25, 70, 100].map(|percent| bar_cells(percent.to_string().parse().unwrap(), 30)), [8, 21, 30]);
-/// # }
-/// ```
 pub fn bar_cells(percent: Percent, width: usize) -> usize {
     const WHOLE: u128 = 100 * 100;
     let parts = u128::from(percent.hundredths()).min(WHOLE) * width as u128;

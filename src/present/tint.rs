@@ -8,12 +8,6 @@ const AMBER: Percent = Percent::from_hundredths(70 * 100);
 const RED: Percent = Percent::from_hundredths(90 * 100);
 
 /// Warning level of a percentage.
-///
-/// ```
-/// use usage_ledger::tui::{Tint, tint};
-/// assert_eq!(tint("69.99".parse()?), Tint::Mint);
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tint {
     /// Below 70 %.
@@ -25,20 +19,6 @@ pub enum Tint {
 }
 
 impl Tint {
-    /// Returns `mint`, `amber` or `red`.
-    ///
-    /// ```
-    /// # use usage_ledger::tui::Tint;
-    /// assert_eq!(Tint::Amber.name(), "amber");
-    /// ```
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Mint => "mint",
-            Self::Amber => "amber",
-            Self::Red => "red",
-        }
-    }
-
     /// Returns its number in the 256-colour palette.
     pub(crate) const fn colour(self) -> u8 {
         match self {
@@ -60,13 +40,6 @@ impl Tint {
 }
 
 /// Returns the tint of a percentage.
-///
-/// ```
-/// use usage_ledger::tui::{Tint, tint};
-/// assert_eq!(tint("70".parse()?), Tint::Amber);
-/// assert_eq!(tint("90".parse()?), Tint::Red);
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 pub fn tint(percent: Percent) -> Tint {
     if percent < AMBER {
         Tint::Mint

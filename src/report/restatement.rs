@@ -46,12 +46,7 @@ fn as_cost<S: Serializer>(usd: &Usd, serializer: S) -> std::result::Result<S::Ok
 
 impl Restatement {
     /// Whether the period is unchanged since the seal.
-    ///
-    /// ```
-    /// # use usage_ledger::report::Restatement;
-    /// assert!(!Restatement { events: vec![9.into()], events_total: 1, ..Restatement::default() }.is_nothing());
-    /// ```
-    pub fn is_nothing(&self) -> bool {
+    pub(crate) fn is_nothing(&self) -> bool {
         *self == Self::default()
     }
 

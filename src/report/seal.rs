@@ -94,14 +94,7 @@ impl Snapshot<'_> {
     ///
     /// # Errors
     /// The store's own errors.
-    ///
-    /// ```
-    /// use usage_ledger::Ledger;
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// assert_eq!(Ledger::in_memory()?.snapshot()?.last_seal(now)?, None);
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn last_seal(&self, now: impl Into<Timestamp>) -> Result<Option<Seal>> {
+    pub(crate) fn last_seal(&self, now: impl Into<Timestamp>) -> Result<Option<Seal>> {
         let last = current_seals(self.view(), now.into())?.pop();
         Ok(self.restated(last.into_iter().collect())?.pop())
     }
@@ -110,22 +103,7 @@ impl Snapshot<'_> {
     ///
     /// # Errors
     /// The store's own errors.
-    ///
-    /// ```
-    /// use usage_ledger::{Ledger, TokenRecord, merkle::Signer, event::NewEvent, time::DAY};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let (ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
-    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now.plus(-DAY))?;
-    /// ledger.seal(None, now, &signer, now)?;
-    /// ledger.seal(None, now.plus(DAY), &signer, now.plus(DAY))?;
-    /// let late = NewEvent::new(TokenRecord::new("openai", "gpt-5").input(3), now.plus(-DAY));
-    /// ledger.append([late], now.plus(DAY))?;
-    /// let seals = ledger.snapshot()?.seals(now.plus(DAY))?;
-    /// assert_eq!(seals[0].restatement.events, [4.into()]);
-    /// assert!(seals[1].restatement.is_nothing());
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn seals(&self, now: impl Into<Timestamp>) -> Result<Vec<Seal>> {
+    pub(crate) fn seals(&self, now: impl Into<Timestamp>) -> Result<Vec<Seal>> {
         self.restated(current_seals(self.view(), now.into())?)
     }
 
@@ -177,19 +155,7 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`seal`](Self::seal); also [`Error::Invalid`] for a key of times or windows.
-    ///
-    /// ```
-    /// use usage_ledger::{Ledger, ReportKey, TokenRecord, merkle::Signer, report::TotalRequest};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let (ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
-    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(3).label("customer", "acme"), now.plus(-1))?;
-    /// let customer = ReportKey::Label("customer".to_owned());
-    /// ledger.seal_by(&customer, None, now, &signer, now)?;
-    /// assert!(ledger.prove_total(&TotalRequest::of(customer, "acme"), &signer, now).is_ok());
-    /// assert!(ledger.seal_by(&ReportKey::Day, None, now.plus(1), &signer, now.plus(1)).is_err());
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn seal_by(
+    pub(crate) fn seal_by(
         &self,
         by: &ReportKey,
         since: Option<Timestamp>,
@@ -271,19 +237,11 @@ impl Ledger {
     ///
     /// # Errors
     /// The store's own errors.
-    ///
-    /// ```
-    /// use usage_ledger::{Ledger, TokenRecord, merkle::Signer, time::DAY};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let (ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
-    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now.plus(-DAY))?;
-    /// ledger.seal(None, now, &signer, now)?;
-    /// ledger.seal(None, now.plus(DAY), &signer, now.plus(DAY))?;
-    /// let (first, _) = ledger.sealed_at(2.into(), now.plus(DAY))?.unwrap();
-    /// assert_eq!(first.sealed.until, now);
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn sealed_at(&self, position: Position, now: impl Into<Timestamp>) -> Result<Option<(Seal, Snapshot<'_>)>> {
+    pub(crate) fn sealed_at(
+        &self,
+        position: Position,
+        now: impl Into<Timestamp>,
+    ) -> Result<Option<(Seal, Snapshot<'_>)>> {
         let seal = {
             let snapshot = self.snapshot()?;
             let named = current_seals(snapshot.view(), now.into())?.into_iter().find(|(at, ..)| *at == position);

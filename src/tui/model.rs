@@ -4,5 +4,6 @@ mod keys;
 mod view_model;
 
 pub(crate) use keys::{Action, Modal, ScreenState};
+#[cfg(any(test, feature = "internals"))]
 pub use keys::{KeyEntry, modal_input};
 pub(crate) use view_model::{DayUse, HOUR_USE, ViewModel};

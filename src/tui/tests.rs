@@ -6,8 +6,8 @@ use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::style::Color;
 
+use super::as_text::{lines_of, panel};
 use super::draw::draw;
-use super::lines_of;
 use super::model::{Action, Modal, ScreenState, ViewModel};
 use super::theme::Theme;
 use crate::model::event::{LimitSet, NewEvent, Paused, QuotaExhausted, QuotaObserved, WindowKind};
@@ -191,12 +191,12 @@ fn both_numbers_stay_visible() {
     let used = "32".parse().unwrap();
     let at = NOW.plus(-2 * MINUTE);
     ledger.override_usage("anthropic", WindowKind::Session, used, "me\u{7}", "", at).unwrap();
-    let text = super::panel(&ledger.snapshot().unwrap(), "claude", NOW, Zone::UTC, 78).unwrap();
+    let text = panel(&ledger.snapshot().unwrap(), "claude", NOW, Zone::UTC, 78).unwrap();
     assert!(text.contains("\n          me\\u{7} reported 32 % 2m ago; the provider reported 42 % 5m ago\n"), "{text}");
     let later = NOW.plus(20 * MINUTE);
-    let text = super::panel(&ledger.snapshot().unwrap(), "claude", later, Zone::UTC, 78).unwrap();
+    let text = panel(&ledger.snapshot().unwrap(), "claude", later, Zone::UTC, 78).unwrap();
     assert!(text.contains("\n          the provider reported 61.5 % 25m ago (old)\n"), "{text}");
-    assert_eq!(super::panel(&ledger.snapshot().unwrap(), "google", NOW, Zone::UTC, 78).unwrap(), "");
+    assert_eq!(panel(&ledger.snapshot().unwrap(), "google", NOW, Zone::UTC, 78).unwrap(), "");
 }
 
 #[test]

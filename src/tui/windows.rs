@@ -9,11 +9,6 @@ use super::model::ScreenState;
 use super::text::{put, rule};
 use super::theme::Theme;
 
-/// Returns the lines of the panel.
-pub(super) fn panel(state: &ScreenState, width: usize, theme: Theme) -> Vec<Line<'static>> {
-    AccountBlock::of(state, state.selected, width, theme).map(|block| block.lines(RowDetail::All)).unwrap_or_default()
-}
-
 /// Chooses the level of detail: full, reduced for accounts that are not selected, or reduced for all.
 fn fit(state: &ScreenState, width: usize, height: usize, theme: Theme) -> Vec<Vec<Line<'static>>> {
     let count = state.view_model.status.providers.len();

@@ -12,28 +12,6 @@ use crate::model::event::{Percent, WindowKind};
 const FAR: f64 = 10.0;
 
 /// An estimate and a provider's reading at the same moment.
-///
-/// ```
-/// use usage_ledger::{Ledger, ProviderId, TokenRecord, event::{LimitSet, NewEvent, QuotaObserved, WindowKind}, time::HOUR};
-/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let ledger = Ledger::in_memory()?;
-/// ledger.set_limit(LimitSet::new("anthropic")?.session(1_000), now)?;
-/// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").input(300), now)?;
-/// let seen = QuotaObserved {
-///     provider: ProviderId::new("anthropic")?,
-///     account: None,
-///     window_minutes: 300,
-///     scope: None,
-///     used_percent: Some("42".parse()?),
-///     resets_at: Some(now.plus(4 * HOUR)),
-///     status: None,
-///     feed: "statusline".to_owned(),
-/// };
-/// ledger.append([NewEvent::new(seen, now)], now)?;
-/// let drift = ledger.snapshot()?.drift("anthropic", None, WindowKind::Session, now)?.unwrap();
-/// assert_eq!((drift.estimated, drift.points), (Some("30".parse()?), Some(-12.0))); // 12 points too low
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Drift {
@@ -55,15 +33,6 @@ pub struct Drift {
 
 impl Drift {
     /// Whether the set limit is outside the fitted interval. Without a fit: whether the estimate differs by ten points.
-    ///
-    /// ```
-    /// # use usage_ledger::{Ledger, event::WindowKind};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let ledger = Ledger::in_memory()?;
-    /// let drift = ledger.snapshot()?.drift("anthropic", None, WindowKind::Session, now)?;
-    /// assert!(!drift.is_some_and(|drift| drift.is_off())); // nothing was observed
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
     pub fn is_off(&self) -> bool {
         match (self.limit, &self.calibration) {
             (Some(limit), Some(fit)) => limit < fit.low || limit > fit.high,

@@ -15,15 +15,6 @@ const RESET_UNKNOWN: i64 = 5 * HOUR;
 
 /// When to continue after a refusal: ten minutes after the stated reset, or five hours from now without one. A reset in
 /// the past counts as none.
-///
-/// ```
-/// use usage_ledger::{time::{HOUR, MINUTE}, usage::resume_at};
-/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// assert_eq!(resume_at(Some(now.plus(HOUR)), now), now.plus(HOUR + 10 * MINUTE));
-/// assert_eq!(resume_at(None, now), now.plus(5 * HOUR));
-/// assert_eq!(resume_at(Some(now.plus(-HOUR)), now), now.plus(5 * HOUR));
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 pub fn resume_at(resets_at: Option<Timestamp>, now: Timestamp) -> Timestamp {
     resets_at.filter(|reset| *reset > now).map_or_else(|| now.plus(RESET_UNKNOWN), |reset| reset.plus(AFTER_RESET))
 }

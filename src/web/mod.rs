@@ -83,11 +83,6 @@ struct ReceivedTotals {
 }
 
 /// What a receiver has processed since its start.
-///
-/// ```
-/// use usage_ledger::web::Received;
-/// assert_eq!(Received::default().calls.recorded, 0);
-/// ```
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct Received {
@@ -104,26 +99,12 @@ pub struct Received {
 
 impl Receiver {
     /// Creates a receiver for a ledger. `now` returns the recording time.
-    ///
-    /// ```
-    /// use usage_ledger::{Ledger, web::Receiver};
-    /// let receiver = Receiver::new(Ledger::in_memory()?, || chrono::Utc::now().into());
-    /// assert_eq!(receiver.received().unread, 0);
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
     pub fn new(ledger: Ledger, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         let writer = Mutex::new(LedgerWriter { recorder: TelemetryRecorder::new(ledger), busy: None });
         Self { queue: Mutex::default(), writer, report: Mutex::default(), now: Box::new(now) }
     }
 
     /// Returns what it has processed so far.
-    ///
-    /// ```
-    /// # use usage_ledger::{Ledger, web::Receiver};
-    /// # let receiver = Receiver::new(Ledger::in_memory()?, || chrono::Utc::now().into());
-    /// assert!(receiver.received().sums.is_empty());
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
     pub fn received(&self) -> Received {
         let report = lock(&self.report);
         Received { sums: report.sums.list().cloned().collect(), ..report.received.clone() }
@@ -225,11 +206,6 @@ impl Received {
 }
 
 /// Completes when the process should end: on Ctrl-C or, where it exists, SIGTERM.
-///
-/// ```
-/// let waits = usage_ledger::web::shutdown_signal();
-/// drop(waits); // nobody asked
-/// ```
 pub async fn shutdown_signal() {
     let interrupted = async {
         // Without a handler the default applies: the process ends.

@@ -49,18 +49,6 @@ const HEADERS: [(HeaderName, &str); 6] = [
 /// # Errors
 /// Those of the operating system, such as an address that is in use. [`io::ErrorKind::PermissionDenied`] for an address
 /// that other machines can reach, unless access requires a token.
-///
-/// ```
-/// use std::sync::Arc;
-/// use usage_ledger::{Ledger, web::{self, Access, Services, Receiver}};
-/// let receiver = Arc::new(Receiver::new(Ledger::in_memory()?, || chrono::Utc::now().into()));
-/// let services = Services::new().telemetry(receiver);
-/// let access = Access::new([127, 0, 0, 1].into());
-/// let mut at = None;
-/// web::serve(services, "127.0.0.1:0".parse()?, access, |address| at = Some(address), async {})?;
-/// assert_ne!(at.map(|address| address.port()), Some(0));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 pub fn serve(
     services: Services,
     address: SocketAddr,

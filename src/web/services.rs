@@ -17,13 +17,6 @@ use crate::model::time::{Timestamp, Zone};
 use crate::sync::fleet::FleetServer;
 
 /// The HTTP API of a ledger.
-///
-/// ```
-/// use usage_ledger::{Ledger, Zone, web::Api};
-/// let api = Api::new(Ledger::in_memory()?, Zone::UTC, || chrono::Utc::now().into());
-/// # drop(api);
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 pub struct Api {
     ledger: Ledger,
     clock: ServiceClock,
@@ -34,54 +27,23 @@ pub struct Api {
 
 impl Api {
     /// Creates an API for a ledger. `zone` is the default zone of days, weeks and months.
-    ///
-    /// ```
-    /// # use usage_ledger::{Ledger, Zone, web::Api};
-    /// let api = Api::new(Ledger::in_memory()?, Zone::UTC, || chrono::Utc::now().into());
-    /// # drop(api);
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
     pub fn new(ledger: Ledger, zone: Zone, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self { ledger, clock: ServiceClock { named: None, now: Box::new(now) }, zone, signer: None, homes: None }
     }
 
     /// Uses this time for every query, including those about the past.
-    ///
-    /// ```
-    /// # use usage_ledger::{Ledger, Timestamp, Zone, web::Api};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<Timestamp>()?;
-    /// let api = Api::new(Ledger::in_memory()?, Zone::UTC, move || now).at(now);
-    /// # drop(api);
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
     pub fn at(mut self, now: Timestamp) -> Self {
         self.clock.named = Some(now);
         self
     }
 
     /// Signs checkpoints and proofs with a key.
-    ///
-    /// ```
-    /// # use usage_ledger::{Ledger, Zone, merkle::Signer, web::Api};
-    /// # let api = Api::new(Ledger::in_memory()?, Zone::UTC, || chrono::Utc::now().into());
-    /// let api = api.signer(Signer::generate("usage-ledger.example/alice")?);
-    /// # drop(api);
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
     pub fn signer(mut self, signer: Signer) -> Self {
         self.signer = Some(signer);
         self
     }
 
     /// Counts logs of agents that are not imported yet: in these home directories, or in the user's own if there are none.
-    ///
-    /// ```
-    /// # use usage_ledger::{Ledger, Zone, web::Api};
-    /// # let api = Api::new(Ledger::in_memory()?, Zone::UTC, || chrono::Utc::now().into());
-    /// let api = api.homes(vec!["/home/alice".into()]);
-    /// # drop(api);
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
     pub fn homes(mut self, homes: Vec<PathBuf>) -> Self {
         self.homes = Some(homes);
         self
@@ -89,15 +51,6 @@ impl Api {
 }
 
 /// The services of a server.
-///
-/// ```
-/// use std::sync::Arc;
-/// use usage_ledger::{Ledger, web::{Services, Receiver}};
-/// let receiver = Arc::new(Receiver::new(Ledger::in_memory()?, || chrono::Utc::now().into()));
-/// let services = Services::new().telemetry(receiver);
-/// # drop(services);
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 #[derive(Default)]
 pub struct Services {
     telemetry: Option<Arc<Receiver>>,
@@ -107,39 +60,17 @@ pub struct Services {
 
 impl Services {
     /// Creates a value without services.
-    ///
-    /// ```
-    /// let services = usage_ledger::web::Services::new();
-    /// # drop(services);
-    /// ```
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Adds telemetry over OTLP/HTTP below `/v1`, and its summary at `/`.
-    ///
-    /// ```
-    /// # use std::sync::Arc;
-    /// # use usage_ledger::{Ledger, web::{Services, Receiver}};
-    /// # let receiver = Arc::new(Receiver::new(Ledger::in_memory()?, || chrono::Utc::now().into()));
-    /// let services = Services::new().telemetry(receiver);
-    /// # drop(services);
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
     pub fn telemetry(mut self, receiver: Arc<Receiver>) -> Self {
         self.telemetry = Some(receiver);
         self
     }
 
     /// Adds the API for programs below `/api/v1`.
-    ///
-    /// ```
-    /// # use usage_ledger::{Ledger, Zone, web::{Api, Services}};
-    /// # let api = Api::new(Ledger::in_memory()?, Zone::UTC, || chrono::Utc::now().into());
-    /// let services = Services::new().api(api);
-    /// # drop(services);
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
     pub fn api(mut self, api: Api) -> Self {
         self.api = Some(api);
         self

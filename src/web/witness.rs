@@ -33,16 +33,6 @@ struct WitnessShared {
 ///
 /// # Errors
 /// Those of the operating system, such as an address that is in use.
-///
-/// ```
-/// use std::sync::Arc;
-/// use usage_ledger::{merkle::Cosigner, sync::witness::WitnessLog, web};
-/// let directory = tempfile::tempdir()?;
-/// let log = WitnessLog::open(directory.path(), Cosigner::generate("witness.example/w1")?, Vec::new())?;
-/// let clock = || chrono::Utc::now().into();
-/// web::serve_witness(Arc::new(log), clock, "127.0.0.1:0".parse()?, |_| {}, async {})?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 pub fn serve_witness(
     log: Arc<WitnessLog>,
     now: impl Fn() -> Timestamp + Send + Sync + 'static,

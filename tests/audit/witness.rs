@@ -11,8 +11,9 @@ use std::process::{Child, Command, Stdio};
 
 use crate::cli_support::TestCli;
 use serde_json::Value;
-use usage_ledger::merkle::{AddCheckpoint, Checkpoint, Cosigner, Hash, Note, Signer, Witness};
-use usage_ledger::sync::witness::{WitnessAnswer, WitnessLog};
+use usage_ledger::internals::witness::{WitnessAnswer, WitnessLog};
+use usage_ledger::internals::{AddCheckpoint, Cosigner};
+use usage_ledger::merkle::{Checkpoint, Hash, Note, Signer, Witness};
 use usage_ledger::{Ledger, Timestamp, TokenRecord};
 
 /// A running witness; it ends with the value.

@@ -9,8 +9,8 @@ use std::path::Path;
 use proptest::prelude::*;
 use serde_json::Value;
 use usage_ledger::event::{NewEvent, Payload};
-use usage_ledger::export::{self, CcusageOptions};
 use usage_ledger::import::{self, ImportOptions, ImportReport};
+use usage_ledger::internals::{CcusageOptions, ccusage};
 use usage_ledger::time::{HOUR, MINUTE, QUARTER};
 use usage_ledger::{AsOf, EventId, Ledger, Report, ReportKey, Shred, Timestamp, TokenRecord};
 
@@ -50,7 +50,7 @@ fn record_of(ledger: &Ledger, position: u64) -> TokenRecord {
 /// Output by day in ccusage's daily report.
 fn days(ledger: &Ledger, report: &Report) -> BTreeMap<String, u64> {
     let mut out = Vec::new();
-    export::ccusage(&ledger.snapshot().unwrap(), report, CcusageOptions::at(now()), &mut out).unwrap();
+    ccusage(&ledger.snapshot().unwrap(), report, CcusageOptions::at(now()), &mut out).unwrap();
     let answer: Value = serde_json::from_slice(&out).unwrap();
     let named = |row: &Value| row.get("period").or_else(|| row.get("date")).unwrap().as_str().unwrap().to_owned();
     let rows = answer["daily"].as_array().unwrap();
@@ -133,7 +133,7 @@ fn counted_at_survives_corrections_shredding_and_past_queries() {
         assert_eq!(by_day(&ledger), one("2026-06-02", 70));
         let mut past = Vec::new();
         let snapshot = ledger.as_of(AsOf::Position(1.into())).unwrap();
-        export::ccusage(&snapshot, &Report::by(ReportKey::Day), CcusageOptions::at(now()), &mut past).unwrap();
+        ccusage(&snapshot, &Report::by(ReportKey::Day), CcusageOptions::at(now()), &mut past).unwrap();
         let past: Value = serde_json::from_slice(&past).unwrap();
         assert_eq!((&past["daily"][0]["period"], &past["daily"][0]["outputTokens"]), (&"2026-06-02".into(), &7.into()));
         drop(snapshot);

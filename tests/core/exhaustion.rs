@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use serde::Deserialize;
-use usage_ledger::exhaustion::{Stream, detect, reset, rules};
+use usage_ledger::internals::exhaustion::{Stream, detect, reset, rules};
 use usage_ledger::{Timestamp, Zone};
 
 #[derive(Debug, Deserialize)]

@@ -3,7 +3,8 @@
 #![cfg(feature = "import")]
 
 use usage_ledger::Ledger;
-use usage_ledger::import::{self, ImportOptions};
+use usage_ledger::import::ImportOptions;
+use usage_ledger::internals;
 
 use super::agents::{Home, check, counted, lines};
 
@@ -158,7 +159,7 @@ fn agents_without_counts_are_named_with_the_reason() {
         std::fs::create_dir_all(home.path().join(directory)).unwrap();
     }
     let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
-    let unread = import::unread_agents(&options);
+    let unread = internals::import::unread_agents(&options);
     let named: Vec<_> = unread
         .iter()
         .map(|unread| (unread.agent, unread.why.contains("counts") || unread.why.contains("total")))

@@ -15,6 +15,7 @@ use corpus::Options;
 use corpus::check::{assert_truth, now};
 use corpus::truth::Truth;
 use usage_ledger::import::{self, ImportOptions};
+use usage_ledger::internals;
 use usage_ledger::{Ledger, TokenRecord};
 
 /// Logs in a separate home.
@@ -38,7 +39,7 @@ fn names(cli: &TestCli) -> Vec<String> {
 #[test]
 fn a_first_import_equals_a_later_one() {
     let ((home, truth), cli) = (logs(21), TestCli::new());
-    let first = import::first(&cli.ledger(), &options(home.path()), now(), &mut |_| {}).unwrap().unwrap();
+    let first = internals::import::first(&cli.ledger(), &options(home.path()), now(), &mut |_| {}).unwrap().unwrap();
     assert_eq!(names(&cli), ["usage.db"]);
     let made = Ledger::open(cli.ledger()).unwrap();
     assert_truth("made at once", &made, &truth);
@@ -49,7 +50,7 @@ fn a_first_import_equals_a_later_one() {
     assert_eq!(first, usual);
     assert_eq!(made.head().unwrap().position, other.head().unwrap().position);
 
-    assert!(import::first(&cli.ledger(), &options(home.path()), now(), &mut |_| {}).unwrap().is_none());
+    assert!(internals::import::first(&cli.ledger(), &options(home.path()), now(), &mut |_| {}).unwrap().is_none());
     let again = import::run(&made, &options(home.path()), now(), &mut |_| {}).unwrap();
     assert!(again.sources.iter().all(|source| source.bytes == 0 && source.recorded == 0));
 }
@@ -92,7 +93,7 @@ fn a_ledger_created_meanwhile_is_not_replaced() {
     let ((home, truth), cli) = (logs(23), TestCli::new());
     let call = TokenRecord::new("openai", "gpt-5").input(7).key("meanwhile");
     let mut progressed = false;
-    let first = import::first(&cli.ledger(), &options(home.path()), now(), &mut |_| {
+    let first = internals::import::first(&cli.ledger(), &options(home.path()), now(), &mut |_| {
         if !std::mem::replace(&mut progressed, true) {
             Ledger::open(cli.ledger()).unwrap().record(call.clone(), now()).unwrap();
         }
@@ -139,7 +140,7 @@ fn a_path_with_sqlite_syntax_is_a_plain_file_name() {
 fn a_failed_first_import_leaves_nothing() {
     let cli = TestCli::new();
     let missing = cli.dir().join("nowhere");
-    let failed = import::first(&cli.ledger(), &options(&missing), now(), &mut |_| {});
+    let failed = internals::import::first(&cli.ledger(), &options(&missing), now(), &mut |_| {});
     assert!(failed.is_err());
     assert_eq!(names(&cli), [""; 0]);
 }

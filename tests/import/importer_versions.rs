@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::agents::Home;
 use usage_ledger::event::{Event, Imported, NewEvent, Payload, TokensAmended};
 use usage_ledger::import::{self, ImportOptions, SourceReport};
+use usage_ledger::internals;
 use usage_ledger::{Ledger, Report, ReportKey, Timestamp, TokenRecord};
 
 fn now() -> Timestamp {
@@ -121,7 +122,8 @@ fn a_log_that_an_older_version_read_is_read_again_once() {
     // A dry run shows it before.
     let directory = tempfile::tempdir().unwrap();
     let preview =
-        import::preview(Some(&stored(&ledger, directory.path())), &options(home.path()), now(), &mut |_| {}).unwrap();
+        internals::import::preview(Some(&stored(&ledger, directory.path())), &options(home.path()), now(), &mut |_| {})
+            .unwrap();
     assert_eq!((preview.report.sources[0].amended, preview.amendments.len(), preview.withdrawals.len()), (2, 2, 0));
     let one = &preview.amendments[0];
     assert_eq!(one.before.as_ref().unwrap().tokens.output, one.after.tokens.output.map(|output| output + 100));
@@ -241,7 +243,7 @@ fn a_call_that_a_newer_version_does_not_find_is_withdrawn() {
     assert_eq!(total(&ledger), (3, 1_032));
     let directory = tempfile::tempdir().unwrap();
     let trial = stored(&ledger, directory.path());
-    let preview = import::preview(Some(&trial), &options(home.path()), now(), &mut |_| {}).unwrap();
+    let preview = internals::import::preview(Some(&trial), &options(home.path()), now(), &mut |_| {}).unwrap();
     assert_eq!((preview.amendments.len(), preview.withdrawals.len()), (0, 1));
     let reason = "read again by version 3 of the importer, which does not find the call in its log";
     assert_eq!(preview.withdrawals[0].reason, reason);
@@ -332,6 +334,6 @@ fn usage_objects_of_other_agents_are_counted_anew_when_their_logs_are_gone() {
 fn a_dry_run_of_a_first_import_creates_no_ledger() {
     let home = tempfile::tempdir().unwrap();
     write(home.path(), "a.jsonl", &line("a", 1, "m1", 5));
-    let preview = import::preview(None, &options(home.path()), now(), &mut |_| {}).unwrap();
+    let preview = internals::import::preview(None, &options(home.path()), now(), &mut |_| {}).unwrap();
     assert_eq!((preview.report.sources[0].recorded, preview.amendments.len()), (1, 0));
 }

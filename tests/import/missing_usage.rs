@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 use usage_ledger::import::{self, ImportOptions, SourceReport};
+use usage_ledger::internals;
 use usage_ledger::{Ledger, Timestamp};
 
 const ROLLOUT: &str =
@@ -60,7 +61,7 @@ impl Fixture {
     fn skipped(&mut self, source: &str) -> u64 {
         let options = self.options(source);
         let snapshot = self.ledger.snapshot().unwrap();
-        import::inventory(&snapshot, &options, now()).unwrap()[0].skipped
+        internals::import::inventory(&snapshot, &options, now()).unwrap()[0].skipped
     }
 }
 

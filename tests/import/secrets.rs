@@ -307,7 +307,7 @@ fn no_credential_of_a_log_reaches_the_ledger_or_an_answer() {
 #[cfg(feature = "web")]
 #[test]
 fn no_credential_of_telemetry_reaches_the_ledger_or_an_answer() {
-    use usage_ledger::import::telemetry::{MetricSums, Telemetry, take};
+    use usage_ledger::internals::import::{MetricSums, Telemetry, take};
     let (cli, mut planter) = (TestCli::new(), Planter::default());
     let ledger = Ledger::open(cli.ledger()).unwrap();
     let mut reasons = String::new();

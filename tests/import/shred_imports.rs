@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use usage_ledger::import::{self, ImportOptions, ImportReport};
+use usage_ledger::internals;
 use usage_ledger::{Ledger, Report, ReportKey, Shred, Timestamp};
 
 fn now() -> Timestamp {
@@ -130,7 +131,7 @@ fn a_log_that_moved_does_not_bring_its_name_back() {
     assert!(!fixture.holds("foocorp"));
     let surveyed = {
         let options = ImportOptions { homes: vec![other.clone()], ..ImportOptions::default() };
-        import::inventory(&fixture.ledger.snapshot().unwrap(), &options, now()).unwrap()
+        internals::import::inventory(&fixture.ledger.snapshot().unwrap(), &options, now()).unwrap()
     };
     assert!(surveyed.iter().all(|agent| (agent.unread, agent.deleted) == (0, 0)));
 }

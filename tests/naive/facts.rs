@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use usage_ledger::event::{LimitSet, LimitSetting, Payload, SessionPolicy, WeeklyPolicy, Weights};
-use usage_ledger::provider::CATALOGUE;
+use usage_ledger::internals::CATALOGUE;
 
 use super::windows::Observed;
 use super::{LoggedEvent, Naive};

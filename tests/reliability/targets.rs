@@ -6,8 +6,9 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use usage_ledger::event::Event;
-use usage_ledger::exhaustion::{self, Stream, reset};
 use usage_ledger::import::{self, ImportOptions};
+use usage_ledger::internals::agent;
+use usage_ledger::internals::exhaustion::{self, Stream, reset};
 use usage_ledger::merkle::{Checkpoint, ConsistencyProofText, Hash, InclusionProofText, Note, Signer, Verifier};
 use usage_ledger::{Ledger, Position, Timestamp, Usd, Zone, normalise, quota};
 
@@ -220,7 +221,7 @@ fn record_it(record: usage_ledger::TokenRecord) {
 
 fn agent_output(data: &[u8]) {
     let Some((_, output)) = text(data) else { return };
-    let _ = normalise::agent::extract(output);
+    let _ = agent::extract(output, agent::Turns::Auto, None);
 }
 
 /// Observations of a document are appended, and queries still work.
@@ -260,7 +261,7 @@ fn reset_text(data: &[u8]) {
     let zone: Zone = ZONES[first % ZONES.len()].parse().unwrap();
     let read = reset::parse(words, now(), zone);
     let _ = reset::find(words, now(), zone);
-    let until = usage_ledger::usage::resume_at(read.at, now());
+    let until = usage_ledger::internals::resume_at(read.at, now());
     assert!(until > now(), "a pause that is over: {until}");
 }
 
@@ -312,7 +313,7 @@ fn short_texts(data: &[u8]) {
     if let Ok(percent) = words.parse::<usage_ledger::event::Percent>() {
         assert_eq!(percent.to_string().parse::<usage_ledger::event::Percent>().unwrap(), percent);
     }
-    let _ = usage_ledger::humanize::duration::parse_duration(words);
+    let _ = usage_ledger::internals::humanize::duration::parse_duration(words);
     let _ = words.parse::<Zone>();
     let _ = usage_ledger::ProviderId::resolve(words);
 }
@@ -346,7 +347,7 @@ fn http_body(data: &[u8]) {
 /// A server for some requests; a new one follows, so that its ledger stays small.
 fn server() -> std::net::SocketAddr {
     use std::sync::{Arc, Mutex, mpsc};
-    use usage_ledger::web::{self, Access, Receiver, Services};
+    use usage_ledger::internals::web::{self, Access, Receiver, Services};
     const REQUESTS: u32 = 2_000;
     static RUNNING: Mutex<Option<(std::net::SocketAddr, u32, mpsc::Sender<()>)>> = Mutex::new(None);
     let mut running = RUNNING.lock().unwrap();

@@ -1,8 +1,9 @@
 //! How fast a window is used, and warnings about it.
 
 use serde_json::{Value, json};
-use usage_ledger::budget::{BudgetSettings, Mode, Rate, Uses, burn_rate, minutes_left, slowed};
+use usage_ledger::budget::{Mode, Rate};
 use usage_ledger::event::{LimitSet, NewEvent, Percent, ProviderDeclared, QuotaObserved, WindowKind};
+use usage_ledger::internals::{BudgetSettings, Uses, burn_rate, minutes_left, slowed};
 use usage_ledger::time::{HOUR, MINUTE};
 use usage_ledger::{Ledger, ProviderId, Timestamp, TokenRecord};
 

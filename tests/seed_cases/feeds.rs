@@ -1,9 +1,9 @@
 //! Providers' documents about their windows, and percentages based on them.
 
 use serde_json::{Map, Value};
-use usage_ledger::budget::BudgetSettings;
 use usage_ledger::event::{LimitSet, NewEvent, Percent, QuotaObserved};
-use usage_ledger::humanize::duration::countdown;
+use usage_ledger::internals::BudgetSettings;
+use usage_ledger::internals::humanize::duration::countdown;
 use usage_ledger::quota::{self, Observed, QuotaFormat};
 use usage_ledger::usage::{Basis, WindowUsage};
 use usage_ledger::{Ledger, ProviderId, Timestamp, TokenRecord};

@@ -1,8 +1,9 @@
 //! Budget modes, the ladder, and the cost of a run.
 
 use serde_json::{Value, json};
-use usage_ledger::budget::{BudgetSettings, Marks, Mode, RunRequest, Rung, Tier, affordable, run_cost};
+use usage_ledger::budget::{Marks, Mode, RunRequest, Rung, Tier};
 use usage_ledger::event::{BudgetMode, LimitSet, Percent, Thresholds, WindowKind};
+use usage_ledger::internals::{BudgetSettings, affordable, run_cost};
 use usage_ledger::time::MINUTE;
 use usage_ledger::{Ledger, ProviderId, Timestamp, TokenRecord};
 

@@ -1,12 +1,13 @@
 //! Pauses, their ends, and probes before a run.
 
 use serde_json::{Value, json};
-use usage_ledger::budget::{BudgetSettings, Probe, RunRequest};
+use usage_ledger::budget::{Probe, RunRequest};
 use usage_ledger::event::{LimitSet, Paused};
-use usage_ledger::exhaustion;
-use usage_ledger::humanize::duration::{parse_duration, until_reset};
+use usage_ledger::internals::BudgetSettings;
+use usage_ledger::internals::exhaustion;
+use usage_ledger::internals::humanize::duration::{parse_duration, until_reset};
+use usage_ledger::internals::resume_at;
 use usage_ledger::time::{HOUR, MINUTE, SECOND};
-use usage_ledger::usage::resume_at;
 use usage_ledger::{Ledger, Timestamp};
 
 use super::gate::configured_mode;

@@ -37,7 +37,7 @@ mod shown {
 mod shown {
     use serde_json::json;
     use usage_ledger::Zone;
-    use usage_ledger::tui::{self, KeyEntry};
+    use usage_ledger::internals::tui::{self, KeyEntry};
 
     use super::super::same;
     use super::*;
@@ -51,7 +51,8 @@ mod shown {
             return unknown_value(given);
         };
         let filled = tui::bar_cells(used, usize::try_from(width).unwrap()).min(usize::try_from(width).unwrap());
-        let actual = json!({"colour": tui::tint(used).name(), "color": tui::tint(used).name(), "filled": filled});
+        let tint = format!("{:?}", tui::tint(used)).to_lowercase();
+        let actual = json!({"colour": tint, "color": tint, "filled": filled});
         let right = |(name, wanted): (&String, &Value)| actual[name] == *wanted;
         holds(expect.as_object().unwrap().iter().all(right), format!("{actual}, wanted {expect}"))
     }

@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use serde_json::Value;
-use usage_ledger::exhaustion::{ScanVerdict, Stream, detect, judge, reset};
-use usage_ledger::humanize::duration::{countdown, parse_duration, retry_after, until_reset};
+use usage_ledger::internals::exhaustion::{ScanVerdict, Stream, detect, judge, reset};
+use usage_ledger::internals::humanize::duration::{countdown, parse_duration, retry_after, until_reset};
+use usage_ledger::internals::resume_at;
 use usage_ledger::time::{DAY, HOUR, MINUTE, SECOND};
-use usage_ledger::usage::resume_at;
 use usage_ledger::{Timestamp, Zone};
 
 use super::{Case, Checked, holds, same, unknown};

@@ -104,7 +104,7 @@ fn views_have_the_shapes_of_the_document() {
     let day = ("2026-11-23T00:00:00Z".parse().unwrap(), "2026-11-24T00:00:00Z".parse().unwrap());
     let mut statement = StatementReceived::new("anthropic", "ab".repeat(32), "an export", day);
     statement.buckets.push(StatementBucket::new(day).name("model", "claude-opus-4-5").tokens("input", 200));
-    service.write(|ledger, _| Ok(ledger.receive_statement(statement.clone(), now)?)).unwrap();
+    service.write(|ledger, _| Ok(ledger.receive_statements(vec![statement.clone()], now)?)).unwrap();
     let bill = conforms::<BillAnswer>(service.bill(&parse(b"{}").unwrap()));
     assert_eq!((&bill["days"][0]["day"], &bill["statements_total"]), (&json!("2026-11-23"), &json!(1)));
     assert!(service.bill(&parse(br#"{"days":801}"#).unwrap()).is_err());

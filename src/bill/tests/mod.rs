@@ -87,9 +87,9 @@ fn check(seed: u64, shape: Shape, named: &mut BTreeMap<String, u32>) {
 fn again_from_events(of_file: &Statement, calls: &[LedgerCall], found: &Reconciliation, place: &str) {
     let ledger = Ledger::in_memory().unwrap();
     let events = events("statement", of_file, &"ab".repeat(32), &FileTerms::default()).unwrap();
-    let [event] = &events[..] else { panic!("{} events: {place}", events.len()) };
-    assert!(ledger.receive_statement(event.clone(), later()).unwrap().is_new());
-    assert!(!ledger.receive_statement(event.clone(), later()).unwrap().is_new(), "{place}");
+    assert_eq!(events.len(), 1, "{place}");
+    assert!(ledger.receive_statements(events.clone(), later()).unwrap()[0].is_new());
+    assert!(!ledger.receive_statements(events.clone(), later()).unwrap()[0].is_new(), "{place}");
     let recorded = ledger.snapshot().unwrap().statements(later()).unwrap();
     assert!(ledger.verify().unwrap().ok);
     let again = compare("statement", &received::statement(&recorded[0]).unwrap(), calls, &options(later())).unwrap();

@@ -12,12 +12,6 @@ use crate::model::tokens::Usd;
 use crate::report::AllocationTable;
 
 /// A format of allocations.
-///
-/// ```
-/// use usage_ledger::export::AllocationFormat;
-/// assert!(matches!("focus".parse(), Ok(AllocationFormat::Focus)));
-/// assert!("pdf".parse::<AllocationFormat>().is_err());
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AllocationFormat {
@@ -46,19 +40,6 @@ impl std::str::FromStr for AllocationFormat {
 ///
 /// # Errors
 /// [`ExportError::Output`] when `out` fails, [`ExportError::Ledger`] for times beyond the calendar.
-///
-/// ```
-/// use usage_ledger::{Ledger, ReportKey, TokenRecord, export::{self, AllocationFormat}, report::Allocation};
-/// # let now = "2026-06-01T00:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let ledger = Ledger::in_memory()?;
-/// ledger.record(TokenRecord::new("openai", "gpt-5").input(8_000).project("acme"), now.plus(-1))?;
-/// let request = Allocation::by(ReportKey::Project, (now.plus(-1), now)).unit("0.01".parse()?);
-/// let table = ledger.snapshot()?.allocate(&request, now)?;
-/// let mut csv = Vec::new();
-/// export::allocation(&table, AllocationFormat::Csv, &mut csv)?;
-/// assert!(String::from_utf8(csv)?.contains("acme,,openai,,gpt-5,USD,0.01"));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 pub fn allocation(
     table: &AllocationTable,
     format: AllocationFormat,

@@ -7,12 +7,6 @@ pub(super) const UNKNOWN: &str = "unknown";
 pub(super) type NameOfPath = fn(&str) -> Option<String>;
 
 /// How ccusage reports an agent.
-///
-/// ```
-/// use usage_ledger::export::CcusageAgent;
-/// const AGENT: CcusageAgent = CcusageAgent::new("gemini-cli", "gemini").with_separate_reasoning().without_activity();
-/// assert_eq!((AGENT.agent(), AGENT.name()), ("gemini-cli", "gemini"));
-/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct CcusageAgent {
     agent: &'static str,
@@ -35,20 +29,11 @@ pub(super) enum CcusageCommand {
 
 impl CcusageAgent {
     /// Creates the entry of an agent, with the ledger's name and ccusage's name.
-    ///
-    /// ```
-    /// assert_eq!(usage_ledger::export::CcusageAgent::new("kilo-code", "kilo").name(), "kilo");
-    /// ```
     pub const fn new(agent: &'static str, name: &'static str) -> Self {
         Self { agent, name, separate_reasoning: false, states_activity: true, command: CcusageCommand::Plain }
     }
 
     /// Reasoning counts in `totalTokens` alone and not in `outputTokens`.
-    ///
-    /// ```
-    /// let agent = usage_ledger::export::CcusageAgent::new("goose", "goose").with_separate_reasoning();
-    /// assert_eq!(agent.agent(), "goose");
-    /// ```
     #[must_use]
     pub const fn with_separate_reasoning(mut self) -> Self {
         self.separate_reasoning = true;
@@ -56,11 +41,6 @@ impl CcusageAgent {
     }
 
     /// Sessions do not state the time of their last activity.
-    ///
-    /// ```
-    /// let agent = usage_ledger::export::CcusageAgent::new("amp", "amp").without_activity();
-    /// assert_eq!(agent.agent(), "amp");
-    /// ```
     #[must_use]
     pub const fn without_activity(mut self) -> Self {
         self.states_activity = false;
@@ -68,11 +48,6 @@ impl CcusageAgent {
     }
 
     /// The agent's command is like `ccusage claude`. The function extracts the project from the path of a log.
-    ///
-    /// ```
-    /// let agent = usage_ledger::export::CcusageAgent::new("a", "b").with_projects(|path| Some(path.to_owned()));
-    /// assert_eq!(agent.name(), "b");
-    /// ```
     #[must_use]
     pub const fn with_projects(mut self, project: fn(&str) -> Option<String>) -> Self {
         self.command = CcusageCommand::Projects(project);
@@ -81,11 +56,6 @@ impl CcusageAgent {
 
     /// The agent's sessions are threads, for which its command has different field names. The function extracts the
     /// session from the path of a log.
-    ///
-    /// ```
-    /// let agent = usage_ledger::export::CcusageAgent::new("a", "b").with_threads(|path| Some(path.to_owned()));
-    /// assert_eq!(agent.name(), "b");
-    /// ```
     #[must_use]
     pub const fn with_threads(mut self, session: fn(&str) -> Option<String>) -> Self {
         self.command = CcusageCommand::Threads(session);
@@ -93,21 +63,8 @@ impl CcusageAgent {
     }
 
     /// The ledger's name of the agent.
-    ///
-    /// ```
-    /// assert_eq!(usage_ledger::export::CcusageAgent::new("droid", "droid").agent(), "droid");
-    /// ```
     pub const fn agent(&self) -> &'static str {
         self.agent
-    }
-
-    /// ccusage's name of the agent.
-    ///
-    /// ```
-    /// assert_eq!(usage_ledger::export::CcusageAgent::new("qwen-code", "qwen").name(), "qwen");
-    /// ```
-    pub const fn name(&self) -> &'static str {
-        self.name
     }
 }
 

@@ -26,13 +26,6 @@ use crate::report::{Report, ReportKey};
 pub use agents::CcusageAgent;
 
 /// Parameters of ccusage's reports besides the query.
-///
-/// ```
-/// use usage_ledger::{Timestamp, export::CcusageOptions};
-/// let now: Timestamp = "2026-11-23T20:00:00Z".parse()?;
-/// assert!(CcusageOptions::at(now).costs);
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct CcusageOptions {
@@ -46,26 +39,11 @@ pub struct CcusageOptions {
 
 impl CcusageOptions {
     /// Creates parameters with costs, at a time.
-    ///
-    /// ```
-    /// use usage_ledger::{Timestamp, export::CcusageOptions};
-    /// let now: Timestamp = "2026-11-23T20:00:00Z".parse()?;
-    /// assert_eq!(CcusageOptions::at(now).now, now);
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
     pub fn at(now: impl Into<Timestamp>) -> Self {
         Self { now: now.into(), costs: true, agents: &[] }
     }
 
     /// Sets ccusage's names and forms of agents.
-    ///
-    /// ```
-    /// use usage_ledger::{Timestamp, export::{CcusageAgent, CcusageOptions}};
-    /// static AGENTS: [CcusageAgent; 1] = [CcusageAgent::new("gemini-cli", "gemini")];
-    /// let now: Timestamp = "2026-11-23T20:00:00Z".parse()?;
-    /// assert_eq!(CcusageOptions::at(now).agents(&AGENTS).agents.len(), 1);
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
     #[must_use]
     pub const fn agents(mut self, agents: &'static [CcusageAgent]) -> Self {
         self.agents = agents;
@@ -137,20 +115,6 @@ impl ReportShape {
 ///
 /// # Errors
 /// [`ExportError::Ledger`] for a report by other keys and when the ledger fails, [`ExportError::Output`] when `out` does.
-///
-/// ```
-/// use usage_ledger::{Ledger, Report, ReportKey::{Day, Provider}, TokenRecord, export::{self, CcusageOptions}};
-/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let ledger = Ledger::in_memory()?;
-/// ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").agent("claude-code").input(100).output(20), now)?;
-/// let mut out = Vec::new();
-/// export::ccusage(&ledger.snapshot()?, &Report::by(Day), CcusageOptions::at(now), &mut out)?;
-/// let answer: serde_json::Value = serde_json::from_slice(&out)?;
-/// assert_eq!(answer["daily"][0]["period"], "2026-11-23");
-/// assert_eq!(answer["totals"]["totalCost"], 0.001);
-/// assert!(export::ccusage(&ledger.snapshot()?, &Report::by(Provider), CcusageOptions::at(now), &mut out).is_err());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 pub fn ccusage(
     snapshot: &Snapshot<'_>,
     report: &Report,

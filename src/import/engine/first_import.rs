@@ -1,7 +1,5 @@
 //! The first import, into a ledger that does not exist yet.
 
-use std::path::Path;
-
 use crate::import::engine::run::run;
 use crate::import::options::ImportOptions;
 use crate::import::outcome::{ImportReport, Progress};
@@ -16,41 +14,11 @@ use crate::store::DraftLedger;
 /// The import writes a draft next to the final path and links it there when it is complete and durable. So other
 /// processes see no ledger or a complete one. A killed process leaves only the draft, which a later import removes. If
 /// several processes do this at once, one creates the ledger and the others wait. Returns `None` and changes nothing if
-/// a ledger exists at the start or at the end; then import into that ledger.
+/// a ledger exists by then; then import into that ledger.
 ///
 /// # Errors
 /// Those of [`run`], and [`Error::Io`](crate::Error::Io) if the file cannot be created. In both cases no
 /// ledger is created.
-///
-/// ```
-/// use usage_ledger::{Ledger, import::{self, ImportOptions}};
-/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// # let (dir, home) = (tempfile::tempdir()?, tempfile::tempdir()?);
-/// let path = dir.path().join("usage.db");
-/// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
-/// let first = import::first(&path, &options, now, &mut |_| {})?;
-/// let ledger = Ledger::open(&path)?;
-/// let report = match first {
-///     Some(report) => report,
-///     None => import::run(&ledger, &options, now, &mut |_| {})?,
-/// };
-/// assert!(report.sources.iter().all(|source| source.files == 0));
-/// assert!(import::first(&path, &options, now, &mut |_| {})?.is_none());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub fn first(
-    path: &Path,
-    options: &ImportOptions,
-    now: impl Into<Timestamp>,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Option<ImportReport>> {
-    match DraftLedger::beside(path)? {
-        Some(draft) => fill(draft, options, now, progress),
-        None => Ok(None),
-    }
-}
-
-/// Imports into a draft and publishes it. Returns `None` if a ledger exists by then.
 pub(crate) fn fill(
     draft: DraftLedger,
     options: &ImportOptions,

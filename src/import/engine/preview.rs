@@ -11,17 +11,6 @@ use crate::projection::effective;
 use crate::store::GO_ON;
 
 /// The effect of an import.
-///
-/// ```
-/// use usage_ledger::{Ledger, import::{self, ImportOptions}};
-/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// # let home = tempfile::tempdir()?;
-/// let ledger = Ledger::in_memory()?;
-/// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
-/// let preview = import::preview(None, &options, now, &mut |_| {})?;
-/// assert!(preview.amendments.is_empty() && preview.report.sources.iter().all(|source| source.recorded == 0));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct Preview {
@@ -35,13 +24,6 @@ pub struct Preview {
 }
 
 /// A record that an import would amend.
-///
-/// ```
-/// # use usage_ledger::import::Amendment;
-/// fn tokens_change(amendment: &Amendment) -> bool {
-///     amendment.before.as_ref().is_none_or(|before| before.tokens != amendment.after.tokens)
-/// }
-/// ```
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Amendment {
@@ -56,13 +38,6 @@ pub struct Amendment {
 }
 
 /// A record that an import would withdraw.
-///
-/// ```
-/// # use usage_ledger::import::Withdrawal;
-/// fn is_double(withdrawal: &Withdrawal) -> bool {
-///     withdrawal.reason.starts_with("the same call")
-/// }
-/// ```
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct Withdrawal {
@@ -78,17 +53,6 @@ pub struct Withdrawal {
 ///
 /// # Errors
 /// Those of [`run`], and [`Error::Io`](crate::Error::Io) if no copy can be made.
-///
-/// ```
-/// use usage_ledger::{Ledger, import::{self, ImportOptions}};
-/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// # let (dir, home) = (tempfile::tempdir()?, tempfile::tempdir()?);
-/// let ledger = Ledger::open(dir.path().join("usage.db"))?;
-/// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
-/// import::preview(Some(&ledger), &options, now, &mut |_| {})?;
-/// assert_eq!(ledger.head()?.position, 0.into());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 pub fn preview(
     ledger: Option<&Ledger>,
     options: &ImportOptions,

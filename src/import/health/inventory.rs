@@ -27,16 +27,6 @@ use crate::projection::file_states;
 const SOON_DAYS: i64 = 7;
 
 /// The logs of one agent.
-///
-/// ```
-/// use usage_ledger::{Ledger, import::{self, ImportOptions}};
-/// # let home = tempfile::tempdir()?;
-/// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
-/// let ledger = Ledger::in_memory()?;
-/// let logs = import::inventory(&ledger.snapshot()?, &options, chrono::Utc::now())?;
-/// assert!(logs.iter().all(|agent| agent.files == 0)); // an empty home
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct LogInventory {
@@ -72,14 +62,6 @@ pub struct LogInventory {
 }
 
 /// A log that its agent will delete soon.
-///
-/// ```
-/// use usage_ledger::import::ExpiringLog;
-/// # let from = "2026-11-27T08:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let log = ExpiringLog { file: "/home/me/.claude/projects/acme/s.jsonl".into(), from, safe: true };
-/// assert!(log.safe); // its content is in the ledger
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ExpiringLog {
     /// The file.
@@ -91,11 +73,6 @@ pub struct ExpiringLog {
 }
 
 /// A log, or a directory of logs, that cannot be read.
-///
-/// ```
-/// let denied = usage_ledger::import::Unreadable { file: "/root/x.jsonl".into(), why: "permission denied".to_owned() };
-/// assert!(denied.why.contains("denied"));
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Unreadable {
     /// The file.
@@ -108,20 +85,6 @@ pub struct Unreadable {
 ///
 /// # Errors
 /// Those of [`run`](crate::import::run).
-///
-/// ```
-/// use usage_ledger::{Ledger, import::{self, ImportOptions}};
-/// # let home = tempfile::tempdir()?;
-/// # let logs = home.path().join(".claude/projects/acme");
-/// # std::fs::create_dir_all(&logs)?;
-/// std::fs::write(logs.join("s.jsonl"), "{}\n")?;
-/// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
-/// let ledger = Ledger::in_memory()?;
-/// let logs = import::inventory(&ledger.snapshot()?, &options, chrono::Utc::now())?;
-/// let claude = logs.iter().find(|agent| agent.source == "claude-code").unwrap();
-/// assert_eq!((claude.files, claude.unread, claude.deleted_after_days), (1, 1, Some(30)));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 pub fn inventory(
     snapshot: &Snapshot<'_>,
     options: &ImportOptions,

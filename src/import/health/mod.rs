@@ -2,9 +2,9 @@
 
 #[cfg(feature = "cli")]
 pub(super) mod changed;
-pub(in crate::import) mod inventory;
+pub(crate) mod inventory;
 pub(in crate::import) mod missing_usage;
 pub(in crate::import) mod schema_drift;
 pub(in crate::import) mod self_check;
-pub(in crate::import) mod skip_reasons;
-pub(in crate::import) mod unread_agents;
+pub(crate) mod skip_reasons;
+pub(crate) mod unread_agents;

@@ -16,12 +16,6 @@ use crate::model::error::{Error, Result};
 use crate::model::time::Zone;
 
 /// How importers read one log. The log has a number instead of its path.
-///
-/// ```
-/// use usage_ledger::import::CheckedLog;
-/// let log = CheckedLog::default();
-/// assert!(log.agent.is_none() && log.is_problem()); // no importer knows it
-/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct CheckedLog {
@@ -48,12 +42,6 @@ pub struct CheckedLog {
 }
 
 /// A reason for skipping, and how often it occurred.
-///
-/// ```
-/// use usage_ledger::import::SkipCount;
-/// let skip = SkipCount::default();
-/// assert_eq!((skip.count, skip.line), (0, 0));
-/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SkipCount {
@@ -68,11 +56,6 @@ pub struct SkipCount {
 impl CheckedLog {
     /// Returns whether counts may be missing: no importer recognises the log, it cannot be read, or a skipped part may
     /// have counts.
-    ///
-    /// ```
-    /// # use usage_ledger::import::CheckedLog;
-    /// assert!(CheckedLog::default().is_problem());
-    /// ```
     pub fn is_problem(&self) -> bool {
         self.agent.is_none() || self.unreadable || self.skipped.iter().any(|skip| loses_counts(&skip.why))
     }
@@ -82,16 +65,6 @@ impl CheckedLog {
 ///
 /// # Errors
 /// [`Error::Io`] for a path that does not exist.
-///
-/// ```
-/// # let home = tempfile::tempdir()?;
-/// # let logs = home.path().join(".claude/projects/acme");
-/// # std::fs::create_dir_all(&logs)?;
-/// std::fs::write(logs.join("s.jsonl"), "{\"type\":\"assistant\"}\n")?;
-/// let checked = usage_ledger::import::self_check(&[home.path().to_owned()], None)?;
-/// assert_eq!((checked[0].agent.as_deref(), checked[0].lines, checked[0].skipped[0].count), (Some("claude-code"), 1, 1));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 pub fn self_check(paths: &[PathBuf], zone: Option<Zone>) -> Result<Vec<CheckedLog>> {
     let zone = zone.unwrap_or(Zone::UTC);
     let mut checked = Vec::new();

@@ -50,13 +50,6 @@ pub(in crate::import) fn reasons(
 }
 
 /// Returns whether a skip for this reason may have lost token counts.
-///
-/// ```
-/// use usage_ledger::import::loses_counts;
-/// assert!(loses_counts("answers without token counts"));
-/// assert!(loses_counts("unknown shape: an assistant message without usage"));
-/// assert!(!loses_counts("not valid JSON"));
-/// ```
 pub fn loses_counts(why: &str) -> bool {
     why.starts_with("unknown ") || why.contains(WITHOUT_COUNTS)
 }

@@ -71,16 +71,6 @@ const KNOWN: [(&str, &[LogPlace], &str); 28] = [
 ];
 
 /// A directory of an agent without an importer in this build.
-///
-/// ```
-/// use usage_ledger::import::{self, ImportOptions};
-/// # let home = tempfile::tempdir()?;
-/// # std::fs::create_dir_all(home.path().join(".kiro/sessions"))?;
-/// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
-/// let unread = import::unread_agents(&options);
-/// assert_eq!((unread[0].agent, unread[0].why), ("kiro", "it stores no token counts"));
-/// # Ok::<(), std::io::Error>(())
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct UnreadAgent {
@@ -93,14 +83,6 @@ pub struct UnreadAgent {
 }
 
 /// Lists the existing directories of agents without an importer in this build.
-///
-/// ```
-/// use usage_ledger::import::{self, ImportOptions};
-/// # let home = tempfile::tempdir()?;
-/// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
-/// assert!(import::unread_agents(&options).is_empty()); // an empty home
-/// # Ok::<(), std::io::Error>(())
-/// ```
 pub fn unread_agents(options: &ImportOptions) -> Vec<UnreadAgent> {
     let own = if options.homes.is_empty() { std::env::home_dir() } else { None };
     let homes: Vec<&PathBuf> = options.homes.iter().chain(&own).collect();

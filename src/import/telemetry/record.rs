@@ -21,12 +21,6 @@ use crate::model::time::Timestamp;
 use crate::projection::{effective, find_record};
 
 /// Number of calls by result.
-///
-/// ```
-/// use usage_ledger::import::telemetry::Ingested;
-/// let taken = Ingested { recorded: 2, known: 1, amended: 1 };
-/// assert_eq!(taken.recorded + taken.known + taken.amended, 4); // calls that were reported
-/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Ingested {
     /// New calls.
@@ -46,13 +40,6 @@ impl Ingested {
 }
 
 /// Result of one request.
-///
-/// ```
-/// use usage_ledger::{Ledger, import::telemetry::{self, Telemetry}};
-/// let taken = telemetry::take(&Ledger::in_memory()?, Telemetry::default(), chrono::Utc::now())?;
-/// assert!(taken.records.is_empty() && taken.refused.is_empty());
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct RecordedCalls {
@@ -71,26 +58,7 @@ pub struct RecordedCalls {
 ///
 /// # Errors
 /// The store's own. Nothing is recorded then.
-///
-/// ```
-/// # use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-/// use usage_ledger::{Ledger, import::telemetry::{self, Telemetry}};
-/// # let logs: ExportLogsServiceRequest = serde_json::from_str(r#"{"resourceLogs": [{"scopeLogs": [{"logRecords": [{
-/// #     "timeUnixNano": "1780308000000000000",
-/// #     "attributes": [
-/// #         {"key": "event.name", "value": {"stringValue": "codex.sse_event"}},
-/// #         {"key": "conversation.id", "value": {"stringValue": "c1"}},
-/// #         {"key": "input_token_count", "value": {"intValue": "30"}},
-/// #         {"key": "output_token_count", "value": {"intValue": "12"}}
-/// #     ]
-/// # }]}]}]}"#)?;
-/// let ledger = Ledger::in_memory()?;
-/// let first = telemetry::take(&ledger, Telemetry::of_logs(&logs), chrono::Utc::now())?;
-/// let again = telemetry::take(&ledger, Telemetry::of_logs(&logs), chrono::Utc::now())?;
-/// assert_eq!(first.records.len(), 1);
-/// assert_eq!((first.counts.recorded, again.counts.recorded, again.counts.known), (1, 0, 1));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
+#[cfg(any(test, feature = "internals"))]
 pub fn take(ledger: &Ledger, telemetry: Telemetry, now: impl Into<Timestamp>) -> Result<RecordedCalls> {
     TelemetryRecorder::new(ledger.clone()).record_alone(PreparedRequest::new(telemetry), now.into())
 }

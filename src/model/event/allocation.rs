@@ -33,12 +33,7 @@ impl Share {
     pub const WHOLE: Self = Self(100_000_000);
 
     /// The share in millionths of a percent.
-    ///
-    /// ```
-    /// # use usage_ledger::event::Share;
-    /// assert_eq!(Share::WHOLE.millionths(), 100_000_000);
-    /// ```
-    pub const fn millionths(self) -> u32 {
+    pub(crate) const fn millionths(self) -> u32 {
         self.0
     }
 }

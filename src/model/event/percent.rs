@@ -51,12 +51,7 @@ impl Percent {
     }
 
     /// The nearest whole percent.
-    ///
-    /// ```
-    /// # use usage_ledger::event::Percent;
-    /// assert_eq!([1249, 1250].map(|part| Percent::from_hundredths(part).rounded()), [12, 13]);
-    /// ```
-    pub const fn rounded(self) -> u32 {
+    pub(crate) const fn rounded(self) -> u32 {
         self.0.saturating_add(50) / 100
     }
 }

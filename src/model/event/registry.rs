@@ -54,30 +54,24 @@ macro_rules! payloads {
             }
 
             /// The code of the kind in keys and in the log's column: its index in [`ALL`](Self::ALL).
-            pub const fn code(self) -> u8 {
+            pub(crate) const fn code(self) -> u8 {
                 self as u8
             }
 
             /// The kind with a name; `None` if this build does not know it.
-            pub fn named(name: &str) -> Option<Self> {
+            pub(crate) fn named(name: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|kind| kind.name() == name)
             }
 
             /// The kind with a code; `None` if this build does not know it.
-            pub fn coded(code: u8) -> Option<Self> {
+            pub(crate) fn coded(code: u8) -> Option<Self> {
                 Self::ALL.get(usize::from(code)).copied()
             }
         }
 
         impl Payload {
             /// The kind of the event.
-            ///
-            /// ```
-            /// # use usage_ledger::{TokenRecord, event::{EventKind, Payload}};
-            /// let call = Payload::from(TokenRecord::new("openai", "gpt-5"));
-            /// assert_eq!(call.event_kind(), EventKind::TokensRecorded);
-            /// ```
-            pub const fn event_kind(&self) -> EventKind {
+            pub(crate) const fn event_kind(&self) -> EventKind {
                 match self { $(Self::$variant(_) => EventKind::$variant,)* }
             }
 

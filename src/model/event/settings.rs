@@ -56,12 +56,7 @@ pub enum LimitSetting {
 
 impl LimitSetting {
     /// Whether it is a money limit, which a project can have too.
-    ///
-    /// ```
-    /// use usage_ledger::event::LimitSetting;
-    /// assert!(LimitSetting::UsdDay.is_money() && !LimitSetting::Session.is_money());
-    /// ```
-    pub const fn is_money(self) -> bool {
+    pub(crate) const fn is_money(self) -> bool {
         matches!(self, Self::UsdDay | Self::UsdWeek | Self::UsdMonth)
     }
 }

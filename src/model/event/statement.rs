@@ -131,14 +131,13 @@ impl StatementBucket {
 /// provider, account and measure where their periods overlap; both stay.
 ///
 /// ```
-/// use usage_ledger::{Ledger, event::{StatementBucket, StatementReceived}};
+/// use usage_ledger::{Ledger, event::{NewEvent, StatementBucket, StatementReceived}};
 /// # let now = "2026-06-02T00:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// let day = ("2026-05-01T00:00:00Z".parse()?, "2026-05-02T00:00:00Z".parse()?);
 /// let mut statement = StatementReceived::new("openai", "ab".repeat(32), "an OpenAI usage export", day);
 /// statement.buckets.push(StatementBucket::new(day).name("model", "gpt-5").tokens("input", 1_200));
 /// let ledger = Ledger::in_memory()?;
-/// assert!(ledger.receive_statement(statement.clone(), now)?.is_new());
-/// assert!(!ledger.receive_statement(statement, now)?.is_new()); // the same file
+/// ledger.append([NewEvent::new(statement)], now)?;
 /// assert_eq!(ledger.event(1)?.payload.kind(), "statement_received");
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```

@@ -125,13 +125,7 @@ impl Thresholds {
     ///
     /// # Errors
     /// [`Error::Invalid`] for more than 100 %.
-    ///
-    /// ```
-    /// # use usage_ledger::event::Thresholds;
-    /// assert_eq!(Thresholds::new(70, 85, 0)?.implement_from(40)?.implement, Some(40));
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn implement_from(mut self, percent: u8) -> Result<Self> {
+    pub(crate) fn implement_from(mut self, percent: u8) -> Result<Self> {
         if percent > 100 {
             return Err(Error::invalid("implement begins at a percentage from 0 to 100"));
         }
@@ -140,12 +134,7 @@ impl Thresholds {
     }
 
     /// Whether `warn` is above `stop`.
-    ///
-    /// ```
-    /// # use usage_ledger::event::Thresholds;
-    /// assert!(!Thresholds::default().is_inverted());
-    /// ```
-    pub const fn is_inverted(self) -> bool {
+    pub(crate) const fn is_inverted(self) -> bool {
         self.warn > self.stop
     }
 }

@@ -91,17 +91,7 @@ impl ProviderId {
 
     /// The provider that serves a model of this provider's program. Ollama forwards models tagged `cloud` to its paid
     /// cloud.
-    ///
-    /// ```
-    /// # use usage_ledger::ProviderId;
-    /// let ollama = ProviderId::new("ollama")?;
-    /// assert_eq!(ollama.serving("qwen3.5:cloud").as_str(), "ollama-cloud");
-    /// assert_eq!(ollama.serving("gpt-oss:120b-cloud").as_str(), "ollama-cloud");
-    /// assert_eq!(ollama.serving("kimi-k2-cloud").as_str(), "ollama-cloud");
-    /// assert_eq!(ollama.serving("qwen3:8b").as_str(), "ollama");
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn serving(&self, model: &str) -> Self {
+    pub(crate) fn serving(&self, model: &str) -> Self {
         let model = model.trim().to_ascii_lowercase();
         let tag = model.rsplit_once(':').map_or(&*model, |(_, tag)| tag);
         let is_cloud = tag == "cloud" || tag.ends_with("-cloud");
@@ -124,13 +114,7 @@ impl ProviderId {
     }
 
     /// A listed id that this one looks like a misspelling of.
-    ///
-    /// ```
-    /// # use usage_ledger::ProviderId;
-    /// assert_eq!(ProviderId::new("antropic")?.near_miss().as_deref(), Some("anthropic"));
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn near_miss(&self) -> Option<String> {
+    pub(crate) fn near_miss(&self) -> Option<String> {
         if self.known().is_some() { None } else { near_miss(&self.0) }
     }
 }

@@ -2,13 +2,6 @@
 
 /// The text of an output. `head` is its beginning, which determines the encoding if `bytes` are only its end.
 /// Undecodable bytes are replaced. NUL is removed, because a shell may append one encoding to another.
-///
-/// ```
-/// use usage_ledger::exhaustion::decode;
-/// let powershell = b"\xff\xfeo\0k\0";
-/// assert_eq!(decode(powershell, powershell), "ok");
-/// assert_eq!(decode(b"\xef\xbb\xbfok", b"\xef\xbb\xbfok"), "ok");
-/// ```
 pub fn decode(head: &[u8], bytes: &[u8]) -> String {
     let text = match encoding(head, bytes) {
         Some(unit) => {

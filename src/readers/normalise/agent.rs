@@ -14,16 +14,6 @@ use crate::model::provider::ProviderId;
 use crate::model::tokens::{TokenClass, Tokens, Usd};
 
 /// The usage of a run.
-///
-/// ```
-/// use usage_ledger::normalise::agent;
-/// let result = r#"{"type":"result","total_cost_usd":0.25,"usage":{"input_tokens":30,"output_tokens":12},
-///     "modelUsage":{"claude-haiku-4-5":{"costUSD":0.01},"claude-opus-4-5":{"costUSD":0.24}}}"#;
-/// let run = agent::extract(result)?.unwrap();
-/// assert_eq!((run.tokens.total()?, run.model.as_deref()), (42, Some("claude-opus-4-5"))); // the most_expensive one
-/// assert_eq!(run.cost, Some("0.25".parse()?));
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Extracted {
@@ -40,15 +30,8 @@ pub struct Extracted {
 }
 
 /// Whether the records of a run add up.
-///
-/// ```
-/// use usage_ledger::normalise::agent::{Turns, extract_as};
-/// let lines = "{\"usage\":{\"input_tokens\":3}}\n{\"usage\":{\"input_tokens\":4}}";
-/// assert_eq!(extract_as(lines, Turns::Add, None)?.unwrap().tokens.input, Some(7));
-/// assert_eq!(extract_as(lines, Turns::Last, None)?.unwrap().tokens.input, Some(4));
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(not(any(test, feature = "internals")), allow(dead_code))] // the command asks for `Auto` alone
 pub enum Turns {
     /// The format of each record decides: totals of the run replace earlier ones, turns add up.
     #[default]
@@ -61,39 +44,13 @@ pub enum Turns {
 
 /// Reads the output of a run: one JSON document, or lines, of which JSON objects count.
 ///
-/// `None` without token counts, or if all counts are 0.
+/// `turns` and `provider` are known properties of the agent: whether its records add up, and which provider serves it.
+/// xAI counts the cache inside the input even under Anthropic's field names, and Anthropic beside it. `None` without
+/// token counts, or if all counts are 0.
 ///
 /// # Errors
 /// [`Error::Invalid`] for an invalid count.
-///
-/// ```
-/// use usage_ledger::normalise::agent;
-/// let turn = r#"{"type":"turn.completed","usage":{"input_tokens":100,"cached_input_tokens":80,"output_tokens":10}}"#;
-/// let run = agent::extract(&format!("{turn}\n{turn}\n"))?.unwrap();
-/// assert_eq!((run.tokens.input, run.tokens.cache_read, run.format), (Some(40), Some(160), "codex"));
-/// assert_eq!(agent::extract(r#"{"result":"done"}"#)?, None);
-/// assert!(agent::extract(r#"{"input_tokens":-1,"output_tokens":3}"#).is_err());
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
-pub fn extract(output: &str) -> Result<Option<Extracted>> {
-    extract_as(output, Turns::Auto, None)
-}
-
-/// Like [`extract`], with known properties of the agent: whether its records add up, and which provider serves it. xAI
-/// counts the cache inside the input even under Anthropic's field names, and Anthropic beside it.
-///
-/// # Errors
-/// As for [`extract`].
-///
-/// ```
-/// use usage_ledger::{ProviderId, normalise::agent::{Turns, extract_as}};
-/// let output = r#"{"usage":{"input_tokens":100,"cache_read_input_tokens":80,"output_tokens":5}}"#;
-/// let input = |provider| Ok::<_, usage_ledger::Error>(extract_as(output, Turns::Auto, provider)?.unwrap().tokens.input);
-/// assert_eq!(input(None)?, Some(100));
-/// assert_eq!(input(Some(&ProviderId::resolve("grok")?))?, Some(20));
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
-pub fn extract_as(output: &str, turns: Turns, provider: Option<&ProviderId>) -> Result<Option<Extracted>> {
+pub fn extract(output: &str, turns: Turns, provider: Option<&ProviderId>) -> Result<Option<Extracted>> {
     let documents = documents(output);
     let mut sum: Option<Extracted> = None;
     for document in documents.iter().filter_map(Value::as_object) {

@@ -17,7 +17,7 @@
 //! # Ok::<(), usage_ledger::Error>(())
 //! ```
 
-pub mod agent;
+pub(crate) mod agent;
 mod anthropic;
 mod bedrock;
 mod codex;
@@ -226,21 +226,6 @@ pub(crate) fn merged(earlier: &str, later: &str) -> Option<String> {
 #[cfg(feature = "import")]
 pub(crate) fn opencode_beside(usage_json: &str) -> Result<Normalised> {
     opencode::usage(UsageFormat::Opencode, usage_json, Some(true))
-}
-
-/// Reads the `TokenUsage` of a Codex session log: [`usage`] with [`UsageFormat::Codex`].
-///
-/// ```
-/// let last = r#"{"input_tokens":900,"cached_input_tokens":800,"output_tokens":50,"reasoning_output_tokens":20,"total_tokens":950}"#;
-/// let tokens = usage_ledger::normalise::codex(last)?.tokens;
-/// assert_eq!((tokens.input, tokens.output), (Some(100), Some(30)));
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
-///
-/// # Errors
-/// [`Error::Invalid`] as for [`usage`].
-pub fn codex(usage_json: &str) -> Result<Normalised> {
-    usage(UsageFormat::Codex, usage_json)
 }
 
 /// Makes a record of a response: a whole body, a bare usage object, or a stream (server-sent events, JSON lines, or a

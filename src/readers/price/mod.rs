@@ -202,19 +202,6 @@ impl Prices {
         }
     }
 
-    /// The ordinary prices of a model at a time: short prompts, standard tier.
-    ///
-    /// ```
-    /// use usage_ledger::{TokenClass, price::Prices};
-    /// let at = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let rates = Prices::list().rates("anthropic", "claude-haiku-4-5", at).unwrap();
-    /// assert_eq!(rates.of(TokenClass::CacheRead), Some("0.1".parse()?));
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn rates(&self, provider: &str, model: &str, at: impl Into<Timestamp>) -> Option<Rates> {
-        self.quote(provider, model, at, None, 0).map(|quote| quote.rates)
-    }
-
     /// The prices of a model at a time, for a service tier (`batch`, `flex`, `priority` …) and a prompt length in
     /// tokens, with their origin.
     ///

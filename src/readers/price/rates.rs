@@ -56,15 +56,7 @@ impl Rates {
 
     /// The price of a million tokens of a modality, such as `input_audio`, or of a thousand uses of a provider's tool,
     /// such as `web_search`; `None` if unknown.
-    ///
-    /// ```
-    /// use usage_ledger::price::Prices;
-    /// let at = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let rates = Prices::list().rates("anthropic", "claude-opus-4-8", at).unwrap();
-    /// assert_eq!(rates.of_extra("no_such_tool"), None);
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn of_extra(&self, name: &str) -> Option<Usd> {
+    pub(crate) fn of_extra(&self, name: &str) -> Option<Usd> {
         match modality_of(name) {
             Some((class, modality)) => self.extras.of(class, modality),
             None => self.extras.of_tool(name),

@@ -85,13 +85,7 @@ impl crate::ledger::Snapshot<'_> {
     ///
     /// # Errors
     /// The store's own errors.
-    ///
-    /// ```
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// assert!(usage_ledger::Ledger::in_memory()?.snapshot()?.allocation_rules(now)?.is_empty());
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn allocation_rules(&self, now: impl Into<Timestamp>) -> Result<Vec<AllocationRule>> {
+    pub(crate) fn allocation_rules(&self, now: impl Into<Timestamp>) -> Result<Vec<AllocationRule>> {
         in_force(self.view(), now.into())
     }
 }

@@ -16,11 +16,6 @@ use crate::model::time::Timestamp;
 const LOCK: &str = "lock";
 
 /// The answer of a witness.
-///
-/// ```
-/// use usage_ledger::sync::witness::WitnessAnswer;
-/// assert_eq!(WitnessAnswer::Conflict(120).status(), 409);
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WitnessAnswer {
@@ -40,11 +35,6 @@ pub enum WitnessAnswer {
 
 impl WitnessAnswer {
     /// The HTTP status.
-    ///
-    /// ```
-    /// # use usage_ledger::sync::witness::WitnessAnswer;
-    /// assert_eq!(WitnessAnswer::Cosigned(String::new()).status(), 200);
-    /// ```
     pub const fn status(&self) -> u16 {
         match self {
             Self::Cosigned(_) => 200,
@@ -57,11 +47,6 @@ impl WitnessAnswer {
     }
 
     /// The body of the HTTP answer.
-    ///
-    /// ```
-    /// # use usage_ledger::sync::witness::WitnessAnswer;
-    /// assert_eq!(WitnessAnswer::Conflict(120).body(), "120\n");
-    /// ```
     pub fn body(&self) -> String {
         match self {
             Self::Cosigned(lines) => lines.clone(),
@@ -73,11 +58,6 @@ impl WitnessAnswer {
     }
 
     /// The media type of the body.
-    ///
-    /// ```
-    /// # use usage_ledger::sync::witness::WitnessAnswer;
-    /// assert_eq!(WitnessAnswer::Conflict(120).media_type(), "text/x.tlog.size");
-    /// ```
     pub const fn media_type(&self) -> &'static str {
         match self {
             Self::Conflict(_) => "text/x.tlog.size",
@@ -87,25 +67,6 @@ impl WitnessAnswer {
 }
 
 /// A witness: its key, the logs that it knows, and a directory with the last checkpoint of each.
-///
-/// ```
-/// use usage_ledger::{Ledger, TokenRecord, merkle::{AddCheckpoint, Cosigner, Note, Signer}};
-/// use usage_ledger::sync::witness::{WitnessAnswer, WitnessLog};
-/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// # let directory = tempfile::tempdir()?;
-/// let (ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
-/// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
-/// let witness = Cosigner::generate("witness.example/w1")?;
-/// let key = witness.witness().clone();
-/// let log = WitnessLog::open(directory.path(), witness, vec![signer.verifier().clone()])?;
-///
-/// let checkpoint: Note = ledger.snapshot()?.checkpoint(&signer)?.parse()?;
-/// let request = AddCheckpoint::new(0, Vec::new(), checkpoint.clone()).to_string();
-/// let WitnessAnswer::Cosigned(lines) = log.add_checkpoint(&request, now)? else { unreachable!() };
-/// assert!(key.cosigned(&checkpoint.with_signatures(&lines)?)?.is_some());
-/// assert_eq!(log.add_checkpoint(&request, now)?, WitnessAnswer::Conflict(1)); // it cosigned that size
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 pub struct WitnessLog {
     directory: PathBuf,
     cosigner: Cosigner,
@@ -119,13 +80,6 @@ impl WitnessLog {
     ///
     /// # Errors
     /// [`Error::Io`] if the directory does not exist or cannot be written.
-    ///
-    /// ```
-    /// use usage_ledger::{merkle::Cosigner, sync::witness::WitnessLog};
-    /// let cosigner = Cosigner::generate("witness.example/w1")?;
-    /// assert!(WitnessLog::open("/no/such/directory", cosigner, Vec::new()).is_err());
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
     pub fn open(directory: impl Into<PathBuf>, cosigner: Cosigner, logs: Vec<Verifier>) -> Result<Self> {
         let log = Self { directory: directory.into(), cosigner, logs, turn: Mutex::new(()) };
         log.lock()?;
@@ -137,15 +91,6 @@ impl WitnessLog {
     /// # Errors
     /// [`Error::Io`] if the state cannot be read or written, [`Error::Invalid`] if it is damaged. Nothing is cosigned
     /// then.
-    ///
-    /// ```
-    /// # use usage_ledger::{merkle::Cosigner, sync::witness::{WitnessAnswer, WitnessLog}};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// # let directory = tempfile::tempdir()?;
-    /// let log = WitnessLog::open(directory.path(), Cosigner::generate("witness.example/w1")?, Vec::new())?;
-    /// assert_eq!(log.add_checkpoint("old 0\n", now)?.status(), 400);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     pub fn add_checkpoint(&self, request: &str, now: impl Into<Timestamp>) -> Result<WitnessAnswer> {
         let parsed = request.parse::<AddCheckpoint>();
         let parsed = parsed.and_then(|request| Ok((request.checkpoint.text().parse::<Checkpoint>()?, request)));
@@ -190,15 +135,6 @@ impl WitnessLog {
     ///
     /// # Errors
     /// [`Error::Io`] if the state cannot be read.
-    ///
-    /// ```
-    /// # use usage_ledger::{merkle::Cosigner, sync::witness::WitnessLog};
-    /// # let directory = tempfile::tempdir()?;
-    /// let log = WitnessLog::open(directory.path(), Cosigner::generate("witness.example/w1")?, Vec::new())?;
-    /// assert_eq!(log.latest(&"ab".repeat(32))?, None);
-    /// assert_eq!(log.latest("../key")?, None);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
     pub fn latest(&self, hash: &str) -> Result<Option<String>> {
         let is_hash = hash.len() == 64 && hash.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         if is_hash { read(&self.directory.join(format!("{hash}.checkpoint"))) } else { Ok(None) }

@@ -6,5 +6,7 @@
 mod log;
 mod submit;
 
-pub use log::{WitnessAnswer, WitnessLog};
-pub use submit::{Submission, WitnessResponse, WitnessTransport, submit};
+#[cfg(feature = "internals")]
+pub use log::WitnessAnswer;
+pub use log::WitnessLog;
+pub use submit::{Submission, WitnessResponse, submit};

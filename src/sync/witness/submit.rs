@@ -8,11 +8,6 @@ use crate::model::error::{Error, Result};
 const ATTEMPTS: usize = 4;
 
 /// An answer over HTTP.
-///
-/// ```
-/// use usage_ledger::sync::witness::WitnessResponse;
-/// assert_eq!(WitnessResponse::new(409, "text/x.tlog.size", "12\n").status, 409);
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WitnessResponse {
@@ -26,11 +21,6 @@ pub struct WitnessResponse {
 
 impl WitnessResponse {
     /// An answer.
-    ///
-    /// ```
-    /// # use usage_ledger::sync::witness::WitnessResponse;
-    /// assert_eq!(WitnessResponse::new(200, "text/plain", "").media_type, "text/plain");
-    /// ```
     pub fn new(status: u16, media_type: impl Into<String>, body: impl Into<String>) -> Self {
         Self { status, media_type: media_type.into(), body: body.into() }
     }
@@ -40,12 +30,6 @@ impl WitnessResponse {
 pub type WitnessTransport<'t> = &'t dyn Fn(&str, &str) -> std::result::Result<WitnessResponse, String>;
 
 /// What came of one witness.
-///
-/// ```
-/// use usage_ledger::sync::witness::Submission;
-/// let submission = Submission::new("W1", Err("it does not answer".to_owned()));
-/// assert!(submission.cosigned.is_err());
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Submission {
@@ -57,11 +41,6 @@ pub struct Submission {
 
 impl Submission {
     /// The outcome of a witness.
-    ///
-    /// ```
-    /// # use usage_ledger::sync::witness::Submission;
-    /// assert_eq!(Submission::new("W1", Ok(1_700_000_000)).witness, "W1");
-    /// ```
     pub fn new(witness: impl Into<String>, cosigned: std::result::Result<u64, String>) -> Self {
         Self { witness: witness.into(), cosigned }
     }
@@ -72,28 +51,6 @@ impl Submission {
 ///
 /// # Errors
 /// The store's own errors. What a witness answers is part of the outcome.
-///
-/// ```
-/// use usage_ledger::{Ledger, TokenRecord, merkle::{Cosigner, Note, WitnessPolicy, Signer}};
-/// use usage_ledger::sync::witness::{WitnessResponse, WitnessLog, submit};
-/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// # let directory = tempfile::tempdir()?;
-/// let (ledger, signer) = (Ledger::in_memory()?, Signer::generate("a.example/log")?);
-/// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
-/// let cosigner = Cosigner::generate("w.example/1")?;
-/// let policy: WitnessPolicy = format!("witness A {} https://w.example/1\nquorum A\n", cosigner.witness()).parse()?;
-/// let log = WitnessLog::open(directory.path(), cosigner, vec![signer.verifier().clone()])?;
-/// let network = |_: &str, body: &str| {
-///     let answer = log.add_checkpoint(body, now).map_err(|error| error.to_string())?;
-///     Ok(WitnessResponse::new(answer.status(), answer.media_type(), answer.body()))
-/// };
-/// let snapshot = ledger.snapshot()?;
-/// let note: Note = snapshot.checkpoint(&signer)?.parse()?;
-/// let (note, outcome) = submit(&snapshot, &note, None, policy.witnesses(), &network)?;
-/// assert!(outcome[0].cosigned.is_ok());
-/// assert!(policy.check(&note, &[signer.verifier().clone()]).is_ok());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 pub fn submit(
     snapshot: &Snapshot<'_>,
     note: &Note,

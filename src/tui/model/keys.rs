@@ -10,11 +10,6 @@ use crate::model::event::{Percent, WindowKind};
 use crate::usage::ProviderUsage;
 
 /// A percentage that a user typed.
-///
-/// ```
-/// use usage_ledger::tui::{KeyEntry, modal_input};
-/// assert_eq!(modal_input(""), KeyEntry::Cancelled);
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyEntry {
     /// Empty: no change.
@@ -26,13 +21,6 @@ pub enum KeyEntry {
 }
 
 /// Parses a whole number from 0 to 100.
-///
-/// ```
-/// use usage_ledger::tui::{KeyEntry, modal_input};
-/// assert_eq!(modal_input(" 50 "), KeyEntry::Used("50".parse()?));
-/// assert_eq!(modal_input("101"), KeyEntry::Invalid);
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 pub fn modal_input(text: &str) -> KeyEntry {
     match text.trim() {
         "" => KeyEntry::Cancelled,

@@ -2,10 +2,10 @@
 
 use chrono::NaiveDate;
 use serde_json::{Value, json};
-use usage_ledger::import::koan;
+use usage_ledger::internals::import::koan;
 use usage_ledger::price::Prices;
 use usage_ledger::report::{DateWindow, Granularity};
-use usage_ledger::{Ledger, Report, Timestamp, TokenRecord, humanize::number};
+use usage_ledger::{Ledger, Report, Timestamp, TokenRecord, internals::humanize::number};
 
 use super::{data, date, fields, import, instance, number, rows, text, usd};
 use crate::seed_cases_by_area::{Case, Checked, holds, same};

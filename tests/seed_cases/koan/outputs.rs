@@ -1,7 +1,7 @@
 //! Usage in outputs of agents.
 
 use serde_json::{Value, json};
-use usage_ledger::normalise::agent::{self, Turns};
+use usage_ledger::internals::agent::{self, Turns};
 use usage_ledger::{ProviderId, TokenClass, Tokens};
 
 use super::{alike, fields, number, text};
@@ -38,7 +38,7 @@ pub fn token_extraction(case: &Case) -> Option<Checked> {
         _ => Turns::Auto,
     };
     let provider = text(given, "provider").and_then(|name| ProviderId::resolve(name).ok());
-    let run = match agent::extract_as(&output, turns, provider.as_ref()) {
+    let run = match agent::extract(&output, turns, provider.as_ref()) {
         Ok(run) => run,
         Err(error) => {
             let rejected = expect.get("or").is_some() || expect.get("rejected").is_some() || expect == "error";

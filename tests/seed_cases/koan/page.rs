@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use usage_ledger::budget::Mode;
 use usage_ledger::event::{LimitSet, NewEvent, Percent, QuotaObserved};
 use usage_ledger::export::{self, ExportOptions};
-use usage_ledger::import::koan;
+use usage_ledger::internals::import::koan;
 use usage_ledger::{Ledger, ProviderId, Timestamp, TokenRecord, Zone};
 
 use super::{NOW, PROVIDER, contains, fields, moment, number, text};
@@ -18,7 +18,7 @@ pub fn usage_md(case: &Case) -> Option<Checked> {
     }
     if case.when == "safety margin" {
         let age = (given["age_hours"].as_f64()? * usage_ledger::time::HOUR as f64) as i64;
-        let margin = usage_ledger::budget::safety_margin(usage_ledger::event::Thresholds::default().margin, age);
+        let margin = usage_ledger::internals::safety_margin(usage_ledger::event::Thresholds::default().margin, age);
         return Some(super::super::same(json!(margin), expect.clone()));
     }
     given.get("file")?;

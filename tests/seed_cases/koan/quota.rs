@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use usage_ledger::report::{DateWindow, Granularity};
-use usage_ledger::{Ledger, Report, ReportKey, TokenRecord, Zone, humanize::number};
+use usage_ledger::{Ledger, Report, ReportKey, TokenRecord, Zone, internals::humanize::number};
 
 use super::{NOW, PROVIDER, fields, moment, number, text};
 use crate::seed_cases_by_area::{Case, Checked, same};

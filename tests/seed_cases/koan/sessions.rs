@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 use usage_ledger::event::Payload;
-use usage_ledger::import::koan;
+use usage_ledger::internals::import::koan;
 use usage_ledger::{Ledger, Report, ReportKey, Timestamp, TokenRecord};
 
 use super::{fields, import, instance, number, options, rows};

@@ -1,7 +1,7 @@
 //! Rows and lines written.
 
 use serde_json::{Value, json};
-use usage_ledger::{Ledger, ProviderId, TokenRecord, Zone, export, humanize::number};
+use usage_ledger::{Ledger, ProviderId, TokenRecord, Zone, export, internals::humanize::number};
 
 use super::{NOW, contains, fields, import, instance, moment, number, text};
 use crate::seed_cases_by_area::{Case, Checked, same};
@@ -69,6 +69,6 @@ pub fn activity_log(case: &Case) -> Option<Checked> {
     if let Some(seconds) = number(&case.given, "seconds") {
         return Some(same(json!(number::duration(seconds)), case.expect.clone()));
     }
-    let line = export::activity(&record(&case.given), moment(&json!(NOW))?, Zone::UTC);
+    let line = usage_ledger::internals::activity(&record(&case.given), moment(&json!(NOW))?, Zone::UTC);
     contains(&line, &case.expect)
 }

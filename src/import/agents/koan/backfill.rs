@@ -22,11 +22,6 @@ use crate::model::time::{MINUTE, Timestamp, Zone};
 const NEAR: i64 = 10 * MINUTE;
 
 /// The result of a backfill, or of a dry run.
-///
-/// ```
-/// use usage_ledger::import::koan::Backfill;
-/// assert_eq!(Backfill::default().written, 0);
-/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Backfill {
@@ -41,13 +36,6 @@ pub struct Backfill {
 }
 
 /// One local day of a backfill.
-///
-/// ```
-/// use usage_ledger::import::koan::BackfillDay;
-/// let day = BackfillDay { day: "2026-06-10".parse()?, outcomes: 5, real: 2, synthetic: 0, planned: 3, surplus: 0 };
-/// assert_eq!(day.planned, day.outcomes - day.real); // what has a row is not written again
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BackfillDay {
     /// The day.
@@ -90,21 +78,6 @@ struct HistoryRows {
 /// A day with at least as many rows as sessions is complete. Otherwise a session has a row if they share a mission id,
 /// or if they share a project and their times differ by at most ten minutes. Rows without such a session stand for the
 /// earliest sessions. Import the rows first: rows that are not in the ledger count as missing.
-///
-/// ```
-/// use usage_ledger::{Ledger, import::{ImportOptions, koan}};
-/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// # let home = tempfile::tempdir()?;
-/// let outcomes = r#"[{"timestamp":"2026-11-23T10:00:00","project":"acme","outcome":"productive"}]"#;
-/// std::fs::write(home.path().join("session_outcomes.json"), outcomes)?;
-/// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
-/// let ledger = Ledger::in_memory()?;
-/// let dry = koan::backfill(&ledger, &options, false, now)?;
-/// assert_eq!((dry.planned, dry.written), (1, 0));
-/// assert_eq!(koan::backfill(&ledger, &options, true, now)?.written, 1);
-/// assert_eq!(koan::backfill(&ledger, &options, true, now)?.written, 0); // it is there now
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 pub fn backfill(ledger: &Ledger, options: &ImportOptions, apply: bool, now: impl Into<Timestamp>) -> Result<Backfill> {
     let zone = options.zone.unwrap_or(Zone::UTC);
     let mut done = Backfill::default();

@@ -40,15 +40,6 @@ const OTHERS: [(&str, &str); 16] = [
 
 /// Returns the type of a mission: the family of its slash command, `autonomous` for no title and for titles that begin
 /// with that word, otherwise `freetext`.
-///
-/// ```
-/// use usage_ledger::import::koan::mission_type;
-/// assert_eq!(mission_type("/review https://example.org/pr/1"), "review");
-/// assert_eq!(mission_type("/ci_check"), "check");
-/// assert_eq!(mission_type("- [project:acme] /squash"), "rebase"); // what a list of missions adds is looked past
-/// assert_eq!(mission_type("Fix the bug"), "freetext");
-/// assert_eq!(mission_type(""), "autonomous");
-/// ```
 pub fn mission_type(title: &str) -> &'static str {
     let title = bare(title);
     let Some(command) = title.split_whitespace().next().and_then(|word| word.strip_prefix('/')) else {

@@ -26,7 +26,8 @@ use crate::ledger::Ledger;
 use crate::model::error::Result;
 use crate::model::time::{Timestamp, Zone};
 
-pub use backfill::{Backfill, BackfillDay, backfill};
+pub use backfill::{Backfill, backfill};
+#[cfg(feature = "internals")]
 pub use mission::mission_type;
 
 pub(in crate::import) use descriptor::DESCRIPTOR;

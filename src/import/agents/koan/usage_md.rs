@@ -4,14 +4,6 @@ use crate::model::event::Percent;
 use crate::model::time::{DAY, HOUR, MINUTE};
 
 /// The content of a page.
-///
-/// ```
-/// use usage_ledger::import::koan::usage_md;
-/// let page = usage_md::parse("Session (5hr) : ~25% (reset in 3h30m)\nWeekly (7 day) : ~60% (Resets in 5d)\n");
-/// assert_eq!(page.session.unwrap().resets_in, "3h30m");
-/// assert_eq!(page.weekly.unwrap().percent, "60".parse()?);
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UsageMdFile {
@@ -28,12 +20,6 @@ pub struct UsageMdFile {
 }
 
 /// One line of percentages.
-///
-/// ```
-/// use usage_ledger::import::koan::usage_md;
-/// let reading = usage_md::parse("weekly (x):9.5%(reset in 1d)").weekly.unwrap();
-/// assert_eq!((reading.percent.to_string().as_str(), reading.resets_in.as_str()), ("9.5", "1d"));
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UsageMdReading {
@@ -45,24 +31,12 @@ pub struct UsageMdReading {
 
 impl UsageMdFile {
     /// Returns whether there is a page, but neither line is valid.
-    ///
-    /// ```
-    /// use usage_ledger::import::koan::usage_md;
-    /// assert!(usage_md::parse("Usage: plenty").is_malformed());
-    /// assert!(!usage_md::parse("").is_malformed());
-    /// ```
     pub const fn is_malformed(&self) -> bool {
         !self.blank && self.session.is_none() && self.weekly.is_none()
     }
 }
 
 /// Parses a page as Koan does, which searches for its two lines anywhere. Also accepts decimals.
-///
-/// ```
-/// use usage_ledger::import::koan::usage_md;
-/// assert_eq!(usage_md::parse("Session (5hr) : 25.5% (reset in 3h)").session.unwrap().percent, "25.5".parse()?);
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 pub fn parse(text: &str) -> UsageMdFile {
     UsageMdFile {
         session: reading(text, "session"),
@@ -119,12 +93,6 @@ fn comment(text: &str, name: &str) -> Option<String> {
 }
 
 /// Converts a countdown such as `3d4h`, `2h05m` or `45m` to milliseconds.
-///
-/// ```
-/// use usage_ledger::{import::koan::usage_md::duration, time::{HOUR, MINUTE}};
-/// assert_eq!(duration("2h05m"), Some(2 * HOUR + 5 * MINUTE));
-/// assert_eq!(duration("unknown"), None);
-/// ```
 pub fn duration(text: &str) -> Option<i64> {
     let mut sum = 0_i64;
     let mut rest = text.trim();

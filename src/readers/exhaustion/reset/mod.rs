@@ -14,21 +14,13 @@ mod phrase;
 mod windows_zones;
 mod zone;
 
-use crate::model::time::{DAY, Timestamp, Zone};
+#[cfg(any(test, feature = "internals"))]
+use crate::model::time::Zone;
+use crate::model::time::{DAY, Timestamp};
 
 pub(super) use zone::ClockZone;
 
 /// The reset that a text states.
-///
-/// ```
-/// use usage_ledger::Zone;
-/// use usage_ledger::exhaustion::reset;
-/// let now = "2026-02-04T08:00:00Z".parse()?;
-/// let found = reset::find("out of extra usage · resets 3pm (UTC)", now, Zone::UTC).unwrap();
-/// assert_eq!(found.display, "resets 3pm (UTC)");
-/// assert_eq!(found.at, Some("2026-02-04T15:00:00Z".parse()?));
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reset {
@@ -50,17 +42,7 @@ impl Reset {
 
 /// Searches a text for a reset: first a phrase with `resets`, then a number after `resetsAt`, then a request to retry
 /// later. Phrases about other resets do not hide these.
-///
-/// ```
-/// use usage_ledger::Zone;
-/// use usage_ledger::exhaustion::reset;
-/// let now = "2026-02-04T12:00:00Z".parse()?;
-/// let found = reset::find("the job resets everything. Retry-After: 5400", now, Zone::UTC).unwrap();
-/// assert_eq!(found.phrase, "resets in 1h 30m");
-/// assert_eq!(found.at, Some("2026-02-04T13:30:00Z".parse()?));
-/// assert_eq!(reset::find("all is well", now, Zone::UTC), None);
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
+#[cfg(any(test, feature = "internals"))]
 pub fn find(text: &str, now: Timestamp, host: Zone) -> Option<Reset> {
     read(text, now, ClockZone::Zone(host), BACK_OFF)
 }
@@ -68,7 +50,7 @@ pub fn find(text: &str, now: Timestamp, host: Zone) -> Option<Reset> {
 /// The longest accepted `Retry-After` without other evidence, in milliseconds: a server's back-off.
 pub(super) const BACK_OFF: i64 = DAY;
 
-/// Like [`find`], for any zone. `bare` is the longest accepted `Retry-After` in milliseconds.
+/// Searches a text for a reset in any zone. `bare` is the longest accepted `Retry-After` in milliseconds.
 pub(super) fn read(text: &str, now: Timestamp, host: ClockZone, bare: i64) -> Option<Reset> {
     phrase::find(text, now, host)
         .or_else(|| hint::find(text, now, bare))
@@ -76,18 +58,7 @@ pub(super) fn read(text: &str, now: Timestamp, host: ClockZone, bare: i64) -> Op
 }
 
 /// Parses a text about a reset. An unreadable text becomes the phrase unchanged.
-///
-/// ```
-/// use usage_ledger::Zone;
-/// use usage_ledger::exhaustion::reset;
-/// let now = "2026-02-04T12:00:00Z".parse()?;
-/// let paris = "Europe/Paris".parse()?;
-/// assert_eq!(reset::parse("resets in 5 hours", now, Zone::UTC).display, "resets in 5h");
-/// assert_eq!(reset::parse("resets Oct 9 at 5pm", now, paris).display, "resets Oct 9 at 5pm (Europe/Paris)");
-/// let odd = reset::parse("resets Feb 30 at 10am (UTC)", now, Zone::UTC);
-/// assert_eq!((odd.display.as_str(), odd.at), ("resets Feb 30 at 10am (UTC)", None));
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
+#[cfg(any(test, feature = "internals"))]
 pub fn parse(text: &str, now: Timestamp, host: Zone) -> Reset {
     phrase::find(text, now, ClockZone::Zone(host))
         .or_else(|| hint::find(text, now, BACK_OFF))

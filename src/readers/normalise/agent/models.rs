@@ -10,17 +10,6 @@ use crate::model::tokens::{MAX_COUNT, TokenClass, Tokens, Usd};
 use crate::readers::normalise::server_tools;
 
 /// The usage of one model in a run.
-///
-/// ```
-/// use usage_ledger::normalise::agent;
-/// let result = r#"{"type":"result","usage":{"input_tokens":30,"output_tokens":12},"modelUsage":{
-///     "claude-haiku-4-5":{"inputTokens":9,"outputTokens":2,"costUSD":0.01},
-///     "claude-opus-4-5":{"inputTokens":30,"outputTokens":12,"webSearchRequests":1,"costUSD":0.24}}}"#;
-/// let [most_expensive, other] = &agent::extract_models(result)?[..] else { panic!() };
-/// assert_eq!((most_expensive.model.as_str(), most_expensive.server_tools["web_search"]), ("claude-opus-4-5", 1));
-/// assert_eq!((other.tokens.total()?, other.cost), (11, Some("0.01".parse()?)));
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ModelRun {
@@ -41,13 +30,6 @@ pub struct ModelRun {
 ///
 /// # Errors
 /// [`Error::Invalid`] for an invalid count.
-///
-/// ```
-/// use usage_ledger::normalise::agent;
-/// let one = r#"{"usage":{"input_tokens":3},"modelUsage":{"m":{"inputTokens":3,"outputTokens":1}}}"#;
-/// assert!(agent::extract_models(one)?.is_empty());
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 pub fn extract_models(output: &str) -> Result<Vec<ModelRun>> {
     let documents = super::documents(output);
     let stated = |document: &&Map<String, Value>| document.get("modelUsage").is_some_and(Value::is_object);

@@ -1,0 +1,73 @@
+//! What the tests, benches and fuzz targets of this crate call below its public interface. Nothing here is stable.
+
+pub use crate::budget::afford::{affordable, run_cost};
+pub use crate::budget::burn::{Uses, burn_rate, minutes_left, slowed};
+pub use crate::budget::ladder::safety_margin;
+pub use crate::budget::settings::BudgetSettings;
+pub use crate::export::activity::activity;
+pub use crate::export::ccusage::{CcusageOptions, ccusage};
+pub use crate::merkle::cosignature::Cosigner;
+pub use crate::merkle::witness_request::AddCheckpoint;
+pub use crate::model::humanize;
+pub use crate::model::provider::CATALOGUE;
+pub use crate::readers::exhaustion;
+pub use crate::usage::pause::resume_at;
+
+/// What agents print about their own usage.
+pub mod agent {
+    pub use crate::readers::normalise::agent::{Turns, extract};
+}
+
+/// Parts of the importers.
+#[cfg(feature = "import")]
+pub mod import {
+    use std::path::Path;
+
+    use crate::import::engine::first_import::fill;
+    use crate::import::{ImportOptions, ImportReport, Progress};
+    use crate::model::error::Result;
+    use crate::model::time::Timestamp;
+    use crate::store::DraftLedger;
+
+    pub use crate::import::agents::koan;
+    pub use crate::import::engine::preview::preview;
+    pub use crate::import::health::inventory::inventory;
+    pub use crate::import::health::skip_reasons::loses_counts;
+    pub use crate::import::health::unread_agents::unread_agents;
+    #[cfg(feature = "web")]
+    pub use crate::import::telemetry::{MetricSums, Telemetry, take};
+
+    /// Imports into a ledger that does not exist yet, as the command does.
+    ///
+    /// # Errors
+    /// Those of the import.
+    pub fn first(
+        path: &Path,
+        options: &ImportOptions,
+        now: Timestamp,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Option<ImportReport>> {
+        DraftLedger::beside(path)?.map_or(Ok(None), |draft| fill(draft, options, now, progress))
+    }
+}
+
+/// The log of a witness.
+#[cfg(feature = "cli")]
+pub mod witness {
+    pub use crate::sync::witness::{WitnessAnswer, WitnessLog};
+}
+
+/// The dashboard.
+#[cfg(feature = "tui")]
+pub mod tui {
+    pub use crate::present::bars::bar_cells;
+    pub use crate::present::tint::tint;
+    pub use crate::tui::as_text::{panel, render};
+    pub use crate::tui::{KeyEntry, modal_input};
+}
+
+/// The HTTP server.
+#[cfg(feature = "web")]
+pub mod web {
+    pub use crate::web::{Access, Receiver, Services, serve};
+}
