@@ -124,8 +124,8 @@ mod web;
 
 pub use budget::{ProviderStatus, Status};
 pub use ledger::{
-    AsOf, Backup, Finding, Ledger, Outcome, ReceivedStatement, Repair, Restored, Shred, Shredding, Snapshot, Suspect,
-    Suspicion, Tail, TailStopper, Verification,
+    AsOf, Backup, Finding, Ledger, Outcome, Repair, Restored, Shred, Shredding, Snapshot, Tail, TailStopper,
+    Verification,
 };
 pub use model::error::{Error, Result};
 pub use model::event::{EventId, Position, TokenRecord};

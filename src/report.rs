@@ -1,9 +1,9 @@
 //! Reports: usage by any keys.
 
-mod allocate;
+pub(crate) mod allocate;
 mod bucket;
 mod dates;
-mod efficiency;
+pub(crate) mod efficiency;
 #[cfg(test)]
 mod equal_tests;
 mod hit_rate;
@@ -38,11 +38,12 @@ use pieces::Pieces;
 use pricing::PriceCache;
 use windows::ReportWindows;
 
-pub use allocate::{AllocatedLine, Allocation, AllocationReceiver, AllocationRule, AllocationTable, AppliedRule};
+#[cfg(feature = "cli")]
+pub(crate) use allocate::AllocationRule;
+pub(crate) use allocate::{AllocatedLine, Allocation, AllocationReceiver, AllocationTable};
 pub use dates::{DateWindow, Granularity};
-pub use efficiency::Efficiency;
+pub(crate) use efficiency::Efficiency;
 pub use key::ReportKey;
-pub use outcomes::Trend;
 pub(crate) use records::PricedCall;
 pub use restatement::Restatement;
 pub use seal::Seal;

@@ -40,15 +40,6 @@ pub(crate) struct AlertRule {
 }
 
 /// An alert that fired just now.
-///
-/// ```
-/// use usage_ledger::{Ledger, event::{AlertSet, WindowKind}};
-/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let ledger = Ledger::in_memory()?;
-/// ledger.set_alert(AlertSet::new().weekly(80), now)?;
-/// assert!(ledger.fire_alerts(now)?.is_empty());
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Firing {

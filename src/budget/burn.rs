@@ -24,14 +24,6 @@ const WARN_LEFT: f64 = 60.0;
 const WARN_RESET: f64 = 120.0;
 
 /// The rate at which a window is used.
-///
-/// ```
-/// use usage_ledger::budget::{Mode, Rate, minutes_left};
-/// let busy = Rate { per_minute: 0.25, idle: false };
-/// assert_eq!(minutes_left(40.0, busy, Some(Mode::Deep)), Some(120.0));
-/// let idle = Rate { per_minute: 0.25, idle: true };
-/// assert_eq!(minutes_left(40.0, idle, Some(Mode::Deep)), Some(240.0));
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate {
     /// Percentage points per minute.
@@ -57,11 +49,6 @@ pub struct Uses {
 
 impl Uses {
     /// Uses between two instants, with their number and their sum in percentage points.
-    ///
-    /// ```
-    /// # use usage_ledger::{Timestamp, budget::Uses};
-    /// assert_eq!(Uses::new(1, 2.5, Timestamp::MIN, Timestamp::MAX).points, 2.5);
-    /// ```
     pub const fn new(count: u64, points: f64, first: Timestamp, last: Timestamp) -> Self {
         Self { count, points, first, last }
     }

@@ -65,12 +65,6 @@ pub(crate) fn searched() -> Result<Vec<(&'static str, Vec<PathBuf>)>> {
 
 /// Describes how ccusage names the agents of this build, for
 /// [`CcusageOptions::agents`](crate::export::CcusageOptions::agents).
-///
-/// ```
-/// use usage_ledger::import;
-/// let claude = import::ccusage_agents().iter().find(|agent| agent.agent() == "claude-code").unwrap();
-/// assert_eq!(claude.name(), "claude");
-/// ```
 pub(crate) fn ccusage_agents() -> &'static [CcusageAgent] {
     static KNOWN: LazyLock<Vec<CcusageAgent>> =
         LazyLock::new(|| agents::ALL.iter().filter_map(|agent| agent.ccusage).collect());

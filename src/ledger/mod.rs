@@ -38,8 +38,6 @@ pub use outcome::Outcome;
 pub use repair::Repair;
 pub use shred::{Shred, Shredding};
 pub use snapshot::Snapshot;
-pub use statements::ReceivedStatement;
-pub use suspects::{Suspect, Suspicion};
 pub use tail::{Tail, TailStopper};
 pub use verify::{Finding, Verification};
 
@@ -53,7 +51,9 @@ pub(crate) use find::EventFilter;
 #[cfg(feature = "import")]
 pub(crate) use prepared_event::PreparedEvent;
 #[cfg(feature = "cli")]
-pub(crate) use statements::is_within;
+pub(crate) use statements::{ReceivedStatement, is_within};
+#[cfg(feature = "cli")]
+pub(crate) use suspects::Suspicion;
 
 use crate::model::error::Result;
 use crate::model::time::Timestamp;

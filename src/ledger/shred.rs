@@ -9,7 +9,7 @@ mod selector;
 use super::{Ledger, Snapshot};
 use crate::merkle::{Hash, stored_leaf};
 use crate::model::error::{Error, Result};
-use crate::model::event::{Event, EventKind, EventShredded, NewEvent, Payload, Position, Raw, Subject, Tombstone};
+use crate::model::event::{Event, EventKind, EventShredded, NewEvent, Payload, Position, Raw, Subject};
 use crate::model::time::Timestamp;
 use crate::projection::blocks::{place, position_at, refresh};
 use crate::projection::leaf_at;
@@ -207,27 +207,6 @@ impl Snapshot<'_> {
     /// ```
     pub fn leaf(&self, position: Position) -> Result<Hash> {
         stored_leaf(position, &self.stored(position)?)
-    }
-
-    /// The position of the `event_shredded` for the event at a position; `None` if it is not shredded. In a past
-    /// snapshot it may be after the end, because shredding also applies to past states.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] for a missing event, [`Error::Damaged`] for an unreadable tombstone.
-    ///
-    /// ```
-    /// use usage_ledger::{Ledger, Shred, TokenRecord, event::Payload};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let ledger = Ledger::in_memory()?;
-    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).project("acme"), now)?;
-    /// assert_eq!(ledger.snapshot()?.shredded(1.into())?, None);
-    /// ledger.shred(&Shred::because("asked").project("acme"), now)?;
-    /// let by = ledger.snapshot()?.shredded(1.into())?.unwrap();
-    /// assert!(matches!(ledger.event(by)?.payload, Payload::EventShredded(word) if word.reason == "asked"));
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn shredded(&self, position: Position) -> Result<Option<Position>> {
-        Ok(Tombstone::read(position, &self.stored(position)?)?.map(|tombstone| tombstone.by))
     }
 }
 

@@ -67,20 +67,6 @@ impl ConsistencyProofText {
         Ok(Self { proof, checkpoint })
     }
 
-    /// The proof alone.
-    ///
-    /// ```
-    /// # use usage_ledger::merkle::{Checkpoint, ConsistencyProof, ConsistencyProofText, Hash, Signer};
-    /// # let signer = Signer::generate("a.example/log")?;
-    /// let proof = ConsistencyProof { old: 0, new: 1, hashes: Vec::new() };
-    /// let note = Checkpoint::new("a.example/log", 1, Hash::of_line("a line"))?.sign(&signer)?.parse()?;
-    /// assert_eq!(ConsistencyProofText::new(proof.clone(), note)?.proof(), &proof);
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub const fn proof(&self) -> &ConsistencyProof {
-        &self.proof
-    }
-
     /// Verifies the whole text against the earlier checkpoint, which was opened with the same key, and returns the
     /// later one.
     ///

@@ -16,10 +16,9 @@ const LEN: usize = 8 + 64;
 /// The public key of a witness, with signature type 4.
 ///
 /// ```
-/// use usage_ledger::merkle::{Cosigner, Witness};
-/// let cosigner = Cosigner::generate("witness.example/w1")?;
-/// let published = cosigner.witness().to_string();
-/// assert_eq!(published.parse::<Witness>()?, *cosigner.witness());
+/// use usage_ledger::merkle::Witness;
+/// let published = "witness.example/w1+e75f6532+BAOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4";
+/// assert_eq!(published.parse::<Witness>()?.to_string(), published);
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +40,9 @@ impl Witness {
     /// The name of the witness.
     ///
     /// ```
-    /// # use usage_ledger::merkle::Cosigner;
-    /// assert_eq!(Cosigner::generate("witness.example/w1")?.witness().name(), "witness.example/w1");
+    /// # use usage_ledger::merkle::Witness;
+    /// let witness: Witness = "witness.example/w1+e75f6532+BAOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4".parse()?;
+    /// assert_eq!(witness.name(), "witness.example/w1");
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn name(&self) -> &str {
@@ -73,12 +73,11 @@ impl Witness {
     /// [`Error::Unproven`] if any cosignature of this key is invalid.
     ///
     /// ```
-    /// use usage_ledger::merkle::{Checkpoint, Cosigner, Hash, Note, Signer};
-    /// let (signer, cosigner) = (Signer::generate("a.example/log")?, Cosigner::generate("witness.example/w1")?);
+    /// use usage_ledger::merkle::{Checkpoint, Hash, Note, Signer, Witness};
+    /// let witness: Witness = "witness.example/w1+e75f6532+BAOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4".parse()?;
+    /// let signer = Signer::generate("a.example/log")?;
     /// let note: Note = Checkpoint::new("a.example/log", 0, Hash::EMPTY)?.sign(&signer)?.parse()?;
-    /// assert_eq!(cosigner.witness().cosigned(&note)?, None);
-    /// let note = note.with_signatures(&cosigner.cosign(&note, 1_679_315_147)?)?;
-    /// assert_eq!(cosigner.witness().cosigned(&note)?, Some(1_679_315_147));
+    /// assert_eq!(witness.cosigned(&note)?, None);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn cosigned(&self, note: &Note) -> Result<Option<u64>> {

@@ -21,12 +21,7 @@ pub struct Hash([u8; 32]);
 
 impl Hash {
     /// The length of a hash in bytes.
-    ///
-    /// ```
-    /// # use usage_ledger::merkle::Hash;
-    /// assert_eq!(Hash::EMPTY.to_string().len(), 2 * Hash::LEN); // two hexadecimal digits a byte
-    /// ```
-    pub const LEN: usize = 32;
+    pub(crate) const LEN: usize = 32;
 
     /// The root of an empty tree: SHA-256 of the empty string (RFC 6962 §2.1).
     ///

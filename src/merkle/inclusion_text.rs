@@ -70,16 +70,7 @@ impl InclusionProofText {
     }
 
     /// The proof alone.
-    ///
-    /// ```
-    /// # use usage_ledger::merkle::{Checkpoint, Hash, InclusionProof, InclusionProofText, Signer};
-    /// # let signer = Signer::generate("a.example/log")?;
-    /// let proof = InclusionProof { position: 1.into(), size: 1, hashes: Vec::new() };
-    /// let note = Checkpoint::new("a.example/log", 1, Hash::of_line("a line"))?.sign(&signer)?.parse()?;
-    /// assert_eq!(InclusionProofText::new(proof.clone(), note)?.proof(), &proof);
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub const fn proof(&self) -> &InclusionProof {
+    pub(crate) const fn proof(&self) -> &InclusionProof {
         &self.proof
     }
 

@@ -31,7 +31,7 @@ pub use cosignature::Witness;
 pub use hash::Hash;
 pub use inclusion_text::InclusionProofText;
 pub use note::Note;
-pub use policy::{PolicyWitness, WitnessPolicy, Witnessed};
+pub use policy::{WitnessPolicy, Witnessed};
 pub use proof::{ConsistencyProof, InclusionProof};
 pub use sealed_total::{SealedRow, SealedSums, SealedTotal};
 pub use signer::Signer;
@@ -40,6 +40,8 @@ pub use verifier::Verifier;
 
 pub(crate) use cosignature::Cosigner;
 pub(crate) use hash::{leaf_hash, node_hash, stored_leaf};
+#[cfg(feature = "cli")]
+pub(crate) use policy::PolicyWitness;
 pub(crate) use subset_proof::root_of;
 pub(crate) use total_text::BlindedLeaves;
 #[cfg(feature = "cli")]

@@ -27,9 +27,8 @@ pub const MAX_COUNT: u64 = (1 << 53) - 1;
 /// A record with such a count is stored, because its source states it; `doctor` reports it.
 ///
 /// ```
-/// use usage_ledger::{IMPLAUSIBLE_COUNT, TokenClass, Tokens};
-/// let tokens = Tokens { input: Some(IMPLAUSIBLE_COUNT + 1), output: Some(3), ..Tokens::default() };
-/// assert_eq!(tokens.implausible(), Some((TokenClass::Input, IMPLAUSIBLE_COUNT + 1)));
+/// use usage_ledger::{IMPLAUSIBLE_COUNT, MAX_COUNT};
+/// assert!(IMPLAUSIBLE_COUNT < MAX_COUNT);
 /// ```
 pub const IMPLAUSIBLE_COUNT: u64 = 10_000_000_000;
 

@@ -45,11 +45,7 @@ impl DateWindow {
     /// ```
     pub const DEFAULT_DAYS: u32 = 7;
     /// The maximal number of days of a window.
-    ///
-    /// ```
-    /// assert_eq!(usage_ledger::report::DateWindow::MOST_DAYS, 100);
-    /// ```
-    pub const MOST_DAYS: u32 = 100;
+    pub(crate) const MOST_DAYS: u32 = 100;
 
     /// The window of a number of days that ends today, or `back` steps earlier. With steps of days, a step is the
     /// window's own length, so that windows are adjacent; otherwise it is a week or a month. The number of days is

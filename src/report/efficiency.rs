@@ -15,17 +15,6 @@ use crate::readers::price::Prices;
 const LABEL: &str = "outcome";
 
 /// The productivity of sessions, relative to the tokens of a report.
-///
-/// ```
-/// use usage_ledger::{Ledger, Report, TokenRecord};
-/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let ledger = Ledger::in_memory()?;
-/// ledger.record(TokenRecord::new("openai", "gpt-5").input(900).label("outcome", "productive"), now)?;
-/// ledger.record(TokenRecord::new("openai", "gpt-5").input(100).label("outcome", "empty"), now)?;
-/// let outcomes = ledger.snapshot()?.efficiency(&Report::by_all([]))?;
-/// assert_eq!((outcomes.tokens_per_productive, outcomes.waste, outcomes.trend), (Some(1_000.0), 0.5, None));
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Efficiency {
     /// Sessions with a result.
@@ -49,14 +38,7 @@ impl Snapshot<'_> {
     ///
     /// # Errors
     /// The store's own errors.
-    ///
-    /// ```
-    /// use usage_ledger::{Ledger, Report};
-    /// let outcomes = Ledger::in_memory()?.snapshot()?.efficiency(&Report::by_all([]))?;
-    /// assert_eq!((outcomes.productive, outcomes.waste), (0, 0.0));
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn efficiency(&self, report: &Report) -> Result<Efficiency> {
+    pub(crate) fn efficiency(&self, report: &Report) -> Result<Efficiency> {
         let total = self
             .report(&Report { by: Vec::new(), prices: Some(Prices::none()), fill: false, ..report.clone() })?
             .total

@@ -35,11 +35,6 @@ impl Outcomes {
 }
 
 /// The trend of the share of productive sessions.
-///
-/// ```
-/// use usage_ledger::report::Trend;
-/// assert_eq!(Trend::Improving.name(), "improving");
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trend {
@@ -53,10 +48,6 @@ pub enum Trend {
 
 impl Trend {
     /// The minimal number of sessions for a trend.
-    ///
-    /// ```
-    /// assert_eq!(usage_ledger::report::Trend::FEWEST, 6);
-    /// ```
     pub const FEWEST: usize = 6;
     const EDGE: f64 = 0.15;
 
@@ -74,12 +65,6 @@ impl Trend {
 
     /// The trend of sessions in the order of their ends, each productive or not; `None` for fewer than
     /// [`FEWEST`](Self::FEWEST). With an odd number, the one in the middle belongs to the second half.
-    ///
-    /// ```
-    /// # use usage_ledger::report::Trend;
-    /// assert_eq!(Trend::of(&[false, false, false, true, true, true]), Some(Trend::Improving));
-    /// assert_eq!(Trend::of(&[true; 5]), None);
-    /// ```
     pub fn of(productive: &[bool]) -> Option<Self> {
         let (first, second) = productive.split_at_checked(productive.len() / 2)?;
         let share = |half: &[bool]| ratio(half.iter().filter(|one| **one).count() as u128, half.len() as u128);
@@ -87,11 +72,6 @@ impl Trend {
     }
 
     /// `improving`, `stable` or `declining`.
-    ///
-    /// ```
-    /// # use usage_ledger::report::Trend;
-    /// assert_eq!(Trend::Stable.name(), "stable");
-    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             Self::Improving => "improving",

@@ -23,7 +23,7 @@ impl Snapshot<'_> {
     /// ledger.set_price(PriceSet::new("ollama", "", "0".parse()?, "0".parse()?)?, now)?;
     /// let prices = ledger.snapshot()?.prices()?;
     /// assert_eq!(prices.source().custom, [1.into()]);
-    /// assert!(prices.rates("ollama", "qwen3", now).is_some());
+    /// assert!(prices.quote("ollama", "qwen3", now, None, 0).is_some());
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn prices(&self) -> Result<Prices> {

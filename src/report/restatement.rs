@@ -20,7 +20,7 @@ const NAMED: usize = 1_000;
 ///
 /// ```
 /// use usage_ledger::report::Restatement;
-/// assert!(Restatement::default().is_nothing());
+/// assert_eq!(Restatement::default().requests, 0);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Restatement {

@@ -14,7 +14,7 @@ use crate::model::tokens::Usd;
 ///
 /// ```
 /// use usage_ledger::usage::MoneyPeriod;
-/// assert_eq!(MoneyPeriod::ALL.map(MoneyPeriod::name), ["day", "week", "month"]);
+/// assert_eq!(MoneyPeriod::Week.name(), "week");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -28,9 +28,6 @@ pub enum MoneyPeriod {
 }
 
 impl MoneyPeriod {
-    /// Every period, the shortest first.
-    pub const ALL: [Self; 3] = [Self::Day, Self::Week, Self::Month];
-
     /// `day`, `week` or `month`.
     pub const fn name(self) -> &'static str {
         match self {

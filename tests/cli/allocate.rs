@@ -12,7 +12,7 @@ use usage_ledger::event::{
     AllocationCondition, AllocationMeasure, AllocationRest, AllocationSet, AllocationShare, EventVoided, NewEvent,
     PriceSet,
 };
-use usage_ledger::report::{Allocation, AllocationTable};
+use usage_ledger::internals::{self, Allocation, AllocationTable};
 use usage_ledger::{AsOf, Ledger, Report, ReportKey, Timestamp, TokenRecord, Usd};
 
 const NOW: &str = "2026-06-02T00:00:00Z";
@@ -292,19 +292,19 @@ proptest! {
         }
         let period = (since, until);
         let cost = ledger.report(&Report::by(ReportKey::Project).since(since).until(until)).unwrap().total.cost.usd;
-        let exact = ledger.snapshot().unwrap().allocate(&Allocation::by(ReportKey::Project, period), until).unwrap();
+        let exact = internals::allocate(&ledger.snapshot().unwrap(), &Allocation::by(ReportKey::Project, period), until).unwrap();
         prop_assert_eq!((exact.bill, exact.cost), (cost.unwrap_or_default(), cost.unwrap_or_default()));
         assert_exact(&exact);
         let sign = if cents < 0 { "-" } else { "" };
         let bill: Usd = format!("{sign}{}.{:02}", cents.abs() / 100, cents.abs() % 100).parse().unwrap();
         let request = Allocation::by(ReportKey::Project, period).bill(bill).unit("0.01".parse().unwrap());
         let head = ledger.head().unwrap().position;
-        match ledger.snapshot().unwrap().allocate(&request, until) {
+        match internals::allocate(&ledger.snapshot().unwrap(), &request, until) {
             Ok(table) => {
                 prop_assert_eq!(table.bill, bill);
                 assert_exact(&table);
                 // The same again, and as of the same position.
-                let again = ledger.as_of(AsOf::Position(head)).unwrap().allocate(&request, until).unwrap();
+                let again = internals::allocate(&ledger.as_of(AsOf::Position(head)).unwrap(), &request, until).unwrap();
                 prop_assert_eq!(again, table);
             }
             Err(error) => prop_assert!(exact.cost == Usd::default(), "{}", error),

@@ -54,14 +54,11 @@ impl AlertCondition {
 /// What to watch for. What an event leaves out stays as it was.
 ///
 /// ```
-/// use usage_ledger::{Ledger, event::{AlertSet, WindowKind}};
+/// use usage_ledger::{Ledger, event::{AlertSet, NewEvent}};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// let ledger = Ledger::in_memory()?;
-/// ledger.set_alert(AlertSet::new().weekly(80), now)?;
-/// ledger.override_usage("anthropic", WindowKind::Weekly, "81".parse()?, "me", "", now)?;
-/// let fired = ledger.fire_alerts(now)?;
-/// assert_eq!(fired[0].alert.percent, Some("81".parse()?));
-/// assert!(ledger.fire_alerts(now.plus(1_000))?.is_empty()); // once a window
+/// ledger.append([NewEvent::new(AlertSet::new().weekly(80), now)], now)?;
+/// assert_eq!(ledger.event(1)?.payload.kind(), "alert_set");
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,16 +170,6 @@ impl EventData for AlertSet {
 }
 
 /// A condition was met for the first time in its window.
-///
-/// ```
-/// use usage_ledger::{Ledger, event::{AlertCondition, AlertSet, WindowKind}};
-/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let ledger = Ledger::in_memory()?;
-/// ledger.set_alert(AlertSet::new().weekly(80), now)?;
-/// ledger.override_usage("anthropic", WindowKind::Weekly, "81".parse()?, "me", "", now)?;
-/// assert_eq!(ledger.fire_alerts(now)?[0].alert.condition, AlertCondition::Weekly);
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -364,27 +351,8 @@ impl AlertDelivery {
         Self { alert, target, attempt, state, why: None }
     }
 
-    /// Says why it failed.
-    ///
-    /// ```
-    /// # use usage_ledger::{EventId, event::{AlertDelivery, AlertTarget, DeliveryState}};
-    /// let failed = AlertDelivery::new(EventId::from_key("alert", "1"), AlertTarget::Command, 1, DeliveryState::Failed);
-    /// assert_eq!(failed.because("exit status 1").why.as_deref(), Some("exit status 1"));
-    /// ```
-    pub fn because(mut self, why: impl Into<String>) -> Self {
-        self.why = Some(why.into());
-        self
-    }
-
     /// The id of the word on an attempt, which one process alone can append.
-    ///
-    /// ```
-    /// # use usage_ledger::{EventId, event::{AlertDelivery, AlertTarget, DeliveryState}};
-    /// let word = |state| AlertDelivery::new(EventId::from_key("alert", "1"), AlertTarget::Command, 1, state).id();
-    /// assert_ne!(word(DeliveryState::Sending), word(DeliveryState::Failed));
-    /// assert_eq!(word(DeliveryState::Delivered), word(DeliveryState::Failed)); // an attempt ends once
-    /// ```
-    pub fn id(&self) -> EventId {
+    pub(crate) fn id(&self) -> EventId {
         let begins = if self.state == DeliveryState::Sending { "begins" } else { "ends" };
         EventId::from_key(
             "usage-ledger alert",

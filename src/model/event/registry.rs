@@ -34,8 +34,6 @@ macro_rules! payloads {
         /// ```
         /// use usage_ledger::event::EventKind;
         /// assert_eq!(EventKind::ALL[0].name(), "tokens_recorded");
-        /// assert_eq!(EventKind::named("provider_switched"), Some(EventKind::ProviderSwitched));
-        /// assert_eq!(EventKind::named("provider_swiched"), None);
         /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u8)]

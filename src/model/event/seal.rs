@@ -86,14 +86,7 @@ pub struct PeriodSealed {
 
 impl PeriodSealed {
     /// The period as text: `from the beginning until 2026-06-01T00:00:00.000Z`.
-    ///
-    /// ```
-    /// # use usage_ledger::event::PeriodSealed;
-    /// let sealed: PeriodSealed = serde_json::from_str(r#"{"until":"2026-06-01T00:00:00Z","first":1,"size":9,
-    ///     "root":"ab","requests":4,"tokens":[12,0,0,0,0,30,0],"statement":""}"#).unwrap();
-    /// assert_eq!(sealed.period(), "from the beginning until 2026-06-01T00:00:00.000Z");
-    /// ```
-    pub fn period(&self) -> String {
+    pub(crate) fn period(&self) -> String {
         let since = self.since.map_or_else(|| "the beginning".to_owned(), |since| since.to_string());
         format!("from {since} until {}", self.until)
     }

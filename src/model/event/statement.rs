@@ -108,21 +108,6 @@ impl StatementBucket {
         self.tokens.insert(class.to_owned(), count);
         self
     }
-
-    /// Sets the charged amount, of one row.
-    ///
-    /// ```
-    /// # use usage_ledger::event::StatementBucket;
-    /// # let day = ("2026-05-01T00:00:00Z".parse()?, "2026-05-02T00:00:00Z".parse()?);
-    /// assert_eq!(StatementBucket::new(day).charged("1.25".parse()?).amounts, 1);
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    #[must_use]
-    pub const fn charged(mut self, usd: Usd) -> Self {
-        self.usd = Some(usd);
-        self.amounts = 1;
-        self
-    }
 }
 
 /// A provider's export of usage or costs for a period. It changes no usage record.
@@ -137,7 +122,7 @@ impl StatementBucket {
 /// let mut statement = StatementReceived::new("openai", "ab".repeat(32), "an OpenAI usage export", day);
 /// statement.buckets.push(StatementBucket::new(day).name("model", "gpt-5").tokens("input", 1_200));
 /// let ledger = Ledger::in_memory()?;
-/// ledger.append([NewEvent::new(statement)], now)?;
+/// ledger.append([NewEvent::new(statement, now)], now)?;
 /// assert_eq!(ledger.event(1)?.payload.kind(), "statement_received");
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```

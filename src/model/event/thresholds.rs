@@ -105,8 +105,7 @@ impl Thresholds {
     /// # use usage_ledger::event::Thresholds;
     /// assert!(Thresholds::new(101, 85, 10).is_err());
     /// assert!(Thresholds::new(85, 70, 0).is_err());
-    /// assert!(Thresholds::new(85, 70, 10)?.is_inverted()); // odd, but it works: it stops without a warning
-    /// # Ok::<(), usage_ledger::Error>(())
+    /// assert!(Thresholds::new(85, 70, 10).is_ok()); // it stops without a warning
     /// ```
     pub fn new(warn: u8, stop: u8, margin: u8) -> Result<Self> {
         if warn > 100 || stop > 100 || margin > 100 {

@@ -153,16 +153,7 @@ impl NestedUsage {
     ///
     /// # Errors
     /// [`Error::Invalid`] when its part of the usage object is not JSON.
-    ///
-    /// ```
-    /// use usage_ledger::normalise::{self, UsageFormat};
-    /// let json = r#"{"id":"msg_1","model":"claude-sonnet-4-6","usage":{"input_tokens":1,"output_tokens":2,
-    ///     "iterations":[{"type":"advisor_message","model":"claude-opus-4-7","input_tokens":30,"output_tokens":4}]}}"#;
-    /// let [outer, advice] = &normalise::calls(UsageFormat::Anthropic, json)?[..] else { panic!() };
-    /// assert_eq!((&outer.keys[0], &advice.keys[0]), (&"msg_1".to_owned(), &"msg_1/iterations/0".to_owned()));
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn record(&self, outer: &TokenRecord) -> Result<TokenRecord> {
+    pub(crate) fn record(&self, outer: &TokenRecord) -> Result<TokenRecord> {
         let mut record = outer.clone();
         record.model.clone_from(&self.model);
         record.tokens = self.usage.tokens;

@@ -150,7 +150,7 @@ impl Prices {
     /// ```
     /// use usage_ledger::price::Prices;
     /// let at = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// assert_eq!(Prices::none().rates("anthropic", "claude-opus-4-5", at), None);
+    /// assert_eq!(Prices::none().quote("anthropic", "claude-opus-4-5", at, None, 0), None);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub const fn none() -> Self {

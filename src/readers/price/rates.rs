@@ -12,7 +12,7 @@ pub(super) const MILLION: i128 = 1_000_000;
 /// ```
 /// use usage_ledger::{TokenClass, price::Prices};
 /// let at = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let rates = Prices::list().rates("anthropic", "claude-opus-4-5", at).unwrap();
+/// let rates = Prices::list().quote("anthropic", "claude-opus-4-5", at, None, 0).unwrap().rates;
 /// assert_eq!(rates.of(TokenClass::Input), Some("5".parse()?));
 /// assert_eq!(rates.of(TokenClass::CacheWrite1h), Some("10".parse()?));
 /// # Ok::<(), usage_ledger::Error>(())
@@ -33,7 +33,7 @@ impl Rates {
     /// ```
     /// use usage_ledger::{TokenClass, price::Prices};
     /// let at = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let rates = Prices::list().rates("openai", "gpt-5", at).unwrap();
+    /// let rates = Prices::list().quote("openai", "gpt-5", at, None, 0).unwrap().rates;
     /// assert_eq!(rates.of(TokenClass::Reasoning), rates.of(TokenClass::Output)); // it has no price of its own
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```

@@ -21,14 +21,6 @@ use spend::AllocatedSpend;
 use split::split;
 
 /// A query: whose parts, of which period, of which bill.
-///
-/// ```
-/// use usage_ledger::{ReportKey, report::Allocation};
-/// let may = ("2026-05-01T00:00:00Z".parse()?, "2026-06-01T00:00:00Z".parse()?);
-/// let allocation = Allocation::by(ReportKey::Project, may).bill("837.20".parse()?).unit("0.01".parse()?);
-/// # let _ = allocation;
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Allocation {
@@ -42,55 +34,23 @@ pub struct Allocation {
 
 impl Allocation {
     /// Splits the computed cost of a period, from its first instant to the first instant after it.
-    ///
-    /// ```
-    /// # use usage_ledger::{ReportKey, report::Allocation};
-    /// let may = ("2026-05-01T00:00:00Z".parse()?, "2026-06-01T00:00:00Z".parse()?);
-    /// let allocation = Allocation::by(ReportKey::Project, may);
-    /// # let _ = allocation;
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
     pub const fn by(key: ReportKey, (since, until): (Timestamp, Timestamp)) -> Self {
         Self { by: key, since, until, bill: None, unit: Usd::from_picos(1), only: Vec::new() }
     }
 
     /// Splits only the cost of calls with this value of a key, such as those of the provider that sent the bill.
-    ///
-    /// ```
-    /// # use usage_ledger::{ReportKey, report::Allocation};
-    /// # let may = ("2026-05-01T00:00:00Z".parse()?, "2026-06-01T00:00:00Z".parse()?);
-    /// let allocation = Allocation::by(ReportKey::Project, may).only(ReportKey::Provider, "openai");
-    /// # let _ = allocation;
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
     pub fn only(mut self, key: ReportKey, value: impl Into<String>) -> Self {
         self.only.push((key, value.into()));
         self
     }
 
     /// Splits this amount instead, such as that of an invoice, in proportion to the computed costs.
-    ///
-    /// ```
-    /// # use usage_ledger::{ReportKey, report::Allocation};
-    /// # let may = ("2026-05-01T00:00:00Z".parse()?, "2026-06-01T00:00:00Z".parse()?);
-    /// let allocation = Allocation::by(ReportKey::Project, may).bill("837.20".parse()?);
-    /// # let _ = allocation;
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
     pub const fn bill(mut self, bill: Usd) -> Self {
         self.bill = Some(bill);
         self
     }
 
     /// The smallest unit of a part, such as a cent. Default: 10^-12 dollars, the ledger's own.
-    ///
-    /// ```
-    /// # use usage_ledger::{ReportKey, report::Allocation};
-    /// # let may = ("2026-05-01T00:00:00Z".parse()?, "2026-06-01T00:00:00Z".parse()?);
-    /// let allocation = Allocation::by(ReportKey::Project, may).unit("0.01".parse()?);
-    /// # let _ = allocation;
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
     pub const fn unit(mut self, unit: Usd) -> Self {
         self.unit = unit;
         self
@@ -114,25 +74,6 @@ impl Allocation {
 }
 
 /// The answer: what each receiver pays. The parts sum to the bill.
-///
-/// ```
-/// use usage_ledger::{Ledger, ReportKey, TokenRecord, report::Allocation};
-/// use usage_ledger::event::{AllocationCondition, AllocationMeasure, AllocationRest, AllocationSet};
-/// let [since, now]: [usage_ledger::Timestamp; 2] = ["2026-05-01T00:00:00Z".parse()?, "2026-06-01T00:00:00Z".parse()?];
-/// let ledger = Ledger::in_memory()?;
-/// for (project, input) in [("acme", 2_000), ("globex", 1_000), ("platform", 3_000)] {
-///     ledger.record(TokenRecord::new("openai", "gpt-5").input(input).project(project), since)?;
-/// }
-/// let mut rule = AllocationSet::new("platform", "project");
-/// rule.of.push(AllocationCondition::new("project", Some("platform")));
-/// rule.rest = Some(AllocationRest::Usage { measure: AllocationMeasure::Cost, names: Vec::new() });
-/// ledger.set_allocation(rule, since)?;
-/// let request = Allocation::by(ReportKey::Project, (since, now)).bill("6.00".parse()?).unit("0.01".parse()?);
-/// let table = ledger.snapshot()?.allocate(&request, now)?;
-/// let parts: Vec<_> = table.receivers.iter().map(|part| (part.name.as_deref(), part.usd.to_string())).collect();
-/// assert_eq!(parts, [(Some("acme"), "4".to_owned()), (Some("globex"), "2".to_owned())]);
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct AllocationTable {
@@ -166,14 +107,6 @@ fn hex<S: serde::Serializer>(hash: &Hash, serializer: S) -> std::result::Result<
 }
 
 /// A rule that was applied.
-///
-/// ```
-/// # use usage_ledger::{Ledger, ReportKey, report::Allocation};
-/// # let now = "2026-06-01T00:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let table = Ledger::in_memory()?.snapshot()?.allocate(&Allocation::by(ReportKey::Project, (now.plus(-1), now)), now)?;
-/// assert!(table.rules.is_empty()); // none is in force
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct AppliedRule {
@@ -189,16 +122,6 @@ pub struct AppliedRule {
 }
 
 /// The part of one receiver.
-///
-/// ```
-/// # use usage_ledger::{Ledger, ReportKey, TokenRecord, report::Allocation};
-/// # let now = "2026-06-01T00:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// # let ledger = Ledger::in_memory()?;
-/// ledger.record(TokenRecord::new("openai", "gpt-5").input(8_000).project("acme"), now.plus(-1))?;
-/// let table = ledger.snapshot()?.allocate(&Allocation::by(ReportKey::Project, (now.plus(-1), now)), now)?;
-/// assert_eq!((table.receivers[0].usd, table.receivers[0].lines.len()), ("0.01".parse()?, 1));
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct AllocationReceiver {
@@ -211,16 +134,6 @@ pub struct AllocationReceiver {
 }
 
 /// A line of a part.
-///
-/// ```
-/// # use usage_ledger::{Ledger, ReportKey, TokenRecord, report::Allocation};
-/// # let now = "2026-06-01T00:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// # let ledger = Ledger::in_memory()?;
-/// ledger.record(TokenRecord::new("openai", "gpt-5").input(8_000).project("acme"), now.plus(-1))?;
-/// let table = ledger.snapshot()?.allocate(&Allocation::by(ReportKey::Project, (now.plus(-1), now)), now)?;
-/// assert_eq!(table.receivers[0].lines[0].rule, None); // spend of its own
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[non_exhaustive]
 pub struct AllocatedLine {
@@ -246,17 +159,7 @@ impl Snapshot<'_> {
     /// # Errors
     /// [`Error::Invalid`] if the bill is no whole number of units, or if there is a bill but no cost to split it by; and
     /// the store's own errors.
-    ///
-    /// ```
-    /// # use usage_ledger::{Ledger, ReportKey, report::Allocation};
-    /// # let now = "2026-06-01T00:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let nothing = Allocation::by(ReportKey::Project, (now.plus(-1), now));
-    /// let snapshot = Ledger::in_memory()?;
-    /// assert!(snapshot.snapshot()?.allocate(&nothing, now)?.receivers.is_empty());
-    /// assert!(snapshot.snapshot()?.allocate(&nothing.bill("5".parse()?), now).is_err());
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
-    pub fn allocate(&self, request: &Allocation, now: impl Into<Timestamp>) -> Result<AllocationTable> {
+    pub(crate) fn allocate(&self, request: &Allocation, now: impl Into<Timestamp>) -> Result<AllocationTable> {
         let head = self.head()?;
         let spend = AllocatedSpend::read(self, request, now.into())?;
         let units = request.units(spend.cost)?;

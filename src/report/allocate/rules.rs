@@ -11,17 +11,6 @@ use crate::report::ReportKey;
 use crate::store::ReadView;
 
 /// A rule in force.
-///
-/// ```
-/// use usage_ledger::{Ledger, event::{AllocationSet, AllocationShare, Share}};
-/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let ledger = Ledger::in_memory()?;
-/// let mut rule = AllocationSet::new("all", "project");
-/// rule.shares.push(AllocationShare::new("acme", Share::WHOLE));
-/// ledger.set_allocation(rule, now)?;
-/// assert_eq!(ledger.snapshot()?.allocation_rules(now)?[0].set.name, "all");
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AllocationRule {
@@ -96,15 +85,6 @@ impl Ledger {
     /// # Errors
     /// [`Error::Invalid`] for shares that are not 100 % with the rest, unknown keys, or the end of a rule that is not
     /// in force; and the store's own errors.
-    ///
-    /// ```
-    /// use usage_ledger::{Ledger, event::AllocationSet};
-    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-    /// let ledger = Ledger::in_memory()?;
-    /// assert!(ledger.set_allocation(AllocationSet::new("nothing", "project"), now).is_err());
-    /// assert!(ledger.set_allocation(AllocationSet::end("nothing", "project"), now).is_err());
-    /// # Ok::<(), usage_ledger::Error>(())
-    /// ```
     pub fn set_allocation(&self, set: AllocationSet, now: impl Into<Timestamp>) -> Result<Outcome> {
         let now = now.into();
         set.validate()?;

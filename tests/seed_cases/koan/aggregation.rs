@@ -97,7 +97,7 @@ fn priced(case: &Case) -> Checked {
 }
 
 /// Sessions with outcomes, a minute apart, and the tokens of the first of them.
-fn sessions(outcomes: &[&str], tokens: u64) -> usage_ledger::report::Efficiency {
+fn sessions(outcomes: &[&str], tokens: u64) -> usage_ledger::internals::Efficiency {
     let ledger = Ledger::in_memory().unwrap();
     if outcomes.is_empty() && tokens > 0 {
         ledger.record(TokenRecord::new("anthropic", "m").input(tokens), now()).unwrap();
@@ -108,7 +108,7 @@ fn sessions(outcomes: &[&str], tokens: u64) -> usage_ledger::report::Efficiency 
         ledger.record(record, now().plus(index as i64 * 60_000)).unwrap();
     }
     let snapshot = ledger.snapshot().unwrap();
-    snapshot.efficiency(&Report::by_all([])).unwrap()
+    usage_ledger::internals::efficiency(&snapshot, &Report::by_all([])).unwrap()
 }
 
 fn derived(given: &Value, expect: &Value) -> Option<Checked> {
