@@ -22,6 +22,7 @@ use crate::ledger::{Ledger, Snapshot};
 use crate::merkle::Signer;
 use crate::model::error::Error;
 use crate::model::event::{EventId, Position};
+use crate::model::invariant::bug;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::output::JsonAnswer;
 
@@ -54,7 +55,7 @@ impl OperationReply {
 }
 
 fn to_json(value: &impl Serialize) -> Result<String, Fault> {
-    serde_json::to_string(value).map_err(|error| Fault::new(FaultKind::Bug, error.to_string(), "report this message"))
+    serde_json::to_string(value).map_err(|error| bug!("an answer has no JSON form: {error}").into())
 }
 
 /// The state of the ledger that answers are based on.
@@ -148,7 +149,7 @@ impl LedgerOperations {
             self.query(None, |snapshot, _| Ok((snapshot.head()?.position, snapshot.root()?.to_string())))?;
         let mut of = root;
         write!(of, " {} {:?}", env!("CARGO_PKG_VERSION"), self.zone)
-            .map_err(|error| Fault::new(FaultKind::Bug, error.to_string(), "report this message"))?;
+            .map_err(|error| Fault::from(bug!("a state has no text: {error}")))?;
         Ok(State { position, hash: xxh3_64(of.as_bytes()) })
     }
 

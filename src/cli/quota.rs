@@ -13,11 +13,11 @@ use super::record::hint;
 use crate::ledger::{Ledger, Outcome};
 use crate::model::error::Error;
 use crate::model::event::{EventId, Percent, Position, QuotaObserved};
+use crate::model::humanize::duration::window_length;
 use crate::model::provider::ProviderId;
 use crate::model::time::{Timestamp, Zone};
 use crate::model::window::kind_of;
 use crate::present::clock;
-use crate::present::decision_text;
 use crate::present::failure::{Failure, print_message};
 use crate::present::output::{self, EscapedText, JsonAnswer, counted};
 use crate::readers::quota::{self, Observed, QuotaFormat};
@@ -191,7 +191,7 @@ fn line(seen: &QuotaObserved, zone: Zone) -> String {
     let account = seen.account.iter().map(|account| format!("({})", EscapedText(account)));
     let window = match (kind_of(seen.window_minutes), &seen.scope) {
         (Some(kind), None) => kind.name().to_owned(),
-        _ => decision_text::length(seen.window_minutes),
+        _ => window_length(seen.window_minutes),
     };
     let scope = seen.scope.iter().map(|scope| EscapedText(scope).to_string());
     let used = seen.used_percent.map(|used| format!("{used} %"));

@@ -15,11 +15,11 @@ use crate::budget::{MoneyWindow, RunRequest};
 use crate::ledger::Snapshot;
 use crate::model::event::Percent;
 use crate::model::humanize::duration::countdown;
+use crate::model::humanize::duration::window_length;
 use crate::model::humanize::number::scaled;
 use crate::model::provider::ProviderId;
 use crate::model::time::{MINUTE, Timestamp};
 use crate::present::bars::bar_cells;
-use crate::present::decision_text::length;
 use crate::present::failure::{Failure, print_message};
 use crate::present::money::dollars;
 use crate::present::output::{EscapedText, JsonAnswer};
@@ -226,7 +226,7 @@ impl Style {
     /// Formats a window with its length, or `usual` if it is not open; `whole` adds the bar and the time to the reset.
     fn window(&self, usual: &str, window: &WindowUsage, whole: bool, now: Timestamp) -> String {
         let span = window.started_at.zip(window.resets_at).map(|(start, end)| (end.millis() - start.millis()) / MINUTE);
-        let known = span.and_then(|span| u32::try_from(span).ok()).filter(|span| span % 60 == 0).map(length);
+        let known = span.and_then(|span| u32::try_from(span).ok()).filter(|span| span % 60 == 0).map(window_length);
         let name = known.unwrap_or_else(|| usual.to_owned());
         let Some(percent) = window.used() else {
             return format!("{name} {} tok", scaled(window.usage.tokens.total()));

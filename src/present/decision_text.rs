@@ -2,6 +2,7 @@
 
 use crate::budget::MoneyWindow;
 use crate::model::event::Position;
+use crate::model::humanize::duration::window_length;
 use crate::model::time::{Timestamp, Zone};
 use crate::present::clock::{duration, short};
 use crate::present::money::dollars;
@@ -87,19 +88,10 @@ pub(crate) fn reading(window: &WindowUsage, now: Timestamp) -> Option<String> {
     (!readings.is_empty()).then(|| readings.join("; "))
 }
 
-/// Formats the length of a window in its largest whole unit: `7d`, `5h`, `90m`.
-pub(crate) fn length(minutes: u32) -> String {
-    match minutes {
-        _ if minutes > 0 && minutes.is_multiple_of(1_440) => format!("{}d", minutes / 1_440),
-        _ if minutes > 0 && minutes.is_multiple_of(60) => format!("{}h", minutes / 60),
-        _ => format!("{minutes}m"),
-    }
-}
-
 /// Formats `opus 7d`; a window of the whole account is named by its length.
 pub(crate) fn pool(pool: &Pool) -> String {
     let scope = pool.scope.as_ref().map(|scope| format!("{} ", EscapedText(scope))).unwrap_or_default();
-    format!("{scope}{}", length(pool.window_minutes))
+    format!("{scope}{}", window_length(pool.window_minutes))
 }
 
 /// Describes why the provider refuses, and until when.

@@ -215,6 +215,7 @@ impl Transaction for Overlay<'_> {
         Err(Error::NotFound { what: format!("at position {position} that a trial could shred") })
     }
 
+    // An overlay has no store to write to: it exists to try events and is dropped.
     fn commit(self: Box<Self>) -> Result<()> {
         Err(Error::invalid("a trial cannot be committed"))
     }

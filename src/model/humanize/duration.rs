@@ -95,6 +95,26 @@ pub fn retry_after(wait: i64) -> String {
     form.print(wait)
 }
 
+/// A length that a text states: `45s`, `1h 30m`, and with days `2d`, `2d 3h` or `1d 2h 30m`.
+pub(crate) fn stated_length(millis: i64, has_days: bool) -> String {
+    let days = if has_days { millis / DAY } else { 0 };
+    match millis - days * DAY {
+        rest if days == 0 => retry_after(rest),
+        rest if rest < MINUTE => format!("{days}d"),
+        rest => format!("{days}d {}", retry_after(rest)),
+    }
+}
+
+/// The length of a window in its largest whole unit: `7d`, `5h`, `90m`.
+#[cfg(feature = "cli")]
+pub(crate) fn window_length(minutes: u32) -> String {
+    match minutes {
+        _ if minutes > 0 && minutes.is_multiple_of(1_440) => format!("{}d", minutes / 1_440),
+        _ if minutes > 0 && minutes.is_multiple_of(60) => format!("{}h", minutes / 60),
+        _ => format!("{minutes}m"),
+    }
+}
+
 /// Parses the length of a pause in milliseconds: hours, minutes or both, such as `2h`, `90m` or `1h30m`. It refuses
 /// every other text and a length of zero.
 pub fn parse_duration(text: &str) -> Option<i64> {

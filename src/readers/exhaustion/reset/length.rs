@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::model::humanize::duration::retry_after;
+use crate::model::humanize::duration::stated_length;
 use crate::model::time::{DAY, HOUR, MINUTE, SECOND};
 
 /// Units of time.
@@ -108,12 +108,7 @@ impl SpanLength {
 
     /// `45s`, `1h 30m`; days only if the text had days: `2d 3h`.
     pub fn text(self) -> String {
-        let days = if self.days { self.millis / DAY } else { 0 };
-        match self.millis - days * DAY {
-            rest if days == 0 => retry_after(rest),
-            rest if rest < MINUTE => format!("{days}d"),
-            rest => format!("{days}d {}", retry_after(rest)),
-        }
+        stated_length(self.millis, self.days)
     }
 }
 

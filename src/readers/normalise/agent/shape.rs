@@ -115,13 +115,13 @@ fn read(format: UsageFormat, mut usage: Map<String, Value>, notes: &mut Vec<Stri
         && let (Some(cached), Some(input)) = (count(&usage, "cached_input_tokens"), count(&usage, "input_tokens"))
         && cached > input
     {
-        notes.push(format!("{cached} cached of {input} input tokens: taken as no other input"));
+        notes.push(format!("{cached} cached tokens exceed {input} input tokens: all input counts as cached"));
         usage.insert("input_tokens".to_owned(), cached.into());
     }
     if let (Some(thought), Some(output)) = (count(&usage, "reasoning_output_tokens"), count(&usage, "output_tokens"))
         && thought > output
     {
-        notes.push(format!("{thought} tokens of reasoning in {output} of output: not told apart"));
+        notes.push(format!("{thought} reasoning tokens exceed {output} output tokens: both count as output"));
         usage.remove("reasoning_output_tokens");
     }
     let mut normalised = normalise::usage(format, &Value::Object(usage).to_string())?;
