@@ -144,6 +144,6 @@ mod tests {
 
     #[test]
     fn a_length_has_one_unit() {
-        assert_eq!([300, 10_080, 90, 0].map(length), ["5h", "7d", "90m", "0m"]);
+        assert_eq!([300, 10_080, 90, 0].map(window_length), ["5h", "7d", "90m", "0m"]);
     }
 }

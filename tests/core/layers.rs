@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// The layers from the top down. Folders of one row do not import each other.
 const LAYERS: [&[&str]; 15] = [
-    &["app", "main"],
+    &["app", "main", "internals"],
     &["cli", "tui", "web", "mcp"],
     &["api"],
     &["present"],
