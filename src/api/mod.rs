@@ -12,6 +12,8 @@ pub(crate) mod explain;
 pub(crate) mod fault;
 pub(crate) mod figure;
 pub(crate) mod findings;
+#[cfg(feature = "web")]
+pub(crate) mod fleet;
 #[cfg(feature = "mcp")]
 pub(crate) mod forecast;
 pub(crate) mod gate;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::context::Context;
 use crate::present::failure::Failure;
 use crate::present::output::{EscapedText, JsonAnswer};
-use crate::sync::fleet::{FleetServer, MachineChange};
+use crate::sync::fleet::{FleetServer, HeadVector, MachineChange};
 
 /// Enrol the machines that push their ledgers to this server
 #[derive(Args, Debug)]
@@ -28,6 +28,7 @@ enum FleetCommand {
     List(ListMachinesArgs),
     Revoke(RevokeArgs),
     Key(ServerKeyArgs),
+    Merge(MergeArgs),
 }
 
 /// Where a server keeps its machines and cosignatures.
@@ -89,6 +90,26 @@ struct ServerKeyArgs {
     place: FleetPlaceArgs,
 }
 
+/// Make one ledger of all machines, and print its path
+///
+/// Every command that reads a ledger reads it, for example `report --by label:team`. A call that several machines report counts
+/// once, and an account that several machines use has one set of windows. The labels `machine`, `person`, `team` and `ledger`
+/// name where a call comes from. The file follows from the pushed ledgers; write nothing to it.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Example:\n  usage-ledger --ledger \"$(usage-ledger fleet merge)\" report --by label:team,account"
+)]
+struct MergeArgs {
+    #[command(flatten)]
+    place: FleetPlaceArgs,
+}
+
+#[derive(Serialize)]
+struct MergeAnswer<'a> {
+    file: PathBuf,
+    heads: &'a HeadVector,
+}
+
 #[derive(Serialize)]
 struct EnrolAnswer<'a> {
     machine: &'a str,
@@ -128,6 +149,16 @@ pub(crate) fn run(args: &FleetArgs, context: &Context, out: &mut dyn Write) -> R
                 return JsonAnswer::new(serde_json::json!({"machine": args.name, "revoked": true})).write(out);
             }
             Ok(writeln!(out, "the token of {} has ended", EscapedText(&args.name))?)
+        }
+        FleetCommand::Merge(args) => {
+            let server = open(&args.place, context)?;
+            let file = server.merged_file();
+            server.ask_merged(context.now(), |_, heads| {
+                if context.json {
+                    return JsonAnswer::new(MergeAnswer { file: file.clone(), heads }).write(out);
+                }
+                Ok(writeln!(out, "{}", file.display())?)
+            })?
         }
         FleetCommand::Key(args) => {
             let key = open(&args.place, context)?.public_key()?;

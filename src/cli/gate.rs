@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::context::Context;
+use super::gate_from;
 use super::report_filters::project_of;
+use super::server_request::TOKEN_HELP;
 use crate::api::gate;
 use crate::api::input::GateInput;
 use crate::budget::{Mode, RunRequest, Tier, Verdict};
@@ -15,7 +17,7 @@ use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
 use crate::present::clock::{duration, short};
 use crate::present::decision_text;
-use crate::present::failure::Failure;
+use crate::present::failure::{Failure, print_message};
 use crate::present::output::{EscapedText, JsonAnswer, wrapped};
 use crate::present::summary::summary;
 use crate::readers::quota::QuotaFormat;
@@ -35,6 +37,7 @@ use crate::readers::quota::QuotaFormat;
     usage-ledger gate anthropic --feed anthropic-oauth=usage.json\n  \
     usage-ledger --as-of 2026-06-01T12:00:00Z gate anthropic --explain\n  \
     usage-ledger gate ollama --model qwen3.5:cloud --json\n  \
+    usage-ledger gate anthropic --from https://ledger.example --token-file token.txt\n  \
     usage-ledger gate anthropic --probe 'claude -p ok' --line")]
 pub(crate) struct GateArgs {
     /// The provider of the run [default: the active provider]
@@ -69,6 +72,12 @@ pub(crate) struct GateArgs {
     /// How long a successful probe counts [default: 10m]
     #[arg(long, value_name = "DURATION", requires = "probe", default_value = "10m", hide_default_value = true, value_parser = super::record_flags::duration)]
     probe_for: i64,
+    /// Ask this server about the usage of all machines; if it does not answer, the decision rests on the local ledger, and the
+    /// basis says so
+    #[arg(long, value_name = "URL", conflicts_with_all = ["explain", "feed", "probe"])]
+    from: Option<String>,
+    #[arg(long, value_name = "FILE", requires = "from", help = TOKEN_HELP)]
+    token_file: Option<PathBuf>,
     /// Print one line for scripts, mode:left:reason
     #[arg(long, conflicts_with_all = ["explain"])]
     line: bool,
@@ -152,19 +161,63 @@ pub(crate) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
             .preflight(&request, args.probe_for, now, || super::probe::run(command, &provider, now, context.zone()))?;
     }
     let fed = fed.map(|(format, text)| ledger.gate_with_feed(&request, format, &text, now)).transpose()?;
+    let unanswered = match &args.from {
+        None => None,
+        Some(url) => match ask_server(url, args, &request, context)? {
+            Ok(answer) => return gate_from::print(answer, args.line, context, out),
+            Err(why) => {
+                print_message(&format!("the server does not answer ({why}): the decision rests on the local ledger"));
+                Some("local ledger: the server did not answer")
+            }
+        },
+    };
     let snapshot = context.snapshot(&ledger)?;
     let verdict = match fed {
         Some(verdict) => verdict,
         None => snapshot.gate(&request, now)?,
     };
     if context.json {
-        JsonAnswer::new(&gate::priced(&snapshot, verdict.clone(), context.zone(), now)?).write(out)?;
+        let answer = gate::priced(&snapshot, verdict.clone(), context.zone(), now)?;
+        match unanswered {
+            None => JsonAnswer::new(&answer).write(out)?,
+            Some(why) => {
+                let mut answer = serde_json::to_value(&answer)?;
+                if let Some(fields) = answer.as_object_mut() {
+                    fields.insert("basis".to_owned(), format!("{} ({why})", verdict.basis.name()).into());
+                }
+                JsonAnswer::new(&answer).write(out)?;
+            }
+        }
     } else if args.line {
         writeln!(out, "{}", verdict.rung())?;
     } else {
         print(&verdict, args, &snapshot, context, out)?;
+        if let Some(why) = unanswered {
+            writeln!(out, "  {why}")?;
+        }
     }
     if verdict.gated { Err(Failure::Wait) } else { Ok(()) }
+}
+
+/// Asks the server for the decision of a request.
+fn ask_server(
+    url: &str,
+    args: &GateArgs,
+    request: &RunRequest,
+    context: &Context,
+) -> Result<Result<serde_json::Value, String>, Failure> {
+    context.refuse_as_of("the server knows the present")?;
+    let need = args.need.mode().name();
+    let fields = [
+        ("provider", Some(request.provider().as_str())),
+        ("account", args.account.as_deref()),
+        ("model", args.model.as_deref()),
+        ("project", args.project.as_deref()),
+        ("tier", Some(args.tier.name())),
+        ("need", Some(need)),
+        ("allow_undeclared", args.allow_undeclared.then_some("true")),
+    ];
+    gate_from::ask_server(url, args.token_file.as_deref(), &fields, context)
 }
 
 fn print(

@@ -23,6 +23,7 @@ pub(crate) mod export;
 #[cfg(feature = "web")]
 pub(crate) mod fleet;
 pub(crate) mod gate;
+mod gate_from;
 pub(crate) mod hook;
 pub(crate) mod import;
 mod import_preview;

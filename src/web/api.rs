@@ -68,7 +68,7 @@ pub(super) fn routes(
 }
 
 /// Parses an input from a query string. Error messages name the parameter.
-fn query<I: DeserializeOwned>(query: Option<&str>) -> Result<I, Fault> {
+pub(super) fn query<I: DeserializeOwned>(query: Option<&str>) -> Result<I, Fault> {
     let reader = serde_html_form::Deserializer::from_bytes(query.unwrap_or_default().as_bytes());
     serde_path_to_error::deserialize(reader).map_err(|error| {
         let (path, why) = (error.path().to_string(), error.inner().to_string());

@@ -10,6 +10,7 @@ mod api;
 mod body;
 mod cached;
 mod connection;
+mod fleet;
 mod gzip;
 mod intake;
 mod openapi;

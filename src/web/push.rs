@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use super::access::bearer;
 use super::answer::BodyForm;
+use super::api::query;
+use super::problem::Denial;
 use super::work::WorkPool;
+use crate::api::fleet::FleetOperations;
 use crate::model::time::Timestamp;
 use crate::present::errors::FaultKind;
 use crate::sync::fleet::{EnrolledMachine, FleetAnswer, FleetRefusal, FleetServer};
@@ -22,7 +25,7 @@ use crate::sync::segment;
 /// What the handlers share.
 #[derive(Clone)]
 struct PushRoutes {
-    fleet: Arc<FleetServer>,
+    fleet: Arc<FleetOperations>,
     work: WorkPool,
     now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
@@ -36,8 +39,13 @@ struct SegmentRange {
 }
 
 /// Returns the routes.
-pub(super) fn routes(fleet: Arc<FleetServer>, now: Arc<dyn Fn() -> Timestamp + Send + Sync>, work: WorkPool) -> Router {
+pub(super) fn routes(
+    fleet: Arc<FleetOperations>,
+    now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    work: WorkPool,
+) -> Router {
     Router::new()
+        .route("/push/v1/gate", get(gate))
         .route("/push/v1/ledgers", get(ledgers))
         .route("/push/v1/ledgers/{id}/head", get(head))
         .route("/push/v1/ledgers/{id}/compare", post(compare))
@@ -53,7 +61,7 @@ impl PushRoutes {
         job: impl FnOnce(&FleetServer, &EnrolledMachine) -> FleetAnswer<T> + Send + 'static,
     ) -> Result<T, Response> {
         let token = bearer(headers).map(str::to_owned);
-        let fleet = Arc::clone(&self.fleet);
+        let fleet = Arc::clone(self.fleet.server());
         let done = self.work.run(BodyForm::Problem, move || {
             Ok(fleet.machine(token.as_deref()).and_then(|machine| job(&fleet, &machine)))
         });
@@ -98,6 +106,19 @@ fn refused(refusal: FleetRefusal) -> Response {
     };
     let status = StatusCode::from_u16(refused.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     json(status, BodyForm::Problem.name(), &refused)
+}
+
+/// The decision for a machine, from the usage of all machines.
+async fn gate(State(routes): State<PushRoutes>, headers: HeaderMap, RawQuery(input): RawQuery) -> Response {
+    let (operations, now) = (Arc::clone(&routes.fleet), (routes.now)());
+    let asked = move |_: &FleetServer, _: &EnrolledMachine| {
+        Ok(query(input.as_deref()).and_then(|input| operations.gate(&input, now)))
+    };
+    match routes.run(&headers, asked).await {
+        Ok(Ok(body)) => (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Ok(Err(fault)) => Denial::Fault(Box::new(fault), now).into_response(),
+        Err(refusal) => refusal,
+    }
 }
 
 async fn ledgers(State(routes): State<PushRoutes>, headers: HeaderMap) -> Response {

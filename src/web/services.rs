@@ -9,7 +9,8 @@ use axum::routing::get;
 use tokio::sync::watch;
 
 use super::work::WorkPool;
-use super::{Receiver, api, openapi, otlp, page, push, views};
+use super::{Receiver, api, fleet, openapi, otlp, page, push, views};
+use crate::api::fleet::FleetOperations;
 use crate::api::service::{LedgerOperations, ServiceClock};
 use crate::ledger::Ledger;
 use crate::merkle::Signer;
@@ -92,10 +93,14 @@ impl Services {
         }
         if let Some(Api { ledger, clock, zone, signer, homes }) = self.api {
             let service = Arc::new(LedgerOperations::new(ledger, clock, zone, signer).with_homes(homes));
-            if let Some(fleet) = self.fleet {
+            if let Some(machines) = self.fleet {
+                let operations = Arc::new(FleetOperations::new(machines, zone));
                 let clock = Arc::clone(&service);
-                routes =
-                    routes.merge(push::routes(fleet, Arc::new(move || clock.now()), WorkPool::new(ending.clone())));
+                let now: Arc<dyn Fn() -> Timestamp + Send + Sync> = Arc::new(move || clock.now());
+                let work = || WorkPool::new(ending.clone());
+                routes = routes
+                    .merge(push::routes(Arc::clone(&operations), Arc::clone(&now), work()))
+                    .merge(fleet::routes(operations, now, work()));
             }
             routes = routes
                 .merge(api::routes(service, WorkPool::new(ending.clone()), ending.clone(), views::routes()))

@@ -7,6 +7,7 @@ mod cli_support;
 #[path = "../cli_support/push_server.rs"]
 mod push_server;
 
+mod fleet;
 mod proofs;
 mod seals;
 mod shred;

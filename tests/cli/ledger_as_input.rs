@@ -60,6 +60,7 @@ const COMMANDS: &[&[&str]] = &[
     &["witness", "submit", "--policy", "TEXT", "--out", "FILE"],
     #[cfg(feature = "web")]
     &["witness", "serve", "OTHER", "--log", "FILE"],
+    &["gate", "anthropic", "--from", "http://127.0.0.1:9", "--token-file", "FILE"],
     &["push", "http://127.0.0.1:9", "--token-file", "FILE"],
     &["push", "http://127.0.0.1:9", "--out", "FILE"],
     &["pull", "http://127.0.0.1:9", "FILE"],

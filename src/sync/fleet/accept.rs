@@ -104,6 +104,7 @@ impl FleetServer {
                 tracing::error!("shredded text of ledger {id} is still in its file: {error}");
             }
         }
+        self.note_change(id);
         let cosignature = self.cosign(&segment, &ledger, now)?;
         let head = self.head_of(&ledger, id, &entry.origin)?;
         Ok(PushAccepted { schema: 1, new, shredded, cosignature, head })

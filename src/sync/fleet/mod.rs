@@ -5,13 +5,16 @@
 //! even if its database loses events.
 
 mod accept;
+mod merged;
 mod registry;
 mod streams;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+pub(crate) use self::merged::{HeadVector, LABELS};
 pub(crate) use self::registry::{EnrolledMachine, FleetRegistry, MachineChange};
 pub(crate) use self::streams::StreamPlace;
 
@@ -70,6 +73,10 @@ pub(crate) struct FleetServer {
     streams: LedgerStreams,
     /// The key, once it was read.
     key: Mutex<Option<String>>,
+    /// The merged ledger, once it was asked.
+    merged: Mutex<Option<Ledger>>,
+    /// The ledgers that changed since the last merge; `None` stands for all.
+    changed: Mutex<Option<BTreeSet<String>>>,
 }
 
 impl FleetServer {
@@ -80,6 +87,8 @@ impl FleetServer {
             registry: RegistryFile::new(directory),
             streams: LedgerStreams::new(place),
             key: Mutex::new(None),
+            merged: Mutex::new(None),
+            changed: Mutex::new(None),
         }
     }
 
