@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::input::moment;
 use super::view_inputs::BillInput;
-use crate::bill::{self, BilledDay, Spend};
+use crate::bill::{self, BilledDay, Spend, SpendShares};
 use crate::ledger::{ReceivedStatement, Snapshot};
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
@@ -27,6 +27,8 @@ pub(crate) struct BillAnswerNumbers {
     pub days: Vec<BilledDay>,
     /// Their sum.
     pub total: Spend,
+    /// The parts of the sum as percentages; null without a known amount.
+    shares: Option<SpendShares>,
     /// The last statements, the latest first.
     statements: Vec<ListedStatement>,
     /// How many statements are recorded.
@@ -96,6 +98,7 @@ fn of_statements(
     Ok(BillAnswerNumbers {
         position: snapshot.head()?.position,
         days,
+        shares: total.shares()?,
         total,
         statements: latest.map(ListedStatement::of).collect::<Result<_>>()?,
         statements_total: recorded.len(),

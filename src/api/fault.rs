@@ -60,11 +60,39 @@ impl Fault {
         )
     }
 
+    /// Replaces the paths of files by their names, for clients of other machines. Only failures of the store name files.
+    #[cfg(feature = "web")]
+    pub fn without_paths(mut self) -> Self {
+        if self.kind.entry().status >= 500 {
+            self.detail = without_paths(&self.detail).into_boxed_str();
+            self.remedy = without_paths(&self.remedy).into_boxed_str();
+        }
+        self
+    }
+
     /// Sets the number of the record in a batch, from 1.
     pub fn at_record(mut self, number: u64) -> Self {
         self.record = Some(number);
         self
     }
+}
+
+/// Replaces each absolute path by its last part. A path can contain blanks, so it ends at a mark that ends a phrase.
+#[cfg(feature = "web")]
+fn without_paths(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('/') {
+        let (before, from) = rest.split_at(at);
+        shown.push_str(before);
+        let is_start = before.chars().next_back().is_none_or(|c| c.is_whitespace() || "`'\"(=".contains(c));
+        let end = from.find([':', ';', '`', '\'', '"', ',', '(', ')', '\n']).unwrap_or(from.len());
+        let (path, after) = from.split_at(end);
+        shown.push_str(if is_start { path.rsplit('/').next().unwrap_or_default() } else { path });
+        rest = after;
+    }
+    shown.push_str(rest);
+    shown
 }
 
 /// Returns the remedy in a message. Most messages have the form `what: remedy` or `what; remedy`.
@@ -76,7 +104,7 @@ fn remedy_of(message: &str) -> Option<&str> {
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         let kind = FaultKind::of(&error);
-        let detail = secrets::name(&error.to_string()).to_string();
+        let detail = secrets::name(&error.with_causes()).to_string();
         let fault = |remedy: &str| Self::new(kind, detail.clone(), remedy);
         let common = || fault(kind.entry().remedy);
         match &error {
@@ -123,6 +151,22 @@ mod tests {
         let fault = Fault::from(error);
         assert_eq!((fault.kind, fault.candidates), (FaultKind::UnknownProvider, vec!["anthropic".to_owned()]));
         assert!(fault.detail.contains("did you mean `anthropic`?") && fault.remedy.contains("allow_undeclared"));
+    }
+
+    #[test]
+    fn a_failure_of_the_store_states_its_cause_and_hides_paths_from_other_machines() {
+        let error = || Error::Store {
+            what: "reading the head in /home/jo doe/usage.db".to_owned(),
+            source: "disk I/O error".into(),
+        };
+        let fault = Fault::from(error());
+        assert_eq!(&*fault.detail, "the store failed: reading the head in /home/jo doe/usage.db: disk I/O error");
+        #[cfg(feature = "web")]
+        {
+            let hidden = Fault::from(error()).without_paths();
+            assert_eq!(&*hidden.detail, "the store failed: reading the head in usage.db: disk I/O error");
+            assert_eq!(without_paths("`/a/b c.db` is gone; see https://x/y"), "`b c.db` is gone; see https://x/y");
+        }
     }
 
     #[test]

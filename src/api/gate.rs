@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
+use super::confirmed::{self, ConfirmedSpend};
 use super::input::{GateInput, named};
 use crate::budget::{RunRequest, Verdict};
 use crate::ledger::Snapshot;
 use crate::model::error::{Error, Result};
 use crate::model::time::{Timestamp, Zone};
-use crate::present::confirmed::{self, ConfirmedSpend};
 use crate::present::costs;
 use crate::usage::{Cost, active_provider};
 

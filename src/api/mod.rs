@@ -6,6 +6,7 @@
 
 pub(crate) mod bill;
 pub(crate) mod call;
+pub(crate) mod confirmed;
 pub(crate) mod events;
 #[cfg(feature = "mcp")]
 pub(crate) mod explain;

@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
+use super::confirmed::{self, ConfirmedSpend};
 use crate::budget::Status;
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::model::event::{Position, WindowKind};
 use crate::model::time::Timestamp;
-use crate::present::confirmed::{self, ConfirmedSpend};
 use crate::present::costs;
 
 /// The status and its time.

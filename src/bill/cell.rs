@@ -154,7 +154,8 @@ impl BillCell<'_> {
         }
         let requests: Vec<u64> = self.rows.iter().filter_map(|row| row.requests).collect();
         let name = self.rows.iter().find_map(|row| row.names.get(&Name::Model));
-        let model = self.calls.first().map(|call| &call.model).or(name).cloned().unwrap_or_else(|| key.model.clone());
+        let of_call = self.calls.first().filter(|_| !key.model.is_empty()).map(|call| &call.model);
+        let model = of_call.or(name).cloned().unwrap_or_else(|| key.model.clone());
         let mut row = BillRow {
             start: key.start,
             end: key.end,

@@ -23,8 +23,12 @@ pub(super) struct BillCellKey {
 /// All cells of a comparison.
 pub(super) struct CellSet<'a> {
     pub cells: BTreeMap<BillCellKey, BillCell<'a>>,
+    /// The time that the statement covers.
+    pub period: (Timestamp, Timestamp),
     /// Whether rows and calls were matched by the ids of their requests.
     pub by_id: bool,
+    /// Whether the rows name models. Otherwise a cell has all models.
+    pub by_model: bool,
 }
 
 /// The rows of requests, by the calls that have their ids.
@@ -65,7 +69,7 @@ impl<'a> CellSet<'a> {
     /// Sorts rows and calls.
     pub fn of(name: &str, statement: &'a Statement, around: &'a [LedgerCall]) -> Result<Self> {
         let (since, until) = period(name, statement)?;
-        let by_request = is_by_request(statement);
+        let (by_request, by_model) = (is_by_request(statement), statement.measures.has_models);
         let length = match statement.rows.iter().map(|row| row.end.millis() - row.start.millis()).min() {
             Some(shortest) if !by_request && shortest < HOUR => MINUTE,
             Some(shortest) if !by_request && shortest < DAY => HOUR,
@@ -115,7 +119,7 @@ impl<'a> CellSet<'a> {
                     start: floor(call.at, length),
                     end: floor(call.at, length).plus(length),
                     provider: call.provider.clone(),
-                    model: call.model_key.clone(),
+                    model: if by_model { call.model_key.clone() } else { String::new() },
                     key: call.key.clone().filter(|_| key_kind.is_some()),
                     workspace: call.workspace.clone().filter(|_| space_kind.is_some()),
                 },
@@ -126,6 +130,22 @@ impl<'a> CellSet<'a> {
                 cell.calls_without_row.push(call);
             }
         }
-        Ok(Self { cells, by_id })
+        Ok(Self { cells, period: (since, until), by_id, by_model })
+    }
+
+    /// The cell of the bucket before or after a cell. `Err` if the statement does not cover that bucket.
+    pub fn neighbour(&self, key: &BillCellKey, is_before: bool) -> std::result::Result<Option<&BillCell<'a>>, ()> {
+        let length = key.end.millis() - key.start.millis();
+        let length = if is_before { -length } else { length };
+        let (start, end) = (key.start.plus(length), key.end.plus(length));
+        if start < self.period.0 || end > self.period.1 {
+            return Err(());
+        }
+        Ok(self.cells.get(&BillCellKey { start, end, ..key.clone() }))
+    }
+
+    /// Whether a call is one of the model of a cell.
+    pub fn has_model(&self, key: &BillCellKey, call: &LedgerCall) -> bool {
+        call.provider == key.provider && (!self.by_model || call.model_key == key.model)
     }
 }

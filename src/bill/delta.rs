@@ -60,6 +60,11 @@ impl Delta {
         self.0.iter().sum()
     }
 
+    /// The sum of the absolute numbers.
+    pub fn size(&self) -> i128 {
+        self.0.iter().map(|count| count.abs()).sum()
+    }
+
     /// Each class with its number.
     pub fn each<'d>(&'d self, classes: &'d [Class]) -> impl Iterator<Item = (Class, i128)> + 'd {
         classes.iter().copied().zip(self.0.iter().copied())

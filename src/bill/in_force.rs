@@ -34,7 +34,8 @@ pub(crate) fn compare_with_ledger(
     (now, tolerance_ppm): (Timestamp, u32),
 ) -> Result<Reconciliation> {
     let (since, until) = period(name, statement)?;
-    let around = calls(snapshot, (since.plus(-BEFORE), until.plus(DAY)), account, prices)?;
+    let span = (since.plus(-BEFORE), until.plus(DAY));
+    let around = calls(snapshot, span, account, prices, statement.measures.has_web_searches)?;
     compare(name, statement, &around, &ComparisonOptions { now, tolerance_ppm, prices: Some(prices) })
 }
 

@@ -15,7 +15,7 @@ mod spend;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
@@ -31,7 +31,7 @@ pub(crate) use cell::{BillRow, BillVerdict, rounding};
 pub(crate) use in_force::{BilledDay, billed_days, compare_received, compare_with_ledger};
 pub(crate) use model_name::model_key;
 pub(crate) use received::{FileTerms, events, hash};
-pub(crate) use spend::Spend;
+pub(crate) use spend::{Spend, SpendShares};
 
 use cell::{BillCell, StatementMoney};
 use cells::CellSet;
@@ -129,10 +129,8 @@ fn compare(
 ) -> Result<Reconciliation> {
     let (since, until) = period(name, statement)?;
     let set = CellSet::of(name, statement, around)?;
-    let classes: Vec<_> =
-        statement.rows.iter().flat_map(|row| row.counts.keys().copied()).collect::<BTreeSet<_>>().into_iter().collect();
-    let is_stated = statement.rows.iter().any(|row| row.cost.is_some());
-    let money = StatementMoney { is_stated, step: statement.step };
+    let classes: Vec<_> = statement.measures.classes.iter().copied().collect();
+    let money = StatementMoney { is_stated: statement.measures.has_money, step: statement.step };
     let mut rows = Vec::new();
     for (key, cell) in &set.cells {
         rows.push(cell.row(key, &classes, money, options)?);

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use super::provider_of;
-use crate::ledger::ReceivedStatement;
+use crate::ledger::{ReceivedStatement, is_within};
 use crate::model::error::{Error, Result};
 use crate::model::event::{StatementBucket, StatementReceived};
 use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
-use crate::readers::statement::{Class, Name, Statement, StatementRow};
+use crate::readers::statement::{Class, Measures, Name, Statement, StatementRow};
 
 /// What a user states about a file.
 #[derive(Clone, Debug, Default)]
@@ -93,7 +93,7 @@ fn add(bucket: &mut StatementBucket, row: &StatementRow) -> Result<()> {
     Ok(())
 }
 
-/// The statement of an event.
+/// The statement of an event, without the rows that a later statement replaces.
 ///
 /// # Errors
 /// [`Error::Damaged`] for a class or a kind of name that this build does not know.
@@ -121,6 +121,8 @@ pub(super) fn statement(received: &ReceivedStatement) -> Result<Statement> {
         }
         rows.push(row);
     }
+    let measures = Measures::of(&rows);
+    rows.retain(|row| !is_within(&received.superseded, row.start));
     Ok(Statement {
         source: content.export.clone(),
         provider: Some(content.provider.clone()),
@@ -130,5 +132,7 @@ pub(super) fn statement(received: &ReceivedStatement) -> Result<Statement> {
         duplicates: content.repeated_lines.clone(),
         other_rows: content.other_rows,
         step: content.rounded_to.unwrap_or_default(),
+        measures,
+        more_pages: None,
     })
 }

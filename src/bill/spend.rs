@@ -24,6 +24,15 @@ pub(crate) struct Spend {
     pub rows_without_amount: u64,
 }
 
+/// The parts of spend as percentages, to one decimal place.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct SpendShares {
+    pub confirmed: f64,
+    pub explained: f64,
+    pub unexplained: f64,
+    pub provisional: f64,
+}
+
 fn size(usd: Usd) -> Usd {
     Usd::from_picos(usd.picos().saturating_abs())
 }
@@ -38,6 +47,18 @@ impl Spend {
             provisional: self.provisional.checked_add(other.provisional)?,
             rows_without_amount: self.rows_without_amount + other.rows_without_amount,
         })
+    }
+
+    /// The parts as percentages of their sum; `None` if the sum is 0.
+    pub(crate) fn shares(&self) -> Result<Option<SpendShares>> {
+        let parts = [self.confirmed, self.explained, self.unexplained, self.provisional];
+        let sum = parts.iter().try_fold(Usd::default(), |sum, part| sum.checked_add(*part))?.picos();
+        if sum <= 0 {
+            return Ok(None);
+        }
+        let tenths = |part: Usd| (part.picos().saturating_mul(2_000) / sum + 1).div_euclid(2);
+        let [confirmed, explained, unexplained, provisional] = parts.map(|part| tenths(part) as f64 / 10.0);
+        Ok(Some(SpendShares { confirmed, explained, unexplained, provisional }))
     }
 
     /// The amounts in words: `6 USD confirmed, 0 explained, 0.5 unexplained, 0 provisional`.

@@ -152,6 +152,11 @@ fn read(path: &Path, terms: &FileTerms, context: &Context) -> Result<StatementFi
         return Err(Failure::usage(format!("{name} is longer than {LONGEST} bytes: export a shorter period")));
     }
     let mut statement = statement::read(&name, &bytes)?;
+    if let Some(line) = statement.more_pages {
+        print_message(&format!(
+            "note: {name}:{line}: `has_more` is true, so calls of later pages are missing: append all pages to one file"
+        ));
+    }
     let sha256 = bill::hash(&bytes);
     let events = bill::events(&name, &statement, &sha256, terms)?;
     if terms.period.is_some() {

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::context::Context;
 use super::import;
+use crate::api::confirmed::ConfirmedSpend;
 use crate::api::{
     self,
     status::{FutureEvent, StatusState, SuggestedLimit},
@@ -16,7 +17,6 @@ use crate::model::provider::{ProviderId, similar_to};
 use crate::model::time::{Timestamp, Zone};
 use crate::present::bars;
 use crate::present::clock::short;
-use crate::present::confirmed::ConfirmedSpend;
 use crate::present::decision_text;
 use crate::present::failure::{Failure, print_message};
 use crate::present::output::{EscapedText, JsonAnswer, counted, used, wrapped};

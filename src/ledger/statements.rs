@@ -17,7 +17,7 @@ pub struct ReceivedStatement {
     pub positions: Vec<Position>,
     /// When it was received.
     pub at: Timestamp,
-    /// Its content, with the buckets of all parts.
+    /// Its content, with the buckets of all parts, also of those that a later statement replaces.
     pub content: StatementReceived,
     /// The parts of its period that a later statement replaces.
     pub superseded: Vec<(Timestamp, Timestamp)>,
@@ -111,8 +111,6 @@ impl Snapshot<'_> {
                 (since < until).then_some((since, until))
             });
             statement.superseded = overlaps.collect();
-            let ReceivedStatement { content, superseded, .. } = statement;
-            content.buckets.retain(|bucket| !is_within(superseded, bucket.start));
         }
         Ok(statements)
     }

@@ -376,6 +376,22 @@ impl Error {
         )
     }
 
+    /// The message with those of the causes that it does not contain.
+    #[cfg(feature = "cli")]
+    pub(crate) fn with_causes(&self) -> String {
+        let mut message = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(source) = cause {
+            let text = source.to_string();
+            if !message.contains(&text) {
+                message.push_str(": ");
+                message.push_str(&text);
+            }
+            cause = source.source();
+        }
+        message
+    }
+
     pub(crate) fn invalid(what: impl Into<String>) -> Self {
         Self::Invalid { what: what.into() }
     }

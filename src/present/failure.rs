@@ -1,6 +1,5 @@
 //! Failures of commands, and their exit codes.
 
-use std::error::Error as _;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -71,7 +70,7 @@ impl Failure {
     /// Returns the message, unless the command has printed it already.
     pub fn message(&self) -> Option<String> {
         match self {
-            Self::Ledger(error) | Self::Unreachable(error) => Some(with_sources(error) + &command_for(error)),
+            Self::Ledger(error) | Self::Unreachable(error) => Some(error.with_causes() + &command_for(error)),
             Self::Line { number, error } => {
                 Some(format!("line {number}: {error}{}; nothing was written", command_for(error)))
             }
@@ -117,21 +116,6 @@ fn command_for(error: &Error) -> String {
         Error::AlreadyExists { .. } | Error::StaleLog { .. } => " with --replace".to_owned(),
         _ => String::new(),
     }
-}
-
-/// Returns the message of an error, with those of its causes that it does not include.
-fn with_sources(error: &Error) -> String {
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        let text = source.to_string();
-        if !message.contains(&text) {
-            message.push_str(": ");
-            message.push_str(&text);
-        }
-        cause = source.source();
-    }
-    message
 }
 
 impl From<Error> for Failure {

@@ -4,7 +4,6 @@ pub(crate) mod alerts;
 pub(crate) mod bars;
 pub(crate) mod chart;
 pub(crate) mod clock;
-pub(crate) mod confirmed;
 pub(crate) mod costs;
 #[cfg_attr(not(feature = "tui"), allow(dead_code))] // the dashboard shows more than one line can
 pub(crate) mod decision_text;

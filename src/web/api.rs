@@ -36,6 +36,8 @@ pub(super) struct ApiState {
     service: Arc<LedgerOperations>,
     work: WorkPool,
     streams: Streams,
+    /// Whether only this machine can connect. Other machines see no paths of files.
+    is_local: bool,
 }
 
 pub(super) type ApiResult = Result<Response, Denial>;
@@ -46,6 +48,7 @@ pub(super) fn routes(
     work: WorkPool,
     ending: watch::Receiver<bool>,
     further: Router<ApiState>,
+    is_local: bool,
 ) -> Router {
     Router::new()
         .route("/api/v1/record", post(record))
@@ -64,7 +67,7 @@ pub(super) fn routes(
         .route("/api/v1/proofs/consistency", get(consistency))
         .route("/api/v1/checkpoint", get(checkpoint))
         .merge(further)
-        .with_state(ApiState { service, work, streams: Streams::new(ending) })
+        .with_state(ApiState { service, work, streams: Streams::new(ending), is_local })
 }
 
 /// Parses an input from a query string. Error messages name the parameter.
@@ -84,7 +87,10 @@ impl ApiState {
     ) -> Result<T, Denial> {
         let service = Arc::clone(&self.service);
         let done = self.work.run(BodyForm::Problem, move || Ok(job(&service))).await?;
-        done.map_err(|fault| Denial::Fault(Box::new(fault), self.service.now()))
+        done.map_err(|fault| {
+            let fault = if self.is_local { fault } else { fault.without_paths() };
+            Denial::Fault(Box::new(fault), self.service.now())
+        })
     }
 
     /// Answers a query. `is_timeless` returns whether the answer for an input depends on events alone.

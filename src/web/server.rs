@@ -56,10 +56,11 @@ pub fn serve(
     listening: impl FnOnce(SocketAddr),
     ended: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    if !address.ip().to_canonical().is_loopback() && !access.has_token() {
+    let is_local = address.ip().to_canonical().is_loopback();
+    if !is_local && !access.has_token() {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "an address beyond this machine needs a token"));
     }
-    listen(|ending| guarded(services.routes(ending), access, ending), address, listening, ended)
+    listen(|ending| guarded(services.routes(ending, is_local), access, ending), address, listening, ended)
 }
 
 /// Listens until `ended` completes, and serves routes with the limits of connections, heads and unread answers.

@@ -84,7 +84,7 @@ impl Services {
     }
 
     /// Returns the routes. Telemetry and the API have separate queues, so neither delays the other.
-    pub(super) fn routes(self, ending: &watch::Receiver<bool>) -> Router {
+    pub(super) fn routes(self, ending: &watch::Receiver<bool>, is_local: bool) -> Router {
         let mut routes = page::routes();
         if let Some(receiver) = self.telemetry {
             routes = routes.merge(otlp::routes(receiver, WorkPool::new(ending.clone())));
@@ -103,7 +103,7 @@ impl Services {
                     .merge(fleet::routes(operations, now, work()));
             }
             routes = routes
-                .merge(api::routes(service, WorkPool::new(ending.clone()), ending.clone(), views::routes()))
+                .merge(api::routes(service, WorkPool::new(ending.clone()), ending.clone(), views::routes(), is_local))
                 .merge(openapi::routes());
         }
         routes

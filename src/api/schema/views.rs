@@ -300,6 +300,17 @@ pub(crate) struct BillDayAnswer {
     rows_without_amount: u64,
 }
 
+/// The parts of spend as percentages, to one decimal place.
+#[derive(ToSchema)]
+#[cfg_attr(test, derive(Deserialize))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BillSharesAnswer {
+    confirmed: f64,
+    explained: f64,
+    unexplained: f64,
+    provisional: f64,
+}
+
 /// A recorded statement.
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]
@@ -320,7 +331,7 @@ pub(crate) struct StatementAnswer {
     since: String,
     #[schema(format = DateTime)]
     until: String,
-    /// Buckets that hold
+    /// Its buckets
     buckets: u64,
     /// Whether later statements replace all of it
     superseded: bool,
@@ -340,6 +351,9 @@ pub(crate) struct BillAnswer {
     days: Vec<BillDayAnswer>,
     /// Their sum
     total: BillDayAnswer,
+    /// The parts of the sum as percentages; null without a known amount
+    #[schema(required)]
+    shares: Option<BillSharesAnswer>,
     /// The last 100 statements, the latest first
     statements: Vec<StatementAnswer>,
     /// How many statements are recorded

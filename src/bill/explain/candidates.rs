@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::names::{KINDS, by_name};
-use super::{Cause, ComparedCell, Delta, ExplainedPart, Explainer, LedgerCall, sum};
+use super::{BillCell, Cause, ComparedCell, Delta, ExplainedPart, Explainer, LedgerCall, sum};
 use crate::model::time::{HOUR, Timestamp};
 use crate::model::tokens::Usd;
 use crate::readers::statement::{Name, StatementRow};
@@ -34,8 +34,8 @@ impl<'a> Explainer<'a> {
     }
 
     /// Calls that the statement may lack: those only in telemetry, and background calls, all or by purpose.
-    pub(super) fn of_calls(&self, subject: &ComparedCell<'_, '_>) -> Vec<Vec<ExplainedPart>> {
-        let calls = &subject.cell.calls;
+    pub(super) fn of_calls(&self, cell: &BillCell<'_>) -> Vec<Vec<ExplainedPart>> {
+        let calls = &cell.calls;
         let select = |wanted: &dyn Fn(&LedgerCall) -> bool| -> Vec<&LedgerCall> {
             calls.iter().copied().filter(|call| wanted(call)).collect()
         };
@@ -108,7 +108,25 @@ impl<'a> Explainer<'a> {
                 options.push(foreign);
             }
         }
+        options.extend(self.left_out(subject).into_iter().map(|part| vec![part]));
         options
+    }
+
+    /// The calls of each key and workspace that the statement leaves out, though it has others that the ledger records.
+    fn left_out(&self, subject: &ComparedCell<'_, '_>) -> Vec<ExplainedPart> {
+        let mut calls: BTreeMap<&String, Vec<&LedgerCall>> = BTreeMap::new();
+        for call in &subject.cell.calls {
+            let key = call.key.as_ref().filter(|name| self.names.is_left_out(&[Name::KeyId, Name::Key], name));
+            let space = || call.workspace.as_ref().filter(|name| self.names.is_left_out(&[Name::Workspace], name));
+            let name = key.or_else(space);
+            if let Some(name) = name {
+                calls.entry(name).or_default().push(call);
+            }
+        }
+        let part = |(name, calls): (&String, Vec<&LedgerCall>)| {
+            self.missing_in_statement(&calls, Cause::AnotherKey { name: name.clone() })
+        };
+        calls.into_iter().map(part).collect()
     }
 
     /// The rows of names that the ledger does not record, of the first kind that has such.
@@ -149,6 +167,20 @@ impl<'a> Explainer<'a> {
         found.into_iter().map(|(tokens, (part, _))| (tokens, part)).collect()
     }
 
+    /// Whether moved calls also explain the difference of the neighbouring bucket: it gets smaller and has one sign, or the
+    /// rest is that of calls which the statement may lack.
+    fn is_on_other_side(&self, cell: &BillCell<'_>, tokens: &Delta) -> bool {
+        let before = self.difference_of(cell);
+        let rest = before.plus(tokens);
+        let is_less = rest.size() < before.size() && (rest.is_surplus() || rest.negated().is_surplus());
+        let is_explained = || {
+            self.of_calls(cell)
+                .iter()
+                .any(|parts| parts.iter().fold(rest.clone(), |rest, part| rest.minus(&part.tokens)).is_zero())
+        };
+        is_less || (!before.is_zero() && is_explained())
+    }
+
     /// The ways to move calls over one border: none, the first calls inside out, or the last calls outside in.
     fn of_border(
         &self,
@@ -163,14 +195,14 @@ impl<'a> Explainer<'a> {
         };
         let mut ways = vec![(nothing, 0)];
         // If the neighbouring bucket agrees, no call was counted on this side instead of that.
-        let length = subject.key.end.millis() - subject.key.start.millis();
-        let neighbour = if is_start { subject.key.start.plus(-length) } else { subject.key.end };
-        if self.agreeing.contains(&(neighbour, subject.key.provider.clone(), subject.key.model.clone())) {
-            return ways;
-        }
+        let beyond = match self.set.neighbour(subject.key, is_start) {
+            Ok(Some(cell)) => Some(cell),
+            Ok(None) => return ways,
+            Err(()) => None,
+        };
+        let is_balanced = |tokens: &Delta| beyond.is_none_or(|cell| self.is_on_other_side(cell, tokens));
         let is_same = |call: &&LedgerCall| {
-            call.model_key == subject.key.model
-                && call.provider == subject.key.provider
+            self.set.has_model(subject.key, call)
                 && subject.key.key.as_ref().is_none_or(|key| call.key.as_ref() == Some(key))
                 && subject.key.workspace.as_ref().is_none_or(|space| call.workspace.as_ref() == Some(space))
         };
@@ -186,6 +218,9 @@ impl<'a> Explainer<'a> {
                 let moved = || side.iter().copied().take(count);
                 let tokens = Delta::of_calls(self.classes, moved());
                 let tokens = if sign < 0 { tokens.negated() } else { tokens };
+                if !is_balanced(&tokens) {
+                    continue;
+                }
                 let usd = Self::cost(moved(), sign);
                 ways.push((ExplainedPart { cause: Cause::DayBorder { requests: count }, tokens, usd }, count));
             }

@@ -9,7 +9,7 @@ mod money;
 mod names;
 mod search;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::cell::{BillCell, StatementMoney};
 use super::cells::{BillCellKey, CellSet};
@@ -31,8 +31,6 @@ pub(super) struct Explainer<'a> {
     money: StatementMoney,
     options: &'a ComparisonOptions<'a>,
     names: KnownNames,
-    /// The buckets in which ledger and statement agree, by start, provider and model.
-    agreeing: BTreeSet<(Timestamp, String, String)>,
 }
 
 /// A part of a difference that a cause explains.
@@ -67,9 +65,8 @@ impl<'a> Explainer<'a> {
         // Other money is a matter of prices. Who called, and when, is known by tokens.
         let has_tokens = |row: &BillRow| !row.tokens.is_empty() && row.has_equal_tokens();
         let agreeing = set.cells.iter().zip(rows).filter(|(_, row)| row.agrees() || has_tokens(row));
-        let names = KnownNames::of(agreeing.clone().map(|((_, cell), _)| cell), set.cells.values(), around);
-        let agreeing = agreeing.map(|((key, _), _)| (key.start, key.provider.clone(), key.model.clone())).collect();
-        Self { set, classes, around, money, options, names, agreeing }
+        let names = KnownNames::of(agreeing.map(|((_, cell), _)| cell), set.cells.values(), around);
+        Self { set, classes, around, money, options, names }
     }
 
     /// Names the causes of every row that differs.
@@ -120,8 +117,12 @@ impl<'a> Explainer<'a> {
 
     /// The difference of a row in tokens, statement minus ledger.
     fn difference(&self, subject: &ComparedCell<'_, '_>) -> Delta {
-        let statement = Delta::of_rows(self.classes, subject.cell.rows.iter().copied());
-        statement.minus(&Delta::of_calls(self.classes, subject.cell.calls.iter().copied()))
+        self.difference_of(subject.cell)
+    }
+
+    fn difference_of(&self, cell: &BillCell<'_>) -> Delta {
+        let statement = Delta::of_rows(self.classes, cell.rows.iter().copied());
+        statement.minus(&Delta::of_calls(self.classes, cell.calls.iter().copied()))
     }
 
     /// The cost of calls; `None` if one has no known price.

@@ -10,8 +10,8 @@ use crate::readers::statement::Name;
 
 /// How many rows must share a factor, if their tokens are known to be equal, and if they are not.
 const SUPPORT: (usize, usize) = (2, 3);
-/// Decimal places of a factor.
-const PLACES: [u32; 3] = [2, 3, 4];
+/// Decimal places of a factor. A regional price of 1.1 times the list makes a factor such as 0.909090909.
+const PLACES: [u32; 5] = [2, 3, 4, 6, 9];
 
 /// The factors of the list price that rows without a special price share, with the number of rows that each fits.
 pub(super) struct Factors {
@@ -50,6 +50,8 @@ impl Factors {
             .iter()
             .zip(explainer.set.cells.values())
             .filter(|(row, cell)| row.differs() && row.has_equal_tokens() && special(cell).is_none())
+            // A cell without rows is missing in the statement. That is no discount.
+            .filter(|(_, cell)| !cell.rows.is_empty())
             .filter_map(|(row, cell)| RowCharge::of(row, cell, step))
             .collect();
         let mut shared: Vec<(Decimal, usize)> = Vec::new();
@@ -77,6 +79,9 @@ impl Factors {
     }
 
     fn cause(&self, explainer: &Explainer<'_>, subject: &ComparedCell<'_, '_>) -> Option<Cause> {
+        if subject.cell.rows.is_empty() {
+            return None;
+        }
         let charge = RowCharge::of(subject.row, subject.cell, explainer.money.step)?;
         let support = if subject.row.tokens.is_empty() { SUPPORT.1 } else { SUPPORT.0 };
         let shared = self.shared.iter().find(|(factor, rows)| *rows >= support && charge.fits(*factor));
@@ -148,7 +153,7 @@ impl Explainer<'_> {
             return vec![factors.part(self, subject)];
         };
         let without = |usd: Decimal| RowCharge { list: charge.list + usd, ..charge };
-        let mut options = self.of_calls(subject);
+        let mut options = self.of_calls(subject.cell);
         options.extend(self.of_tiers(subject));
         let one = std::iter::once((Decimal::ONE, 0));
         for (factor, rows) in one.chain(factors.supported(SUPPORT.1)) {

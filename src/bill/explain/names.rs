@@ -12,6 +12,8 @@ pub(super) const KINDS: [Name; 5] = [Name::KeyId, Name::Key, Name::Workspace, Na
 /// The names that the ledger records: those of its labels, and those of rows with which it agrees.
 pub(super) struct KnownNames {
     known: BTreeMap<Name, BTreeSet<String>>,
+    /// The names in the statement.
+    stated: BTreeMap<Name, BTreeSet<String>>,
     /// The kinds of which the statement has a known name. A name of another kind does not show whether the ledger records
     /// its calls.
     shared: BTreeSet<Name>,
@@ -42,13 +44,27 @@ impl KnownNames {
                 known.entry(Name::Workspace).or_default().insert(workspace.clone());
             }
         }
-        let mut shared = BTreeSet::new();
+        let mut stated: BTreeMap<Name, BTreeSet<String>> = BTreeMap::new();
         for row in cells.flat_map(|cell| &cell.rows) {
-            shared.extend(KINDS.into_iter().filter(|kind| {
-                row.names.get(kind).is_some_and(|name| known.get(kind).is_some_and(|known| known.contains(name)))
-            }));
+            for kind in KINDS {
+                stated.entry(kind).or_default().extend(row.names.get(&kind).cloned());
+            }
         }
-        Self { known, shared }
+        let is_shared = |kind: &Name| {
+            stated.get(kind).zip(known.get(kind)).is_some_and(|(stated, known)| !stated.is_disjoint(known))
+        };
+        let shared = KINDS.into_iter().filter(is_shared).collect();
+        Self { known, stated, shared }
+    }
+
+    /// Whether any row has this name.
+    fn is_stated(&self, kind: Name, name: &str) -> bool {
+        self.stated.get(&kind).is_some_and(|stated| stated.contains(name))
+    }
+
+    /// Whether the statement has names of one of these kinds that the ledger records, and this one in none of them.
+    pub fn is_left_out(&self, kinds: &[Name], name: &str) -> bool {
+        kinds.iter().any(|kind| self.shared.contains(kind)) && !kinds.iter().any(|kind| self.is_stated(*kind, name))
     }
 
     /// Whether the ledger records other names of this kind in the statement, and not this one.

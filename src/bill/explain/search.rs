@@ -29,7 +29,9 @@ impl Explainer<'_> {
         let mut parts = self.foreign_rows(subject);
         let foreign = parts.iter().fold(Delta::zero(self.classes), |sum, part| sum.plus(&part.tokens));
         let mut rest = difference.minus(&foreign);
-        if !rest.is_surplus() {
+        if rest.is_zero() && !parts.is_empty() {
+            return parts;
+        } else if !rest.is_surplus() {
             (parts, rest) = (Vec::new(), difference);
         } else if !parts.is_empty()
             && let Some(more) = self.exact(subject, &rest)
@@ -47,7 +49,7 @@ impl Explainer<'_> {
         let borders = self.of_borders(subject);
         let names = self.of_names(subject);
         let mut best: Option<(usize, Vec<u8>, Vec<ExplainedPart>)> = None;
-        for calls in self.of_calls(subject) {
+        for calls in self.of_calls(subject.cell) {
             for named in &names {
                 let chosen = || calls.iter().chain(named);
                 let rest = chosen().fold(difference.clone(), |rest, part| rest.minus(&part.tokens));
@@ -97,11 +99,10 @@ impl Explainer<'_> {
         }
         let silent = self.silent_machines(subject.key.start);
         let used = |machine: &str| {
-            let calls = self.around.iter().filter(|call| {
-                call.machine.as_deref() == Some(machine)
-                    && call.provider == subject.key.provider
-                    && call.model_key == subject.key.model
-            });
+            let calls = self
+                .around
+                .iter()
+                .filter(|call| call.machine.as_deref() == Some(machine) && self.set.has_model(subject.key, call));
             Delta::of_calls(self.classes, calls).total()
         };
         let mut able = silent.into_iter().filter(|(machine, _)| used(machine) >= rest.total());

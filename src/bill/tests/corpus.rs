@@ -41,6 +41,8 @@ pub(super) enum Plant {
     Telemetry,
     Border,
     Key,
+    /// A key of the ledger that the statement leaves out.
+    LeftOut,
     Lifetime,
     Tier,
 }
@@ -65,7 +67,8 @@ pub(super) struct Case {
     pub text: String,
     pub expected: Expected,
     pub repeated: Vec<u64>,
-    pub plants: Vec<Vec<Plant>>,
+    /// The index of a model, and what is planted in one of its cells.
+    pub plants: Vec<(usize, Vec<Plant>)>,
     pub discount: Option<Decimal>,
 }
 
@@ -77,6 +80,8 @@ struct Builder {
     billed: Vec<Billed>,
     expected: Expected,
     serial: u64,
+    /// The label with the key of all calls of the ledger, if they have one.
+    key: Option<&'static str>,
 }
 
 impl Builder {
@@ -102,6 +107,7 @@ impl Builder {
             model_key: model_key(model),
             counts,
             cost: Some(Usd::from_picos(i128::from(sum) * 300_000_000)),
+            key: self.key.map(str::to_owned),
             ids: vec![EventId::from_key(provider, &id)],
             ..LedgerCall::default()
         };
@@ -132,6 +138,12 @@ impl Builder {
             Plant::Key => {
                 self.bill(&one, at, "other");
                 self.expect(day, &one.0, "another_key", 1);
+            }
+            Plant::LeftOut => {
+                let mut call = one.0;
+                call.key = Some("unlisted".to_owned());
+                self.expect(day, &call, "another_key", -1);
+                self.calls.push(call);
             }
             Plant::NamedMachine => {
                 // The ledger knows the machine from an earlier call, which the statement names too.
@@ -198,8 +210,15 @@ impl Builder {
     }
 }
 
+/// Factors of the list price. The last is that of a region with a price of 1.1.
+const DISCOUNTS: [Decimal; 3] = [
+    Decimal::from_parts(85, 0, 0, false, 2),
+    Decimal::from_parts(9_275, 0, 0, false, 4),
+    Decimal::from_parts(909_090_909, 0, 0, false, 9),
+];
+
 /// Plants that the comparison distinguishes in one cell.
-const TOGETHER: [&[Plant]; 7] = [
+const TOGETHER: [&[Plant]; 9] = [
     &[Plant::Telemetry, Plant::Background],
     &[Plant::Background, Plant::Border],
     &[Plant::Telemetry, Plant::Border],
@@ -207,11 +226,38 @@ const TOGETHER: [&[Plant]; 7] = [
     &[Plant::Key, Plant::Background],
     &[Plant::Key, Plant::Border],
     &[Plant::Lifetime, Plant::Telemetry],
+    &[Plant::LeftOut, Plant::Telemetry],
+    &[Plant::Key, Plant::LeftOut],
 ];
 
+/// Whether two groups of plants of one case have evidence that tells them apart.
+fn fits(group: &[Plant], planted: &[(usize, Vec<Plant>)], model: usize) -> bool {
+    let is_machine = |plant: &Plant| matches!(plant, Plant::SilentMachine | Plant::NamedMachine);
+    let has = |plants: &[Plant], wanted: &dyn Fn(&Plant) -> bool| plants.iter().any(wanted);
+    let is_lost = |plant: &Plant| *plant == Plant::LostLog;
+    planted.iter().all(|(of, other)| {
+        // A lost log of a model that a silent machine used may be that machine's.
+        let both = has(group, &is_machine) && has(other, &is_machine);
+        let doubtful =
+            (has(group, &is_machine) && has(other, &is_lost)) || (has(group, &is_lost) && has(other, &is_machine));
+        !both && !(*of == model && doubtful)
+    })
+}
+
 pub(super) fn case(seed: u64, shape: Shape) -> Case {
+    make(seed, shape, None)
+}
+
+/// A case with one discrepancy, without a discount and repeated lines.
+pub(super) fn case_with(seed: u64, shape: Shape, plant: Plant) -> Case {
+    make(seed, shape, Some(plant))
+}
+
+fn make(seed: u64, shape: Shape, single: Option<Plant>) -> Case {
     let mut random = PlantRandom::new(seed);
-    let discount = (shape.has_money() && random.below(4) == 0).then(|| Decimal::new(85, 2));
+    let discount =
+        (shape.has_money() && single.is_none() && random.below(4) == 0).then(|| DISCOUNTS[random.below(3) as usize]);
+    let has_keys = shape.plants().contains(&Plant::LeftOut) && (single == Some(Plant::LeftOut) || random.below(3) == 0);
     let mut builder = Builder {
         random,
         shape,
@@ -220,6 +266,7 @@ pub(super) fn case(seed: u64, shape: Shape) -> Case {
         billed: Vec::new(),
         expected: Expected::new(),
         serial: 0,
+        key: has_keys.then_some("k"),
     };
     for day in 0..DAYS {
         for model in 0..MODELS.len() {
@@ -231,27 +278,14 @@ pub(super) fn case(seed: u64, shape: Shape) -> Case {
             }
         }
     }
-    // Up to two groups of plants, one for each model, in a cell between the first and the last days.
-    let possible = |plant: &Plant| shape.plants().contains(plant) && (discount.is_none() || *plant != Plant::Tier);
-    let singles: Vec<&[Plant]> = shape.plants().chunks(1).filter(|plants| plants.iter().all(possible)).collect();
-    let groups: Vec<&[Plant]> =
-        TOGETHER.into_iter().filter(|plants| plants.iter().all(possible)).chain(singles).collect();
-    let mut plants: Vec<Vec<Plant>> = Vec::new();
-    for model in 0..MODELS.len() {
-        if !groups.is_empty() && builder.random.below(5) > 0 {
-            let group = groups[builder.random.below(groups.len() as u64) as usize].to_vec();
-            let is_machine = |plant: &Plant| matches!(plant, Plant::SilentMachine | Plant::NamedMachine);
-            if group.iter().any(is_machine) && plants.iter().flatten().any(is_machine) {
-                continue;
-            }
-            let day = 2 + builder.random.below(2) as i64;
-            for plant in &group {
-                builder.plant(*plant, day, model);
-            }
-            plants.push(group);
+    let plants = match single {
+        Some(plant) => {
+            builder.plant(plant, 2, 0);
+            vec![(0, vec![plant])]
         }
-    }
-    let is_silent = plants.iter().flatten().any(|plant| *plant == Plant::SilentMachine);
+        None => builder.plant_groups(discount.is_some()),
+    };
+    let is_silent = plants.iter().flat_map(|(_, group)| group).any(|plant| *plant == Plant::SilentMachine);
     let Builder { mut random, mut calls, billed, mut expected, .. } = builder;
     if discount.is_some() {
         for one in &billed {
@@ -266,9 +300,12 @@ pub(super) fn case(seed: u64, shape: Shape) -> Case {
             }
         }
     }
+    if !shape.has_models() {
+        expected = of_all_models(expected);
+    }
     let mut text = render(shape, &billed);
     let mut repeated = Vec::new();
-    if shape.is_csv() && random.below(6) == 0 {
+    if shape.is_csv() && single.is_none() && random.below(6) == 0 {
         let copy = text.lines().nth(2).unwrap().to_owned();
         repeated.push(text.lines().count() as u64 + 1);
         text.push_str(&copy);
@@ -276,4 +313,52 @@ pub(super) fn case(seed: u64, shape: Shape) -> Case {
     }
     calls.sort_by_key(|call| call.at);
     Case { calls, text, expected, repeated, plants, discount }
+}
+
+/// The parts of each day, without models.
+fn of_all_models(expected: Expected) -> Expected {
+    let mut sums = Expected::new();
+    for ((day, _), parts) in expected {
+        let of_day = sums.entry((day, String::new())).or_default();
+        for (cause, counts) in parts {
+            match of_day.iter_mut().find(|(kind, _)| *kind == cause) {
+                Some((_, sum)) => sum.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count),
+                None => of_day.push((cause, counts)),
+            }
+        }
+    }
+    sums
+}
+
+impl Builder {
+    /// Plants a group in up to four cells, with a day between them.
+    fn plant_groups(&mut self, is_discounted: bool) -> Vec<(usize, Vec<Plant>)> {
+        let (shape, has_keys) = (self.shape, self.key.is_some());
+        let possible = |plant: &Plant| {
+            shape.plants().contains(plant)
+                && (!is_discounted || *plant != Plant::Tier)
+                && (has_keys || *plant != Plant::LeftOut)
+                // A machine has a key of its own in the statement, and none in the ledger.
+                && (!has_keys || *plant != Plant::NamedMachine)
+        };
+        let singles: Vec<&[Plant]> = shape.plants().chunks(1).filter(|plants| plants.iter().all(possible)).collect();
+        let groups: Vec<&[Plant]> =
+            TOGETHER.into_iter().filter(|plants| plants.iter().all(possible)).chain(singles).collect();
+        let mut plants: Vec<(usize, Vec<Plant>)> = Vec::new();
+        let models = if shape.has_models() { MODELS.len() } else { 1 };
+        for (model, day) in (0..models).flat_map(|model| [(model, 1), (model, 3)]) {
+            if groups.is_empty() || self.random.below(5) == 0 {
+                continue;
+            }
+            let group = groups[self.random.below(groups.len() as u64) as usize].to_vec();
+            if !fits(&group, &plants, model) {
+                continue;
+            }
+            for plant in &group {
+                self.plant(*plant, day, model);
+            }
+            plants.push((model, group));
+        }
+        plants
+    }
 }

@@ -3,14 +3,17 @@
 mod corpus;
 mod render;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use rust_decimal::Decimal;
 
 use super::*;
 use crate::Ledger;
+use crate::model::event::TokenRecord;
 use crate::model::time::HOUR;
 use crate::model::tokens::{TokenClass, Usd};
 use crate::readers::statement::{self, Class};
-use corpus::{Case, DAYS, FIRST_DAY, Plant, case};
+use corpus::{Case, DAYS, FIRST_DAY, Plant, case, case_with};
 use render::{SHAPES, Shape, sum};
 
 const SEEDS: u64 = 200;
@@ -34,17 +37,31 @@ fn of_class(name: &str, counts: &[i128; 7]) -> i128 {
     TokenClass::ALL.iter().zip(counts).filter(|(part, _)| class.parts().contains(part)).map(|(_, count)| count).sum()
 }
 
-fn check_row(row: &BillRow, expected: &[(&'static str, [i128; 7])], discounted: bool, place: &str) {
-    let mut expected: Vec<_> = expected.to_vec();
-    for named in &row.causes {
-        let at = expected.iter().position(|(cause, _)| *cause == kind(&named.cause));
-        let (_, counts) = expected.remove(at.unwrap_or_else(|| panic!("unexpected {named:?} in {row:?}: {place}")));
-        for class in row.tokens.keys() {
-            let named = named.tokens.get(class).copied().unwrap_or(0);
-            assert_eq!(named, of_class(class, &counts), "{class} of {row:?}: {place}");
+/// The rows of a day and model name the expected causes, each with its tokens. Rows can be hours, or keys.
+fn check_rows(rows: &[&BillRow], expected: &[(&'static str, [i128; 7])], discounted: bool, place: &str) {
+    let mut named: BTreeMap<String, BTreeMap<&str, i128>> = BTreeMap::new();
+    for cause in rows.iter().flat_map(|row| &row.causes) {
+        let sums = named.entry(kind(&cause.cause)).or_default();
+        for (class, count) in &cause.tokens {
+            *sums.entry(class).or_default() += count;
         }
     }
-    assert!(expected.is_empty(), "not named: {expected:?} of {row:?}: {place}");
+    for (cause, counts) in expected {
+        let sums = named.remove(*cause).unwrap_or_else(|| panic!("not named: {cause} in {rows:?}: {place}"));
+        for class in rows[0].tokens.keys() {
+            let named = sums.get(class).copied().unwrap_or(0);
+            assert_eq!(named, of_class(class, counts), "{class} of {cause} in {rows:?}: {place}");
+        }
+    }
+    assert!(named.is_empty(), "unexpected {named:?} in {rows:?}: {place}");
+    rows.iter().for_each(|row| check_sums(row, discounted, place));
+}
+
+/// The causes of a row sum to its difference.
+fn check_sums(row: &BillRow, discounted: bool, place: &str) {
+    if row.agrees() {
+        return;
+    }
     for (class, pair) in &row.tokens {
         let named: i128 = row.causes.iter().filter_map(|named| named.tokens.get(class)).sum();
         assert_eq!(named, pair.statement - pair.ledger, "the parts of {class} of {row:?}: {place}");
@@ -62,16 +79,21 @@ fn check(seed: u64, shape: Shape, named: &mut BTreeMap<String, u32>) {
     let found = compare("statement", &statement, &calls, &options(later())).unwrap();
     assert_eq!(found.duplicate_lines, repeated, "{place}");
     let mut missing = expected.clone();
+    let mut by_day: BTreeMap<(i64, String), Vec<&BillRow>> = BTreeMap::new();
     for row in &found.rows {
-        let key = (row.start.millis() / DAY, model_key(&row.model));
-        match missing.remove(&key) {
-            Some(parts) => check_row(row, &parts, discount.is_some(), &place),
-            None => assert!(row.agrees(), "{row:?}: {place}"),
-        }
+        by_day.entry((row.start.millis() / DAY, model_key(&row.model))).or_default().push(row);
+    }
+    for (key, rows) in by_day {
+        check_rows(&rows, &missing.remove(&key).unwrap_or_default(), discount.is_some(), &place);
+    }
+    for row in &found.rows {
+        assert_eq!(row.agrees(), row.causes.is_empty(), "{row:?}: {place}");
         for cause in &row.causes {
             *named.entry(kind(&cause.cause)).or_default() += 1;
             if let Cause::Price { factor, .. } = cause.cause {
-                assert_eq!(Some(factor), discount, "{row:?}: {place}");
+                // Amounts in cents do not show more places.
+                let error = if statement.step == Usd::default() { Decimal::ZERO } else { Decimal::new(2, 3) };
+                assert!((factor - discount.unwrap()).abs() <= error, "{row:?}: {place}");
             }
         }
     }
@@ -98,20 +120,29 @@ fn again_from_events(of_file: &Statement, calls: &[LedgerCall], found: &Reconcil
     assert_eq!((&again["days"], &again["duplicate_lines"]), (&found["days"], &found["duplicate_lines"]), "{place}");
 }
 
+/// The seeds: 200 of them, or those from one to another, as in `BILL_SEEDS=201..900`.
+fn seeds() -> std::ops::Range<u64> {
+    let Ok(text) = std::env::var("BILL_SEEDS") else { return 1..SEEDS + 1 };
+    let (first, last) = text.split_once("..").unwrap();
+    println!("seeds {text}");
+    first.parse().unwrap()..last.parse().unwrap()
+}
+
 #[test]
 fn every_planted_discrepancy_is_named_to_the_token_and_nothing_else_is() {
     let mut named = BTreeMap::new();
-    for seed in 1..=SEEDS {
+    for seed in seeds() {
         for shape in SHAPES {
             check(seed, shape, &mut named);
         }
     }
     // Every cause occurs, so a rule that is switched off fails here.
+    println!("{named:?}");
     assert_eq!(named.len(), 9, "{named:?}");
 }
 
 fn with_plant(plant: Plant) -> Case {
-    (1..SEEDS).map(|seed| case(seed, Shape::AnthropicUsage)).find(|case| case.plants == [vec![plant]]).unwrap()
+    case_with(7, Shape::AnthropicUsage, plant)
 }
 
 #[test]
@@ -178,11 +209,83 @@ fn a_border_needs_a_neighbour_that_differs_too() {
 }
 
 #[test]
+fn a_bucket_without_the_call_is_no_border() {
+    let Case { mut calls, text, .. } = with_plant(Plant::Border);
+    let statement = statement::read("statement", text.as_bytes()).unwrap();
+    // The neighbouring bucket differs for another reason: the ledger has a similar call there.
+    let near = calls.iter().position(|call| DAY - call.at.millis().rem_euclid(DAY) == MINUTE).unwrap();
+    let mut other = calls[near].clone();
+    other.at = other.at.plus(2 * HOUR);
+    (other.counts[0], other.counts[1]) = (other.counts[0] + 50, other.counts[1] - 1);
+    calls.push(other);
+    calls.sort_by_key(|call| call.at);
+    let found = compare("s", &statement, &calls, &options(later())).unwrap();
+    assert!(!found.rows.iter().flat_map(|row| &row.causes).any(|named| kind(&named.cause) == "day_border"));
+    assert!(found.has_unexplained());
+}
+
+#[test]
+fn calls_that_the_statement_leaves_out_are_no_discount() {
+    let Case { calls, text, .. } = case_with(3, Shape::OpenAiCost, Plant::Background);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.contains("haiku")).collect();
+    let statement = statement::read("statement", lines.join("\n").as_bytes()).unwrap();
+    let found = compare("s", &statement, &calls, &options(later())).unwrap();
+    let causes: BTreeSet<String> = found
+        .rows
+        .iter()
+        .filter(|row| row.model.contains("haiku"))
+        .flat_map(|row| &row.causes)
+        .map(|one| kind(&one.cause))
+        .collect();
+    assert_eq!(causes, BTreeSet::from(["unknown".to_owned()]));
+}
+
+#[test]
+fn web_searches_are_billed_apart() {
+    let ledger = Ledger::in_memory().unwrap();
+    let at: Timestamp = "2026-05-01T10:00:00Z".parse().unwrap();
+    let record =
+        TokenRecord::new("anthropic", "claude-sonnet-4-5").input(100_000).server_tool("web_search", 3).key("a");
+    ledger.record(record, at).unwrap();
+    let file = |search: &str| {
+        format!(
+            "usage_date_utc,model,workspace,api_key,usage_type,token_type,cost_usd,cost_type\n\
+             2026-05-01,Claude Sonnet 4.5,Default,k,standard,input_no_cache,0.30,token\n\
+             2026-05-01,,Default,k,,,{search},web_search\n2026-05-01,,Default,k,,,0.40,code_execution\n"
+        )
+    };
+    let snapshot = ledger.snapshot().unwrap();
+    let found = |search: &str| {
+        let statement = statement::read("cost.csv", file(search).as_bytes()).unwrap();
+        compare_with_ledger(&snapshot, ("cost.csv", &statement), None, &snapshot.prices().unwrap(), (later(), 0))
+            .unwrap()
+    };
+    let equal = found("0.03");
+    assert!(equal.rows.iter().all(BillRow::agrees) && equal.rows.len() == 2, "{equal:?}");
+    assert_eq!(equal.other_rows, 1);
+    assert!(found("0.30").has_unexplained());
+}
+
+#[test]
+fn a_replaced_statement_of_money_still_states_money_for_its_other_days() {
+    let ledger = Ledger::in_memory().unwrap();
+    let head = "start_time,end_time,amount_value,amount_currency,line_item\n";
+    let both = format!("{head}1777593600,1777680000,1,usd,gpt-5\n1777680000,1777766400,,,\n");
+    let first = format!("{head}1777593600,1777680000,2,usd,gpt-5\n");
+    for (text, hash) in [(&both, "ab"), (&first, "cd")] {
+        let statement = statement::read("cost.csv", text.as_bytes()).unwrap();
+        let events = events("cost.csv", &statement, &hash.repeat(32), &FileTerms::default()).unwrap();
+        ledger.receive_statements(events, later()).unwrap();
+    }
+    let recorded = ledger.snapshot().unwrap().statements(later()).unwrap();
+    assert!(recorded[0].content.has_money() && recorded[0].holds_between(Timestamp::MIN, Timestamp::MAX));
+    let statement = received::statement(&recorded[0]).unwrap();
+    assert!(statement.rows.is_empty() && statement.measures.has_money);
+}
+
+#[test]
 fn days_sum_what_is_confirmed_explained_and_unexplained() {
-    let Case { calls, text, expected, .. } = (1..SEEDS)
-        .map(|seed| case(seed, Shape::Cur))
-        .find(|case| case.discount.is_none() && case.plants.iter().flatten().any(|plant| *plant == Plant::Key))
-        .unwrap();
+    let Case { calls, text, expected, .. } = case_with(7, Shape::Cur, Plant::Key);
     let statement = statement::read("statement", text.as_bytes()).unwrap();
     let found = compare("statement", &statement, &calls, &options(later())).unwrap();
     let charged = sum(statement.rows.iter().filter_map(|row| row.cost));

@@ -6,13 +6,17 @@ use std::fmt::Write;
 use rust_decimal::Decimal;
 
 use super::corpus::{Billed, Plant};
-use crate::model::time::{DAY, Timestamp};
+use crate::model::time::{DAY, HOUR, Timestamp};
 use crate::model::tokens::Usd;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Shape {
     AnthropicUsage,
+    /// Zoomed: rows are hours.
+    AnthropicHours,
     AnthropicLegacy,
+    /// Without groups: a row has all models.
+    AnthropicSums,
     AnthropicAnalytics,
     AnthropicActors,
     AnthropicCost,
@@ -21,6 +25,8 @@ pub(super) enum Shape {
     OpenAiUsageJson,
     OpenAiCost,
     OpenAiCostJson,
+    /// Without groups: a row is the amount of a day.
+    OpenAiCostSums,
     GitHub,
     CursorCsv,
     CursorJson,
@@ -32,9 +38,11 @@ pub(super) enum Shape {
     LiteLlm,
 }
 
-pub(super) const SHAPES: [Shape; 19] = [
+pub(super) const SHAPES: [Shape; 22] = [
     Shape::AnthropicUsage,
+    Shape::AnthropicHours,
     Shape::AnthropicLegacy,
+    Shape::AnthropicSums,
     Shape::AnthropicAnalytics,
     Shape::AnthropicActors,
     Shape::AnthropicCost,
@@ -43,6 +51,7 @@ pub(super) const SHAPES: [Shape; 19] = [
     Shape::OpenAiUsageJson,
     Shape::OpenAiCost,
     Shape::OpenAiCostJson,
+    Shape::OpenAiCostSums,
     Shape::GitHub,
     Shape::CursorCsv,
     Shape::CursorJson,
@@ -57,9 +66,12 @@ pub(super) const SHAPES: [Shape; 19] = [
 impl Shape {
     pub fn provider(self) -> &'static str {
         match self {
-            Self::OpenAiUsage | Self::OpenAiUsageJson | Self::OpenAiCost | Self::OpenAiCostJson | Self::LiteLlm => {
-                "openai"
-            }
+            Self::OpenAiUsage
+            | Self::OpenAiUsageJson
+            | Self::OpenAiCost
+            | Self::OpenAiCostJson
+            | Self::OpenAiCostSums
+            | Self::LiteLlm => "openai",
             Self::GitHub => "github-copilot",
             Self::CursorCsv | Self::CursorJson => "cursor",
             Self::OpenRouterCsv | Self::OpenRouterActivity | Self::Generations => "openrouter",
@@ -71,7 +83,11 @@ impl Shape {
     /// The indices of the token classes that calls of the shape have.
     pub fn classes(self) -> &'static [usize] {
         match self {
-            Self::AnthropicUsage | Self::AnthropicLegacy | Self::AnthropicAnalytics => &[0, 1, 2, 3, 5],
+            Self::AnthropicUsage
+            | Self::AnthropicHours
+            | Self::AnthropicLegacy
+            | Self::AnthropicSums
+            | Self::AnthropicAnalytics => &[0, 1, 2, 3, 5],
             _ => &[0, 1, 4, 5],
         }
     }
@@ -84,7 +100,9 @@ impl Shape {
         !matches!(
             self,
             Self::AnthropicUsage
+                | Self::AnthropicHours
                 | Self::AnthropicLegacy
+                | Self::AnthropicSums
                 | Self::AnthropicAnalytics
                 | Self::AnthropicActors
                 | Self::OpenAiUsage
@@ -96,6 +114,7 @@ impl Shape {
         matches!(
             self,
             Self::AnthropicUsage
+                | Self::AnthropicHours
                 | Self::AnthropicCost
                 | Self::OpenAiUsage
                 | Self::OpenAiCost
@@ -111,18 +130,32 @@ impl Shape {
     pub fn plants(self) -> &'static [Plant] {
         use Plant::*;
         match self {
-            Self::AnthropicUsage | Self::AnthropicLegacy | Self::AnthropicAnalytics => {
-                &[LostLog, SilentMachine, NamedMachine, Background, Telemetry, Border, Key, Lifetime]
+            Self::AnthropicUsage | Self::AnthropicHours | Self::AnthropicLegacy | Self::AnthropicAnalytics => {
+                &[LostLog, SilentMachine, NamedMachine, Background, Telemetry, Border, Key, LeftOut, Lifetime]
             }
+            Self::AnthropicSums => &[LostLog, SilentMachine, Background, Telemetry, Border, Lifetime],
             Self::AnthropicCost | Self::AnthropicCostJson => &[Background, Telemetry, Tier],
-            Self::OpenAiCost => &[Background, Telemetry],
+            Self::OpenAiCost | Self::OpenAiCostSums => &[Background, Telemetry],
             Self::OpenRouterCsv | Self::OpenRouterActivity | Self::OpenAiCostJson => {
                 &[LostLog, SilentMachine, Background, Telemetry, Border]
             }
             Self::Generations => &[LostLog, SilentMachine, Background, Telemetry, Border, Tier],
             Self::Cur => &[LostLog, SilentMachine, NamedMachine, Background, Telemetry, Border, Key, Tier],
+            Self::OpenAiUsage | Self::OpenAiUsageJson => {
+                &[LostLog, SilentMachine, NamedMachine, Background, Telemetry, Border, Key, LeftOut]
+            }
             _ => &[LostLog, SilentMachine, NamedMachine, Background, Telemetry, Border, Key],
         }
+    }
+
+    /// Whether rows name models.
+    pub fn has_models(self) -> bool {
+        !matches!(self, Self::AnthropicSums | Self::OpenAiCostSums)
+    }
+
+    /// The length of a bucket.
+    fn length(self) -> i64 {
+        if self == Self::AnthropicHours { HOUR } else { DAY }
     }
 
     /// Whether a row is one request.
@@ -145,7 +178,8 @@ fn grouped(shape: Shape, billed: &[Billed]) -> Vec<Billed> {
     let mut groups: BTreeMap<(i64, String, &str, &str, String), Billed> = BTreeMap::new();
     for one in billed {
         let id = if shape.is_by_request() { one.id.clone() } else { String::new() };
-        let key = (one.at.millis() / DAY, one.call.model.clone(), one.key, one.tier, id);
+        let model = if shape.has_models() { one.call.model.clone() } else { String::new() };
+        let key = (one.at.millis() / shape.length(), model, one.key, one.tier, id);
         match groups.get_mut(&key) {
             None => drop(groups.insert(key, one.clone())),
             Some(group) => {
@@ -160,9 +194,13 @@ fn grouped(shape: Shape, billed: &[Billed]) -> Vec<Billed> {
     groups.into_values().collect()
 }
 
-const HEADS: [(Shape, &str); 10] = [
+const HEADS: [(Shape, &str); 11] = [
     (
         Shape::AnthropicUsage,
+        "usage_date_utc,model_version,api_key,usage_input_tokens_no_cache,usage_input_tokens_cache_write_5m,usage_input_tokens_cache_write_1h,usage_input_tokens_cache_read,usage_output_tokens",
+    ),
+    (
+        Shape::AnthropicHours,
         "usage_date_utc,model_version,api_key,usage_input_tokens_no_cache,usage_input_tokens_cache_write_5m,usage_input_tokens_cache_write_1h,usage_input_tokens_cache_read,usage_output_tokens",
     ),
     (Shape::AnthropicCost, "usage_date_utc,model,usage_type,token_type,cost_usd"),
@@ -224,7 +262,14 @@ fn csv(shape: Shape, row: &Billed) -> String {
     let mut text = String::new();
     match shape {
         Shape::AnthropicUsage => writeln!(text, "{start},{model},{key},{input},{w5},{w1},{read},{output}"),
-        Shape::AnthropicCost => writeln!(text, "{start},{model},{},all,{}", if row.tier.is_empty() { "standard" } else { row.tier }, usd(row).round_dp(2)),
+        Shape::AnthropicHours => writeln!(text, "{start} {:02}:00,{model},{key},{input},{w5},{w1},{read},{output}", row.at.millis() % DAY / HOUR),
+        Shape::AnthropicCost => {
+            let tier = if row.tier.is_empty() { "standard" } else { row.tier };
+            for (kind, count) in classes {
+                writeln!(text, "{start},{model},{tier},{kind},{}", part(row, count).round_dp(2)).unwrap();
+            }
+            Ok(())
+        }
         Shape::OpenAiUsage => writeln!(text, "{from},{to},1.0,{key},{model},{}.0,{output}.0,{read}.0,{writes}.0", input + read + writes),
         Shape::OpenAiCost => writeln!(text, "{from},{to},{},usd,{model}", usd(row)),
         Shape::GitHub => writeln!(text, "{start},{key},s,{model},{},{input},{output},{read},{writes}", usd(row)),
@@ -261,6 +306,13 @@ fn json(shape: Shape, row: &Billed) -> String {
     match shape {
         Shape::AnthropicLegacy => format!(
             "{{{bucket},\"results\":[{{\"uncached_input_tokens\":{input},{cache},\"cache_read_input_tokens\":{read},\"output_tokens\":{output},\"model\":\"{model}\",\"api_key_id\":\"{key}\",\"workspace_id\":null}}]}}"
+        ),
+        Shape::AnthropicSums => format!(
+            "{{{bucket},\"results\":[{{\"uncached_input_tokens\":{input},{cache},\"cache_read_input_tokens\":{read},\"output_tokens\":{output},\"model\":null,\"api_key_id\":null,\"workspace_id\":null}}]}}"
+        ),
+        Shape::OpenAiCostSums => format!(
+            "{{\"object\":\"bucket\",\"start_time\":{from},\"end_time\":{to},\"results\":[{{\"object\":\"x\",\"amount\":{{\"value\":\"{}\",\"currency\":\"usd\"}},\"line_item\":null,\"project_id\":null}}]}}",
+            usd(row)
         ),
         Shape::AnthropicAnalytics => format!(
             "{{{bucket},\"group\":{{\"model\":\"{model}\",\"api_key_id\":\"{key}\"}},\"usage\":{{\"uncached_input_tokens\":{input},\"cache_read_input_tokens\":{read},{cache},\"output_tokens\":{output}}}}}"

@@ -2,14 +2,31 @@
 //!
 //! Classes are disjoint and buckets are UTC. Older usage files lack `context_window`, `inference_geo` and `speed`, and
 //! the oldest have one column for cache writes. The cost CSV rounds each row to cents and has display names of models.
-//! The APIs state money in fractional cents.
+//! The APIs state money in fractional cents, and null for the default workspace and for calls of the Console.
 
-use super::{Class, Name, Role, StatementSource};
+use super::{Class, Draft, Name, Role, StatementSource, WEB_SEARCH};
 
 const TEAMS: &str =
     "rows of teams overlap, so their sum counts calls twice: request the report grouped by model and API key";
 
 const CENT: i128 = 10_000_000_000;
+
+/// What null stands for in the APIs.
+const NULLS: &[(Name, &str)] = &[(Name::Workspace, "default"), (Name::KeyId, "console")];
+
+/// Separates the costs of web searches from those of tokens. Other costs, such as those of sessions and of running code,
+/// follow from no call.
+fn kind_of_cost(draft: &mut Draft) -> Result<bool, String> {
+    match draft.texts.get("cost_type").map(String::as_str) {
+        None | Some("token" | "tokens") => Ok(true),
+        Some("web_search") => {
+            draft.row.names.insert(Name::Model, WEB_SEARCH.to_owned());
+            Ok(true)
+        }
+        Some("code_execution" | "session_usage") => Ok(false),
+        Some(other) => Err(format!("column `cost_type`: `{other}` is unknown: update usage-ledger")),
+    }
+}
 
 pub(super) const USAGE_CSV: StatementSource = StatementSource {
     name: "the Anthropic Console usage CSV",
@@ -33,6 +50,7 @@ pub(super) const USAGE_CSV: StatementSource = StatementSource {
         ("speed", Role::Name(Name::Speed)),
     ],
     step: 0,
+    unnamed: &[],
     finish: |_| Ok(true),
 };
 
@@ -50,14 +68,15 @@ pub(super) const COST_CSV: StatementSource = StatementSource {
         ("token_type", Role::Ignored),
         ("cost_usd", Role::Cost(1)),
         ("list_price_usd", Role::ListCost(1)),
-        ("cost_type", Role::Ignored),
+        ("cost_type", Role::Text("cost_type")),
         ("inference_geo", Role::Name(Name::Geography)),
         ("speed", Role::Name(Name::Speed)),
         ("api_key_id", Role::Name(Name::KeyId)),
         ("api_key_status", Role::Ignored),
     ],
     step: CENT,
-    finish: |_| Ok(true),
+    unnamed: &[],
+    finish: kind_of_cost,
 };
 
 const USAGE_COLUMNS: &[(&str, Role)] = &[
@@ -77,6 +96,8 @@ const USAGE_COLUMNS: &[(&str, Role)] = &[
     ("group.rbac_group*", Role::Refused(TEAMS)),
     ("group.team*", Role::Refused(TEAMS)),
     ("group.product", Role::Ignored),
+    // An export without groups.
+    ("group", Role::Ignored),
     ("usage.uncached_input_tokens", Role::Count(Class::Input)),
     ("usage.cache_read_input_tokens", Role::Count(Class::CacheRead)),
     ("usage.cache_creation.ephemeral_5m_input_tokens", Role::Count(Class::CacheWrite5m)),
@@ -109,6 +130,7 @@ pub(super) const USAGE_JSON: StatementSource = StatementSource {
     signature: &["starting_at", "uncached_input_tokens|usage.uncached_input_tokens"],
     columns: USAGE_COLUMNS,
     step: 0,
+    unnamed: NULLS,
     finish: |_| Ok(true),
 };
 
@@ -124,7 +146,7 @@ pub(super) const COST_JSON: StatementSource = StatementSource {
         ("cost.amount", Role::Cost(100)),
         ("cost.list_amount", Role::ListCost(100)),
         ("cost.currency", Role::Currency),
-        ("cost_type", Role::Ignored),
+        ("cost_type", Role::Text("cost_type")),
         ("description", Role::Ignored),
         ("token_type", Role::Ignored),
         ("model", Role::Name(Name::Model)),
@@ -141,7 +163,7 @@ pub(super) const COST_JSON: StatementSource = StatementSource {
         ("group.context_window", Role::Name(Name::Context)),
         ("group.inference_geo", Role::Name(Name::Geography)),
         ("group.token_type", Role::Ignored),
-        ("group.cost_type", Role::Ignored),
+        ("group.cost_type", Role::Text("cost_type")),
         ("group.product", Role::Ignored),
         ("group.actor", Role::Name(Name::User)),
         ("group.actor.email_address", Role::Name(Name::User)),
@@ -149,9 +171,11 @@ pub(super) const COST_JSON: StatementSource = StatementSource {
         ("group.actor*", Role::Ignored),
         ("group.rbac_group*", Role::Refused(TEAMS)),
         ("group.team*", Role::Refused(TEAMS)),
+        ("group", Role::Ignored),
     ],
     step: 0,
-    finish: |_| Ok(true),
+    unnamed: NULLS,
+    finish: kind_of_cost,
 };
 
 /// One row per actor, day and model. Its costs are estimates, which cannot confirm a bill, so only tokens are read.
@@ -179,5 +203,6 @@ pub(super) const ACTORS: StatementSource = StatementSource {
         ("estimated_cost*", Role::Ignored),
     ],
     step: 0,
+    unnamed: &[],
     finish: |_| Ok(true),
 };

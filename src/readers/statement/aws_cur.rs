@@ -34,6 +34,7 @@ pub(super) const CUR: StatementSource = StatementSource {
         ("tags*", Role::Ignored),
     ],
     step: 0,
+    unnamed: &[],
     finish: line,
 };
 

@@ -25,6 +25,7 @@ pub(super) const CSV: StatementSource = StatementSource {
         ("Cost to you", Role::Cost(1)),
     ],
     step: 10_000_000_000,
+    unnamed: &[],
     finish: |draft| draft.expect_total("Total Tokens").map(|()| true),
 };
 
@@ -62,5 +63,6 @@ pub(super) const JSON: StatementSource = StatementSource {
         ("usageBasedCosts", Role::Ignored),
     ],
     step: 0,
+    unnamed: &[],
     finish: |_| Ok(true),
 };

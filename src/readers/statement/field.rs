@@ -6,6 +6,8 @@ use rust_decimal::prelude::ToPrimitive;
 use crate::model::time::{DAY, HOUR, MINUTE, Timestamp};
 use crate::model::tokens::Usd;
 
+/// Decimal places of an amount. Exports spell amounts as floats with more of them.
+const USD_PLACES: u32 = 12;
 /// Texts that stand for an absent value.
 const ABSENT: [&str; 8] = ["", "-", "null", "included", "free", "no charge", "n/a", "nan"];
 
@@ -14,19 +16,59 @@ pub(super) fn is_absent(text: &str) -> bool {
     ABSENT.iter().any(|absent| text.trim().eq_ignore_ascii_case(absent))
 }
 
+/// A decimal number: `59200.0`, `1,234`, `-$0.5`, `($0.5)`, `1e-5`. A comma separates thousands and nothing else.
 fn decimal(text: &str) -> Option<Decimal> {
-    let plain: String = text.trim().trim_start_matches('$').chars().filter(|c| *c != ',').collect();
-    if plain.contains(['e', 'E']) {
-        return Decimal::from_scientific(&plain).ok();
+    let text = text.trim();
+    let in_brackets = text.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
+    let mut plain = in_brackets.unwrap_or(text);
+    let mut is_negative = in_brackets.is_some();
+    for sign in ['-', '$', '-'] {
+        if let Some(rest) = plain.strip_prefix(sign) {
+            if sign == '-' && is_negative {
+                return None;
+            }
+            is_negative |= sign == '-';
+            plain = rest.trim_start();
+        }
     }
-    plain.parse().ok()
+    if !plain.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+        return None;
+    }
+    let value = if plain.contains(['e', 'E']) {
+        Decimal::from_scientific(plain).ok()?
+    } else {
+        without_thousands(plain)?.parse().ok()?
+    };
+    Some(if is_negative { -value } else { value })
+}
+
+/// Removes the commas between groups of three digits. `1,5` and `1.234,5` are no numbers of this form.
+fn without_thousands(text: &str) -> Option<String> {
+    let (whole, part) = text.split_once('.').map_or((text, None), |(whole, part)| (whole, Some(part)));
+    if part.is_some_and(|part| part.contains(',')) {
+        return None;
+    }
+    let groups: Vec<&str> = whole.split(',').collect();
+    let is_grouped =
+        |(index, group): (usize, &&str)| if index == 0 { (1..=3).contains(&group.len()) } else { group.len() == 3 };
+    if groups.len() > 1 && !groups.iter().enumerate().all(is_grouped) {
+        return None;
+    }
+    Some(format!("{}{}{}", groups.concat(), if part.is_some() { "." } else { "" }, part.unwrap_or_default()))
 }
 
 /// A whole count, times the size of its unit: `59200.0`, `1,234`, `1.5` in thousands.
+///
+/// Exports spell counts as floats, so a count may miss a whole number by less than a millionth: `1.2340000000000002`.
 pub(super) fn count(text: &str, unit: u64) -> Result<u64, String> {
-    let value = decimal(text).and_then(|value| value.checked_mul(Decimal::from(unit)));
-    value
-        .filter(|value| value.is_integer() && (value.is_zero() || value.is_sign_positive()))
+    let near = |value: Decimal| {
+        let whole = value.round();
+        ((value - whole).abs() < Decimal::new(1, 6)).then_some(whole)
+    };
+    decimal(text)
+        .and_then(|value| value.checked_mul(Decimal::from(unit)))
+        .and_then(near)
+        .filter(|value| value.is_zero() || value.is_sign_positive())
         .and_then(|value| value.to_u64())
         .ok_or_else(|| format!("`{text}` is not a whole number of tokens in units of {unit}"))
 }
@@ -35,8 +77,8 @@ pub(super) fn count(text: &str, unit: u64) -> Result<u64, String> {
 pub(super) fn money(text: &str, parts: u32) -> Result<Usd, String> {
     decimal(text)
         .and_then(|value| value.checked_div(Decimal::from(parts)))
-        .and_then(|value| value.normalize().to_string().parse().ok())
-        .ok_or_else(|| format!("`{text}` is not an amount of money"))
+        .and_then(|value| value.round_dp(USD_PLACES).normalize().to_string().parse().ok())
+        .ok_or_else(|| format!("`{text}` is not an amount of money: write 1234.50 or 1,234.50"))
 }
 
 /// A time in UTC: RFC 3339, a date, a date and a time, or seconds or milliseconds since 1970.
@@ -60,13 +102,10 @@ pub(super) fn time(text: &str) -> Result<Timestamp, String> {
     full.parse().map_err(|_| fault()).and_then(plausible)
 }
 
-/// The end of a bucket that states its start alone: the next day for a date, the next hour or minute for a time.
-pub(super) fn end_of(text: &str, start: Timestamp) -> Timestamp {
-    let text = text.trim();
-    if text.len() <= 10 || start.millis().rem_euclid(DAY) == 0 {
-        return start.plus(DAY);
-    }
-    start.plus(if start.millis().rem_euclid(HOUR) == 0 { HOUR } else { MINUTE })
+/// The precision of a start in milliseconds: a day for a date, else the longest of day, hour and minute that it begins.
+pub(super) fn precision(text: &str, start: Timestamp) -> i64 {
+    let begins = |length: &i64| start.millis().rem_euclid(*length) == 0;
+    if text.trim().len() <= 10 { DAY } else { [DAY, HOUR].into_iter().find(begins).unwrap_or(MINUTE) }
 }
 
 /// How many tokens a unit has: `Tokens`, `1K tokens`, `1000_tokens`, `1M Tokens`.

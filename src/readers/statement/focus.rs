@@ -51,6 +51,7 @@ pub(super) const FOCUS: StatementSource = StatementSource {
         ("x_*", Role::Ignored),
     ],
     step: 0,
+    unnamed: &[],
     finish: charge,
 };
 

@@ -35,5 +35,6 @@ pub(super) const USAGE: StatementSource = StatementSource {
         ("total_cache_write_tokens", Role::Count(Class::CacheWrites)),
     ],
     step: 0,
+    unnamed: &[],
     finish: |_| Ok(true),
 };

@@ -41,6 +41,7 @@ pub(super) const SPEND_LOGS: StatementSource = StatementSource {
         ("proxy_server_request*", Role::Ignored),
     ],
     step: 0,
+    unnamed: &[],
     finish: request,
 };
 

@@ -5,11 +5,13 @@
 
 mod anthropic;
 mod aws_cur;
+mod class;
 mod cursor;
 mod field;
 mod focus;
 mod github;
 mod litellm;
+mod name;
 mod openai;
 mod openrouter;
 #[cfg(feature = "parquet")]
@@ -23,154 +25,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::error::{Error, Result};
 use crate::model::time::Timestamp;
-use crate::model::tokens::{TokenClass, Usd};
+use crate::model::tokens::Usd;
+pub(crate) use class::Class;
+pub(crate) use name::Name;
 use record::Record;
-
-/// A set of token classes that a statement counts together, such as visible and reasoning output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Class {
-    Input,
-    CacheRead,
-    CacheWrite5m,
-    CacheWrite1h,
-    /// Cache writes of any lifetime.
-    CacheWrites,
-    /// Visible output and reasoning.
-    Output,
-    /// All input classes.
-    Prompt,
-}
-
-impl Class {
-    /// Every class.
-    pub(crate) const ALL: [Self; 7] = [
-        Self::Input,
-        Self::CacheRead,
-        Self::CacheWrite5m,
-        Self::CacheWrite1h,
-        Self::CacheWrites,
-        Self::Output,
-        Self::Prompt,
-    ];
-
-    /// The token classes of the set.
-    pub(crate) const fn parts(self) -> &'static [TokenClass] {
-        use TokenClass as T;
-        match self {
-            Self::Input => &[T::Input],
-            Self::CacheRead => &[T::CacheRead],
-            Self::CacheWrite5m => &[T::CacheWrite5m],
-            Self::CacheWrite1h => &[T::CacheWrite1h],
-            Self::CacheWrites => &[T::CacheWrite5m, T::CacheWrite1h, T::CacheWrite],
-            Self::Output => &[T::Output, T::Reasoning],
-            Self::Prompt => &[T::Input, T::CacheRead, T::CacheWrite5m, T::CacheWrite1h, T::CacheWrite],
-        }
-    }
-
-    /// The name in answers.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Input => "input",
-            Self::CacheRead => "cache_read",
-            Self::CacheWrite5m => "cache_write_5m",
-            Self::CacheWrite1h => "cache_write_1h",
-            Self::CacheWrites => "cache_write",
-            Self::Output => "output",
-            Self::Prompt => "prompt",
-        }
-    }
-
-    /// The class with a name.
-    pub(crate) fn of_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|class| class.name() == name)
-    }
-
-    /// The class that a text names: `input, cached`, `cache-write-input-token-count`, `ephemeral_5m_input_tokens`.
-    fn named(text: &str) -> Option<Self> {
-        let text = text.to_ascii_lowercase();
-        let has = |part: &str| text.contains(part);
-        Some(if has("cache") && (has("write") || has("creation")) || has("ephemeral") {
-            if has("5m") {
-                Self::CacheWrite5m
-            } else if has("1h") {
-                Self::CacheWrite1h
-            } else {
-                Self::CacheWrites
-            }
-        } else if has("uncached") {
-            Self::Input
-        } else if has("cache") {
-            Self::CacheRead
-        } else if has("outp") || has("completion") {
-            Self::Output
-        } else if has("inp") || has("prompt") {
-            Self::Input
-        } else {
-            return None;
-        })
-    }
-}
-
-/// A name that a row of a statement has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Name {
-    Account,
-    Context,
-    Geography,
-    Id,
-    Key,
-    KeyId,
-    Model,
-    Organisation,
-    Provider,
-    Speed,
-    Tier,
-    User,
-    Workspace,
-}
-
-impl Name {
-    /// Every kind of name.
-    const ALL: [Self; 13] = [
-        Self::Account,
-        Self::Context,
-        Self::Geography,
-        Self::Id,
-        Self::Key,
-        Self::KeyId,
-        Self::Model,
-        Self::Organisation,
-        Self::Provider,
-        Self::Speed,
-        Self::Tier,
-        Self::User,
-        Self::Workspace,
-    ];
-
-    /// The word in events.
-    pub(crate) const fn word(self) -> &'static str {
-        match self {
-            Self::Account => "account",
-            Self::Context => "context",
-            Self::Geography => "geography",
-            Self::Id => "id",
-            Self::Key => "key",
-            Self::KeyId => "key_id",
-            Self::Model => "model",
-            Self::Organisation => "organisation",
-            Self::Provider => "provider",
-            Self::Speed => "speed",
-            Self::Tier => "tier",
-            Self::User => "user",
-            Self::Workspace => "workspace",
-        }
-    }
-
-    /// The name with a word of events.
-    pub(crate) fn of_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|name| name.word() == word)
-    }
-}
 
 /// What a column of a source contains.
 #[derive(Clone, Copy, Debug)]
@@ -202,6 +60,8 @@ struct StatementSource {
     columns: &'static [(&'static str, Role)],
     /// The rounding step of an amount, in 10^-12 dollars; 0 for exact amounts.
     step: i128,
+    /// What stands for an absent name, if other rows of the file have a name of this kind.
+    unnamed: &'static [(Name, &'static str)],
     /// Combines the values of a row. `false` leaves the row out, because it bills something else.
     finish: fn(&mut Draft) -> std::result::Result<bool, String>,
 }
@@ -242,13 +102,15 @@ pub(crate) struct StatementRow {
     pub list_cost: Option<Usd>,
     /// How many lines the amount is a sum of. Each of them may be rounded.
     pub amounts: u64,
+    /// The precision of the start, in milliseconds, of a row that states no end.
+    pub precision: Option<i64>,
 }
 
 /// What a record of the file is.
 enum StatementRecord {
     Usage(StatementRow),
     /// A bucket without usage. Its time belongs to the period.
-    Empty(Timestamp, Timestamp),
+    Empty(StatementRow),
     /// It bills something other than tokens.
     Other,
 }
@@ -269,6 +131,38 @@ pub(crate) struct Statement {
     /// How many rows bill something other than tokens.
     pub other_rows: u64,
     pub step: Usd,
+    pub measures: Measures,
+    /// The line of a page that states that further pages exist.
+    pub more_pages: Option<u64>,
+}
+
+/// The model of rows that bill web searches.
+pub(crate) const WEB_SEARCH: &str = "web search";
+
+/// What the rows of a statement state. It includes rows that a later statement replaces.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Measures {
+    pub classes: BTreeSet<Class>,
+    /// Whether any row has an amount.
+    pub has_money: bool,
+    /// Whether any row names a model. Other statements sum all models.
+    pub has_models: bool,
+    /// Whether rows bill web searches apart from the model that made them.
+    pub has_web_searches: bool,
+}
+
+impl Measures {
+    pub fn of(rows: &[StatementRow]) -> Self {
+        let mut measures = Self::default();
+        for row in rows {
+            let model = row.names.get(&Name::Model);
+            measures.classes.extend(row.counts.keys());
+            measures.has_money |= row.cost.is_some();
+            measures.has_models |= model.is_some();
+            measures.has_web_searches |= model.is_some_and(|model| model == WEB_SEARCH);
+        }
+        measures
+    }
 }
 
 const SOURCES: [&StatementSource; 17] = [
@@ -332,8 +226,9 @@ impl StatementSource {
             return Ok(StatementRecord::Other);
         }
         let mut row = draft.row;
-        let is_empty =
-            row.counts.values().all(|count| *count == 0) && row.cost.is_none_or(|cost| cost == Usd::default());
+        // An amount of 0 can be less than half a unit of a rounded statement, so its row counts.
+        let has_no_amount = row.cost.is_none_or(|cost| cost == Usd::default() && self.step == 0);
+        let is_empty = row.counts.values().all(|count| *count == 0) && has_no_amount;
         let Some((text, at)) = start else {
             return if is_empty {
                 Ok(StatementRecord::Other)
@@ -345,10 +240,13 @@ impl StatementSource {
         row.end = match end {
             Some(end) if end < at => return Err(format!("the row ends at {end}, before it starts at {at}")),
             Some(end) if end > at => end,
-            _ => field::end_of(&text, at),
+            _ => {
+                row.precision = Some(field::precision(&text, at));
+                at
+            }
         };
         row.amounts = u64::from(row.cost.is_some());
-        Ok(if is_empty { StatementRecord::Empty(row.start, row.end) } else { StatementRecord::Usage(row) })
+        Ok(if is_empty { StatementRecord::Empty(row) } else { StatementRecord::Usage(row) })
     }
 }
 
@@ -365,27 +263,42 @@ fn records(name: &str, bytes: &[u8]) -> Result<record::Records> {
     )))
 }
 
+/// Columns of buckets without results.
+const TIME_COLUMNS: [&str; 5] = ["object", "starting_at", "ending_at", "start_time", "end_time"];
+
+/// The source of a file with these columns.
+fn source_of(name: &str, columns: &BTreeMap<String, u64>) -> Result<&'static StatementSource> {
+    if columns.is_empty() {
+        return Err(Error::invalid(format!("{name} has no columns and no results: export a period with usage")));
+    }
+    let has = |column: &&'static str| column.split('|').any(|column| columns.contains_key(column));
+    if let Some(source) = SOURCES.iter().find(|source| source.signature.iter().all(has)) {
+        return match columns.iter().find(|(column, _)| source.role(column).is_none()) {
+            None => Ok(source),
+            Some((column, line)) => Err(Error::invalid(format!(
+                "{name}:{line}: column `{column}` is unknown in {}: its meaning may change the others; export without \
+                 it, or update usage-ledger",
+                source.name
+            ))),
+        };
+    }
+    if columns.keys().all(|column| TIME_COLUMNS.contains(&column.as_str())) {
+        return Err(Error::invalid(format!("{name}: no bucket has results: export a period with usage")));
+    }
+    let named: Vec<&str> = columns.keys().take(12).map(String::as_str).collect();
+    Err(Error::invalid(format!(
+        "{name}:1: no known statement has these columns ({}): docs/bill.md lists the exports that can be read",
+        named.join(", ")
+    )))
+}
+
 /// Reads a statement.
 ///
 /// # Errors
 /// [`Error::Invalid`] with the file, the line and the column.
 pub(crate) fn read(name: &str, bytes: &[u8]) -> Result<Statement> {
     let records = records(name, &unpack::unpacked(name, bytes)?)?;
-    let has = |column: &&'static str| column.split('|').any(|column| records.columns.contains_key(column));
-    let source = SOURCES.iter().find(|source| source.signature.iter().all(has)).ok_or_else(|| {
-        let columns: Vec<&str> = records.columns.keys().take(12).map(String::as_str).collect();
-        Error::invalid(format!(
-            "{name}:1: no known statement has these columns ({}): docs/bill.md lists the exports that can be read",
-            columns.join(", ")
-        ))
-    })?;
-    if let Some((column, line)) = records.columns.iter().find(|(column, _)| source.role(column).is_none()) {
-        return Err(Error::invalid(format!(
-            "{name}:{line}: column `{column}` is unknown in {}: its meaning may change the others; export without it, \
-             or update usage-ledger",
-            source.name
-        )));
-    }
+    let source = source_of(name, &records.columns)?;
     let mut statement = Statement {
         source: source.name.to_owned(),
         provider: source.provider.map(str::to_owned),
@@ -395,28 +308,44 @@ pub(crate) fn read(name: &str, bytes: &[u8]) -> Result<Statement> {
         duplicates: Vec::new(),
         other_rows: 0,
         step: Usd::from_picos(source.step),
+        measures: Measures::default(),
+        more_pages: records.more_pages,
     };
     let mut seen = BTreeSet::new();
+    let mut empty = Vec::new();
     for record in &records.rows {
         let row = source.row(record).map_err(|fault| Error::invalid(format!("{name}:{}: {fault}", record.line)))?;
-        let (start, end) = match row {
-            StatementRecord::Other => {
-                statement.other_rows += 1;
-                continue;
-            }
-            StatementRecord::Empty(start, end) => (start, end),
-            StatementRecord::Usage(row) => {
-                let times = (row.start, row.end);
-                if seen.insert(&record.values) {
-                    statement.rows.push(row);
-                } else {
-                    statement.duplicates.push(record.line);
-                }
-                times
-            }
-        };
-        let (first, last) = statement.period.unwrap_or((start, end));
-        statement.period = Some((first.min(start), last.max(end)));
+        match row {
+            StatementRecord::Other => statement.other_rows += 1,
+            StatementRecord::Empty(row) => empty.push(row),
+            StatementRecord::Usage(row) if seen.insert(&record.values) => statement.rows.push(row),
+            StatementRecord::Usage(_) => statement.duplicates.push(record.line),
+        }
     }
+    set_ends(&mut statement.rows, &mut empty);
+    for row in statement.rows.iter().chain(&empty) {
+        let (first, last) = statement.period.unwrap_or((row.start, row.end));
+        statement.period = Some((first.min(row.start), last.max(row.end)));
+    }
+    for (kind, word) in source.unnamed {
+        // If no row has such a name, the export does not separate them.
+        if statement.rows.iter().any(|row| row.names.contains_key(kind)) {
+            for row in &mut statement.rows {
+                row.names.entry(*kind).or_insert_with(|| (*word).to_owned());
+            }
+        }
+    }
+    statement.measures = Measures::of(&statement.rows);
     Ok(statement)
+}
+
+/// Sets the ends of rows that state none. The finest start of the file shows the length of its buckets: `10:00` is an
+/// hour, unless another row starts at `10:01`.
+fn set_ends(rows: &mut [StatementRow], empty: &mut [StatementRow]) {
+    let length = rows.iter().chain(empty.iter()).filter_map(|row| row.precision).min();
+    for row in rows.iter_mut().chain(empty) {
+        if let Some(length) = length.filter(|_| row.precision.take().is_some()) {
+            row.end = row.start.plus(length);
+        }
+    }
 }

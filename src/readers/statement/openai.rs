@@ -46,6 +46,7 @@ pub(super) const USAGE: StatementSource = StatementSource {
         ("user_email", Role::Ignored),
     ],
     step: 0,
+    unnamed: &[],
     finish: usage,
 };
 
@@ -93,6 +94,7 @@ pub(super) const COST_CSV: StatementSource = StatementSource {
         ("api_key_id", Role::Name(Name::KeyId)),
     ],
     step: 0,
+    unnamed: &[],
     finish: line_item,
 };
 
@@ -119,6 +121,7 @@ pub(super) const COST_JSON: StatementSource = StatementSource {
         ("api_key_id", Role::Name(Name::KeyId)),
     ],
     step: 0,
+    unnamed: &[],
     finish: line_item,
 };
 

@@ -19,6 +19,7 @@ pub(super) const CSV: StatementSource = StatementSource {
         ("Reasoning Tokens", Role::Ignored),
     ],
     step: 0,
+    unnamed: &[],
     finish: |_| Ok(true),
 };
 
@@ -41,6 +42,7 @@ pub(super) const ACTIVITY: StatementSource = StatementSource {
         ("byok_requests", Role::Ignored),
     ],
     step: 0,
+    unnamed: &[],
     finish: |_| Ok(true),
 };
 
@@ -91,6 +93,7 @@ pub(super) const GENERATION: StatementSource = StatementSource {
         ("response_cache_source_id", Role::Ignored),
     ],
     step: 0,
+    unnamed: &[],
     finish: generation,
 };
 

@@ -25,7 +25,7 @@ pub(super) fn read(name: &str, bytes: &[u8]) -> Result<Records> {
     if sizes.map(i64::unsigned_abs).map(u128::from).sum::<u128>() > u128::from(LONGEST) {
         return Err(Error::invalid(format!("{name} unpacks to more than {LONGEST} bytes: export a shorter period")));
     }
-    let mut records = Records { rows: Vec::new(), columns: BTreeMap::new() };
+    let mut records = Records { rows: Vec::new(), columns: BTreeMap::new(), more_pages: None };
     for (number, row) in (1_u64..).zip(reader.get_row_iter(None).map_err(|e| fault(&e))?) {
         let row = row.map_err(|e| fault(&e))?;
         let mut values = BTreeMap::new();

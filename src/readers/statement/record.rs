@@ -19,6 +19,8 @@ pub(super) struct Record {
 pub(super) struct Records {
     pub rows: Vec<Record>,
     pub columns: BTreeMap<String, u64>,
+    /// The line of the last page, if it states that further pages exist.
+    pub more_pages: Option<u64>,
 }
 
 /// Reads CSV or JSON. A byte order mark and empty rows are ignored.
@@ -51,7 +53,7 @@ fn csv(name: &str, text: &str) -> Result<Records> {
         let values = header.iter().cloned().zip(row.iter().map(|cell| cell.trim().to_owned())).collect();
         rows.push(Record { line: row.position().map_or(1, csv::Position::line), values });
     }
-    Ok(Records { rows, columns })
+    Ok(Records { rows, columns, more_pages: None })
 }
 
 type JsonFields<'a> = BTreeMap<String, &'a RawValue>;
@@ -65,12 +67,23 @@ struct Walk<'a> {
     records: Records,
 }
 
+/// Reads one document, several in a row, or a list of pages. Each page of an API is a document.
 fn json(name: &str, text: &str) -> Result<Records> {
-    let mut walk = Walk { name, text, records: Records { rows: Vec::new(), columns: BTreeMap::new() } };
-    let root: &RawValue = serde_json::from_str(text)
-        .map_err(|e| Error::invalid(format!("{name}:{}: not JSON ({e}): export the file again", e.line())))?;
-    walk.value(root, &BTreeMap::new(), false)?;
+    let records = Records { rows: Vec::new(), columns: BTreeMap::new(), more_pages: None };
+    let mut walk = Walk { name, text, records };
+    for root in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
+        let root =
+            root.map_err(|e| Error::invalid(format!("{name}:{}: not JSON ({e}): export the file again", e.line())))?;
+        walk.document(root)?;
+    }
     Ok(walk.records)
+}
+
+/// The fields of a page that tell it from a record.
+#[derive(serde::Deserialize)]
+struct Page {
+    has_more: Option<bool>,
+    next_page: Option<serde::de::IgnoredAny>,
 }
 
 impl<'a> Walk<'a> {
@@ -86,6 +99,29 @@ impl<'a> Walk<'a> {
         let line = self.line(value)?;
         serde_json::from_str(value.get())
             .map_err(|e| Error::invalid(format!("{}:{line}: unreadable ({e}): export the file again", self.name)))
+    }
+
+    /// Visits a document: a page, a list of pages, or a list of records.
+    fn document(&mut self, root: &'a RawValue) -> Result<()> {
+        if !root.get().starts_with('[') {
+            return self.page(root);
+        }
+        let items: Vec<&'a RawValue> = self.parse(root)?;
+        for item in items {
+            let page = serde_json::from_str::<Page>(item.get());
+            if page.is_ok_and(|page| page.has_more.is_some() || page.next_page.is_some()) {
+                self.page(item)?;
+            } else {
+                self.value(item, &BTreeMap::new(), true)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn page(&mut self, page: &'a RawValue) -> Result<()> {
+        let has_more = serde_json::from_str::<Page>(page.get()).is_ok_and(|page| page.has_more == Some(true));
+        self.records.more_pages = if has_more { Some(self.line(page)?) } else { None };
+        self.value(page, &BTreeMap::new(), false)
     }
 
     /// Visits a list of records, or one object with such a list. `around` has the values of outer objects.

@@ -14,10 +14,7 @@ const PARTS = ["confirmed", "explained", "provisional", "unexplained"];
 const date = (at) => at.slice(0, 10);
 
 /// The share of a part as a percentage.
-function share(total, part) {
-  const sum = PARTS.reduce((all, one) => all + Number(total[one]), 0);
-  return sum > 0 ? `${(Number(total[part]) / sum * 100).toFixed(1)} %` : "–";
-}
+const share = (shares, part) => shares === null ? "–" : `${shares[part].toFixed(1)} %`;
 
 export async function load(parameters, signal) {
   const days = parameters.days ?? "31";
@@ -28,7 +25,7 @@ export async function load(parameters, signal) {
   const content = [
     panel("Confirmed by statements", choices("days", days, DAYS.map(([key, text]) => [key, text, link({ days: key })])),
       stack("spend that statements confirm, by day", figure),
-      table("Spend in these days", [["Part", ""], ["US dollars", "num"], ["Share", "num"]], PARTS.map((part) => [part, bill.total[part], share(bill.total, part)])),
+      table("Spend in these days", [["Part", ""], ["US dollars", "num"], ["Share", "num"]], PARTS.map((part) => [part, bill.total[part], share(bill.shares, part)])),
       bill.total.rows_without_amount > 0 && muted(`${format.counted(bill.total.rows_without_amount, "row")} without a known amount are not in these sums.`),
       muted("Confirmed: ledger and statement agree. Explained: they differ for a known cause. Provisional: the statement may still change.")),
     panel("Statements", null, bill.statements.length > 0

@@ -14,6 +14,7 @@ use crate::model::humanize::number::counted;
 use crate::model::invariant::bug;
 use crate::model::time::{DAY, Timestamp, Zone};
 use crate::model::tokens::{TokenClass, Usd};
+use crate::present::money;
 use crate::readers::statement::Class;
 use crate::report::{Report, ReportKey};
 use crate::usage::Usage;
@@ -40,7 +41,7 @@ pub(crate) struct ConfirmedSpend {
 }
 
 type Account = (String, Option<String>);
-/// The start of a UTC day, and a model.
+/// The start of a UTC day, and a model; without one for statements that sum all models.
 type DayModel = (Timestamp, String);
 
 /// The confirmed spend of every account with statements, or of those of one provider.
@@ -74,13 +75,14 @@ fn of_account(snapshot: &Snapshot<'_>, account: Account, statements: &[ReceivedS
     let mut costs: BTreeMap<DayModel, Usd> = BTreeMap::new();
     for received in ordered {
         let content = &received.content;
+        let has_models = content.buckets.iter().any(|bucket| bucket.names.contains_key("model"));
         let report = Report::by_all([ReportKey::Day, ReportKey::Model]).tz(Zone::UTC);
         let table = snapshot.report(&filtered(report.since(content.since).until(content.until))?)?;
         let mut used: BTreeMap<DayModel, Vec<Usage>> = BTreeMap::new();
         for row in table.rows {
             let [Some(day), model] = &row.keys[..] else { return Err(bug!("a report by day without a day")) };
             let day = format!("{day}T00:00:00Z").parse()?;
-            let model = model_key(model.as_deref().unwrap_or_default());
+            let model = if has_models { model_key(model.as_deref().unwrap_or_default()) } else { String::new() };
             used.entry((day, model)).or_default().push(row.usage);
         }
         let mut billed: BTreeMap<DayModel, Vec<&StatementBucket>> = BTreeMap::new();
@@ -162,6 +164,6 @@ impl ConfirmedSpend {
     pub(crate) fn text(&self) -> String {
         let percent = self.percent.map_or_else(|| "nothing".to_owned(), |percent| format!("{percent} %"));
         let statements = counted(self.statements as u64, "statement");
-        format!("{percent} of {}, by {statements}", super::money::dollars(self.usd))
+        format!("{percent} of {}, by {statements}", money::dollars(self.usd))
     }
 }

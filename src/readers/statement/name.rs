@@ -1,0 +1,62 @@
+//! Names of the rows of a statement.
+
+/// A name that a row of a statement has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Name {
+    Account,
+    Context,
+    Geography,
+    Id,
+    Key,
+    KeyId,
+    Model,
+    Organisation,
+    Provider,
+    Speed,
+    Tier,
+    User,
+    Workspace,
+}
+
+impl Name {
+    /// Every kind of name.
+    const ALL: [Self; 13] = [
+        Self::Account,
+        Self::Context,
+        Self::Geography,
+        Self::Id,
+        Self::Key,
+        Self::KeyId,
+        Self::Model,
+        Self::Organisation,
+        Self::Provider,
+        Self::Speed,
+        Self::Tier,
+        Self::User,
+        Self::Workspace,
+    ];
+
+    /// The word in events.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Context => "context",
+            Self::Geography => "geography",
+            Self::Id => "id",
+            Self::Key => "key",
+            Self::KeyId => "key_id",
+            Self::Model => "model",
+            Self::Organisation => "organisation",
+            Self::Provider => "provider",
+            Self::Speed => "speed",
+            Self::Tier => "tier",
+            Self::User => "user",
+            Self::Workspace => "workspace",
+        }
+    }
+
+    /// The name with a word of events.
+    pub(crate) fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|name| name.word() == word)
+    }
+}
