@@ -20,6 +20,7 @@ mod seal;
 mod seal_check;
 mod sealed_rows;
 mod table;
+mod times;
 mod total_proof;
 mod windows;
 
@@ -47,6 +48,7 @@ pub use key::ReportKey;
 pub(crate) use records::PricedCall;
 pub use restatement::Restatement;
 pub use seal::Seal;
+pub(crate) use times::ConversationTimes;
 pub use table::{ReportRow, ReportTable};
 pub use total_proof::TotalRequest;
 

@@ -237,12 +237,15 @@ pub(crate) fn run(
         return if by == [ReportKey::Window] { Ok(()) } else { priced(&answer, out) };
     }
     let left_out = report_rows::arrange(&mut answer, args.sort, args.top);
-    let shown = report_table::TableOptions { share: args.share, wide: args.wide };
+    let is_table = !context.json && !args.csv && args.format.is_none();
+    let times = (is_table && by.contains(&ReportKey::Conversation)).then(|| snapshot.conversation_times(&report));
+    let times = times.transpose()?.map(|times| (times, context.zone()));
+    let shown = report_table::TableOptions { times, share: args.share, wide: args.wide };
     if let Some(sealed) = &seal {
         if context.json {
             return output::json(out, &AsSealed { answer, sealed, restated_earlier: &earlier });
         }
-        report_table::write(&answer, shown, out)?;
+        report_table::write(&answer, &shown, out)?;
         priced(&answer, out)?;
         return super::seal::print_basis(sealed, &earlier, out);
     }
@@ -256,7 +259,7 @@ pub(crate) fn run(
         return markdown::write(&answer, out);
     }
     import_command::warn_of_outdated(&snapshot, context);
-    report_table::write(&answer, shown, out)?;
+    report_table::write(&answer, &shown, out)?;
     if left_out > 0 {
         writeln!(out, "{} not shown; the total includes them", output::counted(left_out as u64, "row"))?;
     }

@@ -8,6 +8,8 @@ use crate::report::{Report, ReportKey};
 
 /// Maximum number of values in a message.
 const NAMED: usize = 5;
+/// Minimum length of the beginning of a conversation's id.
+const LEAST_ID: usize = 4;
 
 /// Result for filters that match nothing.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,7 +32,9 @@ pub(crate) fn resolve(snapshot: &Snapshot<'_>, filters: &[(ReportKey, String)]) 
             resolved.filters.push((key.clone(), value.clone()));
             continue;
         }
-        let completed: Vec<&String> = known.iter().filter(|known| completes(value, known)).collect();
+        let is_id = *key == ReportKey::Conversation && value.len() >= LEAST_ID;
+        let is_full = |known: &&String| completes(value, known) || (is_id && known.starts_with(value));
+        let completed: Vec<&String> = known.iter().filter(is_full).collect();
         if let [only] = completed[..] {
             resolved.notes.push(format!("{name} `{value}` is taken for `{only}`"));
             resolved.filters.push((key.clone(), only.clone()));

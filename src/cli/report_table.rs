@@ -10,11 +10,13 @@ use super::short_names::shortened as shortened_names;
 use crate::api::report_rows;
 
 use crate::model::humanize::number::scaled;
+use crate::model::time::{Timestamp, Zone};
 use crate::model::tokens::{TokenClass, Usd};
+use crate::present::clock;
 use crate::present::failure::Failure;
 use crate::present::money::decimal;
 use crate::present::output::{self, EscapedText, grouped};
-use crate::report::{ReportKey, ReportTable};
+use crate::report::{ConversationTimes, ReportKey, ReportTable};
 use crate::usage::Usage;
 
 /// Level of detail.
@@ -89,18 +91,30 @@ fn money(usd: Option<Usd>, decimals: u32) -> String {
     amount.to_string()
 }
 
-/// Formats `████░░░░░░  41.2 %` from a share in thousandths.
-fn share_bar(share: Option<u32>) -> String {
+/// Formats `████░░░░░░  41.2 %` from a share in thousandths; without a bar in a narrow terminal.
+fn share_bar(share: Option<u32>, has_bar: bool) -> String {
     const CELLS: usize = 10;
     let Some(share) = share else { return "-".to_owned() };
+    if !has_bar {
+        return format!("{}.{} %", share / 10, share % 10);
+    }
     let full = (share as usize + 50) / 100;
     let full = full.min(CELLS);
     format!("{}{} {:>3}.{} %", "█".repeat(full), "░".repeat(CELLS - full), share / 10, share % 10)
 }
 
+/// Formats a period as `2026-11-03 11:45–12:30`.
+fn active((since, until): (Timestamp, Timestamp), zone: Zone) -> String {
+    let (since, until) = (clock::short(since, zone), clock::short(until, zone));
+    let is_same_day = since.get(..10) == until.get(..10);
+    format!("{since}–{}", if is_same_day { until.get(11..).unwrap_or(&until) } else { &until })
+}
+
 /// What a table shows beside the numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct TableOptions {
+    /// When the conversations were active, for a table by conversation.
+    pub times: Option<(ConversationTimes, Zone)>,
     /// Each row's share of the total.
     pub share: bool,
     /// Whole names and every digit, however wide the terminal is.
@@ -108,14 +122,14 @@ pub(crate) struct TableOptions {
 }
 
 /// Prints the table with the most detail that fits.
-pub(crate) fn write(answer: &ReportTable, shown: TableOptions, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn write(answer: &ReportTable, shown: &TableOptions, out: &mut dyn Write) -> Result<(), Failure> {
     if shown.wide {
         return output::write_table(
             out,
             table(answer, DetailLevel::Full, shown).set_content_arrangement(ContentArrangement::Disabled),
         );
     }
-    let names = answer.keys.len();
+    let names = answer.keys.len() + usize::from(shown.times.is_some());
     for detail in [DetailLevel::Full, DetailLevel::Short, DetailLevel::Merged] {
         let table = table(answer, detail, shown);
         if output::fits(&table, names) {
@@ -131,10 +145,15 @@ fn shortened(out: &mut dyn Write) -> Result<(), Failure> {
     Ok(writeln!(out, "(shortened to fit: --wide, --csv and --json have every digit)")?)
 }
 
-fn table(answer: &ReportTable, detail: DetailLevel, TableOptions { share, wide }: TableOptions) -> comfy_table::Table {
+fn table(answer: &ReportTable, detail: DetailLevel, shown: &TableOptions) -> comfy_table::Table {
+    let (share, wide) = (shown.share, shown.wide);
+    let is_terminal = comfy_table::Table::new().width().is_some();
     let columns = detail.columns(&answer.total);
     let priced = answer.total.cost.reported_usd.is_some();
     let mut header: Vec<String> = answer.keys.iter().map(ReportKey::name).collect();
+    if shown.times.is_some() {
+        header.push("active".to_owned());
+    }
     header.extend(columns.iter().map(|(name, _)| detail.heading(name)));
     if priced {
         header.push(detail.heading("reported\nUSD"));
@@ -157,13 +176,13 @@ fn table(answer: &ReportTable, detail: DetailLevel, TableOptions { share, wide }
         }
         cells
     };
-    let names: Vec<BTreeMap<&str, String>> = answer
+    let short: Vec<BTreeMap<&str, String>> = answer
         .keys
         .iter()
         .enumerate()
         .map(|(column, key)| {
             let values = answer.rows.iter().filter_map(|row| row.keys.get(column).and_then(Option::as_deref));
-            if wide { BTreeMap::new() } else { shortened_names(key, values) }
+            if wide { BTreeMap::new() } else { shortened_names(key, values, is_terminal) }
         })
         .collect();
     let rows = answer.rows.iter().map(|row| {
@@ -171,16 +190,23 @@ fn table(answer: &ReportTable, detail: DetailLevel, TableOptions { share, wide }
             let Some(key) = key else { return "-".to_owned() };
             EscapedText(names.get(key.as_str()).unwrap_or(key)).to_string()
         };
-        let keys = row.keys.iter().zip(&names).map(name);
-        let mut cells = cells(keys.collect(), &row.usage);
+        let keys = row.keys.iter().zip(&short).map(name);
+        let conversation = answer.keys.iter().position(|key| *key == ReportKey::Conversation);
+        let conversation = conversation.and_then(|column| row.keys.get(column)?.as_deref());
+        let times = shown.times.as_ref().map(|(times, zone)| {
+            let of_row = conversation.and_then(|name| times.get(name));
+            of_row.map_or_else(|| "-".to_owned(), |span| active(*span, *zone))
+        });
+        let mut cells = cells(keys.chain(times).collect(), &row.usage);
         if share {
-            cells.push(share_bar(report_rows::share(answer, row)));
+            cells.push(share_bar(report_rows::share(answer, row), detail != DetailLevel::Least));
         }
         cells
     });
-    let mut total = vec![String::new(); answer.keys.len()];
+    let names = answer.keys.len() + usize::from(shown.times.is_some());
+    let mut total = vec![String::new(); names];
     if let Some(first) = total.first_mut() {
         "total".clone_into(first);
     }
-    output::table(header, answer.keys.len(), rows.chain([cells(total, &answer.total)]))
+    output::table(header, names, rows.chain([cells(total, &answer.total)]))
 }

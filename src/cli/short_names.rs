@@ -1,4 +1,4 @@
-//! Short names of projects and models in tables: the shortest that tell the values of a column apart.
+//! Short names of projects, models and conversations in tables: the shortest that tell the values of a column apart.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,12 +7,20 @@ use crate::report::ReportKey;
 /// The digits of a date at the end of a model's name: `20251101`.
 const DATE: usize = 8;
 
-/// Gives each value of a column a name to show. Values of other keys than project and model stay as they are.
-pub(super) fn shortened<'v>(key: &ReportKey, values: impl Iterator<Item = &'v str>) -> BTreeMap<&'v str, String> {
+/// The characters of the beginning of a conversation's id, with which `--conversation` finds it.
+const BEGINNING: usize = 8;
+
+/// Gives each value of a column a name to show. Values of other keys stay as they are. Only a terminal has short ids.
+pub(super) fn shortened<'v>(
+    key: &ReportKey,
+    values: impl Iterator<Item = &'v str>,
+    is_terminal: bool,
+) -> BTreeMap<&'v str, String> {
     let values: BTreeSet<&str> = values.collect();
     let candidates: fn(&str) -> Vec<String> = match key {
         ReportKey::Project => endings,
         ReportKey::Model => undated,
+        ReportKey::Conversation if is_terminal => beginnings,
         _ => |value| vec![value.to_owned()],
     };
     let all: Vec<(&str, Vec<String>)> = values.into_iter().map(|value| (value, candidates(value))).collect();
@@ -35,6 +43,12 @@ fn endings(path: &str) -> Vec<String> {
     ends.chain([path.to_owned()]).collect()
 }
 
+/// The beginning of an id, then the whole id.
+fn beginnings(id: &str) -> Vec<String> {
+    let short = id.char_indices().nth(BEGINNING).and_then(|(end, _)| id.get(..end));
+    short.map(str::to_owned).into_iter().chain([id.to_owned()]).collect()
+}
+
 /// A model without the date at its end, then with it.
 fn undated(model: &str) -> Vec<String> {
     let short = model.rsplit_once(['-', '@']).filter(|(name, date)| {
@@ -51,7 +65,7 @@ mod tests {
     use super::*;
 
     fn of(key: &ReportKey, values: &[&'static str]) -> Vec<String> {
-        let names = shortened(key, values.iter().copied());
+        let names = shortened(key, values.iter().copied(), true);
         values.iter().map(|value| names[value].clone()).collect()
     }
 
@@ -70,6 +84,12 @@ mod tests {
         let models = ["m-20250101", "m-20260101"];
         assert_eq!(of(&ReportKey::Model, &models), models);
         assert_eq!(of(&ReportKey::Model, &["m-20250101", "m"]), ["m-20250101", "m"]);
-        assert_eq!(of(&ReportKey::Conversation, &["/a/20250101"]), ["/a/20250101"]);
+        assert_eq!(of(&ReportKey::Account, &["/a/20250101"]), ["/a/20250101"]);
+    }
+
+    #[test]
+    fn a_conversation_has_the_beginning_of_its_id_unless_two_begin_alike() {
+        let ids = ["0e542669-1631", "13b946e3-8637", "13b946e3-9999", "short"];
+        assert_eq!(of(&ReportKey::Conversation, &ids), ["0e542669", ids[1], ids[2], "short"]);
     }
 }
