@@ -48,8 +48,8 @@ pub use key::ReportKey;
 pub(crate) use records::PricedCall;
 pub use restatement::Restatement;
 pub use seal::Seal;
-pub(crate) use times::ConversationTimes;
 pub use table::{ReportRow, ReportTable};
+pub(crate) use times::ConversationTimes;
 pub use total_proof::TotalRequest;
 
 /// A query: the keys of its rows, and its filters.

@@ -19,6 +19,7 @@ use crate::model::event::{
 use crate::model::time::{DAY, HOUR, MINUTE, Timestamp, Zone};
 use crate::present::alerts;
 use crate::present::failure::Failure;
+use crate::present::output::counted;
 use crate::projection::{collect_events, each_event_between};
 use crate::store::{GO_ON, Order};
 
@@ -80,7 +81,7 @@ impl DeliveryAttempt {
             (DeliveryState::Sending, _) => format!("{target}: unknown"),
             (DeliveryState::Failed, why) => {
                 let why = why.as_ref().map(|why| format!(", {why}")).unwrap_or_default();
-                format!("{target}: failed {} times{why}", self.attempts)
+                format!("{target}: failed {}{why}", counted(self.attempts.into(), "time"))
             }
         }
     }

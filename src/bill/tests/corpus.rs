@@ -240,7 +240,7 @@ fn fits(group: &[Plant], planted: &[(usize, Vec<Plant>)], model: usize) -> bool 
         let both = has(group, &is_machine) && has(other, &is_machine);
         let doubtful =
             (has(group, &is_machine) && has(other, &is_lost)) || (has(group, &is_lost) && has(other, &is_machine));
-        !both && !(*of == model && doubtful)
+        !(both || (*of == model && doubtful))
     })
 }
 

@@ -54,7 +54,9 @@ fn check_rows(rows: &[&BillRow], expected: &[(&'static str, [i128; 7])], discoun
         }
     }
     assert!(named.is_empty(), "unexpected {named:?} in {rows:?}: {place}");
-    rows.iter().for_each(|row| check_sums(row, discounted, place));
+    for row in rows {
+        check_sums(row, discounted, place);
+    }
 }
 
 /// The causes of a row sum to its difference.

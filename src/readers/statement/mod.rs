@@ -7,6 +7,8 @@ mod anthropic;
 mod aws_cur;
 mod class;
 mod cursor;
+#[cfg(test)]
+mod export_tests;
 mod field;
 mod focus;
 mod github;
