@@ -81,7 +81,7 @@ impl DeliveryAttempt {
             (DeliveryState::Sending, _) => format!("{target}: unknown"),
             (DeliveryState::Failed, why) => {
                 let why = why.as_ref().map(|why| format!(", {why}")).unwrap_or_default();
-                format!("{target}: failed {}{why}", counted(self.attempts.into(), "time"))
+                format!("{target}: failed {}{why}", counted(u64::from(self.attempts), "time"))
             }
         }
     }
