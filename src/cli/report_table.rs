@@ -30,6 +30,8 @@ enum DetailLevel {
     Merged,
     /// Requests and totals only.
     Least,
+    /// The same, and shares without bars.
+    Bare,
 }
 
 /// A numeric column: heading, and value of a row.
@@ -56,7 +58,7 @@ impl DetailLevel {
         let classes: &[Column] = match self {
             Self::Full | Self::Short => &CLASSES,
             Self::Merged => &MERGED,
-            Self::Least => &[],
+            Self::Least | Self::Bare => &[],
         };
         let used = classes.iter().filter(|(_, value)| value(total) > 0).copied();
         std::iter::once(REQUESTS).chain(used).chain([TOTAL]).collect()
@@ -130,14 +132,14 @@ pub(crate) fn write(answer: &ReportTable, shown: &TableOptions, out: &mut dyn Wr
         );
     }
     let names = answer.keys.len() + usize::from(shown.times.is_some());
-    for detail in [DetailLevel::Full, DetailLevel::Short, DetailLevel::Merged] {
+    for detail in [DetailLevel::Full, DetailLevel::Short, DetailLevel::Merged, DetailLevel::Least] {
         let table = table(answer, detail, shown);
         if output::fits(&table, names) {
             output::write_table(out, &table)?;
             return if detail == DetailLevel::Full { Ok(()) } else { shortened(out) };
         }
     }
-    output::write_table(out, &table(answer, DetailLevel::Least, shown))?;
+    output::write_table(out, &table(answer, DetailLevel::Bare, shown))?;
     shortened(out)
 }
 
@@ -199,7 +201,7 @@ fn table(answer: &ReportTable, detail: DetailLevel, shown: &TableOptions) -> com
         });
         let mut cells = cells(keys.chain(times).collect(), &row.usage);
         if share {
-            cells.push(share_bar(report_rows::share(answer, row), detail != DetailLevel::Least));
+            cells.push(share_bar(report_rows::share(answer, row), detail != DetailLevel::Bare));
         }
         cells
     });

@@ -91,10 +91,9 @@ impl<'a> Explainer<'a> {
                     options.push(vec![ExplainedPart { tokens: stated.tokens.plus(&recorded.tokens), usd, ..stated }]);
                 }
             }
-            // The rows of the only name are all rows, and their sum is evidence of nothing.
             let parts: Vec<ExplainedPart> = named
                 .iter()
-                .filter(|_| named.len() > 1)
+                .filter(|(name, _)| self.is_evidence(subject.cell, kind, name, named.len()))
                 .map(|(name, rows)| part(rows, Cause::AnotherKey { name: (*name).to_owned() }))
                 .collect();
             options.extend(parts.iter().map(|part| vec![part.clone()]));
@@ -108,14 +107,21 @@ impl<'a> Explainer<'a> {
                 options.push(foreign);
             }
         }
-        options.extend(self.left_out(subject).into_iter().map(|part| vec![part]));
+        options.extend(self.left_out(subject.cell).into_iter().map(|part| vec![part]));
         options
     }
 
+    /// Whether the sum of the rows of a name shows that the ledger lacks them. The rows of the only name, and those of all
+    /// names where the ledger has no call, are all rows, and their sum is evidence of nothing. A name that the ledger does
+    /// not record is evidence in itself.
+    fn is_evidence(&self, cell: &BillCell<'_>, kind: Name, name: &str, names: usize) -> bool {
+        (names > 1 && !cell.calls.is_empty()) || self.names.is_foreign(kind, name)
+    }
+
     /// The calls of each key and workspace that the statement leaves out, though it has others that the ledger records.
-    fn left_out(&self, subject: &ComparedCell<'_, '_>) -> Vec<ExplainedPart> {
+    fn left_out(&self, cell: &BillCell<'_>) -> Vec<ExplainedPart> {
         let mut calls: BTreeMap<&String, Vec<&LedgerCall>> = BTreeMap::new();
-        for call in &subject.cell.calls {
+        for call in &cell.calls {
             let key = call.key.as_ref().filter(|name| self.names.is_left_out(&[Name::KeyId, Name::Key], name));
             let space = || call.workspace.as_ref().filter(|name| self.names.is_left_out(&[Name::Workspace], name));
             let name = key.or_else(space);
@@ -168,17 +174,31 @@ impl<'a> Explainer<'a> {
     }
 
     /// Whether moved calls also explain the difference of the neighbouring bucket: it gets smaller and has one sign, or the
-    /// rest is that of calls which the statement may lack.
+    /// rest is that of calls which the statement may lack and of rows which the ledger may lack.
     fn is_on_other_side(&self, cell: &BillCell<'_>, tokens: &Delta) -> bool {
         let before = self.difference_of(cell);
         let rest = before.plus(tokens);
         let is_less = rest.size() < before.size() && (rest.is_surplus() || rest.negated().is_surplus());
         let is_explained = || {
-            self.of_calls(cell)
-                .iter()
-                .any(|parts| parts.iter().fold(rest.clone(), |rest, part| rest.minus(&part.tokens)).is_zero())
+            let callers = self.of_callers(cell);
+            self.of_calls(cell).iter().any(|parts| {
+                let rest = parts.iter().fold(rest.clone(), |rest, part| rest.minus(&part.tokens));
+                callers.contains(&rest) || self.is_lifetime(&rest)
+            })
         };
         is_less || (!before.is_zero() && is_explained())
+    }
+
+    /// The tokens of the rows of each name and of the calls that the statement leaves out, and none.
+    fn of_callers(&self, cell: &BillCell<'_>) -> Vec<Delta> {
+        let mut sums = vec![Delta::zero(self.classes)];
+        for kind in KINDS {
+            let named = by_name(kind, &cell.rows);
+            let rows = named.iter().filter(|(name, _)| self.is_evidence(cell, kind, name, named.len()));
+            sums.extend(rows.map(|(_, rows)| Delta::of_rows(self.classes, rows.iter().copied())));
+        }
+        sums.extend(self.left_out(cell).into_iter().map(|part| part.tokens));
+        sums
     }
 
     /// The ways to move calls over one border: none, the first calls inside out, or the last calls outside in.
