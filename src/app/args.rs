@@ -97,6 +97,8 @@ pub(crate) enum Command {
     Seal(seal::SealArgs),
     Reconcile(reconcile::ReconcileArgs),
     Witness(crate::app::witness::WitnessArgs),
+    #[cfg(feature = "archive")]
+    Archive(crate::cli::archive::ArchiveArgs),
     Push(push::PushArgs),
     Pull(pull::PullArgs),
     #[cfg(feature = "web")]

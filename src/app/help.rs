@@ -11,7 +11,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Record", &["import", "record", "switch", "scan-output", "amend", "void", "shred", "price", "provider"]),
     ("Prove", &["verify", "replay", "checkpoint", "prove", "seal", "reconcile", "key", "witness"]),
     ("Connect", &["install", "rpc", "mcp", "serve", "push", "pull", "fleet"]),
-    ("Maintain", &["doctor", "backup", "restore", "export", "config", "completions", "man", "help"]),
+    ("Maintain", &["doctor", "backup", "restore", "archive", "export", "config", "completions", "man", "help"]),
 ];
 
 /// Reports by one key, which clap hides.
@@ -69,7 +69,8 @@ mod tests {
     }
 
     /// Pages with "How do I" entries.
-    const PAGES: [&str; 18] = [
+    const PAGES: [&str; 19] = [
+        include_str!("../../docs/archive.md"),
         include_str!("../../docs/bill.md"),
         include_str!("../../docs/budget.md"),
         include_str!("../../docs/ccusage.md"),

@@ -239,6 +239,8 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Restore(args) => backup::restore(&args, context, out),
         Command::Doctor(args) => doctor::run(args, context, out),
         Command::Witness(args) => witness::run(&args, context, out),
+        #[cfg(feature = "archive")]
+        Command::Archive(args) => crate::cli::archive::run(&args, context, out),
         Command::Push(args) => push::run(&args, context, out),
         Command::Pull(args) => pull::run(&args, context, out),
         #[cfg(feature = "web")]

@@ -7,6 +7,8 @@ pub(crate) mod alert;
 pub(crate) mod alert_delivery;
 pub(crate) mod allocate;
 pub(crate) mod amend_void;
+#[cfg(feature = "archive")]
+pub(crate) mod archive;
 pub(crate) mod backup;
 mod call_args;
 pub(crate) mod checkpoint;

@@ -4,6 +4,8 @@ use super::{Finding, Ledger, Snapshot, Verification, verify};
 use crate::merkle::{Checkpoint, ConsistencyProof, Hash, InclusionProof, Signer, Verifier};
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
+#[cfg(feature = "archive")]
+use crate::projection::nodes_in;
 use crate::projection::{Nodes, ends_at, leaf_at, root_at};
 
 impl Snapshot<'_> {
@@ -87,6 +89,12 @@ impl Snapshot<'_> {
             ));
         }
         Ok(())
+    }
+
+    /// The hashes of a tile of the tree, from one on. A hash of level L is the root over 256^L leaves.
+    #[cfg(feature = "archive")]
+    pub(crate) fn tile_hashes(&self, level: u8, first: u64, count: u64) -> Result<Vec<Hash>> {
+        nodes_in(self.view(), 2 * level, first, count)
     }
 
     /// Proves that the event at a position is among the first `size` ones; without a size, among all.

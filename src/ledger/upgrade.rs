@@ -80,4 +80,28 @@ mod tests {
         let ledger = Ledger::upgraded(Box::new(store), &mut |_, _| {}).unwrap();
         assert_eq!(ledger.verify().unwrap().findings, []);
     }
+
+    #[test]
+    fn a_missing_row_is_damage_and_not_the_sign_of_an_earlier_build() {
+        let store = MemoryStore::new();
+        let at = Timestamp::from_millis(1_780_000_000_000);
+        let call = |n: u64| NewEvent::new(TokenRecord::new("openai", "m").input(n).key(n.to_string()), at);
+        Ledger::with_store(Box::new(store.clone())).append((0..2_500).map(call), at).unwrap();
+        for (table, number) in [(Table::Blocks, 0_u64), (Table::Blocks, 1), (Table::Columns, 0)] {
+            let view = store.read().unwrap();
+            let key = number.to_be_bytes();
+            let row = view.get(table, &key).unwrap().unwrap();
+            drop(view);
+            let put = |value| {
+                let mut tx = store.write().unwrap();
+                tx.put(table, &key, value).unwrap();
+                tx.commit().unwrap();
+            };
+            put(None);
+            let ledger = Ledger::upgraded(Box::new(store.clone()), &mut |_, _| {}).unwrap();
+            assert!(!ledger.verify().unwrap().ok, "{table:?} {number}");
+            put(Some(&row[..]));
+            assert!(ledger.verify().unwrap().ok);
+        }
+    }
 }

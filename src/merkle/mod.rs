@@ -21,6 +21,8 @@ mod sealed_total;
 mod signer;
 mod subset_proof;
 mod text;
+#[cfg(feature = "archive")]
+pub(crate) mod tiles;
 mod total_text;
 mod verifier;
 pub(crate) mod witness_request;

@@ -42,6 +42,8 @@ pub(crate) use recorded::{last_recorded_until, recorded_at};
 pub(crate) use series::{DayRow, Level, Series, scan_account_day, scan_days};
 pub(crate) use session_starts::{STORED_POLICY, last_start, next_start, start_row};
 pub(crate) use totals::Totals;
+#[cfg(feature = "archive")]
+pub(crate) use tree::nodes_in;
 pub(crate) use tree::{
     GROUP, StreamingTree, append_leaves, ends_at, group_key, group_root, leaf_at, node_in, tree_root,
 };

@@ -123,6 +123,26 @@ pub(crate) fn node_in(view: &dyn ReadView, level: u8, child: u64) -> Result<Opti
     Ok(children(&bytes).get((child % GROUP) as usize).copied())
 }
 
+/// Nodes that are stored as children in groups, from a child on.
+#[cfg(feature = "archive")]
+pub(crate) fn nodes_in(view: &dyn ReadView, level: u8, first: u64, count: u64) -> Result<Vec<Hash>> {
+    let mut nodes = Vec::new();
+    let mut group = first / GROUP;
+    let mut skip = (first % GROUP) as usize;
+    while (nodes.len() as u64) < count {
+        let stored = children(&view.get(Table::Tree, &group_key(level, group))?.unwrap_or_default());
+        let left = count as usize - nodes.len();
+        let taken = stored.get(skip..).unwrap_or_default();
+        if taken.len() < left && stored.len() as u64 != GROUP {
+            let position = Position::new((group << (4 * (u32::from(level) + 1))) + 1);
+            return Err(Error::damaged(position, format!("tree group {level}/{group} holds {} hashes", stored.len())));
+        }
+        nodes.extend(taken.iter().take(left));
+        (group, skip) = (group + 1, 0);
+    }
+    Ok(nodes)
+}
+
 /// The root of a full group, computed from its stored hashes; `None` if it is not full.
 pub(crate) fn group_root(view: &dyn ReadView, level: u8, group: u64) -> Result<Option<Hash>> {
     let nodes = children(&view.get(Table::Tree, &group_key(level, group))?.unwrap_or_default());

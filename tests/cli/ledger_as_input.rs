@@ -66,6 +66,14 @@ const COMMANDS: &[&[&str]] = &[
     &["pull", "http://127.0.0.1:9", "FILE"],
     &["pull", "http://127.0.0.1:9", "OTHER", "--server-key", "FILE"],
     &["pull", "http://127.0.0.1:9", "OTHER", "--token-file", "FILE"],
+    #[cfg(feature = "archive")]
+    &["archive", "save", "file:///nowhere", "--key", "FILE"],
+    #[cfg(feature = "archive")]
+    &["archive", "verify", "file:///nowhere", "--verifier", "FILE"],
+    #[cfg(feature = "archive")]
+    &["archive", "restore", "file:///nowhere", "FILE", "--verifier", "VERIFIER"],
+    #[cfg(feature = "archive")]
+    &["archive", "restore", "file:///nowhere", "OTHER", "--verifier", "FILE"],
     &["reconcile", "FILE"],
     &["backup", "FILE"],
     &["backup", "--replace", "FILE"],

@@ -8,6 +8,8 @@ mod cli_support;
 mod alert;
 mod allocate;
 mod api;
+#[cfg(feature = "archive")]
+mod archive;
 mod backup;
 mod bad_input;
 mod complete_prices;

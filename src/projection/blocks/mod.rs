@@ -49,9 +49,11 @@ pub(crate) fn full_blocks(view: &dyn ReadView) -> Result<u64> {
     Ok(view.head()?.position.get() / BLOCK)
 }
 
-/// Whether a ledger has full blocks without summaries, because an earlier build wrote it.
+/// Whether a ledger has full blocks and no summary at all, because an earlier build wrote it. A ledger with some of the
+/// summaries is damaged.
 pub(crate) fn lacks_blocks(view: &dyn ReadView) -> Result<bool> {
-    Ok(view.head()?.position.get() >= BLOCK && view.get(Table::Blocks, &block_key(0))?.is_none())
+    let has_row = |table| view.has_any(&KeyRange::whole(table));
+    Ok(view.head()?.position.get() >= BLOCK && !has_row(Table::Blocks)? && !has_row(Table::Columns)?)
 }
 
 /// The error for a block with an unreadable row.

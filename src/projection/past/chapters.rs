@@ -16,7 +16,7 @@ use super::changes::{self, Changes};
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
 use crate::model::invariant::bug;
-use crate::store::{GO_ON, Order, ReadView, Table, WriteView, clear};
+use crate::store::{GO_ON, KeyRange, Order, ReadView, Table, WriteView, clear};
 
 /// Blocks of a chapter. Tests have short ones.
 const BLOCKS: u64 = if cfg!(test) { 2 } else { 16 };
@@ -46,9 +46,10 @@ pub(crate) fn full_chapters(view: &dyn ReadView) -> Result<u64> {
     Ok(view.head()?.position.get() / CHAPTER)
 }
 
-/// Whether a ledger has full chapters that are not stored: an earlier build wrote it.
+/// Whether a ledger has full chapters and none of them is stored, because an earlier build wrote it. A ledger with some of
+/// them is damaged.
 pub(crate) fn lacks_chapters(view: &dyn ReadView) -> Result<bool> {
-    Ok(full_chapters(view)? > 0 && view.get(Table::Chapters, &chapter_key(0))?.is_none())
+    Ok(full_chapters(view)? > 0 && !view.has_any(&KeyRange::whole(Table::Chapters))?)
 }
 
 fn chapter_key(number: u64) -> [u8; 8] {

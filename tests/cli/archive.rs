@@ -1,0 +1,241 @@
+//! Archives in a directory. `tests/archive/run.sh` repeats the main steps with a real S3 server.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::cli_support::TestCli;
+use rusqlite::Connection;
+use usage_ledger::{Ledger, Timestamp, TokenRecord};
+
+fn now() -> Timestamp {
+    "2026-06-01T12:00:00Z".parse().unwrap()
+}
+
+/// A ledger with a key, its archive and its verifier key.
+struct Archived {
+    cli: TestCli,
+    url: String,
+    folder: PathBuf,
+    key: String,
+    verifier: String,
+}
+
+impl Archived {
+    fn new(events: u64) -> Self {
+        let cli = TestCli::new();
+        let (folder, key) = (cli.dir().join("archive"), cli.dir().join("key").display().to_string());
+        let verifier = cli.ok(&["key", "generate", "--name", "a.example/log", &key]).trim().to_owned();
+        let archived = Self { url: format!("file://{}", folder.display()), folder, key, verifier, cli };
+        archived.record(0, events);
+        archived
+    }
+
+    fn record(&self, from: u64, to: u64) {
+        let ledger = Ledger::open(self.cli.ledger()).unwrap();
+        let call = |n: u64| {
+            let call = TokenRecord::new("anthropic", "m").input(n).key(format!("k{n}"));
+            usage_ledger::event::NewEvent::new(call.project(format!("secret-{}", n % 7)), now())
+        };
+        ledger.append((from..to).map(call), now()).unwrap();
+    }
+
+    fn save(&self) -> serde_json::Value {
+        self.cli.json(&["archive", "save", &self.url, "--key", &self.key])
+    }
+
+    fn verify(&self) -> serde_json::Value {
+        self.cli.json(&["archive", "verify", &self.url, "--verifier", &self.verifier])
+    }
+
+    fn refused(&self, code: i32) -> String {
+        self.cli.fails(code, &["archive", "verify", &self.url, "--verifier", &self.verifier])
+    }
+
+    fn export(&self, ledger: &Path) -> String {
+        self.cli.ok(&["--ledger", ledger.to_str().unwrap(), "export"])
+    }
+
+    /// The files of the archive by their paths.
+    fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        fn add(folder: &Path, below: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    add(&path, below, files);
+                } else {
+                    let name = path.strip_prefix(below).unwrap().to_string_lossy().into_owned();
+                    files.insert(name, fs::read(&path).unwrap());
+                }
+            }
+        }
+        let mut files = BTreeMap::new();
+        add(&self.folder, &self.folder, &mut files);
+        files.remove("archive.lock");
+        files
+    }
+}
+
+#[test]
+fn an_archive_grows_with_the_ledger_and_restores_it_alone() {
+    let archived = Archived::new(3);
+    let mut size = 3;
+    for more in [0, 253, 1, 300, 1_500] {
+        archived.record(size, size + more);
+        size += more;
+        let saved = archived.save();
+        assert_eq!(saved["size"], size);
+        assert_eq!(archived.verify()["size"], size);
+        let again = archived.save();
+        assert_eq!((&again["added"], &again["files"]), (&0.into(), &0.into()), "nothing is new");
+    }
+    let files = archived.files();
+    let expected = [
+        "checkpoint",
+        "tile/entries/000",
+        "tile/entries/007",
+        "tile/entries/008.p/9",
+        "tile/0/008.p/9",
+        "tile/1/000.p/8",
+    ];
+    assert!(expected.iter().all(|path| files.contains_key(*path)), "{:?}", files.keys());
+    // Partial files go when the full ones exist. The tile of level 1 is partial still, in three widths.
+    assert_eq!(files.len(), 1 + 2 * 9 + 3, "{:?}", files.keys());
+
+    let restored = archived.cli.dir().join("restored.db");
+    let name = restored.to_str().unwrap();
+    let restore = ["archive", "restore", &archived.url, name, "--verifier", &archived.verifier];
+    archived.cli.ok(&restore);
+    assert_eq!(archived.export(&restored), archived.export(&archived.cli.ledger()));
+    archived.cli.ok(&["--ledger", name, "verify"]);
+    assert!(archived.cli.fails(2, &restore).contains("there already"));
+    let by_project = |ledger: &str| archived.cli.ok(&["--ledger", ledger, "--json", "report", "--by", "project"]);
+    assert_eq!(by_project(name), by_project(archived.cli.ledger().to_str().unwrap()));
+}
+
+#[test]
+fn every_changed_or_missing_file_is_found() {
+    let archived = Archived::new(600);
+    archived.save();
+    let mut tried = 0;
+    for (path, bytes) in archived.files() {
+        let place = archived.folder.join(&path);
+        for at in [0, bytes.len() / 2, bytes.len() - 1] {
+            let mut other = bytes.clone();
+            other[at] ^= 1;
+            fs::write(&place, &other).unwrap();
+            archived.refused(1);
+            tried += 1;
+        }
+        fs::write(&place, &bytes[..bytes.len() - 1]).unwrap();
+        archived.refused(1);
+        fs::remove_file(&place).unwrap();
+        archived.refused(if path == "checkpoint" { 2 } else { 1 });
+        fs::write(&place, &bytes).unwrap();
+    }
+    assert_eq!(tried, 3 * (1 + 3 + 3 + 1));
+    archived.verify();
+    let other = archived.cli.ok(&[
+        "key",
+        "generate",
+        "--name",
+        "a.example/log",
+        archived.cli.dir().join("other").to_str().unwrap(),
+    ]);
+    let foreign = archived.cli.fails(1, &["archive", "verify", &archived.url, "--verifier", other.trim()]);
+    assert!(foreign.contains("checkpoint of the archive"), "{foreign}");
+}
+
+#[test]
+fn another_history_is_refused_with_the_first_different_position() {
+    let archived = Archived::new(700);
+    archived.save();
+    let before = archived.files();
+    // Two futures of one ledger: a copy of it was used.
+    let copy = archived.cli.dir().join("copy.db");
+    archived.cli.ok(&["backup", copy.to_str().unwrap(), "--key", &archived.key]);
+    archived.record(700, 703);
+    archived.save();
+    let after = archived.files();
+    assert_ne!(before, after);
+    let ledger = Ledger::open(&copy).unwrap();
+    for n in 0..9 {
+        ledger.record(TokenRecord::new("openai", "m").input(n).key(format!("other{n}")), now()).unwrap();
+    }
+    let save = ["--ledger", copy.to_str().unwrap(), "archive", "save", &archived.url, "--key", &archived.key];
+    let refused = archived.cli.fails(1, &save);
+    assert!(refused.contains("position 701"), "{refused}");
+    // An older copy must not take anything away.
+    let older = archived.cli.dir().join("older.db");
+    Ledger::open(&older).unwrap().record(TokenRecord::new("openai", "m").input(1), now()).unwrap();
+    let save = ["--ledger", older.to_str().unwrap(), "archive", "save", &archived.url, "--key", &archived.key];
+    assert!(archived.cli.fails(1, &save).contains("703 events"));
+    assert_eq!(archived.files(), after);
+}
+
+#[test]
+fn an_interrupted_run_is_continued() {
+    let archived = Archived::new(300);
+    archived.save();
+    let checkpoint = fs::read(archived.folder.join("checkpoint")).unwrap();
+    archived.record(300, 900);
+    archived.save();
+    // As if the last run had ended before its checkpoint, with some of its files missing.
+    fs::write(archived.folder.join("checkpoint"), checkpoint).unwrap();
+    fs::remove_file(archived.folder.join("tile/entries/002")).unwrap();
+    archived.record(900, 1_000);
+    assert_eq!(archived.save()["added"], 700);
+    assert_eq!(archived.verify()["size"], 1_000);
+}
+
+#[test]
+fn a_damaged_ledger_does_not_reach_the_archive() {
+    let archived = Archived::new(40);
+    let connection = Connection::open(archived.cli.ledger()).unwrap();
+    connection.execute_batch("DROP TRIGGER events_are_never_changed").unwrap();
+    connection
+        .execute("UPDATE events SET body = replace(body, '\"input\":7', '\"input\":8') WHERE position = 8", [])
+        .unwrap();
+    drop(connection);
+    let refused = archived.cli.fails(3, &["archive", "save", &archived.url, "--key", &archived.key]);
+    assert!(refused.contains("position 8"), "{refused}");
+    assert!(!archived.folder.join("checkpoint").exists());
+}
+
+#[test]
+fn shredded_and_very_long_lines_survive_the_way_through_an_archive() {
+    let archived = Archived::new(900);
+    let long = "x".repeat(70_000);
+    archived.cli.ok(&["pause", "--reason", &long]);
+    archived.save();
+    archived.record(1_000, 1_010);
+    archived.save();
+    let contains = |text: &str| -> Vec<String> {
+        let has = |bytes: &[u8]| bytes.windows(text.len()).any(|part| part == text.as_bytes());
+        archived.files().into_iter().filter(|(_, bytes)| has(bytes)).map(|(path, _)| path).collect()
+    };
+    assert!(contains(&long).len() == 1 && contains("secret-3").len() > 4);
+    archived.cli.ok(&["shred", "--project", "secret-3", "--reason", "the customer asked"]);
+    let saved = archived.save();
+    assert!(saved["shredded_files"].as_u64().unwrap() >= 4, "{saved}");
+    assert_eq!(contains("\"secret-3\""), Vec::<String>::new());
+    archived.verify();
+    let restored = archived.cli.dir().join("restored.db");
+    let name = restored.to_str().unwrap();
+    archived.cli.ok(&["archive", "restore", &archived.url, name, "--verifier", &archived.verifier]);
+    assert_eq!(archived.export(&restored), archived.export(&archived.cli.ledger()));
+}
+
+#[test]
+fn bad_addresses_are_refused_and_secrets_are_not_repeated() {
+    let archived = Archived::new(1);
+    for url in ["ftp://a/b", "archive", "s3://", "file://relative"] {
+        let refused = archived.cli.fails(2, &["archive", "save", url, "--key", &archived.key]);
+        assert!(refused.contains("s3://BUCKET/PREFIX"), "{refused}");
+    }
+    let refused = archived.cli.fails(2, &["archive", "save", "s3://id:hunter2@bucket/a", "--key", &archived.key]);
+    assert!(!refused.contains("hunter2"), "{refused}");
+    let nothing = format!("file://{}", archived.cli.dir().display());
+    let refused = archived.cli.fails(2, &["archive", "verify", &nothing, "--verifier", &archived.verifier]);
+    assert!(refused.contains("no checkpoint"), "{refused}");
+}
