@@ -18,8 +18,8 @@ use crate::sync::archive::{ArchiveUrl, ArchivedLog, ObjectArchive, Saved, expect
 
 /// Keep the ledger as static files on S3 or in a directory (c2sp.org/tlog-tiles)
 ///
-/// URL is s3://BUCKET/PREFIX or file:///DIRECTORY. S3 takes its settings from the environment: AWS_ACCESS_KEY_ID,
-/// AWS_SECRET_ACCESS_KEY, AWS_REGION, and AWS_ENDPOINT for other stores with its API.
+/// The address is `s3://BUCKET/PREFIX` or `file:///DIRECTORY`. S3 takes its settings from the environment:
+/// `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, and `AWS_ENDPOINT` for other stores with its API.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     usage-ledger archive save s3://acme-usage/laptop\n  \

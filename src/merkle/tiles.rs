@@ -76,7 +76,7 @@ pub(crate) fn added_tiles(old: u64, new: u64) -> Vec<Tile> {
     let mut add = |kind, old: u64, new: u64| {
         if old < new {
             tiles.extend((old / TILE..new / TILE).map(|index| Tile { kind, index, width: TILE }));
-            tiles.extend((new % TILE > 0).then_some(Tile { kind, index: new / TILE, width: new % TILE }));
+            tiles.extend((!new.is_multiple_of(TILE)).then_some(Tile { kind, index: new / TILE, width: new % TILE }));
         }
     };
     add(TileKind::Entries, old, new);

@@ -174,11 +174,12 @@ fn replace_shredded(
     let mut bundles: BTreeSet<u64> = BTreeSet::new();
     let mut positions: BTreeSet<Position> = BTreeSet::new();
     snapshot.lines(Position::new(before + 1), &mut |position, line| {
-        if line.contains("event_shredded") && !Tombstone::is(line) {
-            if let Payload::EventShredded(shredded) = Event::from_line(position, line)?.payload {
-                bundles.insert(shredded.position.get().saturating_sub(1) / TILE);
-                positions.insert(shredded.position);
-            }
+        if line.contains("event_shredded")
+            && !Tombstone::is(line)
+            && let Payload::EventShredded(shredded) = Event::from_line(position, line)?.payload
+        {
+            bundles.insert(shredded.position.get().saturating_sub(1) / TILE);
+            positions.insert(shredded.position);
         }
         Ok(position.get() < size)
     })?;
