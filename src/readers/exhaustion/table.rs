@@ -172,18 +172,18 @@ pub(super) const RULES: &[ExhaustionRule] = &[
 
     // Subscriptions.
     rule("window-limit", "2026-08-22", Words(
-        r"(?:\bhit (?:your|the)|\byou(?:['’]ve| have)? (?:reached|exceeded|exhausted) your) (?:(?:weekly|daily|monthly|hourly|5-hour|five-hour|overage|opus|sonnet|haiku|fable|model|plan|pro|max|team|\d+(?:\.\d+)?|\(\d-(?:day|hour)\)) ){1,4}(?:usage )?limits?\b",
+        r"(?:\bhit (?:your|the)|\byou(?:['’]ve| have)? (?:reached|exceeded|exhausted) your) (?:(?:weekly|daily|monthly|hourly|5-hour|five-hour|overage|extra|opus|sonnet|haiku|fable|model|plan|pro|max|team|\d+(?:\.\d+)?|\(\d-(?:day|hour)\)) ){1,4}(?:usage )?limits?\b",
     ), &[to(CLAUDE, Anywhere), to(APIS, Failed)]),
     rule("window-limit-reached", "2025-12-01", Words(
         r"\b(?:(?:5|five)[- ]hour|session|weekly|daily|monthly|opus|sonnet|haiku|fable|extra)(?: \d+(?:\.\d+)?)?(?: weekly)?(?: usage)? limit reached\s*(?:[·∙•|.;:!(]|$|resets?\b)|^\W*limit reached\s*[·∙•|]?\s*resets\b",
     ), &[to(CLAUDE, Anywhere)]),
     rule("usage-limit-reached", "2026-07-16", Words(r#"\busage limit reached\s*(?:[·∙•|.;:!("]|$|resets?\b)"#), &[to(CLAUDE, Anywhere)]),
-    rule("own-limit", "2026-04-23", Words(r"\bhit your limit\b|\byou(?:['’]ve| have)? hit the limit\b|\bhit the limit\s*(?:[·∙•|.;:!(]|$|resets?\b)"), &[to(CLAUDE, Anywhere)]),
+    rule("own-limit", "2026-04-23", Words(r"\bhit your limit\b|^\W*you(?:['’]ve| have) hit your usage limit\b|\byou(?:['’]ve| have)? hit the limit\b|\bhit the limit\s*(?:[·∙•|.;:!(]|$|resets?\b)"), &[to(CLAUDE, Anywhere)]),
     rule("extra-usage", "2026-08-05", Words(r"\bout of (?:your )?(?:extra|included|plan) usage\b|\bused (?:(?:up )?all (?:of )?|up )(?:your|(?:today|this (?:week|month))['’]s) (?:extra|included|plan|free|daily|monthly|weekly) usage\b"), STRICT),
-    rule("codex-usage-limit", "2026-09-22", Words(r"\b(?:hit|reached|exceeded) your (?:(?:monthly|weekly|daily|hourly|5-hour|codex|chatgpt|plan|workspace|own) ){0,2}usage limit\b"), &[to(CODEX, Failed)]),
+    rule("codex-usage-limit", "2026-09-22", Words(r"\b(?:hit|reached|exceeded) your (?:(?:monthly|weekly|daily|hourly|5-hour|codex|chatgpt|plan|workspace|own) ){0,2}usage limit\b|^\W*usage limit reached\s*(?:[·∙•|.;:!(]|$|for\b|resets?\b)"), &[to(CODEX, Failed)]),
     rule("codex-spend-cap", "2026-06-26", Words(r"\b(?:hit|increase) your spend cap\b|\b(?:hit|reached|exceeded) (?:its|your|their) (?:monthly |weekly )?spend (?:cap|limit)\b"), &[to(CODEX, Failed)]),
-    rule("codex-credits", "2026-06-11", Words(r"\bworkspace is out of credits?\b|\bout of codex messages\b"), &[to(CODEX, Failed)]),
-    rule("own-usage-limit", "2026-07-16", Words(r"\b(?:hit|reached|exceeded) your (?:(?:monthly|weekly|daily|hourly|5-hour|plan|account|free|pro|coding|own) ){0,2}usage limit\b"), &[
+    rule("codex-credits", "2026-06-11", Words(r"\bworkspace is out of credits?\b|\bout of codex messages\b|\bused (?:up|all|all of) your (?:\w+ )?codex credits?\b"), &[to(CODEX, Failed)]),
+    rule("own-usage-limit", "2026-07-16", Words(r"\b(?:hit|reached|exceeded) your (?:(?:monthly|weekly|daily|hourly|5-hour|plan|account|free|pro|coding|own) ){0,2}usage limit\b|\breached \w[\w.]*-[\w.-]+ usage limit\b"), &[
         to(CLINE, BY_CLINE), to(HAZE, Failed), to(GROK, BY_GROK), to(APIS, Failed),
         to(&[OTHERS], FailedPlainBeside(r"^\W*\w{0,40}(?:error|exception):")),
     ]),
@@ -193,10 +193,10 @@ pub(super) const RULES: &[ExhaustionRule] = &[
     rule("ollama-request-rejected", "2026-06-10", Words(r"\brequest rejected \(429\)"), &[to(OLLAMA, Failed)]),
     rule("ollama-own-limit", "2026-07-16", Words(r"\bhit (?:your|the) limit\b"), &[to(OLLAMA, Failed)]),
     rule("copilot-limit", "2026-04-18", Words(
-        r"\b(?:reached|hit|exhausted|exceeded) (?:your|this model['’]s|the model['’]s) (?:(?:weekly|daily|monthly|hourly|session|global|premium|copilot) )?(?:rate|premium request|budget) limit\b|\breached your (?:monthly|weekly) (?:limit|quota)\b|\bhit your (?:monthly limit|monthly quota|weekly quota)\b|\bused (?:up|all|up all) (?:of )?your (?:\w+ ){0,3}credits?\b|\breached your additional spend(?:ing)? limit\b|\b(?:your request was|you(?:['’]ve| have) been) rate[- ]limited\b",
+        r"\b(?:reached|hit|exhausted|exceeded) (?:your|this model['’]s|the model['’]s) (?:(?:weekly|daily|monthly|hourly|session|global|premium|copilot) )?(?:rate|premium request|budget) limit\b|\breached your (?:monthly|weekly) (?:limit|quota)\b|\bhit your (?:monthly limit|monthly quota|weekly quota)\b|\bused (?:up|all|up all) (?:of )?your (?:\w+ ){0,3}credits?\b|\breached your additional spend(?:ing)? limit\b|\b(?:your request was|you(?:['’]ve| have) been) rate[- ]limited\b|\bexceeded: user_(?:\w+_)?rate_limited\b|\breached your (?:(?:monthly|daily|free) ){0,2}(?:chat messages?|(?:code )?completions?) limit\b",
     ), &[to(COPILOT, Failed)]),
     rule("copilot-no-quota", "2026-05-20", Words(
-        r#"\byou have no quota\b|\bai credits? (?:have|has) been used up\b|\bquota_exceeded\b|\bexceeded your (?:(?:monthly|weekly|daily|copilot) ){0,2}(?:premium request|token|monthly|ai credits?|quota)s? (?:allowance|usage|quota|limit)\b|\bused (?:up )?all (?:of )?(?:(?:your|the|its|available|included|monthly|copilot) ){0,3}premium (?:requests?|interactions?)\b|\bpremium (?:requests?|interactions?) (?:(?:limit|allowance|quota) )?(?:has been |have been |was |were |is |are )?(?:reached|exceeded|exhausted|used up|depleted)\b|\b(?:out of|no(?: more)?) premium (?:requests?|interactions?)(?: (?:left|remaining|available))?\b|\berrorType["']?\s*[:=]\s*["'](?:quota|quota_exceeded|rate_limit)\b"#,
+        r#"\byou have no quota\b|\bai credits? (?:have|has) been used up\b|\bquota_exceeded\b|\bexceeded your (?:(?:monthly|weekly|daily|copilot) ){0,2}(?:premium request|token|monthly|ai credits?|quota)s? (?:allowance|usage|quota|limit)\b|\bused (?:(?:up )?all (?:of )?|up )(?:(?:your|the|its|available|included|monthly|copilot) ){0,3}premium (?:requests?|interactions?)\b|\bcopilot (?:spend(?:ing)? limit|budget) (?:has been|was) (?:reached|exceeded|used up)\b|\bpremium (?:requests?|interactions?) (?:(?:limit|allowance|quota) )?(?:has been |have been |was |were |is |are )?(?:reached|exceeded|exhausted|used up|depleted)\b|\b(?:out of|no(?: more)?) premium (?:requests?|interactions?)(?: (?:left|remaining|available))?\b|\berrorType["']?\s*[:=]\s*["'](?:quota|quota_exceeded|rate_limit)\b"#,
     ), &[to(COPILOT, Failed)]),
     rule("opencode-limit", "2026-08-12", Words(r"\b(?:(?:Free|Go|Zen)Usage|Monthly|User|Workspace)LimitError\b|\bfree usage (?:limit )?(?:exceeded|reached)\b"), &[
         to(APIS, Failed), to(CLAUDE, Stderr),
@@ -226,12 +226,12 @@ pub(super) const RULES: &[ExhaustionRule] = &[
     // Money.
     rule("credit-balance", "2026-04-06", Words(r#"\byour credit balance\b|\bcredit balance\b[^"\n]{0,40}\b(?:too low|exhausted|zero|empty)\b"#), MONEY),
     rule("out-of-credits", "2026-07-11", Words(r"\bout of (?:(?:your|the|its|usage|extra|cline|ai|api|codex|copilot|premium|prepaid|included|monthly|free|account|workspace) ){0,3}credits?\b"), MONEY),
-    rule("credits-used-up", "2026-07-16", Words(r"\bused (?:up|all|up all) (?:of )?(?:(?:your|the|its|available|monthly|weekly|included|prepaid|premium|ai|usage|cline|free) ){0,4}credits?\b|\bcredits? (?:have|has) (?:all )?been (?:fully )?used(?: up)?\s*(?:[·∙•|.;:!(]|$|for (?:this|the)\b)"), &[
+    rule("credits-used-up", "2026-07-16", Words(r"\bused (?:up|all|up all) (?:of )?(?:(?:your|the|its|available|monthly|weekly|included|prepaid|premium|ai|usage|cline|codex|chatgpt|free) ){0,4}credits?\b|\bcredits? (?:have|has) (?:all )?been (?:fully )?used(?: up)?\s*(?:[·∙•|.;:!(]|$|for (?:this|the)\b)"), &[
         to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(CLINE, BY_CLINE), to(HAZE, BY_HAZE), to(GROK, BY_GROK), to(APIS, BY_API),
     ]),
     rule("insufficient-credits", "2026-09-08", Words(r"\binsufficient[ _]credits?\b"), MONEY),
     rule("cline-credits", "2026-06-08", Words(
-        r"\bcline credits balance is (?:-\$|\$-)\d|\bcline credits balance is \$0(?:\.0+)?(?:[^.\d]|\.(?:\D|$)|$)|\bnot enough credits(?: available)?\b|\b(?:run out of|no(?: more)?) cline credits\b|\byou(?:['’]ve| have) run out of credits\b|\bcline credits (?:have been |are |is |were )?(?:depleted|exhausted|used up|insufficient|gone)\b",
+        r"\bcline credits balance is (?:-\$|\$-)\d|\bcline credits balance is \$0(?:\.0+)?(?:[^.\d]|\.(?:\D|$)|$)|\bnot enough credits(?: available)?\b|\b(?:run out of|no(?: more)?) cline credits\b|\byou(?:['’]ve| have) run out of credits\b|\bout of cline credits\b|\byour cline balance is (?:-\$|\$-|\$0(?:\.0+)?(?:[^.\d]|\.(?:\D|$)|$))|\b(?:402|payment required)\b.{0,20}\bbalance is insufficient\b|\bcline credits (?:have been |are |is |were )?(?:depleted|exhausted|used up|insufficient|gone)\b",
     ), &[to(CLINE, Failed)]),
     rule("credits-gone", "2026-07-16", Words(
         r#"\bcredits\b[^"\n]{0,40}\b(?:exhausted|depleted|expired|insufficient)\b|\bcredit(?: (?:limit|has|have|is|was|been|now))* (?:exhausted|depleted|expired|insufficient)\b"#,
@@ -242,7 +242,7 @@ pub(super) const RULES: &[ExhaustionRule] = &[
         to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(GROK, BY_GROK), to(APIS, Failed),
     ]),
     rule("spend-limit-reached", "2026-03-27", Words(
-        r"\b(?:spend(?:ing)?|budget)[ -](?:limit|cap) (?:has been |was |is |has )?(?:reached|exceeded|hit|used up|exhausted)\s*(?:[·∙•|.;:!()]|$|resets?\b|for (?:this|the|your)\b)",
+        r"\b(?:spend(?:ing)?|budget)[ -](?:limit|cap) (?:has been |was |is |has )?(?:reached|exceeded|hit|used up|exhausted)\s*(?:[·∙•|.;:!()]|$|resets?\b|for (?:this|your|user|member|workspace|org(?:ani[sz]ation)?|account|team|the (?:user|member|workspace|org(?:ani[sz]ation)?|account|team|month|week|period))\b)",
     ), &[to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(CODEX, Failed), to(CLINE, Failed), to(GROK, BY_GROK), to(APIS, Failed)]),
     rule("billing-exceeded", "2026-07-16", Words(
         r#"\bbilling\b[^"\n]{0,40}\b(?:limit|period)\b[^"\n]{0,40}\b(?:exceeded|reached|hit|exhausted)\b|\b(?:hit|reached|exceeded|exhausted) (?:your|the|its) (?:(?:monthly|current|hard|own) ){0,2}billing (?:(?:period|cycle|hard) ){0,2}(?:limit|quota|cap)\b|\bbilling_(?:hard_)?limit_reached\b"#,
@@ -253,7 +253,7 @@ pub(super) const RULES: &[ExhaustionRule] = &[
         to(CODEX, BY_CODEX), to(CLINE, BY_CLINE), to(HAZE, BY_HAZE), to(GROK, BY_GROK),
     ]),
     rule("group-limit-reached", "2026-07-29", Words(
-        r"\b(?:org(?:ani[sz]ation)?|team|workspace|company|enterprise|account|project|plan|key) (?:has |have )?(?:hit|reached|exceeded) (?:its|your|their) (?:(?:monthly|weekly|daily|hourly|5-hour|usage|spend(?:ing)?|credit|api) ){1,3}(?:limit|cap|budget)\b|\b(?:your|the) (?:(?:org(?:ani[sz]ation)?|team|workspace|company|enterprise|account|project|plan)['’]s )?(?:(?:monthly|weekly|daily|hourly|5-hour|usage|spend(?:ing)?|credit) ){1,3}(?:limit|cap|budget) (?:has been|was) (?:reached|exceeded|hit|used up)\b",
+        r"\b(?:org(?:ani[sz]ation)?|team|workspace|company|enterprise|account|project|plan|key) (?:has |have )?(?:hit|reached|exceeded) (?:its|your|their) (?:(?:monthly|weekly|daily|hourly|5-hour|usage|spend(?:ing)?|credit|api|codex|copilot) ){1,3}(?:limit|cap|budget)\b|\b(?:your|the) (?:(?:org(?:ani[sz]ation)?|team|workspace|company|enterprise|account|project|plan)['’]s )?(?:(?:monthly|weekly|daily|hourly|5-hour|usage|spend(?:ing)?|credit) ){1,3}(?:limit|cap|budget) (?:has been|was) (?:reached|exceeded|hit|used up)\b",
     ), &[to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(CODEX, Failed), to(COPILOT, Failed), to(CLINE, BY_CLINE), to(HAZE, BY_HAZE), to(GROK, BY_GROK), to(APIS, Failed)]),
 
     // Rates.
