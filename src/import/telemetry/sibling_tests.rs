@@ -119,6 +119,26 @@ fn an_instrumentation_elsewhere_in_the_trace_repeats_the_calls() {
 }
 
 #[test]
+fn an_instrumentation_that_names_the_requested_model_repeats_the_calls() {
+    // Of the four repetitions, three are around their call and one is beside it, where the models are compared.
+    for (version, calls) in
+        [("claude-sonnet-4-5-20250929", 4), ("claude-sonnet-4-5@20250929", 4), ("claude-sonnet-4-50", 5)]
+    {
+        let mut all = spans();
+        for scope in &mut all {
+            if let Some(model) = attribute(scope, "gen_ai.response.model") {
+                *model = json!({ "stringValue": version });
+            }
+        }
+        let ledger = Ledger::in_memory().unwrap();
+        for span in &all {
+            sent(&ledger, std::slice::from_ref(span));
+        }
+        assert_eq!(counted(&ledger).0, calls, "{version}");
+    }
+}
+
+#[test]
 fn a_relay_that_reuses_one_id_made_several_calls() {
     let span = |span: &str, second: u64, input: u64| {
         let nanos = |second: u64| (1_780_308_000_000_000_000 + second * 1_000_000_000).to_string();

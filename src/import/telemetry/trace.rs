@@ -253,9 +253,18 @@ const PAIR: &str = "/s";
 /// model at the same time, and the first one is not matched yet.
 fn are_siblings(recorded: &PlacedCall, call: &ParsedCall) -> bool {
     let (a, b) = (&recorded.record, &call.record);
-    let agree = a.model.is_none() || b.model.is_none() || a.model == b.model;
+    let agree = a.model.as_deref().zip(b.model.as_deref()).is_none_or(|(a, b)| is_same_model(a, b));
     let overlap = began(a, recorded.at) <= call.at && call.began() <= recorded.at;
     agree && overlap && convention(a) != convention(b) && !a.keys.iter().any(|key| key.ends_with(PAIR))
+}
+
+/// Returns whether two names are of one model. A response may name the dated version of the requested model.
+fn is_same_model(a: &str, b: &str) -> bool {
+    let is_dated = |dated: &str, name: &str| {
+        let date = dated.strip_prefix(name).and_then(|rest| rest.strip_prefix(['-', '@']));
+        date.is_some_and(|date| date.len() >= 6 && date.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-'))
+    };
+    a == b || is_dated(a, b) || is_dated(b, a)
 }
 
 /// Returns the kind of instrumentation that stated the counts.
