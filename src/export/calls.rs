@@ -1,8 +1,9 @@
+use std::fmt::{Display, Write as _};
 use std::io::Write;
 
 use super::cells::text_cell;
 use super::{ExportError, ExportOptions, Exporter};
-use crate::ledger::Snapshot;
+use crate::ledger::{CorrectedCall, Snapshot};
 use crate::model::error::Result;
 use crate::model::event::{EventId, Position, Quality, TokenRecord};
 use crate::model::invariant::bug;
@@ -53,27 +54,35 @@ pub(crate) struct ExportedCall {
     pub usd: Option<Usd>,
 }
 
+/// Passes every call of a provider, or of all, with its price through `work`, a batch at a time and on several threads, and the
+/// results to `take` in the order of the log.
+pub(super) fn map_calls<P: Send>(
+    snapshot: &Snapshot<'_>,
+    options: &ExportOptions,
+    work: &(impl Fn(&mut dyn Iterator<Item = Result<ExportedCall>>) -> Result<P, ExportError> + Sync),
+    take: &mut dyn FnMut(P) -> Result<(), ExportError>,
+) -> Result<(), ExportError> {
+    let prices: Prices = snapshot.prices()?;
+    let is_wanted = |call: &Result<CorrectedCall>| {
+        call.as_ref().map_or(true, |call| options.provider.as_ref().is_none_or(|name| *name == call.now.record.provider))
+    };
+    let priced = |call: Result<CorrectedCall>| {
+        let CorrectedCall { position, id, now } = call?;
+        let usd = prices.cost(&now.record, now.at)?;
+        Ok(ExportedCall { position, id, at: now.at, record: now.record, usd })
+    };
+    snapshot.map_calls(&|calls| work(&mut calls.filter(is_wanted).map(priced)), take)
+}
+
 /// Visits every call of a provider, or of all, with its price.
 pub(crate) fn each_call(
     snapshot: &Snapshot<'_>,
     options: &ExportOptions,
     visit: &mut dyn FnMut(ExportedCall) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {
-    let prices: Prices = snapshot.prices()?;
-    let mut failed = Ok(());
-    let done = snapshot.each_call(&mut |position, call| {
-        if options.provider.as_ref().is_some_and(|provider| *provider != call.record.provider) {
-            return Ok(());
-        }
-        let usd = prices.cost(&call.record, call.at)?;
-        let id = snapshot.event(position)?.id;
-        failed = visit(ExportedCall { position, id, at: call.at, record: call.record, usd });
-        // If writing fails, stop the scan. The scan's own error is a placeholder; the write error in `failed` is
-        // returned.
-        if failed.is_ok() { Ok(()) } else { Err(crate::Error::invalid("the export could not be written")) }
-    });
-    failed?;
-    Ok(done?)
+    map_calls(snapshot, options, &|calls| Ok(calls.collect::<Result<Vec<_>>>()?), &mut |calls| {
+        calls.into_iter().try_for_each(&mut *visit)
+    })
 }
 
 /// Names the quality of a record's counts.
@@ -100,10 +109,19 @@ impl Exporter for ExportedCalls {
         options: &ExportOptions,
         out: &mut dyn Write,
     ) -> Result<(), ExportError> {
-        let mut writer = csv::Writer::from_writer(out);
-        writer.write_record(CALL_COLUMNS)?;
-        each_call(snapshot, options, &mut |call| Ok(writer.write_record(fields(&call)?)?))?;
-        Ok(writer.flush()?)
+        let mut header = csv::Writer::from_writer(&mut *out);
+        header.write_record(CALL_COLUMNS)?;
+        header.flush()?;
+        drop(header);
+        let rows = |calls: &mut dyn Iterator<Item = Result<ExportedCall>>| {
+            let mut rows = CallLines::default();
+            for call in calls {
+                rows.add(&call?)?;
+            }
+            rows.finish()
+        };
+        map_calls(snapshot, options, &rows, &mut |rows| Ok(out.write_all(&rows)?))?;
+        Ok(out.flush()?)
     }
 }
 
@@ -113,29 +131,58 @@ pub(super) fn labels(record: &TokenRecord) -> Result<Option<String>> {
     Some(&record.labels).filter(|labels| !labels.is_empty()).map(json).transpose()
 }
 
-fn fields(call: &ExportedCall) -> Result<Vec<String>> {
-    let record = &call.record;
-    let text = |text: &Option<String>| text_cell(text.as_deref().unwrap_or_default()).into_owned();
-    let labels = labels(record)?.unwrap_or_default();
-    let mut fields = vec![
-        call.position.to_string(),
-        call.id.to_string(),
-        call.at.to_string(),
-        text_cell(&record.provider).into_owned(),
-        text(&record.account),
-        text(&record.model),
-        text(&record.agent),
-        text(&record.conversation),
-        text(&record.project),
-        labels,
-    ];
-    fields.extend(
-        TokenClass::ALL.map(|class| record.tokens.get(class).map(|count| count.to_string()).unwrap_or_default()),
-    );
-    fields.push(record.tokens.total()?.to_string());
-    fields.extend([record.cost, call.usd].map(|usd| usd.map(|usd| usd.to_string()).unwrap_or_default()));
-    fields.push(record.duration_ms.map(|millis| millis.to_string()).unwrap_or_default());
-    fields.push(quality(record.quality).to_owned());
-    fields.push(text(&record.residual));
-    Ok(fields)
+/// Lines of CSV.
+struct CallLines {
+    writer: csv::Writer<Vec<u8>>,
+    /// The digits of the number that is written.
+    digits: String,
+}
+
+impl Default for CallLines {
+    fn default() -> Self {
+        Self { writer: csv::Writer::from_writer(Vec::new()), digits: String::new() }
+    }
+}
+
+impl CallLines {
+    fn add(&mut self, call: &ExportedCall) -> Result<(), ExportError> {
+        let record = &call.record;
+        self.number(Some(call.position))?;
+        self.writer.write_field(call.id.hyphenated(&mut [0; 36]))?;
+        self.writer.write_field(call.at.rfc3339())?;
+        self.text(Some(&record.provider))?;
+        for text in [&record.account, &record.model, &record.agent, &record.conversation, &record.project] {
+            self.text(text.as_deref())?;
+        }
+        self.writer.write_field(labels(record)?.unwrap_or_default())?;
+        for class in TokenClass::ALL {
+            self.number(record.tokens.get(class))?;
+        }
+        self.number(Some(record.tokens.total()?))?;
+        self.number(record.cost)?;
+        self.number(call.usd)?;
+        self.number(record.duration_ms)?;
+        self.writer.write_field(quality(record.quality))?;
+        self.text(record.residual.as_deref())?;
+        Ok(self.writer.write_record(None::<&[u8]>)?)
+    }
+
+    /// A foreign text.
+    fn text(&mut self, text: Option<&str>) -> Result<(), ExportError> {
+        Ok(self.writer.write_field(&*text_cell(text.unwrap_or_default()))?)
+    }
+
+    /// A number; an empty field if it is unknown.
+    fn number(&mut self, number: Option<impl Display>) -> Result<(), ExportError> {
+        self.digits.clear();
+        if let Some(number) = number {
+            // Writing to a `String` cannot fail.
+            let _ = write!(self.digits, "{number}");
+        }
+        Ok(self.writer.write_field(&self.digits)?)
+    }
+
+    fn finish(self) -> Result<Vec<u8>, ExportError> {
+        Ok(self.writer.into_inner().map_err(csv::IntoInnerError::into_error)?)
+    }
 }

@@ -140,7 +140,7 @@ impl Snapshot<'_> {
         let records = EventFilter::default().kinds([EventKind::TokensRecorded]);
         let corrected = corrections_exist(self.view())?;
         let mut each = |position: Position, line: &str| {
-            let call = if corrected { self.effective(position)? } else { uncorrected(self.view(), position, line)? };
+            let call = if corrected { self.effective(position)? } else { uncorrected(position, line)? };
             match call {
                 Some(call) if call.at >= since && call.at < until => visit(call),
                 _ => Ok(()),

@@ -5,6 +5,7 @@ mod as_of;
 #[cfg(test)]
 mod as_of_tests;
 mod backup;
+mod calls;
 mod commands;
 #[cfg(feature = "cli")]
 mod copied;
@@ -42,6 +43,7 @@ pub use tail::{Tail, TailStopper};
 pub use verify::{Finding, Verification};
 
 pub(crate) use append::Appender;
+pub(crate) use calls::CorrectedCall;
 #[cfg(feature = "import")]
 pub(crate) use append::run_all;
 #[cfg(feature = "cli")]

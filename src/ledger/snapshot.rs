@@ -2,10 +2,10 @@
 
 use crate::merkle::Hash;
 use crate::model::error::{Error, Result};
-use crate::model::event::{AccountRef, Event, EventId, EventKind, Position, WindowKind};
+use crate::model::event::{AccountRef, Event, EventId, Position, WindowKind};
 use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
-use crate::projection::{Effective, corrections_exist, effective, is_void, position_of_key, uncorrected};
+use crate::projection::{Effective, effective, is_void, position_of_key};
 use crate::store::{GO_ON, Head, ReadView, STOP};
 use crate::usage::{AccountAt, Calibration, Drift, ProviderUsage, calibration, drift, provider_usage, switches};
 
@@ -239,37 +239,6 @@ impl<'a> Snapshot<'a> {
     /// The token record at a position with its corrections; `None` if it is voided or not a record.
     pub(crate) fn effective(&self, position: Position) -> Result<Option<Effective>> {
         effective(self.view(), position, None)
-    }
-
-    /// Visits every call with its corrections, in the order of positions. It looks up one batch at a time, so that
-    /// memory stays constant.
-    pub(crate) fn each_call(&self, visit: &mut dyn FnMut(Position, Effective) -> Result<()>) -> Result<()> {
-        const BATCH: usize = 4_096;
-        // Without corrections nothing has to be looked up.
-        let corrected = corrections_exist(self.view())?;
-        let mut next = Position::START.next();
-        loop {
-            let mut records = Vec::with_capacity(BATCH);
-            let mut last = None;
-            self.view.rows(next, &mut |position, row| {
-                last = Some(position);
-                if row.is_kind(EventKind::TokensRecorded) {
-                    records.push((position, if corrected { String::new() } else { row.body.to_owned() }));
-                }
-                if records.len() == BATCH { STOP } else { GO_ON }
-            })?;
-            for (position, line) in records {
-                let now =
-                    if corrected { self.effective(position)? } else { uncorrected(self.view(), position, &line)? };
-                if let Some(now) = now {
-                    visit(position, now)?;
-                }
-            }
-            match last {
-                Some(position) => next = position.next(),
-                None => return Ok(()),
-            }
-        }
     }
 
     /// Whether an event is voided.

@@ -2,7 +2,7 @@
 
 use super::key::{push_time, take_id, take_position, take_time};
 use crate::model::error::{Error, Result};
-use crate::model::event::{Envelope, Event, EventId, EventKind, Payload, Position, TokenRecord, Tombstone};
+use crate::model::event::{Envelope, Event, EventId, EventKind, Payload, Position, RecordLine, TokenRecord, Tombstone};
 use crate::model::time::Timestamp;
 use crate::store::{KeyRange, ReadView, STOP, Table, WriteView};
 
@@ -158,9 +158,28 @@ pub(crate) fn effective(
     corrected(view, position, &line, correction)
 }
 
-/// The record at `position` if nothing corrects it.
-pub(crate) fn uncorrected(view: &dyn ReadView, position: Position, line: &str) -> Result<Option<Effective>> {
-    corrected(view, position, line, None)
+/// The record in the line at `position`, which nothing corrects. `None` if the line is not that of a record.
+pub(crate) fn uncorrected(position: Position, line: &str) -> Result<Option<Effective>> {
+    if let Some(read) = RecordLine::<TokenRecord>::read(line) {
+        return Ok(Some(Effective {
+            at: read.occurred_at,
+            record: read.data,
+            source: read.source.into_owned(),
+            amended_at: None,
+            evidence: position,
+            shredded: false,
+        }));
+    }
+    let event = Event::from_line(position, line)?;
+    let Payload::TokensRecorded(record) = event.payload else { return Ok(None) };
+    Ok(Some(Effective {
+        at: event.occurred_at,
+        record,
+        source: event.source.into_owned(),
+        amended_at: None,
+        evidence: position,
+        shredded: Tombstone::is(line),
+    }))
 }
 
 fn corrected(
@@ -169,21 +188,8 @@ fn corrected(
     line: &str,
     correction: Option<Correction>,
 ) -> Result<Option<Effective>> {
-    let envelope = Envelope::parse(position, line)?;
-    let shredded = Tombstone::is(line);
     match correction {
-        None => {
-            let event = envelope.open(position)?;
-            let Payload::TokensRecorded(record) = event.payload else { return Ok(None) };
-            Ok(Some(Effective {
-                at: event.occurred_at,
-                record,
-                source: event.source.into_owned(),
-                amended_at: None,
-                evidence: position,
-                shredded,
-            }))
-        }
+        None => uncorrected(position, line),
         Some(Correction { void: true, .. }) => Ok(None),
         Some(amend) => {
             let correction = Event::from_line(amend.position, &view.expect_line(amend.position)?)?;
@@ -193,13 +199,17 @@ fn corrected(
                     "the corrections projection calls this an amend, which it is not",
                 ));
             };
+            let at = match data.at {
+                Some(at) => at,
+                None => Envelope::parse(position, line)?.occurred_at,
+            };
             Ok(Some(Effective {
-                at: data.at.unwrap_or(envelope.occurred_at),
+                at,
                 record: data.replacement,
                 source: correction.source.into_owned(),
                 amended_at: Some(correction.occurred_at),
                 evidence: amend.position,
-                shredded,
+                shredded: Tombstone::is(line),
             }))
         }
     }

@@ -7,7 +7,9 @@ use super::event_index;
 use super::imports;
 use super::orphan_corrections::Orphans;
 use crate::model::error::Result;
-use crate::model::event::{Envelope, Event, EventId, Payload, Position, TokenRecord, TokenView, is_counted_later};
+use crate::model::event::{
+    Event, EventId, Payload, Position, RecordLine, TokenRecord, TokenView, is_counted_later,
+};
 use crate::store::{KeyRange, ReadView, Table, WriteView};
 
 /// A fold in progress. Small changes are written at once; counters are collected until [`flush`](Self::flush).
@@ -24,20 +26,19 @@ pub(crate) struct Fold {
 impl Fold {
     /// Folds the event at `position`. It and all earlier events must be in the log already.
     pub fn apply(&mut self, sink: &mut dyn WriteView, position: Position, line: &str) -> Result<()> {
-        let envelope = Envelope::parse(position, line)?;
-        if envelope.kind == "tokens_recorded" && !self.orphans.is_corrected(&*sink, envelope.id, position)? {
+        if let Some(RecordLine { id, occurred_at, data: record, .. }) = RecordLine::<TokenView<'_>>::read(line)
+            && !self.orphans.is_corrected(&*sink, id, position)?
+        {
             // The common case, without copying any text.
-            let record: TokenView<'_> = serde_json::from_str(envelope.data.get())
-                .map_err(|e| crate::Error::damaged(position, format!("this record is unreadable ({e})")))?;
-            self.keys.extend(alias_entries(record.ids(), envelope.id, position));
-            self.deltas.add(envelope.occurred_at, &record, false)?;
-            self.blocks.record(position, envelope.occurred_at, &record)?;
-            if is_counted_later(envelope.occurred_at, record.counted_at) {
-                self.index.take(&envelope.open(position)?, position);
+            self.keys.extend(alias_entries(record.ids(), id, position));
+            self.deltas.add(occurred_at, &record, false)?;
+            self.blocks.record(position, occurred_at, &record)?;
+            if is_counted_later(occurred_at, record.counted_at) {
+                self.index.take(&Event::from_line(position, line)?, position);
             }
             return Ok(());
         }
-        let event = envelope.open(position)?;
+        let event = Event::from_line(position, line)?;
         self.event(sink, position, &event, None)
     }
 

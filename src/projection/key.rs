@@ -31,7 +31,13 @@ pub(crate) fn push_text(key: &mut Vec<u8>, text: Option<&str>) {
 /// Splits strings that [`push_text`] joined; `None` if the bytes are not UTF-8.
 pub(crate) fn texts(bytes: &[u8]) -> Option<impl Iterator<Item = &str>> {
     let joined = std::str::from_utf8(bytes).ok()?;
-    Some(joined.split_terminator('\0'))
+    let (mut start, mut ends) = (0, memchr::memchr_iter(0, bytes));
+    Some(std::iter::from_fn(move || {
+        let (from, end) = (start, ends.next().unwrap_or(joined.len()));
+        start = end + 1;
+        // Nothing follows the last zero.
+        joined.get(from..end).filter(|_| from < joined.len())
+    }))
 }
 
 /// Appends milliseconds so that the bytes sort like the value.
@@ -106,7 +112,9 @@ mod tests {
         push_text(&mut key, None);
         push_text(&mut key, Some("c"));
         assert_eq!(texts(&key).unwrap().collect::<Vec<_>>(), ["a", "", "c"]);
-        assert_eq!(texts(b"").unwrap().count(), 0);
+        for bytes in ["", "\0", "\0\0", "a", "a\0", "a\0b", "a\0\0b\0", "é\0ü"] {
+            assert!(texts(bytes.as_bytes()).unwrap().eq(bytes.split_terminator('\0')), "{bytes:?}");
+        }
         assert!(texts(b"a\0\xff\0").is_none(), "damaged bytes are no empty name");
     }
 

@@ -1,17 +1,19 @@
 //! Charges: usage grouped by everything that distinguishes rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write;
 
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
 
 use crate::export::ExportOptions;
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::model::event::{Position, TokenRecord};
 use crate::model::event::{SERVICE_TIER, modality_of};
-use crate::model::time::Zone;
+use crate::model::invariant::bug;
+use crate::model::time::{Timestamp, Zone};
 use crate::model::tokens::{TokenClass, Usd};
-use crate::readers::price::{Extras, Term};
+use crate::readers::price::{Extras, Prices, Term};
 
 /// The metered unit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,23 +77,99 @@ pub(super) struct ChargeSum {
     pub requests: u64,
 }
 
+type Charges = BTreeMap<ChargeKey, ChargeSum>;
+
 /// Sums usage into charges. The price distinguishes charges too, because it depends on the prompt length of each call.
-pub(super) fn gather(snapshot: &Snapshot<'_>, options: &ExportOptions) -> Result<BTreeMap<ChargeKey, ChargeSum>> {
+pub(super) fn gather(snapshot: &Snapshot<'_>, options: &ExportOptions) -> Result<Charges> {
     let prices = snapshot.prices()?;
-    let mut sums: BTreeMap<ChargeKey, ChargeSum> = BTreeMap::new();
-    snapshot.each_call(&mut |_, call| {
-        let record = call.record;
-        if options.provider.as_ref().is_some_and(|provider| *provider != record.provider) {
-            return Ok(());
+    let mut sums = Charges::new();
+    let is_wanted = |record: &TokenRecord| options.provider.as_ref().is_none_or(|name| *name == record.provider);
+    snapshot.map_calls(
+        &|calls| {
+            let mut batch = BatchCharges::new(&prices);
+            for call in calls {
+                let now = call?.now;
+                if is_wanted(&now.record) {
+                    batch.add(now.at, &now.record)?;
+                }
+            }
+            Ok(batch.charges())
+        },
+        &mut |charges: Charges| {
+            for (key, more) in charges {
+                let sum = sums.entry(key).or_default();
+                sum.quantity += more.quantity;
+                sum.requests += more.requests;
+            }
+            Ok(())
+        },
+    )?;
+    Ok(sums)
+}
+
+/// The charges of a call, apart from the names that they share.
+type CallCharges = BTreeMap<(Meter, Option<UnitPrice>), ChargeSum>;
+
+/// The names that all charges of a call share.
+struct ChargeNames {
+    day: NaiveDate,
+    provider: String,
+    account: Option<String>,
+    model: Option<String>,
+    tier: Option<String>,
+    tags: Option<String>,
+}
+
+/// Charges of a batch of calls. Calls with equal names share one entry, so their names are copied once.
+struct BatchCharges<'p> {
+    prices: &'p Prices,
+    sums: HashMap<String, (ChargeNames, CallCharges)>,
+    key: String,
+}
+
+impl<'p> BatchCharges<'p> {
+    fn new(prices: &'p Prices) -> Self {
+        Self { prices, sums: HashMap::new(), key: String::new() }
+    }
+
+    /// Writes everything that the names of a call depend on. A zero byte begins each name, and no name contains one.
+    fn write_key(&mut self, day: NaiveDate, record: &TokenRecord) {
+        self.key.clear();
+        // Writing to a `String` cannot fail.
+        let _ = write!(self.key, "{}", day.num_days_from_ce());
+        let names = [&record.account, &record.model, &record.project, &record.agent];
+        for name in [Some(&*record.provider)].into_iter().chain(names.map(|name| name.as_deref())) {
+            // An absent name differs from an empty one.
+            self.key.push_str(if name.is_some() { "\0+" } else { "\0-" });
+            self.key.push_str(name.unwrap_or_default());
         }
+        for (name, value) in &record.labels {
+            self.key.extend(["\0", name.as_str(), "\0", value.as_str()]);
+        }
+    }
+
+    fn add(&mut self, at: Timestamp, record: &TokenRecord) -> Result<()> {
         let extras = Extras::of(&record.modalities, &record.server_tools);
-        let mut quoted = prices.origin_of_call(&record, call.at);
+        let mut quoted = self.prices.origin_of_call(record, at);
         if let Some((rates, _)) = &quoted
             && rates.charge(record.tokens.counts().map(u128::from), 1, &extras).is_none()
         {
             quoted = None;
         }
-        let tags = tags(&record);
+        let day = Zone::UTC.day(at);
+        self.write_key(day, record);
+        if !self.sums.contains_key(&self.key) {
+            let names = ChargeNames {
+                day,
+                provider: record.provider.to_string(),
+                account: record.account.clone(),
+                model: record.model.clone(),
+                tier: record.labels.get(SERVICE_TIER).cloned(),
+                tags: tags(record),
+            };
+            self.sums.insert(self.key.clone(), (names, CallCharges::new()));
+        }
+        let (_, sums) = self.sums.get_mut(&self.key).ok_or_else(|| bug!("the names of a call have no charges"))?;
         let mut add = |meter: Meter, usd: Option<Usd>, quantity: u64| {
             let price = quoted.as_ref().zip(usd).map(|((_, origin), usd)| UnitPrice {
                 usd,
@@ -99,17 +177,7 @@ pub(super) fn gather(snapshot: &Snapshot<'_>, options: &ExportOptions) -> Result
                 term: origin.term,
                 own: origin.custom,
             });
-            let key = ChargeKey {
-                day: Zone::UTC.day(call.at),
-                provider: record.provider.to_string(),
-                account: record.account.clone(),
-                model: record.model.clone(),
-                tier: record.labels.get(SERVICE_TIER).cloned(),
-                meter,
-                price,
-                tags: tags.clone(),
-            };
-            let sum = sums.entry(key).or_default();
+            let sum = sums.entry((meter, price)).or_default();
             sum.quantity += u128::from(quantity);
             sum.requests += 1;
         };
@@ -135,8 +203,30 @@ pub(super) fn gather(snapshot: &Snapshot<'_>, options: &ExportOptions) -> Result
             add(Meter::Requests, requests, 1);
         }
         Ok(())
-    })?;
-    Ok(sums)
+    }
+
+    fn charges(self) -> Charges {
+        let mut charges = Charges::new();
+        for (names, sums) in self.sums.into_values() {
+            for ((meter, price), sum) in sums {
+                let key = ChargeKey {
+                    day: names.day,
+                    provider: names.provider.clone(),
+                    account: names.account.clone(),
+                    model: names.model.clone(),
+                    tier: names.tier.clone(),
+                    meter,
+                    price,
+                    tags: names.tags.clone(),
+                };
+                // Different names may have equal tags.
+                let total = charges.entry(key).or_default();
+                total.quantity += sum.quantity;
+                total.requests += sum.requests;
+            }
+        }
+        charges
+    }
 }
 
 /// Returns the user's names for a call. A label takes precedence over project and agent with the same name.
