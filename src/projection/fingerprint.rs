@@ -13,10 +13,12 @@ use super::key::push_text;
 use super::series::Level;
 use super::totals::Totals;
 use crate::model::error::Result;
-use crate::model::event::TokenView;
+use crate::model::event::{EventId, Position, TokenView};
 use crate::model::time::Timestamp;
 use crate::store::Table;
 
+/// Spreads small numbers over all bits.
+const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
 /// 2^61 - 1.
 const PRIME: u64 = (1 << 61) - 1;
 
@@ -57,8 +59,29 @@ impl FingerprintWeights {
     }
 
     fn place(&self, table: Table, key: &[u8], sub: i64) -> u64 {
-        let seed = self.seed ^ ((table as u64) << 56) ^ (sub as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let seed = self.seed ^ ((table as u64) << 56) ^ (sub as u64).wrapping_mul(ODD);
         xxh3_64_with_seed(key, seed) % PRIME
+    }
+}
+
+/// The sum of ids with their positions, in any order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct IdSum {
+    sum: u64,
+    count: u64,
+}
+
+impl IdSum {
+    /// Adds an id.
+    pub fn add(&mut self, weights: FingerprintWeights, id: EventId, position: Position) {
+        let place = xxh3_64_with_seed(id.as_bytes(), weights.seed ^ position.get().wrapping_mul(ODD)) % PRIME;
+        self.join(Self { sum: place, count: 1 });
+    }
+
+    /// Adds another sum with the same weights.
+    pub const fn join(&mut self, other: Self) {
+        self.sum = (self.sum + other.sum) % PRIME;
+        self.count += other.count;
     }
 }
 

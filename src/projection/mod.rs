@@ -31,7 +31,7 @@ pub(crate) use describe::describe;
 pub(crate) use event_index::{
     IndexedEvent, collect_events, counted_later, each_event, each_event_between, events_latest_first, latest_event,
 };
-pub(crate) use fingerprint::{Fingerprint, FingerprintWeights};
+pub(crate) use fingerprint::{Fingerprint, FingerprintWeights, IdSum};
 #[cfg(feature = "web")]
 pub(crate) use fold::positions_of_key;
 pub(crate) use fold::{Fold, alias_entries, file_small, find_record, position_of_key};

@@ -182,6 +182,32 @@ pub trait ReadView {
     /// ```
     fn position_of(&self, id: EventId) -> Result<Option<Position>>;
 
+    /// Visits every id with the position that a lookup of it finds, in any order. Only an audit calls this. The default
+    /// implementation looks up the id of each row.
+    ///
+    /// # Errors
+    /// The store's own errors, and the visitor's.
+    ///
+    /// ```
+    /// use usage_ledger::store::{EventStore, GO_ON, MemoryStore};
+    /// use usage_ledger::{EventId, Ledger, TokenRecord};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// let store = MemoryStore::new();
+    /// let ledger = Ledger::with_store(Box::new(store.clone()));
+    /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1).key("resp_1"), now)?;
+    /// store.read()?.each_id(&mut |id, position| {
+    ///     assert_eq!((id, position.get()), (EventId::from_key("openai", "resp_1"), 1));
+    ///     GO_ON
+    /// })?;
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    fn each_id(&self, visit: &mut dyn FnMut(EventId, Position) -> Flow) -> Result<()> {
+        self.rows(Position::START.next(), &mut |_, row| match self.position_of(row.id)? {
+            Some(found) => visit(row.id, found),
+            None => GO_ON,
+        })
+    }
+
     /// Visits the rows from a position on, in order.
     ///
     /// # Errors
@@ -370,6 +396,9 @@ impl<V: ReadView + ?Sized> ReadView for &V {
     }
     fn position_of(&self, id: EventId) -> Result<Option<Position>> {
         (**self).position_of(id)
+    }
+    fn each_id(&self, visit: &mut dyn FnMut(EventId, Position) -> Flow) -> Result<()> {
+        (**self).each_id(visit)
     }
     fn rows(&self, from: Position, visit: &mut dyn FnMut(Position, Row<'_>) -> Flow) -> Result<()> {
         (**self).rows(from, visit)

@@ -1,16 +1,17 @@
 //! Reads the whole log once: positions, columns, hashes, the tree, and the sums of the records.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 
 use super::parts::{LogSums, Whole};
 use super::wrong_block::wrong;
 use super::{Finding, Findings, StoredPart, is_record};
 use crate::merkle::{Hash, leaf_hash};
 use crate::model::error::{Error, Result};
-use crate::model::event::{AccountRef, Envelope, EventId, EventKind, Position, TokenView, Tombstone, is_counted_later};
+use crate::model::event::{
+    AccountRef, Envelope, EventId, EventKind, Position, RecordLine, TokenView, Tombstone, is_counted_later,
+};
 use crate::model::invariant::bug;
+use crate::model::pipeline::in_order;
 use crate::model::time::Timestamp;
 use crate::projection::blocks::{BLOCK, Digest, Summary, block_key, place};
 use crate::projection::{FingerprintWeights, alias_entries};
@@ -31,17 +32,15 @@ struct VerifiedRow {
 
 #[derive(Default)]
 struct LineBatch {
-    number: u64,
     first: u64,
     rows: Vec<VerifiedRow>,
     text: String,
 }
 
 /// The result of one batch.
-#[derive(Default)]
 struct BatchResult {
-    number: u64,
     leaves: Vec<Hash>,
+    sums: LogSums,
     others: Vec<(Position, String)>,
     stubs: Vec<TombstoneRow>,
     findings: Vec<Finding>,
@@ -73,6 +72,33 @@ impl VerifiedLog {
     pub fn whole(&self) -> Whole<'_> {
         Whole { records: &self.records, others: &self.others }
     }
+
+    /// Adds the next batch, and compares its hashes and blocks with the stored ones.
+    fn take(
+        &mut self,
+        view: &dyn ReadView,
+        done: BatchResult,
+        tree: &mut StreamingTree,
+        findings: &mut Findings,
+    ) -> Result<()> {
+        self.records.add(done.sums);
+        self.others.extend(done.others);
+        self.stubs.extend(done.stubs);
+        findings.0.extend(done.findings);
+        for block in done.blocks {
+            let number = self.summaries.len() as u64;
+            if let Some((column, _)) = &block
+                && view.get(Table::Columns, &block_key(number))?.as_ref() != Some(column)
+            {
+                wrong(number, Table::Columns, findings);
+            }
+            self.summaries.push(block.map(|(_, summary)| summary));
+        }
+        for leaf in done.leaves {
+            tree.push(leaf, &mut |level, group, nodes| compare_group(view, level, group, nodes, findings))?;
+        }
+        Ok(())
+    }
 }
 
 /// Reads every line, checks its hash on all cores, and builds the tree.
@@ -82,46 +108,30 @@ pub(super) fn read(
     tree: &mut StreamingTree,
     findings: &mut Findings,
 ) -> Result<VerifiedLog> {
-    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let (to_workers, batches) = sync_channel::<LineBatch>(2 * workers);
-    let batches = Mutex::new(batches);
-    let (to_main, done) = channel::<Result<BatchResult>>();
-    std::thread::scope(|scope| {
-        let handles: Vec<_> = (0..workers)
-            .map(|_| {
-                let (batches, to_main) = (&batches, to_main.clone());
-                scope.spawn(move || work(batches, &to_main, weights))
-            })
-            .collect();
-        drop(to_main);
-        let mut order = InOrder { next: 0, waiting: BTreeMap::new(), ..InOrder::default() };
-        let fed = feed(view, &to_workers, &done, &mut order, tree, findings);
-        drop(to_workers);
-        for result in done {
-            order.take(view, result, tree, findings)?;
-        }
-        let mut records = LogSums::new(weights);
-        for handle in handles {
-            records.add(handle.join().map_err(|_| Error::damaged(None, "a verifying thread failed"))?);
-        }
-        fed?;
-        let InOrder { others, stubs, summaries, .. } = order;
-        Ok(VerifiedLog { records, others, stubs, summaries })
-    })
+    let mut log = VerifiedLog {
+        records: LogSums::new(weights),
+        others: Vec::new(),
+        stubs: Vec::new(),
+        summaries: Vec::new(),
+    };
+    let mut of_rows = Findings::default();
+    let done = in_order(
+        |send| feed(view, send, &mut of_rows),
+        &|batch| check(&batch, weights),
+        &mut |result: Result<BatchResult>| log.take(view, result?, tree, findings),
+    );
+    findings.0.extend(of_rows.0);
+    done.map(|()| log)
 }
 
 fn feed(
     view: &dyn ReadView,
-    to_workers: &SyncSender<LineBatch>,
-    done: &Receiver<Result<BatchResult>>,
-    order: &mut InOrder,
-    tree: &mut StreamingTree,
+    send: &mut dyn FnMut(LineBatch) -> Result<()>,
     findings: &mut Findings,
 ) -> Result<()> {
     let mut expected = Position::START;
     let mut recorded = Timestamp::MIN;
     let mut batch = LineBatch { first: 1, ..LineBatch::default() };
-    let closed = || Error::damaged(None, "a verifying thread failed");
     let read = view.rows(Position::START, &mut |position, row| {
         if position == Position::START {
             findings.add(None, "a row precedes position 1: no append wrote it");
@@ -147,159 +157,154 @@ fn feed(
             end: batch.text.len(),
         });
         if batch.rows.len() == BATCH {
-            let next = LineBatch { number: batch.number + 1, first: position.get() + 1, ..LineBatch::default() };
-            to_workers.send(std::mem::replace(&mut batch, next)).map_err(|_| closed())?;
-            while let Ok(result) = done.try_recv() {
-                order.take(view, result, tree, findings)?;
-            }
+            let next = LineBatch { first: position.get() + 1, ..LineBatch::default() };
+            send(std::mem::replace(&mut batch, next))?;
         }
         GO_ON
     });
+    // The rows in front of an unreadable one are checked too.
     if !batch.rows.is_empty() {
-        to_workers.send(batch).map_err(|_| closed())?;
+        send(batch)?;
     }
     read
 }
 
-fn work(
-    batches: &Mutex<Receiver<LineBatch>>,
-    to_main: &std::sync::mpsc::Sender<Result<BatchResult>>,
-    weights: FingerprintWeights,
-) -> LogSums {
-    let mut sums = LogSums::new(weights);
-    loop {
-        let batch = match batches.lock() {
-            Ok(queue) => queue.recv(),
-            Err(_) => break,
-        };
-        let Ok(batch) = batch else { break };
-        if to_main.send(check(&batch, &mut sums)).is_err() {
-            break;
-        }
-    }
-    sums
-}
-
-fn check(batch: &LineBatch, sums: &mut LogSums) -> Result<BatchResult> {
-    let mut done = BatchResult { number: batch.number, ..BatchResult::default() };
-    let mut digests: BTreeMap<u64, Option<Digest>> = BTreeMap::new();
-    let mut last: Option<AccountRef<'static>> = None;
+fn check(batch: &LineBatch, weights: FingerprintWeights) -> Result<BatchResult> {
+    let mut check = BatchCheck::new(weights);
     for (row, number) in batch.rows.iter().zip(batch.first..) {
         let position = Position::new(number);
-        let (block, offset) = place(position);
-        let digest = digests.entry(block).or_insert_with(|| Some(Digest::default()));
         let line = batch.text.get(row.start..row.end);
         let line = line.ok_or_else(|| bug!("the batch has no text of the line at position {position}"))?;
-        let mut add_finding = |what: String| done.findings.push(Finding::new(position, what));
+        check.line(position, row, line)?;
+    }
+    let read = batch.first + batch.rows.len() as u64 - 1;
+    check.digests.retain(|number, _| (number + 1) * BLOCK <= read);
+    let blocks = check.digests.into_values().map(|digest| digest.map(|digest| (digest.column(), digest.summary)));
+    check.done.blocks.extend(blocks);
+    Ok(check.done)
+}
+
+/// The check of one batch.
+struct BatchCheck {
+    done: BatchResult,
+    weights: FingerprintWeights,
+    digests: BTreeMap<u64, Option<Digest>>,
+    /// The account of the last record.
+    last: Option<AccountRef<'static>>,
+}
+
+impl BatchCheck {
+    fn new(weights: FingerprintWeights) -> Self {
+        let done = BatchResult {
+            leaves: Vec::with_capacity(BATCH),
+            sums: LogSums::new(weights),
+            others: Vec::new(),
+            stubs: Vec::new(),
+            findings: Vec::new(),
+            blocks: Vec::new(),
+        };
+        Self { done, weights, digests: BTreeMap::new(), last: None }
+    }
+
+    fn add_finding(&mut self, position: Position, what: impl Into<String>) {
+        self.done.findings.push(Finding::new(position, what));
+    }
+
+    /// Adds an event to its block. A block with an unreadable event has no valid rows.
+    fn add_to_block(&mut self, position: Position, add: impl FnOnce(&mut Digest, u16) -> Result<()>) {
+        let (block, offset) = place(position);
+        let digest = self.digests.entry(block).or_insert_with(|| Some(Digest::default()));
+        if digest.as_mut().is_some_and(|digest| add(digest, offset).is_err()) {
+            *digest = None;
+        }
+    }
+
+    fn line(&mut self, position: Position, row: &VerifiedRow, line: &str) -> Result<()> {
+        self.done.sums.ids.add(self.weights, row.id, position);
         match Tombstone::read(position, line) {
-            Ok(None) => done.leaves.push(leaf_hash(line.as_bytes())),
+            Ok(None) => self.done.leaves.push(leaf_hash(line.as_bytes())),
             // An invalid hash cannot equal the one in the tree.
             Ok(Some(tombstone)) => {
-                done.leaves.push(tombstone.leaf.parse().unwrap_or(Hash::EMPTY));
-                done.stubs.push(TombstoneRow { position, id: row.id, body: line.to_owned() });
+                self.done.leaves.push(tombstone.leaf.parse().unwrap_or(Hash::EMPTY));
+                self.done.stubs.push(TombstoneRow { position, id: row.id, body: line.to_owned() });
             }
-            Err(_) => done.leaves.push(Hash::EMPTY),
+            Err(_) => self.done.leaves.push(Hash::EMPTY),
         }
+        match RecordLine::<TokenView<'_>>::read(line) {
+            Some(read) => {
+                let columns = (read.id, Some(EventKind::TokensRecorded), read.occurred_at, read.recorded_at);
+                self.compare_columns(position, row, columns);
+                self.record(position, (read.id, read.occurred_at), &read.data, line)
+            }
+            None => self.other_line(position, row, line),
+        }
+    }
+
+    fn compare_columns(
+        &mut self,
+        position: Position,
+        row: &VerifiedRow,
+        (id, kind, occurred_at, recorded_at): (EventId, Option<EventKind>, Timestamp, Timestamp),
+    ) {
+        let of_line = (id, kind.map(EventKind::code), occurred_at, recorded_at);
+        if (row.id, Some(row.kind), row.occurred_at, row.recorded_at) != of_line {
+            self.add_finding(position, "the columns differ from the line");
+        }
+    }
+
+    /// The line of another event, a tombstone, or an unreadable line.
+    fn other_line(&mut self, position: Position, row: &VerifiedRow, line: &str) -> Result<()> {
         let envelope = match Envelope::parse(position, line) {
             Ok(envelope) => envelope,
             Err(Error::Damaged { what, .. }) => {
-                add_finding(what);
-                *digest = None;
-                continue;
+                self.add_finding(position, what);
+                self.add_to_block(position, |_, _| Err(bug!("an unreadable line")));
+                return Ok(());
             }
             Err(other) => return Err(other),
         };
-        let columns = (row.id, Some(row.kind), row.occurred_at, row.recorded_at);
-        if columns
-            != (
-                envelope.id,
-                EventKind::named(&envelope.kind).map(EventKind::code),
-                envelope.occurred_at,
-                envelope.recorded_at,
-            )
-        {
-            add_finding("the columns differ from the line".to_owned());
-        }
+        let kind = EventKind::named(&envelope.kind);
+        self.compare_columns(position, row, (envelope.id, kind, envelope.occurred_at, envelope.recorded_at));
         if !is_record(&envelope.kind) {
-            done.others.push((position, line.to_owned()));
+            self.done.others.push((position, line.to_owned()));
             // The comparison of projections reports an unreadable event.
             let event = envelope.open(position);
-            add(digest, |digest| event.and_then(|event| digest.event(offset, event.occurred_at, &event.payload)));
-            continue;
+            self.add_to_block(position, |digest, offset| {
+                event.and_then(|event| digest.event(offset, event.occurred_at, &event.payload))
+            });
+            return Ok(());
         }
         match serde_json::from_str::<TokenView<'_>>(envelope.data.get()) {
-            Ok(record) => {
-                add(digest, |digest| digest.record(offset, envelope.occurred_at, &record));
-                sums.sums.record(envelope.occurred_at, &record, false)?;
-                if is_counted_later(envelope.occurred_at, record.counted_at) {
-                    done.others.push((position, line.to_owned()));
-                }
-                for entry in alias_entries(record.ids(), envelope.id, position) {
-                    sums.sums.row(Table::Keys, &entry);
-                }
-                let account = AccountRef::new(&record.provider, record.account.as_deref());
-                if last.as_ref() != Some(&account) {
-                    let account = account.into_owned();
-                    sums.accounts.insert(account.clone());
-                    last = Some(account);
-                }
-            }
+            Ok(record) => self.record(position, (envelope.id, envelope.occurred_at), &record, line),
             Err(e) => {
-                *digest = None;
-                add_finding(format!("this record is unreadable ({e})"));
+                self.add_to_block(position, |_, _| Err(bug!("an unreadable record")));
+                self.add_finding(position, format!("this record is unreadable ({e})"));
+                Ok(())
             }
         }
     }
-    let read = batch.first + batch.rows.len() as u64 - 1;
-    digests.retain(|number, _| (number + 1) * BLOCK <= read);
-    done.blocks.extend(digests.into_values().map(|digest| digest.map(|digest| (digest.column(), digest.summary))));
-    Ok(done)
-}
 
-/// Adds an event to a block. A block with an unreadable event has no valid rows.
-fn add(digest: &mut Option<Digest>, add: impl FnOnce(&mut Digest) -> Result<()>) {
-    if digest.as_mut().is_some_and(|digest| add(digest).is_err()) {
-        *digest = None;
-    }
-}
-
-/// Delivers batches in the order of the log, whichever worker finishes first.
-#[derive(Default)]
-struct InOrder {
-    next: u64,
-    waiting: BTreeMap<u64, BatchResult>,
-    others: Vec<(Position, String)>,
-    stubs: Vec<TombstoneRow>,
-    summaries: Vec<Option<Summary>>,
-}
-
-impl InOrder {
-    fn take(
+    fn record(
         &mut self,
-        view: &dyn ReadView,
-        done: Result<BatchResult>,
-        tree: &mut StreamingTree,
-        findings: &mut Findings,
+        position: Position,
+        (id, at): (EventId, Timestamp),
+        record: &TokenView<'_>,
+        line: &str,
     ) -> Result<()> {
-        let done = done?;
-        self.waiting.insert(done.number, done);
-        while let Some(done) = self.waiting.remove(&self.next) {
-            self.next += 1;
-            self.others.extend(done.others);
-            self.stubs.extend(done.stubs);
-            findings.0.extend(done.findings);
-            for block in done.blocks {
-                let number = self.summaries.len() as u64;
-                if let Some((column, _)) = &block
-                    && view.get(Table::Columns, &block_key(number))?.as_ref() != Some(column)
-                {
-                    wrong(number, Table::Columns, findings);
-                }
-                self.summaries.push(block.map(|(_, summary)| summary));
-            }
-            for leaf in done.leaves {
-                tree.push(leaf, &mut |level, group, nodes| compare_group(view, level, group, nodes, findings))?;
-            }
+        self.add_to_block(position, |digest, offset| digest.record(offset, at, record));
+        let sums = &mut self.done.sums;
+        sums.sums.record(at, record, false)?;
+        for entry in alias_entries(record.ids(), id, position) {
+            sums.sums.row(Table::Keys, &entry);
+        }
+        let account = AccountRef::new(&record.provider, record.account.as_deref());
+        if self.last.as_ref() != Some(&account) {
+            let account = account.into_owned();
+            sums.accounts.insert(account.clone());
+            self.last = Some(account);
+        }
+        if is_counted_later(at, record.counted_at) {
+            self.done.others.push((position, line.to_owned()));
         }
         Ok(())
     }

@@ -18,9 +18,8 @@ pub(crate) use checkpoints::{hold, hold_all};
 use crate::merkle::{Hash, Verifier};
 use crate::model::error::{Error, Result};
 use crate::model::event::{EventKind, Position};
-use crate::projection::FingerprintWeights;
-use crate::projection::StreamingTree;
-use crate::store::ReadView;
+use crate::projection::{FingerprintWeights, IdSum, StreamingTree};
+use crate::store::{GO_ON, ReadView};
 
 /// The result of an audit.
 ///
@@ -149,7 +148,7 @@ pub(crate) fn verify(view: &dyn ReadView, scope: AuditScope, verifiers: &[Verifi
     lines::compare_partial_groups(view, &tree, &mut findings)?;
     if let Some(seen) = seen {
         if scope == AuditScope::Everything {
-            check_ids(view, &mut findings)?;
+            check_ids(view, seen.whole().records.ids, weights, &mut findings)?;
         }
         let compared = shredded::check(&seen, &mut findings)
             .and_then(|()| seals::check(view, &seen, verifiers, &mut findings))
@@ -170,15 +169,36 @@ pub(crate) fn verify(view: &dyn ReadView, scope: AuditScope, verifiers: &[Verifi
     Ok(Verification { ok: findings.0.is_empty(), size: tree.size(), root: tree.root(), findings: findings.0 })
 }
 
-fn check_ids(view: &dyn ReadView, findings: &mut Findings) -> Result<()> {
+/// Compares the ids that lookups find with those of the rows. Only a difference is worth a lookup of each.
+fn check_ids(
+    view: &dyn ReadView,
+    of_rows: IdSum,
+    weights: FingerprintWeights,
+    findings: &mut Findings,
+) -> Result<()> {
+    let mut found = IdSum::default();
+    let read = view.each_id(&mut |id, position| {
+        found.add(weights, id, position);
+        GO_ON
+    });
+    match read {
+        Ok(()) if found == of_rows => return Ok(()),
+        Ok(()) | Err(Error::Damaged { .. }) => {}
+        Err(other) => return Err(other),
+    }
+    let before = findings.0.len();
     view.rows(Position::START.next(), &mut |position, row| {
         match view.position_of(row.id)? {
             Some(found) if found == position => {}
             Some(found) => findings.add(position, format!("its id {} finds position {found}", row.id)),
             None => findings.add(position, format!("its id {} finds nothing", row.id)),
         }
-        crate::store::GO_ON
-    })
+        GO_ON
+    })?;
+    if findings.0.len() == before {
+        findings.add(None, "the index of the ids holds entries of no event, or is out of order");
+    }
+    Ok(())
 }
 
 /// Whether events of a kind only change counters.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::event::{AccountRef, Position};
-use crate::projection::{Fingerprint, FingerprintWeights};
+use crate::projection::{Fingerprint, FingerprintWeights, IdSum};
 
 /// The records that one thread saw, or all of them.
 pub(super) struct LogSums {
@@ -11,17 +11,20 @@ pub(super) struct LogSums {
     pub sums: Fingerprint,
     /// Provider accounts with records.
     pub accounts: BTreeSet<AccountRef<'static>>,
+    /// The sum of the ids of all events.
+    pub ids: IdSum,
 }
 
 impl LogSums {
     pub fn new(weights: FingerprintWeights) -> Self {
-        Self { sums: Fingerprint::new(weights), accounts: BTreeSet::new() }
+        Self { sums: Fingerprint::new(weights), accounts: BTreeSet::new(), ids: IdSum::default() }
     }
 
     /// Adds what another thread saw.
     pub fn add(&mut self, other: Self) {
         self.sums.join(&other.sums);
         self.accounts.extend(other.accounts);
+        self.ids.join(other.ids);
     }
 }
 

@@ -84,6 +84,24 @@ impl ReadView for SqliteView {
         result.map_err(|e| self.fail(e))?.map(position).transpose()
     }
 
+    fn each_id(&self, visit: &mut dyn FnMut(EventId, Position) -> Flow) -> Result<()> {
+        // The index alone answers, so this visits what lookups find. A tree whose entries are in order finds each of them.
+        let sql = "SELECT id, position FROM events INDEXED BY sqlite_autoindex_events_1 ORDER BY id";
+        let mut statement = self.prepare(sql, "reading the ids")?;
+        let mut rows = statement.query([]).map_err(|e| self.fail(e))?;
+        let mut last = None;
+        while let Some(row) = rows.next().map_err(|e| self.fail(e))? {
+            let id = row.get_ref(0).ok().and_then(|id| EventId::from_slice(id.as_blob().ok()?));
+            let at = position(row.get(1).map_err(|e| self.fail(e))?)?;
+            let id = id.filter(|id| last.replace(*id).is_none_or(|last| last < *id));
+            let id = id.ok_or_else(|| Error::damaged(at, "the index of the ids is out of order here"))?;
+            if visit(id, at)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn rows(&self, from: Position, visit: &mut dyn FnMut(Position, Row<'_>) -> Flow) -> Result<()> {
         let mut statement = self.prepare("SELECT position, id, kind, occurred_at, recorded_at, body FROM events WHERE position >= ? ORDER BY position", "reading")?;
         // From the start means from the first row at all, so that an audit also sees rows with invalid positions.
