@@ -119,6 +119,9 @@ def commands(count):
         ("replay", ["replay"]),
         ("verify", ["verify"]),
         ("export csv", ["export", "--format", "csv"]),
+        ("export focus", ["export", "--format", "focus"]),
+        ("report by conversation, ccusage", ["report", "--by", "conversation", "--format", "ccusage"]),
+        ("report by model of a label", ["report", "--by", "model", "--label", "mission=m3"]),
     ]
 
 
@@ -244,7 +247,7 @@ def main():
                 command = [asked.program, "--ledger", path, "--json", "--now", stamp(START + size), *arguments]
                 if "--as-of" in arguments:
                     command = [part for part in command if part not in ("--now", stamp(START + size))]
-                if name in ("export csv", "log, a project") or arguments[0] == "log":
+                if arguments[0] in ("export", "log"):
                     command.remove("--json")
                 before = os.path.getsize(path)
                 measured = [run(command) for _ in range(asked.runs)]

@@ -64,14 +64,15 @@ pub(super) fn map_calls<P: Send>(
 ) -> Result<(), ExportError> {
     let prices: Prices = snapshot.prices()?;
     let is_wanted = |call: &Result<CorrectedCall>| {
-        call.as_ref().map_or(true, |call| options.provider.as_ref().is_none_or(|name| *name == call.now.record.provider))
+        call.as_ref()
+            .map_or(true, |call| options.provider.as_ref().is_none_or(|name| *name == call.now.record.provider))
     };
-    let priced = |call: Result<CorrectedCall>| {
+    let with_price = |call: Result<CorrectedCall>| {
         let CorrectedCall { position, id, now } = call?;
         let usd = prices.cost(&now.record, now.at)?;
         Ok(ExportedCall { position, id, at: now.at, record: now.record, usd })
     };
-    snapshot.map_calls(&|calls| work(&mut calls.filter(is_wanted).map(priced)), take)
+    snapshot.map_calls(&|calls| work(&mut calls.filter(is_wanted).map(with_price)), take)
 }
 
 /// Visits every call of a provider, or of all, with its price.

@@ -43,9 +43,9 @@ pub use tail::{Tail, TailStopper};
 pub use verify::{Finding, Verification};
 
 pub(crate) use append::Appender;
-pub(crate) use calls::CorrectedCall;
 #[cfg(feature = "import")]
 pub(crate) use append::run_all;
+pub(crate) use calls::CorrectedCall;
 #[cfg(feature = "cli")]
 pub(crate) use copied::{Copied, CopiedLine};
 #[cfg(feature = "cli")]

@@ -127,14 +127,11 @@ mod tests {
     #[test]
     fn an_error_ends_the_work() {
         let mut taken = 0;
-        let refused: Result<(), Error> = in_order(
-            |send| (0..1_000_000_u64).try_for_each(send),
-            &|number| number,
-            &mut |number| {
+        let refused: Result<(), Error> =
+            in_order(|send| (0..1_000_000_u64).try_for_each(send), &|number| number, &mut |number| {
                 taken += 1;
                 if number == 5 { Err(Error::invalid("enough")) } else { Ok(()) }
-            },
-        );
+            });
         assert!(refused.is_err());
         assert_eq!(taken, 6);
     }

@@ -7,9 +7,7 @@ use super::event_index;
 use super::imports;
 use super::orphan_corrections::Orphans;
 use crate::model::error::Result;
-use crate::model::event::{
-    Event, EventId, Payload, Position, RecordLine, TokenRecord, TokenView, is_counted_later,
-};
+use crate::model::event::{Event, EventId, Payload, Position, RecordLine, TokenRecord, TokenView, is_counted_later};
 use crate::store::{KeyRange, ReadView, Table, WriteView};
 
 /// A fold in progress. Small changes are written at once; counters are collected until [`flush`](Self::flush).

@@ -108,27 +108,20 @@ pub(super) fn read(
     tree: &mut StreamingTree,
     findings: &mut Findings,
 ) -> Result<VerifiedLog> {
-    let mut log = VerifiedLog {
-        records: LogSums::new(weights),
-        others: Vec::new(),
-        stubs: Vec::new(),
-        summaries: Vec::new(),
-    };
+    let mut log =
+        VerifiedLog { records: LogSums::new(weights), others: Vec::new(), stubs: Vec::new(), summaries: Vec::new() };
     let mut of_rows = Findings::default();
-    let done = in_order(
-        |send| feed(view, send, &mut of_rows),
-        &|batch| check(&batch, weights),
-        &mut |result: Result<BatchResult>| log.take(view, result?, tree, findings),
-    );
+    let done =
+        in_order(|send| feed(view, send, &mut of_rows), &|batch| check(&batch, weights), &mut |result: Result<
+            BatchResult,
+        >| {
+            log.take(view, result?, tree, findings)
+        });
     findings.0.extend(of_rows.0);
     done.map(|()| log)
 }
 
-fn feed(
-    view: &dyn ReadView,
-    send: &mut dyn FnMut(LineBatch) -> Result<()>,
-    findings: &mut Findings,
-) -> Result<()> {
+fn feed(view: &dyn ReadView, send: &mut dyn FnMut(LineBatch) -> Result<()>, findings: &mut Findings) -> Result<()> {
     let mut expected = Position::START;
     let mut recorded = Timestamp::MIN;
     let mut batch = LineBatch { first: 1, ..LineBatch::default() };

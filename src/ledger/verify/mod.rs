@@ -170,12 +170,7 @@ pub(crate) fn verify(view: &dyn ReadView, scope: AuditScope, verifiers: &[Verifi
 }
 
 /// Compares the ids that lookups find with those of the rows. Only a difference is worth a lookup of each.
-fn check_ids(
-    view: &dyn ReadView,
-    of_rows: IdSum,
-    weights: FingerprintWeights,
-    findings: &mut Findings,
-) -> Result<()> {
+fn check_ids(view: &dyn ReadView, of_rows: IdSum, weights: FingerprintWeights, findings: &mut Findings) -> Result<()> {
     let mut found = IdSum::default();
     let read = view.each_id(&mut |id, position| {
         found.add(weights, id, position);
