@@ -37,7 +37,7 @@ fn main() {
 
 fn import_into(path: &Path, home: &Path) {
     let ledger = Ledger::open(path).unwrap();
-    let options = ImportOptions { homes: vec![home.to_owned()], ..ImportOptions::default() };
+    let options = ImportOptions::new().homes([home.to_owned()]);
     import::run(&ledger, &options, support::now(), &mut |_| {}).unwrap();
 }
 

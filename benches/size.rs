@@ -20,7 +20,7 @@ fn main() {
     corpus::Options::usual(7, 50).write(&home);
     let path = directory.path().join("usage.db");
     let ledger = Ledger::open(&path).unwrap();
-    let options = ImportOptions { homes: vec![home], ..ImportOptions::default() };
+    let options = ImportOptions::new().homes([home]);
     import::run(&ledger, &options, support::now(), &mut |_| {}).unwrap();
     drop(ledger);
     report("imported, with the usage object", &path);

@@ -267,6 +267,7 @@ pub struct ProviderUsage {
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Switch {
     /// Its position.
     pub position: Position,

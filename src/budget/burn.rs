@@ -25,6 +25,7 @@ const WARN_RESET: f64 = 120.0;
 
 /// The rate at which a window is used.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Rate {
     /// Percentage points per minute.
     pub per_minute: f64,

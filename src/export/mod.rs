@@ -84,7 +84,8 @@ pub trait Exporter: Sync {
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let ledger = Ledger::in_memory()?;
     /// ledger.record(TokenRecord::new("openai", "gpt-5").input(1), now)?;
-    /// let options = ExportOptions { now: Some(now), provider: Some("openai".to_owned()), ..ExportOptions::default() };
+    /// let mut options = ExportOptions::default();
+    /// (options.now, options.provider) = (Some(now), Some("openai".to_owned()));
     /// let mut page = Vec::new();
     /// export::find("usage-md")?.export_with(&ledger.snapshot()?, &options, &mut page)?;
     /// assert!(String::from_utf8(page)?.contains("Session (5hr) : ~0% (reset in 5h00m)"));
@@ -107,6 +108,7 @@ pub trait Exporter: Sync {
 /// assert_eq!(ExportOptions::default().zone, Zone::UTC);
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ExportOptions {
     /// The time of windows; default: that of the last event.
     pub now: Option<Timestamp>,

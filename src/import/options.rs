@@ -13,13 +13,14 @@ use crate::model::time::Zone;
 /// use usage_ledger::{Ledger, import::{self, ImportOptions}};
 /// # let home = tempfile::tempdir()?;
 /// let ledger = Ledger::in_memory()?;
-/// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
+/// let options = ImportOptions::new().homes([home.path().to_owned()]);
 /// let report = import::run(&ledger, &options, chrono::Utc::now(), &mut |_| {})?;
 /// let read: Vec<_> = report.sources.iter().map(|source| &*source.source).collect();
 /// assert!(read.contains(&"opencode") && !read.contains(&"koan")); // which is read when it is named
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct ImportOptions {
     /// Importers by name. Empty selects all except `koan`, whose calls are also in the logs of the agents it runs.
     pub sources: Vec<String>,
@@ -31,6 +32,32 @@ pub struct ImportOptions {
 }
 
 impl ImportOptions {
+    /// All importers that have logs below the user's own home.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only these importers.
+    #[must_use]
+    pub fn sources(mut self, sources: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.sources = sources.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Searches these home directories.
+    #[must_use]
+    pub fn homes(mut self, homes: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
+        self.homes = homes.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Reads log times without an offset in this zone.
+    #[must_use]
+    pub const fn zone(mut self, zone: Zone) -> Self {
+        self.zone = Some(zone);
+        self
+    }
+
     /// Returns the selected agents.
     pub(in crate::import) fn agents(&self) -> Result<Vec<&'static Agent>> {
         if self.sources.is_empty() {

@@ -12,26 +12,22 @@ use crate::model::event::SkippedLine;
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// # let home = tempfile::tempdir()?;
 /// let ledger = Ledger::in_memory()?;
-/// let options = ImportOptions { sources: vec!["amp".to_owned()], homes: vec![home.path().to_owned()], ..ImportOptions::default() };
+/// let options = ImportOptions::new().sources(["amp".to_owned()]).homes([home.path().to_owned()]);
 /// let report = import::run(&ledger, &options, now, &mut |_| {})?;
 /// assert_eq!(report.sources.len(), 1); // one importer ran, and found nothing in an empty home
 /// assert_eq!(report.sources[0].files, 0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ImportReport {
     /// One entry for each importer that ran.
     pub sources: Vec<SourceReport>,
 }
 
 /// The result of one importer.
-///
-/// ```
-/// use usage_ledger::import::SourceReport;
-/// let report = SourceReport { source: "amp".to_owned(), files: 2, recorded: 5, ..SourceReport::default() };
-/// assert!(report.skipped.is_empty()); // every line was taken in
-/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct SourceReport {
     /// The importer.
     pub source: String,
@@ -58,13 +54,8 @@ pub struct SourceReport {
 }
 
 /// Progress of an import.
-///
-/// ```
-/// use usage_ledger::import::Progress;
-/// let progress = Progress { total: 2_000, done: 500, records: 3 };
-/// assert_eq!(100 * progress.done / progress.total, 25); // percent
-/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Progress {
     /// Bytes to read.
     pub total: u64,

@@ -274,7 +274,7 @@ impl Ledger {
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let ledger = Ledger::in_memory()?;
     /// let provider = ProviderId::new("my-gateway")?;
-    /// ledger.declare(ProviderDeclared { provider, account: None, metered: false }, now)?;
+    /// ledger.declare(ProviderDeclared::new(provider, false), now)?;
     /// assert!(!ledger.budget("my-gateway", now)?.metered);
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```

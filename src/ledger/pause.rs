@@ -17,7 +17,7 @@ impl Ledger {
     /// use usage_ledger::{Ledger, event::Paused, time::HOUR};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let ledger = Ledger::in_memory()?;
-    /// ledger.pause(Paused { reason: "quota".to_owned(), until: None, note: None }, now)?;
+    /// ledger.pause(Paused::new("quota"), now)?;
     /// assert_eq!(ledger.status(now)?.paused.unwrap().until, Some(now.plus(5 * HOUR)));
     /// assert!(ledger.status(now.plus(5 * HOUR))?.paused.is_none()); // a quota pause ends by itself
     /// # Ok::<(), usage_ledger::Error>(())
@@ -45,7 +45,7 @@ impl Ledger {
     /// use usage_ledger::{Ledger, event::Paused};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let ledger = Ledger::in_memory()?;
-    /// ledger.pause(Paused { reason: "manual".to_owned(), until: None, note: None }, now)?;
+    /// ledger.pause(Paused::new("manual"), now)?;
     /// assert!(ledger.resume("back from lunch", now.plus(1))?.is_new());
     /// assert!(!ledger.resume("me too", now.plus(2))?.is_new());
     /// # Ok::<(), usage_ledger::Error>(())
@@ -117,15 +117,9 @@ impl Ledger {
     /// use usage_ledger::{Ledger, ProviderId, event::{UsageOverridden, WindowKind}, time::HOUR};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let ledger = Ledger::in_memory()?;
-    /// let word = UsageOverridden {
-    ///     provider: ProviderId::new("anthropic")?,
-    ///     account: Some("work".to_owned()),
-    ///     window: WindowKind::Session,
-    ///     used_percent: "50".parse()?,
-    ///     resets_at: Some(now.plus(HOUR)),
-    ///     author: "me".to_owned(),
-    ///     reason: "read it on the web page".to_owned(),
-    /// };
+    /// let provider = ProviderId::new("anthropic")?;
+    /// let word = UsageOverridden::new(provider, WindowKind::Session, "50".parse()?, "me", "read it on the web page");
+    /// let word = word.account("work").resets_at(now.plus(HOUR));
     /// ledger.override_with(word, now)?;
     /// let session = ledger.snapshot()?.account("anthropic", Some("work"), now)?.session;
     /// assert_eq!(session.resets_at, Some(now.plus(HOUR)));

@@ -23,6 +23,7 @@ const NAMED: usize = 1_000;
 /// assert_eq!(Restatement::default().requests, 0);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Restatement {
     /// Additional calls; negative for fewer.
     pub requests: i64,

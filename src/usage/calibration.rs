@@ -41,16 +41,9 @@ const ERRORS: f64 = 1.96;
 /// for step in 1..=5 {
 ///     let at = now.plus(step * 10 * MINUTE);
 ///     ledger.record(TokenRecord::new("anthropic", "claude-opus-4-5").input(40_000), at)?;
-///     let seen = QuotaObserved {
-///         provider: ProviderId::new("anthropic")?,
-///         account: None,
-///         window_minutes: 300,
-///         scope: None,
-///         used_percent: Some(format!("{}", 20 + 4 * step).parse()?), // 20 % were used elsewhere
-///         resets_at: Some(now.plus(300 * MINUTE)),
-///         status: None,
-///         feed: "statusline".to_owned(),
-///     };
+///     let used = format!("{}", 20 + 4 * step).parse()?; // 20 % were used elsewhere
+///     let seen = QuotaObserved::new(ProviderId::new("anthropic")?, 300, "statusline").used(used);
+///     let seen = seen.resets_at(now.plus(300 * MINUTE));
 ///     ledger.append([NewEvent::new(seen, at)], at)?;
 /// }
 /// let fit = ledger.snapshot()?.calibration("anthropic", None, WindowKind::Session, now.plus(60 * MINUTE))?.unwrap();
@@ -79,13 +72,8 @@ pub struct Calibration {
 }
 
 /// The fitted weight of a class.
-///
-/// ```
-/// use usage_ledger::{TokenClass, usage::ClassWeight};
-/// let weight = ClassWeight { class: TokenClass::Output, weight: 5.0, error: 0.4 };
-/// assert!(weight.error < weight.weight);
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct ClassWeight {
     /// The class.
     #[serde(serialize_with = "by_name")]

@@ -31,20 +31,15 @@ const NOT_OF_A_WINDOW: [&str; 10] =
 /// use usage_ledger::{Ledger, ProviderId, event::{NewEvent, QuotaExhausted}, time::HOUR};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// let ledger = Ledger::in_memory()?;
-/// let refused = QuotaExhausted {
-///     provider: ProviderId::new("anthropic")?,
-///     account: None,
-///     model: None,
-///     resets_at: Some(now.plus(HOUR)),
-///     rule: "http-429".to_owned(),
-///     excerpt: "usage limit reached".to_owned(),
-/// };
+/// let refused = QuotaExhausted::new(ProviderId::new("anthropic")?, "http-429", "usage limit reached");
+/// let refused = refused.resets_at(now.plus(HOUR));
 /// ledger.append([NewEvent::new(refused, now)], now)?;
 /// assert!(ledger.budget("anthropic", now)?.gated);
 /// assert!(!ledger.budget("anthropic", now.plus(2 * HOUR))?.gated);
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Exhausted {
     /// When it refused.
     pub at: Timestamp,

@@ -65,16 +65,8 @@ impl ForecastBasis {
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// let ledger = Ledger::in_memory()?;
 /// for (minutes, used) in [(0, "10"), (10, "20"), (20, "30"), (30, "42")] {
-///     let seen = QuotaObserved {
-///         provider: ProviderId::new("anthropic")?,
-///         account: None,
-///         window_minutes: 300,
-///         scope: None,
-///         used_percent: Some(used.parse()?),
-///         resets_at: Some(now.plus(4 * HOUR)),
-///         status: None,
-///         feed: "statusline".to_owned(),
-///     };
+///     let seen = QuotaObserved::new(ProviderId::new("anthropic")?, 300, "statusline").used(used.parse()?);
+///     let seen = seen.resets_at(now.plus(4 * HOUR));
 ///     ledger.append([NewEvent::new(seen, now.plus(minutes * MINUTE))], now.plus(minutes * MINUTE))?;
 /// }
 /// let session = ledger.provider("anthropic", now.plus(30 * MINUTE))?.session; // no limit is set

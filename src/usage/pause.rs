@@ -25,7 +25,7 @@ pub fn resume_at(resets_at: Option<Timestamp>, now: Timestamp) -> Timestamp {
 /// use usage_ledger::{Ledger, event::Paused};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// let ledger = Ledger::in_memory()?;
-/// ledger.pause(Paused { reason: "manual".to_owned(), until: None, note: None }, now)?;
+/// ledger.pause(Paused::new("manual"), now)?;
 /// let pause = ledger.status(now)?.paused.unwrap();
 /// assert_eq!((pause.reason.as_str(), pause.until), ("manual", None));
 /// # Ok::<(), usage_ledger::Error>(())
@@ -52,7 +52,7 @@ impl Pause {
     /// # use usage_ledger::{Ledger, event::Paused};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// # let ledger = Ledger::in_memory()?;
-    /// ledger.pause(Paused { reason: "quota".to_owned(), until: Some(now.plus(60_000)), note: None }, now)?;
+    /// ledger.pause(Paused::new("quota").until(now.plus(60_000)), now)?;
     /// assert!(ledger.status(now)?.paused.unwrap().is_quota());
     /// assert!(ledger.status(now.plus(60_000))?.paused.is_none()); // it ended by itself
     /// # Ok::<(), usage_ledger::Error>(())

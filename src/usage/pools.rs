@@ -16,16 +16,7 @@ use crate::model::window::kind_of;
 /// use usage_ledger::{Ledger, ProviderId, event::{NewEvent, QuotaObserved}};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// let ledger = Ledger::in_memory()?;
-/// let seen = QuotaObserved {
-///     provider: ProviderId::new("anthropic")?,
-///     account: None,
-///     window_minutes: 10_080,
-///     scope: Some("opus".to_owned()),
-///     used_percent: Some("12".parse()?),
-///     resets_at: None,
-///     status: None,
-///     feed: "oauth".to_owned(),
-/// };
+/// let seen = QuotaObserved::new(ProviderId::new("anthropic")?, 10_080, "oauth").scope("opus").used("12".parse()?);
 /// ledger.append([NewEvent::new(seen, now)], now)?;
 /// let usage = ledger.provider("anthropic", now)?;
 /// assert_eq!(usage.pools[0].scope.as_deref(), Some("opus"));

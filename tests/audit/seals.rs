@@ -185,9 +185,21 @@ fn a_seal_over_another_history_is_a_finding_at_its_position() {
     assert!(honest.verify_signed(&[], &[signer.verifier().clone()]).unwrap().ok);
     let Payload::PeriodSealed(sealed) = honest.event(2).unwrap().payload else { panic!() };
 
-    let beyond = usage_ledger::event::PeriodSealed { size: 2.into(), ..sealed.clone() };
-    let other_sum = usage_ledger::event::PeriodSealed { requests: 7, ..sealed.clone() };
-    let unsigned = usage_ledger::event::PeriodSealed { statement: String::new(), ..sealed.clone() };
+    let beyond = {
+        let mut made = sealed.clone();
+        made.size = 2.into();
+        made
+    };
+    let other_sum = {
+        let mut made = sealed.clone();
+        made.requests = 7;
+        made
+    };
+    let unsigned = {
+        let mut made = sealed.clone();
+        made.statement = String::new();
+        made
+    };
     for (input, forged, what) in [
         (2, sealed, "are not those that this seal was signed over"),
         (1, beyond, "but fewer precede it"),

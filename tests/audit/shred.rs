@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 use usage_ledger::event::{
-    EventShredded, EventVoided, Imported, ImportedFile, LimitSet, NewEvent, Paused, Payload, QuotaExhausted, Raw,
-    SkippedLine, TokensAmended, UsageOverridden, WindowKind,
+    EventVoided, Imported, ImportedFile, LimitSet, NewEvent, Paused, Payload, QuotaExhausted, Raw, SkippedLine,
+    TokensAmended, UsageOverridden, WindowKind,
 };
 use usage_ledger::store::{Options, SqliteStore};
 use usage_ledger::usage::Usage;
@@ -47,14 +47,15 @@ fn fill(ledger: &Ledger) {
     ledger.void(ids[1], "acme-secret did not happen", later).unwrap();
     ledger.amend(ids[2], call(7).project("other"), "not of acme-secret", later).unwrap();
     ledger.amend(ids[3], call(8).project("another"), "wrong", later).unwrap();
-    let file = |path: &str, conversation: &str, identity: &str| ImportedFile {
-        path: path.to_owned(),
-        identity: Some(identity.to_owned()),
-        size: 9,
-        conversation: Some(conversation.to_owned()),
-        began: Some(now()),
-        resume: Some(serde_json::json!({"session": conversation})),
-        ..ImportedFile::default()
+    let file = |path: &str, conversation: &str, identity: &str| {
+        let mut made = ImportedFile::default();
+        made.path = path.to_owned();
+        made.identity = Some(identity.to_owned());
+        made.size = 9;
+        made.conversation = Some(conversation.to_owned());
+        made.began = Some(now());
+        made.resume = Some(serde_json::json!({"session": conversation}));
+        made
     };
     let mut run = Imported::new("claude-code");
     run.files.push(file("/logs/acme-secret/conversation-77.jsonl", "conversation-77", "1:7"));
@@ -196,29 +197,14 @@ fn shredding_removes_texts_of_other_events_and_keeps_their_effect() {
     let provider = ProviderId::new("anthropic").unwrap();
     ledger.set_limit(LimitSet::new("anthropic").unwrap().session(1_000), now()).unwrap();
     ledger.switch_provider("ollama", "Ann said so", now()).unwrap();
-    ledger.pause(Paused { reason: "quota".into(), until: None, note: Some("Ann is ill".into()) }, now()).unwrap();
+    ledger.pause(Paused::new("quota").note("Ann is ill"), now()).unwrap();
     ledger
         .override_with(
-            UsageOverridden {
-                provider: provider.clone(),
-                account: None,
-                window: WindowKind::Session,
-                used_percent: "32".parse().unwrap(),
-                resets_at: None,
-                author: "Ann".into(),
-                reason: "Ann read it".into(),
-            },
+            UsageOverridden::new(provider.clone(), WindowKind::Session, "32".parse().unwrap(), "Ann", "Ann read it"),
             now().plus(1),
         )
         .unwrap();
-    let refusal = QuotaExhausted {
-        provider,
-        account: None,
-        model: None,
-        resets_at: None,
-        rule: "r".into(),
-        excerpt: "Ann's plan".into(),
-    };
+    let refusal = QuotaExhausted::new(provider, "r", "Ann's plan");
     ledger.append([NewEvent::new(refusal, now().plus(2))], now().plus(2)).unwrap();
     let resumed = ledger.head().unwrap().position.get();
     let ask = |ledger: &Ledger| {
@@ -248,7 +234,7 @@ fn shredding_removes_texts_of_other_events_and_keeps_their_effect() {
 #[test]
 fn a_pause_with_a_custom_reason_continues_after_its_reason_is_shredded() {
     let ledger = Ledger::in_memory().unwrap();
-    ledger.pause(Paused { reason: "Ann's lunch".into(), until: None, note: None }, now()).unwrap();
+    ledger.pause(Paused::new("Ann's lunch"), now()).unwrap();
     let id = ledger.event(1).unwrap().id;
     let done = ledger.shred(&Shred::because("a person's matter").event(id), now().plus(1)).unwrap();
     assert_eq!(done.events, [1.into()]);
@@ -282,8 +268,8 @@ fn shredding_of_events_that_must_stay_is_refused_and_writes_nothing() {
         assert!(ledger.would_shred(&asked).is_err());
     }
     assert!(ledger.void(word, "give it back", now()).unwrap_err().to_string().contains("is gone"));
-    let Payload::EventShredded(shredded) = ledger.event(3).unwrap().payload else { panic!() };
-    let forged = EventShredded { position: 2.into(), ..shredded };
+    let Payload::EventShredded(mut forged) = ledger.event(3).unwrap().payload else { panic!() };
+    forged.position = 2.into();
     assert!(ledger.append([NewEvent::new(forged, now())], now()).is_err());
     assert_eq!(ledger.head().unwrap().position, size);
 }
@@ -296,8 +282,7 @@ fn corrections_before_and_after_a_shredding_both_apply() {
     ledger.record(named(10), now()).unwrap();
     let id = ledger.event(1).unwrap().id;
     // A void that precedes its target, and an amendment of an event that never arrives.
-    let lost =
-        TokensAmended { target: EventId::from_key("a", "b"), reason: "?".into(), at: None, replacement: named(3) };
+    let lost = TokensAmended::new(EventId::from_key("a", "b"), "?", named(3));
     ledger.append([NewEvent::new(lost, now())], now()).unwrap();
     let _ = ledger.shred(&shred(), now()).unwrap();
     ledger.revise(id, "a typing error", now().plus(1), |_, record| record.tokens.input = Some(20)).unwrap();

@@ -320,13 +320,7 @@ fn a_seal_without_rows_stays_valid() {
     ledger.seal(None, now, &signer, now).unwrap();
     let Payload::PeriodSealed(mut sealed) = ledger.event(2).unwrap().payload else { panic!() };
     ledger
-        .append(
-            [NewEvent::new(
-                usage_ledger::event::EventVoided { target: ledger.event(2).unwrap().id, reason: "again".to_owned() },
-                now,
-            )],
-            now,
-        )
+        .append([NewEvent::new(usage_ledger::event::EventVoided::new(ledger.event(2).unwrap().id, "again"), now)], now)
         .unwrap();
     // What an earlier build wrote.
     sealed.rows = None;

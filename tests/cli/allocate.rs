@@ -287,7 +287,7 @@ proptest! {
             let outcome = ledger.set_allocation(set, until).unwrap();
             if voided {
                 let target = ledger.event(outcome.position()).unwrap().id;
-                ledger.append([NewEvent::new(EventVoided { target, reason: "no".to_owned() }, until)], until).unwrap();
+                ledger.append([NewEvent::new(EventVoided::new(target, "no"), until)], until).unwrap();
             }
         }
         let period = (since, until);

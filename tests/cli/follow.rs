@@ -195,7 +195,7 @@ fn an_agent_installed_while_following_is_detected_by_notification() {
     use usage_ledger::import::{Follower, ImportOptions};
     let cli = TestCli::new();
     fs::create_dir_all(home(&cli)).unwrap();
-    let options = ImportOptions { homes: vec![home(&cli)], ..ImportOptions::default() };
+    let options = ImportOptions::new().homes([home(&cli)]);
     let ledger = usage_ledger::Ledger::in_memory().unwrap();
     let mut follower = Follower::new(options).unwrap();
     let now = || "2026-06-01T12:00:00Z".parse::<usage_ledger::Timestamp>().unwrap();

@@ -161,7 +161,7 @@ fn import(ledger: &Ledger, home: &Path, lines: &[String]) -> ImportReport {
     let log = home.join(".claude/projects/-work/s1.jsonl");
     fs::create_dir_all(log.parent().unwrap()).unwrap();
     fs::write(&log, lines.concat()).unwrap();
-    let options = ImportOptions { homes: vec![home.to_owned()], ..ImportOptions::default() };
+    let options = ImportOptions::new().homes([home.to_owned()]);
     import::run(ledger, &options, now(), &mut |_| {}).unwrap()
 }
 

@@ -209,7 +209,7 @@ fn questions_about_the_past_are_answered_like_the_events_up_to_there_and_write_n
     };
     let id = |n: u128| EventId::from(Uuid::from_u128(n));
     let void = |n: u128| {
-        let void = EventVoided { target: id(n), reason: "a test".into() };
+        let void = EventVoided::new(id(n), "a test");
         NewEvent::new(void, recorded(1)).id(id(1_000_000 + n))
     };
     // Corrections lie in front of, within and behind the chapters, and of events on both sides of their borders.
@@ -481,12 +481,7 @@ fn a_repeated_call_is_detected_across_and_within_batches() {
             record.keys = names.iter().map(|name| (*name).to_owned()).collect();
             if *amends && number > 0 {
                 // Of an earlier event: before its record arrives, an amendment affects no call.
-                let amend = TokensAmended {
-                    target: id(*target % number),
-                    reason: "a name".into(),
-                    at: None,
-                    replacement: record,
-                };
+                let amend = TokensAmended::new(id(*target % number), "a name", record);
                 return NewEvent::new(amend, at).id(id(number));
             }
             if *own_id {

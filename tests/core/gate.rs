@@ -24,16 +24,9 @@ fn used(ledger: &Ledger, provider: &str, tokens: u64, at: Timestamp) {
 }
 
 fn observe(ledger: &Ledger, minutes: u32, percent: &str, resets_in: i64, at: Timestamp) {
-    let seen = QuotaObserved {
-        provider: ProviderId::new("anthropic").unwrap(),
-        account: None,
-        window_minutes: minutes,
-        scope: None,
-        used_percent: Some(percent.parse().unwrap()),
-        resets_at: Some(at.plus(resets_in)),
-        status: None,
-        feed: "claude-statusline".into(),
-    };
+    let seen = QuotaObserved::new(ProviderId::new("anthropic").unwrap(), minutes, "claude-statusline")
+        .used(percent.parse().unwrap())
+        .resets_at(at.plus(resets_in));
     ledger.append([NewEvent::new(seen, at)], at).unwrap();
 }
 
@@ -54,20 +47,13 @@ fn an_unmetered_provider_is_never_gated_by_any_event() {
     let ledger = Ledger::in_memory().unwrap();
     let mut limit = LimitSet::new("ollama").unwrap().session(1).weekly(1);
     limit.budget_mode = Some(BudgetMode::Full);
-    limit.thresholds = Some(Thresholds { warn: 10, stop: 10, margin: 10, implement: None });
+    limit.thresholds = Some(Thresholds::new(10, 10, 10).unwrap());
     ledger.set_limit(limit, NOW).unwrap();
     used(&ledger, "ollama", 9_000_000, NOW);
     ledger.override_usage("ollama", WindowKind::Session, percent("100"), "me", "", NOW).unwrap();
-    let refused = QuotaExhausted {
-        provider: ProviderId::new("ollama").unwrap(),
-        account: None,
-        model: None,
-        resets_at: None,
-        rule: "http-429".into(),
-        excerpt: "429".into(),
-    };
+    let refused = QuotaExhausted::new(ProviderId::new("ollama").unwrap(), "http-429", "429");
     ledger.append([NewEvent::new(refused, NOW)], NOW).unwrap();
-    ledger.pause(Paused { reason: "quota".into(), until: None, note: None }, NOW).unwrap();
+    ledger.pause(Paused::new("quota"), NOW).unwrap();
     for tier in Tier::ALL {
         let verdict = ledger.gate(&RunRequest::new("ollama-launch").unwrap().tier(tier), NOW).unwrap();
         assert_eq!((verdict.mode, verdict.gated, verdict.basis), (Mode::Deep, false, Basis::Unmetered));
@@ -203,21 +189,16 @@ fn feeds_that_are_not_trusted_do_not_count() {
 #[test]
 fn a_refusal_holds_until_its_reset_or_an_override() {
     let ledger = limited("anthropic");
-    let refused = QuotaExhausted {
-        provider: ProviderId::new("anthropic").unwrap(),
-        account: None,
-        model: None,
-        resets_at: Some(NOW.plus(HOUR)),
-        rule: "session-limit".into(),
-        excerpt: "You've hit your session limit".into(),
-    };
+    let refused =
+        QuotaExhausted::new(ProviderId::new("anthropic").unwrap(), "session-limit", "You've hit your session limit")
+            .resets_at(NOW.plus(HOUR));
     ledger.append([NewEvent::new(refused, NOW)], NOW).unwrap();
     let verdict = gate(&ledger, "anthropic", NOW.plus(MINUTE));
     assert_eq!((verdict.gated, verdict.resumes_at), (true, Some(NOW.plus(HOUR + 10 * MINUTE))));
     assert!(verdict.reason.contains("session-limit") && positions(&verdict).contains(&2), "{verdict:?}");
     assert!(!gate(&ledger, "anthropic", NOW.plus(HOUR + 10 * MINUTE)).gated);
     // A resume does not end a refusal …
-    ledger.pause(Paused { reason: "manual".into(), until: None, note: None }, NOW.plus(MINUTE)).unwrap();
+    ledger.pause(Paused::new("manual"), NOW.plus(MINUTE)).unwrap();
     ledger.resume("back from lunch", NOW.plus(2 * MINUTE)).unwrap();
     assert!(gate(&ledger, "anthropic", NOW.plus(3 * MINUTE)).gated);
     // … an override does.
@@ -228,14 +209,7 @@ fn a_refusal_holds_until_its_reset_or_an_override() {
 #[test]
 fn later_readings_of_open_windows_end_a_refusal() {
     let ledger = limited("anthropic");
-    let refused = QuotaExhausted {
-        provider: ProviderId::new("anthropic").unwrap(),
-        account: None,
-        model: None,
-        resets_at: None,
-        rule: "http-429".into(),
-        excerpt: "429".into(),
-    };
+    let refused = QuotaExhausted::new(ProviderId::new("anthropic").unwrap(), "http-429", "429");
     ledger.append([NewEvent::new(refused, NOW)], NOW).unwrap();
     assert!(gate(&ledger, "anthropic", NOW.plus(MINUTE)).gated);
     observe(&ledger, 300, "20", 3 * HOUR, NOW.plus(2 * MINUTE));
@@ -247,16 +221,10 @@ fn later_readings_of_open_windows_end_a_refusal() {
 #[test]
 fn a_window_of_one_model_counts_for_that_model() {
     let ledger = limited("google");
-    let seen = QuotaObserved {
-        provider: ProviderId::new("google").unwrap(),
-        account: None,
-        window_minutes: 1_440,
-        scope: Some("gemini-3-pro".into()),
-        used_percent: Some(percent("97")),
-        resets_at: Some(NOW.plus(HOUR)),
-        status: None,
-        feed: "gemini-buckets".into(),
-    };
+    let seen = QuotaObserved::new(ProviderId::new("google").unwrap(), 1_440, "gemini-buckets")
+        .scope("gemini-3-pro")
+        .used(percent("97"))
+        .resets_at(NOW.plus(HOUR));
     ledger.append([NewEvent::new(seen, NOW)], NOW).unwrap();
     let ask = |model: &str| RunRequest::new("google").unwrap().model(model);
     assert!(ledger.gate(&ask("gemini-3-pro-preview"), NOW).unwrap().gated);
@@ -264,28 +232,21 @@ fn a_window_of_one_model_counts_for_that_model() {
 }
 
 fn refuse_model(ledger: &Ledger, model: Option<&str>, resets_in: i64, at: Timestamp) {
-    let refused = QuotaExhausted {
-        provider: ProviderId::new("anthropic").unwrap(),
-        account: None,
-        model: model.map(str::to_owned),
-        resets_at: Some(at.plus(resets_in)),
-        rule: "claude-limit".into(),
-        excerpt: "You've hit your limit".into(),
+    let refused = {
+        let mut made =
+            QuotaExhausted::new(ProviderId::new("anthropic").unwrap(), "claude-limit", "You've hit your limit")
+                .resets_at(at.plus(resets_in));
+        made.model = model.map(str::to_owned);
+        made
     };
     ledger.append([NewEvent::new(refused, at)], at).unwrap();
 }
 
 fn observe_model(ledger: &Ledger, scope: &str, used: &str, resets_in: i64, at: Timestamp) {
-    let seen = QuotaObserved {
-        provider: ProviderId::new("anthropic").unwrap(),
-        account: None,
-        window_minutes: 10_080,
-        scope: Some(scope.into()),
-        used_percent: Some(percent(used)),
-        resets_at: Some(at.plus(resets_in)),
-        status: None,
-        feed: "anthropic-oauth".into(),
-    };
+    let seen = QuotaObserved::new(ProviderId::new("anthropic").unwrap(), 10_080, "anthropic-oauth")
+        .scope(scope)
+        .used(percent(used))
+        .resets_at(at.plus(resets_in));
     ledger.append([NewEvent::new(seen, at)], at).unwrap();
 }
 
@@ -372,7 +333,7 @@ fn a_disabled_budget_obeys_refusals_and_ignores_estimates() {
     limit.budget_mode = Some(BudgetMode::Disabled);
     ledger.set_limit(limit, NOW.plus(-1)).unwrap();
     used(&ledger, "anthropic", 500_000, NOW);
-    ledger.pause(Paused { reason: "quota".into(), until: Some(NOW.plus(HOUR)), note: None }, NOW).unwrap();
+    ledger.pause(Paused::new("quota").until(NOW.plus(HOUR)), NOW).unwrap();
     let open = gate(&ledger, "anthropic", NOW.plus(1));
     assert_eq!((open.mode, open.gated, open.available_percent), (Mode::Deep, false, Some(percent("90"))));
     refuse_model(&ledger, None, HOUR, NOW.plus(1));
@@ -387,7 +348,7 @@ fn only_quota_pauses_expire_and_no_resume_changes_a_counter() {
     let ledger = limited("anthropic");
     used(&ledger, "anthropic", 100_000, NOW);
     let pause = |ledger: &Ledger, reason: &str, at| {
-        ledger.pause(Paused { reason: reason.into(), until: Some(NOW.plus(HOUR)), note: None }, at).unwrap();
+        ledger.pause(Paused::new(reason).until(NOW.plus(HOUR)), at).unwrap();
     };
     pause(&ledger, "quota", NOW);
     assert!(gate(&ledger, "anthropic", NOW.plus(HOUR - 1)).gated);
@@ -404,8 +365,8 @@ fn only_quota_pauses_expire_and_no_resume_changes_a_counter() {
 #[test]
 fn a_quota_pause_under_a_manual_one_does_not_lift_it() {
     let ledger = limited("anthropic");
-    ledger.pause(Paused { reason: "manual".into(), until: None, note: None }, NOW).unwrap();
-    ledger.pause(Paused { reason: "quota".into(), until: Some(NOW.plus(HOUR)), note: None }, NOW.plus(1)).unwrap();
+    ledger.pause(Paused::new("manual"), NOW).unwrap();
+    ledger.pause(Paused::new("quota").until(NOW.plus(HOUR)), NOW.plus(1)).unwrap();
     assert_eq!(ledger.status(NOW.plus(2 * HOUR)).unwrap().paused.unwrap().reason, "manual");
     ledger.override_usage("anthropic", WindowKind::Session, percent("1"), "me", "", NOW.plus(2)).unwrap();
     let left = ledger.status(NOW.plus(3)).unwrap().paused.unwrap();
@@ -493,14 +454,7 @@ fn further_readings_of_a_full_window_do_not_open_the_gate() {
 }
 
 fn refuse(ledger: &Ledger, rule: &str, at: Timestamp) {
-    let refused = QuotaExhausted {
-        provider: ProviderId::new("anthropic").unwrap(),
-        account: None,
-        model: None,
-        resets_at: None,
-        rule: rule.into(),
-        excerpt: rule.into(),
-    };
+    let refused = QuotaExhausted::new(ProviderId::new("anthropic").unwrap(), rule, rule);
     ledger.append([NewEvent::new(refused, at)], at).unwrap();
 }
 
@@ -520,16 +474,7 @@ fn an_open_window_ends_no_refusal_about_money_or_another_window() {
 #[test]
 fn a_refusal_without_a_reset_is_a_refusal() {
     let ledger = Ledger::in_memory().unwrap();
-    let seen = QuotaObserved {
-        provider: ProviderId::new("anthropic").unwrap(),
-        account: None,
-        window_minutes: 300,
-        scope: None,
-        used_percent: None,
-        resets_at: None,
-        status: Some("rejected".into()),
-        feed: "anthropic-headers".into(),
-    };
+    let seen = QuotaObserved::new(ProviderId::new("anthropic").unwrap(), 300, "anthropic-headers").status("rejected");
     ledger.append([NewEvent::new(seen, NOW)], NOW).unwrap();
     assert!(gate(&ledger, "anthropic", NOW.plus(MINUTE)).gated);
     assert!(!gate(&ledger, "anthropic", NOW.plus(6 * HOUR)).gated);
@@ -538,16 +483,10 @@ fn a_refusal_without_a_reset_is_a_refusal() {
 #[test]
 fn the_only_account_is_the_default() {
     let ledger = Ledger::in_memory().unwrap();
-    let seen = QuotaObserved {
-        provider: ProviderId::new("anthropic").unwrap(),
-        account: Some("work".into()),
-        window_minutes: 300,
-        scope: None,
-        used_percent: Some(percent("100")),
-        resets_at: Some(NOW.plus(HOUR)),
-        status: None,
-        feed: "claude-statusline".into(),
-    };
+    let seen = QuotaObserved::new(ProviderId::new("anthropic").unwrap(), 300, "claude-statusline")
+        .account("work")
+        .used(percent("100"))
+        .resets_at(NOW.plus(HOUR));
     ledger.append([NewEvent::new(seen, NOW)], NOW).unwrap();
     let verdict = gate(&ledger, "anthropic", NOW);
     assert_eq!((verdict.gated, verdict.account.as_deref()), (true, Some("work")));
@@ -575,16 +514,7 @@ fn an_override_uses_the_window_of_the_provider() {
 fn a_reading_without_a_reset_applies_to_its_own_window() {
     let ledger = limited("anthropic");
     used(&ledger, "anthropic", 10, NOW.plus(-4 * HOUR));
-    let seen = QuotaObserved {
-        provider: ProviderId::new("anthropic").unwrap(),
-        account: None,
-        window_minutes: 300,
-        scope: None,
-        used_percent: Some(percent("95")),
-        resets_at: None,
-        status: None,
-        feed: "claude-statusline".into(),
-    };
+    let seen = QuotaObserved::new(ProviderId::new("anthropic").unwrap(), 300, "claude-statusline").used(percent("95"));
     ledger.append([NewEvent::new(seen, NOW)], NOW).unwrap();
     assert!(gate(&ledger, "anthropic", NOW.plus(30 * MINUTE)).gated);
     used(&ledger, "anthropic", 10, NOW.plus(HOUR + MINUTE));

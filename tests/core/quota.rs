@@ -114,15 +114,11 @@ fn the_provider_and_account_of_a_document_can_be_given() {
 
 #[test]
 fn repeated_readings_are_not_recorded() {
-    let seen = |used: &str, reset: i64, status: Option<&str>| QuotaObserved {
-        provider: ProviderId::new("openai").unwrap(),
-        account: None,
-        window_minutes: 300,
-        scope: None,
-        used_percent: Some(used.parse().unwrap()),
-        resets_at: (reset >= 0).then(|| Timestamp::from_millis(reset)),
-        status: status.map(str::to_owned),
-        feed: "test".to_owned(),
+    let seen = |used: &str, reset: i64, status: Option<&str>| {
+        let mut made = QuotaObserved::new(ProviderId::new("openai").unwrap(), 300, "test").used(used.parse().unwrap());
+        made.resets_at = (reset >= 0).then(|| Timestamp::from_millis(reset));
+        made.status = status.map(str::to_owned);
+        made
     };
     let latest = seen("40", 10_000, None);
     assert!(changed(None, &latest));
@@ -135,9 +131,30 @@ fn repeated_readings_are_not_recorded() {
         (seen("40.01", 10_000, None), true),
         (seen("39", 10_000, None), false),
         (seen("40", 10_000, Some("allowed")), true),
-        (QuotaObserved { feed: "other".to_owned(), ..latest.clone() }, false),
-        (QuotaObserved { scope: Some("opus".to_owned()), ..latest.clone() }, true),
-        (QuotaObserved { account: Some("work".to_owned()), ..latest.clone() }, true),
+        (
+            {
+                let mut made = latest.clone();
+                made.feed = "other".to_owned();
+                made
+            },
+            false,
+        ),
+        (
+            {
+                let mut made = latest.clone();
+                made.scope = Some("opus".to_owned());
+                made
+            },
+            true,
+        ),
+        (
+            {
+                let mut made = latest.clone();
+                made.account = Some("work".to_owned());
+                made
+            },
+            true,
+        ),
     ] {
         assert_eq!(changed(Some(&latest), &same), is_news, "{same:?}");
     }
@@ -294,15 +311,13 @@ fn a_reset_that_the_provider_announces_starts_a_window_within_the_week() {
 fn an_override_holds_until_a_newer_reading() {
     let ledger = week(&[(0, "88", 3_000)]);
     let at = |minutes: i64| "2026-09-23T09:00:00Z".parse::<Timestamp>().unwrap().plus(minutes * 60_000);
-    let override_event = usage_ledger::event::UsageOverridden {
-        provider: ProviderId::new("anthropic").unwrap(),
-        account: None,
-        window: usage_ledger::event::WindowKind::Weekly,
-        used_percent: "5".parse().unwrap(),
-        resets_at: None,
-        author: "me".to_owned(),
-        reason: "support reset it".to_owned(),
-    };
+    let override_event = usage_ledger::event::UsageOverridden::new(
+        ProviderId::new("anthropic").unwrap(),
+        usage_ledger::event::WindowKind::Weekly,
+        "5".parse().unwrap(),
+        "me",
+        "support reset it",
+    );
     ledger.append([usage_ledger::event::NewEvent::new(override_event, at(5))], at(5)).unwrap();
     assert_eq!(weekly_used(&ledger, 6), "5");
     let seen = observed_weekly("12", at(3_000));
@@ -331,14 +346,7 @@ fn two_terminals_that_redraw_add_few_events() {
 }
 
 fn observed_weekly(used: &str, resets_at: Timestamp) -> QuotaObserved {
-    QuotaObserved {
-        provider: ProviderId::new("anthropic").unwrap(),
-        account: None,
-        window_minutes: 7 * 24 * 60,
-        scope: None,
-        used_percent: Some(used.parse().unwrap()),
-        resets_at: Some(resets_at),
-        status: None,
-        feed: "claude-statusline".to_owned(),
-    }
+    QuotaObserved::new(ProviderId::new("anthropic").unwrap(), 7 * 24 * 60, "claude-statusline")
+        .used(used.parse().unwrap())
+        .resets_at(resets_at)
 }

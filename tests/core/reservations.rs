@@ -159,14 +159,10 @@ fn a_closed_gate_refuses_a_reservation() {
     assert!(matches!(ledger.reserve("antropic", 1, HOUR, NOW), Err(Error::UnknownProvider { .. })));
     assert_eq!(ledger.head().unwrap().position.get(), 0);
     ledger.reserve_run(&RunRequest::new("my-gateway").unwrap().allow_undeclared(), 1, HOUR, NOW).unwrap();
-    let refused = QuotaExhausted {
-        provider: ProviderId::new("anthropic").unwrap(),
-        account: None,
-        model: Some("opus".into()),
-        resets_at: Some(NOW.plus(HOUR)),
-        rule: "claude-limit".into(),
-        excerpt: "You've hit your Opus limit".into(),
-    };
+    let refused =
+        QuotaExhausted::new(ProviderId::new("anthropic").unwrap(), "claude-limit", "You've hit your Opus limit")
+            .model("opus")
+            .resets_at(NOW.plus(HOUR));
     ledger.append([NewEvent::new(refused, NOW)], NOW).unwrap();
     let run = |model: &str| RunRequest::new("anthropic").unwrap().model(model);
     assert!(matches!(ledger.reserve_run(&run("claude-opus-4-8"), 1, HOUR, NOW), Err(Error::Gated { .. })));

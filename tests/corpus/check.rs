@@ -24,7 +24,7 @@ pub fn now() -> Timestamp {
 
 /// Imports everything below a home.
 pub fn import(ledger: &Ledger, home: &Path) -> Vec<SourceReport> {
-    let options = ImportOptions { homes: vec![home.to_owned()], ..ImportOptions::default() };
+    let options = ImportOptions::new().homes([home.to_owned()]);
     let sources = import::run(ledger, &options, now(), &mut |_| {}).unwrap().sources;
     for source in &sources {
         assert_eq!(source.drift, import::SchemaDrift::default(), "{}", source.source);

@@ -49,11 +49,7 @@ impl Home {
     }
 
     fn import(&self, ledger: &Ledger, sources: &[&str]) -> Vec<SourceReport> {
-        let options = ImportOptions {
-            sources: sources.iter().map(|name| (*name).to_owned()).collect(),
-            homes: vec![self.0.path().to_owned()],
-            ..ImportOptions::default()
-        };
+        let options = ImportOptions::new().sources(sources.iter().copied()).homes([self.0.path().to_owned()]);
         let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
         import::run(ledger, &options, now, &mut |_| {}).unwrap().sources
     }

@@ -26,11 +26,7 @@ fn write(home: &Path, name: &str, text: &str) {
 }
 
 fn import(ledger: &Ledger, home: &Path) -> ImportReport {
-    let options = ImportOptions {
-        sources: vec!["claude-code".to_owned()],
-        homes: vec![home.to_owned()],
-        ..ImportOptions::default()
-    };
+    let options = ImportOptions::new().sources(["claude-code".to_owned()]).homes([home.to_owned()]);
     import::run(ledger, &options, now(), &mut |_| {}).unwrap()
 }
 

@@ -168,7 +168,7 @@ fn two_homes_can_be_read_in_one_run() {
     copy(database, &one);
     copy(database, &other);
     copy(chat, &other);
-    let options = ImportOptions { homes: vec![one, other], ..ImportOptions::default() };
+    let options = ImportOptions::new().homes([one, other]);
     let ledger = Ledger::in_memory().unwrap();
     let report = import::run(&ledger, &options, corpus::check::now(), &mut |_| {}).unwrap();
     let imported = report.sources.into_iter().filter(|source| source.files > 0);

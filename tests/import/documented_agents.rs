@@ -158,7 +158,7 @@ fn agents_without_counts_are_named_with_the_reason() {
     for directory in [".kiro/sessions", ".local/share/crush", ".local/state/warp-terminal"] {
         std::fs::create_dir_all(home.path().join(directory)).unwrap();
     }
-    let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
+    let options = ImportOptions::new().homes([home.path().to_owned()]);
     let unread = internals::import::unread_agents(&options);
     let named: Vec<_> = unread
         .iter()

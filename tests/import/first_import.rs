@@ -26,7 +26,7 @@ fn logs(seed: u64) -> (tempfile::TempDir, Truth) {
 }
 
 fn options(home: &Path) -> ImportOptions {
-    ImportOptions { homes: vec![home.to_owned()], ..ImportOptions::default() }
+    ImportOptions::new().homes([home.to_owned()])
 }
 
 fn names(cli: &TestCli) -> Vec<String> {

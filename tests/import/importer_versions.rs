@@ -16,7 +16,7 @@ fn now() -> Timestamp {
 }
 
 fn options(home: &Path) -> ImportOptions {
-    ImportOptions { sources: vec!["claude-code".to_owned()], homes: vec![home.to_owned()], ..ImportOptions::default() }
+    ImportOptions::new().sources(["claude-code".to_owned()]).homes([home.to_owned()])
 }
 
 fn import(ledger: &Ledger, home: &Path) -> SourceReport {
@@ -172,7 +172,7 @@ fn corrections_by_a_person_stay() {
     let target = ledger.event(1).unwrap();
     let Payload::TokensRecorded(mut replacement) = target.payload else { panic!() };
     replacement.tokens.output = Some(1);
-    let amend = TokensAmended { target: target.id, reason: "mine".to_owned(), at: None, replacement };
+    let amend = TokensAmended::new(target.id, "mine", replacement);
     ledger.append([NewEvent::new(amend, now())], now()).unwrap();
     assert_eq!(import(&ledger, home.path()).amended, 0);
     assert_eq!(total(&ledger), (1, 11));
@@ -274,8 +274,7 @@ fn a_call_may_have_gone_with_its_line_and_stays() {
 /// The ledger that an older version of any importer would have made.
 fn old_ledger_of(home: &Path, source: &'static str, version: u32, older: impl Fn(&mut TokenRecord)) -> Ledger {
     let (today, ledger) = (Ledger::in_memory().unwrap(), Ledger::in_memory().unwrap());
-    import::run(&today, &ImportOptions { sources: vec![source.to_owned()], ..options(home) }, now(), &mut |_| {})
-        .unwrap();
+    import::run(&today, &options(home).sources([source.to_owned()]), now(), &mut |_| {}).unwrap();
     for event in events(&today) {
         let payload = match event.payload {
             Payload::TokensRecorded(mut record) => {
@@ -302,7 +301,7 @@ fn old_ledgers_of_cline_and_its_kin_follow_the_current_version() {
         let truth = total(&old_ledger_of(&home, source, 1, |_| {}));
         let ledger = old_ledger_of(&home, source, 1, |record| record.tokens.output = Some(1));
         assert_ne!(total(&ledger), truth, "{source}");
-        let options = ImportOptions { sources: vec![source.to_owned()], ..options(&home) };
+        let options = options(&home).sources([source.to_owned()]);
         let report = import::run(&ledger, &options, now(), &mut |_| {}).unwrap().sources.remove(0);
         assert!(report.recorded == 0 && report.amended > 0, "{source}: {report:?}");
         assert_eq!(total(&ledger), truth, "{source}");
@@ -323,7 +322,7 @@ fn usage_objects_of_other_agents_are_counted_anew_when_their_logs_are_gone() {
         });
         assert!(logs.exists(), "{source}");
         fs::remove_dir_all(logs).unwrap();
-        let options = ImportOptions { sources: vec![source.to_owned()], ..options(&home) };
+        let options = options(&home).sources([source.to_owned()]);
         let report = import::run(&ledger, &options, now(), &mut |_| {}).unwrap().sources.remove(0);
         assert!(report.amended > 0, "{source}: {report:?}");
         assert_eq!(total(&ledger), truth, "{source}");

@@ -40,11 +40,7 @@ impl Fixture {
     }
 
     fn options(&self, source: &str) -> ImportOptions {
-        ImportOptions {
-            sources: vec![source.to_owned()],
-            homes: vec![self.home.path().to_owned()],
-            ..ImportOptions::default()
-        }
+        ImportOptions::new().sources([source.to_owned()]).homes([self.home.path().to_owned()])
     }
 
     fn import(&mut self, source: &str) -> SourceReport {

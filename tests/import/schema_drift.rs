@@ -36,7 +36,7 @@ fn renamed(from: &Path, to: &Path, (old, new): (&str, &str)) {
 }
 
 fn import(home: &Path) -> Vec<(String, u64, SchemaDrift)> {
-    let options = ImportOptions { homes: vec![home.to_owned()], ..ImportOptions::default() };
+    let options = ImportOptions::new().homes([home.to_owned()]);
     let now: usage_ledger::Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
     let report = import::run(&Ledger::in_memory().unwrap(), &options, now, &mut |_| {}).unwrap();
     let summary = |source: import::SourceReport| (source.source, source.recorded, source.drift);
@@ -99,6 +99,10 @@ fn a_class_that_no_record_of_many_has_is_named() {
     let renamed = ("\"cache_read_input_tokens\"", "\"cache_hit_tokens\"");
     let (recorded, doubts) = doubts("ccusage/corpus/home", renamed, "claude-code");
     assert!(recorded >= 20);
-    assert_eq!(doubts, SchemaDrift { absent: vec!["cache_read".to_owned()], ..SchemaDrift::default() });
+    assert_eq!(doubts, {
+        let mut made = SchemaDrift::default();
+        made.absent = vec!["cache_read".to_owned()];
+        made
+    });
     assert_eq!(serde_json::to_string(&doubts).unwrap(), r#"{"absent":["cache_read"]}"#);
 }

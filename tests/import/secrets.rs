@@ -246,9 +246,7 @@ fn no_credential_of_a_log_reaches_the_ledger_or_an_answer() {
     let mut sources = BTreeSet::new();
     for home in &homes {
         let ledger = Ledger::in_memory().unwrap();
-        // By name, because an import without names excludes Koan.
-        let names = import::names().into_iter().map(str::to_owned).collect();
-        let options = ImportOptions { sources: names, homes: vec![home.clone()], ..ImportOptions::default() };
+        let options = ImportOptions::new().sources(import::names()).homes([home.clone()]);
         let now: usage_ledger::Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
         let report = import::run(&ledger, &options, now, &mut |_| {}).unwrap();
         sources.extend(report.sources.iter().filter(|one| one.recorded > 0).map(|one| one.source.clone()));

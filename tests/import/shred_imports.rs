@@ -42,7 +42,7 @@ impl Fixture {
     }
 
     fn import_from(&mut self, home: &Path) -> ImportReport {
-        let options = ImportOptions { homes: vec![home.to_owned()], ..ImportOptions::default() };
+        let options = ImportOptions::new().homes([home.to_owned()]);
         import::run(&self.ledger, &options, now(), &mut |_| {}).unwrap()
     }
 
@@ -130,7 +130,7 @@ fn a_log_that_moved_does_not_bring_its_name_back() {
     assert_eq!(fixture.ledger.head().unwrap().position.get(), head);
     assert!(!fixture.holds("foocorp"));
     let surveyed = {
-        let options = ImportOptions { homes: vec![other.clone()], ..ImportOptions::default() };
+        let options = ImportOptions::new().homes([other.clone()]);
         internals::import::inventory(&fixture.ledger.snapshot().unwrap(), &options, now()).unwrap()
     };
     assert!(surveyed.iter().all(|agent| (agent.unread, agent.deleted) == (0, 0)));

@@ -37,11 +37,7 @@ fn write(home: &Path, name: &str, text: &str) {
 }
 
 fn import(ledger: &mut Ledger, home: &Path) -> SourceReport {
-    let options = ImportOptions {
-        sources: vec!["claude-code".to_owned()],
-        homes: vec![home.to_owned()],
-        ..ImportOptions::default()
-    };
+    let options = ImportOptions::new().sources(["claude-code".to_owned()]).homes([home.to_owned()]);
     import::run(ledger, &options, now(), &mut |_| {}).unwrap().sources.remove(0)
 }
 

@@ -280,23 +280,20 @@ impl Script {
         let at = Timestamp::from_millis;
         match &step.what {
             What::Record(call) => call.record(number, self.resolve(step.at)).into(),
-            What::Amend { target, at: moved, call } => TokensAmended {
-                target: self.id(*target),
-                reason: "a test".into(),
-                at: moved.map(|moment| at(self.resolve(moment))),
-                replacement: call.record(number, self.resolve(step.at)),
+            What::Amend { target, at: moved, call } => {
+                let mut made =
+                    TokensAmended::new(self.id(*target), "a test", call.record(number, self.resolve(step.at)));
+                made.at = moved.map(|moment| at(self.resolve(moment)));
+                made
             }
             .into(),
-            What::Void { target } => EventVoided { target: self.id(*target), reason: "a test".into() }.into(),
-            What::Observe { account: of, minutes, resets_in, used } => QuotaObserved {
-                provider: provider(*of),
-                account: account(*of),
-                window_minutes: *minutes,
-                scope: None,
-                used_percent: used.map(Percent::from_hundredths),
-                resets_at: resets_in.map(|(quarters, ms)| at(self.resolve(step.at) + quarters * QUARTER + ms)),
-                status: None,
-                feed: "statusline".into(),
+            What::Void { target } => EventVoided::new(self.id(*target), "a test").into(),
+            What::Observe { account: of, minutes, resets_in, used } => {
+                let mut made = QuotaObserved::new(provider(*of), *minutes, "statusline");
+                made.account = account(*of);
+                made.used_percent = used.map(Percent::from_hundredths);
+                made.resets_at = resets_in.map(|(quarters, ms)| at(self.resolve(step.at) + quarters * QUARTER + ms));
+                made
             }
             .into(),
             What::Limit { account: of, session, weekly, policies } => {
@@ -309,15 +306,22 @@ impl Script {
                 limit.weekly_policy = policies.weekly;
                 limit.unset.clone_from(&policies.unset);
                 if limit
-                    == (LimitSet { account: limit.account.clone(), ..LimitSet::new(limit.provider.as_str()).unwrap() })
+                    == ({
+                        let mut made = LimitSet::new(limit.provider.as_str()).unwrap();
+                        made.account = limit.account.clone();
+                        made
+                    })
                 {
                     limit.session = Some(1_000); // a limit event sets something
                 }
                 limit.into()
             }
             What::Declare { account: of, metered } => {
-                ProviderDeclared { provider: provider(*of), account: account(*of), metered: *metered }.into()
+                let mut made = ProviderDeclared::new(provider(*of), *metered);
+                made.account = account(*of);
+                made
             }
+            .into(),
             What::Switch { from, to } => {
                 let mut switch = ProviderSwitched::to(PROVIDERS[*to]).unwrap();
                 switch.from = from.map(|from| ProviderId::new(PROVIDERS[from]).unwrap());

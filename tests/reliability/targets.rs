@@ -98,8 +98,7 @@ fn text(data: &[u8]) -> Option<(usize, &str)> {
 /// Imports a home twice: the second import finds nothing new, and the ledger verifies.
 fn import_home(source: &str, home: &Path) {
     let ledger = Ledger::in_memory().unwrap();
-    let options =
-        ImportOptions { sources: vec![source.to_owned()], homes: vec![home.to_owned()], ..ImportOptions::default() };
+    let options = ImportOptions::new().sources([source.to_owned()]).homes([home.to_owned()]);
     let first = import::run(&ledger, &options, now(), &mut |_| {}).unwrap();
     let head = ledger.head().unwrap();
     let again = import::run(&ledger, &options, now(), &mut |_| {}).unwrap();

@@ -107,18 +107,11 @@ fn act(ledger: &Ledger, path: &Path, home: &Path, seed: u64, step: u64) -> Resul
         11 => ledger.set_limit(LimitSet::new("anthropic")?.session(rng.between(1, 9_999)), now).map(drop),
         12 => ledger.switch_provider(rng.pick(&PROVIDERS), "a test", now).map(drop),
         13 if rng.chance(500) => ledger.resume("a test", now).map(drop),
-        13 => ledger.pause(Paused { reason: "manual".into(), until: None, note: None }, now).map(drop),
+        13 => ledger.pause(Paused::new("manual"), now).map(drop),
         14 => {
-            let seen = QuotaObserved {
-                provider: ProviderId::new("anthropic")?,
-                account: None,
-                window_minutes: 300,
-                scope: None,
-                used_percent: Some("42".parse()?),
-                resets_at: Some(now.plus(7_200_000)),
-                status: None,
-                feed: "test".into(),
-            };
+            let seen = QuotaObserved::new(ProviderId::new("anthropic")?, 300, "test")
+                .used("42".parse()?)
+                .resets_at(now.plus(7_200_000));
             ledger.append([NewEvent::new(seen, now)], now).map(drop)
         }
         15 => {
@@ -178,7 +171,7 @@ fn import(ledger: &Ledger, home: &Path, seed: u64, step: u64, now: Timestamp) ->
 }
 
 fn run_import(ledger: &Ledger, home: &Path, now: Timestamp) -> Result<()> {
-    let options = ImportOptions { homes: vec![home.to_owned()], ..ImportOptions::default() };
+    let options = ImportOptions::new().homes([home.to_owned()]);
     import::run(ledger, &options, now, &mut |_| {}).map(drop)
 }
 

@@ -140,7 +140,7 @@ fn warned(given: &Value) -> bool {
     }
     let id = ProviderId::resolve(provider).unwrap();
     if given["has_api_quota"] == json!(false) {
-        let declared = ProviderDeclared { provider: id.clone(), account: None, metered: false };
+        let declared = ProviderDeclared::new(id.clone(), false);
         ledger.declare(declared, Timestamp::from_millis(1)).unwrap();
     }
     // One percentage point per minute, in five uses of the last twenty minutes; slower for more than a hundred minutes.
@@ -149,16 +149,9 @@ fn warned(given: &Value) -> bool {
         let tokens = (20_000.0 / slower) as u64;
         ledger.record(TokenRecord::new(provider, "m").input(tokens), NOW.plus(-ago * MINUTE)).unwrap();
     }
-    let seen = QuotaObserved {
-        provider: id,
-        account: None,
-        window_minutes: 300.max(reset as u32 + 30),
-        scope: None,
-        used_percent: Some((100.0 - left / slower).to_string().parse().unwrap()),
-        resets_at: Some(NOW.plus((reset * MINUTE as f64) as i64)),
-        status: None,
-        feed: "oauth".to_owned(),
-    };
+    let seen = QuotaObserved::new(id, 300.max(reset as u32 + 30), "oauth")
+        .used((100.0 - left / slower).to_string().parse().unwrap())
+        .resets_at(NOW.plus((reset * MINUTE as f64) as i64));
     ledger.append([NewEvent::new(seen, NOW)], NOW).unwrap();
     let verdict = ledger.budget(provider, NOW).unwrap();
     verdict.warnings.iter().any(|warning| warning.contains("used up in"))

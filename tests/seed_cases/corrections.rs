@@ -20,21 +20,14 @@ pub fn overridden(case: &Case) -> Read<Checked> {
         given["anchor_session_pct"].as_number().and_then(|seen| seen.to_string().parse().ok());
     if let Some(seen) = anchor {
         let at = NOW.plus(-given["anchor_age_s"].as_i64().unwrap_or(0) * SECOND);
-        let seen = QuotaObserved {
-            provider: ProviderId::resolve("claude").unwrap(),
-            account: None,
-            window_minutes: 300,
-            scope: None,
-            used_percent: Some(seen),
-            resets_at: Some(NOW.plus(2 * HOUR)),
-            status: None,
-            feed: "oauth".into(),
-        };
+        let seen = QuotaObserved::new(ProviderId::resolve("claude").unwrap(), 300, "oauth")
+            .used(seen)
+            .resets_at(NOW.plus(2 * HOUR));
         ledger.append([NewEvent::new(seen, at)], at).unwrap();
     }
     let pause = given["pause"].as_str().or(case.when.contains("quota pause").then_some("quota"));
     if let Some(reason) = pause {
-        ledger.pause(Paused { reason: reason.into(), until: None, note: None }, NOW).unwrap();
+        ledger.pause(Paused::new(reason), NOW).unwrap();
     }
     // `/quota N` and `/quota reset` are overrides. `/resume` is an event that changes no counter, unless the person
     // also states that the quota is available.

@@ -177,15 +177,15 @@ impl Window<'_> {
     }
 
     fn observation(&self) -> QuotaObserved {
-        QuotaObserved {
-            provider: ProviderId::new("anthropic").expect("a known provider"),
-            account: None,
-            window_minutes: self.minutes,
-            scope: None,
-            used_percent: percent(self.field("pct")),
-            resets_at: at(self.field("resets_at")),
-            status: None,
-            feed: QuotaFormat::AnthropicOauth.name().to_owned(),
+        {
+            let mut made = QuotaObserved::new(
+                ProviderId::new("anthropic").expect("a known provider"),
+                self.minutes,
+                QuotaFormat::AnthropicOauth.name().to_owned(),
+            );
+            made.used_percent = percent(self.field("pct"));
+            made.resets_at = at(self.field("resets_at"));
+            made
         }
     }
 }

@@ -20,11 +20,7 @@ fn imported(rows: impl AsRef<[u8]>, state: Option<&str>) -> (Ledger, SourceRepor
     if let Some(state) = state {
         fs::write(instance.join("usage_state.json"), state).unwrap();
     }
-    let options = ImportOptions {
-        sources: vec!["koan".to_owned()],
-        homes: vec![home.path().to_owned()],
-        ..ImportOptions::default()
-    };
+    let options = ImportOptions::new().sources(["koan".to_owned()]).homes([home.path().to_owned()]);
     let ledger = Ledger::in_memory().unwrap();
     let report = import::run(&ledger, &options, NOW, &mut |_| {}).unwrap().sources.remove(0);
     (ledger, report)

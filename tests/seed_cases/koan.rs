@@ -124,7 +124,7 @@ fn instance(rows: &[Value]) -> TempDir {
 }
 
 fn options(home: &Path) -> ImportOptions {
-    ImportOptions { sources: vec!["koan".to_owned()], homes: vec![home.to_owned()], zone: None }
+    ImportOptions::new().sources(["koan".to_owned()]).homes([home.to_owned()])
 }
 
 fn import(ledger: &Ledger, home: &Path) -> SourceReport {

@@ -23,7 +23,7 @@ pub fn tui(case: &Case) -> Checked {
     let ledger = at_percent(provider, used("session_pct"), used("weekly_pct"));
     if given["has_api_quota"] == json!(false) {
         let provider = ProviderId::resolve(provider).unwrap();
-        ledger.declare(ProviderDeclared { provider, account: None, metered: false }, NOW).unwrap();
+        ledger.declare(ProviderDeclared::new(provider, false), NOW).unwrap();
     }
     if given["budget_mode"].is_string() {
         let mut limit = LimitSet::new(provider).unwrap();
@@ -53,7 +53,7 @@ pub fn dashboard(case: &Case) -> Checked {
         ledger.record(TokenRecord::new("claude", "m").input(5_000), at).unwrap();
     }
     if given["paused"] == json!(true) {
-        ledger.pause(Paused { reason: "manual".into(), until: None, note: None }, NOW).unwrap();
+        ledger.pause(Paused::new("manual"), NOW).unwrap();
     }
     let status = ledger.status(NOW).unwrap();
     let actual = match (&status.paused, status.providers[0].budget.burn) {

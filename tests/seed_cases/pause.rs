@@ -22,7 +22,12 @@ fn seed_pause(given: &Value) -> Option<Paused> {
         // Every other pause ends five hours after it was written.
         _ => ("timed".to_owned(), at.map(|at| at.plus(5 * HOUR)), Some(reason)),
     };
-    Some(Paused { reason, until, note })
+    Some({
+        let mut made = Paused::new(reason);
+        made.until = until;
+        made.note = note;
+        made
+    })
 }
 
 pub fn pause(case: &Case) -> Read<Checked> {
@@ -59,10 +64,15 @@ pub fn pause(case: &Case) -> Read<Checked> {
             let start = Timestamp::from_millis(0);
             let now = given["now"].as_i64().map_or(NOW, |now| Timestamp::from_millis(now * SECOND));
             let ledger = Ledger::in_memory().unwrap();
-            let pause = seed_pause(given).unwrap_or(Paused { reason: "unknown".into(), until: None, note: None });
+            let pause = seed_pause(given).unwrap_or(Paused::new("unknown"));
             // An invalid end in the seed: a quota pause that only a person ends.
             let pause = match (pause.reason.as_str(), pause.until) {
-                ("quota", None) => Paused { reason: "manual".into(), note: Some("quota".into()), ..pause },
+                ("quota", None) => {
+                    let mut made = pause;
+                    made.reason = "manual".into();
+                    made.note = Some("quota".into());
+                    made
+                }
                 _ => pause,
             };
             ledger.pause(pause, start).unwrap();
@@ -71,7 +81,7 @@ pub fn pause(case: &Case) -> Read<Checked> {
         "claim the pause" => {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("usage.db");
-            let pause = Paused { reason: "quota".into(), until: Some(NOW.plus(1)), note: None };
+            let pause = Paused::new("quota").until(NOW.plus(1));
             Ledger::open(&path).unwrap().pause(pause, NOW).unwrap();
             let callers = given["callers"].as_u64().unwrap_or(1);
             let winners = std::thread::scope(|scope| {

@@ -30,16 +30,9 @@ fn fill(path: &Path) {
     }
     let now = NOW.plus(14 * HOUR);
     ledger.switch_provider("ollama", "rate limited", now).unwrap();
-    let seen = QuotaObserved {
-        provider: ProviderId::new("anthropic").unwrap(),
-        account: None,
-        window_minutes: 300,
-        scope: None,
-        used_percent: Some("42".parse().unwrap()),
-        resets_at: Some(now.plus(2 * HOUR)),
-        status: None,
-        feed: "test".into(),
-    };
+    let seen = QuotaObserved::new(ProviderId::new("anthropic").unwrap(), 300, "test")
+        .used("42".parse().unwrap())
+        .resets_at(now.plus(2 * HOUR));
     ledger.append([NewEvent::new(seen, now)], now).unwrap();
     ledger.override_usage("openai", WindowKind::Session, "5".parse().unwrap(), "me", "", now).unwrap();
     let wrong = ledger.event(5).unwrap().id;

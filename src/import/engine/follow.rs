@@ -35,7 +35,7 @@ const APPEAR: Duration = Duration::from_secs(2);
 /// use usage_ledger::{Ledger, import::{Follower, ImportOptions}};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// # let home = tempfile::tempdir()?;
-/// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
+/// let options = ImportOptions::new().homes([home.path().to_owned()]);
 /// let ledger = Ledger::in_memory()?;
 /// let mut follower = Follower::new(options)?;
 /// let all = follower.next(&ledger, || now, std::time::Duration::ZERO)?.unwrap(); // what there is already
@@ -66,7 +66,7 @@ impl Follower {
     ///
     /// ```
     /// use usage_ledger::import::{Follower, ImportOptions};
-    /// let unknown = ImportOptions { sources: vec!["nobody".to_owned()], ..ImportOptions::default() };
+    /// let unknown = ImportOptions::new().sources(["nobody".to_owned()]);
     /// assert!(Follower::new(unknown).is_err());
     /// ```
     pub fn new(options: ImportOptions) -> Result<Self> {
@@ -108,7 +108,7 @@ impl Follower {
     /// ```
     /// # use usage_ledger::{Ledger, import::{Follower, ImportOptions}};
     /// # let home = tempfile::tempdir()?;
-    /// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
+    /// let options = ImportOptions::new().homes([home.path().to_owned()]);
     /// let (ledger, mut follower) = (Ledger::in_memory()?, Follower::new(options)?);
     /// assert!(follower.next(&ledger, chrono::Utc::now, std::time::Duration::ZERO)?.is_some());
     /// # Ok::<(), Box<dyn std::error::Error>>(())

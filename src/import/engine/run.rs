@@ -57,7 +57,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// let line = r#"{"type":"assistant","sessionId":"s","timestamp":"2026-11-23T19:00:00Z","requestId":"req_1",
 ///     "message":{"id":"msg_1","model":"claude-opus-4-5","usage":{"input_tokens":30,"output_tokens":12}}}"#;
 /// std::fs::write(logs.join("s.jsonl"), line.replace('\n', " ") + "\n")?;
-/// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
+/// let options = ImportOptions::new().homes([home.path().to_owned()]);
 /// let ledger = Ledger::in_memory()?;
 /// import::run(&ledger, &options, now, &mut |_| {})?;
 /// import::run(&ledger, &options, now, &mut |_| {})?; // nothing is new

@@ -24,12 +24,13 @@ const APART: [&str; 2] = [PARTS_APART, SPLIT_APART];
 /// let line = r#"{"type":"assistant","sessionId":"s","timestamp":"2026-11-23T19:00:00Z","requestId":"req_1",
 ///     "message":{"id":"msg_1","model":"claude-opus-4-5","usage":{"input_tokens":30,"renamed_tokens":12}}}"#;
 /// std::fs::write(logs.join("s.jsonl"), line.replace('\n', " ") + "\n")?;
-/// let options = ImportOptions { homes: vec![home.path().to_owned()], ..ImportOptions::default() };
+/// let options = ImportOptions::new().homes([home.path().to_owned()]);
 /// let report = import::run(&Ledger::in_memory()?, &options, now, &mut |_| {})?;
 /// assert_eq!((report.sources[0].recorded, report.sources[0].drift.without_output), (1, 1));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct SchemaDrift {
     /// Records without an input count, of an agent that always states one.
     #[serde(skip_serializing_if = "is_zero")]

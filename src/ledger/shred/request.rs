@@ -45,7 +45,7 @@ impl Shred {
     /// use usage_ledger::{Ledger, Shred, event::{Paused, Payload}};
     /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
     /// let ledger = Ledger::in_memory()?;
-    /// ledger.pause(Paused { reason: "manual".to_owned(), until: None, note: Some("Ann is ill".to_owned()) }, now)?;
+    /// ledger.pause(Paused::new("manual").note("Ann is ill"), now)?;
     /// let pause = ledger.event(1)?.id;
     /// ledger.shred(&Shred::because("a person's matter").event(pause), now)?;
     /// let paused = ledger.status(now)?.paused.unwrap(); // it goes on

@@ -97,17 +97,14 @@ impl EventData for ProviderSwitched {
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(100).key("resp_1"), now)?;
-/// let amend = TokensAmended {
-///     target: EventId::from_key("openai", "resp_1"),
-///     reason: "a typing error".to_owned(),
-///     at: None,
-///     replacement: TokenRecord::new("openai", "gpt-5").input(10).key("resp_1"),
-/// };
+/// let replacement = TokenRecord::new("openai", "gpt-5").input(10).key("resp_1");
+/// let amend = TokensAmended::new(EventId::from_key("openai", "resp_1"), "a typing error", replacement);
 /// ledger.append([NewEvent::new(amend, now.plus(1))], now.plus(1))?;
 /// assert_eq!(ledger.provider("openai", now.plus(1))?.all_time.tokens.total(), 10);
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct TokensAmended {
     /// The event that it replaces.
     pub target: EventId,
@@ -118,6 +115,20 @@ pub struct TokensAmended {
     pub at: Option<Timestamp>,
     /// The whole corrected record.
     pub replacement: TokenRecord,
+}
+
+impl TokensAmended {
+    /// Replaces a record by another one, for a reason.
+    pub fn new(target: EventId, reason: impl Into<String>, replacement: TokenRecord) -> Self {
+        Self { target, reason: reason.into(), at: None, replacement }
+    }
+
+    /// With another time of the call.
+    #[must_use]
+    pub fn at(mut self, at: impl Into<Timestamp>) -> Self {
+        self.at = Some(at.into());
+        self
+    }
 }
 
 impl EventData for TokensAmended {
@@ -168,16 +179,24 @@ impl EventData for TokensAmended {
 /// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(100).key("resp_1"), now)?;
 /// let target = EventId::from_key("openai", "resp_1");
-/// ledger.append([NewEvent::new(EventVoided { target, reason: "a test call".to_owned() }, now)], now)?;
+/// ledger.append([NewEvent::new(EventVoided::new(target, "a test call"), now)], now)?;
 /// assert_eq!(ledger.provider("openai", now)?.all_time.requests, 0);
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct EventVoided {
     /// The event that it withdraws.
     pub target: EventId,
     /// The reason.
     pub reason: String,
+}
+
+impl EventVoided {
+    /// Withdraws an event, for a reason.
+    pub fn new(target: EventId, reason: impl Into<String>) -> Self {
+        Self { target, reason: reason.into() }
+    }
 }
 
 impl EventData for EventVoided {

@@ -93,10 +93,12 @@ impl EventData for Imported {
 ///
 /// ```
 /// use usage_ledger::event::ImportedFile;
-/// let file = ImportedFile { path: "a.jsonl".to_owned(), size: 120, offset: 100, ..ImportedFile::default() };
+/// let mut file = ImportedFile::default();
+/// (file.size, file.offset) = (120, 100);
 /// assert!(file.offset < file.size); // the last 20 bytes are a line still being written
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ImportedFile {
     /// Its path.
     pub path: String,

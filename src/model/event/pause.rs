@@ -15,12 +15,13 @@ use crate::model::time::Timestamp;
 ///
 /// ```
 /// use usage_ledger::event::{Paused, Payload};
-/// let until = Some("2026-11-23T22:00:00Z".parse()?);
-/// let paused = Paused { reason: "quota".to_owned(), until, note: None };
+/// let until: usage_ledger::Timestamp = "2026-11-23T22:00:00Z".parse()?;
+/// let paused = Paused::new("quota").until(until);
 /// assert_eq!(Payload::from(paused).kind(), "paused");
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Paused {
     /// The reason: `quota`, `timed`, `manual` … Only a quota pause, or one whose end was set with it, ends by itself.
     pub reason: String,
@@ -30,6 +31,27 @@ pub struct Paused {
     /// A further remark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+}
+
+impl Paused {
+    /// A pause without an end, for a reason such as `manual` or `quota`.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), until: None, note: None }
+    }
+
+    /// With an end.
+    #[must_use]
+    pub fn until(mut self, until: impl Into<Timestamp>) -> Self {
+        self.until = Some(until.into());
+        self
+    }
+
+    /// With a note.
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.note = Some(note.into());
+        self
+    }
 }
 
 impl EventData for Paused {
@@ -62,16 +84,24 @@ impl EventData for Paused {
 ///
 /// ```
 /// use usage_ledger::event::{Payload, Resumed};
-/// let resumed = Resumed { reason: "the window reset".to_owned(), only: Some("quota".to_owned()) };
+/// let resumed = Resumed::new("the window reset");
 /// assert_eq!(Payload::from(resumed).kind(), "resumed");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Resumed {
     /// The reason.
     pub reason: String,
     /// The reason of the pauses that it ends; without it, it ends all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only: Option<String>,
+}
+
+impl Resumed {
+    /// Ends every pause, for a reason.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), only: None }
+    }
 }
 
 impl EventData for Resumed {

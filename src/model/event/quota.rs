@@ -18,22 +18,15 @@ use crate::model::time::Timestamp;
 /// use usage_ledger::{Ledger, ProviderId, event::{NewEvent, QuotaObserved}, usage::Basis};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// let ledger = Ledger::in_memory()?;
-/// let seen = QuotaObserved {
-///     provider: ProviderId::new("anthropic")?,
-///     account: None,
-///     window_minutes: 300,
-///     scope: None,
-///     used_percent: Some("42".parse()?),
-///     resets_at: Some("2026-11-23T22:00:00Z".parse()?),
-///     status: None,
-///     feed: "statusline".to_owned(),
-/// };
+/// let seen = QuotaObserved::new(ProviderId::new("anthropic")?, 300, "statusline").used("42".parse()?);
+/// let seen = seen.resets_at(now.plus(2 * usage_ledger::time::HOUR));
 /// ledger.append([NewEvent::new(seen, now)], now)?;
 /// let session = ledger.provider("anthropic", now)?.session;
 /// assert_eq!((session.percent, session.basis), (Some("42".parse()?), Basis::Observed));
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct QuotaObserved {
     /// The provider.
     pub provider: ProviderId,
@@ -60,6 +53,55 @@ pub struct QuotaObserved {
 }
 
 impl QuotaObserved {
+    /// An observation of a window of the whole account, by a feed. It states no usage yet.
+    pub fn new(provider: ProviderId, window_minutes: u32, feed: impl Into<String>) -> Self {
+        Self {
+            provider,
+            account: None,
+            window_minutes,
+            scope: None,
+            used_percent: None,
+            resets_at: None,
+            status: None,
+            feed: feed.into(),
+        }
+    }
+
+    /// For this account of the provider.
+    #[must_use]
+    pub fn account(mut self, account: impl Into<String>) -> Self {
+        self.account = Some(account.into());
+        self
+    }
+
+    /// For a window that counts a part of the usage only, such as one model.
+    #[must_use]
+    pub fn scope(mut self, scope: impl Into<String>) -> Self {
+        self.scope = Some(scope.into());
+        self
+    }
+
+    /// With the used part of the window.
+    #[must_use]
+    pub fn used(mut self, percent: Percent) -> Self {
+        self.used_percent = Some(percent);
+        self
+    }
+
+    /// With the time of the reset.
+    #[must_use]
+    pub fn resets_at(mut self, resets_at: impl Into<Timestamp>) -> Self {
+        self.resets_at = Some(resets_at.into());
+        self
+    }
+
+    /// With the provider's status of the window.
+    #[must_use]
+    pub fn status(mut self, status: impl Into<String>) -> Self {
+        self.status = Some(status.into());
+        self
+    }
+
     fn account_ref(&self) -> AccountRef<'_> {
         AccountRef::new(self.provider.as_str(), self.account.as_deref())
     }
@@ -103,18 +145,12 @@ impl EventData for QuotaObserved {
 ///
 /// ```
 /// use usage_ledger::{ProviderId, event::{Payload, QuotaExhausted}};
-/// let refused = QuotaExhausted {
-///     provider: ProviderId::new("anthropic")?,
-///     account: None,
-///     model: None,
-///     resets_at: Some("2026-11-23T22:00:00Z".parse()?),
-///     rule: "http-429".to_owned(),
-///     excerpt: "usage limit reached".to_owned(),
-/// };
+/// let refused = QuotaExhausted::new(ProviderId::new("anthropic")?, "http-429", "usage limit reached");
 /// assert_eq!(Payload::from(refused).kind(), "quota_exhausted");
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct QuotaExhausted {
     /// The provider.
     pub provider: ProviderId,
@@ -135,6 +171,33 @@ pub struct QuotaExhausted {
 }
 
 impl QuotaExhausted {
+    /// A refusal of a provider, recognised by a rule in an excerpt.
+    pub fn new(provider: ProviderId, rule: impl Into<String>, excerpt: impl Into<String>) -> Self {
+        let (rule, excerpt) = (rule.into(), excerpt.into());
+        Self { provider, account: None, model: None, resets_at: None, rule, excerpt }
+    }
+
+    /// For this account of the provider.
+    #[must_use]
+    pub fn account(mut self, account: impl Into<String>) -> Self {
+        self.account = Some(account.into());
+        self
+    }
+
+    /// For one model alone.
+    #[must_use]
+    pub fn model(mut self, model: impl Into<String>) -> Self {
+        self.model = Some(model.into());
+        self
+    }
+
+    /// With the time of the reset.
+    #[must_use]
+    pub fn resets_at(mut self, resets_at: impl Into<Timestamp>) -> Self {
+        self.resets_at = Some(resets_at.into());
+        self
+    }
+
     fn account_ref(&self) -> AccountRef<'_> {
         AccountRef::new(self.provider.as_str(), self.account.as_deref())
     }
@@ -175,19 +238,13 @@ impl EventData for QuotaExhausted {
 ///
 /// ```
 /// use usage_ledger::{ProviderId, event::{Payload, UsageOverridden, WindowKind}};
-/// let word = UsageOverridden {
-///     provider: ProviderId::new("anthropic")?,
-///     account: None,
-///     window: WindowKind::Session,
-///     used_percent: "12.5".parse()?,
-///     resets_at: None,
-///     author: "me".to_owned(),
-///     reason: "read from the dashboard".to_owned(),
-/// };
+/// let provider = ProviderId::new("anthropic")?;
+/// let word = UsageOverridden::new(provider, WindowKind::Session, "12.5".parse()?, "me", "read from the dashboard");
 /// assert_eq!(Payload::from(word).kind(), "usage_overridden");
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct UsageOverridden {
     /// The provider.
     pub provider: ProviderId,
@@ -208,6 +265,32 @@ pub struct UsageOverridden {
 }
 
 impl UsageOverridden {
+    /// A statement by an author that a part of the current window is used.
+    pub fn new(
+        provider: ProviderId,
+        window: WindowKind,
+        used_percent: Percent,
+        author: impl Into<String>,
+        reason: impl Into<String>,
+    ) -> Self {
+        let (author, reason) = (author.into(), reason.into());
+        Self { provider, account: None, window, used_percent, resets_at: None, author, reason }
+    }
+
+    /// For this account of the provider.
+    #[must_use]
+    pub fn account(mut self, account: impl Into<String>) -> Self {
+        self.account = Some(account.into());
+        self
+    }
+
+    /// With the time of the reset.
+    #[must_use]
+    pub fn resets_at(mut self, resets_at: impl Into<Timestamp>) -> Self {
+        self.resets_at = Some(resets_at.into());
+        self
+    }
+
     fn account_ref(&self) -> AccountRef<'_> {
         AccountRef::new(self.provider.as_str(), self.account.as_deref())
     }

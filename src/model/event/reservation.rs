@@ -9,16 +9,8 @@ use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
 
 /// Tokens reserved for a call in progress.
-///
-/// ```
-/// use usage_ledger::{ProviderId, event::{BudgetReserved, Payload}, time::MINUTE};
-/// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
-/// let provider = ProviderId::new("anthropic")?;
-/// let reserved = BudgetReserved { provider, account: None, tokens: 20_000, expires_at: now.plus(10 * MINUTE) };
-/// assert_eq!(Payload::from(reserved).kind(), "budget_reserved");
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct BudgetReserved {
     /// The provider.
     pub provider: ProviderId,
@@ -59,15 +51,8 @@ impl EventData for BudgetReserved {
 }
 
 /// A reserved call ended and was recorded.
-///
-/// ```
-/// use usage_ledger::{EventId, event::{BudgetSettled, Payload}};
-/// let reservation: EventId = "018c3f6e-0000-7000-8000-000000000000".parse()?;
-/// let settled = BudgetSettled { reservation, record: Some(EventId::from_key("anthropic", "msg_1")) };
-/// assert_eq!(Payload::from(settled).kind(), "budget_settled");
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct BudgetSettled {
     /// The reservation.
     pub reservation: EventId,
@@ -96,15 +81,8 @@ impl EventData for BudgetSettled {
 }
 
 /// A reserved call did not happen.
-///
-/// ```
-/// use usage_ledger::event::{BudgetReleased, Payload};
-/// let reservation = "018c3f6e-0000-7000-8000-000000000000".parse()?;
-/// let released = BudgetReleased { reservation, reason: "the call timed out".to_owned() };
-/// assert_eq!(Payload::from(released).kind(), "budget_released");
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct BudgetReleased {
     /// The reservation.
     pub reservation: EventId,

@@ -35,26 +35,8 @@ impl NamedStatement {
 /// A period was closed: its totals, the events they cover, and a signed statement.
 ///
 /// Later events of the period are accepted and shown as a restatement beside the sealed totals.
-///
-/// ```
-/// use usage_ledger::{merkle::Hash, event::{Payload, PeriodSealed}};
-/// let sealed = PeriodSealed {
-///     since: None,
-///     until: "2026-06-01T00:00:00Z".parse()?,
-///     first: 1.into(),
-///     size: 120.into(),
-///     root: Hash::from_bytes([0xab; 32]).to_string(),
-///     requests: 41,
-///     tokens: [12, 0, 0, 0, 0, 30, 0],
-///     reported_usd: None,
-///     statements: Vec::new(),
-///     rows: None,
-///     statement: String::new(),
-/// };
-/// assert_eq!(Payload::from(sealed).kind(), "period_sealed");
-/// # Ok::<(), usage_ledger::Error>(())
-/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PeriodSealed {
     /// The period's first instant; `None` means that it has no beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]

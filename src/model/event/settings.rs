@@ -91,6 +91,7 @@ impl LimitSetting {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct LimitSet {
     /// The provider.
     pub provider: ProviderId,
@@ -371,12 +372,13 @@ impl EventData for LimitSet {
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// let ledger = Ledger::in_memory()?;
 /// let provider = ProviderId::new("my-gateway")?;
-/// ledger.declare(ProviderDeclared { provider, account: None, metered: false }, now)?;
+/// ledger.declare(ProviderDeclared::new(provider, false), now)?;
 /// assert!(!ledger.provider("my-gateway", now)?.metered);
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ProviderDeclared {
     /// The provider.
     pub provider: ProviderId,
@@ -388,6 +390,18 @@ pub struct ProviderDeclared {
 }
 
 impl ProviderDeclared {
+    /// Declares all accounts of a provider as metered or not.
+    pub const fn new(provider: ProviderId, metered: bool) -> Self {
+        Self { provider, account: None, metered }
+    }
+
+    /// For this account of the provider.
+    #[must_use]
+    pub fn account(mut self, account: impl Into<String>) -> Self {
+        self.account = Some(account.into());
+        self
+    }
+
     fn account_ref(&self) -> AccountRef<'_> {
         AccountRef::new(self.provider.as_str(), self.account.as_deref())
     }

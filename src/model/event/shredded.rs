@@ -26,6 +26,7 @@ pub(super) const SHREDDED: &str = "shredded";
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct EventShredded {
     /// The event.
     pub target: EventId,

@@ -75,6 +75,7 @@ impl FromStr for BudgetMode {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Thresholds {
     /// Where `review` begins, in percent.
     pub warn: u8,

@@ -56,15 +56,10 @@ fn mode(session: Percent, weekly: Percent) -> Mode {
 }
 
 fn observed(window_minutes: u32, used: Percent, resets_at: Option<Timestamp>) -> QuotaObserved {
-    QuotaObserved {
-        provider: ProviderId::new(PROVIDER).unwrap(),
-        account: None,
-        window_minutes,
-        scope: None,
-        used_percent: Some(used),
-        resets_at,
-        status: None,
-        feed: "oauth".to_owned(),
+    {
+        let mut made = QuotaObserved::new(ProviderId::new(PROVIDER).unwrap(), window_minutes, "oauth").used(used);
+        made.resets_at = resets_at;
+        made
     }
 }
 
@@ -112,7 +107,8 @@ fn render(given: &Value) -> Option<String> {
             .unwrap();
     }
     // The rendered provider is the active one, even without usage.
-    let options = ExportOptions { now: Some(now), provider: Some(PROVIDER.to_owned()), zone: Zone::UTC };
+    let mut options = ExportOptions::default();
+    (options.now, options.provider, options.zone) = (Some(now), Some(PROVIDER.to_owned()), Zone::UTC);
     let mut page = Vec::new();
     export::find("usage-md").unwrap().export_with(&ledger.snapshot().unwrap(), &options, &mut page).unwrap();
     let page = String::from_utf8(page).unwrap();

@@ -55,7 +55,7 @@ pub fn events() -> Vec<NewEvent> {
         let event: NewEvent = match n {
             12 | 40 => {
                 let target = id(n - 4);
-                NewEvent::new(EventVoided { target, reason: "a test call".into() }, at)
+                NewEvent::new(EventVoided::new(target, "a test call"), at)
             }
             // Amendments of records of another day: to other numbers, to another project, to another time.
             25 => amend(3, None, record, at),
@@ -64,27 +64,22 @@ pub fn events() -> Vec<NewEvent> {
             33 => NewEvent::new(ProviderSwitched::to("ollama").unwrap().because("rate limited"), at),
             34 => NewEvent::new(LimitSet::new("anthropic").unwrap().session(500_000).weekly(5_000_000), at),
             35 => NewEvent::new(
-                QuotaObserved {
-                    provider: ProviderId::new("anthropic").unwrap(),
-                    account: Some("other".into()),
-                    window_minutes: 300,
-                    scope: None,
-                    used_percent: Some("23.5".parse().unwrap()),
-                    resets_at: Some(at.plus(60 * MINUTE)),
-                    status: None,
-                    feed: "statusline".into(),
-                },
+                QuotaObserved::new(ProviderId::new("anthropic").unwrap(), 300, "statusline")
+                    .account("other")
+                    .used("23.5".parse().unwrap())
+                    .resets_at(at.plus(60 * MINUTE)),
                 at,
             ),
             44 | 45 => {
                 let mut run = Imported::new("claude-code");
                 for file in 0..(n - 42) {
-                    run.files.push(ImportedFile {
-                        path: format!("/logs/{file}.jsonl"),
-                        size: 10 * n.unsigned_abs(),
-                        conversation: Some(format!("conversation-{file}")),
-                        began: Some(at.plus(-n)),
-                        ..ImportedFile::default()
+                    run.files.push({
+                        let mut made = ImportedFile::default();
+                        made.path = format!("/logs/{file}.jsonl");
+                        made.size = 10 * n.unsigned_abs();
+                        made.conversation = Some(format!("conversation-{file}"));
+                        made.began = Some(at.plus(-n));
+                        made
                     });
                 }
                 NewEvent::new(run, at)
@@ -97,7 +92,14 @@ pub fn events() -> Vec<NewEvent> {
 }
 
 pub fn amend(target: i64, at: Option<Timestamp>, replacement: TokenRecord, made: Timestamp) -> NewEvent {
-    NewEvent::new(TokensAmended { target: id(target), reason: "a test".into(), at, replacement }, made)
+    NewEvent::new(
+        {
+            let mut made = TokensAmended::new(id(target), "a test", replacement);
+            made.at = at;
+            made
+        },
+        made,
+    )
 }
 
 pub type Rows = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
