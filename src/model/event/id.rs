@@ -58,20 +58,23 @@ impl EventId {
     }
 
     /// A fresh UUIDv7 that sorts after another of the same millisecond. Each process draws its random part separately,
-    /// so without this their order would be lost.
+    /// so without this their order would be lost. The distance is random, because two copies of a ledger may continue from
+    /// the same last id.
     pub(crate) fn fresh_after(context: &uuid::ContextV7, now: Timestamp, last: Option<Self>) -> Self {
         let fresh = Self::fresh(context, now);
         match last {
-            Some(last) if fresh <= last && last.prefix() >> 16 == fresh.prefix() >> 16 => last.next(),
+            Some(last) if fresh <= last && last.prefix() >> 16 == fresh.prefix() >> 16 => last.next(fresh),
             _ => fresh,
         }
     }
 
-    /// The id directly after this one. Only the 62 random bits after the variant change.
-    fn next(self) -> Self {
+    /// An id behind this one, by 1 to 2^32. Only the 62 random bits after the variant change; another id supplies the
+    /// distance from its last 32 bits, which are random (RFC 9562 §6.2, method 2).
+    fn next(self, random: Self) -> Self {
         let (high, low) = self.0.as_u64_pair();
         let variant = low & (0b11 << 62);
-        Self(Uuid::from_u64_pair(high, variant | (low.wrapping_add(1) & !(0b11 << 62))))
+        let distance = (random.0.as_u64_pair().1 & u64::from(u32::MAX)) + 1;
+        Self(Uuid::from_u64_pair(high, variant | (low.wrapping_add(distance) & !(0b11 << 62))))
     }
 
     /// Whether the id is a UUIDv7, that is, neither made from a key nor given by the caller.
@@ -125,5 +128,24 @@ impl FromStr for EventId {
         Uuid::parse_str(text).map(Self).map_err(|e| {
             Error::invalid(format!("`{text}` is not an event id ({e}): ids are UUIDs, as `log` prints them"))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::ContextV7;
+
+    use super::*;
+
+    #[test]
+    fn copies_that_continue_behind_one_id_draw_different_ids() {
+        let now = Timestamp::from_millis(1_780_000_000_000);
+        let (high, _) = EventId::fresh(&ContextV7::new(), now).0.as_u64_pair();
+        // No id of this millisecond is drawn above it.
+        let last = EventId(Uuid::from_u64_pair(high | 0xfff, 0b10 << 62));
+        let drawn: Vec<EventId> = (0..100).map(|_| EventId::fresh_after(&ContextV7::new(), now, Some(last))).collect();
+        assert!(drawn.iter().all(|id| *id > last && id.is_drawn()));
+        let different: std::collections::BTreeSet<_> = drawn.iter().collect();
+        assert_eq!(different.len(), drawn.len());
     }
 }
