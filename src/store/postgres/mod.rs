@@ -14,7 +14,7 @@ mod view;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use self::address::PostgresAddress;
 use self::connection::{Connection, ServerConnections};
@@ -33,6 +33,8 @@ const BUSY_SECONDS: u64 = 60;
 const REWRITE: Duration = Duration::from_secs(3_600);
 /// How long the rewrite may wait for readers and writers.
 const ERASE_LIMIT: &str = "SET lock_timeout = '5s'";
+/// How long others may read and write before the rewrite is tried again.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// A ledger in a PostgreSQL database.
 ///
@@ -164,9 +166,17 @@ impl EventStore for PostgresStore {
     }
 
     fn erase(&self) -> Result<()> {
-        let mut connection = self.lease()?;
-        let done = rewrite(&mut connection);
-        connection.discard(); // its limit for locks differs
+        let end = Instant::now() + Duration::from_secs(self.busy_seconds);
+        let done = loop {
+            let mut connection = self.lease()?;
+            let done = rewrite(&mut connection);
+            connection.discard(); // its limit for locks differs
+            match done {
+                // Whoever waited behind the rewrite goes first.
+                Err(failure) if failure.is_conflict() && Instant::now() < end => std::thread::sleep(PAUSE),
+                done => break done,
+            }
+        };
         match done {
             Ok(true) => Ok(()),
             Ok(false) => Err(Error::NotErased { why: "only the owner of the tables can rewrite them".to_owned() }),

@@ -6,7 +6,6 @@
 mod log;
 mod submit;
 
-#[cfg(feature = "internals")]
-pub use log::WitnessAnswer;
-pub use log::WitnessLog;
+#[cfg(feature = "cli")]
+pub use log::{WitnessAnswer, WitnessLog};
 pub use submit::{Submission, WitnessResponse, submit};
