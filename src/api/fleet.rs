@@ -29,9 +29,7 @@ impl FleetOperations {
 
     /// Reports usage and cost. Further keys are `machine`, `person`, `team` and `ledger`.
     pub fn report(&self, mut input: ReportInput, now: Timestamp) -> Result<String, Fault> {
-        if input.as_of.is_some() {
-            return Err(Fault::input("`as_of` names a position of one ledger: leave it out"));
-        }
+        refuse_as_of(input.as_of.is_some())?;
         // The API separates keys by commas, too.
         let keys = input.by.iter().flat_map(|keys| keys.split(','));
         let label = |key: &str| if LABELS.contains(&key) { format!("label:{key}") } else { key.to_owned() };
@@ -45,17 +43,13 @@ impl FleetOperations {
 
     /// Windows and cost of every provider account. An account that several machines use has one set of windows.
     pub fn status(&self, input: &StatusInput, now: Timestamp) -> Result<String, Fault> {
-        if input.as_of.is_some() {
-            return Err(Fault::input("`as_of` names a position of one ledger: leave it out"));
-        }
+        refuse_as_of(input.as_of.is_some())?;
         self.ask(now, |service| service.status(input))
     }
 
     /// Decides whether a run may start, from the usage of all machines.
     pub fn gate(&self, input: &GateInput, now: Timestamp) -> Result<String, Fault> {
-        if input.as_of.is_some() {
-            return Err(Fault::input("`as_of` names a position of one ledger: leave it out"));
-        }
+        refuse_as_of(input.as_of.is_some())?;
         self.ask(now, |service| service.gate(input))
     }
 
@@ -76,4 +70,9 @@ impl FleetOperations {
             Ok(format!("{body},\"heads\":{heads}}}"))
         })?
     }
+}
+
+/// A position belongs to one ledger, and each ledger has its own times of recording.
+fn refuse_as_of(is_given: bool) -> Result<(), Fault> {
+    if is_given { Err(Fault::input("`as_of` names a position of one ledger: leave it out")) } else { Ok(()) }
 }

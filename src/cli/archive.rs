@@ -144,7 +144,7 @@ fn verify(args: &ArchiveVerifyArgs, context: &Context, out: &mut dyn Write) -> R
     let log = open(&archive, &verifiers)?;
     let folder = tempfile::tempdir().map_err(|source| Error::Io { path: std::env::temp_dir(), source })?;
     let ledger = Ledger::open(folder.path().join("archive.db"))?;
-    log.rebuild(&ledger, context.now(), &mut |_, _| {})?;
+    log.rebuild(&ledger, context.now())?;
     expect_tiles(&log, &ledger.snapshot()?)?;
     answer(&log, &archive, None, context, out)
 }
@@ -164,7 +164,7 @@ fn restore(args: &ArchiveRestoreArgs, context: &Context, out: &mut dyn Write) ->
     let (archive, verifiers) = to_read(&args.url, &args.verifier, context)?;
     let log = open(&archive, &verifiers)?;
     let copy = PendingCopy::beside(&place, "archive")?;
-    log.rebuild(&Ledger::open(copy.path())?, context.now(), &mut |_, _| {})?;
+    log.rebuild(&Ledger::open(copy.path())?, context.now())?;
     copy.keep_at(&place, false)?;
     answer(&log, &archive, Some(place), context, out)
 }

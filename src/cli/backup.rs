@@ -10,7 +10,7 @@ use super::checkpoint;
 use super::context::Context;
 use super::key_file;
 use crate::ledger::Ledger;
-use crate::merkle::Checkpoint;
+use crate::merkle::{Checkpoint, signed_by_any};
 use crate::present::failure::{Failure, print_message};
 use crate::present::output::{JsonAnswer, counted};
 
@@ -104,7 +104,7 @@ pub(crate) fn restore(args: &RestoreArgs, context: &Context, out: &mut dyn Write
         args.verifier.iter().map(|given| key_file::verifier(given, context)).collect::<Result<Vec<_>, _>>()?;
     let checkpoints = args.checkpoint.iter().map(|path| {
         let checkpoint_note = checkpoint::read(path, context)?;
-        Ok::<Checkpoint, Failure>(super::verify::signed_by_any(&checkpoint_note.note, &verifiers)?)
+        Ok::<Checkpoint, Failure>(signed_by_any(&checkpoint_note.note, &verifiers)?)
     });
     let checkpoints = checkpoints.collect::<Result<Vec<_>, _>>()?;
     let done = Ledger::restore(&args.file, &place, args.replace, &checkpoints)?;

@@ -85,7 +85,7 @@ pub(crate) fn run(args: &PullArgs, context: &Context, out: &mut dyn Write) -> Re
     let copy = PendingCopy::beside(&place, "pull")?;
     let pulled = {
         let ledger = Ledger::open(copy.path())?;
-        pull(info, &ledger, key.as_ref(), context.now(), &send, &mut |_, _| {}).map_err(of_failure)?
+        pull(info, &ledger, key.as_ref(), context.now(), &send).map_err(of_failure)?
     };
     copy.keep_at(&place, std::fs::metadata(&place).is_ok())?;
     let mut state = PushState::of(info.ledger.clone(), info.continues.clone())?;

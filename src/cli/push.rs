@@ -11,6 +11,7 @@ use super::context::Context;
 use super::server_request::{LedgerServer, TOKEN_HELP, address};
 use crate::ledger::Snapshot;
 use crate::model::error::Error;
+use crate::model::invariant::bug;
 use crate::present::failure::{Failure, print_message};
 use crate::present::output::{JsonAnswer, counted, grouped};
 use crate::sync::protocol::PushObstacle;
@@ -89,12 +90,12 @@ pub(crate) fn run(args: &PushArgs, context: &Context, out: &mut dyn Write) -> Re
     let place = std::fs::canonicalize(context.path()?).or_else(|_| context.path())?;
     let snapshot = ledger.snapshot()?;
     let mut state = state(args, &place, &snapshot)?;
-    let url = state.url.clone().unwrap_or_default();
+    let url = state.url.clone().ok_or_else(|| bug!("a push without the address of a server"))?;
     let server = LedgerServer::new(url, args.token_file.as_deref(), PATIENCE, context)?;
     // The id is durable before a server gets it.
     state.write(&place, PushState::read(&place)?.is_none())?;
     let mut keep = |state: &PushState| state.write(&place, false);
-    let done = push(&snapshot, &mut state, &|request| server.send(request), &mut keep, &mut |_, _| {});
+    let done = push(&snapshot, &mut state, &|request| server.send(request), &mut keep);
     let pushed = done.map_err(|failure| explain(failure, &state, context, out))?;
     if let (Some(path), Some(note)) = (&args.out, &state.checkpoint) {
         checkpoint::replace(path, note, context)?;

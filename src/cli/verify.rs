@@ -11,7 +11,7 @@ use super::context::Context;
 use super::key_file;
 use super::witness;
 use crate::ledger::{Finding, Verification};
-use crate::merkle::{Checkpoint, Note, Signer, Verifier};
+use crate::merkle::{Signer, signed_by_any};
 use crate::model::error::Error;
 use crate::model::event::Position;
 use crate::present::failure::{Failure, print_message};
@@ -123,26 +123,6 @@ fn signer(given: Option<&Path>, context: &Context) -> Result<Option<Signer>, Fai
             Ok(None)
         }
     }
-}
-
-/// Returns the checkpoint in a note that one of these keys signed; otherwise the error of the last key.
-pub(crate) fn signed_by_any(note: &Note, verifiers: &[Verifier]) -> Result<Checkpoint, Error> {
-    by_any(verifiers, |verifier| Checkpoint::open(note, verifier))
-}
-
-/// Returns the proof by one of the keys; otherwise the error of the last key.
-pub(crate) fn by_any(
-    verifiers: &[Verifier],
-    check: impl Fn(&Verifier) -> Result<Checkpoint, Error>,
-) -> Result<Checkpoint, Error> {
-    let mut result = Err(Error::unproven("there is no key to check it with"));
-    for verifier in verifiers {
-        result = check(verifier);
-        if result.is_ok() {
-            break;
-        }
-    }
-    result
 }
 
 pub(crate) fn replay(args: &ReplayArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {

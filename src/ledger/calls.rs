@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::Snapshot;
+use super::pipeline::in_order;
 use crate::model::error::{Error, Result};
 use crate::model::event::{EventId, EventKind, Position};
 use crate::model::invariant::bug;
-use crate::model::pipeline::in_order;
 use crate::projection::{Effective, corrections_exist, effective, is_corrected, uncorrected};
 use crate::store::{GO_ON, STOP};
 

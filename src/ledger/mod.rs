@@ -14,6 +14,7 @@ mod find;
 mod observe;
 mod outcome;
 mod pause;
+mod pipeline;
 mod prepared_event;
 mod prove;
 mod queries;

@@ -157,6 +157,25 @@ impl FromStr for Checkpoint {
     }
 }
 
+/// Returns the checkpoint in a note that one of these keys signed; otherwise the error of the last key.
+#[cfg(feature = "cli")]
+pub(crate) fn signed_by_any(note: &Note, verifiers: &[Verifier]) -> Result<Checkpoint> {
+    by_any(verifiers, |verifier| Checkpoint::open(note, verifier))
+}
+
+/// Returns the proof by one of the keys; otherwise the error of the last key.
+#[cfg(feature = "cli")]
+pub(crate) fn by_any(verifiers: &[Verifier], check: impl Fn(&Verifier) -> Result<Checkpoint>) -> Result<Checkpoint> {
+    let mut result = Err(Error::unproven("there is no key to check it with"));
+    for verifier in verifiers {
+        result = check(verifier);
+        if result.is_ok() {
+            break;
+        }
+    }
+    result
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

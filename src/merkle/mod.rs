@@ -40,6 +40,8 @@ pub use signer::Signer;
 pub use total_text::{ProvenTotal, TotalProofText};
 pub use verifier::Verifier;
 
+#[cfg(feature = "cli")]
+pub(crate) use checkpoint::{by_any, signed_by_any};
 pub(crate) use cosignature::Cosigner;
 pub(crate) use hash::{leaf_hash, node_hash, stored_leaf};
 #[cfg(feature = "cli")]

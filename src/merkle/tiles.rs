@@ -6,6 +6,7 @@
 use super::{Hash, stored_leaf};
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
+use crate::model::invariant::bug;
 
 /// Hashes of a full tile.
 pub(crate) const TILE: u64 = 256;
@@ -104,15 +105,15 @@ pub(crate) fn long_line_path(position: Position) -> String {
 }
 
 /// Writes the entries of a bundle.
-pub(crate) fn bundle(lines: &[String]) -> Vec<u8> {
+pub(crate) fn bundle(lines: &[String]) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(lines.iter().map(|line| line.len() + 2).sum());
     for line in lines {
         let entry = if is_long(line) { "" } else { line };
-        // A longer line was replaced above, so the length fits.
-        bytes.extend_from_slice(&u16::try_from(entry.len()).unwrap_or(0).to_be_bytes());
+        let length = u16::try_from(entry.len()).map_err(|_| bug!("an entry of {} bytes is not long", entry.len()))?;
+        bytes.extend_from_slice(&length.to_be_bytes());
         bytes.extend_from_slice(entry.as_bytes());
     }
-    bytes
+    Ok(bytes)
 }
 
 /// Reads the entries of a bundle. An empty entry stands for a long line.
@@ -210,7 +211,7 @@ mod tests {
         let lines: Vec<String> =
             ["{}", "ü\n", "", &"y".repeat(LONGEST), &"x".repeat(LONGEST + 1)].map(str::to_owned).into();
         let tile = Tile { kind: TileKind::Entries, index: 3, width: 5 };
-        let bytes = bundle(&lines);
+        let bytes = bundle(&lines).unwrap();
         let read = entries(tile, &bytes).unwrap();
         assert_eq!(read[..4], lines[..4]);
         assert_eq!(read[4], "", "a long line is a file of its own");

@@ -4,7 +4,6 @@ pub(crate) mod error;
 pub mod event;
 pub mod humanize;
 pub(crate) mod invariant;
-pub(crate) mod pipeline;
 pub mod provider;
 pub(crate) mod secrets;
 pub(crate) mod serde_skip;

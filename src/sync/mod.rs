@@ -6,6 +6,7 @@
 
 #[cfg(feature = "archive")]
 pub(crate) mod archive;
+mod files;
 #[cfg(feature = "web")]
 pub(crate) mod fleet;
 pub(crate) mod protocol;

@@ -30,7 +30,6 @@ pub(crate) fn pull(
     server: Option<&Witness>,
     now: Timestamp,
     send: SyncTransport<'_>,
-    progress: &mut dyn FnMut(u64, u64),
 ) -> SyncResult<Pulled> {
     let head: PushHead = ask(send, &head_request(&listed.ledger))?;
     let checkpoint = cosigned(listed, &head, server)?;
@@ -43,7 +42,6 @@ pub(crate) fn pull(
     }
     let mut at = Position::START;
     while at.get() < head.size {
-        progress(at.get(), head.size);
         let path = format!("/push/v1/ledgers/{}/segments?after={at}&until={}", listed.ledger, head.size);
         let (front, lines) = segment::unpack::<PulledSegment>(&ask_bytes(send, &SyncRequest { path, body: None })?)?;
         if front.base != at.get() || front.count != lines.len() as u64 || lines.is_empty() {
@@ -93,12 +91,7 @@ fn cosigned(info: &PushedLedgerInfo, head: &PushHead, server: Option<&Witness>) 
 /// Verifies a copy whole, and against the checkpoint.
 fn expect_sound(ledger: &Ledger, checkpoint: &Checkpoint) -> SyncResult<()> {
     let verified = ledger.verify_against(std::slice::from_ref(checkpoint))?;
-    match verified.findings.first() {
-        None => Ok(()),
-        Some(finding) => Err(SyncFailure::Local(Error::unproven(format!(
-            "the copy of the server is not sound{}: {}",
-            finding.position.map(|position| format!(" at position {position}")).unwrap_or_default(),
-            finding.what
-        )))),
-    }
+    verified.first().map_or(Ok(()), |first| {
+        Err(SyncFailure::Local(Error::unproven(format!("the copy of the server is not sound: {first}"))))
+    })
 }

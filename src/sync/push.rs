@@ -123,13 +123,11 @@ struct PushRun<'p> {
 }
 
 /// Sends what the server does not have, and keeps each cosigned checkpoint with `keep` before the next segment.
-/// `progress` gets the events that the server has.
 pub(crate) fn push(
     snapshot: &Snapshot<'_>,
     state: &mut PushState,
     send: SyncTransport<'_>,
     keep: &mut dyn FnMut(&PushState) -> Result<()>,
-    progress: &mut dyn FnMut(u64, u64),
 ) -> SyncResult<Pushed> {
     snapshot.expect_whole()?;
     let size = snapshot.head()?.position.get();
@@ -158,7 +156,6 @@ pub(crate) fn push(
             run.done.size = current.size;
             return Ok(run.done);
         }
-        progress(current.size, size);
         match run.send_segment(state, &current) {
             Ok(accepted) if accepted.new == 0 && accepted.cosignature.is_none() => {
                 return Err(SyncFailure::Untrusted(

@@ -2,12 +2,12 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
 
+use super::files::{self, FormerFile};
 use super::protocol::{LedgerFork, VERSION, new_ledger_id, origin};
 use crate::merkle::{Checkpoint, Note, Signer};
 use crate::model::error::{Error, Result};
@@ -108,25 +108,13 @@ impl PushState {
 
     /// Writes the file of a ledger, durably and only for its owner. With `is_new`, an existing file is not replaced.
     pub fn write(&self, ledger: &Path, is_new: bool) -> Result<()> {
-        let path = Self::place(ledger);
-        let directory = crate::store::directory::parent(&path).to_owned();
-        let written = || -> std::io::Result<()> {
-            // A temporary file is private to its owner.
-            let mut file = NamedTempFile::new_in(&directory)?;
-            serde_json::to_writer(&mut file, self)?;
-            file.write_all(b"\n")?;
-            file.as_file().sync_all()?;
-            if is_new {
-                file.persist_noclobber(&path).map_err(|error| error.error)?;
-            } else {
-                file.persist(&path).map_err(|error| error.error)?;
-            }
-            crate::store::directory::sync(&directory)
-        };
-        written().map_err(|source| match source.kind() {
-            ErrorKind::AlreadyExists => Error::AlreadyExists { path: path.clone() },
-            _ => Error::Io { path: path.clone(), source },
-        })
+        let mut text = serde_json::to_vec(self).map_err(|error| Error::Store {
+            what: "writing the state of pushes".to_owned(),
+            source: Box::new(error),
+        })?;
+        text.push(b'\n');
+        let former = if is_new { FormerFile::Absent } else { FormerFile::Replaced };
+        files::write(&Self::place(ledger), &text, former)
     }
 
     /// The key that signs checkpoints.

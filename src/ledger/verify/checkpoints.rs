@@ -8,6 +8,15 @@ use crate::projection::root_at;
 use crate::store::ReadView;
 
 impl Verification {
+    /// The first finding as a text; `None` without findings.
+    #[cfg(feature = "cli")]
+    pub(crate) fn first(&self) -> Option<String> {
+        self.findings.first().map(|finding| match finding.position {
+            Some(position) => format!("position {position}: {}", finding.what),
+            None => finding.what.clone(),
+        })
+    }
+
     /// Adds further findings.
     pub(crate) fn add(&mut self, findings: impl IntoIterator<Item = Finding>) {
         self.findings.extend(findings);

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use super::parts::{LogSums, Whole};
 use super::wrong_block::wrong;
 use super::{Finding, Findings, StoredPart, is_record};
+use crate::ledger::pipeline::in_order;
 use crate::merkle::{Hash, leaf_hash};
 use crate::model::error::{Error, Result};
 use crate::model::event::{
     AccountRef, Envelope, EventId, EventKind, Position, RecordLine, TokenView, Tombstone, is_counted_later,
 };
 use crate::model::invariant::bug;
-use crate::model::pipeline::in_order;
 use crate::model::time::Timestamp;
 use crate::projection::blocks::{BLOCK, Digest, Summary, block_key, place};
 use crate::projection::{FingerprintWeights, alias_entries};

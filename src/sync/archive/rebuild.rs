@@ -5,7 +5,7 @@ use object_store::UpdateVersion;
 use super::objects::ObjectArchive;
 use crate::ledger::{Copied, CopiedLine, Ledger, Snapshot};
 use crate::merkle::tiles::{self, TILE, Tile, TileKind};
-use crate::merkle::{Checkpoint, Hash, Note, Verifier, stored_leaf};
+use crate::merkle::{Checkpoint, Hash, Note, Verifier, signed_by_any, stored_leaf};
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
 use crate::model::time::Timestamp;
@@ -34,19 +34,13 @@ impl<'a> ArchivedLog<'a> {
             || Error::unproven(format!("the checkpoint of the archive {} is no signed note", archive.url()));
         let text = String::from_utf8(bytes).map_err(|_| unreadable())?;
         let note: Note = text.parse().map_err(|_| unreadable())?;
-        let mut last = Error::unproven("there is no key to check the checkpoint of the archive with");
-        for verifier in verifiers {
-            match Checkpoint::open(&note, verifier) {
-                Ok(checkpoint) => return Ok(Some(Self { archive, checkpoint, note: text, version })),
-                Err(error) => last = error,
+        match signed_by_any(&note, verifiers) {
+            Ok(checkpoint) => Ok(Some(Self { archive, checkpoint, note: text, version })),
+            Err(Error::Unproven { what }) => {
+                Err(Error::unproven(format!("the checkpoint of the archive {}: {what}", archive.url())))
             }
+            Err(other) => Err(other),
         }
-        Err(match last {
-            Error::Unproven { what } => {
-                Error::unproven(format!("the checkpoint of the archive {}: {what}", archive.url()))
-            }
-            other => other,
-        })
     }
 
     /// How many events it has.
@@ -120,10 +114,9 @@ impl<'a> ArchivedLog<'a> {
     /// # Errors
     /// [`Error::Unproven`] if a file is missing, or is not what the checkpoint commits to; [`Error::Store`] if the object
     /// store fails; the ledger's own errors.
-    pub fn rebuild(&self, into: &Ledger, now: Timestamp, progress: &mut dyn FnMut(u64, u64)) -> Result<()> {
+    pub fn rebuild(&self, into: &Ledger, now: Timestamp) -> Result<()> {
         let mut at = Position::START;
         while at.get() < self.size() {
-            progress(at.get(), self.size());
             let index = at.get() / TILE;
             let lines = self.lines(index..index + BATCH)?;
             let count = lines.len() as u64;
@@ -133,15 +126,7 @@ impl<'a> ArchivedLog<'a> {
             }
         }
         let verified = into.verify_against(std::slice::from_ref(&self.checkpoint))?;
-        match verified.findings.first() {
-            None => Ok(()),
-            Some(finding) => Err(Error::unproven(format!(
-                "the archive {} is not sound{}: {}",
-                self.archive.url(),
-                finding.position.map(|position| format!(" at position {position}")).unwrap_or_default(),
-                finding.what
-            ))),
-        }
+        verified.first().map_or(Ok(()), |first| Err(self.unsound(Error::invalid(first))))
     }
 
     /// The lines of bundles, each with the hash of its leaf.

@@ -59,15 +59,19 @@ pub(crate) fn save(snapshot: &Snapshot<'_>, signer: &Signer, archive: &ObjectArc
         replace_shredded(snapshot, archive, (before, size), &mut saved)?;
         let version = former.map(ArchivedLog::into_version);
         if !archive.replace(super::rebuild::CHECKPOINT, note.into_bytes(), version)? {
-            return Err(Error::Store {
-                what: format!("another program wrote into the archive {} meanwhile", archive.url()),
-                source: "its checkpoint has changed: repeat the command".into(),
-            });
+            return Err(written_meanwhile(archive));
         }
         saved.files += 1;
         remove_filled(archive, (before, size))?;
     }
     Ok(saved)
+}
+
+fn written_meanwhile(archive: &ObjectArchive) -> Error {
+    Error::Store {
+        what: format!("another program wrote into the archive {} meanwhile", archive.url()),
+        source: "repeat the command".into(),
+    }
 }
 
 /// Writes the files of new tiles.
@@ -109,7 +113,7 @@ fn content(snapshot: &Snapshot<'_>, tile: Tile) -> Result<Vec<(String, Vec<u8>)>
             let mut files: Vec<_> = long
                 .map(|(position, line)| (tiles::long_line_path(Position::new(position)), line.clone().into_bytes()))
                 .collect();
-            files.push((tile.path(), tiles::bundle(&lines)));
+            files.push((tile.path(), tiles::bundle(&lines)?));
             Ok(files)
         }
     }
@@ -146,7 +150,7 @@ fn expect_same(archive: &ObjectArchive, path: &str, tile: Option<Tile>, ours: &[
         ))
     };
     let Some((theirs, version)) = archive.get_version(path)? else {
-        return Err(bug!("{path} was there, and is gone"));
+        return Err(written_meanwhile(archive));
     };
     if theirs == ours {
         return Ok(());
@@ -161,7 +165,7 @@ fn expect_same(archive: &ObjectArchive, path: &str, tile: Option<Tile>, ours: &[
             *ours = theirs;
         }
     }
-    if archive.replace(path, tiles::bundle(&ours), Some(version))? { Ok(()) } else { Err(other()) }
+    if archive.replace(path, tiles::bundle(&ours)?, Some(version))? { Ok(()) } else { Err(written_meanwhile(archive)) }
 }
 
 /// Replaces lines of earlier runs that were shredded since. An unfinished run may have left files without a checkpoint.
@@ -186,15 +190,12 @@ fn replace_shredded(
     for index in bundles {
         let full = Tile { kind: TileKind::Entries, index, width: TILE };
         if index < before / TILE {
-            let bytes = tiles::bundle(&lines_of(snapshot, full)?);
+            let bytes = tiles::bundle(&lines_of(snapshot, full)?)?;
             let Some((former, version)) = archive.get_version(&full.path())? else {
                 return Err(Error::unproven(format!("the archive {} lost {}", archive.url(), full.path())));
             };
             if former != bytes && !archive.replace(&full.path(), bytes, Some(version))? {
-                return Err(Error::Store {
-                    what: format!("another program wrote into the archive {} meanwhile", archive.url()),
-                    source: "repeat the command".into(),
-                });
+                return Err(written_meanwhile(archive));
             }
             saved.shredded_files += 1;
         }

@@ -10,7 +10,7 @@ use crate::model::time::Timestamp;
 use crate::projection::root_at;
 use crate::store::ReadView;
 use crate::sync::protocol::{
-    PushAccepted, PushObstacle, PushRefused, PushSegment, VERSION, hashes, is_ledger_id, read_origin,
+    LedgerFork, PushAccepted, PushObstacle, PushRefused, PushSegment, VERSION, hashes, is_ledger_id, read_origin,
 };
 use crate::sync::segment;
 use crate::sync::witness::WitnessAnswer;
@@ -24,6 +24,8 @@ struct SegmentToAccept<'s> {
     base: u64,
     to: u64,
     verifier: Verifier,
+    /// The history that the origin of the key names.
+    continues: Option<LedgerFork>,
     note: Note,
     checkpoint: Checkpoint,
     front: &'s PushSegment,
@@ -118,41 +120,34 @@ impl FleetServer {
         now: Timestamp,
     ) -> FleetAnswer<PushedLedgerEntry> {
         let key = segment.verifier.to_string();
-        let known = self.registry()?.ledgers().get(segment.id).cloned();
-        let entry = match known {
-            Some(entry) if entry.keys.contains(&key) => entry,
-            known => {
-                let (_, continues) = read_origin(segment.verifier.name()).unwrap_or_default();
-                let new = PushedLedgerEntry {
-                    machine: machine.name.clone(),
-                    origin: segment.verifier.name().to_owned(),
-                    keys: vec![key.clone()],
-                    continues,
-                    created_at: now,
-                };
-                if known.as_ref().is_some_and(|entry| entry.machine != machine.name || entry.origin != new.origin) {
-                    known.unwrap_or(new)
-                } else {
-                    // The token allows another key, for a machine that was restored without its key.
-                    self.registry.change(|registry| {
-                        registry.add_ledger(segment.id, new)?;
-                        registry.add_key(segment.id, &key);
-                        registry
-                            .ledgers()
-                            .get(segment.id)
-                            .cloned()
-                            .ok_or_else(|| Error::invalid("the ledger is missing"))
-                    })?
-                }
+        let origin = segment.verifier.name();
+        let own = |entry: PushedLedgerEntry| {
+            if entry.machine != machine.name {
+                return refuse(
+                    PushObstacle::Forbidden,
+                    format!("the ledger {} belongs to another machine", segment.id),
+                );
             }
+            if entry.origin != origin {
+                return invalid(format!("the checkpoints of ledger {} have the origin {}", segment.id, entry.origin));
+            }
+            Ok(entry)
         };
-        if entry.machine != machine.name {
-            return refuse(PushObstacle::Forbidden, format!("the ledger {} belongs to another machine", segment.id));
+        if let Some(entry) = self.registry()?.ledgers().get(segment.id) {
+            let entry = own(entry.clone())?;
+            if entry.keys.contains(&key) {
+                return Ok(entry);
+            }
         }
-        if entry.origin != segment.verifier.name() {
-            return invalid(format!("the checkpoints of ledger {} have the origin {}", segment.id, entry.origin));
-        }
-        Ok(entry)
+        // The token allows another key, for a machine that was restored without its key.
+        let new = PushedLedgerEntry {
+            machine: machine.name.clone(),
+            origin: origin.to_owned(),
+            keys: Vec::new(),
+            continues: segment.continues.clone(),
+            created_at: now,
+        };
+        own(self.registry.change(|registry| registry.add_key(segment.id, &key, new))?)
     }
 
     /// Checks a segment against what the server holds and what it cosigned, before anything is stored.
@@ -282,7 +277,10 @@ impl ForkCheck {
             )));
         }
         let next = shared + 1;
-        if to >= next && next_root.is_some_and(|root| root_at(view, next).is_ok_and(|own| own == root)) {
+        if to >= next
+            && let Some(root) = next_root
+            && root_at(view, next)? == *root
+        {
             return Err(Error::invalid(format!(
                 "the event at position {next} is also in ledger {ledger}: name the first position that differs with --from"
             )));
@@ -302,9 +300,9 @@ impl<'s> SegmentToAccept<'s> {
         };
         let verifier: Verifier = front.verifier.parse().map_err(of_input)?;
         let named = read_origin(verifier.name()).filter(|(ledger, _)| is_ledger_id(id) && ledger == id);
-        if named.is_none() {
+        let Some((_, continues)) = named else {
             return invalid(format!("the key {} is not one of ledger {id}", verifier.name()));
-        }
+        };
         let note: Note = front.checkpoint.parse().map_err(of_input)?;
         let checkpoint = Checkpoint::open(&note, &verifier).map_err(of_input)?;
         if checkpoint.size() != to {
@@ -313,6 +311,6 @@ impl<'s> SegmentToAccept<'s> {
                 checkpoint.size()
             ));
         }
-        Ok(Self { id, base: front.base, to, verifier, note, checkpoint, front })
+        Ok(Self { id, base: front.base, to, verifier, continues, note, checkpoint, front })
     }
 }

@@ -20,6 +20,7 @@ pub(crate) use self::streams::StreamPlace;
 
 use self::registry::RegistryFile;
 use self::streams::LedgerStreams;
+use super::files::{self, FormerFile};
 use super::protocol::{
     CompareRoots, ComparedRoots, PulledSegment, PushHead, PushObstacle, PushRefused, PushedLedgerInfo,
     PushedLedgerList, VERSION,
@@ -27,7 +28,7 @@ use super::protocol::{
 use super::segment;
 use super::witness::WitnessLog;
 use crate::ledger::Ledger;
-use crate::merkle::{Checkpoint, Cosigner, Hash, Note, Verifier};
+use crate::merkle::{Checkpoint, Cosigner, Hash, Verifier};
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
 
@@ -223,11 +224,8 @@ impl FleetServer {
     /// The last checkpoint of an origin that this server cosigned.
     fn witnessed(&self, origin: &str) -> Result<Option<(String, Checkpoint)>> {
         // Without keys it cosigns nothing. It is opened to read, and fails if its directory is lost.
-        let log = self.witness_log(Vec::new())?;
-        let Some(text) = log.latest(&WitnessLog::name_of(origin))? else { return Ok(None) };
-        let note: Note = text.parse()?;
-        let checkpoint = note.text().parse()?;
-        Ok(Some((text, checkpoint)))
+        let last = self.witness_log(Vec::new())?.last(origin)?;
+        Ok(last.map(|(note, checkpoint)| (note.to_string(), checkpoint)))
     }
 
     fn witness_log(&self, keys: Vec<Verifier>) -> Result<WitnessLog> {
@@ -236,12 +234,14 @@ impl FleetServer {
 
     fn cosigner(&self) -> Result<Cosigner> {
         let mut key = self.key.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if key.is_none() {
+        let text = if let Some(text) = key.as_ref() {
+            text
+        } else {
             let path = self.directory.join(KEY);
             let text = fs::read_to_string(&path).map_err(|source| Error::Io { path, source })?;
-            *key = Some(text.trim_end().to_owned());
-        }
-        key.as_deref().unwrap_or_default().parse()
+            key.insert(text.trim_end().to_owned())
+        };
+        text.parse()
     }
 
     /// Creates the directory and the key of the server. A key without its cosigned checkpoints is not used: the server could
@@ -266,6 +266,6 @@ impl FleetServer {
             None => format!("usage-ledger/server/{}", super::protocol::new_ledger_id()?),
         };
         let secret = Cosigner::generate(&name)?.secret();
-        registry::write_private(&key, secret.as_bytes())
+        files::write(&key, format!("{secret}\n").as_bytes(), FormerFile::Absent)
     }
 }

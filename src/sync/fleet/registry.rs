@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tempfile::NamedTempFile;
 
 use crate::merkle::Hash;
 use crate::model::error::{Error, Result};
 use crate::model::time::Timestamp;
+use crate::sync::files::{self, FormerFile};
 use crate::sync::protocol::LedgerFork;
 
 const FILE: &str = "fleet.json";
@@ -153,20 +153,19 @@ impl FleetRegistry {
         }
     }
 
-    /// Adds a ledger.
-    pub fn add_ledger(&mut self, id: &str, entry: PushedLedgerEntry) -> Result<()> {
-        if self.ledgers.values().filter(|known| known.machine == entry.machine).count() >= LEDGERS {
-            return Err(Error::invalid(format!("the machine {} has {LEDGERS} ledgers here already", entry.machine)));
+    /// Lets a key sign checkpoints of a ledger, and returns the ledger. A missing one is added; one of another machine or
+    /// origin stays as it is.
+    pub fn add_key(&mut self, id: &str, key: &str, new: PushedLedgerEntry) -> Result<PushedLedgerEntry> {
+        let (machine, origin) = (new.machine.clone(), new.origin.clone());
+        let is_full = || self.ledgers.values().filter(|known| known.machine == machine).count() >= LEDGERS;
+        if !self.ledgers.contains_key(id) && is_full() {
+            return Err(Error::invalid(format!("the machine {machine} has {LEDGERS} ledgers here already")));
         }
-        self.ledgers.entry(id.to_owned()).or_insert(entry);
-        Ok(())
-    }
-
-    /// Lets another key sign checkpoints of a ledger.
-    pub fn add_key(&mut self, id: &str, key: &str) {
-        if let Some(entry) = self.ledgers.get_mut(id).filter(|entry| !entry.keys.iter().any(|known| known == key)) {
+        let entry = self.ledgers.entry(id.to_owned()).or_insert(new);
+        if entry.machine == machine && entry.origin == origin && !entry.keys.iter().any(|known| known == key) {
             entry.keys.push(key.to_owned());
         }
+        Ok(entry.clone())
     }
 }
 
@@ -205,37 +204,18 @@ impl RegistryFile {
         let _lock = self.lock()?;
         let mut registry = self.read()?;
         let done = change(&mut registry)?;
-        let text = serde_json::to_vec_pretty(&registry).map_err(|error| Error::Store {
+        let mut text = serde_json::to_vec_pretty(&registry).map_err(|error| Error::Store {
             what: "writing the list of machines".to_owned(),
             source: Box::new(error),
         })?;
-        write_private(&self.directory.join(FILE), &text)?;
+        text.push(b'\n');
+        files::write(&self.directory.join(FILE), &text, FormerFile::Replaced)?;
         Ok(done)
     }
 
     pub(super) fn lock(&self) -> Result<File> {
-        let path = self.directory.join(LOCK);
-        let locked = || {
-            let file = File::options().create(true).truncate(false).write(true).open(&path)?;
-            file.lock()?;
-            Ok(file)
-        };
-        locked().map_err(|source| Error::Io { path: path.clone(), source })
+        files::lock(&self.directory.join(LOCK))
     }
-}
-
-/// Replaces a file that only its owner can read, durably.
-pub(super) fn write_private(path: &Path, content: &[u8]) -> Result<()> {
-    let directory = crate::store::directory::parent(path);
-    let written = || -> std::io::Result<()> {
-        let mut file = NamedTempFile::new_in(directory)?;
-        file.write_all(content)?;
-        file.write_all(b"\n")?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        crate::store::directory::sync(directory)
-    };
-    written().map_err(|source| Error::Io { path: path.to_owned(), source })
 }
 
 #[cfg(test)]

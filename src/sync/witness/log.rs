@@ -1,16 +1,16 @@
 //! The state of a witness: for each log the last checkpoint that it cosigned.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
-use tempfile::NamedTempFile;
 
 use crate::merkle::{AddCheckpoint, Checkpoint, ConsistencyProof, Cosigner, Hash, Note, Verifier};
 use crate::model::error::{Error, Result};
 use crate::model::time::Timestamp;
+use crate::sync::files::{self, FormerFile};
 
 /// The file whose lock lets the processes of a witness decide one after the other.
 const LOCK: &str = "lock";
@@ -114,7 +114,7 @@ impl WitnessLog {
         let _lock = self.lock()?;
         let (size, root) = match self.last(origin)? {
             None => (0, Hash::EMPTY),
-            Some(last) => (last.size(), last.root()),
+            Some((_, last)) => (last.size(), last.root()),
         };
         if request.old != size || (size == checkpoint.size() && root != checkpoint.root()) {
             return Ok(WitnessAnswer::Conflict(size));
@@ -141,17 +141,12 @@ impl WitnessLog {
     }
 
     fn path(&self, origin: &str) -> PathBuf {
-        self.directory.join(format!("{}.checkpoint", Self::name_of(origin)))
+        let hash = Hash::from_bytes(Sha256::digest(origin).into());
+        self.directory.join(format!("{hash}.checkpoint"))
     }
 
-    /// The SHA-256 of an origin in hex, which [`latest`](Self::latest) takes.
-    #[cfg_attr(not(feature = "web"), allow(dead_code))] // used by the server of pushed ledgers
-    pub(crate) fn name_of(origin: &str) -> String {
-        Hash::from_bytes(Sha256::digest(origin).into()).to_string()
-    }
-
-    /// The last checkpoint of a log. A state that this witness did not cosign is damaged.
-    fn last(&self, origin: &str) -> Result<Option<Checkpoint>> {
+    /// The last checkpoint of a log, with its cosignature. A state that this witness did not cosign is damaged.
+    pub(crate) fn last(&self, origin: &str) -> Result<Option<(Note, Checkpoint)>> {
         let path = self.path(origin);
         let Some(text) = read(&path)? else { return Ok(None) };
         let note: Note = text.parse()?;
@@ -162,34 +157,24 @@ impl WitnessLog {
                 path.display()
             )));
         }
-        Ok(Some(checkpoint))
+        Ok(Some((note, checkpoint)))
     }
 
     /// Replaces the last checkpoint of a log, durably.
     fn store(&self, origin: &str, note: &Note) -> Result<()> {
         let path = self.path(origin);
-        let written = || -> std::io::Result<()> {
-            let mut file = NamedTempFile::new_in(&self.directory)?;
-            write!(file, "{note}")?;
-            file.as_file().sync_all()?;
-            file.persist(&path).map_err(|error| error.error)?;
-            // The new name is durable only with its directory.
-            #[cfg(unix)]
-            File::open(&self.directory)?.sync_all()?;
-            Ok(())
-        };
-        written().map_err(|source| Error::Io { path: path.clone(), source })
+        files::write(&path, note.to_string().as_bytes(), FormerFile::Replaced)?;
+        // Other files may be on file systems that cannot sync directories. A cosignature must not outlive its state.
+        #[cfg(unix)]
+        File::open(&self.directory)
+            .and_then(|folder| folder.sync_all())
+            .map_err(|source| Error::Io { path, source })?;
+        Ok(())
     }
 
     /// The lock of the directory, until it is dropped.
     fn lock(&self) -> Result<File> {
-        let path = self.directory.join(LOCK);
-        let locked = || {
-            let file = File::options().create(true).truncate(false).write(true).open(&path)?;
-            file.lock()?;
-            Ok(file)
-        };
-        locked().map_err(|source| Error::Io { path: path.clone(), source })
+        files::lock(&self.directory.join(LOCK))
     }
 }
 

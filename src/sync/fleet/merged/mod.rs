@@ -7,6 +7,9 @@
 //! An `imported` event states the position of each ledger up to which its events are in the file, in the transaction that adds
 //! them. These positions are the head vector of every answer.
 
+mod batch;
+mod sighting;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -15,7 +18,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::registry::write_private;
+pub(crate) use self::sighting::LABELS;
+
+use self::batch::StreamBatch;
+use self::sighting::{LedgerOwner, Sighting, is_better, sighting};
 use super::{FleetRegistry, FleetServer};
 use crate::ledger::{Appender, Ledger, Snapshot};
 use crate::model::error::{Error, Result};
@@ -23,8 +29,9 @@ use crate::model::event::{
     Event, EventId, EventVoided, Imported, ImportedFile, NewEvent, Payload, Position, TokenRecord, TokensAmended,
 };
 use crate::model::time::Timestamp;
-use crate::projection::{effective, file_states, find_record, root};
+use crate::projection::{effective, file_states, find_record};
 use crate::store::ReadView;
+use crate::sync::files::{self, FormerFile};
 
 /// The file of the merged ledger.
 const FILE: &str = "merged.db";
@@ -35,36 +42,15 @@ const LOCK: &str = "merged.lock";
 const RULES: u32 = 1;
 /// The source of its events.
 const SOURCE: &str = "fleet";
-/// Lines of one transaction.
-const BATCH: usize = 5_000;
-/// Labels that the merged ledger sets.
-pub(crate) const LABELS: [&str; 4] = ["ledger", "machine", "person", "team"];
 
 /// The positions up to which the events of each ledger count in an answer.
 pub(crate) type HeadVector = BTreeMap<String, u64>;
-
-/// Whose ledger it is, and where it begins.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct LedgerOwner {
-    machine: String,
-    person: Option<String>,
-    team: Option<String>,
-    /// The first position that counts. Earlier ones are events of another ledger.
-    from: u64,
-}
 
 /// How the merged ledger was made.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct MergeRules {
     rules: u32,
     owners: BTreeMap<String, LedgerOwner>,
-}
-
-/// A record as one ledger has it now.
-#[derive(Clone)]
-struct Sighting {
-    at: Timestamp,
-    record: TokenRecord,
 }
 
 /// A change of the merged ledger.
@@ -149,13 +135,7 @@ impl FleetServer {
     }
 
     fn lock_merged(&self) -> Result<File> {
-        let path = self.directory.join(LOCK);
-        let locked = || {
-            let file = File::options().create(true).truncate(false).write(true).open(&path)?;
-            file.lock()?;
-            Ok(file)
-        };
-        locked().map_err(|source| Error::Io { path: path.clone(), source })
+        files::lock(&self.directory.join(LOCK))
     }
 
     /// Removes a merged ledger of other rules or owners.
@@ -178,11 +158,12 @@ impl FleetServer {
             *open = None;
             self.remove_merged()?;
         }
-        let text = serde_json::to_vec(&current).map_err(|error| Error::Store {
+        let mut text = serde_json::to_vec(&current).map_err(|error| Error::Store {
             what: "writing the rules of the merged ledger".to_owned(),
             source: Box::new(error),
         })?;
-        write_private(&path, &text)
+        text.push(b'\n');
+        files::write(&path, &text, FormerFile::Replaced)
     }
 
     fn remove_merged(&self) -> Result<()> {
@@ -217,22 +198,6 @@ fn owners(registry: &FleetRegistry) -> BTreeMap<String, LedgerOwner> {
             (id.clone(), owner(&entry.machine, entry.continues.as_ref().map_or(1, |fork| fork.position)))
         })
         .collect()
-}
-
-/// Whether events of this kind decide about windows and gates of an account. Pauses and switches concern one machine.
-const fn is_shared(payload: &Payload) -> bool {
-    matches!(
-        payload,
-        Payload::QuotaObserved(_)
-            | Payload::QuotaExhausted(_)
-            | Payload::LimitSet(_)
-            | Payload::ProviderDeclared(_)
-            | Payload::UsageOverridden(_)
-            | Payload::PriceSet(_)
-            | Payload::BudgetReserved(_)
-            | Payload::BudgetSettled(_)
-            | Payload::BudgetReleased(_)
-    )
 }
 
 impl Merge<'_> {
@@ -287,7 +252,7 @@ impl Merge<'_> {
                 Some(target) => view.position_of(target)?.is_none(),
                 None => false,
             };
-            if !is_known && !is_apart && event.payload.validate().is_ok() {
+            if !is_known && !is_apart && is_valid(&event.payload, id) {
                 let new = NewEvent {
                     id: Some(event.id),
                     occurred_at: event.occurred_at,
@@ -311,8 +276,7 @@ impl Merge<'_> {
                     NewEvent::new(EventVoided { target, reason: "no ledger counts it".to_owned() }, now)
                 }
             };
-            // Lines of machines are checked by nobody else.
-            if new.payload.validate().is_ok() {
+            if is_valid(&new.payload, id) {
                 let new = new.source(SOURCE);
                 match new.id {
                     Some(id) => appender.push_new(id, new, None)?,
@@ -401,74 +365,8 @@ impl Merge<'_> {
     }
 }
 
-/// Whether a sighting counts rather than another one.
-fn is_better(one: &Sighting, other: &Sighting) -> bool {
-    // A total that overflows is the largest.
-    let rank = |sighting: &Sighting| {
-        let record = &sighting.record;
-        let name = record.labels.get("ledger").cloned();
-        (std::cmp::Reverse(record.tokens.total().unwrap_or(u64::MAX)), record.account.is_none(), name)
-    };
-    rank(one) < rank(other)
-}
-
-/// A record as a ledger has it now, with the names of its owner; `None` if the ledger does not count it.
-fn sighting(
-    snapshot: &Snapshot<'_>,
-    position: Position,
-    ledger: &str,
-    owner: &LedgerOwner,
-) -> Result<Option<Sighting>> {
-    let Some(now) = snapshot.effective(position)? else { return Ok(None) };
-    let mut record = now.record;
-    let names = [Some(ledger), Some(owner.machine.as_str()), owner.person.as_deref(), owner.team.as_deref()];
-    for (label, name) in LABELS.into_iter().zip(names) {
-        match name {
-            Some(name) => record.labels.insert(label.to_owned(), name.to_owned()),
-            None => record.labels.remove(label),
-        };
-    }
-    Ok(Some(Sighting { at: now.at, record }))
-}
-
-/// New lines of a ledger.
-struct StreamBatch {
-    end: u64,
-    /// Records that are new or that a new correction concerns.
-    records: BTreeSet<Position>,
-    shared: Vec<Event>,
-}
-
-impl StreamBatch {
-    /// Reads lines behind a position; `None` if one of them erases an earlier line.
-    fn read(snapshot: &Snapshot<'_>, after: u64, from: u64) -> Result<Option<Self>> {
-        let mut lines: Vec<(Position, String)> = Vec::new();
-        snapshot.lines(Position::new(after + 1), &mut |position, line| {
-            lines.push((position, line.to_owned()));
-            Ok(lines.len() < BATCH)
-        })?;
-        let mut batch = Self { end: after, records: BTreeSet::new(), shared: Vec::new() };
-        for (position, line) in lines {
-            batch.end = position.get();
-            let event = Event::from_line(position, &line)?;
-            match &event.payload {
-                Payload::TokensRecorded(_) => drop(batch.records.insert(position)),
-                Payload::TokensAmended(_) | Payload::EventVoided(_) => {
-                    match root(snapshot.view(), &event, Position::new(u64::MAX))? {
-                        Some(record) if record.get() >= from => drop(batch.records.insert(record)),
-                        None if matches!(event.payload, Payload::EventVoided(_)) => batch.shared.push(event),
-                        _ => {}
-                    }
-                }
-                Payload::EventShredded(shredded)
-                    if shredded.position.get() <= after && shredded.position.get() >= from =>
-                {
-                    return Ok(None);
-                }
-                payload if is_shared(payload) => batch.shared.push(event),
-                _ => {}
-            }
-        }
-        Ok(Some(batch))
-    }
+/// Whether an event may be in the merged ledger. Nobody else checks the lines of a machine, and one line must not keep the
+/// answers about all machines away.
+fn is_valid(payload: &Payload, ledger: &str) -> bool {
+    payload.validate().inspect_err(|why| tracing::warn!("an event of ledger {ledger} does not count: {why}")).is_ok()
 }
