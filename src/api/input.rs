@@ -117,8 +117,8 @@ pub(crate) struct ForecastInput {
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ReportInput {
-    /// The keys to group by: provider, account, model, agent, project, conversation, label:NAME, hour, day, week,
-    /// month, window; default: provider and day. Repeat it, or separate names by commas
+    /// The keys to group by: provider, account, model, agent, project, conversation, machine, person, team, label:NAME,
+    /// hour, day, week, month, window; default: provider and day. Repeat it, or separate names by commas
     #[param(example = json!(["day", "model"]))]
     pub by: Vec<String>,
     /// Only calls at or after this time, date or month

@@ -54,7 +54,8 @@ struct AllocateQuery {
     /// The period: a month (2026-05), a day, or two times (2026-05-01..2026-06-01) [default: this month]
     #[arg(long, value_name = "PERIOD")]
     period: Option<String>,
-    /// The key whose values are the receivers: project, account, provider, model, agent, conversation or label:NAME
+    /// The key whose values are the receivers: project, account, provider, model, agent, conversation, machine, person,
+    /// team or label:NAME
     #[arg(long, value_name = "KEY", default_value = "project")]
     by: String,
     /// The amount of the bill in US dollars [default: the computed cost]

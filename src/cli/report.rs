@@ -31,7 +31,8 @@ use crate::usage::active_provider;
 
 /// Report requests, tokens and cost, grouped by any keys
 ///
-/// Keys: provider, account, model, agent, project, conversation, label:NAME, hour, day, week, month, window.
+/// Keys: provider, account, model, agent, project, conversation, machine, person, team, label:NAME, hour, day, week, month,
+/// window. The keys machine, person and team are the labels of these names.
 /// Filters apply to rows and total. Several values of one filter are alternatives.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \

@@ -38,8 +38,8 @@ pub(crate) struct SealArgs {
     /// The start of the period [default: the end of the last sealed period]
     #[arg(long, value_name = "TIME")]
     since: Option<Moment>,
-    /// The key of the totals that `prove total` can prove: project, account, provider, model, agent, conversation or
-    /// label:NAME
+    /// The key of the totals that `prove total` can prove: project, account, provider, model, agent, conversation, machine,
+    /// person, team or label:NAME
     #[arg(long, value_name = "KEY", default_value = "project")]
     rows_by: String,
     /// The key [default: usage-ledger/key in the XDG configuration directory]

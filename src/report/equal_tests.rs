@@ -94,6 +94,7 @@ fn report(random: &mut Random) -> Report {
         ReportKey::Project,
         ReportKey::Conversation,
         ReportKey::Label("team".to_owned()),
+        ReportKey::Team,
         ReportKey::Hour,
         ReportKey::Day,
         ReportKey::Window,

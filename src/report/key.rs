@@ -25,6 +25,12 @@ pub enum ReportKey {
     Project,
     /// The agent session.
     Conversation,
+    /// The computer on which the call was made: the label `machine`, which a fleet server sets.
+    Machine,
+    /// The person who made the call: the label `person`, which a fleet server sets.
+    Person,
+    /// The team of that person: the label `team`, which a fleet server sets.
+    Team,
     /// The value of a label.
     Label(String),
     /// The local hour.
@@ -40,6 +46,13 @@ pub enum ReportKey {
 }
 
 impl ReportKey {
+    /// The label with the name of the machine.
+    pub(crate) const MACHINE: &'static str = "machine";
+    /// The label with the name of the person.
+    pub(crate) const PERSON: &'static str = "person";
+    /// The label with the name of the team.
+    pub(crate) const TEAM: &'static str = "team";
+
     /// The name in flags, JSON and column headers.
     ///
     /// ```
@@ -54,6 +67,9 @@ impl ReportKey {
             Self::Agent => "agent".into(),
             Self::Project => "project".into(),
             Self::Conversation => "conversation".into(),
+            Self::Machine => Self::MACHINE.into(),
+            Self::Person => Self::PERSON.into(),
+            Self::Team => Self::TEAM.into(),
             Self::Label(name) => format!("label:{name}"),
             Self::Hour => "hour".into(),
             Self::Day => "day".into(),
@@ -72,8 +88,21 @@ impl ReportKey {
             Self::Agent => series.agent,
             Self::Project => series.project,
             Self::Conversation => series.conversation,
-            Self::Label(name) => series.label(name),
+            Self::Machine | Self::Person | Self::Team | Self::Label(_) => {
+                self.label().and_then(|name| series.label(name))
+            }
             Self::Hour | Self::Day | Self::Week | Self::Month | Self::Window => None,
+        }
+    }
+
+    /// The label that the key reads.
+    pub(super) fn label(&self) -> Option<&str> {
+        match self {
+            Self::Machine => Some(Self::MACHINE),
+            Self::Person => Some(Self::PERSON),
+            Self::Team => Some(Self::TEAM),
+            Self::Label(name) => Some(name),
+            _ => None,
         }
     }
 
@@ -97,6 +126,9 @@ impl std::str::FromStr for ReportKey {
             "agent" => Self::Agent,
             "project" => Self::Project,
             "conversation" => Self::Conversation,
+            Self::MACHINE => Self::Machine,
+            Self::PERSON => Self::Person,
+            Self::TEAM => Self::Team,
             "hour" => Self::Hour,
             "day" => Self::Day,
             "week" => Self::Week,
@@ -107,7 +139,7 @@ impl std::str::FromStr for ReportKey {
                 _ => {
                     return Err(Error::invalid(format!(
                         "`{name}` is not a report key: use provider, account, model, agent, project, conversation, \
-                         label:NAME, hour, day, week, month or window"
+                         machine, person, team, label:NAME, hour, day, week, month or window"
                     )));
                 }
             },

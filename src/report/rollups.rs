@@ -18,8 +18,9 @@ fn level(report: &Report) -> Level {
     let mut level = Level::Model;
     for key in report.keys_and_filters() {
         level = level.max(match key {
-            ReportKey::Conversation | ReportKey::Label(_) => Level::Conversation,
+            ReportKey::Conversation => Level::Conversation,
             ReportKey::Project => Level::Project,
+            key if key.label().is_some() => Level::Conversation,
             _ => Level::Model,
         });
     }

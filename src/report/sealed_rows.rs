@@ -39,7 +39,8 @@ impl SealedGroups {
 pub(super) fn check_key(by: &ReportKey) -> Result<()> {
     if by.is_time() || *by == ReportKey::Window {
         return Err(Error::invalid(format!(
-            "a seal cannot have totals by {}: use project, account, provider, model, agent, conversation or label:NAME",
+            "a seal cannot have totals by {}: use project, account, provider, model, agent, conversation, machine, person, \
+             team or label:NAME",
             by.name()
         )));
     }

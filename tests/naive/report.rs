@@ -60,6 +60,9 @@ fn name(key: &ReportKey, record: &TokenRecord) -> Option<String> {
         ReportKey::Agent => record.agent.clone(),
         ReportKey::Project => record.project.clone(),
         ReportKey::Conversation => record.conversation.clone(),
+        ReportKey::Machine => record.labels.get("machine").cloned(),
+        ReportKey::Person => record.labels.get("person").cloned(),
+        ReportKey::Team => record.labels.get("team").cloned(),
         ReportKey::Label(label) => record.labels.get(label).cloned(),
         other => unreachable!("{other:?} is no name"),
     }

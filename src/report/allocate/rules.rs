@@ -27,8 +27,8 @@ fn key(name: &str) -> Result<ReportKey> {
     let key: ReportKey = name.parse()?;
     if key.is_time() || key == ReportKey::Window {
         return Err(Error::invalid(format!(
-            "spend cannot be allocated by {name}: use project, account, provider, model, agent, conversation or \
-             label:NAME"
+            "spend cannot be allocated by {name}: use project, account, provider, model, agent, conversation, machine, \
+             person, team or label:NAME"
         )));
     }
     Ok(key)

@@ -59,6 +59,7 @@ fn key_forms() -> Vec<KeyForm> {
         (ReportKey::Project, "project", |call| column(call, "project")),
         (ReportKey::Conversation, "conversation", |call| column(call, "conversation")),
         (ReportKey::Label("team".to_owned()), "labels ->> 'team'", team),
+        (ReportKey::Team, "labels ->> 'team'", team),
         (ReportKey::Day, "substr(occurred_at, 1, 10)", |call| start(call, 10)),
         (ReportKey::Hour, "substr(occurred_at, 1, 13)", |call| start(call, 13)),
         (ReportKey::Month, "substr(occurred_at, 1, 7)", |call| start(call, 7)),
