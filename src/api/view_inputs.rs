@@ -204,6 +204,19 @@ pub(crate) struct BillInput {
     pub as_of: Option<String>,
 }
 
+/// The machines that push their ledgers.
+#[derive(Clone, Debug, Default, Deserialize, IntoParams, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct MachinesInput {
+    /// Only machines whose names come after this one
+    pub after: Option<String>,
+    /// Maximum number of machines; default: 100
+    #[param(minimum = 1, maximum = 1000)]
+    #[schema(minimum = 1, maximum = 1000)]
+    pub limit: Option<u32>,
+}
+
 /// An operation without parameters.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -105,8 +105,8 @@ pub(crate) fn run(args: &ServeArgs, context: &Context, out: &mut dyn Write) -> R
     }
     let alerts = ledger.clone();
     let receiver = args.otlp.then(|| Arc::new(Receiver::new(ledger, clock)));
-    let machines = Arc::new(fleet::open(&args.fleet, context)?);
-    let mut services = Services::new().api(api).fleet(machines);
+    let machines = Arc::new(fleet::open(&args.fleet, context)?.with_own(alerts.clone()));
+    let mut services = Services::new().api(api).fleet(Arc::clone(&machines));
     if let Some(receiver) = &receiver {
         services = services.telemetry(Arc::clone(receiver));
     }
@@ -127,6 +127,8 @@ pub(crate) fn run(args: &ServeArgs, context: &Context, out: &mut dyn Write) -> R
     let served = thread::scope(|scope| {
         let watched = &alerts;
         scope.spawn(move || watch_alerts(watched, context, &stopped));
+        let merging = &machines;
+        scope.spawn(move || merging.keep_merging(&clock));
         if args.open && !args.no_import {
             scope.spawn(move || {
                 let mut last = None;
@@ -140,6 +142,7 @@ pub(crate) fn run(args: &ServeArgs, context: &Context, out: &mut dyn Write) -> R
         }
         let served = web::serve(services, listen, access, listening, web::shutdown_signal());
         drop((stop, stop_imports));
+        machines.end_merging();
         served
     });
     served.map_err(|error| {

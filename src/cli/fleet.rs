@@ -151,14 +151,15 @@ pub(crate) fn run(args: &FleetArgs, context: &Context, out: &mut dyn Write) -> R
             Ok(writeln!(out, "the token of {} has ended", EscapedText(&args.name))?)
         }
         FleetCommand::Merge(args) => {
-            let server = open(&args.place, context)?;
-            let file = server.merged_file();
-            server.ask_merged(context.now(), |_, heads| {
-                if context.json {
-                    return JsonAnswer::new(MergeAnswer { file: file.clone(), heads }).write(out);
-                }
-                Ok(writeln!(out, "{}", file.display())?)
-            })?
+            let mut server = open(&args.place, context)?;
+            if context.exists()? {
+                server = server.with_own(context.read()?);
+            }
+            let (heads, file) = (server.merge_all(context.now())?, server.merged_file());
+            if context.json {
+                return JsonAnswer::new(MergeAnswer { file, heads: &heads }).write(out);
+            }
+            Ok(writeln!(out, "{}", file.display())?)
         }
         FleetCommand::Key(args) => {
             let key = open(&args.place, context)?.public_key()?;

@@ -47,12 +47,7 @@ pub(crate) fn pull(
         if front.base != at.get() || front.count != lines.len() as u64 || lines.is_empty() {
             return Err(SyncFailure::Untrusted(format!("its answer does not continue at position {}", at.next())));
         }
-        let mut position = at;
-        let lines = lines.into_iter().map(|line| {
-            position = position.next();
-            CopiedLine::read(position, line)
-        });
-        let lines = lines.collect::<crate::Result<Vec<_>>>()?;
+        let lines = CopiedLine::read_all(at, lines)?;
         let count = lines.len() as u64;
         match copy.copy_lines(at, lines, now, &|_| Ok(()))? {
             Copied::Held { .. } => at = Position::new(at.get() + count),

@@ -3,12 +3,13 @@
 use axum::Router;
 use axum::http::HeaderMap;
 use axum::routing::get;
+use utoipa::openapi::RefOr;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use super::answer::{BodyForm, RequestRefusal};
 use super::api::ApiResult;
-use super::{api, cached, views};
+use super::{api, cached, fleet, views};
 use crate::api::input::{NeedName, StreamName, TierName};
 use crate::api::report_rows::RowOrder;
 use crate::api::schema::ProblemAnswer;
@@ -26,6 +27,20 @@ impl Modify for Bearer {
     }
 }
 
+/// A position belongs to one ledger, so queries over all machines have no `as_of`.
+struct WithoutPast;
+
+impl Modify for WithoutPast {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let paths = document.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/api/v1/fleet/"));
+        for operation in paths.filter_map(|(_, item)| item.get.as_mut()) {
+            if let Some(parameters) = operation.parameters.as_mut() {
+                parameters.retain(|parameter| !matches!(parameter, RefOr::T(parameter) if parameter.name == "as_of"));
+            }
+        }
+    }
+}
+
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -37,16 +52,18 @@ impl Modify for Bearer {
     paths(
         api::record, api::records, api::switch, api::reserve, api::settle, api::release, api::scan, api::gate, api::status,
         api::report, api::events, api::follow, api::inclusion, api::consistency, api::checkpoint, views::overview,
-        views::log, views::summaries, views::show, views::line, views::figure, views::bill, views::imports, views::warnings, views::about
+        views::log, views::summaries, views::show, views::line, views::figure, views::bill, views::imports, views::warnings, views::about,
+        fleet::report, fleet::status, fleet::gate, fleet::machines
     ),
     components(schemas(ProblemAnswer, TierName, NeedName, StreamName, UnitName, RowOrder)),
     tags(
         (name = "write", description = "Append events. The answer is sent when they are durable."),
         (name = "read", description = "Queries. No GET changes the ledger."),
-        (name = "view", description = "Queries with small answers, for pages and dashboards.")
+        (name = "view", description = "Queries with small answers, for pages and dashboards."),
+        (name = "fleet", description = "Queries over the ledgers of all machines that push to this server.")
     ),
     security((), ("token" = [])),
-    modifiers(&Bearer)
+    modifiers(&Bearer, &WithoutPast)
 )]
 struct OpenApiDocument;
 

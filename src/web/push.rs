@@ -135,10 +135,11 @@ async fn compare(
     Path(id): Path<String>,
     body: Bytes,
 ) -> Response {
+    let now = (routes.now)();
     let compared = move |fleet: &FleetServer, machine: &EnrolledMachine| {
         let roots: CompareRoots = serde_json::from_slice(&body)
             .map_err(|error| PushRefused::new(PushObstacle::Invalid, format!("the roots cannot be read ({error})")))?;
-        fleet.compare(machine, &id, &roots)
+        fleet.compare(machine, &id, &roots, now)
     };
     routes.json(&headers, compared).await
 }

@@ -3,6 +3,8 @@
 #![cfg(all(feature = "web", unix))]
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use usage_ledger::Ledger;
@@ -25,9 +27,33 @@ struct Machine {
 impl Site {
     fn new() -> Self {
         let cli = TestCli::new();
-        cli.ok(&["record", "--provider", "openai", "--model", "m", "--input", "1"]);
-        let server = PushServer::start(&cli, &cli.ledger().display().to_string(), &["--now", NOW]);
+        let server = PushServer::start(&cli, &cli.ledger().display().to_string(), &["--now", NOW, "--otlp"]);
         Self { cli, server }
+    }
+
+    /// Ends the server without warning, and starts another one.
+    fn restart(&mut self) {
+        self.server.kill();
+        self.server = PushServer::start(&self.cli, &self.cli.ledger().display().to_string(), &["--now", NOW, "--otlp"]);
+    }
+
+    fn merged_file(&self) -> String {
+        format!("{}-fleet/merged.db", self.cli.ledger().display())
+    }
+
+    /// Waits until the background thread has merged everything, and returns the machines.
+    fn wait_until_merged(&self) -> Value {
+        let end = Instant::now() + Duration::from_secs(60);
+        loop {
+            let answer = self.ask("machines");
+            let ledgers =
+                answer["machines"].as_array().unwrap().iter().flat_map(|one| one["ledgers"].as_array().unwrap());
+            if ledgers.chain([&answer["server"]]).all(|ledger| ledger["merged"] == ledger["position"]) {
+                return answer;
+            }
+            assert!(Instant::now() < end, "{answer}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn machine(&self, name: &str, person: &str, team: &str) -> Machine {
@@ -39,6 +65,11 @@ impl Site {
         let (status, answer) = self.server.send("", "GET", &format!("/api/v1/fleet/{path}"), b"");
         assert_eq!(status, 200, "{path}: {answer}");
         answer
+    }
+
+    fn post(&self, path: &str, body: &Value) {
+        let (status, answer) = self.server.send_json(path, body.to_string().as_bytes());
+        assert_eq!(status, 200, "{path}: {answer}");
     }
 
     /// Key, requests and total tokens of each row.
@@ -143,7 +174,7 @@ fn corrections_of_one_machine_reach_the_sums() {
     two.record(&[("late", "", 1)]);
     two.push(&site);
     assert_eq!(site.total(), (2, 16));
-    let merged = format!("{}-fleet/merged.db", site.cli.ledger().display());
+    let merged = site.merged_file();
     let verified = site.cli.json(&["--ledger", &merged, "verify"]);
     assert_eq!(verified["ok"], true, "{verified}");
     // The file follows from the ledgers: another process makes it again.
@@ -154,7 +185,7 @@ fn corrections_of_one_machine_reach_the_sums() {
     }
     let answer = site.cli.json(&["fleet", "merge"]);
     assert_eq!(answer["heads"], heads);
-    let report = site.cli.json(&["--ledger", answer["file"].as_str().unwrap(), "report", "--by", "label:machine"]);
+    let report = site.cli.json(&["--ledger", answer["file"].as_str().unwrap(), "report", "--by", "machine"]);
     assert_eq!(report["total"]["tokens"]["total"], 16);
 }
 
@@ -203,7 +234,7 @@ fn a_continued_ledger_counts_each_event_once_and_shredding_reaches_the_merged_le
     assert_eq!(clone.run(&["push", &site.server.url()]).0, 1);
     assert_eq!(clone.run(&["push", "--as-new-ledger", "--from", "3"]).0, 0);
     assert_eq!(site.total(), (4, 15));
-    let file = format!("{}-fleet/merged.db", site.cli.ledger().display());
+    let file = site.merged_file();
     let contains = || {
         let bytes = [fs::read(&file).unwrap(), fs::read(format!("{file}-wal")).unwrap_or_default()].concat();
         bytes.windows(13).any(|part| part == b"\"project\":\"p\"")
@@ -216,4 +247,172 @@ fn a_continued_ledger_counts_each_event_once_and_shredding_reaches_the_merged_le
     assert_eq!(site.total(), (4, 15));
     assert_eq!(site.rows("project"), [(Value::Null, 4, 15)]);
     assert!(!contains());
+}
+
+#[test]
+fn new_events_are_merged_without_a_question() {
+    let site = Site::new();
+    let one = site.machine("one", "ann", "t");
+    one.record(&[("a", "", 1), ("b", "", 2)]);
+    one.push(&site);
+    // The list of machines merges nothing itself.
+    let listed = site.wait_until_merged();
+    assert_eq!(listed["machines"][0]["ledgers"][0]["merged"], 2);
+    assert_eq!(listed["warnings"], json!([]));
+    let merged = site.cli.json(&["--ledger", &site.merged_file(), "report", "--by", "machine,person,team"]);
+    assert_eq!(merged["rows"][0]["machine"], "one");
+    assert_eq!((&merged["rows"][0]["person"], &merged["total"]["tokens"]["total"]), (&json!("ann"), &json!(3)));
+    one.record(&[("c", "", 4)]);
+    one.push(&site);
+    site.wait_until_merged();
+    assert_eq!(site.total(), (3, 7));
+}
+
+#[test]
+fn a_server_that_is_killed_while_it_merges_continues() {
+    let mut site = Site::new();
+    let (one, two) = (site.machine("one", "ann", "t"), site.machine("two", "bob", "t"));
+    let calls: Vec<String> = (0..12_000).map(|number| format!("k{number}")).collect();
+    let calls: Vec<(&str, &str, u64)> = calls.iter().map(|key| (key.as_str(), "", 1)).collect();
+    one.record(&calls);
+    two.record(&calls[6_000..]);
+    one.push(&site);
+    two.push(&site);
+    // Some events are merged, most likely not all.
+    site.restart();
+    let listed = site.wait_until_merged();
+    assert_eq!(listed["total"], 2);
+    assert_eq!(site.total(), (12_000, 12_000));
+    let verified = site.cli.json(&["--ledger", &site.merged_file(), "verify"]);
+    assert_eq!(verified["ok"], true, "{verified}");
+}
+
+#[test]
+fn an_answer_folds_exactly_to_its_head_vector_while_machines_push() {
+    let site = Site::new();
+    let machines = [site.machine("one", "ann", "t"), site.machine("two", "bob", "t")];
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let pushing: Vec<_> = machines
+            .iter()
+            .map(|machine| {
+                scope.spawn(|| {
+                    for _ in 0..12 {
+                        machine.record(&[("", "", 1); 50]);
+                        machine.push(&site);
+                    }
+                })
+            })
+            .collect();
+        let asking = scope.spawn(|| {
+            let mut answers = 0;
+            while !done.load(Ordering::Relaxed) {
+                // Each event of these ledgers is a call with one token.
+                let answer = site.ask("report?by=machine");
+                let heads: u64 = answer["heads"].as_object().unwrap().values().map(|head| head.as_u64().unwrap()).sum();
+                assert_eq!(
+                    (&answer["total"]["requests"], &answer["total"]["tokens"]["total"]),
+                    (&json!(heads), &json!(heads))
+                );
+                answers += 1;
+            }
+            answers
+        });
+        for thread in pushing {
+            thread.join().unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+        assert!(asking.join().unwrap() > 3);
+    });
+    assert_eq!(site.total(), (1_200, 1_200));
+}
+
+#[test]
+fn records_of_the_server_itself_count() {
+    let site = Site::new();
+    let one = site.machine("one", "ann", "t");
+    one.record(&[("shared", "", 100), ("own", "", 10)]);
+    one.push(&site);
+    let call = |key: &str, input: u64| {
+        json!({"provider": "anthropic", "model": "m", "input": input, "key": key, "project": "p",
+        "labels": {"person": "cyd", "machine": "build"}, "occurred_at": "2026-06-02T09:30:00Z"})
+    };
+    site.post("/api/v1/record", &call("shared", 90));
+    site.post("/api/v1/record", &call("api", 5));
+    let attribute = |key: &str, value: Value| json!({"key": key, "value": value});
+    let span = json!({"traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": "b7ad6b7169203331", "name": "chat m", "kind": 3,
+        "startTimeUnixNano": "1780392600000000000", "endTimeUnixNano": "1780392601000000000",
+        "attributes": [attribute("gen_ai.operation.name", json!({"stringValue": "chat"})),
+            attribute("gen_ai.system", json!({"stringValue": "anthropic"})),
+            attribute("gen_ai.request.model", json!({"stringValue": "m"})),
+            attribute("gen_ai.response.id", json!({"stringValue": "msg_7"})),
+            attribute("gen_ai.usage.input_tokens", json!({"intValue": "7"})),
+            attribute("gen_ai.usage.output_tokens", json!({"intValue": "1"}))]});
+    site.post("/v1/traces", &json!({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}));
+    // The call that both report counts once, and the machine's sighting is larger.
+    assert_eq!(site.total(), (4, 100 + 10 + 5 + 8));
+    assert_eq!(site.rows("machine"), [(Value::Null, 1, 8), (json!("build"), 1, 5), (json!("one"), 2, 110)]);
+    assert_eq!(site.rows("person"), [(Value::Null, 1, 8), (json!("ann"), 2, 110), (json!("cyd"), 1, 5)]);
+    let answer = site.ask("report?by=label:ledger");
+    assert_eq!((&answer["heads"]["server"], answer["heads"].as_object().unwrap().len()), (&json!(3), 2));
+    assert_eq!(answer["rows"][1]["label:ledger"], "server");
+    let merged = site.cli.json(&["fleet", "merge"]);
+    assert_eq!(merged["heads"], answer["heads"]);
+}
+
+#[test]
+fn machines_are_listed_with_heads_and_what_needs_a_person() {
+    let site = Site::new();
+    let one = site.machine("one", "ann", "t");
+    site.machine("two", "bob", "t");
+    one.record(&[("a", "", 1), ("b", "", 2)]);
+    one.push(&site);
+    let clone = Machine { cli: TestCli::new(), token: one.token.clone() };
+    Ledger::open(one.cli.ledger()).unwrap().backup(clone.cli.ledger(), false, None).unwrap();
+    fs::copy(one.state(), clone.state()).unwrap();
+    one.record(&[("c", "", 4)]);
+    clone.record(&[("d", "", 8)]);
+    one.push(&site);
+    assert_eq!(clone.run(&["push", &site.server.url()]).0, 1);
+    let listed = site.ask("machines");
+    assert_eq!((&listed["total"], &listed["next"]), (&json!(2), &Value::Null));
+    assert_eq!(listed["machines"][0]["pushed_at"], "2026-06-02T10:00:00.000Z");
+    assert_eq!(listed["machines"][0]["ledgers"][0]["position"], 3);
+    assert_eq!((&listed["machines"][1]["machine"], &listed["machines"][1]["pushed_at"]), (&json!("two"), &Value::Null));
+    let warnings = listed["warnings"].as_array().unwrap();
+    assert_eq!((warnings.len(), &warnings[0]["machine"]), (1, &json!("one")), "{listed}");
+    assert!(warnings[0]["remedy"].as_str().unwrap().contains("push --as-new-ledger --from 3"), "{listed}");
+    let first = site.ask("machines?limit=1");
+    assert_eq!((first["machines"].as_array().unwrap().len(), &first["next"]), (1, &json!("one")));
+    assert_eq!(site.ask("machines?limit=1&after=one")["machines"][0]["machine"], "two");
+    // The clone continues with a ledger of its own, so nothing is left to do.
+    assert_eq!(clone.run(&["push", "--as-new-ledger", "--from", "3"]).0, 0);
+    let listed = site.ask("machines");
+    assert_eq!(listed["warnings"], json!([]), "{listed}");
+    let ledgers = listed["machines"][0]["ledgers"].as_array().unwrap();
+    let continued = ledgers.iter().find(|ledger| !ledger["continues"].is_null()).unwrap();
+    assert_eq!(continued["continues"], json!({"ledger": one.id(), "position": 3}));
+}
+
+#[test]
+fn a_ledger_that_cannot_be_read_does_not_keep_the_others_away() {
+    let mut site = Site::new();
+    let (one, two) = (site.machine("one", "ann", "t"), site.machine("two", "bob", "t"));
+    one.record(&[("a", "", 1)]);
+    two.record(&[("b", "", 2)]);
+    one.push(&site);
+    two.push(&site);
+    assert_eq!(site.total(), (2, 3));
+    site.server.kill();
+    for end in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(format!("{}-fleet/ledgers/{}.db{end}", site.cli.ledger().display(), one.id()));
+    }
+    fs::write(format!("{}-fleet/ledgers/{}.db", site.cli.ledger().display(), one.id()), "no ledger").unwrap();
+    site.restart();
+    two.record(&[("c", "", 4)]);
+    two.push(&site);
+    assert_eq!(site.total(), (3, 7));
+    let listed = site.ask("machines");
+    assert_eq!(listed["warnings"][0]["machine"], "one", "{listed}");
+    assert!(listed["warnings"][0]["what"].as_str().unwrap().contains("do not count"), "{listed}");
 }

@@ -48,11 +48,20 @@ impl PushServer {
 
     /// Status and body of a request with the token of a machine.
     pub fn send(&self, token: &str, method: &str, path: &str, body: &[u8]) -> (u16, Value) {
+        self.send_as("application/vnd.usage-ledger.segment", token, method, path, body)
+    }
+
+    /// Status and body of a POST of JSON.
+    pub fn send_json(&self, path: &str, body: &[u8]) -> (u16, Value) {
+        self.send_as("application/json", "", "POST", path, body)
+    }
+
+    fn send_as(&self, media_type: &str, token: &str, method: &str, path: &str, body: &[u8]) -> (u16, Value) {
         let mut stream = TcpStream::connect(self.address).unwrap();
         write!(
             stream,
             "{method} {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\
-             content-type: application/vnd.usage-ledger.segment\r\ncontent-length: {}\r\n\r\n",
+             content-type: {media_type}\r\ncontent-length: {}\r\n\r\n",
             body.len()
         )
         .unwrap();

@@ -69,6 +69,8 @@ export interface Verdict {
   evidence: number[];
   /** Whether the gate is closed */
   gated: boolean;
+  /** Over all machines: for each ledger the position up to which its events count. `server` is the server's own ledger */
+  heads?: Record<string, number>;
   metered: boolean;
   mode: ModeName;
   /** The money budgets that count */
@@ -295,6 +297,8 @@ export interface RefusalAnswer {
 /** The answer of `report`. */
 export interface Report {
   head: HeadAnswer;
+  /** Over all machines: for each ledger the position up to which its events count. `server` is the server's own ledger */
+  heads?: Record<string, number>;
   outcomes?: OutcomesAnswer;
   prices: PricesAnswer;
   rows: RowAnswer[];
@@ -305,7 +309,7 @@ export interface Report {
 
 /** Sum requests, tokens and cost by any keys */
 export interface ReportInput {
-  /** The keys to group by: provider, account, model, agent, project, conversation, label:NAME, hour, day, week, month, window; default: provider and day. Repeat it, or separate names by commas */
+  /** The keys to group by: provider, account, model, agent, project, conversation, machine, person, team, label:NAME, hour, day, week, month, window; default: provider and day. Repeat it, or separate names by commas */
   by?: string[] | undefined;
   /** Only calls at or after this time, date or month */
   since?: string | undefined;
@@ -426,6 +430,8 @@ export interface Status {
   active_provider: string | null;
   /** The share of spend that recorded statements confirm, of each account with statements */
   confirmed: ConfirmedAnswer[];
+  /** Over all machines: for each ledger the position up to which its events count. `server` is the server's own ledger */
+  heads?: Record<string, number>;
   /** Time of the answer */
   now: string;
   paused: PauseAnswer | null;

@@ -4,6 +4,8 @@
 //! with these types and refuses unknown and missing fields, so both stay equal.
 #![allow(dead_code)] // the OpenAPI derive reads these types, and nothing constructs them
 
+#[cfg(any(feature = "web", test))]
+mod fleet;
 mod inputs;
 mod log;
 mod status;
@@ -16,6 +18,8 @@ mod usage;
 mod views;
 mod windows;
 
+#[cfg(any(feature = "web", test))]
+pub(crate) use fleet::FleetMachinesAnswer;
 pub(crate) use inputs::{RecordInput, RecordsInput, SettleInput};
 pub(crate) use log::{
     CheckpointAnswer, ConsistencyAnswer, EventsAnswer, InclusionAnswer, ProblemAnswer, ReceiptAnswer,

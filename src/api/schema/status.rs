@@ -1,5 +1,7 @@
 //! The status.
 
+use std::collections::BTreeMap;
+
 #[cfg(test)]
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -104,6 +106,9 @@ pub(crate) struct StatusAnswer {
     suggested_limits: Vec<SuggestedLimitAnswer>,
     /// The share of spend that recorded statements confirm, of each account with statements
     confirmed: Vec<ConfirmedAnswer>,
+    /// Over all machines: for each ledger the position up to which its events count. `server` is the server's own ledger
+    #[schema(nullable = false)]
+    heads: Option<BTreeMap<String, u64>>,
 }
 
 /// The limit that a provider's percentages speak for.

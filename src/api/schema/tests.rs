@@ -123,6 +123,35 @@ fn views_have_the_shapes_of_the_document() {
     assert!(about["verifier"].as_str().unwrap().starts_with("usage-ledger.example/alice+"));
 }
 
+#[cfg(feature = "web")]
+#[test]
+fn answers_over_all_machines_have_the_shapes_of_the_document() {
+    use std::sync::Arc;
+
+    use crate::api::fleet::FleetOperations;
+    use crate::sync::fleet::{FleetServer, MachineChange, StreamPlace};
+
+    let (service, now) = service();
+    let directory = tempfile::tempdir().unwrap();
+    let own = service.write(|ledger, _| Ok(ledger.clone())).unwrap();
+    let server = FleetServer::new(directory.path(), StreamPlace::Files(directory.path().join("ledgers"))).with_own(own);
+    let enrol = MachineChange::Enrol { name: "laptop", person: Some("ann"), team: None, renew: false, now };
+    server.change_machine(&enrol, None).unwrap();
+    let fleet = FleetOperations::new(Arc::new(server), Zone::UTC);
+    let reply = |body: Result<String, Fault>| body.map(|body| OperationReply { body, varying: None });
+    let report = conforms::<ReportAnswer>(reply(fleet.report(&parse(br#"{"by":["person"]}"#).unwrap(), now)));
+    assert_eq!((&report["total"]["requests"], &report["heads"]["server"]), (&json!(6), &json!(10)));
+    let status = conforms::<StatusAnswer>(reply(fleet.status(&parse(b"{}").unwrap(), now)));
+    assert_eq!(status["heads"], report["heads"]);
+    let gate = GateInput { provider: Some("anthropic".to_owned()), ..GateInput::default() };
+    assert_eq!(conforms::<GateAnswer>(reply(fleet.gate(&gate, now)))["heads"], report["heads"]);
+    let later = now.plus(8 * 24 * HOUR);
+    let machines = conforms::<FleetMachinesAnswer>(reply(fleet.machines(&parse(b"{}").unwrap(), later)));
+    assert_eq!((&machines["server"]["merged"], &machines["machines"][0]["person"]), (&json!(10), &json!("ann")));
+    assert_eq!(machines["warnings"][0]["what"], "it has pushed nothing yet");
+    assert!(fleet.machines(&parse(br#"{"limit":0}"#).unwrap(), now).is_err());
+}
+
 /// A line with a name of 100,000 bytes is returned in parts that no answer exceeds.
 #[test]
 fn a_long_line_comes_in_parts() {

@@ -1,5 +1,7 @@
 //! Sums and reports.
 
+use std::collections::BTreeMap;
+
 #[cfg(test)]
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -117,6 +119,9 @@ pub(crate) struct ReportAnswer {
     prices: PricesAnswer,
     #[schema(nullable = false)]
     outcomes: Option<OutcomesAnswer>,
+    /// Over all machines: for each ledger the position up to which its events count. `server` is the server's own ledger
+    #[schema(nullable = false)]
+    heads: Option<BTreeMap<String, u64>>,
 }
 
 /// The share of the spend of a provider, or of one of its accounts, that statements confirm.

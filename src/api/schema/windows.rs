@@ -1,5 +1,7 @@
 //! Windows and decisions.
 
+use std::collections::BTreeMap;
+
 #[cfg(test)]
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -277,4 +279,7 @@ pub(crate) struct GateAnswer {
     /// The share of spend that recorded statements confirm: of the account, or of the provider
     #[schema(required)]
     confirmed: Option<ConfirmedAnswer>,
+    /// Over all machines: for each ledger the position up to which its events count. `server` is the server's own ledger
+    #[schema(nullable = false)]
+    heads: Option<BTreeMap<String, u64>>,
 }

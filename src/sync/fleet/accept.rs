@@ -63,6 +63,18 @@ impl FleetServer {
         packed: &[u8],
         now: Timestamp,
     ) -> FleetAnswer<PushAccepted> {
+        let accepted = self.accept_segment(machine, id, packed, now);
+        self.refusals.note(&machine.name, id, accepted.as_ref().map(drop), now);
+        accepted
+    }
+
+    fn accept_segment(
+        &self,
+        machine: &EnrolledMachine,
+        id: &str,
+        packed: &[u8],
+        now: Timestamp,
+    ) -> FleetAnswer<PushAccepted> {
         let (front, lines): (PushSegment, _) = segment::unpack(packed).map_err(of_input)?;
         let segment = SegmentToAccept::read(id, &front, lines.len() as u64)?;
         let entry = self.entry(machine, &segment, now)?;
@@ -72,12 +84,7 @@ impl FleetServer {
             None => WitnessedTree { size: 0, root: Hash::EMPTY },
         };
         self.check(&segment, &ledger, witnessed, &entry)?;
-        let mut position = Position::new(segment.base);
-        let lines = lines.into_iter().map(|line| {
-            position = position.next();
-            CopiedLine::read(position, line)
-        });
-        let lines = lines.collect::<Result<Vec<_>>>().map_err(of_input)?;
+        let lines = CopiedLine::read_all(Position::new(segment.base), lines).map_err(of_input)?;
         let fork = self.fork_check(&segment, &entry)?;
         let accept = |view: &dyn ReadView| {
             if root_at(view, segment.to)? != segment.checkpoint.root() {
@@ -105,6 +112,10 @@ impl FleetServer {
             if let Err(error) = ledger.erase() {
                 tracing::error!("shredded text of ledger {id} is still in its file: {error}");
             }
+        }
+        if let Some(fork) = &segment.continues {
+            // The machine goes on with another ledger, so the refusal of the former one is settled.
+            self.refusals.note(&machine.name, &fork.ledger, Ok(()), now);
         }
         self.note_change(id);
         let cosignature = self.cosign(&segment, &ledger, now)?;
@@ -172,7 +183,8 @@ impl FleetServer {
             let what = "the checkpoint does not extend the history that this server has";
             return Err(PushRefused::new(PushObstacle::Fork, what).into());
         }
-        if segment.to == witnessed.size && segment.checkpoint.root() != witnessed.root {
+        // While the store has the lines, comparing them names the first position that differs.
+        if segment.to == witnessed.size && segment.checkpoint.root() != witnessed.root && size < segment.to {
             let what = "this server cosigned another history of this size";
             return Err(PushRefused::new(PushObstacle::Fork, what).into());
         }

@@ -6,18 +6,23 @@
 
 mod accept;
 mod merged;
+mod overview;
+mod refusals;
 mod registry;
 mod streams;
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-pub(crate) use self::merged::{HeadVector, LABELS};
+pub(crate) use self::merged::{HeadVector, MergeFailure};
+pub(crate) use self::overview::{LedgerOverview, MachineOverview};
+pub(crate) use self::refusals::RefusedPush;
 pub(crate) use self::registry::{EnrolledMachine, FleetRegistry, MachineChange};
 pub(crate) use self::streams::StreamPlace;
 
+use self::merged::MergedLedger;
+use self::refusals::RefusalLog;
 use self::registry::RegistryFile;
 use self::streams::LedgerStreams;
 use super::files::{self, FormerFile};
@@ -31,6 +36,7 @@ use crate::ledger::Ledger;
 use crate::merkle::{Checkpoint, Cosigner, Hash, Verifier};
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
+use crate::model::time::Timestamp;
 
 /// The file with the key of the server.
 const KEY: &str = "key";
@@ -74,10 +80,10 @@ pub(crate) struct FleetServer {
     streams: LedgerStreams,
     /// The key, once it was read.
     key: Mutex<Option<String>>,
-    /// The merged ledger, once it was asked.
-    merged: Mutex<Option<Ledger>>,
-    /// The ledgers that changed since the last merge; `None` stands for all.
-    changed: Mutex<Option<BTreeSet<String>>>,
+    merged: MergedLedger,
+    /// The server's own ledger.
+    own: Option<Ledger>,
+    refusals: RefusalLog,
 }
 
 impl FleetServer {
@@ -88,9 +94,15 @@ impl FleetServer {
             registry: RegistryFile::new(directory),
             streams: LedgerStreams::new(place),
             key: Mutex::new(None),
-            merged: Mutex::new(None),
-            changed: Mutex::new(None),
+            merged: MergedLedger::default(),
+            own: None,
+            refusals: RefusalLog::default(),
         }
+    }
+
+    /// Counts the records of the server's own ledger in sums over all machines: those that reached it by telemetry or by its API.
+    pub fn with_own(self, own: Ledger) -> Self {
+        Self { own: Some(own), ..self }
     }
 
     /// The directory of a ledger in a file.
@@ -101,7 +113,7 @@ impl FleetServer {
     }
 
     /// The list of machines and ledgers.
-    pub fn registry(&self) -> Result<FleetRegistry> {
+    pub fn registry(&self) -> Result<Arc<FleetRegistry>> {
         self.registry.read()
     }
 
@@ -193,7 +205,13 @@ impl FleetServer {
     }
 
     /// Compares roots of a machine's tree with those of the server's.
-    pub fn compare(&self, machine: &EnrolledMachine, id: &str, roots: &CompareRoots) -> FleetAnswer<ComparedRoots> {
+    pub fn compare(
+        &self,
+        machine: &EnrolledMachine,
+        id: &str,
+        roots: &CompareRoots,
+        now: Timestamp,
+    ) -> FleetAnswer<ComparedRoots> {
         if roots.roots.len() > MOST_ROOTS {
             return refuse(PushObstacle::Invalid, format!("a comparison has at most {MOST_ROOTS} roots"));
         }
@@ -207,6 +225,12 @@ impl FleetServer {
             } else {
                 compared.differs = Some(compared.differs.map_or(*at, |known| known.min(*at)));
             }
+        }
+        if let Some(differs) = compared.differs {
+            let what =
+                format!("the history of ledger {id} differs from the server's copy at or before position {differs}");
+            let refused = PushRefused::new(PushObstacle::Fork, what).at(differs);
+            self.refusals.note(&machine.name, id, Err(&refused.into()), now);
         }
         Ok(compared)
     }

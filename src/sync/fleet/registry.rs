@@ -1,9 +1,11 @@
 //! The machines that may push, and the ledgers that they pushed: one file, replaced as a whole.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -172,16 +174,48 @@ impl FleetRegistry {
 /// The file of a server.
 pub(super) struct RegistryFile {
     directory: PathBuf,
+    /// The content that was read last, and the state of its file.
+    known: Mutex<Option<(Option<FileState>, Arc<FleetRegistry>)>>,
+}
+
+/// What distinguishes one file at a path from the one that replaced it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileState {
+    modified: SystemTime,
+    size: u64,
+    inode: u64,
+}
+
+impl FileState {
+    fn of(data: &Metadata) -> Option<Self> {
+        #[cfg(unix)]
+        let inode = std::os::unix::fs::MetadataExt::ino(data);
+        #[cfg(not(unix))]
+        let inode = 0;
+        Some(Self { modified: data.modified().ok()?, size: data.len(), inode })
+    }
 }
 
 impl RegistryFile {
     pub fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned() }
+        Self { directory: directory.to_owned(), known: Mutex::new(None) }
     }
 
     /// Reads the file. Without one, no machine is enrolled.
-    pub fn read(&self) -> Result<FleetRegistry> {
+    pub fn read(&self) -> Result<Arc<FleetRegistry>> {
         let path = self.directory.join(FILE);
+        // The file is replaced as a whole, so another content is another file. The state is taken before the content is read.
+        let state = fs::metadata(&path).ok().and_then(|data| FileState::of(&data));
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, registry)) = known.as_ref().filter(|(known, _)| state.is_some() && *known == state) {
+            return Ok(Arc::clone(registry));
+        }
+        let registry = Arc::new(Self::parse(path)?);
+        *known = Some((state, Arc::clone(&registry)));
+        Ok(registry)
+    }
+
+    fn parse(path: PathBuf) -> Result<FleetRegistry> {
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -202,7 +236,7 @@ impl RegistryFile {
     /// Changes the file, durably. Changes of several processes follow one another.
     pub fn change<T>(&self, change: impl FnOnce(&mut FleetRegistry) -> Result<T>) -> Result<T> {
         let _lock = self.lock()?;
-        let mut registry = self.read()?;
+        let mut registry = FleetRegistry::clone(&*self.read()?);
         let done = change(&mut registry)?;
         let mut text = serde_json::to_vec_pretty(&registry).map_err(|error| Error::Store {
             what: "writing the list of machines".to_owned(),

@@ -82,6 +82,7 @@ class Verdict(TypedDict):
     cost_weekly: CostSums
     evidence: list[int]
     gated: bool
+    heads: NotRequired[dict[str, int]]
     metered: bool
     mode: ModeName
     money: list[MoneyAnswer]
@@ -350,6 +351,7 @@ class Report(TypedDict):
     """The answer of `report`."""
 
     head: HeadAnswer
+    heads: NotRequired[dict[str, int]]
     outcomes: NotRequired[OutcomesAnswer]
     prices: PricesAnswer
     rows: list[RowAnswer]
@@ -455,6 +457,7 @@ class Status(TypedDict):
 
     active_provider: str | None
     confirmed: list[ConfirmedAnswer]
+    heads: NotRequired[dict[str, int]]
     now: str
     paused: PauseAnswer | None
     position: int

@@ -8,7 +8,7 @@ use crate::model::event::{Event, Payload, Position};
 use crate::projection::root;
 
 /// Lines of one transaction.
-const BATCH: usize = 5_000;
+const BATCH: u64 = 5_000;
 
 /// New lines of a ledger.
 pub(super) struct StreamBatch {
@@ -19,12 +19,13 @@ pub(super) struct StreamBatch {
 }
 
 impl StreamBatch {
-    /// Reads lines behind a position; `None` if one of them erases an earlier line.
-    pub fn read(snapshot: &Snapshot<'_>, after: u64, from: u64) -> Result<Option<Self>> {
+    /// Reads up to `most` lines behind a position; `None` if one of them erases an earlier line.
+    pub fn read(snapshot: &Snapshot<'_>, after: u64, from: u64, most: u64) -> Result<Option<Self>> {
+        let most = most.min(BATCH);
         let mut lines: Vec<(Position, String)> = Vec::new();
         snapshot.lines(Position::new(after + 1), &mut |position, line| {
             lines.push((position, line.to_owned()));
-            Ok(lines.len() < BATCH)
+            Ok((lines.len() as u64) < most)
         })?;
         let mut batch = Self { end: after, records: BTreeSet::new(), shared: Vec::new() };
         for (position, line) in lines {

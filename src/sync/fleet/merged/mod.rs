@@ -6,31 +6,30 @@
 //!
 //! An `imported` event states the position of each ledger up to which its events are in the file, in the transaction that adds
 //! them. These positions are the head vector of every answer.
+//!
+//! A background thread merges what arrives (`worker`). A question takes a snapshot of the merged ledger and reads the head vector
+//! from the same snapshot, so its answer is about exactly these positions.
 
 mod batch;
+mod merge;
 mod sighting;
+mod worker;
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::sighting::LABELS;
-
-use self::batch::StreamBatch;
-use self::sighting::{LedgerOwner, Sighting, is_better, sighting};
-use super::{FleetRegistry, FleetServer};
-use crate::ledger::{Appender, Ledger, Snapshot};
+use self::merge::{Merge, MergeProgress};
+use self::sighting::LedgerOwner;
+use super::{EnrolledMachine, FleetRegistry, FleetServer};
+use crate::ledger::{Ledger, Snapshot};
 use crate::model::error::{Error, Result};
-use crate::model::event::{
-    Event, EventId, EventVoided, Imported, ImportedFile, NewEvent, Payload, Position, TokenRecord, TokensAmended,
-};
 use crate::model::time::Timestamp;
-use crate::projection::{effective, file_states, find_record};
-use crate::store::ReadView;
+use crate::projection::file_states;
 use crate::sync::files::{self, FormerFile};
 
 /// The file of the merged ledger.
@@ -39,48 +38,80 @@ const FILE: &str = "merged.db";
 const RULES_FILE: &str = "merged.json";
 const LOCK: &str = "merged.lock";
 /// The version of the rules of this module.
-const RULES: u32 = 1;
+const RULES: u32 = 2;
 /// The source of its events.
 const SOURCE: &str = "fleet";
+/// The name of the server's own ledger in the head vector. It is no id of a pushed ledger.
+pub(super) const OWN: &str = "server";
+/// Events that one question merges at most. It answers about the positions that it reached.
+const MOST_FOR_QUESTION: u64 = 20_000;
+
+/// How often a question looks for a merged ledger that is not made again at the moment.
+const ATTEMPTS: usize = 4;
 
 /// The positions up to which the events of each ledger count in an answer.
 pub(crate) type HeadVector = BTreeMap<String, u64>;
+
+/// The owner of each ledger.
+type LedgerOwners = BTreeMap<String, LedgerOwner>;
 
 /// How the merged ledger was made.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct MergeRules {
     rules: u32,
-    owners: BTreeMap<String, LedgerOwner>,
+    owners: LedgerOwners,
 }
 
-/// A change of the merged ledger.
-enum MergeStep {
-    New(EventId, Sighting),
-    Amend(EventId, Timestamp, Sighting),
-    Void(EventId),
+/// Why a ledger is not merged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MergeFailure {
+    pub at: Timestamp,
+    pub message: String,
 }
 
-/// A merge in progress.
-struct Merge<'m> {
-    server: &'m FleetServer,
-    merged: &'m Ledger,
-    owners: &'m BTreeMap<String, LedgerOwner>,
-    /// The positions that are merged.
-    heads: RefCell<HeadVector>,
-    now: Timestamp,
+/// The merged ledger of a server.
+#[derive(Default)]
+pub(super) struct MergedLedger {
+    /// One merge at a time.
+    turn: Mutex<()>,
+    state: Mutex<MergedState>,
+    /// Wakes the background thread.
+    news: Condvar,
+}
+
+#[derive(Default)]
+struct MergedState {
+    ledger: Option<Ledger>,
+    /// The list of machines that the file was compared with, and the owners of the ledgers.
+    owners: Option<(Arc<FleetRegistry>, Arc<LedgerOwners>)>,
+    /// The ledgers that changed since they were merged; `None` stands for all.
+    changed: Option<BTreeSet<String>>,
+    /// The position up to which the server's own ledger is merged.
+    own: u64,
+    /// Whether each ledger was merged at least once since the file was made, so that sums are those of all machines.
+    is_whole: bool,
+    /// Questions that wait for their turn. The background thread lets them go first.
+    questions: usize,
+    /// The ledgers that could not be merged. The background thread tries again.
+    failed: BTreeMap<String, MergeFailure>,
+    /// Why nothing could be merged.
+    failure: Option<MergeFailure>,
+    is_ending: bool,
+}
+
+impl MergedLedger {
+    fn state(&self) -> MutexGuard<'_, MergedState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl FleetServer {
-    /// The ledgers that changed since the last merge; `None` stands for all.
-    fn changed(&self) -> std::sync::MutexGuard<'_, Option<BTreeSet<String>>> {
-        self.changed.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
     /// Notes that a ledger changed.
     pub(super) fn note_change(&self, id: &str) {
-        if let Some(changed) = self.changed().as_mut() {
+        if let Some(changed) = self.merged.state().changed.as_mut() {
             changed.insert(id.to_owned());
         }
+        self.merged.news.notify_all();
     }
 
     /// The file of the merged ledger.
@@ -88,58 +119,203 @@ impl FleetServer {
         self.directory.join(FILE)
     }
 
-    /// Brings the merged ledger up to date and asks it. No other query changes it meanwhile, so the answer is about exactly
-    /// the positions of the head vector.
-    pub fn ask_merged<T>(&self, now: Timestamp, ask: impl FnOnce(&Ledger, &HeadVector) -> T) -> Result<T> {
-        let mut open = self.merged.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let _lock = self.lock_merged()?;
-        let owners = owners(&self.registry()?);
-        self.expect_rules(&owners, &mut open)?;
-        let mut attempt = 0;
+    /// Why ledgers are not merged: by their ids, and by an empty one if nothing can be merged.
+    pub fn merge_failures(&self) -> BTreeMap<String, MergeFailure> {
+        let state = self.merged.state();
+        let mut failures = state.failed.clone();
+        failures.extend(state.failure.clone().map(|failure| (String::new(), failure)));
+        failures
+    }
+
+    /// Merges everything that the ledgers have, and returns the positions that were reached.
+    pub fn merge_all(&self, now: Timestamp) -> Result<HeadVector> {
+        self.merge_some(now, u64::MAX)?;
+        let ledger = self.merged_ledger()?;
+        let failures = self.merge_failures();
+        if let Some((id, failure)) = failures.into_iter().next() {
+            return Err(Error::Store { what: format!("merging the ledger {id}"), source: failure.message.into() });
+        }
+        heads(&ledger.snapshot()?)
+    }
+
+    /// The positions that are merged, without merging more.
+    pub(super) fn merged_heads(&self) -> Result<HeadVector> {
+        heads(&self.merged_ledger()?.snapshot()?)
+    }
+
+    /// Asks the merged ledger. The head vector is that of the snapshot, so the answer is about exactly these positions.
+    ///
+    /// A question merges what the background thread has not merged yet, up to a bounded number of events.
+    pub fn ask_merged<T>(&self, now: Timestamp, ask: impl FnOnce(&Snapshot<'_>, &HeadVector) -> T) -> Result<T> {
+        if !self.is_up_to_date()? {
+            let is_whole = self.merged.state().is_whole;
+            let merged = self.merge_for_question(now, if is_whole { MOST_FOR_QUESTION } else { u64::MAX });
+            // What is merged already can be asked, whatever prevents more.
+            if !self.merged.state().is_whole {
+                merged?;
+            }
+        }
+        for _ in 0..ATTEMPTS {
+            if let Some(ledger) = self.whole_ledger()? {
+                match ledger.snapshot() {
+                    // The file was made again meanwhile.
+                    Err(Error::Replaced { .. }) => {}
+                    snapshot => {
+                        let snapshot = snapshot?;
+                        let heads = heads(&snapshot)?;
+                        return Ok(ask(&snapshot, &heads));
+                    }
+                }
+            }
+            self.merge_for_question(now, u64::MAX)?;
+        }
+        Err(Error::Busy { seconds: 0 })
+    }
+
+    /// The merged ledger, if all machines are in it.
+    fn whole_ledger(&self) -> Result<Option<Ledger>> {
+        let mut state = self.merged.state();
+        if state.is_whole { self.open_in(&mut state).map(Some) } else { Ok(None) }
+    }
+
+    /// Merges before the background thread goes on.
+    fn merge_for_question(&self, now: Timestamp, most: u64) -> Result<()> {
+        self.merged.state().questions += 1;
+        let merged = self.merge_some(now, most);
+        self.merged.state().questions -= 1;
+        self.merged.news.notify_all();
+        merged.map(drop)
+    }
+
+    /// Whether everything that this process knows of is merged.
+    fn is_up_to_date(&self) -> Result<bool> {
+        let registry = self.registry()?;
+        let own = self.own_size()?;
+        let state = self.merged.state();
+        Ok(state.is_whole
+            && (state.own == own || state.failed.contains_key(OWN))
+            && state.changed.as_ref().is_some_and(BTreeSet::is_empty)
+            && state.owners.as_ref().is_some_and(|(known, _)| Arc::ptr_eq(known, &registry)))
+    }
+
+    fn own_size(&self) -> Result<u64> {
+        self.own.as_ref().map_or(Ok(0), |own| Ok(own.head()?.position.get()))
+    }
+
+    /// Merges up to a number of events; true if nothing is left.
+    fn merge_some(&self, now: Timestamp, most: u64) -> Result<bool> {
+        let _turn = self.merged.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = self.merge_in_turn(now, most);
+        let mut state = self.merged.state();
+        if let Err(error) = &done {
+            // What a failed merge leaves undone is looked for in all ledgers.
+            state.changed = None;
+            let message = error.to_string();
+            if state.failure.as_ref().is_none_or(|known| known.message != message) {
+                tracing::error!("the ledgers of the machines cannot be merged: {message}");
+                state.failure = Some(MergeFailure { at: now, message });
+            }
+        } else {
+            state.failure = None;
+        }
+        done
+    }
+
+    fn merge_in_turn(&self, now: Timestamp, most: u64) -> Result<bool> {
+        crate::store::directory::make_private(&self.directory)
+            .map_err(|source| Error::Io { path: self.directory.clone(), source })?;
+        let _lock = files::lock(&self.directory.join(LOCK))?;
+        let registry = self.registry()?;
+        let known = self.merged.state().owners.clone().filter(|(known, _)| Arc::ptr_eq(known, &registry));
+        let owners = if let Some((_, owners)) = known {
+            owners
+        } else {
+            let owners = Arc::new(owners(&registry, self.own.is_some()));
+            self.expect_rules(&owners)?;
+            self.merged.state().owners = Some((registry, Arc::clone(&owners)));
+            owners
+        };
+        let mut is_new_file = false;
         loop {
-            let merged = match open.as_ref() {
-                Some(merged) => merged.clone(),
-                None => open.insert(Ledger::open(self.merged_file())?.source(SOURCE)).clone(),
-            };
-            // What changes from now on is for the next merge. What a failed one leaves undone is looked for in all ledgers.
-            let changed = self.changed().replace(BTreeSet::new());
-            let done = self.merge(&merged, &owners, changed.as_ref(), now);
-            if !matches!(done, Ok(Some(_))) {
-                *self.changed() = None;
+            let merged = self.merged_ledger()?;
+            match self.merge_into(&merged, &owners, now, most) {
+                Ok(MergeProgress::Lost) | Err(Error::Replaced { .. }) if !is_new_file => {
+                    is_new_file = true;
+                    drop(merged);
+                    self.make_again()?;
+                }
+                Ok(MergeProgress::Lost) => return Err(Error::Busy { seconds: 0 }),
+                Ok(done) => {
+                    let is_done = matches!(done, MergeProgress::Whole);
+                    self.merged.state().is_whole |= is_done;
+                    return Ok(is_done);
+                }
+                Err(error) => return Err(error),
             }
-            if let Some(heads) = done? {
-                return Ok(ask(&merged, &heads));
-            }
-            attempt += 1;
-            if attempt > 1 {
-                return Err(Error::Busy { seconds: 0 });
-            }
-            drop(merged);
-            *open = None;
-            self.remove_merged()?;
         }
     }
 
-    /// Adds what is new to the merged ledger; `None` if it must be made again.
-    fn merge(
-        &self,
-        merged: &Ledger,
-        owners: &BTreeMap<String, LedgerOwner>,
-        changed: Option<&BTreeSet<String>>,
-        now: Timestamp,
-    ) -> Result<Option<HeadVector>> {
-        let states = file_states(merged.snapshot()?.view(), SOURCE)?;
-        let heads = states.into_iter().map(|(id, file)| (id, file.offset)).collect();
-        let merge = Merge { server: self, merged, owners, heads: RefCell::new(heads), now };
-        Ok(if merge.all(changed)? { Some(merge.heads.into_inner()) } else { None })
+    /// Adds what is new to the merged ledger.
+    fn merge_into(&self, merged: &Ledger, owners: &LedgerOwners, now: Timestamp, most: u64) -> Result<MergeProgress> {
+        let heads = heads(&merged.snapshot()?)?;
+        // What changes from now on is for the next merge.
+        let changed = self.merged.state().changed.replace(BTreeSet::new());
+        let failed = self.merged.state().failed.clone();
+        let mut ids: BTreeSet<&String> = match &changed {
+            Some(changed) => {
+                let is_new = |id: &String| !heads.contains_key(id) && !failed.contains_key(id);
+                owners.keys().filter(|id| changed.contains(*id) || is_new(id)).collect()
+            }
+            None => owners.keys().collect(),
+        };
+        if self.own_size()? != heads.get(OWN).copied().unwrap_or(0) {
+            ids.extend(owners.get_key_value(OWN).map(|(id, _)| id));
+        }
+        let merge = Merge::new(self, merged, owners, heads, now, most);
+        let mut progress = MergeProgress::Whole;
+        for id in ids {
+            match merge.ledger(id) {
+                Ok(MergeProgress::Whole) => drop(self.merged.state().failed.remove(id)),
+                Ok(MergeProgress::Partial) => {
+                    progress = MergeProgress::Partial;
+                    if let Some(changed) = self.merged.state().changed.as_mut() {
+                        changed.insert(id.clone());
+                    }
+                }
+                Ok(MergeProgress::Lost) => return Ok(MergeProgress::Lost),
+                Err(error @ Error::Replaced { .. }) => return Err(error),
+                // One ledger that cannot be read must not keep the others away.
+                Err(error) => self.note_failure(id, &error, now),
+            }
+        }
+        self.merged.state().own = merge.heads().get(OWN).copied().unwrap_or(0);
+        Ok(progress)
     }
 
-    fn lock_merged(&self) -> Result<File> {
-        files::lock(&self.directory.join(LOCK))
+    fn note_failure(&self, id: &str, error: &Error, now: Timestamp) {
+        let message = error.to_string();
+        let mut state = self.merged.state();
+        if state.failed.get(id).is_none_or(|known| known.message != message) {
+            tracing::error!("the ledger {id} cannot be merged: {message}");
+            state.failed.insert(id.to_owned(), MergeFailure { at: now, message });
+        }
+    }
+
+    fn merged_ledger(&self) -> Result<Ledger> {
+        self.open_in(&mut self.merged.state())
+    }
+
+    fn open_in(&self, state: &mut MergedState) -> Result<Ledger> {
+        if let Some(ledger) = &state.ledger {
+            return Ok(ledger.clone());
+        }
+        let ledger = Ledger::open(self.merged_file())?.source(SOURCE);
+        state.ledger = Some(ledger.clone());
+        Ok(ledger)
     }
 
     /// Removes a merged ledger of other rules or owners.
-    fn expect_rules(&self, owners: &BTreeMap<String, LedgerOwner>, open: &mut Option<Ledger>) -> Result<()> {
+    fn expect_rules(&self, owners: &LedgerOwners) -> Result<()> {
         let path = self.directory.join(RULES_FILE);
         let known: Option<MergeRules> = match fs::read_to_string(&path) {
             // A file that cannot be read is one of other rules.
@@ -155,8 +331,7 @@ impl FleetServer {
             known.rules == RULES && known.owners.iter().all(|(id, owner)| owners.get(id) == Some(owner))
         });
         if !is_extended {
-            *open = None;
-            self.remove_merged()?;
+            self.make_again()?;
         }
         let mut text = serde_json::to_vec(&current).map_err(|error| Error::Store {
             what: "writing the rules of the merged ledger".to_owned(),
@@ -166,7 +341,11 @@ impl FleetServer {
         files::write(&path, &text, FormerFile::Replaced)
     }
 
-    fn remove_merged(&self) -> Result<()> {
+    /// Removes the file, so that it is made again from all ledgers.
+    fn make_again(&self) -> Result<()> {
+        let mut state = self.merged.state();
+        (state.ledger, state.changed, state.is_whole) = (None, None, false);
+        drop(state);
         for end in ["", "-wal", "-shm", "-queue"] {
             let mut name = self.merged_file().into_os_string();
             name.push(end);
@@ -181,192 +360,25 @@ impl FleetServer {
     }
 }
 
+/// The head vector of a snapshot of the merged ledger.
+fn heads(snapshot: &Snapshot<'_>) -> Result<HeadVector> {
+    Ok(file_states(snapshot.view(), SOURCE)?.into_iter().map(|(id, file)| (id, file.offset)).collect())
+}
+
 /// The owner of each ledger.
-fn owners(registry: &FleetRegistry) -> BTreeMap<String, LedgerOwner> {
-    let ledgers = registry.ledgers().iter();
-    let owner = |machine: &str, from: u64| {
-        let known = registry.machines().iter().find(|known| known.name == machine);
-        LedgerOwner {
-            machine: machine.to_owned(),
-            person: known.and_then(|known| known.person.clone()),
-            team: known.and_then(|known| known.team.clone()),
-            from,
-        }
-    };
-    ledgers
-        .map(|(id, entry)| {
-            (id.clone(), owner(&entry.machine, entry.continues.as_ref().map_or(1, |fork| fork.position)))
-        })
-        .collect()
-}
-
-impl Merge<'_> {
-    /// Adds what is new of the ledgers that changed, or of all; false if the merged ledger must be made again.
-    fn all(&self, changed: Option<&BTreeSet<String>>) -> Result<bool> {
-        for (id, owner) in self.owners {
-            if changed.is_some_and(|changed| !changed.contains(id)) {
-                continue;
-            }
-            let Some(stream) = self.server.streams.open_existing(id)? else { continue };
-            if !self.stream(id, owner, &stream.snapshot()?)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Adds what is new of a ledger, in transactions of bounded size; false if events that are merged already were erased or
-    /// lost.
-    fn stream(&self, id: &str, owner: &LedgerOwner, snapshot: &Snapshot<'_>) -> Result<bool> {
-        let size = snapshot.head()?.position.get();
-        loop {
-            let known = self.merged_up_to(id, owner);
-            if known >= size {
-                return Ok(known == size || known < owner.from);
-            }
-            let Some(batch) = StreamBatch::read(snapshot, known, owner.from)? else { return Ok(false) };
-            let end = batch.end;
-            self.merged.transact(self.now, |appender| self.add(appender, id, owner, snapshot, batch))?;
-            self.heads.borrow_mut().insert(id.to_owned(), end);
-        }
-    }
-
-    fn add(
-        &self,
-        appender: &mut Appender<'_>,
-        id: &str,
-        owner: &LedgerOwner,
-        snapshot: &Snapshot<'_>,
-        batch: StreamBatch,
-    ) -> Result<()> {
-        let now = appender.recorded_at();
-        let mut steps = Vec::new();
-        for position in &batch.records {
-            steps.extend(self.step(appender.view()?, id, owner, snapshot, *position)?);
-        }
-        for event in batch.shared {
-            let view = appender.view()?;
-            let is_known = view.position_of(event.id)?.is_some();
-            // A withdrawal of something that is not merged concerns one machine.
-            let is_apart = match event.payload.corrects() {
-                Some(target) => view.position_of(target)?.is_none(),
-                None => false,
-            };
-            if !is_known && !is_apart && is_valid(&event.payload, id) {
-                let new = NewEvent {
-                    id: Some(event.id),
-                    occurred_at: event.occurred_at,
-                    source: SOURCE.into(),
-                    payload: event.payload,
-                };
-                appender.push_new(event.id, new, None)?;
-            }
-        }
-        for step in steps {
-            let new = match step {
-                MergeStep::New(id, sighting) => {
-                    NewEvent { id: Some(id), ..NewEvent::new(sighting.record, sighting.at) }
-                }
-                MergeStep::Amend(target, first, Sighting { at, record }) => {
-                    let at = (at != first).then_some(at);
-                    let reason = "another sighting counts".to_owned();
-                    NewEvent::new(TokensAmended { target, reason, at, replacement: record }, now)
-                }
-                MergeStep::Void(target) => {
-                    NewEvent::new(EventVoided { target, reason: "no ledger counts it".to_owned() }, now)
-                }
-            };
-            if is_valid(&new.payload, id) {
-                let new = new.source(SOURCE);
-                match new.id {
-                    Some(id) => appender.push_new(id, new, None)?,
-                    None => appender.push(new)?,
-                };
-            }
-        }
-        let mut run = Imported::new(SOURCE);
-        run.files =
-            vec![ImportedFile { path: id.to_owned(), offset: batch.end, size: batch.end, ..ImportedFile::default() }];
-        appender.push(NewEvent::new(run, now).source(SOURCE))?;
-        Ok(())
-    }
-
-    /// What changes for a record of a ledger.
-    fn step(
-        &self,
-        merged: &dyn ReadView,
-        ledger: &str,
-        owner: &LedgerOwner,
-        snapshot: &Snapshot<'_>,
-        position: Position,
-    ) -> Result<Option<MergeStep>> {
-        let event = snapshot.event(position)?;
-        let Payload::TokensRecorded(original) = &event.payload else { return Ok(None) };
-        let own = sighting(snapshot, position, ledger, owner)?;
-        let known = match find_record(merged, own.as_ref().map_or(original, |own| &own.record))?.first() {
-            Some(known) => Some(*known),
-            None => merged.position_of(event.id)?,
+fn owners(registry: &FleetRegistry, has_own: bool) -> LedgerOwners {
+    let machines: BTreeMap<&str, &EnrolledMachine> =
+        registry.machines().iter().map(|machine| (machine.name.as_str(), machine)).collect();
+    let pushed = registry.ledgers().iter().map(|(id, entry)| {
+        let machine = machines.get(entry.machine.as_str());
+        let owner = LedgerOwner {
+            machine: Some(entry.machine.clone()),
+            person: machine.and_then(|machine| machine.person.clone()),
+            team: machine.and_then(|machine| machine.team.clone()),
+            from: entry.continues.as_ref().map_or(1, |fork| fork.position),
         };
-        let Some(known) = known else { return Ok(own.map(|own| MergeStep::New(event.id, own))) };
-        let first = Event::from_line(known, &merged.expect_line(known)?)?;
-        let counted = effective(merged, known, None)?.map(|now| Sighting { at: now.at, record: now.record });
-        let is_own = counted
-            .as_ref()
-            .is_none_or(|counted| counted.record.labels.get("ledger").is_some_and(|name| name == ledger));
-        // What this ledger counted became smaller or was withdrawn, so another sighting may count now.
-        let shrinks = counted.as_ref().is_some_and(|counted| own.as_ref().is_none_or(|own| is_better(counted, own)));
-        let mut best = own;
-        if is_own && shrinks {
-            best = self.best_elsewhere(ledger, original, event.id, best)?;
-        } else if !is_own
-            && best.as_ref().is_none_or(|own| counted.as_ref().is_some_and(|counted| !is_better(own, counted)))
-        {
-            return Ok(None);
-        }
-        Ok(match (best, counted) {
-            (None, None) => None,
-            (None, Some(_)) => Some(MergeStep::Void(first.id)),
-            (Some(best), Some(counted)) if best.at == counted.at && best.record == counted.record => None,
-            (Some(best), _) => Some(MergeStep::Amend(first.id, first.occurred_at, best)),
-        })
-    }
-
-    /// The best sighting of a call, in all other ledgers and `own`.
-    fn best_elsewhere(
-        &self,
-        ledger: &str,
-        record: &TokenRecord,
-        id: EventId,
-        own: Option<Sighting>,
-    ) -> Result<Option<Sighting>> {
-        let mut best = own;
-        for (other, owner) in self.owners.iter().filter(|(other, _)| *other != ledger) {
-            let Some(stream) = self.server.streams.open_existing(other)? else { continue };
-            let snapshot = stream.snapshot()?;
-            let found = find_record(snapshot.view(), record)?.first().copied();
-            let Some(position) = found.map_or_else(|| snapshot.view().position_of(id), |found| Ok(Some(found)))? else {
-                continue;
-            };
-            // A position behind the merged part is added, and compared, later.
-            if position.get() < owner.from || position.get() > self.merged_up_to(other, owner) {
-                continue;
-            }
-            if let Some(there) = sighting(&snapshot, position, other, owner)?
-                && best.as_ref().is_none_or(|best| is_better(&there, best))
-            {
-                best = Some(there);
-            }
-        }
-        Ok(best)
-    }
-
-    fn merged_up_to(&self, id: &str, owner: &LedgerOwner) -> u64 {
-        self.heads.borrow().get(id).copied().unwrap_or(owner.from - 1)
-    }
-}
-
-/// Whether an event may be in the merged ledger. Nobody else checks the lines of a machine, and one line must not keep the
-/// answers about all machines away.
-fn is_valid(payload: &Payload, ledger: &str) -> bool {
-    payload.validate().inspect_err(|why| tracing::warn!("an event of ledger {ledger} does not count: {why}")).is_ok()
+        (id.clone(), owner)
+    });
+    let own = has_own.then(|| (OWN.to_owned(), LedgerOwner { machine: None, person: None, team: None, from: 1 }));
+    pushed.chain(own).collect()
 }

@@ -6,14 +6,16 @@ use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::model::event::{Position, TokenRecord};
 use crate::model::time::Timestamp;
+use crate::report::ReportKey;
 
-/// Labels that the merged ledger sets.
-pub(crate) const LABELS: [&str; 4] = ["ledger", "machine", "person", "team"];
+/// The label with the id of the ledger that a call comes from.
+pub(super) const LEDGER: &str = "ledger";
 
 /// Whose ledger it is, and where it begins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct LedgerOwner {
-    pub machine: String,
+    /// The machine that pushes it; `None` for the server's own ledger, whose records name their machines themselves.
+    pub machine: Option<String>,
     pub person: Option<String>,
     pub team: Option<String>,
     /// The first position that counts. Earlier ones are events of another ledger.
@@ -32,7 +34,7 @@ pub(super) fn is_better(one: &Sighting, other: &Sighting) -> bool {
     // A total that overflows is the largest.
     let rank = |sighting: &Sighting| {
         let record = &sighting.record;
-        let name = record.labels.get("ledger").cloned();
+        let name = record.labels.get(LEDGER).cloned();
         (std::cmp::Reverse(record.tokens.total().unwrap_or(u64::MAX)), record.account.is_none(), name)
     };
     rank(one) < rank(other)
@@ -47,12 +49,16 @@ pub(super) fn sighting(
 ) -> Result<Option<Sighting>> {
     let Some(now) = snapshot.effective(position)? else { return Ok(None) };
     let mut record = now.record;
-    let names = [Some(ledger), Some(owner.machine.as_str()), owner.person.as_deref(), owner.team.as_deref()];
-    for (label, name) in LABELS.into_iter().zip(names) {
-        match name {
-            Some(name) => record.labels.insert(label.to_owned(), name.to_owned()),
-            None => record.labels.remove(label),
-        };
+    record.labels.insert(LEDGER.to_owned(), ledger.to_owned());
+    if let Some(machine) = &owner.machine {
+        // A machine that pushes has the names of its enrolment, whatever its records say.
+        let names = [Some(machine), owner.person.as_ref(), owner.team.as_ref()];
+        for (label, name) in [ReportKey::MACHINE, ReportKey::PERSON, ReportKey::TEAM].into_iter().zip(names) {
+            match name {
+                Some(name) => record.labels.insert(label.to_owned(), name.clone()),
+                None => record.labels.remove(label),
+            };
+        }
     }
     Ok(Some(Sighting { at: now.at, record }))
 }

@@ -1,0 +1,73 @@
+//! The background thread that merges what arrives.
+
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use super::super::FleetServer;
+use super::MergedState;
+use crate::model::time::Timestamp;
+
+/// Events between two moments at which a question can take its turn.
+const PIECE: u64 = 5_000;
+/// How often the server's own ledger and the list of machines are looked at. Other programs change both.
+const LOOK: Duration = Duration::from_secs(1);
+/// The pause after a merge that failed.
+const AGAIN: Duration = Duration::from_secs(10);
+
+impl FleetServer {
+    /// Merges new events until [`end_merging`](Self::end_merging). Without machines there is nothing to merge.
+    ///
+    /// Each piece is one transaction with the positions that it reached, so a thread that is killed continues where it was.
+    pub fn keep_merging(&self, now: &dyn Fn() -> Timestamp) {
+        let mut tried = Instant::now();
+        while self.wait_for_work(&mut tried) {
+            if self.merge_some(now(), PIECE).is_err() && !self.wait(AGAIN, |_| false) {
+                return;
+            }
+        }
+    }
+
+    /// Ends [`keep_merging`](Self::keep_merging) after its current piece.
+    pub fn end_merging(&self) {
+        self.merged.state().is_ending = true;
+        self.merged.news.notify_all();
+    }
+
+    /// Waits until there is something to merge; false if the server ends.
+    fn wait_for_work(&self, tried: &mut Instant) -> bool {
+        loop {
+            {
+                let mut state = self.merged.state();
+                while state.questions > 0 && !state.is_ending {
+                    state = self.merged.news.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+                if state.is_ending {
+                    return false;
+                }
+                if tried.elapsed() >= AGAIN {
+                    *tried = Instant::now();
+                    let failed: Vec<String> = state.failed.keys().cloned().collect();
+                    if let Some(changed) = state.changed.as_mut() {
+                        changed.extend(failed);
+                    }
+                }
+            }
+            // An error shows when the merge is tried.
+            let has_machines = self.registry().map_or(true, |registry| !registry.machines().is_empty());
+            if has_machines && !self.is_up_to_date().unwrap_or(false) {
+                return true;
+            }
+            if !self.wait(LOOK, |state| state.changed.as_ref().is_some_and(|changed| !changed.is_empty())) {
+                return false;
+            }
+        }
+    }
+
+    /// Waits for news, at most this long; false if the server ends.
+    fn wait(&self, most: Duration, is_news: impl Fn(&MergedState) -> bool) -> bool {
+        let waits = |state: &mut MergedState| !state.is_ending && !is_news(state);
+        let waited = self.merged.news.wait_timeout_while(self.merged.state(), most, waits);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        !state.is_ending
+    }
+}
