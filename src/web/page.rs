@@ -29,7 +29,7 @@ macro_rules! files {
 const DOCUMENT: PageFile =
     PageFile { path: "/", media_type: "text/html; charset=utf-8", content: include_str!("page/index.html") };
 
-const FILES: [PageFile; 26] = files! {
+const FILES: [PageFile; 27] = files! {
     "style.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
     "app.js": "text/javascript; charset=utf-8",
@@ -49,6 +49,7 @@ const FILES: [PageFile; 26] = files! {
     "view_decisions.js": "text/javascript; charset=utf-8",
     "view_event.js": "text/javascript; charset=utf-8",
     "view_events.js": "text/javascript; charset=utf-8",
+    "view_fleet.js": "text/javascript; charset=utf-8",
     "view_imports.js": "text/javascript; charset=utf-8",
     "view_overview.js": "text/javascript; charset=utf-8",
     "view_projects.js": "text/javascript; charset=utf-8",

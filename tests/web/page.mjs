@@ -8,8 +8,9 @@ const [, , command, work, pictures] = process.argv;
 if (pictures) mkdirSync(pictures, { recursive: true });
 const ledger = new Ledger(command, join(work, "page")).fill();
 const server = await ledger.serve(["--key", ledger.key]);
+ledger.fleet(server.at);
 const browser = await launch();
-const PAGES = { overview: "#/overview", provider: "#/provider/anthropic", projects: "#/projects?by=model", timeline: "#/timeline?days=7", events: "#/events", event: "#/event/2", decisions: "#/decisions?provider=anthropic", bill: "#/bill", imports: "#/imports" };
+const PAGES = { overview: "#/overview", provider: "#/provider/anthropic", projects: "#/projects?by=model", timeline: "#/timeline?days=7", events: "#/events", event: "#/event/2", decisions: "#/decisions?provider=anthropic", bill: "#/bill", imports: "#/imports", fleet: "#/fleet?by=person&days=365" };
 const FORMS = { wide: { viewport: { width: 1280, height: 860 }, colorScheme: "light" }, dark: { viewport: { width: 1280, height: 860 }, colorScheme: "dark" }, phone: { viewport: { width: 360, height: 740 }, colorScheme: "light", hasTouch: true, isMobile: true } };
 
 /// A tab that notes what must not happen: violations of the policy, errors, other servers, large answers.
@@ -101,6 +102,12 @@ const bill = ledger.json(["report", "--bill"]);
 assert.ok((await text("main")).includes(bill.total.confirmed) && (await text("main")).includes(bill.days[0].day), "the page and `report --bill` agree");
 await tab.open(PAGES.imports);
 assert.match(await text("main"), /torn line|unknown shape/);
+await tab.open(PAGES.fleet);
+const fleet = await text("main");
+for (const expected of ["laptop", "desktop", "new-machine", "search", HOSTILE[1], "a push was refused", "push --as-new-ledger --from 41"]) assert.ok(fleet.includes(expected), expected);
+const merged = JSON.parse(ledger.run(NOW, ["--json", "--ledger", ledger.json(["fleet", "merge"]).file, "report", "--by", "person", "--since", "2025-12"]));
+for (const row of merged.rows) assert.ok(fleet.includes(row.requests.toLocaleString("en-US")), JSON.stringify(row));
+assert.deepEqual(merged.rows.filter((row) => row.person !== null).map((row) => [row.person, row.requests]).sort(), [[HOSTILE[1], 40], ["ann", 41]].sort());
 await tab.open("#/event/k5");
 assert.match(await text("main"), /Event #\d+/);
 await tab.goto(`${server.at}/#/event/99999999`);

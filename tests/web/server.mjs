@@ -1,7 +1,7 @@
 // Starts the command and a browser, and fills a ledger with hostile names.
 import { execFileSync, spawn } from "node:child_process";
 import { createRequire } from "node:module";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 const require = createRequire(join(process.env.WEB_TOOLS, "package.json"));
@@ -56,6 +56,29 @@ export class Ledger {
     this.key = join(this.directory, "ledger.key");
     this.run(NOW, ["key", "generate", this.key]);
     return this;
+  }
+
+  /// Machines that push to a running server. The push of the last one, a clone of the first, is refused.
+  fleet(at) {
+    const machines = [["laptop", "ann", "search"], ["desktop", HOSTILE[1], "ads"]].map(([machine, person, team], index) => {
+      const other = new Ledger(this.command, join(this.directory, machine));
+      other.environment.USAGE_LEDGER_PUSH_TOKEN = this.run(NOW, ["fleet", "enrol", machine, "--person", person, "--team", team]).trim();
+      const call = (at) => JSON.stringify({ provider: "anthropic", account: "work", model: "claude-opus-4-5", project: HOSTILE[0], input: 1000 * (index + 1), output: at, key: `f${index}-${at}`, occurred_at: new Date(Date.parse(NOW) - at * 3600_000).toISOString() });
+      other.run(NOW, ["record", "--jsonl", "-"], Array.from({ length: 40 }, (_, at) => call(at)).join("\n"));
+      other.run(NOW, ["push", at]);
+      return other;
+    });
+    this.run(NOW, ["fleet", "enrol", "new-machine"]);
+    const clone = new Ledger(this.command, join(this.directory, "clone"));
+    clone.environment.USAGE_LEDGER_PUSH_TOKEN = machines[0].environment.USAGE_LEDGER_PUSH_TOKEN;
+    for (const end of ["", "-wal", "-push"]) {
+      const file = (one) => join(one.directory, `usage.db${end}`);
+      if (existsSync(file(machines[0]))) copyFileSync(file(machines[0]), file(clone));
+    }
+    for (const [one, input] of [[machines[0], "5"], [clone, "6"]]) {
+      one.run(NOW, ["record", "--provider", "anthropic", "--account", "work", "--input", input]);
+      try { one.run(NOW, ["push", at]); } catch (error) { if (one !== clone || error.status !== 1) throw error; }
+    }
   }
 
   /// Starts the server and waits until it listens. `now` may be null for the system's clock.

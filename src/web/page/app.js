@@ -17,8 +17,9 @@ const VIEWS = {
   decisions: () => import("./view_decisions.js"),
   bill: () => import("./view_bill.js"),
   imports: () => import("./view_imports.js"),
+  fleet: () => import("./view_fleet.js"),
 };
-const PAGES = [["overview", "Overview"], ["provider", "Provider"], ["projects", "Projects"], ["timeline", "Timeline"], ["events", "Events"], ["decisions", "Decisions"], ["bill", "Bill"], ["imports", "Imports"]];
+const PAGES = [["overview", "Overview"], ["provider", "Provider"], ["projects", "Projects"], ["timeline", "Timeline"], ["events", "Events"], ["decisions", "Decisions"], ["bill", "Bill"], ["imports", "Imports"], ["fleet", "Fleet"]];
 /// Pause between two refreshes, however much is recorded.
 const CALM = 2000;
 /// Times such as `resets in 2h` move even if nothing is recorded.
@@ -163,7 +164,7 @@ document.getElementById("skip").addEventListener("click", (event) => {
   event.preventDefault();
   main.focus();
 });
-// Keys 1 to 8 choose a page, / the filter of events.
+// Keys 1 to 9 choose a page, / the filter of events.
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || ["INPUT", "SELECT", "TEXTAREA"].includes(event.target.tagName)) return;
   const page = PAGES[Number(event.key) - 1];
@@ -178,7 +179,7 @@ setInterval(() => { if (!document.hidden) refresh(); }, MINUTE);
 
 async function footer() {
   const about = await get("about");
-  document.getElementById("footer").replaceChildren(el("p", {}, `usage-ledger ${about.version} · times in ${about.zone} · keys 1 to 8 choose a page · nothing leaves this server`));
+  document.getElementById("footer").replaceChildren(el("p", {}, `usage-ledger ${about.version} · times in ${about.zone} · keys 1 to 9 choose a page · nothing leaves this server`));
   format.setZone(about.zone);
 }
 

@@ -101,12 +101,12 @@ export function providerHref(status) {
   return `#/provider/${encodeURIComponent(status.provider)}${of}`;
 }
 
-/// An account with its windows and decision.
-export function accountCard(status, active, now) {
+/// An account with its windows and decision. The windows of all machines have no page of their own.
+export function accountCard(status, active, now, isLinked = true) {
   const isActive = status.provider === active;
   return el("article", { class: `card account ${isActive ? "active" : ""}` },
     el("div", { class: "card-head" },
-      el("h3", {}, el("a", { href: providerHref(status), id: `a-${status.provider}-${status.account ?? ""}` }, account(status.provider, status.account))),
+      el("h3", {}, isLinked ? el("a", { href: providerHref(status), id: `a-${status.provider}-${status.account ?? ""}` }, account(status.provider, status.account)) : account(status.provider, status.account)),
       isActive && el("span", { class: "chip" }, "active"), mode(status.budget)),
     windowRows(status, now),
     status.metered && el("p", { class: "reason" }, status.budget.reason),
