@@ -67,6 +67,8 @@ fn main() -> ExitCode {
         ("a_writer_cannot_change_the_log_or_touch_another_ledger", roles::writer),
         ("a_reader_and_an_auditor_only_read", roles::readers),
         ("only_the_owner_erases_shredded_lines", roles::shred),
+        ("a_server_writes_all_ledgers_and_changes_no_line", roles::server),
+        ("tables_of_the_first_schema_are_upgraded", roles::first_schema),
         ("verify_finds_what_would_let_a_log_change", roles::structure),
         ("a_commit_that_is_cut_is_resolved", faults::cut_commits),
         ("many_writers_lose_nothing", faults::many_writers),
@@ -78,6 +80,8 @@ fn main() -> ExitCode {
         ("no_output_contains_a_secret", commands::no_secrets),
         #[cfg(feature = "web")]
         ("ledgers_are_pushed_into_a_database", push::pushes),
+        #[cfg(feature = "web")]
+        ("a_server_needs_no_tables_of_its_own", push::as_server),
     ];
     trials.extend(tests.iter().map(|(name, test)| trial(&cluster, (*name).to_owned(), *test)));
     let own = Mutex::new(programs.clone());

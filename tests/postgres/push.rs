@@ -62,14 +62,32 @@ impl Machine {
 
 /// A server, with the directory of its machines.
 fn serve(cli: &TestCli, cluster: &Cluster, database: &str) -> (PushServer, String) {
+    serve_as("admin", cli, cluster, database)
+}
+
+fn serve_as(user: &str, cli: &TestCli, cluster: &Cluster, database: &str) -> (PushServer, String) {
     let fleet = cli.dir().join("fleet").display().to_string();
-    let server = PushServer::start(cli, &cluster.address_as("admin", database, "central"), &["--fleet", &fleet]);
+    let server = PushServer::start(cli, &cluster.address_as(user, database, "central"), &["--fleet", &fleet]);
     (server, fleet)
 }
 
 pub fn pushes(cluster: &Cluster) {
+    expect_pushes("admin", cluster, DATABASE);
+}
+
+/// The server runs as a role that owns nothing, after the owner has created the tables.
+pub fn as_server(cluster: &Cluster) {
+    const DATABASE: &str = "pushed";
+    cluster.create_database(DATABASE);
     let cli = TestCli::new();
-    let (server, fleet) = serve(&cli, cluster, DATABASE);
+    cli.ok(&["--ledger", &cluster.fresh(DATABASE), "record", "--provider", "openai", "--input", "1"]);
+    cluster.sql(DATABASE, "CREATE ROLE push_server LOGIN; GRANT usage_ledger_server TO push_server");
+    expect_pushes("push_server", cluster, DATABASE);
+}
+
+fn expect_pushes(user: &str, cluster: &Cluster, database: &str) {
+    let cli = TestCli::new();
+    let (server, fleet) = serve_as(user, &cli, cluster, database);
     let (one, two) = (Machine::enrol(&cli, &fleet, "one"), Machine::enrol(&cli, &fleet, "two"));
     one.record(0, 3_000);
     two.record(2_000, 100);
@@ -77,20 +95,20 @@ pub fn pushes(cluster: &Cluster) {
     two.push(&server);
     one.record(3_000, 7);
     assert_eq!(one.push(&server)["events"], 7);
-    one.expect_equal(cluster, DATABASE);
-    two.expect_equal(cluster, DATABASE);
+    one.expect_equal(cluster, database);
+    two.expect_equal(cluster, database);
     one.cli.ok(&["shred", "--project", "p1", "--reason", "asked"]);
     assert_eq!(one.push(&server)["shredded"], 1_002);
-    one.expect_equal(cluster, DATABASE);
+    one.expect_equal(cluster, database);
     let sql = format!(
         "SELECT count(*) FROM usage_ledger.events WHERE ledger_id = '{}' AND position(convert_to('\"p1\"', 'UTF8') in body) > 0",
         one.id()
     );
-    assert_eq!(cluster.sql(DATABASE, &sql), "0");
+    assert_eq!(cluster.sql(database, &sql), "0");
     let restored = Machine { cli: TestCli::new(), token: one.token.clone() };
     let (code, _, message) = restored.run(&["pull", &server.url()]);
     assert_eq!(code, 0, "{message}");
-    restored.expect_equal(cluster, DATABASE);
+    restored.expect_equal(cluster, database);
 }
 
 /// The server fails over to a replica that lacks the last events, and never signs another history of that size.

@@ -1,7 +1,7 @@
 //! Roles and row-level security: what each may do, and what it cannot.
 
 use usage_ledger::store::{EventStore, PostgresStore, Row};
-use usage_ledger::{Error, EventId, Ledger, Timestamp, TokenRecord};
+use usage_ledger::{Error, EventId, Ledger, Shred, Timestamp, TokenRecord};
 
 use crate::DATABASE;
 use crate::cluster::Cluster;
@@ -129,6 +129,81 @@ pub fn shred(cluster: &Cluster) {
     );
     assert!(body.contains("shredded"), "{body}");
     assert_eq!(open(&cluster.address_as("admin", DATABASE, &own)).unwrap().verify().unwrap().findings, []);
+}
+
+/// A server writes every ledger, and adds ledgers. It cannot change the log, and a line can only become its own tombstone.
+pub fn server(cluster: &Cluster) {
+    const DATABASE: &str = "served";
+    cluster.create_database(DATABASE);
+    let (own, _) = ledger_with_user_in(cluster, DATABASE, "reader");
+    cluster.sql(DATABASE, "CREATE ROLE of_server LOGIN; GRANT usage_ledger_server TO of_server");
+    let new = cluster.fresh_name();
+    let ledger = open(&cluster.address_as("of_server", DATABASE, &new)).unwrap();
+    ledger.record(call(1), now()).unwrap();
+    let id = ledger.event(1).unwrap().id;
+    open(&cluster.address_as("of_server", DATABASE, &own)).unwrap().record(call(2), now()).unwrap();
+    let sql = |sql: &str| cluster.sql_as("of_server", DATABASE, sql);
+    let leaf =
+        sql("SELECT encode(sha256('\\x00'::bytea || body), 'hex') FROM usage_ledger.events WHERE position = 1 LIMIT 1")
+            .unwrap();
+    let other = "00".repeat(32);
+    for refused in [
+        "UPDATE usage_ledger.events SET body = 'x' WHERE position = 1",
+        "DELETE FROM usage_ledger.events WHERE position = 1",
+        "TRUNCATE usage_ledger.events",
+        "DELETE FROM usage_ledger.heads",
+        "DROP FUNCTION usage_ledger.erase",
+        "SET ROLE usage_ledger_owner",
+        &format!("SELECT usage_ledger.erase('{new}', '{{1}}', '{{x}}')"),
+        &format!(
+            "SELECT usage_ledger.erase('{new}', '{{9}}', ARRAY['{{\"shredded\":9,\"leaf\":\"{leaf}\",\"by\":2'::bytea])"
+        ),
+        &format!(
+            "SELECT usage_ledger.erase('{new}', '{{1}}', ARRAY['{{\"shredded\":1,\"leaf\":\"{other}\",\"by\":2'::bytea])"
+        ),
+        &format!(
+            "SELECT usage_ledger.erase('{new}', '{{1}}', ARRAY['{{\"shredded\":2,\"leaf\":\"{leaf}\",\"by\":2'::bytea])"
+        ),
+    ] {
+        assert!(sql(refused).is_err(), "a server may: {refused}");
+    }
+    cluster.sql(DATABASE, "CREATE ROLE of_writer LOGIN; GRANT usage_ledger_writer TO of_writer");
+    assert!(cluster.sql_as("of_writer", DATABASE, "SELECT usage_ledger.erase('x', '{}', '{}')").is_err());
+    // Shredding needs no more than the function. Only the owner can rewrite the tables afterwards.
+    let request = Shred::because("asked for").event(id);
+    let _ = ledger.shred(&request, now());
+    let body = cluster.sql(
+        DATABASE,
+        &format!(
+            "SELECT convert_from(body, 'UTF8') FROM usage_ledger.events WHERE ledger_id = '{new}' AND position = 1"
+        ),
+    );
+    assert!(body.starts_with("{\"shredded\":1,"), "{body}");
+    assert_eq!(ledger.verify().unwrap().findings, []);
+}
+
+/// Tables of the first schema are upgraded by their owner, and used by others as they are.
+pub fn first_schema(cluster: &Cluster) {
+    const DATABASE: &str = "first";
+    cluster.create_database(DATABASE);
+    cluster.sql(
+        DATABASE,
+        "CREATE SCHEMA usage_ledger; CREATE TABLE usage_ledger.migrations \
+         (number bigint PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now()); \
+         INSERT INTO usage_ledger.migrations VALUES (1)",
+    );
+    cluster.sql(DATABASE, include_str!("first_schema.sql"));
+    cluster.sql(DATABASE, "CREATE ROLE early LOGIN; GRANT USAGE ON SCHEMA usage_ledger TO early; GRANT SELECT ON ALL TABLES IN SCHEMA usage_ledger TO early");
+    cluster.sql(DATABASE, "INSERT INTO usage_ledger.heads (ledger_id) VALUES ('team')");
+    // Who may not upgrade the tables uses them as they are.
+    let early = open(&cluster.address_as("early", DATABASE, "team")).unwrap();
+    assert_eq!(early.head().unwrap().position.get(), 0);
+    assert!(matches!(early.record(call(1), now()).unwrap_err(), Error::ReadOnly { .. }));
+    assert_eq!(cluster.sql(DATABASE, "SELECT max(number) FROM usage_ledger.migrations"), "1");
+    let ledger = open(&cluster.address_as("admin", DATABASE, "team")).unwrap();
+    ledger.record(call(1), now()).unwrap();
+    assert_eq!(cluster.sql(DATABASE, "SELECT max(number) FROM usage_ledger.migrations"), "2");
+    assert_eq!(ledger.verify().unwrap().findings, []);
 }
 
 pub fn structure(cluster: &Cluster) {

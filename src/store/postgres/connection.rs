@@ -22,13 +22,13 @@ use crate::model::error::{Error, Result};
 /// How long the server may take to answer one request. It is longer than any wait for a lock.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Connections that are kept open while nobody uses them.
-const IDLE: usize = 4;
+const IDLE: usize = 8;
 
-/// The connections of one ledger.
+/// The connections of one ledger. Several ledgers of a database can share the idle ones.
 pub(super) struct ServerConnections {
     pub address: PostgresAddress,
     tls: Option<Arc<ClientConfig>>,
-    idle: Mutex<Vec<Client>>,
+    idle: Arc<Mutex<Vec<Client>>>,
 }
 
 /// A connection that is used by one view or transaction.
@@ -131,7 +131,12 @@ async fn connect(address: PostgresAddress, tls: Option<Arc<ClientConfig>>) -> Re
 
 impl ServerConnections {
     pub fn new(address: PostgresAddress) -> Result<Self> {
-        Ok(Self { tls: tls(&address.transport)?, address, idle: Mutex::default() })
+        Ok(Self { tls: tls(&address.transport)?, address, idle: Arc::default() })
+    }
+
+    /// The connections of another ledger of the same database.
+    pub fn of_ledger(&self, name: &str) -> Result<Self> {
+        Ok(Self { address: self.address.with_ledger(name)?, tls: self.tls.clone(), idle: Arc::clone(&self.idle) })
     }
 
     /// A connection: an idle one, or a new one.

@@ -13,10 +13,13 @@ use super::fetch::TypedStatement;
 use crate::model::error::{Error, Result};
 use crate::model::invariant::bug;
 
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_ledger.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("migrations/0001_ledger.sql"), include_str!("migrations/0002_erase.sql")];
+/// The first schema that this build can use as it is. Its owner upgrades it.
+const USABLE: i64 = 1;
 const ROLES: &str = include_str!("roles.sql");
 /// The roles that [`ROLES`] grants to.
-const GROUPS: [&str; 4] = ["usage_ledger_reader", "usage_ledger_writer", "usage_ledger_auditor", "usage_ledger_owner"];
+const GROUPS: [&str; 5] =
+    ["usage_ledger_reader", "usage_ledger_writer", "usage_ledger_server", "usage_ledger_auditor", "usage_ledger_owner"];
 /// Attempts while other programs create the same tables.
 const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(50);
@@ -57,8 +60,18 @@ fn is_race(failure: &RequestFailure) -> bool {
     failure.is_conflict() || codes.iter().any(|code| failure.has_code(code))
 }
 
-/// Brings the tables to the schema of this build.
-pub(super) fn run(connection: &mut Connection, address: &PostgresAddress) -> Result<()> {
+/// Brings the tables to the schema of this build. Who may not do that uses the present tables, if they can be used.
+pub(super) fn upgrade(schema: i64, connection: &mut Connection, address: &PostgresAddress) -> Result<()> {
+    if schema >= newest() {
+        return Ok(());
+    }
+    match run(connection, address) {
+        Err(Error::ReadOnly { .. }) if schema >= USABLE => Ok(()),
+        done => done,
+    }
+}
+
+fn run(connection: &mut Connection, address: &PostgresAddress) -> Result<()> {
     let mut attempt = 0;
     loop {
         let Err(failure) = attempt_all(connection) else { return Ok(()) };

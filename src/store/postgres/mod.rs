@@ -76,9 +76,7 @@ impl PostgresStore {
         let mut connection = store.lease()?;
         let schema = store.answer(migrate::version(&mut connection), "reading the schema")?;
         migrate::expect_known(schema, address)?;
-        if schema < migrate::newest() {
-            migrate::run(&mut connection, address)?;
-        }
+        migrate::upgrade(schema, &mut connection, address)?;
         if !store.answer(migrate::has_ledger(&mut connection, address), "opening")? {
             migrate::create_ledger(&mut connection, address)?;
         }
@@ -106,12 +104,35 @@ impl PostgresStore {
             connection.finish();
             return Ok(None);
         }
-        if schema < migrate::newest() {
-            migrate::run(&mut connection, address)?;
-        }
+        migrate::upgrade(schema, &mut connection, address)?;
         let exists = store.answer(migrate::has_ledger(&mut connection, address), "opening")?;
         connection.finish();
         Ok(exists.then_some(store))
+    }
+
+    /// Another ledger of the same database, over the same connections. A missing one is created, or `None`.
+    #[cfg(feature = "cli")]
+    pub(crate) fn ledger(&self, name: &str, create: bool) -> Result<Option<Self>> {
+        let store = Self { pool: Arc::new(self.pool.of_ledger(name)?), busy_seconds: self.busy_seconds };
+        let mut connection = store.lease()?;
+        let exists = store.answer(migrate::has_ledger(&mut connection, &store.pool.address), "opening")?;
+        if !exists && create {
+            migrate::create_ledger(&mut connection, &store.pool.address)?;
+        }
+        connection.finish();
+        Ok((exists || create).then_some(store))
+    }
+
+    /// Opens the tables of a database, without a ledger: the owner creates missing ones.
+    #[cfg(feature = "cli")]
+    pub(crate) fn tables(address: &PostgresAddress) -> Result<Self> {
+        let store = Self::connect(address)?;
+        let mut connection = store.lease()?;
+        let schema = store.answer(migrate::version(&mut connection), "reading the schema")?;
+        migrate::expect_known(schema, address)?;
+        migrate::upgrade(schema, &mut connection, address)?;
+        connection.finish();
+        Ok(store)
     }
 
     /// The same store with another limit for the wait for other writers, in seconds.

@@ -25,6 +25,11 @@ use crate::model::invariant::bug;
 
 /// Passes of one batch. Each pass reads rows that the one before did not know, so only damage takes more.
 const PASSES: u32 = 200;
+/// Replaces bodies by tombstones, as the owner of the tables.
+const UPDATE_BODIES: &str = "UPDATE usage_ledger.events e SET body = t.body FROM unnest($2, $3) AS t (position, body) \
+    WHERE e.ledger_id = $1 AND e.position = t.position";
+/// The same for others.
+const ERASE_BODIES: &str = "SELECT usage_ledger.erase($1, $2, $3)";
 
 /// What a transaction reads: shared with the overlay of its changes.
 #[derive(Clone)]
@@ -67,7 +72,7 @@ impl PostgresTransaction {
     }
 
     /// The statements that write the changes.
-    fn statements(&self, commit: Uuid) -> Result<Vec<TypedStatement>> {
+    fn statements(&self, commit: Uuid, erasure: &'static str) -> Result<Vec<TypedStatement>> {
         let ledger = self.pool.address.ledger();
         let mut statements = Vec::new();
         let rows = self.changes.new_rows();
@@ -90,16 +95,13 @@ impl PostgresTransaction {
         self.add_projections(&mut statements);
         if !self.tombstones.is_empty() {
             statements.push(
-                TypedStatement::new(
-                    "UPDATE usage_ledger.events e SET body = t.body FROM unnest($2, $3) AS t (position, body) \
-                     WHERE e.ledger_id = $1 AND e.position = t.position",
-                )
-                .with(ledger.to_owned(), Type::TEXT)
-                .with(self.tombstones.keys().copied().map(number).collect::<Vec<_>>(), Type::INT8_ARRAY)
-                .with(
-                    self.tombstones.values().map(|body| body.clone().into_bytes()).collect::<Vec<_>>(),
-                    Type::BYTEA_ARRAY,
-                ),
+                TypedStatement::new(erasure)
+                    .with(ledger.to_owned(), Type::TEXT)
+                    .with(self.tombstones.keys().copied().map(number).collect::<Vec<_>>(), Type::INT8_ARRAY)
+                    .with(
+                        self.tombstones.values().map(|body| body.clone().into_bytes()).collect::<Vec<_>>(),
+                        Type::BYTEA_ARRAY,
+                    ),
             );
         }
         let rows = i64::try_from(rows.len()).map_err(|_| bug!("a transaction has more rows than positions exist"))?;
@@ -112,6 +114,23 @@ impl PostgresTransaction {
             .with(commit, Type::UUID),
         );
         Ok(statements)
+    }
+
+    /// The statement that replaces bodies: an update by the owner of the tables, and for others the function that accepts
+    /// tombstones alone.
+    fn erasure(&self) -> Result<&'static str> {
+        if self.tombstones.is_empty() {
+            return Ok(UPDATE_BODIES);
+        }
+        let asked = TypedStatement::new("SELECT has_table_privilege('usage_ledger.events', 'UPDATE')");
+        let mut connection = self.state.0.connection().borrow_mut();
+        let may_update = connection.run(|client| asked.send(client)).and_then(|rows| {
+            let may_update = rows.first().map_or(Ok(false), |row| row.try_get(0));
+            may_update.map_err(|_| RequestFailure::Other(bug!("the answer about a privilege is no truth value")))
+        });
+        let may_update =
+            may_update.map_err(|failure| failure.into_error(&self.pool.address, "reading the privileges"))?;
+        Ok(if may_update { UPDATE_BODIES } else { ERASE_BODIES })
     }
 
     fn add_projections(&self, statements: &mut Vec<TypedStatement>) {
@@ -262,7 +281,7 @@ impl Transaction for PostgresTransaction {
             return Ok(()); // dropping it ends the transaction
         }
         let commit = Uuid::new_v4();
-        let statements = self.statements(commit)?;
+        let statements = self.statements(commit, self.erasure()?)?;
         let address = &self.pool.address;
         let mut attempts = Attempts::within(self.busy_seconds);
         let mut again: Option<Connection> = None;

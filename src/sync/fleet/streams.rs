@@ -29,11 +29,19 @@ pub(super) struct LedgerStreams {
     place: StreamPlace,
     /// The latest ones, last used last.
     open: Mutex<Vec<(String, Ledger)>>,
+    /// The database, once it was opened. All ledgers use its connections.
+    #[cfg(feature = "postgres")]
+    tables: Mutex<Option<PostgresStore>>,
 }
 
 impl LedgerStreams {
     pub fn new(place: StreamPlace) -> Self {
-        Self { place, open: Mutex::new(Vec::new()) }
+        Self {
+            place,
+            open: Mutex::new(Vec::new()),
+            #[cfg(feature = "postgres")]
+            tables: Mutex::new(None),
+        }
     }
 
     /// Opens a ledger, and creates a missing one.
@@ -69,11 +77,13 @@ impl LedgerStreams {
             }
             #[cfg(feature = "postgres")]
             StreamPlace::Postgres(address) => {
-                let address = address.with_ledger(id)?;
-                let store =
-                    if create { Some(PostgresStore::open(&address)?) } else { PostgresStore::open_existing(&address)? };
-                let Some(store) = store else { return Ok(None) };
-                Ledger::upgraded(Box::new(store.busy_timeout_seconds(BUSY_SECONDS)), &mut |_, _| {})?
+                let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+                let tables = match tables.as_ref() {
+                    Some(tables) => tables,
+                    None => tables.insert(PostgresStore::tables(address)?.busy_timeout_seconds(BUSY_SECONDS)),
+                };
+                let Some(store) = tables.ledger(id, create)? else { return Ok(None) };
+                Ledger::upgraded(Box::new(store), &mut |_, _| {})?
             }
         };
         let ledger = ledger.source("push");
