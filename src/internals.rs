@@ -94,3 +94,18 @@ pub mod tui {
 pub mod web {
     pub use crate::web::{Access, Receiver, Services, serve};
 }
+
+/// Ledgers of one database that share their connections.
+#[cfg(all(feature = "cli", feature = "postgres"))]
+pub mod shared_ledgers {
+    use crate::model::error::{Error, Result};
+    use crate::store::PostgresStore;
+
+    /// Another ledger of the same database, which is created if it does not exist.
+    ///
+    /// # Errors
+    /// Those of [`PostgresStore::open`].
+    pub fn ledger(store: &PostgresStore, name: &str) -> Result<PostgresStore> {
+        store.ledger(name, true)?.ok_or_else(|| Error::NotFound { what: format!("of the ledger {name}") })
+    }
+}
