@@ -9,7 +9,8 @@ use crate::budget::{Mode, Tier};
 use crate::ledger::AsOf;
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
-use crate::present::clock::{Moment, instant};
+use crate::model::time::{Timestamp, Zone};
+use crate::present::clock::Moment;
 
 /// How difficult a task is.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, ToSchema)]
@@ -371,13 +372,32 @@ pub(crate) struct ReleaseInput {
     pub reason: Option<String>,
 }
 
-/// Parses a position or a time.
-pub(crate) fn as_of(text: &str) -> Result<AsOf> {
+/// A past state of a ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PastState {
+    /// The events up to this position.
+    Position(Position),
+    /// The events that were recorded by this time, or by the end of this day or month.
+    Time(Moment),
+}
+
+impl PastState {
+    /// The state in a zone at a time.
+    pub(crate) fn resolve(self, zone: Zone, now: Timestamp) -> AsOf {
+        match self {
+            Self::Position(position) => AsOf::Position(position),
+            Self::Time(moment) => AsOf::Time(moment.end(zone, now)),
+        }
+    }
+}
+
+/// Parses a position, a time or a date.
+pub(crate) fn as_of(text: &str) -> Result<PastState> {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         let number: u64 = text.parse().map_err(|_| Error::invalid(format!("`{text}` is larger than any position")))?;
-        return Ok(AsOf::Position(Position::new(number)));
+        return Ok(PastState::Position(Position::new(number)));
     }
-    instant(text).map(AsOf::Time).map_err(|error| Error::invalid(format!("{error}, or a position such as 120")))
+    text.parse().map(PastState::Time).map_err(|error| Error::invalid(format!("{error}, or a position such as 120")))
 }
 
 /// Parses a time, date or month.

@@ -132,7 +132,9 @@ impl LedgerOperations {
         let moment = moment.map(as_of).transpose()?;
         let snapshot = match moment {
             None => self.ledger.snapshot()?,
-            Some(moment) => self.ledger.as_of(moment)?,
+            Some(moment) => {
+                self.ledger.as_of(moment.resolve(self.zone, self.clock.named.unwrap_or_else(|| self.now())))?
+            }
         };
         let now = self.clock.named.or(snapshot.moment()).unwrap_or_else(|| self.now());
         run(&snapshot, now)

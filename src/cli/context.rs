@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 pub(crate) use self::ledger::make_private;
-use super::config_file::{ConfigFile, ThemeName, ValueOrigin};
+use super::config_file::{ConfigFile, StatedValue, ThemeName, ValueOrigin};
+use crate::api::input::PastState;
 use crate::ledger::{AsOf, Ledger, Snapshot};
 use crate::model::time::{Timestamp, Zone};
 use crate::present::clock::instant;
@@ -39,9 +40,10 @@ pub(crate) struct Globals {
         help = "Use this time as the current time [env: USAGE_LEDGER_NOW]"
     )]
     pub now: Option<Timestamp>,
-    /// Answer from the events up to this position, or from the events recorded up to this time
-    #[arg(long, global = true, value_name = "POSITION|RFC3339", value_parser = crate::api::input::as_of)]
-    pub as_of: Option<AsOf>,
+    /// Answer from the events up to this position, or from the events recorded up to this time, or up to the end of this
+    /// date or month in your zone
+    #[arg(long, global = true, value_name = "POSITION|TIME|DATE", value_parser = crate::api::input::as_of)]
+    pub as_of: Option<PastState>,
     /// Print the answer as JSON
     #[arg(long, global = true)]
     pub json: bool,

@@ -100,7 +100,7 @@ pub(crate) fn period(text: &str, zone: Zone, now: Timestamp) -> Result<(Timestam
         return Ok((at(from)?, at(until)?));
     }
     let end = match (text.len(), text.parse::<Moment>()?) {
-        (7, Moment::Day(day)) => day.checked_add_months(Months::new(1)),
+        (7, Moment::Month(day)) => day.checked_add_months(Months::new(1)),
         (10, Moment::Day(day)) => day.succ_opt(),
         _ => None,
     };

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use chrono::{Datelike, Days, NaiveDate};
+use chrono::{Datelike, Days, Months, NaiveDate};
 
 use crate::model::error::Error;
 use crate::model::humanize::duration::elapsed;
@@ -27,6 +27,8 @@ pub(crate) fn instant(text: &str) -> Result<Timestamp, Error> {
 pub(crate) enum Moment {
     Instant(Timestamp),
     Day(NaiveDate),
+    /// The start of the month that begins on this day.
+    Month(NaiveDate),
     /// The start of the day this number of days before today.
     DaysAgo(u64),
     /// Milliseconds before now.
@@ -37,7 +39,7 @@ impl Moment {
     pub fn resolve(self, zone: Zone, now: Timestamp) -> Timestamp {
         match self {
             Self::Instant(at) => at,
-            Self::Day(day) => zone.start_of_day(day),
+            Self::Day(day) | Self::Month(day) => zone.start_of_day(day),
             Self::Ago(millis) => now.plus(-millis),
             Self::DaysAgo(days) => {
                 let today = zone.day(now);
@@ -45,6 +47,21 @@ impl Moment {
                 today.checked_sub_days(Days::new(days)).map_or(Timestamp::MIN, |day| zone.start_of_day(day))
             }
         }
+    }
+
+    /// The last instant of the day or month that has begun, in the zone; of another time, that time.
+    pub fn end(self, zone: Zone, now: Timestamp) -> Timestamp {
+        let next = match self {
+            Self::Instant(_) | Self::Ago(_) => return self.resolve(zone, now),
+            Self::Day(day) => day.checked_add_days(Days::new(1)),
+            Self::Month(day) => day.checked_add_months(Months::new(1)),
+            Self::DaysAgo(days) => {
+                let day = zone.day(now).checked_sub_days(Days::new(days));
+                let Some(day) = day else { return Timestamp::MIN };
+                day.checked_add_days(Days::new(1))
+            }
+        };
+        next.map_or(now, |next| zone.start_of_day(next).plus(-1).min(now))
     }
 }
 
@@ -62,14 +79,14 @@ impl FromStr for Moment {
             return Ok(ago);
         }
         // chrono also accepts 2026-6-1; we accept one form only.
-        let format = match text.len() {
-            10 => day(text),
-            7 => day(&format!("{text}-01")),
+        let (form, date): (fn(NaiveDate) -> Self, _) = match text.len() {
+            10 => (Self::Day, day(text)),
+            7 => (Self::Month, day(&format!("{text}-01"))),
             _ => return instant(text).map(Self::Instant).map_err(|error| or_date(&error)),
         };
         let wrong = |why: &str| or_date(&Error::InvalidTime { text: text.to_owned(), why: why.to_owned() });
-        match format {
-            Some(day) if (FIRST_YEAR..=LAST_YEAR).contains(&day.year()) => Ok(Self::Day(day)),
+        match date {
+            Some(day) if (FIRST_YEAR..=LAST_YEAR).contains(&day.year()) => Ok(form(day)),
             Some(_) => Err(wrong(WRONG_YEAR)),
             None => Err(wrong("no such day in the calendar")),
         }
@@ -172,6 +189,24 @@ mod tests {
         ] {
             assert!(bad.parse::<Moment>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_date_ends_with_its_last_instant_but_not_in_the_future() {
+        let paris = "Europe/Paris".parse().unwrap();
+        let now: Timestamp = "2026-06-15T10:00:00Z".parse().unwrap();
+        let at = |text: &str| text.parse::<Moment>().unwrap().end(paris, now).to_string();
+        assert_eq!(at("2026-06-01"), "2026-06-01T21:59:59.999Z");
+        assert_eq!(at("2026-05"), "2026-05-31T21:59:59.999Z");
+        assert_eq!(at("yesterday"), "2026-06-14T21:59:59.999Z");
+        // The clocks change on this day.
+        assert_eq!(at("2026-03-29"), "2026-03-29T21:59:59.999Z");
+        assert_eq!(
+            (at("2h"), at("2026-06-01T00:00:00Z")),
+            ("2026-06-15T08:00:00.000Z".to_owned(), "2026-06-01T00:00:00.000Z".to_owned())
+        );
+        assert_eq!((at("today"), at("2026-06")), (now.to_string(), now.to_string()));
+        assert_eq!(at("99999999d"), Timestamp::MIN.to_string());
     }
 
     #[test]
