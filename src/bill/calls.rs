@@ -9,7 +9,7 @@ use crate::model::event::{EventId, SERVICE_TIER, TELEMETRY};
 use crate::model::time::{DAY, Timestamp};
 use crate::model::tokens::{TokenClass, Usd};
 use crate::readers::price::Prices;
-use crate::readers::statement::{Class, WEB_SEARCH};
+use crate::readers::statement::{Class, Name, WEB_SEARCH};
 
 /// The time before a period of which calls are read too, in milliseconds. They show which machines are silent since.
 pub(super) const BEFORE: i64 = 7 * DAY;
@@ -21,6 +21,9 @@ pub(crate) struct LedgerCall {
     pub provider: String,
     pub model: String,
     pub model_key: String,
+    /// The id of the key.
+    pub key_id: Option<String>,
+    /// The name of the key.
     pub key: Option<String>,
     pub workspace: Option<String>,
     pub machine: Option<String>,
@@ -37,6 +40,22 @@ pub(crate) struct LedgerCall {
 }
 
 impl LedgerCall {
+    /// The id and the name of the key, as far as they are known.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &String> {
+        self.key_id.iter().chain(&self.key)
+    }
+
+    /// The name by which a kind of name in a statement compares the call. A label with the id may contain the name of the
+    /// key, and the reverse.
+    pub(super) fn name(&self, kind: Name) -> Option<&String> {
+        match kind {
+            Name::KeyId => self.keys().next(),
+            Name::Key => self.key.as_ref().or(self.key_id.as_ref()),
+            Name::Workspace => self.workspace.as_ref(),
+            _ => None,
+        }
+    }
+
     /// The tokens of a class of a statement.
     pub(crate) fn count(&self, class: Class) -> i128 {
         let parts = TokenClass::ALL.iter().zip(self.counts).filter(|(part, _)| class.parts().contains(part));
@@ -80,7 +99,8 @@ pub(super) fn calls(
             provider: record.provider.to_string(),
             model_key: model_key(&model),
             model,
-            key: label(&record.labels, &["api_key_id", "key_id", "api_key"]),
+            key_id: label(&record.labels, &["api_key_id", "key_id"]),
+            key: label(&record.labels, &["api_key"]),
             workspace: label(&record.labels, &["workspace", "workspace_id"]),
             machine: label(&record.labels, &["machine", "host"]),
             tier: label(&record.labels, &[SERVICE_TIER]),

@@ -51,15 +51,10 @@ fn matched<'a>(rows: &'a [StatementRow], around: &[LedgerCall]) -> HashMap<usize
 
 /// The kind of name that separates rows and calls alike. Calls without a name cannot be separated, so all must have one,
 /// and both sides must have one in common.
-fn shared_kind(
-    kinds: &[Name],
-    rows: &[StatementRow],
-    calls: &[&LedgerCall],
-    of: impl Fn(&LedgerCall) -> Option<&String>,
-) -> Option<Name> {
-    let names: Option<BTreeSet<&String>> = calls.iter().map(|call| of(call)).collect();
-    let names = names?;
+fn shared_kind(kinds: &[Name], rows: &[StatementRow], calls: &[&LedgerCall]) -> Option<Name> {
     kinds.iter().copied().find(|kind| {
+        let names: Option<BTreeSet<&String>> = calls.iter().map(|call| call.name(*kind)).collect();
+        let Some(names) = names else { return false };
         let stated = rows.iter().map(|row| row.names.get(kind)).collect::<Option<BTreeSet<_>>>();
         stated.is_some_and(|stated| stated.iter().any(|name| names.contains(name)))
     })
@@ -87,8 +82,8 @@ impl<'a> CellSet<'a> {
         };
         let within: Vec<(usize, &LedgerCall)> = around.iter().enumerate().filter(is_compared).collect();
         let inside: Vec<&LedgerCall> = within.iter().map(|(_, call)| *call).collect();
-        let key_kind = shared_kind(&[Name::KeyId, Name::Key], &statement.rows, &inside, |call| call.key.as_ref());
-        let space_kind = shared_kind(&[Name::Workspace], &statement.rows, &inside, |call| call.workspace.as_ref());
+        let key_kind = shared_kind(&[Name::KeyId, Name::Key], &statement.rows, &inside);
+        let space_kind = shared_kind(&[Name::Workspace], &statement.rows, &inside);
         let key_of_row = |row: &StatementRow, provider: &str| {
             let text = |kind: Name| row.names.get(&kind).cloned();
             let start = floor(row.start, length);
@@ -120,8 +115,8 @@ impl<'a> CellSet<'a> {
                     end: floor(call.at, length).plus(length),
                     provider: call.provider.clone(),
                     model: if by_model { call.model_key.clone() } else { String::new() },
-                    key: call.key.clone().filter(|_| key_kind.is_some()),
-                    workspace: call.workspace.clone().filter(|_| space_kind.is_some()),
+                    key: key_kind.and_then(|kind| call.name(kind).cloned()),
+                    workspace: space_kind.and_then(|kind| call.name(kind).cloned()),
                 },
             };
             let cell = cells.entry(key).or_default();

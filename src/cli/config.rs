@@ -37,7 +37,7 @@ enum ConfigCommand {
 /// One setting.
 #[derive(Serialize)]
 struct ConfigSetting {
-    key: &'static str,
+    key: String,
     /// A string, or a list of strings.
     value: serde_json::Value,
     #[serde(flatten)]
@@ -72,7 +72,9 @@ pub(crate) fn run(args: &ConfigArgs, context: &Context, out: &mut dyn Write) -> 
 }
 
 fn settings(context: &Context) -> Result<Vec<ConfigSetting>, Failure> {
-    let setting = |key, value: serde_json::Value, origin| ConfigSetting { key, value, origin };
+    fn setting(key: impl Into<String>, value: serde_json::Value, origin: ValueOrigin) -> ConfigSetting {
+        ConfigSetting { key: key.into(), value, origin }
+    }
     let (ledger, from) = context.path_and_origin()?;
     let ledger = setting("ledger", ledger.display().to_string().into(), from);
     let (zone, from) = context.zone_and_origin();
@@ -89,6 +91,15 @@ fn settings(context: &Context) -> Result<Vec<ConfigSetting>, Failure> {
     let report = setting("report", report.join(",").into(), from);
     let mut all = vec![ledger, zone, homes, theme, listen, report];
     let (file, targets) = (context.config(), &context.config().alerts);
+    for (name, stated) in &file.labels {
+        all.push(setting(format!("labels.{name}"), stated.value.clone().into(), ValueOrigin::file(file, stated)));
+    }
+    for (home, labels) in &file.home_labels {
+        for (name, stated) in labels {
+            let key = format!("labels.\"{}\".{name}", home.display());
+            all.push(setting(key, stated.value.clone().into(), ValueOrigin::file(file, stated)));
+        }
+    }
     let origin = |stated: Option<ValueOrigin>| stated.unwrap_or_else(ValueOrigin::default);
     let command = targets.command.as_ref();
     let value = serde_json::json!(command.map(|stated| stated.value.as_str()));
@@ -116,7 +127,7 @@ fn human(settings: &[ConfigSetting], path: Option<&str>, exists: bool, out: &mut
     };
     let row = |one: &ConfigSetting| {
         let place = one.origin.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
-        vec![one.key.to_owned(), value(&one.value), format!("{}{place}", one.origin.origin.name())]
+        vec![one.key.clone(), value(&one.value), format!("{}{place}", one.origin.origin.name())]
     };
     let header = ["setting", "value", "origin"].map(str::to_owned).to_vec();
     output::write_table(out, &output::table(header, 3, settings.iter().map(row)))?;

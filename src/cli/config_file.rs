@@ -3,6 +3,7 @@
 //! No setting in it changes a decision, because limits, prices and alert rules are events. An unknown key, or a value of
 //! another type, is an error, so a misspelt setting is noticed.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use etcetera::BaseStrategy;
 use serde::Serialize;
-use toml_edit::{Document, Item};
+use toml_edit::{Document, Item, TableLike};
 
 use crate::model::error::Error;
 use crate::model::time::Zone;
@@ -100,6 +101,10 @@ pub(crate) struct ConfigFile {
     pub theme: Option<StatedValue<ThemeName>>,
     pub listen: Option<StatedValue<SocketAddr>>,
     pub report: Option<StatedValue<Vec<ReportKey>>>,
+    /// Labels of the calls of every log.
+    pub labels: BTreeMap<String, StatedValue<String>>,
+    /// Labels of the calls of the logs below a directory.
+    pub home_labels: BTreeMap<PathBuf, BTreeMap<String, StatedValue<String>>>,
     pub alerts: AlertTargets,
 }
 
@@ -113,7 +118,7 @@ pub(crate) struct AlertTargets {
 }
 
 /// Every key of the file.
-const KEYS: [&str; 7] = ["ledger", "zone", "homes", "theme", "listen", "report", "alerts"];
+const KEYS: [&str; 8] = ["ledger", "zone", "homes", "theme", "listen", "report", "labels", "alerts"];
 /// Every key of its table `alerts`.
 const ALERT_KEYS: [&str; 3] = ["command", "webhook", "desktop"];
 
@@ -159,6 +164,29 @@ impl ConfigFile {
                     config.set_alert(key, item, line).map_err(|why| format!("{}: {why}", place(line)))?;
                 }
             }
+            if key == "labels" {
+                let table = item
+                    .as_table_like()
+                    .ok_or_else(|| format!("{}: `labels` is no table: write [labels]", place(line)))?;
+                for (key, item) in table.iter() {
+                    let line_in = |table: &dyn TableLike, key: &str, item: &Item, around: usize| {
+                        let span = table.key(key).and_then(toml_edit::Key::span).or_else(|| item.span());
+                        span.map_or(around, |span| line_of(text, span.start))
+                    };
+                    let line = line_in(table, key, item, line);
+                    let Some(of_home) = item.as_table_like() else {
+                        let stated = label(key, item, line).map_err(|why| format!("{}: {why}", place(line)))?;
+                        config.labels.insert(key.to_owned(), stated);
+                        continue;
+                    };
+                    let labels = config.home_labels.entry(expanded(key)).or_default();
+                    for (key, item) in of_home.iter() {
+                        let line = line_in(of_home, key, item, line);
+                        let stated = label(key, item, line).map_err(|why| format!("{}: {why}", place(line)))?;
+                        labels.insert(key.to_owned(), stated);
+                    }
+                }
+            }
         }
         Ok(config)
     }
@@ -199,7 +227,7 @@ impl ConfigFile {
                     .collect::<Result<_, _>>()?;
                 self.report = Some(StatedValue { value, line });
             }
-            "alerts" => {}
+            "alerts" | "labels" => {}
             unknown => return Err(unknown_key(unknown, &KEYS)),
         }
         Ok(())
@@ -242,6 +270,15 @@ impl ConfigFile {
         super::agent_files::replace(&path, &document.to_string())?;
         Ok(path)
     }
+}
+
+/// The value of a label.
+fn label(name: &str, item: &Item, line: usize) -> Result<StatedValue<String>, String> {
+    let value = text(name, item)?;
+    if name.is_empty() || value.is_empty() {
+        return Err(format!("the label `{name}` has an empty name or value: write machine = \"laptop\""));
+    }
+    Ok(StatedValue { value: value.to_owned(), line })
 }
 
 /// Parses the address of a webhook.
@@ -332,10 +369,21 @@ mod tests {
             ("[alerts]\ncomand = \"x\"", "config.toml:2: unknown key `comand`: did you mean `command`?"),
             ("[alerts]\nwebhook = \"ftp://secret\"", "config.toml:2: the address of the webhook begins with neither"),
             ("alerts = 5", "`alerts` is no table"),
+            ("labels = 5", "`labels` is no table: write [labels]"),
+            ("[labels]\nmachine = \"\"", "config.toml:2: the label `machine` has an empty name or value"),
+            ("[labels.'/mnt/a']\n\nmachine = 5", "config.toml:3: `machine` is no text"),
         ] {
             let error = parsed(text).unwrap_err();
             assert!(error.contains(message), "{text:?}: {error}");
         }
+    }
+
+    #[test]
+    fn labels_are_of_all_logs_or_of_those_below_a_home() {
+        let config = parsed("[labels]\nmachine = 'desktop'\n\n[labels.\"/mnt/laptop\"]\nmachine = 'laptop'\n").unwrap();
+        assert_eq!(config.labels["machine"], StatedValue { value: "desktop".to_owned(), line: 2 });
+        let laptop = &config.home_labels[Path::new("/mnt/laptop")]["machine"];
+        assert_eq!(*laptop, StatedValue { value: "laptop".to_owned(), line: 5 });
     }
 
     #[test]

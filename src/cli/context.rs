@@ -2,6 +2,7 @@
 
 mod ledger;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -60,6 +61,9 @@ pub(crate) struct Context {
     pub json: bool,
 }
 
+/// Labels by name.
+type Labels = BTreeMap<String, String>;
+
 /// Keys of a report without `--by`.
 const REPORT_KEYS: [ReportKey; 2] = [ReportKey::Provider, ReportKey::Day];
 /// Where `serve` listens.
@@ -103,6 +107,7 @@ impl Context {
         Ok(match self.globals.as_of {
             None => ledger.snapshot()?,
             Some(moment) => {
+                let moment = moment.resolve(self.zone(), self.now());
                 if let AsOf::Time(time) = moment {
                     self.warn_about_jump(&ledger.snapshot()?, time)?;
                 }
@@ -169,6 +174,16 @@ impl Context {
     /// name.
     pub fn homes(&self, given: Vec<PathBuf>) -> Vec<PathBuf> {
         if given.is_empty() { self.homes_and_origin().0 } else { given }
+    }
+
+    /// The labels of the calls of every log, and those of the logs below a directory. An option replaces both.
+    pub fn labels(&self, given: &[(String, String)]) -> (Labels, BTreeMap<PathBuf, Labels>) {
+        let stated = |labels: &BTreeMap<String, StatedValue<String>>| {
+            let of_file = labels.iter().map(|(name, stated)| (name.clone(), stated.value.clone()));
+            of_file.chain(given.iter().cloned()).collect::<Labels>()
+        };
+        let of_homes = self.config.home_labels.iter().map(|(home, labels)| (home.clone(), stated(labels)));
+        (stated(&self.config.labels), of_homes.collect())
     }
 
     /// The home directories without an option, and what names them.

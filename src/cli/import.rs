@@ -15,6 +15,7 @@ use super::alert_delivery;
 use super::context::Context;
 use super::import_preview;
 use super::import_summary::{SKIPPED, human};
+use super::record_flags::label;
 use crate::import::koan::{self, Backfill};
 use crate::import::{self, Follower, ImportOptions, ImportReport, Progress};
 use crate::ledger::{Ledger, Snapshot};
@@ -35,6 +36,7 @@ const WAIT: Duration = Duration::from_secs(1);
     usage-ledger import\n  \
     usage-ledger import claude-code --home /mnt/backup/home\n  \
     usage-ledger import --home ~ --home /mnt/laptop/home\n  \
+    usage-ledger import --home /mnt/laptop/home --label machine=laptop --label api_key_id=apikey_01\n  \
     usage-ledger --tz Europe/Paris import koan --home ~/koan\n  \
     usage-ledger import --dry-run\n  \
     usage-ledger import --watch\n  \
@@ -48,6 +50,13 @@ pub(crate) struct ImportArgs {
     /// environment variables]
     #[arg(long = "home", value_name = "DIR")]
     homes: Vec<PathBuf>,
+    /// A label of each call, such as the machine or the API key, which logs do not name; may be repeated. It replaces the
+    /// same label of config.toml; a label that a log states stays
+    #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
+    label: Vec<(String, String)>,
+    /// Also amend the calls of logs that were imported before with other labels
+    #[arg(long, conflicts_with = "watch")]
+    relabel: bool,
     /// Show what would be appended and amended, and write nothing. The command tries the import on a temporary copy of the
     /// ledger
     #[arg(long, conflicts_with_all = ["watch", "backfill"])]
@@ -81,7 +90,10 @@ pub(crate) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> R
         }
     }
     let all = args.sources.is_empty();
-    let options = ImportOptions { sources: args.sources, homes, zone: Some(context.zone()) };
+    let (labels, home_labels) = context.labels(&args.label);
+    let relabel = args.relabel;
+    let options =
+        ImportOptions { sources: args.sources, homes, zone: Some(context.zone()), labels, home_labels, relabel };
     if args.watch {
         return follow(&options, &context.write()?, context, out);
     }
@@ -115,7 +127,9 @@ pub(crate) fn run(args: ImportArgs, context: &Context, out: &mut dyn Write) -> R
 
 /// The logs of every agent, where the settings say.
 pub(crate) fn everything(context: &Context) -> ImportOptions {
-    ImportOptions { homes: context.homes(Vec::new()), zone: Some(context.zone()), ..ImportOptions::default() }
+    let (labels, home_labels) = context.labels(&[]);
+    let (homes, zone) = (context.homes(Vec::new()), Some(context.zone()));
+    ImportOptions { homes, zone, labels, home_labels, ..ImportOptions::default() }
 }
 
 /// How many logs changed since the last import; `None` where that is no use to tell.

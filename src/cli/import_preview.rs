@@ -1,5 +1,6 @@
 //! `import --dry-run`: shows the effect of an import.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 
 use serde::Serialize;
@@ -72,8 +73,12 @@ fn changes(before: Option<&TokenRecord>, after: &TokenRecord) -> Vec<String> {
             changes_found.push(format!("{} {} -> {}", class.name(), count(from), count(to)));
         }
     }
-    if before.labels != after.labels {
-        changes_found.push("labels".to_owned());
+    let names: BTreeSet<&String> = before.labels.keys().chain(after.labels.keys()).collect();
+    for name in names {
+        let [from, to] = [before, after].map(|record| record.labels.get(name).map_or("-", String::as_str));
+        if from != to {
+            changes_found.push(format!("label {name} {from} -> {to}"));
+        }
     }
     if changes_found.is_empty() {
         changes_found.push("keys, times or other details".to_owned());

@@ -57,6 +57,15 @@ pub(super) fn human(report: &ImportReport, all: bool, out: &mut dyn Write) -> Re
         )?;
         source.skipped.iter().take(SKIPPED).for_each(|line| print_message(&format!("skipped {}", skipped(line))));
         print_drift(source);
+        if source.other_labels > 0 {
+            let (logs, verb) =
+                (counted(source.other_labels, "log"), if source.other_labels == 1 { "keeps" } else { "keep" });
+            print_message(&format!(
+                "{}: {logs} {verb} the labels of an earlier import: `usage-ledger import --relabel` with the same labels \
+                 amends their calls, and --dry-run shows them before",
+                source.source
+            ));
+        }
         if let Some(more) = source.skipped.len().checked_sub(SKIPPED).filter(|more| *more > 0) {
             print_message(&format!("skipped {more} more lines of {}: --json lists them all", source.source));
         }

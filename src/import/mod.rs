@@ -3,6 +3,8 @@
 pub(crate) mod agents;
 pub(crate) mod engine;
 pub(crate) mod health;
+#[cfg(test)]
+mod label_tests;
 mod options;
 mod outcome;
 #[cfg(feature = "web")]

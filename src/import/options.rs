@@ -1,5 +1,6 @@
 //! Options of an import.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::import::agents::{self, ALL};
@@ -29,6 +30,12 @@ pub struct ImportOptions {
     pub homes: Vec<PathBuf>,
     /// Time zone of log times without an offset; UTC if absent.
     pub zone: Option<Zone>,
+    /// Labels of every call, such as the machine and the key, which logs do not name. A label that a log states stays.
+    pub labels: BTreeMap<String, String>,
+    /// Labels of the calls whose logs are below a directory. They replace `labels`.
+    pub home_labels: BTreeMap<PathBuf, BTreeMap<String, String>>,
+    /// Whether the labels replace those with which a log was imported before. Its calls are then amended.
+    pub relabel: bool,
 }
 
 impl ImportOptions {
@@ -55,6 +62,43 @@ impl ImportOptions {
     #[must_use]
     pub const fn zone(mut self, zone: Zone) -> Self {
         self.zone = Some(zone);
+        self
+    }
+
+    /// Gives every call a label.
+    ///
+    /// ```
+    /// use usage_ledger::{Ledger, Report, ReportKey, import::{self, ImportOptions}};
+    /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
+    /// # let home = tempfile::tempdir()?;
+    /// # let logs = home.path().join(".claude/projects/acme");
+    /// # std::fs::create_dir_all(&logs)?;
+    /// let line = r#"{"type":"assistant","sessionId":"s","timestamp":"2026-11-23T19:00:00Z","requestId":"req_1",
+    ///     "message":{"id":"msg_1","model":"claude-opus-4-5","usage":{"input_tokens":30,"output_tokens":12}}}"#;
+    /// std::fs::write(logs.join("s.jsonl"), line.replace('\n', " ") + "\n")?;
+    /// let options = ImportOptions::new().homes([home.path().to_owned()]).label("machine", "laptop");
+    /// let ledger = Ledger::in_memory()?;
+    /// import::run(&ledger, &options, now, &mut |_| {})?;
+    /// let by_machine = ledger.report(&Report::by(ReportKey::Label("machine".to_owned())))?;
+    /// assert_eq!(by_machine.rows[0].keys, [Some("laptop".to_owned())]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.insert(name.into(), value.into());
+        self
+    }
+
+    /// Gives the calls of logs below a directory a label.
+    ///
+    /// ```
+    /// use usage_ledger::import::ImportOptions;
+    /// let options = ImportOptions::new().home_label("/mnt/laptop/home", "machine", "laptop");
+    /// assert_eq!(options.home_labels.len(), 1);
+    /// ```
+    #[must_use]
+    pub fn home_label(mut self, home: impl Into<PathBuf>, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.home_labels.entry(home.into()).or_default().insert(name.into(), value.into());
         self
     }
 

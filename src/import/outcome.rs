@@ -48,6 +48,8 @@ pub struct SourceReport {
     pub unreadable: u64,
     /// Number of new quota events: observations, and overrides by an agent.
     pub observed: u64,
+    /// Number of log files whose calls keep the labels of an earlier import, although this one states others.
+    pub other_labels: u64,
     /// Signs that counts of the new records are wrong.
     #[serde(flatten)]
     pub drift: SchemaDrift,

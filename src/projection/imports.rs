@@ -90,7 +90,7 @@ pub(crate) use reading::{began, file_outlines, file_state};
 
 #[cfg(feature = "import")]
 mod reading {
-    use std::collections::HashMap;
+    use std::collections::{BTreeMap, HashMap};
 
     use serde::Deserialize;
 
@@ -112,14 +112,17 @@ mod reading {
         hash: String,
         #[serde(default)]
         version: u32,
+        #[serde(default)]
+        labels: BTreeMap<String, String>,
     }
 
     /// How far every file of a source was imported, by path, limited to the fields that show a change.
     pub(crate) fn file_outlines(view: &dyn ReadView, source: &str) -> Result<HashMap<String, ImportedFile>> {
         view.collect(&KeyRange::prefix(Table::Files, &file_key(source, "")), |_, value| {
             let outline: FileOutline = serde_json::from_slice(value).map_err(|error| unreadable(&error))?;
-            let FileOutline { path, identity, size, modified, offset, hash, version } = outline;
-            let file = ImportedFile { identity, size, modified, offset, hash, version, ..ImportedFile::default() };
+            let FileOutline { path, identity, size, modified, offset, hash, version, labels } = outline;
+            let read = ImportedFile { identity, size, modified, offset, hash, version, ..ImportedFile::default() };
+            let file = ImportedFile { labels, ..read };
             Ok(Some((path, file)))
         })
     }

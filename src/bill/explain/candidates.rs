@@ -1,6 +1,7 @@
 //! Parts of a difference for which there is evidence.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::names::{KINDS, by_name};
 use super::{BillCell, Cause, ComparedCell, Delta, ExplainedPart, Explainer, LedgerCall, sum};
@@ -14,6 +15,15 @@ const NEAR: i64 = HOUR;
 const MOST_NEAR: usize = 12;
 /// Maximum number of names in a row for which pairs are tried.
 const MOST_NAMES: usize = 12;
+
+/// The bucket on the other side of a border.
+struct Neighbour<'c, 'a> {
+    cell: &'c BillCell<'a>,
+    difference: Delta,
+    /// The tokens of the calls that the statement may lack, by the way to choose them, and those of each caller. They are
+    /// needed only if moved calls do not make the difference smaller.
+    parts: OnceCell<(Vec<Delta>, HashSet<Delta>)>,
+}
 
 impl<'a> Explainer<'a> {
     /// The part of calls that the statement does not have.
@@ -122,7 +132,8 @@ impl<'a> Explainer<'a> {
     fn left_out(&self, cell: &BillCell<'_>) -> Vec<ExplainedPart> {
         let mut calls: BTreeMap<&String, Vec<&LedgerCall>> = BTreeMap::new();
         for call in &cell.calls {
-            let key = call.key.as_ref().filter(|name| self.names.is_left_out(&[Name::KeyId, Name::Key], name));
+            let is_left_out = |name: &String| self.names.is_left_out(&[Name::KeyId, Name::Key], name);
+            let key = call.name(Name::Key).filter(|_| call.keys().all(is_left_out));
             let space = || call.workspace.as_ref().filter(|name| self.names.is_left_out(&[Name::Workspace], name));
             let name = key.or_else(space);
             if let Some(name) = name {
@@ -175,18 +186,23 @@ impl<'a> Explainer<'a> {
 
     /// Whether moved calls also explain the difference of the neighbouring bucket: it gets smaller and has one sign, or the
     /// rest is that of calls which the statement may lack and of rows which the ledger may lack.
-    fn is_on_other_side(&self, cell: &BillCell<'_>, tokens: &Delta) -> bool {
-        let before = self.difference_of(cell);
-        let rest = before.plus(tokens);
-        let is_less = rest.size() < before.size() && (rest.is_surplus() || rest.negated().is_surplus());
+    fn is_on_other_side(&self, beyond: &Neighbour<'_, '_>, tokens: &Delta) -> bool {
+        let rest = beyond.difference.plus(tokens);
+        let is_less = rest.size() < beyond.difference.size() && (rest.is_surplus() || rest.negated().is_surplus());
         let is_explained = || {
-            let callers = self.of_callers(cell);
-            self.of_calls(cell).iter().any(|parts| {
-                let rest = parts.iter().fold(rest.clone(), |rest, part| rest.minus(&part.tokens));
+            let (calls, callers) = beyond.parts.get_or_init(|| {
+                let sum = |parts: &Vec<ExplainedPart>| {
+                    parts.iter().fold(Delta::zero(self.classes), |sum, part| sum.plus(&part.tokens))
+                };
+                let calls = self.of_calls(beyond.cell).iter().map(sum).collect();
+                (calls, self.of_callers(beyond.cell).into_iter().collect())
+            });
+            calls.iter().any(|calls| {
+                let rest = rest.minus(calls);
                 callers.contains(&rest) || self.is_lifetime(&rest)
             })
         };
-        is_less || (!before.is_zero() && is_explained())
+        is_less || (!beyond.difference.is_zero() && is_explained())
     }
 
     /// The tokens of the rows of each name and of the calls that the statement leaves out, and none.
@@ -220,10 +236,12 @@ impl<'a> Explainer<'a> {
             Ok(None) => return ways,
             Err(()) => None,
         };
-        let is_balanced = |tokens: &Delta| beyond.is_none_or(|cell| self.is_on_other_side(cell, tokens));
+        let beyond =
+            beyond.map(|cell| Neighbour { cell, difference: self.difference_of(cell), parts: OnceCell::new() });
+        let is_balanced = |tokens: &Delta| beyond.as_ref().is_none_or(|beyond| self.is_on_other_side(beyond, tokens));
         let is_same = |call: &&LedgerCall| {
             self.set.has_model(subject.key, call)
-                && subject.key.key.as_ref().is_none_or(|key| call.key.as_ref() == Some(key))
+                && subject.key.key.as_ref().is_none_or(|key| call.keys().any(|own| own == key))
                 && subject.key.workspace.as_ref().is_none_or(|space| call.workspace.as_ref() == Some(space))
         };
         let first = self.around.partition_point(|call| call.at < edge.plus(-NEAR));

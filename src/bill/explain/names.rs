@@ -35,7 +35,7 @@ impl KnownNames {
             }
         }
         for call in around {
-            if let Some(key) = &call.key {
+            for key in call.keys() {
                 for kind in [Name::KeyId, Name::Key] {
                     known.entry(kind).or_default().insert(key.clone());
                 }

@@ -14,7 +14,7 @@ impl Explainer<'_> {
         {
             let usd = self.charge(subject, subject.cell.rows.iter().copied());
             let is_recorded =
-                self.around.iter().any(|call| call.key.as_ref() == Some(name) || call.workspace.as_ref() == Some(name));
+                self.around.iter().any(|call| call.keys().chain(&call.workspace).any(|recorded| recorded == name));
             if !is_recorded {
                 return vec![ExplainedPart {
                     cause: Cause::AnotherKey { name: name.clone() },

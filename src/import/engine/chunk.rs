@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::import::engine::file_labels::Labels;
 use crate::import::engine::merge::KeyedSighting;
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::model::event::{EventData, EventId, ImportedFile, NewEvent, SkippedLine};
@@ -35,6 +36,18 @@ impl Chunk {
         self.again = again;
         if let Some(state) = &mut self.state {
             state.version = version;
+        }
+    }
+
+    /// Adds the labels of the file to its calls. A label that the log itself states stays.
+    pub fn label(&mut self, labels: &Labels) {
+        for sighting in &mut self.calls {
+            for (name, value) in labels {
+                sighting.call.record.labels.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
+        if let Some(state) = &mut self.state {
+            state.labels.clone_from(labels);
         }
     }
 

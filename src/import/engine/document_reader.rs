@@ -1,5 +1,7 @@
 //! Reads files that are not line logs: documents that an agent rewrites, and databases.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -108,6 +110,8 @@ fn chunk(file: &LogFile, name: String, document: Document, hash: u64) -> Chunk {
         bytes: file.size,
         progress: file.size,
         state: Some(ImportedFile {
+            // Set by `Chunk::label`.
+            labels: BTreeMap::new(),
             path: name,
             identity: file.identity.clone(),
             size: file.size,

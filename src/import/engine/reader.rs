@@ -1,5 +1,6 @@
 //! Reads a file line by line. Memory is bounded by the longest line.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::ops::Range;
 use std::time::Instant;
@@ -330,6 +331,8 @@ impl<'a> FileReading<'a> {
         // A partial last line is not counted.
         self.skipped += chunk.skipped.iter().filter(|skipped| skipped.line <= self.lines).count() as u64;
         chunk.state = Some(ImportedFile {
+            // Set by `Chunk::label`.
+            labels: BTreeMap::new(),
             path: self.name.clone(),
             identity: self.file.identity.clone(),
             size: self.file.size,

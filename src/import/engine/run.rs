@@ -12,8 +12,10 @@ use crate::import::engine::backpressure::{Budget, QueueShare};
 use crate::import::engine::batcher::{Batch, Batcher};
 use crate::import::engine::chunk::Chunk;
 use crate::import::engine::discover::{FoundLogs, logs, roots};
+use crate::import::engine::file_labels::{FileLabels, Labels, has_all};
 use crate::import::engine::log_file::{LogFile, is_unchanged};
 use crate::import::engine::redacted_logs::RedactedLogs;
+use crate::import::engine::relabel::{self, Relabelled};
 use crate::import::engine::renormalise;
 use crate::import::engine::seen_keys::SeenKeys;
 use crate::import::engine::telemetry_match::TelemetryMatcher;
@@ -88,8 +90,9 @@ pub(in crate::import) fn run_some(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<ImportReport> {
     let now = now.into();
+    let labels = FileLabels::of(options)?;
     // Search all sources before writing anything.
-    let mut jobs = Vec::new();
+    let mut searched = Vec::new();
     for agent in options.agents()? {
         let mut roots = roots(agent, &options.homes)?;
         let found = if let Some(named) = named {
@@ -102,7 +105,20 @@ pub(in crate::import) fn run_some(
         } else {
             logs(agent.source, &roots)
         };
-        jobs.push(ImportJob::new(agent, roots, found, options.zone.unwrap_or(Zone::UTC), (ledger, named))?);
+        searched.push((agent, roots, found));
+    }
+    let mut jobs = Vec::new();
+    for (agent, roots, found) in searched {
+        let zone = options.zone.unwrap_or(Zone::UTC);
+        let relabelled = if options.relabel {
+            relabel::run(ledger, agent, &found.files, (&labels, zone), now)?
+        } else {
+            Relabelled::default()
+        };
+        let mut job = ImportJob::new(agent, roots, found, zone, (ledger, named, &labels))?;
+        job.amended = relabelled.amended;
+        job.unreadable.extend(relabelled.skipped);
+        jobs.push(job);
     }
     let mut bar = Progress { total: jobs.iter().map(ImportJob::bytes).sum(), ..Progress::default() };
     progress(bar);
@@ -179,7 +195,10 @@ struct ChangedFile {
     stored: Option<ImportedFile>,
     /// The state that an older version of the importer stored.
     older: Option<ImportedFile>,
+    /// The labels of its calls: those of its first import.
+    labels: Labels,
 }
+
 /// A file to read: the index of its job in the lane, and the job.
 type FileTask<'j> = (usize, &'j ImportJob, &'j ChangedFile);
 
@@ -193,6 +212,10 @@ struct ImportJob {
     changed: Vec<ChangedFile>,
     /// Deleted files that an older version of the importer read.
     deleted: Vec<ImportedFile>,
+    /// Number of files with other labels than the import states.
+    other_labels: u64,
+    /// Number of records whose labels were amended.
+    amended: u64,
 }
 
 impl ImportJob {
@@ -201,7 +224,7 @@ impl ImportJob {
         roots: Vec<PathBuf>,
         logs: FoundLogs,
         zone: Zone,
-        (ledger, named): (&Ledger, Option<&NamedSource<'_>>),
+        (ledger, named, labels): (&Ledger, Option<&NamedSource<'_>>, &FileLabels),
     ) -> Result<Self> {
         let snapshot = ledger.snapshot()?;
         let mut states = file_outlines(snapshot.view(), agent.name)?;
@@ -215,10 +238,15 @@ impl ImportJob {
         };
         let mut unreadable: Vec<SkippedLine> =
             logs.unreadable.iter().map(|(path, error)| unread(path, error)).collect();
-        let mut changed = Vec::new();
+        let (mut changed, mut other_labels) = (Vec::new(), 0);
         for file in logs.files {
             let path = file.path.to_string_lossy();
             let path = secrets::path(&path);
+            let mut own_labels = labels.of_file(&file.path);
+            if let Some(known) = states.get(&*path) {
+                other_labels += u64::from(!has_all(&known.labels, &own_labels));
+                own_labels.clone_from(&known.labels);
+            }
             let mut older = None;
             let stored = match states.remove(&*path) {
                 Some(stored) if stored.version < agent.source.version() => {
@@ -239,14 +267,14 @@ impl ImportJob {
                 },
             };
             drop(path);
-            changed.push(ChangedFile { file, stored, older });
+            changed.push(ChangedFile { file, stored, older, labels: own_labels });
         }
         let mut deleted = Vec::new();
         let old = states.iter().filter(|(_, state)| state.version < agent.source.version() && named.is_none());
         for (path, _) in old.filter(|(path, _)| renormalise::is_deleted(path)) {
             deleted.extend(file_state(snapshot.view(), agent.name, path)?);
         }
-        Ok(Self { agent, roots, zone, files, unreadable, changed, deleted })
+        Ok(Self { agent, roots, zone, files, unreadable, changed, deleted, other_labels, amended: 0 })
     }
 
     /// Returns the files that an older version of the importer read, with its states of them.
@@ -300,8 +328,13 @@ impl<'j> ParallelJobs<'j> {
     ) -> Result<Vec<(usize, SourceReport)>> {
         let matcher = TelemetryMatcher::read(ledger.snapshot()?.view())?;
         let reports = self.0.iter().map(|(_, job)| {
-            let report =
-                SourceReport { source: job.agent.name.to_owned(), files: job.files, ..SourceReport::default() };
+            let report = SourceReport {
+                source: job.agent.name.to_owned(),
+                files: job.files,
+                amended: job.amended,
+                other_labels: job.other_labels,
+                ..SourceReport::default()
+            };
             (report, job.agent.counters, job.agent.source.version())
         });
         let before = ledger.head()?.position;
@@ -384,7 +417,7 @@ impl<'j> ParallelJobs<'j> {
             let send = send.clone();
             scope.spawn(move || {
                 while let Some((source_index, job, changed)) = files.get(read.next.fetch_add(1, Ordering::Relaxed)) {
-                    let ChangedFile { file, stored, older } = changed;
+                    let ChangedFile { file, stored, older, labels } = changed;
                     let mut open = true;
                     crate::import::engine::reader::read(
                         job.agent.source,
@@ -393,6 +426,7 @@ impl<'j> ParallelJobs<'j> {
                         stored.as_ref(),
                         &mut |mut chunk| {
                             chunk.by(job.agent.source.version(), older.is_some());
+                            chunk.label(labels);
                             read.bytes.fetch_add(chunk.progress, Ordering::Relaxed);
                             read.records.fetch_add(chunk.calls.len() as u64, Ordering::Relaxed);
                             let share = read.ahead.take(chunk.weight());

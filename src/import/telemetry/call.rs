@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::attributes::{flat, instant, span_id, text};
 use super::counts::is_counted;
@@ -15,7 +16,7 @@ use crate::import::engine::fields;
 use crate::import::engine::parsed_call::ParsedCall;
 use crate::import::engine::service_tiers;
 use crate::import::engine::telemetry_vocabulary::{CallNames, TelemetryVocabulary};
-use crate::model::event::SERVICE_TIER;
+use crate::model::event::{INFERENCE_GEO, SERVICE_TIER};
 use crate::model::secrets;
 use crate::model::time::Timestamp;
 use crate::model::tokens::Tokens;
@@ -26,11 +27,12 @@ const PURPOSE: &str = "purpose";
 
 /// Labels that tell the calls of a bill apart, and the attributes that state them: of the call, or of its resource. Senders
 /// add them with `OTEL_RESOURCE_ATTRIBUTES`.
-const CALLER: [(&str, &[&str]); 4] = [
-    ("machine", &["host.name"]),
+const CALLER: [(&str, &[&str]); 5] = [
+    ("machine", &["host.name", "host.id"]),
     ("api_key_id", &["api_key_id", "api_key.id"]),
     ("workspace", &["workspace.id", "workspace_id"]),
     ("context_window", &["context_window"]),
+    (INFERENCE_GEO, &["inference_geo"]),
 ];
 
 const NO_FIELDS: [Field; 2] = [("", None); 2];
@@ -243,6 +245,11 @@ impl<'r> TelemetryItem<'r> {
         record.duration_ms = self.duration_ms;
         let caller = CALLER.iter().filter_map(|(label, names)| Some(((*label).to_owned(), first(names)?)));
         record.labels.extend(caller.filter(|(_, value)| !value.is_empty()));
+        // Many senders give each process a random id, which names no machine.
+        let instance = self.text("service.instance.id").filter(|id| !id.is_empty() && id.parse::<Uuid>().is_err());
+        if let Some(instance) = instance {
+            record.labels.entry("machine".to_owned()).or_insert_with(|| instance.to_owned());
+        }
         let fields =
             [logged.input, logged.more_input, logged.cache_read, logged.cache_write, logged.output, logged.reasoning];
         let fields = fields.into_iter().chain(self.lives);

@@ -309,23 +309,27 @@ fn the_purpose_of_a_call_is_recorded() {
 
 #[test]
 fn machine_key_and_workspace_of_a_call_are_recorded() {
-    let call = log(
-        "claude-code",
-        &[
-            ("event.name", "api_request".into()),
+    let call = |more: &[(&str, Value)]| {
+        let mut of = vec![
+            ("event.name", Value::from("api_request")),
             ("session.id", "s".into()),
             ("request_id", "req_1".into()),
             ("model", "claude-opus-4-5".into()),
-            ("host.name", "laptop".into()),
             ("api_key_id", "apikey_1".into()),
             ("workspace.id", "wrkspc_1".into()),
+            ("inference_geo", "us".into()),
             ("input_tokens", 3.into()),
             ("output_tokens", 7.into()),
-        ],
-    );
-    let labels = recorded_by(call).labels;
-    let named = ["machine", "api_key_id", "workspace"].map(|name| labels[name].as_str());
-    assert_eq!(named, ["laptop", "apikey_1", "wrkspc_1"]);
+        ];
+        of.extend(more.iter().cloned());
+        recorded_by(log("claude-code", &of)).labels
+    };
+    let labels = call(&[("host.name", "laptop".into()), ("service.instance.id", "pod-1".into())]);
+    let named = ["machine", "api_key_id", "workspace", "inference_geo"].map(|name| labels[name].as_str());
+    assert_eq!(named, ["laptop", "apikey_1", "wrkspc_1", "us"]);
+    assert_eq!(call(&[("service.instance.id", "pod-1".into())])["machine"], "pod-1");
+    let random = call(&[("service.instance.id", "627cc493-f310-47de-96bd-71410b7dec09".into())]);
+    assert!(!random.contains_key("machine"), "{random:?}");
 }
 
 fn codex(tier: Option<&str>) -> Telemetry {

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::event_data::EventData;
@@ -127,6 +129,9 @@ pub struct ImportedFile {
     /// When that log begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began: Option<Timestamp>,
+    /// The labels that the import stated for its calls.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
     /// The importer's state at `offset`, in its own format.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume: Option<serde_json::Value>,
@@ -140,7 +145,7 @@ impl ImportedFile {
             return None;
         }
         let path = format!("{REDACTED_PATH}{}", self.hash);
-        Some(Self { path, conversation: None, began: None, resume: None, ..self.clone() })
+        Some(Self { path, conversation: None, began: None, labels: BTreeMap::new(), resume: None, ..self.clone() })
     }
 
     /// Removes credentials from the names in a log, and from the state of its importer.

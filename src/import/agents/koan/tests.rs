@@ -23,6 +23,7 @@ fn import(ledger: &Ledger, home: &Path, zone: &str) -> SourceReport {
         sources: vec!["koan".to_owned()],
         homes: vec![home.to_owned()],
         zone: Some(zone.parse().unwrap()),
+        ..ImportOptions::default()
     };
     let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
     run(ledger, &options, now, &mut |_| {}).unwrap().sources.remove(0)

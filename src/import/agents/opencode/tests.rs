@@ -82,7 +82,7 @@ impl OpencodeHome {
         let options = ImportOptions {
             sources: vec!["opencode".to_owned()],
             homes: vec![self.directory.path().to_owned()],
-            zone: None,
+            ..ImportOptions::default()
         };
         let now = Timestamp::from_millis(START + 86_400_000);
         run(ledger, &options, now, &mut |_| {}).unwrap().sources.remove(0)
