@@ -1,21 +1,21 @@
 //! Which share of an account's spend recorded statements confirm.
 //!
-//! The share rests on sums of days and models, so it costs no reading of single calls. `reconcile` compares in more detail.
+//! The share rests on sums of days and models, so it costs no reading of single calls or buckets. `reconcile` compares in more detail.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::bill::{floor, model_key, rounding};
+use crate::bill::{model_key, rounding};
 use crate::ledger::{ReceivedStatement, Snapshot};
 use crate::model::error::Result;
-use crate::model::event::StatementBucket;
+use crate::model::event::{Percent, StatementDay};
 use crate::model::humanize::number::counted;
 use crate::model::invariant::bug;
-use crate::model::time::{DAY, Timestamp, Zone};
+use crate::model::time::{Timestamp, Zone};
 use crate::model::tokens::{TokenClass, Usd};
 use crate::present::money;
-use crate::readers::statement::Class;
+use crate::readers::statement::{Class, WEB_SEARCH};
 use crate::report::{Report, ReportKey};
 use crate::usage::Usage;
 
@@ -37,7 +37,7 @@ pub(crate) struct ConfirmedSpend {
     /// The computed cost of the days and models on which ledger and statements agree.
     pub confirmed_usd: Usd,
     /// Confirmed cost as a percentage of all cost; null without cost.
-    pub percent: Option<f64>,
+    pub percent: Option<Percent>,
 }
 
 type Account = (String, Option<String>);
@@ -51,7 +51,7 @@ pub(crate) fn confirmed(
     now: Timestamp,
 ) -> Result<Vec<ConfirmedSpend>> {
     let mut accounts: BTreeMap<Account, Vec<ReceivedStatement>> = BTreeMap::new();
-    for received in snapshot.statements(now)? {
+    for received in snapshot.statement_sums(now)? {
         let (content, is_wanted) = (&received.content, |name: &str| name == received.content.provider);
         if provider.is_none_or(is_wanted) && received.holds() {
             accounts.entry((content.provider.clone(), content.account.clone())).or_default().push(received);
@@ -75,33 +75,36 @@ fn of_account(snapshot: &Snapshot<'_>, account: Account, statements: &[ReceivedS
     let mut costs: BTreeMap<DayModel, Usd> = BTreeMap::new();
     for received in ordered {
         let content = &received.content;
-        let has_models = content.buckets.iter().any(|bucket| bucket.names.contains_key("model"));
+        let has_models = content.days.iter().any(|day| day.model.is_some());
         let report = Report::by_all([ReportKey::Day, ReportKey::Model]).tz(Zone::UTC);
         let table = snapshot.report(&filtered(report.since(content.since).until(content.until))?)?;
-        let mut used: BTreeMap<DayModel, Vec<Usage>> = BTreeMap::new();
+        let mut places: BTreeMap<DayModel, (Vec<Usage>, Vec<&StatementDay>)> = BTreeMap::new();
         for row in table.rows {
             let [Some(day), model] = &row.keys[..] else { return Err(bug!("a report by day without a day")) };
             let day = format!("{day}T00:00:00Z").parse()?;
             let model = if has_models { model_key(model.as_deref().unwrap_or_default()) } else { String::new() };
-            used.entry((day, model)).or_default().push(row.usage);
+            places.entry((day, model)).or_default().0.push(row.usage);
         }
-        let mut billed: BTreeMap<DayModel, Vec<&StatementBucket>> = BTreeMap::new();
-        for bucket in &content.buckets {
-            let day = floor(bucket.start, DAY);
-            let model = model_key(bucket.names.get("model").map_or("", String::as_str));
-            billed.entry((day, model)).or_default().push(bucket);
+        for sums in &content.days {
+            let model = model_key(sums.model.as_deref().unwrap_or_default());
+            places.entry((sums.day, model)).or_default().1.push(sums);
         }
-        let places: BTreeSet<&DayModel> = used.keys().chain(billed.keys()).collect();
-        for place in places {
+        let mut differing: BTreeMap<Timestamp, Vec<(DayModel, Difference)>> = BTreeMap::new();
+        for (place, (used, billed)) in places {
             if !received.holds_at(place.0.max(content.since)) {
                 continue;
             }
-            let of = |usage: Option<&Vec<Usage>>| usage.cloned().unwrap_or_default();
-            let buckets = billed.get(place).map_or(&[][..], Vec::as_slice);
-            match agreed(&of(used.get(place)), buckets, content.rounded_to.unwrap_or_default())? {
-                Some(cost) => drop(costs.insert(place.clone(), cost)),
-                None => drop(costs.remove(place)),
+            match agreed(&used, &billed, content.rounded_to.unwrap_or_default())? {
+                Agreement::Agrees(cost) => drop(costs.insert(place, cost)),
+                Agreement::Unknown => drop(costs.remove(&place)),
+                Agreement::Differs(difference) => {
+                    costs.remove(&place);
+                    differing.entry(place.0).or_default().push((place, difference));
+                }
             }
+        }
+        for of_day in differing.into_values().filter(|of_day| are_web_searches(of_day)) {
+            costs.extend(of_day.into_iter().map(|(place, difference)| (place, difference.cost)));
         }
     }
     let mut confirmed = Usd::default();
@@ -110,8 +113,9 @@ fn of_account(snapshot: &Snapshot<'_>, account: Account, statements: &[ReceivedS
     }
     let usd = total.cost.usd.unwrap_or_default();
     let percent = (usd > Usd::default()).then(|| {
+        // To one decimal place, and never more than it is.
         let tenths = confirmed.picos().saturating_mul(1_000) / usd.picos();
-        tenths as f64 / 10.0
+        Percent::from_hundredths(u32::try_from(tenths.saturating_mul(10)).unwrap_or(u32::MAX))
     });
     let bound = |at: Option<Timestamp>| at.ok_or_else(|| bug!("an account without statements"));
     Ok(ConfirmedSpend {
@@ -126,8 +130,39 @@ fn of_account(snapshot: &Snapshot<'_>, account: Account, statements: &[ReceivedS
     })
 }
 
-/// The computed cost of a day and model if ledger and statement agree.
-fn agreed(used: &[Usage], buckets: &[&StatementBucket], step: Usd) -> Result<Option<Usd>> {
+/// The money of a day and model that differs, although the tokens do not.
+#[derive(Clone, Copy, Debug)]
+struct Difference {
+    /// The computed cost.
+    cost: Usd,
+    charged: Usd,
+    rounding: Usd,
+}
+
+/// Whether ledger and statement agree on a day and model.
+#[derive(Clone, Copy, Debug)]
+enum Agreement {
+    /// They agree on this computed cost.
+    Agrees(Usd),
+    /// Only their money differs.
+    Differs(Difference),
+    /// Their tokens differ, or a price is unknown.
+    Unknown,
+}
+
+/// Whether the differences of a day are its web searches: the statement charges them apart, and the ledger with the calls of
+/// their models. Each model then costs more in the ledger, and all of them together cost the searches.
+fn are_web_searches(of_day: &[((Timestamp, String), Difference)]) -> bool {
+    let searches = model_key(WEB_SEARCH);
+    let picos = |of: &dyn Fn(&Difference) -> Usd| of_day.iter().map(|(_, one)| of(one).picos()).sum::<i128>();
+    let is_more = |one: &Difference| one.cost.picos() + one.rounding.picos() >= one.charged.picos();
+    of_day.iter().any(|((_, model), _)| *model == searches)
+        && of_day.iter().all(|((_, model), one)| *model == searches || is_more(one))
+        && (picos(&|one| one.cost) - picos(&|one| one.charged)).abs() <= picos(&|one| one.rounding)
+}
+
+/// Compares a day and model.
+fn agreed(used: &[Usage], billed: &[&StatementDay], step: Usd) -> Result<Agreement> {
     let mut cost = Some(Usd::default());
     for usage in used {
         cost = match (cost, usage.cost.usd, usage.cost.unpriced_requests) {
@@ -135,28 +170,28 @@ fn agreed(used: &[Usage], buckets: &[&StatementBucket], step: Usd) -> Result<Opt
             _ => None,
         };
     }
-    let classes: BTreeSet<&str> = buckets.iter().flat_map(|bucket| bucket.tokens.keys()).map(String::as_str).collect();
+    let classes: BTreeSet<&str> = billed.iter().flat_map(|sums| sums.tokens.keys()).map(String::as_str).collect();
     for name in &classes {
-        let Some(class) = Class::of_name(name) else { return Ok(None) };
+        let Some(class) = Class::of_name(name) else { return Ok(Agreement::Unknown) };
         let parts = || TokenClass::ALL.into_iter().filter(|part| class.parts().contains(part));
         let ledger: u128 = used.iter().flat_map(|usage| parts().map(|part| usage.tokens.get(part))).sum();
-        let stated: u128 = buckets.iter().filter_map(|bucket| bucket.tokens.get(*name)).map(|n| u128::from(*n)).sum();
+        let stated: u128 = billed.iter().filter_map(|sums| sums.tokens.get(*name)).map(|n| u128::from(*n)).sum();
         if ledger != stated {
-            return Ok(None);
+            return Ok(Agreement::Unknown);
         }
     }
     let (mut charged, mut amounts) = (None::<Usd>, 0_u64);
-    for bucket in buckets {
-        if let Some(usd) = bucket.usd {
+    for sums in billed {
+        if let Some(usd) = sums.usd {
             charged = Some(charged.unwrap_or_default().checked_add(usd)?);
-            amounts += bucket.amounts;
+            amounts += sums.amounts;
         }
     }
-    if classes.is_empty() && charged.is_none() {
-        return Ok(None);
-    }
-    let Some((cost, charged)) = cost.zip(charged) else { return Ok(cost) };
-    Ok(((cost.picos() - charged.picos()).abs() <= rounding(amounts, step).picos()).then_some(cost))
+    let Some(cost) = cost.filter(|_| !classes.is_empty() || charged.is_some()) else { return Ok(Agreement::Unknown) };
+    let Some(charged) = charged else { return Ok(Agreement::Agrees(cost)) };
+    let rounding = rounding(amounts, step);
+    let is_near = (cost.picos() - charged.picos()).abs() <= rounding.picos();
+    Ok(if is_near { Agreement::Agrees(cost) } else { Agreement::Differs(Difference { cost, charged, rounding }) })
 }
 
 impl ConfirmedSpend {
@@ -165,5 +200,50 @@ impl ConfirmedSpend {
         let percent = self.percent.map_or_else(|| "nothing".to_owned(), |percent| format!("{percent} %"));
         let statements = counted(self.statements as u64, "statement");
         format!("{percent} of {}, by {statements}", money::dollars(self.usd))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Ledger;
+    use crate::bill::{FileTerms, events};
+    use crate::model::event::TokenRecord;
+    use crate::readers::statement;
+
+    /// Two models with searches, one without, and the charges of a cost report.
+    fn share(haiku: &str, searches: &str) -> String {
+        let ledger = Ledger::in_memory().unwrap();
+        let at: Timestamp = "2026-05-01T10:00:00Z".parse().unwrap();
+        let call = |model: &str, key: &str| TokenRecord::new("anthropic", model).input(100_000).key(key);
+        for record in [
+            call("claude-sonnet-4-5", "a").server_tool("web_search", 3),
+            call("claude-haiku-4-5", "b").server_tool("web_search", 2),
+            call("claude-opus-4-5", "c"),
+        ] {
+            ledger.record(record, at).unwrap();
+        }
+        let text = format!(
+            "usage_date_utc,model,workspace,api_key,usage_type,token_type,cost_usd,cost_type\n\
+             2026-05-01,Claude Sonnet 4.5,Default,k,standard,input_no_cache,0.30,token\n\
+             2026-05-01,Claude Haiku 4.5,Default,k,standard,input_no_cache,{haiku},token\n\
+             2026-05-01,Claude Opus 4.5,Default,k,standard,input_no_cache,0.50,token\n\
+             2026-05-01,,Default,k,,,{searches},web_search\n"
+        );
+        let statement = statement::read("cost.csv", text.as_bytes()).unwrap();
+        let later: Timestamp = "2026-05-05T00:00:00Z".parse().unwrap();
+        let events = events("cost.csv", &statement, &"ab".repeat(32), &FileTerms::default()).unwrap();
+        ledger.receive_statements(events, later).unwrap();
+        let found = confirmed(&ledger.snapshot().unwrap(), None, later).unwrap();
+        format!("{} {}", found[0].confirmed_usd, found[0].percent.unwrap())
+    }
+
+    #[test]
+    fn web_searches_that_a_report_charges_apart_are_confirmed_with_their_models() {
+        // 0.30 + 0.10 + 0.50 for tokens, and 0.05 for five searches.
+        assert_eq!(share("0.10", "0.05"), "0.95 100");
+        // The searches of another machine, or tokens that the ledger lacks: only the model without a search agrees.
+        assert_eq!(share("0.10", "0.07"), "0.5 52.6");
+        assert_eq!(share("0.20", "0.05"), "0.5 52.6");
     }
 }

@@ -96,7 +96,7 @@ fn is_by_request(statement: &Statement) -> bool {
 }
 
 /// The start of the hour, day or other length of time that contains an instant, in UTC.
-pub(crate) const fn floor(at: Timestamp, length: i64) -> Timestamp {
+const fn floor(at: Timestamp, length: i64) -> Timestamp {
     Timestamp::from_millis(at.millis() - at.millis().rem_euclid(length))
 }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{BillRow, BillVerdict, Cause};
 use crate::model::error::Result;
+use crate::model::event::Percent;
 use crate::model::time::Zone;
 use crate::model::tokens::Usd;
 
@@ -25,12 +26,12 @@ pub(crate) struct Spend {
 }
 
 /// The parts of spend as percentages, to one decimal place.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct SpendShares {
-    pub confirmed: f64,
-    pub explained: f64,
-    pub unexplained: f64,
-    pub provisional: f64,
+    pub confirmed: Percent,
+    pub explained: Percent,
+    pub unexplained: Percent,
+    pub provisional: Percent,
 }
 
 fn size(usd: Usd) -> Usd {
@@ -56,8 +57,11 @@ impl Spend {
         if sum <= 0 {
             return Ok(None);
         }
-        let tenths = |part: Usd| (part.picos().saturating_mul(2_000) / sum + 1).div_euclid(2);
-        let [confirmed, explained, unexplained, provisional] = parts.map(|part| tenths(part) as f64 / 10.0);
+        let share = |part: Usd| {
+            let tenths = (part.picos().saturating_mul(2_000) / sum + 1).div_euclid(2);
+            Percent::from_hundredths(u32::try_from(tenths.saturating_mul(10)).unwrap_or(0))
+        };
+        let [confirmed, explained, unexplained, provisional] = parts.map(share);
         Ok(Some(SpendShares { confirmed, explained, unexplained, provisional }))
     }
 

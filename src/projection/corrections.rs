@@ -129,6 +129,12 @@ pub(crate) fn is_void(view: &dyn ReadView, event: &Event) -> Result<bool> {
     Ok(correction_of(view, event)?.is_some_and(|correction| correction.void))
 }
 
+/// Whether an event that is no record and no correction is voided.
+pub(crate) fn is_void_id(view: &dyn ReadView, id: EventId) -> Result<bool> {
+    let first = (Timestamp::MIN, EventId::from(uuid::Uuid::nil()));
+    Ok(holding(view, id, Some(first), None, 0)?.is_some_and(|correction| correction.void))
+}
+
 /// A token record with its corrections applied.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Effective {

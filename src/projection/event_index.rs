@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::corrections::{is_void, root};
+use super::corrections::{is_void, is_void_id, root};
 use super::key::{position_value, push_time, take_id, take_position, take_time};
 use crate::model::error::{Error, Result};
 use crate::model::event::{Event, EventKind, Position, Subject};
@@ -101,6 +101,32 @@ pub(crate) fn each_event_between(
         let position = read().ok_or_else(|| Error::damaged(None, "a row of facts is unreadable"))?;
         let event = Event::from_line(position, &view.expect_line(position)?)?;
         if is_void(view, &event)? { GO_ON } else { visit(IndexedEvent { position, event }) }
+    })
+}
+
+/// Visits the times and positions of the events of a kind and subject, without voided ones and without reading their lines.
+/// Events of this kind cannot be amended. `span` is from the first time through the second.
+pub(crate) fn each_entry_between(
+    view: &dyn ReadView,
+    kind: EventKind,
+    subject: &Subject<'_>,
+    (since, until): (Timestamp, Timestamp),
+    visit: &mut dyn FnMut(Timestamp, Position) -> Flow,
+) -> Result<()> {
+    let mut from = vec![kind.code()];
+    from.extend(subject.key());
+    let prefix = from.len();
+    let mut to = from.clone();
+    push_time(&mut from, since);
+    push_time(&mut to, until);
+    view.scan(Table::EventIndex, &from, &after_prefix(&to), Order::Ascending, &mut |key, value| {
+        let read = || {
+            let (at, rest) = take_time(key.get(prefix..)?)?;
+            let (id, _) = take_id(rest)?;
+            Some((at, id, take_position(value)?))
+        };
+        let (at, id, position) = read().ok_or_else(|| Error::damaged(None, "a row of facts is unreadable"))?;
+        if is_void_id(view, id)? { GO_ON } else { visit(at, position) }
     })
 }
 

@@ -112,7 +112,7 @@ fn views_have_the_shapes_of_the_document() {
     // An answer that left out days would look complete.
     assert!(service.bill(&parse(br#"{"since":"2024-09-14"}"#).unwrap()).is_err());
     let overview = conforms::<OverviewAnswer>(service.overview(&parse(b"{}").unwrap()));
-    assert_eq!(overview["confirmed"][0]["percent"], 100.0);
+    assert_eq!(overview["confirmed"][0]["percent"], 100);
     let gate = GateInput { provider: Some("anthropic".to_owned()), ..GateInput::default() };
     assert_eq!(conforms::<GateAnswer>(service.gate(&gate))["confirmed"], overview["confirmed"][0]);
     let imports = conforms::<ImportsAnswer>(service.imports(&parse(b"{}").unwrap()));

@@ -66,7 +66,7 @@ pub use service_tier::{INFERENCE_GEO, SERVICE_TIER};
 pub(crate) use service_tier::{is_special, is_special_geo};
 pub use settings::{LimitSet, LimitSetting, ProviderDeclared};
 pub use shredded::EventShredded;
-pub use statement::{StatementBucket, StatementReceived};
+pub use statement::{StatementBucket, StatementDay, StatementReceived};
 pub use thresholds::{BudgetMode, Thresholds};
 pub use weights::Weights;
 pub use windows::{SessionPolicy, WeeklyPolicy, WindowKind};

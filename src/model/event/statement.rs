@@ -14,7 +14,7 @@ use crate::model::provider::ProviderId;
 #[cfg(feature = "import")]
 use crate::model::secrets;
 use crate::model::serde_skip::is_zero;
-use crate::model::time::Timestamp;
+use crate::model::time::{DAY, Timestamp};
 use crate::model::tokens::Usd;
 
 /// Bytes of the longest name.
@@ -110,6 +110,73 @@ impl StatementBucket {
     }
 }
 
+/// The sums of a UTC day and a model of a statement. They show what a statement confirms without its buckets.
+///
+/// ```
+/// use usage_ledger::event::{StatementBucket, StatementDay};
+/// let hour = |hour: u32| ["00", "59"].map(|minute| format!("2026-05-01T{hour:02}:{minute}:00Z").parse().unwrap()).into();
+/// let bucket = |at: u32| StatementBucket::new(hour(at)).name("model", "gpt-5").tokens("input", 40);
+/// let days = StatementDay::of(&[bucket(3), bucket(4)])?;
+/// assert_eq!((days.len(), days[0].model.as_deref(), days[0].tokens["input"]), (1, Some("gpt-5"), 80));
+/// # Ok::<(), usage_ledger::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct StatementDay {
+    /// The first instant of the day.
+    pub day: Timestamp,
+    /// The model; absent for buckets without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Tokens by class of the statement.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tokens: BTreeMap<String, u64>,
+    /// What is charged, in US dollars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usd: Option<Usd>,
+    /// How many rows have an amount.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub amounts: u64,
+}
+
+impl StatementDay {
+    /// The sums of buckets, in the order of days and models. A bucket counts on the day on which it starts.
+    ///
+    /// # Errors
+    /// [`Error::Overflow`] for a sum beyond its range.
+    ///
+    /// ```
+    /// # use usage_ledger::event::StatementDay;
+    /// assert!(StatementDay::of(&[])?.is_empty());
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub fn of(buckets: &[StatementBucket]) -> Result<Vec<Self>> {
+        let over = || Error::Overflow { what: "counts of a statement" };
+        let mut days: BTreeMap<(Timestamp, Option<&String>), Self> = BTreeMap::new();
+        for bucket in buckets {
+            let day = Timestamp::from_millis(bucket.start.millis() - bucket.start.millis().rem_euclid(DAY));
+            let model = bucket.names.get("model");
+            let sums = days.entry((day, model)).or_insert_with(|| Self {
+                day,
+                model: model.cloned(),
+                tokens: BTreeMap::new(),
+                usd: None,
+                amounts: 0,
+            });
+            for (class, count) in &bucket.tokens {
+                let sum = sums.tokens.entry(class.clone()).or_default();
+                *sum = sum.checked_add(*count).ok_or_else(over)?;
+            }
+            if let Some(usd) = bucket.usd {
+                sums.usd = Some(sums.usd.unwrap_or_default().checked_add(usd)?);
+                sums.amounts = sums.amounts.checked_add(bucket.amounts).ok_or_else(over)?;
+            }
+        }
+        Ok(days.into_values().collect())
+    }
+}
+
 /// A provider's export of usage or costs for a period. It changes no usage record.
 ///
 /// A statement with many buckets is several events, its parts. A later statement replaces an earlier one of the same
@@ -158,6 +225,9 @@ pub struct StatementReceived {
     /// How many rows bill something other than tokens. No bucket contains them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub other_rows: u64,
+    /// The sums of the buckets of all parts by day and model, in the first part. Builds that wrote none are older.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub days: Vec<StatementDay>,
     /// The buckets of this part.
     pub buckets: Vec<StatementBucket>,
 }
@@ -194,13 +264,14 @@ impl StatementReceived {
             rounded_to: None,
             repeated_lines: Vec::new(),
             other_rows: 0,
+            days: Vec::new(),
             buckets: Vec::new(),
         }
     }
 
     /// Whether any bucket has an amount of money.
     pub(crate) fn has_money(&self) -> bool {
-        self.buckets.iter().any(|bucket| bucket.usd.is_some())
+        self.days.iter().any(|day| day.usd.is_some()) || self.buckets.iter().any(|bucket| bucket.usd.is_some())
     }
 }
 
@@ -235,6 +306,9 @@ impl EventData for StatementReceived {
                 scrub::apply(name, secrets::name);
             }
         }
+        for model in self.days.iter_mut().filter_map(|day| day.model.as_mut()) {
+            scrub::apply(model, secrets::name);
+        }
     }
 
     fn validate(&self) -> Result<()> {
@@ -260,6 +334,16 @@ impl EventData for StatementReceived {
             if amounts.into_iter().any(|usd| usd > Usd::MOST || usd < Usd::MOST.negated()) {
                 return Err(Error::Overflow { what: "amount of a statement" });
             }
+        }
+        for day in &self.days {
+            texts.extend(day.model.as_deref());
+            texts.extend(day.tokens.keys().map(String::as_str));
+            if day.day.millis().rem_euclid(DAY) != 0 {
+                return Err(Error::invalid(format!("the sums of {} begin within a UTC day", day.day)));
+            }
+        }
+        if self.parts == 1 && !self.days.is_empty() && self.days != StatementDay::of(&self.buckets)? {
+            return Err(Error::invalid("the sums by day of a statement are not those of its buckets"));
         }
         match texts.iter().find(|text| text.is_empty() || text.len() > MAX_TEXT || text.contains('\0')) {
             None => Ok(()),
