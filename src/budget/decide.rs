@@ -5,6 +5,7 @@ use super::evidence::Evidence;
 use super::ladder::{NOT_COUNTED, points_for_age};
 use super::{Burn, Marks, Mode, RunRequest, Rung, Verdict, burn, effective_mode, safety_margin, slowed};
 use crate::model::event::{BudgetMode, Percent, Position, Thresholds};
+use crate::model::humanize::duration::retry_after;
 use crate::model::time::{MINUTE, Timestamp};
 use crate::usage::{Basis, Exhausted, resume_at};
 
@@ -199,9 +200,13 @@ impl Decision<'_> {
         if let (Some(minutes), Some(reset)) = (burn.minutes_left, self.evidence.usage.session.resets_at) {
             let to_reset = (reset.millis() - self.evidence.now.millis()) / MINUTE;
             if burn::runs_out(minutes as f64, to_reset as f64) {
+                let lasts = MINUTE.saturating_mul(i64::try_from(minutes).unwrap_or(i64::MAX));
+                let spare = (reset.millis() - self.evidence.now.millis()).saturating_sub(lasts);
                 self.warnings.push(format!(
-                    "at {} % an hour the session is used up in {minutes} min, {to_reset} min before it resets",
-                    burn.percent_per_hour
+                    "at {} % an hour the session is used up in {}, {} before it resets: lower the tier, or pause until then",
+                    burn.percent_per_hour,
+                    retry_after(lasts),
+                    retry_after(spare)
                 ));
             }
         }

@@ -102,7 +102,8 @@ impl AccountWindows<'_> {
         };
         let slope = self.slope(window, base, last)?;
         let tail = match slope {
-            Some(slope) => self.steps(kind, last.at, self.at().plus(1), slope)?,
+            // The reading contains the uses of its own instant.
+            Some(slope) => self.steps(kind, last.at.plus(1), self.at().plus(1), slope)?,
             None if self.at().millis() - last.at.millis() > SILENT => return Ok(None),
             None => Vec::new(),
         };

@@ -68,6 +68,23 @@ fn tokens_recorded_since_the_last_reading_are_weighed_by_what_the_readings_make_
 }
 
 #[test]
+fn a_reading_contains_the_tokens_of_its_own_instant() {
+    let cli = four_readings();
+    for minute in ["00", "10", "20", "30"] {
+        let now = format!("2026-06-10T09:{minute}:00Z");
+        cli.at(&now, &["record", "--provider", "anthropic", "--input", "8000"]);
+    }
+    let forecast = session(&cli, "2026-06-10T09:31:00Z")["forecast"].clone();
+    assert_eq!(
+        (&forecast["percent"], &forecast["basis"]),
+        (&Value::from(42), &Value::from("observations")),
+        "{forecast}"
+    );
+    let gate = cli.json(&["--now", "2026-06-10T09:31:00Z", "gate", "anthropic"]);
+    assert_eq!(gate["burn"]["percent_per_hour"], forecast["percent_per_hour"]);
+}
+
+#[test]
 fn a_silent_provider_makes_no_rate_and_a_lower_reading_begins_anew() {
     let cli = four_readings();
     assert_eq!(session(&cli, "2026-06-10T10:01:00Z")["forecast"], Value::Null, "nothing is known of 31 minutes");
@@ -87,7 +104,7 @@ fn the_gate_knows_of_a_burn_that_no_limit_tells() {
     let gate = cli.json(&["--now", "2026-06-10T09:18:00Z", "gate", "anthropic"]);
     assert_eq!(gate["burn"]["minutes_left"], 28, "{gate}");
     let warnings = gate["warnings"].to_string();
-    assert!(warnings.contains("the session is used up in 28 min"), "{warnings}");
+    assert!(warnings.contains("the session is used up in 28m, 4h 14m before it resets: "), "{warnings}");
 }
 
 #[test]
