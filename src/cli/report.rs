@@ -26,7 +26,7 @@ use crate::present::failure::{Failure, print_message};
 use crate::present::output;
 use crate::present::tint::colours;
 use crate::readers::price::Prices;
-use crate::report::{Efficiency, Report, ReportKey, ReportTable, Seal};
+use crate::report::{Efficiency, Report, ReportKey, ReportRow, ReportTable, Seal};
 use crate::usage::active_provider;
 
 /// Report requests, tokens and cost, grouped by any keys
@@ -250,6 +250,9 @@ pub(crate) fn run(
         priced(&answer, out)?;
         return super::seal::print_basis(sealed, &earlier, out);
     }
+    if is_table && answer.total.requests == 0 {
+        explain_empty(&snapshot, filters.is_empty(), context)?;
+    }
     if context.json {
         return output::json(out, &FullReport { table: answer, outcomes: efficiency });
     }
@@ -266,6 +269,22 @@ pub(crate) fn run(
     }
     priced(&answer, out)?;
     efficiency.map_or(Ok(()), |efficiency| outcomes(&efficiency, out))
+}
+
+/// Says on stderr why an answer has no call: the ledger has none, or none in this range.
+fn explain_empty(snapshot: &Snapshot<'_>, is_unfiltered: bool, context: &Context) -> Result<(), Failure> {
+    let days = snapshot.report(&Report::by(ReportKey::Day).tz(context.zone()).prices(Prices::none()))?;
+    let day = |row: Option<&ReportRow>| row.and_then(|row| row.keys.first().cloned().flatten());
+    match (day(days.rows.first()), day(days.rows.last())) {
+        (Some(first), Some(last)) if is_unfiltered => {
+            print_message(&format!("no call is in this range: the calls of the ledger are from {first} to {last}"));
+        }
+        (Some(_), _) => {}
+        _ => print_message(
+            "the ledger has no call yet: `usage-ledger import` reads the logs of agents, and `usage-ledger record` records a call",
+        ),
+    }
+    Ok(())
 }
 
 /// Builds the query without filters: keys, range and prices.

@@ -90,7 +90,8 @@ fn money(usd: Option<Usd>, decimals: u32) -> String {
     let Some(usd) = usd else { return "-".to_owned() };
     let mut amount = decimal(usd);
     amount.rescale(decimals);
-    amount.to_string()
+    let sign = if amount.is_sign_negative() && !amount.is_zero() { "-" } else { "" };
+    format!("{sign}${}", amount.abs())
 }
 
 /// Formats `████░░░░░░  41.2 %` from a share in thousandths; without a bar in a narrow terminal.
