@@ -149,14 +149,16 @@ fn legend(view_model: &ViewModel, width: usize, theme: Theme) -> Line<'static> {
         line.push_span(Span::styled("no switch yet", theme.dim()));
         return line;
     };
-    let count = match view_model.status.switches {
-        1 => "1 switch".to_owned(),
-        switches => format!("{switches} switches"),
-    };
     let recent = view_model.now.millis() - last.at.millis() < DAY;
     let time = view_model.zone.local(last.at).format(if recent { "%H:%M" } else { "%m-%d %H:%M" });
     let why = last.switch.reason.as_ref().map(|reason| format!(": {}", EscapedText(reason))).unwrap_or_default();
-    let text = format!("{count}, the last {time} to {}{why}", last.switch.to);
+    let to = &last.switch.to;
+    let text = match view_model.status.switches {
+        // The first provider replaces none.
+        0 => format!("no switch, {to} since {time}{why}"),
+        1 => format!("1 switch, the last {time} to {to}{why}"),
+        switches => format!("{switches} switches, the last {time} to {to}{why}"),
+    };
     let room = width.saturating_sub(line.width());
     line.push_span(Span::styled(cut(&text, room), theme.dim()));
     line
