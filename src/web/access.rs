@@ -91,7 +91,7 @@ impl Access {
         {
             return refuse(
                 StatusCode::UNAUTHORIZED,
-                "the token is missing or wrong: send `Authorization: Bearer TOKEN` with the token of this server",
+                "the token is missing or wrong: send the token of this server as a bearer token in the header `Authorization`",
             );
         }
         if is_from_form(parts) {
