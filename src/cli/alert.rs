@@ -220,7 +220,7 @@ fn check(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     if context.json {
         JsonAnswer::new(CheckAnswer { fired }).write(out)?;
     } else if fired.is_empty() {
-        writeln!(out, "nothing new")?;
+        writeln!(out, "no alert fired")?;
     } else {
         for one in &fired {
             write_alert(one, zone, out)?;

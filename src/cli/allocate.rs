@@ -15,8 +15,9 @@ use crate::ledger::Snapshot;
 use crate::model::event::{
     AllocationCondition, AllocationMeasure, AllocationRest, AllocationSet, AllocationShare, EventId, Position,
 };
-use crate::model::time::Timestamp;
+use crate::model::time::{Timestamp, Zone};
 use crate::model::tokens::Usd;
+use crate::present::clock::short;
 use crate::present::failure::{Failure, print_message};
 use crate::present::output::{EscapedText, JsonAnswer, counted};
 use crate::report::{Allocation, AllocationRule, AllocationTable, ReportKey};
@@ -230,7 +231,7 @@ fn query(args: &AllocateQuery, context: &Context, out: &mut dyn Write) -> Result
         AllocateFormat::Focus => AllocationFormat::Focus,
         AllocateFormat::Html => AllocationFormat::Html,
         AllocateFormat::Table if context.json => return JsonAnswer::new(&table).write(out),
-        AllocateFormat::Table => return print(&table, out),
+        AllocateFormat::Table => return print(&table, context.zone(), out),
     };
     let mut written = Vec::new();
     export::allocation(&table, format, &mut written)?;
@@ -297,8 +298,8 @@ fn explain(table: &AllocationTable) {
     }
 }
 
-fn print(table: &AllocationTable, out: &mut dyn Write) -> Result<(), Failure> {
-    writeln!(out, "{} to {}, by {}", table.since, table.until, EscapedText(&table.by))?;
+fn print(table: &AllocationTable, zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {
+    writeln!(out, "{} to {}, by {}", short(table.since, zone), short(table.until, zone), EscapedText(&table.by))?;
     for receiver in &table.receivers {
         writeln!(out, "{}: {} USD", EscapedText(receiver.name.as_deref().unwrap_or("(no value)")), receiver.usd)?;
         for line in &receiver.lines {

@@ -126,7 +126,7 @@ fn print(report: &DoctorReport, now: Timestamp, zone: Zone, out: &mut dyn Write)
     doctor_logs::print(&report.logs, zone, out)?;
     doctor_logs::print_unread(&report.unread_agents, out)?;
     if report.findings.is_empty() {
-        return Ok(writeln!(out, "\nnothing to be found")?);
+        return Ok(writeln!(out, "\nno problem found")?);
     }
     writeln!(out)?;
     for finding in &report.findings {

@@ -155,7 +155,7 @@ pub enum Error {
     #[error("nothing is paused: there is nothing to resume")]
     NotPaused,
     /// Only token records can be amended. Void the event and append it anew.
-    #[error("event {id} is a {kind}: only tokens_recorded can be amended; void it and append it anew")]
+    #[error("event {id} is of the kind {kind}, and only tokens_recorded can be amended: void it and append it anew")]
     NotAmendable {
         /// The event.
         id: EventId,

@@ -186,7 +186,7 @@ fn a_forecast_alerts_and_wrong_rules_change_nothing() {
     }
     let told = watched.ok("2026-06-10T09:21:00Z", &["alert", "check"]);
     assert!(told.contains("anthropic: the session window is at 50 % and will be used up at"), "{told}");
-    assert_eq!(watched.ok("2026-06-10T09:22:00Z", &["alert", "check"]), "nothing new\n");
+    assert_eq!(watched.ok("2026-06-10T09:22:00Z", &["alert", "check"]), "no alert fired\n");
     let before = watched.cli.bytes();
     for words in [
         &["alert", "set"][..],
