@@ -103,3 +103,42 @@ fn a_self_check_reports_skips_without_paths_or_texts() {
     }
     assert!(!cli.ledger().exists());
 }
+
+#[test]
+fn labels_come_from_the_command_line_or_the_settings_and_change_on_request() {
+    let cli = home();
+    let home = cli.dir().join("home");
+    let file = cli.dir().join("config.toml");
+    let text =
+        format!("[labels]\nmachine = 'desktop'\nteam = 'a'\n\n[labels.'{}']\nmachine = 'laptop'\n", home.display());
+    std::fs::write(&file, text).unwrap();
+    let run = |args: &[&str]| {
+        let mut command = cli.command();
+        let done = command.env("USAGE_LEDGER_CONFIG", &file).args(args).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+        [done.stdout, done.stderr].map(|bytes| String::from_utf8(bytes).unwrap())
+    };
+    let import = ["import", "claude-code", "--home", home.to_str().unwrap()];
+    run(&import);
+    let labels = || cli.json(&["show", "1"])["event"]["data"]["labels"].clone();
+    assert_eq!(labels(), serde_json::json!({"machine": "laptop", "team": "a"}));
+    let [shown, _] = run(&["config", "show"]);
+    assert!(shown.contains("labels.machine") && shown.contains(".machine   laptop"), "{shown}");
+    // Another label says so and changes nothing. `--relabel` amends.
+    let other = [&import[..], &["--label", "machine=desk-2"]].concat();
+    let [_, note] = run(&other);
+    assert!(
+        note.contains("claude-code: 1 log keeps the labels of an earlier import: `usage-ledger import --relabel`"),
+        "{note}"
+    );
+    assert_eq!(cli.json(&["report", "--by", "label:machine"])["rows"][0]["label:machine"], "laptop");
+    let [shown, _] = run(&[&other[..], &["--relabel", "--dry-run"]].concat());
+    assert!(shown.contains("label machine laptop -> desk-2 (the labels of its log changed)"), "{shown}");
+    run(&[&other[..], &["--relabel"]].concat());
+    assert_eq!(cli.json(&["report", "--by", "label:machine"])["rows"][0]["label:machine"], "desk-2");
+    let refused = cli.fails(2, &[&import[..], &["--label", "api_key=sk-ant-api03-abcdefghijklmno"]].concat());
+    assert!(
+        refused.contains("`api_key` contains what may be a credential") && !refused.contains("abcdef"),
+        "{refused}"
+    );
+}

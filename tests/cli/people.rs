@@ -135,3 +135,43 @@ fn an_answer_that_is_outdated_says_so() {
     cli.ok(&["import"]);
     assert_eq!(told(&["status"]), "");
 }
+
+#[test]
+fn a_date_as_of_which_a_question_is_asked_ends_in_the_zone_of_the_user() {
+    let cli = TestCli::new();
+    let record = |now: &str| cli.at(now, &["record", "--provider", "openai", "--input", "5"]);
+    // Before and after midnight in Paris.
+    record("2026-06-10T21:30:00Z");
+    record("2026-06-10T22:30:00Z");
+    let requests = |zone: &str, as_of: &str| {
+        let now = "2026-06-11T10:00:00Z";
+        cli.json(&["--now", now, "--tz", zone, "--as-of", as_of, "report"])["total"]["requests"].as_u64().unwrap()
+    };
+    assert_eq!((requests("Europe/Paris", "2026-06-10"), requests("UTC", "2026-06-10")), (1, 2));
+    assert_eq!((requests("Europe/Paris", "yesterday"), requests("Europe/Paris", "today")), (1, 2));
+    assert_eq!((requests("UTC", "12h"), requests("UTC", "1"), requests("UTC", "2026-06")), (1, 1, 2));
+    let refused = cli.fails(2, &["--as-of", "someday", "status"]);
+    assert!(refused.contains("a date (2026-06-01)") && refused.contains("a position such as 120"), "{refused}");
+}
+
+#[test]
+fn a_report_without_a_call_says_why_on_standard_error() {
+    let cli = TestCli::new();
+    let note = |args: &[&str]| {
+        let done = cli.command().args(args).assert().success();
+        String::from_utf8(done.get_output().stderr.clone()).unwrap()
+    };
+    cli.ok(&["limit", "set", "openai", "--session", "5k"]);
+    for alias in ["daily", "weekly", "monthly", "session", "blocks", "report"] {
+        assert!(note(&[alias]).contains("the ledger has no call yet: `usage-ledger import`"), "{alias}");
+    }
+    for day in ["2026-06-09", "2026-06-10"] {
+        cli.at(&format!("{day}T09:00:00Z"), &["record", "--provider", "openai", "--input", "5"]);
+    }
+    let range = note(&["daily", "--until", "2026-06-01"]);
+    assert!(
+        range.contains("no call is in this range: the calls of the ledger are from 2026-06-09 to 2026-06-10"),
+        "{range}"
+    );
+    assert_eq!((note(&["daily"]), note(&["--json", "daily", "--until", "2026-06-01"])), (String::new(), String::new()));
+}
