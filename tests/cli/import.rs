@@ -123,7 +123,7 @@ fn labels_come_from_the_command_line_or_the_settings_and_change_on_request() {
     let labels = || cli.json(&["show", "1"])["event"]["data"]["labels"].clone();
     assert_eq!(labels(), serde_json::json!({"machine": "laptop", "team": "a"}));
     let [shown, _] = run(&["config", "show"]);
-    assert!(shown.contains("labels.machine") && shown.contains(".machine   laptop"), "{shown}");
+    assert!(shown.contains("labels.machine") && shown.contains("home\".machine  laptop"), "{shown}");
     // Another label says so and changes nothing. `--relabel` amends.
     let other = [&import[..], &["--label", "machine=desk-2"]].concat();
     let [_, note] = run(&other);

@@ -24,9 +24,9 @@ fn a_report_is_printed_as_a_table() {
         cli.ok(&["report"]),
         "\
 provider   day         requests      input  cache write  output  reasoning      total  reported USD  computed USD
-anthropic  2026-06-01         2  1,000,010           12      20          0  1,000,042          0.10             -
-openai     2026-06-02         1        100            0       0          5        105          0.20        0.0002
-total                         3  1,000,110           12      20          5  1,000,147          0.30        0.0002
+anthropic  2026-06-01         2  1,000,010           12      20          0  1,000,042         $0.10             -
+openai     2026-06-02         1        100            0       0          5        105         $0.20       $0.0002
+total                         3  1,000,110           12      20          5  1,000,147         $0.30       $0.0002
 computed by genai-prices 0.2.1 of 2026-10-30 (sha256 36b2d46ee3f3…)
 2 requests without a known price: `usage-ledger price set` states one
 "
