@@ -235,6 +235,9 @@ fn follow(options: &ImportOptions, ledger: &Ledger, context: &Context, out: &mut
             print_message("there is a ledger again: following");
         }
         alert::after(ledger, context);
+        if !first {
+            report.sources.iter_mut().for_each(|source| source.other_labels = 0);
+        }
         report
             .sources
             .retain(|source| source.recorded + source.amended + source.observed > 0 || !source.skipped.is_empty());

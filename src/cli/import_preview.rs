@@ -73,8 +73,8 @@ fn changes(before: Option<&TokenRecord>, after: &TokenRecord) -> Vec<String> {
             changes_found.push(format!("{} {} -> {}", class.name(), count(from), count(to)));
         }
     }
-    let names: BTreeSet<&String> = before.labels.keys().chain(after.labels.keys()).collect();
-    for name in names {
+    let labels: BTreeSet<&String> = before.labels.keys().chain(after.labels.keys()).collect();
+    for name in labels {
         let [from, to] = [before, after].map(|record| record.labels.get(name).map_or("-", String::as_str));
         if from != to {
             changes_found.push(format!("label {name} {from} -> {to}"));

@@ -1,6 +1,7 @@
 //! Labels that an import states for the calls of logs, and the causes that a statement then names.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::path::PathBuf;
 
 use super::{ImportOptions, SourceReport, preview, run};
@@ -75,15 +76,13 @@ fn call(id: u64, day: i64) -> Call {
     Call { at: at(day, HOUR), id: format!("m{id}"), key: "k", input: 10 + id, output: 1 }
 }
 
-/// The input tokens by the value of a label.
-fn by_label(ledger: &Ledger, name: &str) -> BTreeMap<Option<String>, u128> {
+/// The input tokens by the value of a label; calls without it have none.
+fn by_label(ledger: &Ledger, name: &str) -> BTreeMap<String, u128> {
     let table = ledger.report(&Report::by(ReportKey::Label(name.to_owned()))).unwrap();
-    let input = |row: crate::report::ReportRow| (row.keys[0].clone(), row.usage.tokens.get(TokenClass::Input));
+    let input = |row: crate::report::ReportRow| {
+        (row.keys[0].clone().unwrap_or_default(), row.usage.tokens.get(TokenClass::Input))
+    };
     table.rows.into_iter().map(input).collect()
-}
-
-fn some(value: &str) -> Option<String> {
-    Some(value.to_owned())
 }
 
 #[test]
@@ -99,8 +98,8 @@ fn labels_of_homes_and_of_all_logs_are_stored_with_each_call() {
         .home_label(homes.home("laptop"), "machine", "laptop");
     let ledger = Ledger::in_memory().unwrap();
     assert_eq!(import(&ledger, &options).recorded, 2);
-    assert_eq!(by_label(&ledger, "machine"), [(some("desktop"), 11), (some("laptop"), 12)].into());
-    assert_eq!(by_label(&ledger, "team"), [(some("a"), 23)].into());
+    assert_eq!(by_label(&ledger, "machine"), [("desktop".to_owned(), 11), ("laptop".to_owned(), 12)].into());
+    assert_eq!(by_label(&ledger, "team"), [("a".to_owned(), 23)].into());
     assert_eq!(import(&ledger, &options).other_labels, 0);
 }
 
@@ -121,7 +120,7 @@ fn labels_of_an_imported_log_change_only_on_request() {
     homes.write("laptop", &[call(1, 0), call(2, 0), call(3, 1), call(4, 1)]);
     let report = import(&ledger, &homes.options("laptop"));
     assert_eq!((report.recorded, report.amended, report.other_labels), (1, 0, 0));
-    assert_eq!(by_label(&ledger, "machine"), [(some("old"), 50)].into());
+    assert_eq!(by_label(&ledger, "machine"), [("old".to_owned(), 50)].into());
     // A person's correction stays.
     let corrected = ledger.event(1).unwrap().id;
     ledger.revise(corrected, "a person", now(), |_, record| record.tokens.input = Some(5)).unwrap();
@@ -131,8 +130,8 @@ fn labels_of_an_imported_log_change_only_on_request() {
     assert_eq!((shown.amendments.len(), by_label(&ledger, "team").len()), (3, 1));
     let report = import(&ledger, &relabel);
     assert_eq!((report.amended, report.other_labels, report.duplicates), (3, 0, 0));
-    assert_eq!(by_label(&ledger, "machine"), [(some("new"), 39), (some("old"), 5)].into());
-    assert_eq!(by_label(&ledger, "team"), [(some("a"), 39), (None, 5)].into());
+    assert_eq!(by_label(&ledger, "machine"), [("new".to_owned(), 39), ("old".to_owned(), 5)].into());
+    assert_eq!(by_label(&ledger, "team"), [("a".to_owned(), 39), (String::new(), 5)].into());
     let head = ledger.head().unwrap();
     assert_eq!((import(&ledger, &relabel).amended, import(&ledger, &other).other_labels), (0, 0));
     assert_eq!(ledger.head().unwrap(), head);
@@ -153,7 +152,7 @@ fn a_log_that_cannot_be_read_again_is_reported_and_keeps_its_labels() {
     relabel.relabel = true;
     let report = import(&ledger, &relabel);
     assert_eq!((report.amended, report.other_labels), (0, 0));
-    assert_eq!(by_label(&ledger, "machine"), [(None, 11)].into());
+    assert_eq!(by_label(&ledger, "machine"), [(String::new(), 11)].into());
 }
 
 struct LabelRandom(u64);
@@ -193,7 +192,7 @@ fn bill<'c>(calls: impl IntoIterator<Item = &'c Call>) -> String {
         .to_owned();
     for ((day, key), (input, output)) in rows {
         let day = Timestamp::from_millis(day * DAY).to_string();
-        text += &format!("{},{MODEL},{key},Default,{input},0,0,0,{output}\n", &day[..10]);
+        writeln!(text, "{},{MODEL},{key},Default,{input},0,0,0,{output}", &day[..10]).unwrap();
     }
     text
 }

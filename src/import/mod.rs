@@ -4,6 +4,7 @@ pub(crate) mod agents;
 pub(crate) mod engine;
 pub(crate) mod health;
 #[cfg(test)]
+#[cfg(feature = "cli")]
 mod label_tests;
 mod options;
 mod outcome;

@@ -305,7 +305,8 @@ fn parts(statement: &StatementReceived) -> Result<Vec<StatementReceived>> {
     Ok(divided.collect())
 }
 
-#[cfg(all(test, feature = "cli"))]
+#[cfg(test)]
+#[cfg(feature = "cli")]
 mod tests {
     use super::*;
     use crate::model::event::StatementBucket;
