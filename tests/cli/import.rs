@@ -138,7 +138,8 @@ fn labels_come_from_the_command_line_or_the_settings_and_change_on_request() {
     assert_eq!(cli.json(&["report", "--by", "label:machine"])["rows"][0]["label:machine"], "desk-2");
     let refused = cli.fails(2, &[&import[..], &["--label", "api_key=sk-ant-api03-abcdefghijklmno"]].concat());
     assert!(
-        refused.contains("`api_key` contains what may be a credential") && !refused.contains("abcdef"),
+        refused.contains("`api_key` looks like a credential, which no event may contain. Write the id")
+            && !refused.contains("abcdef"),
         "{refused}"
     );
 }

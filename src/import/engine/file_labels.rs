@@ -58,7 +58,9 @@ fn check(name: &str, value: &str) -> Result<()> {
         return Ok(());
     }
     // The value may be a credential, so no message quotes it.
-    Err(Error::invalid(format!("the label `{name}` contains what may be a credential: write the key's id or name")))
+    Err(Error::invalid(format!(
+        "the value of the label `{name}` looks like a credential, which no event may contain. Write the id or name of the key"
+    )))
 }
 
 /// Whether a log has all labels that the import states.
