@@ -2,6 +2,7 @@
 
 pub(crate) mod allocate;
 mod bucket;
+mod call_sums;
 mod dates;
 pub(crate) mod efficiency;
 #[cfg(test)]
@@ -31,8 +32,8 @@ use crate::ledger::{Ledger, Snapshot};
 use crate::model::error::{Error, Result};
 use crate::model::event::TokenRecord;
 use crate::model::time::{QUARTER, Timestamp, Zone};
-use crate::projection::Series;
 use crate::projection::blocks::quarter_of;
+use crate::projection::{Level, Series};
 use crate::readers::price::Prices;
 
 use pieces::Pieces;
@@ -42,6 +43,7 @@ use windows::ReportWindows;
 #[cfg(feature = "cli")]
 pub(crate) use allocate::AllocationRule;
 pub(crate) use allocate::{AllocatedLine, Allocation, AllocationReceiver, AllocationTable};
+pub(crate) use call_sums::CallSum;
 pub use dates::{DateWindow, Granularity};
 pub(crate) use efficiency::Efficiency;
 pub use key::ReportKey;
@@ -308,6 +310,15 @@ impl Report {
         })
     }
 
+    /// Visits sums of matching calls with the same names, in the order of the ledger. They contain every matching call once.
+    pub(crate) fn each_sum(
+        &self,
+        snapshot: &Snapshot<'_>,
+        visit: &mut dyn FnMut(&CallSum<'_>) -> Result<()>,
+    ) -> Result<()> {
+        call_sums::each(snapshot, self, visit)
+    }
+
     fn prices_in<'p>(&'p self, snapshot: &Snapshot<'_>) -> Result<Cow<'p, Prices>> {
         match &self.prices {
             Some(prices) => Ok(Cow::Borrowed(prices)),
@@ -329,6 +340,22 @@ impl Report {
 
     fn keys_and_filters(&self) -> impl Iterator<Item = &ReportKey> {
         self.by.iter().chain(self.filters.iter().map(|(key, _)| key))
+    }
+
+    /// The coarsest rollup that separates its keys and filters.
+    fn level(&self) -> Level {
+        let has = |wanted: fn(&ReportKey) -> bool| self.keys_and_filters().any(wanted);
+        let label = has(|key| key.label().is_some());
+        let project = has(|key| *key == ReportKey::Project);
+        if has(|key| *key == ReportKey::Conversation) || (label && project) {
+            Level::Conversation
+        } else if label {
+            Level::Label
+        } else if project {
+            Level::Project
+        } else {
+            Level::Model
+        }
     }
 
     /// Whether the range begins or ends within a quarter of an hour.

@@ -13,6 +13,7 @@ mod copied;
 mod find;
 mod observe;
 mod outcome;
+mod parts;
 mod pause;
 mod pipeline;
 mod prepared_event;
@@ -51,6 +52,7 @@ pub(crate) use calls::CorrectedCall;
 pub(crate) use copied::{Copied, CopiedLine};
 #[cfg(feature = "cli")]
 pub(crate) use find::EventFilter;
+pub(crate) use parts::{BlockCalls, CallPart};
 #[cfg(feature = "import")]
 pub(crate) use prepared_event::PreparedEvent;
 #[cfg(feature = "cli")]

@@ -3,6 +3,7 @@
 use super::Ledger;
 use crate::model::error::{Error, Result};
 use crate::projection::blocks::{self, full_blocks, lacks_blocks};
+use crate::projection::labels::{self, lacks_labels};
 use crate::projection::past::{self, lacks_chapters};
 use crate::store::{EventStore, ReadView, WriteView};
 
@@ -27,11 +28,14 @@ impl Ledger {
 }
 
 fn lacks_any(view: &dyn ReadView) -> Result<bool> {
-    Ok(lacks_blocks(view)? || lacks_chapters(view)?)
+    Ok(lacks_blocks(view)? || lacks_chapters(view)? || lacks_labels(view)?)
 }
 
-/// Builds what is missing. Each block counts once for each of the two projections.
+/// Builds what is missing. Each block counts once for each of the two projections that are made of blocks.
 fn build(sink: &mut dyn WriteView, progress: &mut dyn FnMut(u64, u64)) -> Result<()> {
+    if lacks_labels(&*sink)? {
+        labels::build(sink)?;
+    }
     let full = full_blocks(&*sink)?;
     let (blocks, chapters) = (lacks_blocks(&*sink)?, lacks_chapters(&*sink)?);
     let done = if blocks { full } else { 0 };
@@ -56,7 +60,11 @@ mod tests {
     fn blocks_that_an_earlier_build_did_not_write_are_built_when_the_ledger_is_opened() {
         let store = MemoryStore::new();
         let at = Timestamp::from_millis(1_780_000_000_000);
-        let call = |n: u64| NewEvent::new(TokenRecord::new("openai", "m").input(n).key(n.to_string()), at);
+        let call = |n: u64| {
+            let record = TokenRecord::new("openai", "m").input(n).key(n.to_string());
+            let record = record.conversation((n / 7).to_string()).label("team", (n % 3).to_string());
+            NewEvent::new(record, at.plus(n as i64 * 100_000))
+        };
         let ledger = Ledger::with_store(Box::new(store.clone()));
         ledger.append((0..2_500).map(call), at).unwrap();
         let voided = ledger.event(7).unwrap().id;
@@ -67,6 +75,7 @@ mod tests {
         clear(&mut *tx, Table::Columns).unwrap();
         clear(&mut *tx, Table::Chapters).unwrap();
         clear(&mut *tx, Table::History).unwrap();
+        clear(&mut *tx, Table::ByLabel).unwrap();
         tx.commit().unwrap();
         assert!(!ledger.verify().unwrap().ok);
         let mut seen = Vec::new();

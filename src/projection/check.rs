@@ -17,7 +17,7 @@ pub(crate) fn add_stored(
     print: &mut Fingerprint,
     bad: &mut dyn FnMut(Table, &[u8]),
 ) -> Result<()> {
-    for table in [Table::ByModel, Table::ByProject, Table::ByConversation] {
+    for table in Level::ALL.map(Level::table) {
         view.scan(table, &[], &[], Order::Ascending, &mut |key, value| {
             match day::decode(value) {
                 Some(quarters) if day::is_canonical(&quarters, value) => {
@@ -66,8 +66,7 @@ pub(crate) fn record_rows(at: Timestamp, record: &TokenView<'_>) -> Result<Vec<(
     let ends = Level::write_key(&mut key, at, record);
     let mut rows: Vec<_> = Level::ALL
         .into_iter()
-        .zip(ends)
-        .map(|(level, end)| Ok((level.table(), Level::key_until(&key, end)?.to_vec())))
+        .map(|level| Ok((level.table(), level.key_in(&key, ends)?.into_owned())))
         .collect::<Result<_>>()?;
     rows.push((Table::Accounts, AccountRef::new(&record.provider, record.account.as_deref()).key()));
     Ok(rows)

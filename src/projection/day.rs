@@ -40,6 +40,22 @@ pub(crate) fn sum(mut bytes: &[u8]) -> Option<Totals> {
     Totals::decode(&mut bytes)
 }
 
+/// Visits the number of each quarter.
+pub(crate) fn numbers(mut bytes: &[u8], visit: &mut dyn FnMut(u8)) -> Option<()> {
+    let (count, rest) = bytes.split_first()?;
+    bytes = rest;
+    if *count > 1 {
+        Totals::skip(&mut bytes)?;
+    }
+    for _ in 0..*count {
+        let (quarter, rest) = bytes.split_first()?;
+        bytes = rest;
+        visit(*quarter);
+        Totals::skip(&mut bytes)?;
+    }
+    bytes.is_empty().then_some(())
+}
+
 /// Every quarter.
 pub(crate) fn decode(mut bytes: &[u8]) -> Option<Quarters> {
     let (count, rest) = bytes.split_first()?;
@@ -73,6 +89,9 @@ mod tests {
                 picks.iter().map(|q| (*q, Totals { requests: i64::from(*q) + 1, ..Totals::default() })).collect();
             let bytes = encode(&quarters).unwrap();
             assert_eq!(decode(&bytes).unwrap(), quarters);
+            let mut seen = Vec::new();
+            numbers(&bytes, &mut |quarter| seen.push(quarter)).unwrap();
+            assert_eq!(seen, picks);
             let total: i64 = quarters.values().map(|t| t.requests).sum();
             assert_eq!(sum(&bytes).unwrap().requests, total);
         }

@@ -21,7 +21,7 @@ type DeltaRows = HashMap<Box<[u8]>, Quarters, BuildHasherDefault<Xxh3>>;
 /// Pending changes of the counters.
 #[derive(Clone, Default)]
 pub(crate) struct Deltas {
-    rows: [DeltaRows; 3],
+    rows: [DeltaRows; Level::ALL.len()],
     uses: BTreeMap<Vec<u8>, Instants>,
     key: Vec<u8>,
 }
@@ -36,9 +36,9 @@ impl Deltas {
         let mut key = std::mem::take(&mut self.key);
         let quarter = at.quarter_of_day();
         let ends = Level::write_key(&mut key, at, record);
-        for (rows, end) in self.rows.iter_mut().zip(ends) {
-            let row = Level::key_until(&key, end)?;
-            if let Some(quarters) = rows.get_mut(row) {
+        for (rows, level) in self.rows.iter_mut().zip(Level::ALL) {
+            let row = level.key_in(&key, ends)?;
+            if let Some(quarters) = rows.get_mut(&*row) {
                 quarters.entry(quarter).or_default().add(&one)?;
             } else {
                 rows.insert(row.into(), Quarters::from([(quarter, one)]));

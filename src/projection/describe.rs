@@ -9,7 +9,7 @@ use crate::store::Table;
 /// The key of a row as text.
 pub(crate) fn describe(table: Table, key: &[u8]) -> String {
     let name = match table {
-        Table::ByModel | Table::ByProject | Table::ByConversation => series(key),
+        Table::ByModel | Table::ByProject | Table::ByConversation | Table::ByLabel => series(key),
         Table::UsageInstants => timed(key).map(|(account, at)| format!("{} from {at}", account_of(account))),
         Table::SessionStarts => timed(key).map(|(account, at)| format!("{} at {at}", account_of(account))),
         Table::EventIndex => event_index_row(key),

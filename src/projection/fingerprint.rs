@@ -126,8 +126,8 @@ impl Fingerprint {
         let mut key = std::mem::take(&mut self.key);
         let ends = Level::write_key(&mut key, at, record);
         let quarter = i64::from(at.quarter_of_day());
-        for (level, end) in Level::ALL.into_iter().zip(ends) {
-            let place = self.weights.place(level.table(), Level::key_until(&key, end)?, quarter);
+        for level in Level::ALL {
+            let place = self.weights.place(level.table(), &level.key_in(&key, ends)?, quarter);
             self.add_to(level.table(), mul(place, amount));
         }
         key.clear();

@@ -11,6 +11,7 @@ mod fingerprint;
 mod fold;
 mod imports;
 mod key;
+pub(crate) mod labels;
 mod orphan_corrections;
 pub(crate) mod past;
 mod recorded;
@@ -40,7 +41,7 @@ pub(crate) use fold::{Fold, alias_entries, file_small, find_record, position_of_
 pub(crate) use imports::{began, file_outlines, file_state};
 pub(crate) use imports::{file_rows, file_states, refile};
 pub(crate) use recorded::{last_recorded_until, recorded_at};
-pub(crate) use series::{DayRow, Level, Series, scan_account_day, scan_days};
+pub(crate) use series::{DayRow, KeyEnds, Level, Series, scan_account_day, scan_days};
 pub(crate) use session_starts::{STORED_POLICY, last_start, next_start, start_row};
 pub(crate) use totals::Totals;
 #[cfg(feature = "archive")]

@@ -1,4 +1,6 @@
-//! The three rollups and the names in their keys.
+//! The rollups and the names in their keys.
+
+use std::borrow::Cow;
 
 use super::day;
 use super::key::{day_of, push_day, push_text, texts};
@@ -10,30 +12,54 @@ use crate::model::time::Timestamp;
 use crate::readers::price::Tariff;
 use crate::store::{Flow, Order, ReadView, Table, after_prefix};
 
+/// The length of the day in a row's key, in bytes.
+pub(super) const DAY_BYTES: usize = 3;
+
 /// The granularity of a rollup. A coarser one is faster to read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Level {
     /// Provider, account, model, agent, and tariff.
     Model,
-    /// And project.
+    /// Those of a model, and project.
     Project,
-    /// And conversation and labels.
+    /// Those of a project, and conversation and labels.
     Conversation,
+    /// Those of a model, and labels.
+    Label,
+}
+
+/// Where the parts end in the finest key of a record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KeyEnds {
+    /// The end of the names that the coarsest rollup separates.
+    pub model: usize,
+    pub project: usize,
+    pub conversation: usize,
+}
+
+impl KeyEnds {
+    /// Finds the ends in a row's key; `None` if it has too few parts.
+    pub fn of(key: &[u8]) -> Option<Self> {
+        let texts = key.iter().enumerate().skip(DAY_BYTES);
+        let mut ends = texts.filter(|(_, byte)| **byte == 0).map(|(place, _)| place + 1);
+        Some(Self { model: ends.nth(4)?, project: ends.next()?, conversation: ends.next()? })
+    }
 }
 
 impl Level {
-    pub const ALL: [Self; 3] = [Self::Model, Self::Project, Self::Conversation];
+    pub const ALL: [Self; 4] = [Self::Model, Self::Project, Self::Conversation, Self::Label];
 
     pub const fn table(self) -> Table {
         match self {
             Self::Model => Table::ByModel,
             Self::Project => Table::ByProject,
             Self::Conversation => Table::ByConversation,
+            Self::Label => Table::ByLabel,
         }
     }
 
-    /// Writes the finest key of a record and returns the end of each level's key in it.
-    pub fn write_key(key: &mut Vec<u8>, at: Timestamp, record: &TokenView<'_>) -> [usize; 3] {
+    /// Writes the finest key of a record and returns the ends of its parts.
+    pub fn write_key(key: &mut Vec<u8>, at: Timestamp, record: &TokenView<'_>) -> KeyEnds {
         key.clear();
         push_day(key, at.utc_day());
         push_text(key, Some(&record.provider));
@@ -45,16 +71,29 @@ impl Level {
         push_text(key, record.project.as_deref());
         let project = key.len();
         push_text(key, record.conversation.as_deref());
+        let conversation = key.len();
         for (name, value) in &record.labels {
             push_text(key, Some(name));
             push_text(key, Some(value));
         }
-        [model, project, key.len()]
+        KeyEnds { model, project, conversation }
     }
 
-    /// The key of a level, a prefix of the finest key that [`write_key`](Self::write_key) returned.
-    pub fn key_until(key: &[u8], end: usize) -> Result<&[u8]> {
-        key.get(..end).ok_or_else(|| bug!("a level's key of {end} bytes in a key of {} bytes", key.len()))
+    /// The key of this level, from the finest key that [`write_key`](Self::write_key) wrote.
+    pub fn key_in(self, key: &[u8], ends: KeyEnds) -> Result<Cow<'_, [u8]>> {
+        let end = match self {
+            Self::Conversation => return Ok(Cow::Borrowed(key)),
+            Self::Project => ends.project,
+            Self::Model | Self::Label => ends.model,
+        };
+        let outside = || bug!("the ends {ends:?} in a key of {} bytes", key.len());
+        let front = key.get(..end).ok_or_else(outside)?;
+        if self != Self::Label {
+            return Ok(Cow::Borrowed(front));
+        }
+        // A key without project and conversation.
+        let labels = key.get(ends.conversation..).ok_or_else(outside)?;
+        Ok(Cow::Owned([front, b"\0\0", labels].concat()))
     }
 }
 
@@ -76,7 +115,7 @@ impl<'a> Series<'a> {
     /// Parses a row's key.
     pub fn from_key(key: &'a [u8]) -> Option<(i64, Self)> {
         let day = day_of(key)?;
-        let mut texts = texts(key.get(3..)?)?;
+        let mut texts = texts(key.get(DAY_BYTES..)?)?;
         let provider = texts.next()?;
         let mut name = || texts.next().filter(|text| !text.is_empty());
         let (account, model, agent, tariff, project, conversation) = (name(), name(), name(), name(), name(), name());
@@ -123,6 +162,11 @@ impl DayRow<'_> {
     /// The sum of the whole day.
     pub fn sum(&self) -> Result<Totals> {
         day::sum(self.value).ok_or_else(|| self.damaged())
+    }
+
+    /// Visits the number of each quarter.
+    pub fn quarter_numbers(&self, visit: &mut dyn FnMut(u8)) -> Result<()> {
+        day::numbers(self.value, visit).ok_or_else(|| self.damaged())
     }
 
     /// The sum of each quarter.

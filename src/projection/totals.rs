@@ -131,6 +131,16 @@ impl Totals {
         Some(totals)
     }
 
+    /// Passes over a stored sum.
+    pub fn skip(bytes: &mut &[u8]) -> Option<()> {
+        varint::skip(bytes)?;
+        let (mask, rest) = bytes.split_first()?;
+        *bytes = rest;
+        // The reported cost has three numbers.
+        let numbers = (mask & 0x7f).count_ones() + 3 * u32::from(mask >> 7);
+        (0..numbers).try_for_each(|_| varint::skip(bytes))
+    }
+
     pub fn decode(bytes: &mut &[u8]) -> Option<Self> {
         let signed = |value: u64| i64::try_from(value).ok();
         let mut totals = Self { requests: signed(varint::take(bytes)?)?, ..Self::default() };
@@ -164,6 +174,8 @@ mod tests {
         let mut out = Vec::new();
         one.encode(&mut out).unwrap();
         assert_eq!(Totals::decode(&mut out.as_slice()), Some(one));
+        let mut rest = out.as_slice();
+        assert_eq!((Totals::skip(&mut rest), rest), (Some(()), &[][..]));
         assert!(out.len() < 16, "{} bytes", out.len());
         for change in [one, one.negated(), Totals { tokens: [i128::MIN; 7], requests: i64::MIN, ..one }] {
             let mut out = Vec::new();

@@ -23,6 +23,13 @@ pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
+/// Passes over a number.
+pub(crate) fn skip(bytes: &mut &[u8]) -> Option<()> {
+    let last = bytes.iter().position(|byte| byte & 0x80 == 0)?;
+    *bytes = bytes.get(last + 1..)?;
+    Some(())
+}
+
 /// Writes a number of up to 128 bits. A number of up to 64 bits has the bytes of [`put`].
 pub(crate) fn put_u128(out: &mut Vec<u8>, mut value: u128) {
     while value > u128::from(u64::MAX) {

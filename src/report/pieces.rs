@@ -15,9 +15,10 @@ use crate::model::event::{AccountRef, Envelope, EventKind, Position, TokenView};
 use crate::model::invariant::bug;
 use crate::model::time::{QUARTER, Timestamp};
 use crate::projection::blocks::{
-    StoredColumn, StoredSummary, damaged, full_blocks, place, position_at, quarter_of, scan_blocks, series_of,
+    NumberedNames, StoredColumn, StoredSummary, damaged, full_blocks, place, position_at, quarter_of, scan_blocks,
+    series_of,
 };
-use crate::projection::{Level, Series, Totals, corrections_exist, effective, is_corrected};
+use crate::projection::{KeyEnds, Level, Series, Totals, corrections_exist, effective, is_corrected};
 use crate::store::{GO_ON, Order, ReadView, Row, STOP, Table};
 
 /// The records of a quarter that are read individually.
@@ -83,6 +84,7 @@ pub(super) fn add(
     let mut sums = PieceSums {
         view,
         report,
+        level: report.level(),
         windows,
         pieces,
         buckets,
@@ -125,6 +127,8 @@ fn unnumbered(number: usize) -> Error {
 struct PieceSums<'r> {
     view: &'r dyn ReadView,
     report: &'r Report,
+    /// The rollup that separates the keys and filters of the report.
+    level: Level,
     windows: Option<&'r ReportWindows>,
     pieces: &'r Pieces,
     buckets: Buckets<'r>,
@@ -136,11 +140,13 @@ struct PieceSums<'r> {
 }
 
 impl PieceSums<'_> {
-    /// The index of the names in a key of the finest rollup.
-    fn number(&mut self, key: Vec<u8>) -> Result<usize> {
-        if let Some(number) = self.numbers.get(&key) {
+    /// The index of the names in a key of the finest rollup, as far as the report separates them.
+    fn number(&mut self, key: &[u8], ends: KeyEnds) -> Result<usize> {
+        let key = self.level.key_in(key, ends)?;
+        if let Some(number) = self.numbers.get(&*key) {
             return Ok(*number);
         }
+        let key = key.into_owned();
         let unreadable = || Error::damaged(None, "names in the records of a block are unreadable");
         let series = series_of(&key).ok_or_else(unreadable)?;
         let names = RecordNames {
@@ -202,16 +208,28 @@ impl PieceSums<'_> {
         };
         let column = StoredColumn::read(&bytes).ok_or_else(|| damaged(number))?;
         let corrected = block.corrected().ok_or_else(|| damaged(number))?;
-        let mut numbers: HashMap<(u32, u32), usize> = HashMap::new();
-        let read = column.each(&mut |entry| {
-            if !self.is_cut(entry.at) || corrected.contains(&entry.offset) {
+        let mut numbers = NumberedNames::default();
+        let (pieces, report) = (self.pieces, self.report);
+        // Most neighbours are in the same quarter.
+        let mut last = None;
+        let mut is_cut = |at: Timestamp| {
+            let quarter = quarter_of(at);
+            let in_pieces = match last {
+                Some((last, in_pieces)) if last == quarter => in_pieces,
+                _ => pieces.quarters.contains_key(&quarter),
+            };
+            last = Some((quarter, in_pieces));
+            in_pieces && report.covers(at)
+        };
+        let read = column.each_at(&mut is_cut, &mut |entry| {
+            if corrected.contains(&entry.offset) {
                 return Ok(());
             }
-            let of_names = if let Some(of_names) = numbers.get(&entry.names) {
-                *of_names
+            let of_names = if let Some(of_names) = numbers.index(entry.names) {
+                of_names
             } else {
-                let key = column.key(entry.names).ok_or_else(|| damaged(number))?;
-                let of_names = self.number(key)?;
+                let (key, ends) = column.key_and_ends(entry.names).ok_or_else(|| damaged(number))?;
+                let of_names = self.number(&key, ends)?;
                 numbers.insert(entry.names, of_names);
                 of_names
             };
@@ -231,8 +249,8 @@ impl PieceSums<'_> {
 
     fn view_of(&mut self, at: Timestamp, record: &TokenView<'_>, costs: &mut PriceCache<'_>) -> Result<()> {
         let mut key = Vec::new();
-        Level::write_key(&mut key, Timestamp::default(), record);
-        let number = self.number(key)?;
+        let ends = Level::write_key(&mut key, Timestamp::default(), record);
+        let number = self.number(&key, ends)?;
         self.record(number, at, &Totals::one(&record.tokens, record.cost), costs)
     }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::model::event::{EventKind, Payload, Subject, TokenView};
+use crate::model::invariant::bug;
 use crate::model::time::Timestamp;
 use crate::projection::{Series, Totals, each_event};
 use crate::readers::price::{Charge, Extras, PriceLookup, Prices, Tariff};
@@ -57,19 +58,35 @@ pub(super) enum PricedSum {
 /// Looks up prices, with a cache.
 pub(super) struct PriceCache<'p> {
     prices: &'p Prices,
-    /// By provider, model and tariff, then by quarter of an hour or day.
-    prices_seen: HashMap<String, HashMap<i64, PriceLookup>>,
+    /// Indices of `lookups` by provider, model and tariff, then by quarter of an hour or day.
+    prices_seen: HashMap<String, HashMap<i64, usize>>,
+    lookups: Vec<PriceLookup>,
+    /// The last key, its time and its index. Neighbouring rows of a rollup often have the same price.
+    last: (String, i64, usize),
+    /// The next key.
     key: String,
+    /// Provider, model and day of the last question whether a price changes within the day, and the answer.
+    changes: Option<(String, String, i64, bool)>,
 }
 
 impl<'p> PriceCache<'p> {
     pub fn new(prices: &'p Prices) -> Self {
-        Self { prices, prices_seen: HashMap::new(), key: String::new() }
+        let last = (String::new(), 0, usize::MAX);
+        Self { prices, prices_seen: HashMap::new(), lookups: Vec::new(), last, key: String::new(), changes: None }
     }
 
     /// Whether the price of a row may change within the UTC day of an instant.
-    pub fn changes_within_day(&self, series: &Series<'_>, at: Timestamp) -> bool {
-        series.model.is_some_and(|model| self.prices.changes_within_day(series.provider, model, at))
+    pub fn changes_within_day(&mut self, series: &Series<'_>, at: Timestamp) -> bool {
+        let Some(model) = series.model else { return false };
+        let day = at.utc_day();
+        match &self.changes {
+            Some((provider, of, on, changes)) if provider == series.provider && of == model && *on == day => *changes,
+            _ => {
+                let changes = self.prices.changes_within_day(series.provider, model, at);
+                self.changes = Some((series.provider.to_owned(), model.to_owned(), day, changes));
+                changes
+            }
+        }
     }
 
     /// The cost of a row's sum at an instant.
@@ -82,17 +99,24 @@ impl<'p> PriceCache<'p> {
             key.push_str(part);
         }
         let tariff = Tariff::from_key(tariff);
-        let find = || self.prices.find(series.provider, model, at, tariff);
-        let priced = if let Some(times) = self.prices_seen.get_mut(&key) {
-            charge(times.entry(at.millis()).or_insert_with(find), totals, &tariff.extras)
-        } else {
-            let prices_seen = find();
-            let priced = charge(&prices_seen, totals, &tariff.extras);
-            self.prices_seen.insert(key.clone(), HashMap::from([(at.millis(), prices_seen)]));
-            priced
-        };
+        let (last, last_at, last_index) = &mut self.last;
+        if *last != key || *last_at != at.millis() {
+            let mut find = || {
+                self.lookups.push(self.prices.find(series.provider, model, at, tariff));
+                self.lookups.len() - 1
+            };
+            if let Some(times) = self.prices_seen.get_mut(&key) {
+                *last_index = *times.entry(at.millis()).or_insert_with(find);
+            } else {
+                *last_index = find();
+                self.prices_seen.insert(key.clone(), HashMap::from([(at.millis(), *last_index)]));
+            }
+            *last_at = at.millis();
+            std::mem::swap(last, &mut key);
+        }
         self.key = key;
-        priced
+        let lookup = self.lookups.get(*last_index).ok_or_else(|| bug!("no price has the index {last_index}"))?;
+        charge(lookup, totals, &tariff.extras)
     }
 
     /// The cost of one call of a series.

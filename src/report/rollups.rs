@@ -1,31 +1,18 @@
 //! Answers reports from the rollups.
 
+use super::Report;
 use super::bucket::{Buckets, DayKeys};
 use super::pieces::Pieces;
 use super::pricing::{PriceCache, PricedSum};
 use super::row_keys::keys;
 use super::table::TableBuilder;
 use super::windows::{ContainingWindow, ReportWindows, name_of};
-use super::{Report, ReportKey};
 use crate::model::error::Result;
 use crate::model::event::AccountRef;
 use crate::model::invariant::bug;
 use crate::model::time::{DAY, QUARTER, Timestamp};
 use crate::projection::{DayRow, Level, Totals, scan_days};
 use crate::store::{GO_ON, ReadView};
-
-fn level(report: &Report) -> Level {
-    let mut level = Level::Model;
-    for key in report.keys_and_filters() {
-        level = level.max(match key {
-            ReportKey::Conversation => Level::Conversation,
-            ReportKey::Project => Level::Project,
-            key if key.label().is_some() => Level::Conversation,
-            _ => Level::Model,
-        });
-    }
-    level
-}
 
 /// Sums the rows of the coarsest suitable rollup. Quarters that it cannot answer are added to `pieces`.
 pub(super) fn days(
@@ -39,12 +26,23 @@ pub(super) fn days(
     let mut days = RollupDays { report, windows, pieces, costs, rows, buckets: Buckets::new(&report.by, report.zone) };
     let first = report.since.map(Timestamp::utc_day);
     let last = report.until.map(|until| until.plus(-1).utc_day());
-    scan_days(view, level(report), first, last, &mut |row| {
-        if report.admits(&row.series) {
-            days.add(row)?;
-        }
-        GO_ON
-    })
+    let mut scan = |level: Level| -> Result<bool> {
+        let mut has_rows = false;
+        scan_days(view, level, first, last, &mut |row| {
+            has_rows = true;
+            if report.admits(&row.series) {
+                days.add(row)?;
+            }
+            GO_ON
+        })?;
+        Ok(has_rows)
+    };
+    let level = report.level();
+    // A ledger that this build has not upgraded has no sums by label.
+    if !scan(level)? && level == Level::Label {
+        scan(Level::Conversation)?;
+    }
+    Ok(())
 }
 
 struct RollupDays<'r, 'p> {

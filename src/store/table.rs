@@ -27,6 +27,8 @@ pub enum Table {
     ByProject,
     /// The same, also by conversation and labels.
     ByConversation,
+    /// Those by model, also by labels.
+    ByLabel,
     /// Every instant at which a provider account was used, with its counts.
     UsageInstants,
     /// Where sessions of the default policy start, by (provider account, instant).
@@ -49,7 +51,7 @@ pub enum Table {
     Columns,
     /// The days that the events of each chapter of 16 blocks change.
     Chapters,
-    /// How each chapter changes the rows of the two coarser rollups, by (row, chapter).
+    /// How each chapter changes the rows by model and by project, by (row, chapter).
     History,
 }
 
@@ -61,11 +63,12 @@ impl Table {
     /// let names: std::collections::BTreeSet<_> = Table::ALL.map(Table::name).into();
     /// assert_eq!(names.len(), Table::ALL.len()); // no two share a table
     /// ```
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Tree,
         Self::ByModel,
         Self::ByProject,
         Self::ByConversation,
+        Self::ByLabel,
         Self::UsageInstants,
         Self::SessionStarts,
         Self::EventIndex,
@@ -81,10 +84,11 @@ impl Table {
     ];
 
     /// The tables that are a fold of the events and must equal a replay.
-    pub(crate) const FOLDED: [Self; 11] = [
+    pub(crate) const FOLDED: [Self; 12] = [
         Self::ByModel,
         Self::ByProject,
         Self::ByConversation,
+        Self::ByLabel,
         Self::UsageInstants,
         Self::SessionStarts,
         Self::EventIndex,
@@ -107,6 +111,7 @@ impl Table {
             Self::ByModel => "usage_by_model",
             Self::ByProject => "usage_by_project",
             Self::ByConversation => "usage_by_conversation",
+            Self::ByLabel => "usage_by_label",
             Self::UsageInstants => "uses",
             Self::SessionStarts => "session_openings",
             Self::EventIndex => "facts",
@@ -116,7 +121,7 @@ impl Table {
             Self::Conversations => "conversations",
             Self::Accounts => "accounts",
             Self::Blocks => "blocks",
-            Self::Columns => "block_records",
+            Self::Columns => "block_calls",
             Self::Chapters => "chapters",
             Self::History => "history",
         }

@@ -124,10 +124,11 @@ fn dump(store: &dyn EventStore, spaces: &[Table]) -> Vec<(Table, Vec<u8>, Vec<u8
 }
 
 /// Tables without positions: equal sets of events have equal bytes there.
-const COUNTERS: [Table; 6] = [
+const COUNTERS: [Table; 7] = [
     Table::ByModel,
     Table::ByProject,
     Table::ByConversation,
+    Table::ByLabel,
     Table::UsageInstants,
     Table::SessionStarts,
     Table::Accounts,

@@ -11,12 +11,12 @@ use usage_ledger::merkle::Hash;
 use usage_ledger::{Ledger, Timestamp, TokenRecord};
 
 /// The schema that the hashes below belong to.
-const VERSION: i64 = 4;
+const VERSION: i64 = 5;
 
 /// The hash of all rows of each table.
-const TABLES: [(&str, &str); 17] = [
+const TABLES: [(&str, &str); 18] = [
     ("accounts", "f8d0384d3994b0a2"),
-    ("block_records", "03e8558c1de4afd6"),
+    ("block_calls", "e23dfe2a2109e3e1"),
     ("blocks", "00497d707d78c6c8"),
     ("chapters", "6cdc8a20d151faad"),
     ("conversations", "c6d3b2af4cd1a935"),
@@ -29,6 +29,7 @@ const TABLES: [(&str, &str); 17] = [
     ("session_openings", "181cf9175b1cd441"),
     ("tree", "fdacb054592198c1"),
     ("usage_by_conversation", "b80675f2fe33aebc"),
+    ("usage_by_label", "bb04dd435b5d35ba"),
     ("usage_by_model", "db10f7d65491f236"),
     ("usage_by_project", "b0afcc63f3278813"),
     ("uses", "05ff6beb2fc07932"),

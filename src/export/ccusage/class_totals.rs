@@ -1,7 +1,7 @@
 use super::agents::CcusageAgents;
 use crate::model::error::Result;
 use crate::model::tokens::{TokenClass, Usd};
-use crate::report::PricedCall;
+use crate::report::{CallSum, PricedCall};
 use crate::usage::Usage;
 
 /// Tokens in ccusage's four classes, and their cost.
@@ -33,6 +33,13 @@ impl ClassTotals {
             cost,
             usage.cost.unpriced_requests > 0,
         )
+    }
+
+    /// Converts a sum of calls.
+    pub fn of_sum(agents: CcusageAgents, sum: &CallSum<'_>) -> Result<Self> {
+        let counts = sum.totals.counts()?;
+        let of_class = |class| TokenClass::ALL.iter().zip(counts).find(|(c, _)| **c == class).map_or(0, |(_, n)| n);
+        Ok(Self::new(agents.separate_reasoning(sum.series.agent), of_class, sum.cost, sum.unpriced))
     }
 
     /// Converts a call.

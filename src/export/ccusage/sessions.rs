@@ -14,7 +14,10 @@ use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
-use crate::report::{PricedCall, Report};
+use crate::report::{CallSum, PricedCall, Report};
+
+/// The label of calls of subagents.
+const SIDECHAIN: &str = "sidechain";
 
 /// The state of a session while its calls are added.
 pub(super) struct SessionRow {
@@ -26,20 +29,21 @@ pub(super) struct SessionRow {
     pub models: ModelRows,
 }
 
-/// Sums sessions from their calls, because no projection contains their last call.
+/// Sums sessions from sums with exact times, because no rollup contains their last call.
 pub(super) fn gather(snapshot: &Snapshot<'_>, report: &Report, agents: CcusageAgents) -> Result<Vec<SessionRow>> {
     let mut sessions: HashMap<(Option<String>, Option<String>), SessionRow> = HashMap::new();
-    report.each_call(snapshot, &mut |call| {
-        let (agent, conversation) = (call.record.agent.clone(), call.record.conversation.clone());
+    report.each_sum(snapshot, &mut |sum| {
+        let name = |name: Option<&str>| name.map(str::to_owned);
+        let (agent, conversation) = (name(sum.series.agent), name(sum.series.conversation));
         let session = sessions.entry((agent.clone(), conversation.clone())).or_insert_with(|| SessionRow {
             agent,
             conversation,
-            first: call.at,
-            last: call.at,
+            first: sum.first,
+            last: sum.last,
             reasoning: 0,
             models: ModelRows::default(),
         });
-        session.take(agents, call)
+        session.take(agents, sum)
     })?;
     Ok(sessions.into_values().collect())
 }
@@ -47,7 +51,7 @@ pub(super) fn gather(snapshot: &Snapshot<'_>, report: &Report, agents: CcusageAg
 /// Returns the position of a call in ccusage's reading order, which uses its first line, whichever line counts.
 pub(super) fn place(day: NaiveDate, project: Option<&String>, call: &PricedCall<'_>) -> RowPlace {
     let text = |text: Option<&String>| text.cloned().unwrap_or_default();
-    let aside = call.record.labels.contains_key("sidechain");
+    let aside = call.record.labels.contains_key(SIDECHAIN);
     (day, text(project), text(call.record.conversation.as_ref()), aside, call.made)
 }
 
@@ -106,15 +110,16 @@ fn names_of(row: &UsageRow) -> [Option<&str>; 4] {
 }
 
 impl SessionRow {
-    fn take(&mut self, agents: CcusageAgents, call: &PricedCall<'_>) -> Result<()> {
-        let totals = ClassTotals::of_call(agents, call);
-        self.first = self.first.min(call.at);
-        self.last = self.last.max(call.at);
+    fn take(&mut self, agents: CcusageAgents, sum: &CallSum<'_>) -> Result<()> {
+        let totals = ClassTotals::of_sum(agents, sum)?;
+        self.first = self.first.min(sum.first);
+        self.last = self.last.max(sum.last);
         self.reasoning = self.reasoning.saturating_add(totals.reasoning);
         // ccusage lists the models of threads by name, and those of other sessions by first use. A session may span
         // several days, and its own log precedes those of its subagents.
-        let has_threads = agents.has_threads(call.record.agent.as_deref());
-        let first = (!has_threads).then(|| place(NaiveDate::MIN, None, call));
-        self.models.add(call.record.model.as_deref().unwrap_or(UNKNOWN), first, &totals)
+        let has_threads = agents.has_threads(sum.series.agent);
+        let aside = sum.series.label(SIDECHAIN).is_some();
+        let first = (!has_threads).then(|| (NaiveDate::MIN, String::new(), String::new(), aside, sum.made));
+        self.models.add(sum.series.model.unwrap_or(UNKNOWN), first, &totals)
     }
 }

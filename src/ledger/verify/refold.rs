@@ -6,7 +6,9 @@ use super::parts::Whole;
 use super::{Findings, exact};
 use crate::model::error::Result;
 use crate::model::event::{AccountRef, Event, Payload, Position, TokenView};
-use crate::projection::{Fingerprint, FingerprintWeights, add_stored, alias_entries, effective, file_small, root};
+use crate::projection::{
+    Fingerprint, FingerprintWeights, Level, add_stored, alias_entries, effective, file_small, root,
+};
 use crate::store::{GO_ON, Order, PrefixView, ReadView, Table};
 
 /// Compares sums; where one differs, a second pass finds the row and its event.
@@ -55,8 +57,8 @@ pub(super) fn compare(
     let mut differ: BTreeSet<Table> = BTreeSet::new();
     // An unreadable row differs from the correct one: the second pass names it and its events.
     add_stored(view, &mut stored, &mut |table, _| _ = differ.insert(table))?;
-    let summed = [Table::ByModel, Table::ByProject, Table::ByConversation, Table::UsageInstants, Table::Keys];
-    differ.extend(summed.into_iter().filter(|table| stored.of(*table) != sums.of(*table)));
+    let summed = Level::ALL.map(Level::table).into_iter().chain([Table::UsageInstants, Table::Keys]);
+    differ.extend(summed.filter(|table| stored.of(*table) != sums.of(*table)));
     for table in [Table::EventIndex, Table::Corrections, Table::Files, Table::Conversations, Table::Accounts] {
         if !same_rows(view, &refolded, table)? {
             differ.insert(table);

@@ -5,16 +5,13 @@ use std::hash::BuildHasherDefault;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::super::series::{Level, Series};
+use super::super::series::{DAY_BYTES, KeyEnds, Level, Series};
 use super::super::totals::Totals;
 use super::super::varint;
 use crate::model::error::Result;
 use crate::model::event::TokenView;
 use crate::model::invariant::bug;
 use crate::model::time::Timestamp;
-
-/// The length of the day in a key, which a column omits, in bytes.
-const DAY_BYTES: usize = 3;
 
 /// Byte strings, numbered in the order of their first occurrence.
 #[derive(Clone, Debug, Default)]
@@ -57,7 +54,7 @@ impl ColumnWriter {
     /// Adds the record at an offset. Returns true if its combination of names is new.
     pub fn add(&mut self, offset: u16, at: Timestamp, record: &TokenView<'_>) -> Result<bool> {
         let mut key = std::mem::take(&mut self.key);
-        let [model, ..] = Level::write_key(&mut key, at, record);
+        let KeyEnds { model, .. } = Level::write_key(&mut key, at, record);
         let parts = key.split_at_checked(model).and_then(|(front, rest)| Some((front.get(DAY_BYTES..)?, rest)));
         let (front, rest) =
             parts.ok_or_else(|| bug!("a level's key of {model} bytes in a key of {} bytes", key.len()))?;
@@ -65,7 +62,12 @@ impl ColumnWriter {
         let (rest, new_rest) = self.rests.number(rest);
         let (last_offset, last_at) = self.last;
         self.last = (u64::from(offset), at.millis());
-        varint::put(&mut self.entries, u64::from(offset) - last_offset);
+        let later = record.counted_at.map_or(0, |counted| counted.millis().saturating_sub(at.millis()));
+        let later = u64::try_from(later).unwrap_or(0);
+        varint::put(&mut self.entries, ((u64::from(offset) - last_offset) << 1) | u64::from(later > 0));
+        if later > 0 {
+            varint::put(&mut self.entries, later);
+        }
         varint::put_wide(&mut self.entries, i128::from(at.millis()) - i128::from(last_at));
         varint::put(&mut self.entries, model);
         varint::put(&mut self.entries, rest);
@@ -75,7 +77,8 @@ impl ColumnWriter {
     }
 
     /// Layout: two dictionaries (the number of strings, then each with its length), then the entries: step of the
-    /// offset, step of the time, numbers of both strings, counts.
+    /// offset, doubled, plus 1 if the counts appeared after the call; then by how many milliseconds; step of the time,
+    /// numbers of both strings, counts.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.entries.len() + self.models.bytes.len() + self.rests.bytes.len() + 8);
         self.models.encode(&mut out);
@@ -89,6 +92,8 @@ impl ColumnWriter {
 pub(crate) struct ColumnEntry {
     pub offset: u16,
     pub at: Timestamp,
+    /// When its counts appeared; `at` if the record does not state a later time.
+    pub counted_at: Timestamp,
     /// Its names, as a number for [`StoredColumn::key`].
     pub names: (u32, u32),
     pub totals: Totals,
@@ -117,13 +122,11 @@ impl<'v> StoredColumn<'v> {
         Some(key)
     }
 
-    /// The same key, and where the key of each level ends in it.
-    pub fn key_and_ends(&self, names: (u32, u32)) -> Option<(Vec<u8>, [usize; 3])> {
+    /// The same key, and the ends of its parts.
+    pub fn key_and_ends(&self, names: (u32, u32)) -> Option<(Vec<u8>, KeyEnds)> {
         let key = self.key(names)?;
-        let model = DAY_BYTES + self.models.get(names.0 as usize)?.len();
-        let project = model + key.get(model..)?.iter().position(|byte| *byte == 0)? + 1;
-        let end = key.len();
-        Some((key, [model, project, end]))
+        let ends = KeyEnds::of(&key)?;
+        Some((key, ends))
     }
 
     /// The key of the provider account of these names.
@@ -136,21 +139,66 @@ impl<'v> StoredColumn<'v> {
 
     /// Visits the records in order; `None` if the bytes are damaged.
     pub fn each(&self, visit: &mut dyn FnMut(&ColumnEntry) -> Result<()>) -> Option<Result<()>> {
+        self.each_at(&mut |_| true, visit)
+    }
+
+    /// Visits the records with a wanted time in order. Counts of others are not read.
+    pub fn each_at(
+        &self,
+        is_wanted: &mut dyn FnMut(Timestamp) -> bool,
+        visit: &mut dyn FnMut(&ColumnEntry) -> Result<()>,
+    ) -> Option<Result<()>> {
         let mut bytes = self.entries;
         let (mut offset, mut at) = (0_u64, 0_i64);
         while !bytes.is_empty() {
-            offset = offset.checked_add(varint::take(&mut bytes)?)?;
+            let step = varint::take(&mut bytes)?;
+            offset = offset.checked_add(step >> 1)?;
+            let later = if step & 1 == 0 { 0 } else { varint::take(&mut bytes)? };
             at = at.checked_add(i64::try_from(varint::take_wide(&mut bytes)?).ok()?)?;
             let mut number = || u32::try_from(varint::take(&mut bytes)?).ok();
             let names = (number()?, number()?);
+            if !is_wanted(Timestamp::from_millis(at)) {
+                Totals::skip(&mut bytes)?;
+                continue;
+            }
             let totals = Totals::decode(&mut bytes)?;
-            let entry =
-                ColumnEntry { offset: u16::try_from(offset).ok()?, at: Timestamp::from_millis(at), names, totals };
+            let entry = ColumnEntry {
+                offset: u16::try_from(offset).ok()?,
+                at: Timestamp::from_millis(at),
+                counted_at: Timestamp::from_millis(at.checked_add_unsigned(later)?),
+                names,
+                totals,
+            };
             if let Err(error) = visit(&entry) {
                 return Some(Err(error));
             }
         }
         Some(Ok(()))
+    }
+}
+
+/// Indices of the names of a column's records.
+#[derive(Debug, Default)]
+pub(crate) struct NumberedNames {
+    /// By the number of the second string: numbers of first strings, of which a block has few, and indices.
+    indices: Vec<Vec<(u32, usize)>>,
+}
+
+impl NumberedNames {
+    /// The index of names, if they have one.
+    pub fn index(&self, (model, rest): (u32, u32)) -> Option<usize> {
+        self.indices.get(rest as usize)?.iter().find(|(other, _)| *other == model).map(|(_, index)| *index)
+    }
+
+    /// Gives names an index. They are names of the column, so their numbers are small.
+    pub fn insert(&mut self, (model, rest): (u32, u32), index: usize) {
+        let rest = rest as usize;
+        if self.indices.len() <= rest {
+            self.indices.resize_with(rest + 1, Vec::new);
+        }
+        if let Some(indices) = self.indices.get_mut(rest) {
+            indices.push((model, index));
+        }
     }
 }
 

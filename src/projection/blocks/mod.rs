@@ -12,7 +12,7 @@ mod names;
 mod summary;
 
 pub(super) use collect::Collector;
-pub(crate) use column::{StoredColumn, series_of};
+pub(crate) use column::{ColumnEntry, NumberedNames, StoredColumn, series_of};
 pub(crate) use digest::{Digest, digest_of};
 pub(crate) use summary::{StoredSummary, Summary, quarter_of};
 
@@ -49,11 +49,10 @@ pub(crate) fn full_blocks(view: &dyn ReadView) -> Result<u64> {
     Ok(view.head()?.position.get() / BLOCK)
 }
 
-/// Whether a ledger has full blocks and no summary at all, because an earlier build wrote it. A ledger with some of the
-/// summaries is damaged.
+/// Whether a ledger has full blocks and no records of any, because an earlier build wrote it. A ledger with the records of some
+/// blocks is damaged.
 pub(crate) fn lacks_blocks(view: &dyn ReadView) -> Result<bool> {
-    let has_row = |table| view.has_any(&KeyRange::whole(table));
-    Ok(view.head()?.position.get() >= BLOCK && !has_row(Table::Blocks)? && !has_row(Table::Columns)?)
+    Ok(view.head()?.position.get() >= BLOCK && !view.has_any(&KeyRange::whole(Table::Columns))?)
 }
 
 /// The error for a block with an unreadable row.

@@ -9,7 +9,7 @@ use super::super::blocks::{BLOCK, StoredColumn, StoredSummary, block_key, damage
 use super::super::corrections::{self, effective};
 use super::super::day::Quarters;
 use super::super::key::push_day;
-use super::super::series::Level;
+use super::super::series::{KeyEnds, Level};
 use super::super::totals::Totals;
 use super::until::Until;
 use crate::model::error::{Error, Result};
@@ -20,7 +20,7 @@ use crate::store::{GO_ON, ReadView, STOP, Table};
 /// Changes of rows, by level.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Changes {
-    pub rows: [BTreeMap<Vec<u8>, Quarters>; 3],
+    pub rows: [BTreeMap<Vec<u8>, Quarters>; Level::ALL.len()],
     /// Every UTC day that an event changed, also if the changes cancel each other.
     pub days: BTreeSet<i64>,
 }
@@ -154,14 +154,14 @@ impl Changes {
         self.add(at.utc_day(), at.quarter_of_day(), &key, ends, &one)
     }
 
-    fn add(&mut self, day: i64, quarter: u8, key: &[u8], ends: [usize; 3], totals: &Totals) -> Result<()> {
+    fn add(&mut self, day: i64, quarter: u8, key: &[u8], ends: KeyEnds, totals: &Totals) -> Result<()> {
         self.days.insert(day);
-        for (rows, end) in self.rows.iter_mut().zip(ends) {
-            let row = Level::key_until(key, end)?;
-            if let Some(quarters) = rows.get_mut(row) {
+        for (rows, level) in self.rows.iter_mut().zip(Level::ALL) {
+            let row = level.key_in(key, ends)?;
+            if let Some(quarters) = rows.get_mut(&*row) {
                 quarters.entry(quarter).or_default().add(totals)?;
             } else {
-                rows.insert(row.to_vec(), Quarters::from([(quarter, *totals)]));
+                rows.insert(row.into_owned(), Quarters::from([(quarter, *totals)]));
             }
         }
         Ok(())

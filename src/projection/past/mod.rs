@@ -1,9 +1,9 @@
 //! The past: what every earlier position of the ledger counted.
 //!
 //! Each 16,384 positions of the log are a chapter. When a chapter is full, the append that fills it stores how the events
-//! of the chapter changed the rows of the two coarser rollups. A row as of a position is the sum of its changes in the
+//! of the chapter changed the rows of the rollups by model and by project. A row as of a position is the sum of its changes in the
 //! chapters before that position, and of the changes of the chapter that the position is in, which come from its blocks.
-//! The finest rollup would double the size of its rows here. Its changes come from the blocks of the chapters that touch
+//! The two finer rollups would double the size of their rows here. Their changes come from the blocks of the chapters that touch
 //! the day.
 //!
 //! Days that no event behind the position touches are as they are in the present. They are read from the present rows, so

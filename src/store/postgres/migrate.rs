@@ -13,7 +13,11 @@ use super::fetch::TypedStatement;
 use crate::model::error::{Error, Result};
 use crate::model::invariant::bug;
 
-const MIGRATIONS: [&str; 2] = [include_str!("migrations/0001_ledger.sql"), include_str!("migrations/0002_erase.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001_ledger.sql"),
+    include_str!("migrations/0002_erase.sql"),
+    include_str!("migrations/0003_counted_at.sql"),
+];
 /// The first schema that this build can use as it is. Its owner upgrades it.
 const USABLE: i64 = 1;
 const ROLES: &str = include_str!("roles.sql");

@@ -13,11 +13,12 @@ use crate::model::event::EventKind;
 use crate::model::invariant::bug;
 
 /// Every migration in order. The schema number of a file is the number of applied migrations.
-pub(super) const MIGRATIONS: [&str; 4] = [
+pub(super) const MIGRATIONS: [&str; 5] = [
     include_str!("../migrations/0001_ledger.sql"),
     include_str!("../migrations/0002_blocks.sql"),
     include_str!("../migrations/0003_alerts.sql"),
     include_str!("../migrations/0004_history.sql"),
+    include_str!("../migrations/0005_labels.sql"),
 ];
 const _: () = assert!(MIGRATIONS.len() == SCHEMA.unsigned_abs() as usize);
 

@@ -289,6 +289,7 @@ const fn sql(table: Table) -> Sql {
         Table::ByModel => sql!("usage_by_model"),
         Table::ByProject => sql!("usage_by_project"),
         Table::ByConversation => sql!("usage_by_conversation"),
+        Table::ByLabel => sql!("usage_by_label"),
         Table::UsageInstants => sql!("uses"),
         Table::SessionStarts => sql!("session_openings"),
         Table::EventIndex => sql!("facts"),
@@ -298,7 +299,7 @@ const fn sql(table: Table) -> Sql {
         Table::Conversations => sql!("conversations"),
         Table::Accounts => sql!("accounts"),
         Table::Blocks => sql!("blocks"),
-        Table::Columns => sql!("block_records"),
+        Table::Columns => sql!("block_calls"),
         Table::Chapters => sql!("chapters"),
         Table::History => sql!("history"),
     }

@@ -16,10 +16,11 @@ use usage_ledger::{EventId, Finding, Ledger, ProviderId, Result, Timestamp, Toke
 use uuid::Uuid;
 
 /// The projections that `verify` checks, and the tree.
-pub const FOLDED: [Table; 11] = [
+pub const FOLDED: [Table; 12] = [
     Table::ByModel,
     Table::ByProject,
     Table::ByConversation,
+    Table::ByLabel,
     Table::UsageInstants,
     Table::SessionStarts,
     Table::EventIndex,
