@@ -6,14 +6,16 @@ use std::fmt::Write;
 use chrono::{Datelike, NaiveDate};
 
 use crate::export::ExportOptions;
-use crate::ledger::Snapshot;
+use crate::ledger::{BlockCalls, CallPart, Snapshot};
 use crate::model::error::Result;
-use crate::model::event::{Position, TokenRecord};
+use crate::model::event::{NameKind, Position, TokenRecord};
 use crate::model::event::{SERVICE_TIER, modality_of};
 use crate::model::invariant::bug;
 use crate::model::time::{Timestamp, Zone};
 use crate::model::tokens::{TokenClass, Usd};
-use crate::readers::price::{Extras, Prices, Term};
+use crate::projection::Series;
+use crate::projection::blocks::{NumberedNames, series_of};
+use crate::readers::price::{Extras, Prices, Tariff, Term};
 
 /// The metered unit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,13 +86,16 @@ pub(super) fn gather(snapshot: &Snapshot<'_>, options: &ExportOptions) -> Result
     let prices = snapshot.prices()?;
     let mut sums = Charges::new();
     let is_wanted = |record: &TokenRecord| options.provider.as_ref().is_none_or(|name| *name == record.provider);
-    snapshot.map_calls(
-        &|calls| {
+    snapshot.map_parts(
+        &|_, block| Ok(options.provider.as_ref().is_none_or(|name| block.may_name(NameKind::Provider.hash(name)))),
+        &|part| {
             let mut batch = BatchCharges::new(&prices);
-            for call in calls {
-                let now = call?.now;
-                if is_wanted(&now.record) {
-                    batch.add(now.at, &now.record)?;
+            match part {
+                CallPart::Block(block) => batch.add_block(&block, &is_wanted)?,
+                CallPart::Calls(calls) => {
+                    for now in calls.iter().filter(|now| is_wanted(&now.record)) {
+                        batch.add(now.at, &now.record)?;
+                    }
                 }
             }
             Ok(batch.charges())
@@ -146,6 +151,28 @@ impl<'p> BatchCharges<'p> {
         for (name, value) in &record.labels {
             self.key.extend(["\0", name.as_str(), "\0", value.as_str()]);
         }
+    }
+
+    /// Adds the calls of a block. Their names are read once.
+    fn add_block(&mut self, block: &BlockCalls, is_wanted: &dyn Fn(&TokenRecord) -> bool) -> Result<()> {
+        let mut known = NumberedNames::default();
+        let mut records: Vec<Option<TokenRecord>> = Vec::new();
+        block.each(&mut |column, entry| {
+            let index = if let Some(index) = known.index(entry.names) {
+                index
+            } else {
+                let key = column.key(entry.names).ok_or_else(|| block.damaged())?;
+                let record = record_with(&series_of(&key).ok_or_else(|| block.damaged())?);
+                records.push(Some(record).filter(is_wanted));
+                known.insert(entry.names, records.len() - 1);
+                records.len() - 1
+            };
+            let Some(Some(record)) = records.get_mut(index) else { return Ok(()) };
+            for (class, count) in TokenClass::ALL.into_iter().zip(entry.totals.counts()?) {
+                record.tokens.set(class, Some(u64::try_from(count).map_err(|_| block.damaged())?));
+            }
+            self.add(entry.at, record)
+        })
     }
 
     fn add(&mut self, at: Timestamp, record: &TokenRecord) -> Result<()> {
@@ -229,6 +256,22 @@ impl<'p> BatchCharges<'p> {
     }
 }
 
+/// A record with everything of the calls of a series that charges depend on, except counts.
+fn record_with(series: &Series<'_>) -> TokenRecord {
+    let name = |name: Option<&str>| name.map(str::to_owned);
+    let mut record = TokenRecord::new(series.provider, "");
+    record.account = name(series.account);
+    record.model = name(series.model);
+    record.agent = name(series.agent);
+    record.project = name(series.project);
+    record.labels = series.labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Tariff::from_key(series.tariff.unwrap_or_default()).extras.each(|name, count| {
+        let counts = if modality_of(name).is_some() { &mut record.modalities } else { &mut record.server_tools };
+        counts.insert(name.to_owned(), count);
+    });
+    record
+}
+
 /// Returns the user's names for a call. A label takes precedence over project and agent with the same name.
 fn tags(record: &TokenRecord) -> Option<String> {
     let mut tags: BTreeMap<&str, &str> =
@@ -239,4 +282,57 @@ fn tags(record: &TokenRecord) -> Option<String> {
         }
     }
     (!tags.is_empty()).then(|| serde_json::json!(tags).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{EventVoided, NewEvent};
+    use crate::store::{EventStore, MemoryStore, Table, clear};
+    use crate::{EventId, Ledger};
+
+    #[test]
+    fn charges_from_blocks_are_those_from_lines() {
+        let store = MemoryStore::new();
+        let ledger = Ledger::with_store(Box::new(store.clone()));
+        let start: Timestamp = "2026-06-01T00:00:00Z".parse().unwrap();
+        let call = |n: u64| {
+            let (provider, model) =
+                [("anthropic", "claude-opus-4-5"), ("openai", "gpt-5"), ("google", "gemini-2.5-pro"), ("x", "none")]
+                    [n as usize % 4];
+            let mut record = TokenRecord::new(provider, model).input(n * 300).output(n % 7).key(n.to_string());
+            record = record.project(format!("p{}", n % 3)).conversation(format!("c{}", n / 50));
+            record.account = n.is_multiple_of(5).then(|| "team".to_owned());
+            record.tokens.cache_read = n.is_multiple_of(3).then_some(n);
+            if n.is_multiple_of(11) {
+                record.server_tools.insert("web_search".to_owned(), n % 3);
+            }
+            if n.is_multiple_of(13) {
+                record.modalities.insert("input_audio".to_owned(), n % 200);
+            }
+            if n.is_multiple_of(17) {
+                record.model = None;
+            }
+            if n.is_multiple_of(7) {
+                record = record.label(SERVICE_TIER, "batch");
+            }
+            NewEvent::new(record.label("team", ["a", "b"][n as usize % 2]), start.plus(n as i64 * 60_000))
+        };
+        ledger.append((0..2_500).map(call), start).unwrap();
+        let target = EventId::from_key("openai", "801");
+        ledger.append([NewEvent::new(EventVoided { target, reason: "twice".to_owned() }, start)], start).unwrap();
+        let export = |provider: Option<&str>| {
+            let options = ExportOptions { provider: provider.map(str::to_owned), ..ExportOptions::default() };
+            let charges = gather(&ledger.snapshot().unwrap(), &options).unwrap();
+            let charges = charges.into_iter().map(|(key, sum)| (key, sum.quantity, sum.requests));
+            charges.collect::<Vec<_>>()
+        };
+        let from_blocks = [export(None), export(Some("openai"))];
+        assert!(from_blocks[0].len() > 100);
+        let mut tx = store.write().unwrap();
+        clear(&mut *tx, Table::Blocks).unwrap();
+        clear(&mut *tx, Table::Columns).unwrap();
+        tx.commit().unwrap();
+        assert_eq!([export(None), export(Some("openai"))], from_blocks);
+    }
 }
