@@ -27,7 +27,7 @@ enum MergeStep {
 pub(super) enum MergeProgress {
     /// Nothing is left.
     Whole,
-    /// The bound was reached before the end.
+    /// The bound was reached before the end, or the server ends.
     Partial,
     /// Events that are merged already were erased or lost, so the merged ledger must be made again.
     Lost,
@@ -75,7 +75,8 @@ impl<'m> Merge<'m> {
                 let is_sound = known == size || known < owner.from;
                 return Ok(if is_sound { MergeProgress::Whole } else { MergeProgress::Lost });
             }
-            if self.left.get() == 0 {
+            // A server that ends does not wait for a long merge.
+            if self.left.get() == 0 || self.server.merged.state().is_ending {
                 return Ok(MergeProgress::Partial);
             }
             let Some(batch) = StreamBatch::read(&snapshot, known, owner.from, self.left.get())? else {

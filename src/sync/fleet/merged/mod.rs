@@ -202,7 +202,7 @@ impl FleetServer {
         self.own.as_ref().map_or(Ok(0), |own| Ok(own.head()?.position.get()))
     }
 
-    /// Merges up to a number of events; true if nothing is left.
+    /// Merges up to a number of events; true if nothing is left. A server that ends merges nothing.
     fn merge_some(&self, now: Timestamp, most: u64) -> Result<bool> {
         let _turn = self.merged.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let done = self.merge_in_turn(now, most);
@@ -381,4 +381,30 @@ fn owners(registry: &FleetRegistry, has_own: bool) -> LedgerOwners {
     });
     let own = has_own.then(|| (OWN.to_owned(), LedgerOwner { machine: None, person: None, team: None, from: 1 }));
     pushed.chain(own).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TokenRecord;
+    use crate::sync::fleet::StreamPlace;
+
+    #[test]
+    fn a_server_that_ends_does_not_wait_for_a_merge() {
+        let directory = tempfile::tempdir().unwrap();
+        let now = Timestamp::from_millis(1_780_308_000_000);
+        let own = Ledger::in_memory().unwrap();
+        own.record(TokenRecord::new("openai", "gpt-5").input(1), now).unwrap();
+        let place = StreamPlace::Files(directory.path().join("ledgers"));
+        let server = FleetServer::new(directory.path(), place).with_own(own.clone());
+        let size = |server: &FleetServer| server.ask_merged(now, |_, heads| heads.get(OWN).copied());
+        assert_eq!(size(&server).unwrap(), Some(1));
+        own.record(TokenRecord::new("openai", "gpt-5").input(2), now).unwrap();
+        server.end_merging();
+        assert!(!server.merge_some(now, u64::MAX).unwrap());
+        // What is merged can be asked. A merged ledger that is made again cannot.
+        assert_eq!(size(&server).unwrap(), Some(1));
+        server.make_again().unwrap();
+        assert!(matches!(size(&server).unwrap_err(), Error::Busy { .. }));
+    }
 }
