@@ -62,7 +62,7 @@ pub(crate) struct Context {
 }
 
 /// Labels by name.
-type Labels = BTreeMap<String, String>;
+type CallLabels = BTreeMap<String, String>;
 
 /// Keys of a report without `--by`.
 const REPORT_KEYS: [ReportKey; 2] = [ReportKey::Provider, ReportKey::Day];
@@ -177,10 +177,10 @@ impl Context {
     }
 
     /// The labels of the calls of every log, and those of the logs below a directory. An option replaces both.
-    pub fn labels(&self, given: &[(String, String)]) -> (Labels, BTreeMap<PathBuf, Labels>) {
+    pub fn labels(&self, given: &[(String, String)]) -> (CallLabels, BTreeMap<PathBuf, CallLabels>) {
         let stated = |labels: &BTreeMap<String, StatedValue<String>>| {
             let of_file = labels.iter().map(|(name, stated)| (name.clone(), stated.value.clone()));
-            of_file.chain(given.iter().cloned()).collect::<Labels>()
+            of_file.chain(given.iter().cloned()).collect::<CallLabels>()
         };
         let of_homes = self.config.home_labels.iter().map(|(home, labels)| (home.clone(), stated(labels)));
         (stated(&self.config.labels), of_homes.collect())

@@ -27,7 +27,7 @@ fn now() -> Timestamp {
 
 /// A call in the log of a machine, as the provider bills it.
 #[derive(Clone, Debug)]
-struct Call {
+struct LabelledCall {
     at: Timestamp,
     id: String,
     key: &'static str,
@@ -35,7 +35,7 @@ struct Call {
     output: u64,
 }
 
-impl Call {
+impl LabelledCall {
     fn line(&self, session: &str) -> String {
         let Self { at, id, input, output, .. } = self;
         format!(
@@ -56,7 +56,7 @@ impl Homes {
         self.0.path().join(machine)
     }
 
-    fn write(&self, machine: &str, calls: &[Call]) {
+    fn write(&self, machine: &str, calls: &[LabelledCall]) {
         let logs = self.home(machine).join(".claude/projects/p");
         std::fs::create_dir_all(&logs).unwrap();
         let text: String = calls.iter().map(|call| call.line(machine)).collect();
@@ -72,8 +72,8 @@ fn import(ledger: &Ledger, options: &ImportOptions) -> SourceReport {
     run(ledger, options, now(), &mut |_| {}).unwrap().sources.remove(0)
 }
 
-fn call(id: u64, day: i64) -> Call {
-    Call { at: at(day, HOUR), id: format!("m{id}"), key: "k", input: 10 + id, output: 1 }
+fn call(id: u64, day: i64) -> LabelledCall {
+    LabelledCall { at: at(day, HOUR), id: format!("m{id}"), key: "k", input: 10 + id, output: 1 }
 }
 
 /// The input tokens by the value of a label; calls without it have none.
@@ -164,14 +164,20 @@ impl LabelRandom {
     }
 
     /// One to three calls on each of some days.
-    fn calls(&mut self, days: std::ops::Range<i64>, key: &'static str, serial: &mut u64, least: u64) -> Vec<Call> {
+    fn calls(
+        &mut self,
+        days: std::ops::Range<i64>,
+        key: &'static str,
+        serial: &mut u64,
+        least: u64,
+    ) -> Vec<LabelledCall> {
         let mut calls = Vec::new();
         for day in days {
             for _ in 0..=self.below(3) {
                 *serial += 1;
                 let time = at(day, 2 * HOUR + self.below(70_000_000) as i64);
                 let (input, output) = (least + self.below(9_000), 1 + self.below(9_000));
-                calls.push(Call { at: time, id: format!("msg{serial}"), key, input, output });
+                calls.push(LabelledCall { at: time, id: format!("msg{serial}"), key, input, output });
             }
         }
         calls.sort_by_key(|call| call.at);
@@ -180,7 +186,7 @@ impl LabelRandom {
 }
 
 /// The Console's usage export of calls.
-fn bill<'c>(calls: impl IntoIterator<Item = &'c Call>) -> String {
+fn bill<'c>(calls: impl IntoIterator<Item = &'c LabelledCall>) -> String {
     let mut rows: BTreeMap<(i64, &str), (u64, u64)> = BTreeMap::new();
     for call in calls {
         let sums = rows.entry((call.at.millis() / DAY, call.key)).or_default();
@@ -222,7 +228,7 @@ fn causes(found: &Reconciliation) -> Vec<(String, i64, i128, i128)> {
 }
 
 /// What the calls that the ledger lacks add on each day.
-fn missing(name: &str, calls: &[Call]) -> Vec<(String, i64, i128, i128)> {
+fn missing(name: &str, calls: &[LabelledCall]) -> Vec<(String, i64, i128, i128)> {
     let mut days: BTreeMap<i64, (i128, i128)> = BTreeMap::new();
     for call in calls {
         let sums = days.entry(call.at.millis() / DAY).or_default();
