@@ -77,6 +77,25 @@ fn a_report_reads_single_records_only_where_rollups_cannot_answer() {
     assert!(rows < 200, "{rows} rows of projections");
 }
 
+/// The range of a window begins and ends within quarters of an hour. It divides the uses of no account.
+#[test]
+fn a_range_that_divides_no_uses_reads_no_single_record() {
+    let (ledger, store) = ledger();
+    let late = at(EVENTS).plus(6 * crate::model::time::HOUR);
+    let record = || TokenRecord::new("anthropic", "claude-opus-4-5").input(7).output(3);
+    ledger.append((0..5).map(|n| NewEvent::new(record(), late.plus(n * MINUTE))), late.plus(5 * MINUTE)).unwrap();
+    let report = Report::by(ReportKey::Model).since(late).until(late.plus(4 * MINUTE + 1));
+    let mut requests = 0;
+    let (log, rows) = store.read.during(|| requests = ledger.report(&report).unwrap().total.requests);
+    assert_eq!(requests, 5);
+    assert!(log == 0 && rows < 50, "{log} rows of the log, {rows} of projections");
+    // One use before the range in its first quarter makes it read that quarter.
+    let divided = Report::by(ReportKey::Model).since(late.plus(1)).until(late.plus(4 * MINUTE + 1));
+    assert_eq!(ledger.report(&divided).unwrap().total.requests, 4);
+    let without = Report::by(ReportKey::Model).since(late.plus(4 * MINUTE + 1)).until(late.plus(5 * MINUTE));
+    assert_eq!(ledger.report(&without).unwrap().total.requests, 0);
+}
+
 #[test]
 fn an_event_filter_reads_only_blocks_with_matches() {
     let (ledger, store) = ledger();

@@ -1,5 +1,7 @@
 //! Answers reports from the rollups.
 
+use std::collections::HashMap;
+
 use super::Report;
 use super::bucket::{Buckets, DayKeys};
 use super::pieces::Pieces;
@@ -11,7 +13,7 @@ use crate::model::error::Result;
 use crate::model::event::AccountRef;
 use crate::model::invariant::bug;
 use crate::model::time::{DAY, QUARTER, Timestamp};
-use crate::projection::{DayRow, Level, Totals, scan_days};
+use crate::projection::{DayRow, Level, Totals, first_from, last_before, scan_days};
 use crate::store::{GO_ON, ReadView};
 
 /// Sums the rows of the coarsest suitable rollup. Quarters that it cannot answer are added to `pieces`.
@@ -23,7 +25,8 @@ pub(super) fn days(
     costs: &mut PriceCache<'_>,
     rows: &mut TableBuilder,
 ) -> Result<()> {
-    let mut days = RollupDays { report, windows, pieces, costs, rows, buckets: Buckets::new(&report.by, report.zone) };
+    let buckets = Buckets::new(&report.by, report.zone);
+    let mut days = RollupDays { view, report, windows, pieces, costs, rows, buckets, cuts: HashMap::new() };
     let first = report.since.map(Timestamp::utc_day);
     let last = report.until.map(|until| until.plus(-1).utc_day());
     let mut scan = |level: Level| -> Result<bool> {
@@ -45,13 +48,24 @@ pub(super) fn days(
     Ok(())
 }
 
+/// Which uses of an account in a quarter that the range cuts are in the range.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum CutUses {
+    All,
+    None,
+    Some,
+}
+
 struct RollupDays<'r, 'p> {
+    view: &'r dyn ReadView,
     report: &'r Report,
     windows: Option<&'r ReportWindows>,
     pieces: &'r mut Pieces,
     costs: &'r mut PriceCache<'p>,
     rows: &'r mut TableBuilder,
     buckets: Buckets<'r>,
+    /// By account and quarter.
+    cuts: HashMap<(Vec<u8>, i64), CutUses>,
 }
 
 /// Consecutive quarters with the same keys, which form one sum.
@@ -94,10 +108,14 @@ impl RollupDays<'_, '_> {
                 match (self.report.covers(at), self.report.covers(at.plus(QUARTER - 1))) {
                     (true, true) => {}
                     // A range may be within one quarter.
-                    _ if self.report.cuts(quarter) => {
-                        self.pieces.all(quarter);
-                        continue;
-                    }
+                    _ if self.report.cuts(quarter) => match self.cut_uses(&account, quarter)? {
+                        CutUses::All => {}
+                        CutUses::None => continue,
+                        CutUses::Some => {
+                            self.pieces.account(quarter, &row.series);
+                            continue;
+                        }
+                    },
                     _ => continue,
                 }
             }
@@ -134,6 +152,31 @@ impl RollupDays<'_, '_> {
             }
         }
         stretch.map_or(Ok(()), |last| self.stretch(row, &last, changes))
+    }
+
+    /// Whether the range divides the uses of an account in a quarter. A window begins with a use, so the range of a window
+    /// often begins within a quarter without an earlier use, and ends in a quarter without a later one.
+    fn cut_uses(&mut self, account: &[u8], quarter: i64) -> Result<CutUses> {
+        let key = (account.to_vec(), quarter);
+        if let Some(known) = self.cuts.get(&key) {
+            return Ok(*known);
+        }
+        let start = Timestamp::from_millis(quarter * QUARTER);
+        let end = start.plus(QUARTER);
+        let from = self.report.since.map_or(start, |since| since.max(start));
+        let to = self.report.until.map_or(end, |until| until.min(end));
+        let has_use = |from: Timestamp, to: Timestamp| {
+            Ok(from < to && first_from(self.view, account, from)?.is_some_and(|first| first < to))
+        };
+        let uses = if from >= to || !has_use(from, to)? {
+            CutUses::None
+        } else if last_before(self.view, account, from)?.is_some_and(|last| last >= start) || has_use(to, end)? {
+            CutUses::Some
+        } else {
+            CutUses::All
+        };
+        self.cuts.insert(key, uses);
+        Ok(uses)
     }
 
     /// Whether the price at an instant depends on the single calls of a row.
