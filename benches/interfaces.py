@@ -23,6 +23,12 @@ def record(number):
     return {"provider": "anthropic", "model": "claude-opus-4-5", "input": 120, "output": 40, "key": f"k{number}"}
 
 
+def check(line):
+    """Fails for an error. It runs after the time is taken."""
+    answer = json.loads(line)
+    assert "error" not in answer and not answer["result"].get("isError"), answer
+
+
 class Lines:
     """A process that answers one line for each line."""
 
@@ -34,8 +40,7 @@ class Lines:
         line = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params, **more})
         self.process.stdin.write(line.encode() + b"\n")
         self.process.stdin.flush()
-        answer = json.loads(self.process.stdout.readline())
-        assert "error" not in answer and not answer["result"].get("isError"), answer
+        return self.process.stdout.readline()
 
     def close(self):
         self.process.stdin.close()
@@ -46,11 +51,11 @@ class Mcp(Lines):
     def __init__(self):
         super().__init__("mcp", "--allow-record")
         client = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}}
-        self.ask("initialize", client)
+        check(self.ask("initialize", client))
         self.process.stdin.write(b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
 
     def call(self, tool, arguments):
-        self.ask("tools/call", {"name": tool, "arguments": arguments})
+        return self.ask("tools/call", {"name": tool, "arguments": arguments})
 
 
 class Http:
@@ -82,8 +87,10 @@ def measure(ask):
     times = []
     for number in range(calls):
         started = time.perf_counter()
-        ask(number)
+        answer = ask(number)
         times.append((time.perf_counter() - started) * 1000)
+        if answer is not None:
+            check(answer)
     times.sort()
     return f"{statistics.median(times):.1f} ({times[int(len(times) * 0.95)]:.1f})"
 
