@@ -1,42 +1,51 @@
 //! What the tests, benches and fuzz targets of this crate call below its public interface. Nothing here is stable.
 
-use crate::ledger::Snapshot;
-use crate::model::error::Result;
-use crate::model::time::Timestamp;
-use crate::report::Report;
-
 pub use crate::budget::afford::{affordable, run_cost};
 pub use crate::budget::burn::{Uses, burn_rate, minutes_left, slowed};
 pub use crate::budget::ladder::safety_margin;
-pub use crate::budget::settings::BudgetSettings;
-pub use crate::export::activity::activity;
-pub use crate::export::ccusage::{CcusageOptions, ccusage};
-pub use crate::merkle::cosignature::Cosigner;
-pub use crate::merkle::witness_request::AddCheckpoint;
 pub use crate::model::humanize;
 pub use crate::model::provider::CATALOGUE;
-pub use crate::readers::exhaustion;
-pub use crate::report::allocate::{Allocation, AllocationTable};
-pub use crate::report::efficiency::Efficiency;
 pub use crate::usage::pause::resume_at;
 
-/// Shares the spend of a period.
-///
-/// # Errors
-/// Those of the query.
-pub fn allocate(snapshot: &Snapshot<'_>, request: &Allocation, now: Timestamp) -> Result<AllocationTable> {
-    snapshot.allocate(request, now)
-}
+#[cfg(feature = "cli")]
+pub use command::*;
 
-/// The outcomes of sessions.
-///
-/// # Errors
-/// Those of the query.
-pub fn efficiency(snapshot: &Snapshot<'_>, report: &Report) -> Result<Efficiency> {
-    snapshot.efficiency(report)
+/// What only the command uses.
+#[cfg(feature = "cli")]
+mod command {
+    use crate::ledger::Snapshot;
+    use crate::model::error::Result;
+    use crate::model::time::Timestamp;
+    use crate::report::Report;
+
+    pub use crate::budget::settings::BudgetSettings;
+    pub use crate::export::activity::activity;
+    pub use crate::export::ccusage::{CcusageOptions, ccusage};
+    pub use crate::merkle::cosignature::Cosigner;
+    pub use crate::merkle::witness_request::AddCheckpoint;
+    pub use crate::readers::exhaustion;
+    pub use crate::report::allocate::{Allocation, AllocationTable};
+    pub use crate::report::efficiency::Efficiency;
+
+    /// Shares the spend of a period.
+    ///
+    /// # Errors
+    /// Those of the query.
+    pub fn allocate(snapshot: &Snapshot<'_>, request: &Allocation, now: Timestamp) -> Result<AllocationTable> {
+        snapshot.allocate(request, now)
+    }
+
+    /// The outcomes of sessions.
+    ///
+    /// # Errors
+    /// Those of the query.
+    pub fn efficiency(snapshot: &Snapshot<'_>, report: &Report) -> Result<Efficiency> {
+        snapshot.efficiency(report)
+    }
 }
 
 /// What agents print about their own usage.
+#[cfg(feature = "cli")]
 pub mod agent {
     pub use crate::readers::normalise::agent::{Turns, extract};
 }

@@ -80,9 +80,6 @@
 //! `default-features = false` leaves the library alone: events, stores, reports, budget, normalisers, export,
 //! checkpoints and proofs.
 
-// Much of the crate serves the command. A build without it leaves that part unused.
-#![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
-
 #[cfg(feature = "cli")]
 mod api;
 #[cfg(feature = "cli")]
@@ -97,6 +94,7 @@ mod cli;
 mod cost_tests;
 pub mod export;
 #[cfg(feature = "import")]
+#[cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))] // the command also inspects logs
 pub mod import;
 #[cfg(feature = "internals")]
 #[doc(hidden)]

@@ -1,16 +1,22 @@
 //! Reports: usage by any keys.
 
+#[cfg(feature = "cli")]
 pub(crate) mod allocate;
 mod bucket;
+#[cfg(feature = "cli")]
 mod call_sums;
 mod dates;
+#[cfg(feature = "cli")]
 pub(crate) mod efficiency;
 #[cfg(test)]
 mod equal_tests;
 mod hit_rate;
 mod key;
+#[cfg(feature = "cli")]
 mod outcomes;
 mod pieces;
+#[cfg(feature = "cli")]
+mod priced_calls;
 mod pricing;
 mod records;
 mod redate;
@@ -21,12 +27,12 @@ mod seal;
 mod seal_check;
 mod sealed_rows;
 mod table;
+#[cfg(feature = "cli")]
 mod times;
 mod total_proof;
 mod windows;
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 use crate::ledger::{Ledger, Snapshot};
 use crate::model::error::{Error, Result};
@@ -42,15 +48,20 @@ use windows::ReportWindows;
 
 #[cfg(feature = "cli")]
 pub(crate) use allocate::AllocationRule;
+#[cfg(feature = "cli")]
 pub(crate) use allocate::{AllocatedLine, Allocation, AllocationReceiver, AllocationTable};
+#[cfg(feature = "cli")]
 pub(crate) use call_sums::CallSum;
 pub use dates::{DateWindow, Granularity};
+#[cfg(feature = "cli")]
 pub(crate) use efficiency::Efficiency;
 pub use key::ReportKey;
-pub(crate) use records::PricedCall;
+#[cfg(feature = "cli")]
+pub(crate) use priced_calls::PricedCall;
 pub use restatement::Restatement;
 pub use seal::Seal;
 pub use table::{ReportRow, ReportTable};
+#[cfg(feature = "cli")]
 pub(crate) use times::ConversationTimes;
 pub use total_proof::TotalRequest;
 
@@ -262,61 +273,9 @@ impl Report {
         self.since(since).until(until)
     }
 
-    /// The keys of the rows.
-    pub(crate) fn keys(&self) -> &[ReportKey] {
-        &self.by
-    }
-
-    /// The same query with other keys.
-    pub(crate) fn rekeyed(&self, by: impl IntoIterator<Item = ReportKey>) -> Self {
-        Self { by: by.into_iter().collect(), ..self.clone() }
-    }
-
-    /// The same query with calls dated by `counted_at`. Prices stay those of the calls' own times.
-    pub(crate) fn by_counted_at(&self) -> Self {
-        Self { by_counted_at: true, ..self.clone() }
-    }
-
     /// The time of a call for this report.
     fn date(&self, at: Timestamp, record: &TokenRecord) -> Timestamp {
         if self.by_counted_at { record.counted_time(at) } else { at }
-    }
-
-    /// The same query without a time range.
-    pub(crate) fn of_all_times(&self) -> Self {
-        Self { since: None, until: None, ..self.clone() }
-    }
-
-    /// The accepted values of a key; empty if all are.
-    pub(crate) fn wanted(&self, key: &ReportKey) -> BTreeSet<&str> {
-        self.filters.iter().filter(|(filtered, _)| filtered == key).map(|(_, value)| value.as_str()).collect()
-    }
-
-    /// The zone of its days.
-    pub(crate) const fn zone(&self) -> Zone {
-        self.zone
-    }
-
-    /// Visits each matching call in the order of the ledger.
-    pub(crate) fn each_call(
-        &self,
-        snapshot: &Snapshot<'_>,
-        visit: &mut dyn FnMut(&PricedCall<'_>) -> Result<()>,
-    ) -> Result<()> {
-        let prices = self.prices_in(snapshot)?;
-        records::covered(snapshot, self, &mut |at, record| {
-            let date = self.date(at, record);
-            visit(&PricedCall { at: date, made: at, record, cost: prices.cost(record, at)? })
-        })
-    }
-
-    /// Visits sums of matching calls with the same names, in the order of the ledger. They contain every matching call once.
-    pub(crate) fn each_sum(
-        &self,
-        snapshot: &Snapshot<'_>,
-        visit: &mut dyn FnMut(&CallSum<'_>) -> Result<()>,
-    ) -> Result<()> {
-        call_sums::each(snapshot, self, visit)
     }
 
     fn prices_in<'p>(&'p self, snapshot: &Snapshot<'_>) -> Result<Cow<'p, Prices>> {

@@ -3,6 +3,7 @@
 mod account_at;
 mod account_sums;
 mod calibration;
+#[cfg(feature = "cli")]
 mod drift;
 mod exhausted;
 mod forecast;
@@ -41,6 +42,7 @@ pub use sums::{Cost, TokenSums, Usage};
 pub(crate) use account_at::AccountAt;
 pub(crate) use account_sums::sum_between;
 pub(crate) use calibration::calibration;
+#[cfg(feature = "cli")]
 pub(crate) use drift::{Drift, drift};
 pub(crate) use exhausted::cloud_refusal;
 use exhausted::refusals;

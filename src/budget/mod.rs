@@ -4,11 +4,14 @@
 //! the windows that count; the ladder; the cost of a run; the burn rate of the session; the mode that the run needs.
 
 pub(crate) mod afford;
+#[cfg(feature = "cli")]
 mod alerts;
 pub(crate) mod burn;
 mod counted;
 mod decide;
+mod effective_mode;
 mod evidence;
+#[cfg(feature = "cli")]
 mod feed;
 mod known;
 pub(crate) mod ladder;
@@ -18,6 +21,7 @@ mod records;
 mod request;
 mod reserve;
 mod run_cost;
+#[cfg(feature = "cli")]
 pub(crate) mod settings;
 mod settle;
 mod status;
@@ -36,9 +40,11 @@ pub(crate) use afford::{affordable, highest_affordable, run_cost};
 #[cfg(feature = "cli")]
 pub(crate) use alerts::{AlertRule, Threshold, alert_rules};
 pub(crate) use burn::{Uses, burn_rate, slowed};
+pub(crate) use effective_mode::effective_mode;
 pub(crate) use ladder::safety_margin;
 pub(crate) use money::money_windows;
-pub(crate) use settings::{BudgetSettings, effective_mode};
+#[cfg(feature = "cli")]
+pub(crate) use settings::BudgetSettings;
 
 use crate::model::event::{BudgetMode, Percent, Position};
 use crate::model::time::Timestamp;

@@ -147,6 +147,7 @@ impl Ledger {
     /// # Errors
     /// As for [`reserve`](Self::reserve), and [`Error::Conflict`] if another event, or a reservation for another
     /// provider, account or number of tokens, has the id.
+    #[cfg(feature = "cli")]
     pub(crate) fn reserve_as(
         &self,
         id: EventId,

@@ -76,6 +76,7 @@ pub(super) fn map_calls<P: Send>(
 }
 
 /// Visits every call of a provider, or of all, with its price.
+#[cfg(feature = "cli")]
 pub(crate) fn each_call(
     snapshot: &Snapshot<'_>,
     options: &ExportOptions,

@@ -1,9 +1,15 @@
 //! Exports a ledger in formats of other programs.
 
+#[cfg(feature = "cli")]
 pub(crate) mod activity;
+#[cfg(feature = "cli")]
 mod allocation;
 mod calls;
+#[cfg(feature = "cli")]
 pub(crate) mod ccusage;
+#[cfg(feature = "import")]
+#[cfg_attr(not(feature = "cli"), allow(dead_code))] // only its format reads them
+mod ccusage_agents;
 mod cells;
 mod cloudevents;
 mod events;
@@ -31,8 +37,11 @@ pub(crate) use allocation::{AllocationFormat, allocation};
 pub(crate) use calls::CALL_COLUMNS;
 #[cfg(feature = "cli")]
 pub(crate) use calls::{ExportedCall, each_call, quality};
-pub(crate) use ccusage::{CcusageAgent, CcusageOptions, ccusage};
-#[cfg_attr(not(feature = "cli"), allow(unused_imports))] // the reports of the command use it too
+#[cfg(feature = "cli")]
+pub(crate) use ccusage::{CcusageOptions, ccusage};
+#[cfg(feature = "import")]
+pub(crate) use ccusage_agents::CcusageAgent;
+#[cfg(feature = "cli")]
 pub(crate) use cells::text_cell;
 
 /// An export format.

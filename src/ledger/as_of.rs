@@ -45,6 +45,7 @@ pub(super) fn position(view: &dyn ReadView, when: AsOf) -> Result<Position> {
 }
 
 /// The first event that was recorded after a time, and when.
+#[cfg(feature = "cli")]
 pub(super) fn first_after(view: &dyn ReadView, time: Timestamp) -> Result<Option<(Position, Timestamp)>> {
     let last = position(view, AsOf::Time(time))?;
     if last == view.head()?.position {

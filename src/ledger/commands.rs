@@ -110,6 +110,7 @@ impl Ledger {
     ///
     /// # Errors
     /// As for [`switch_provider`](Self::switch_provider), and [`Error::Conflict`] if another event has the id.
+    #[cfg(feature = "cli")]
     pub(crate) fn switch_provider_as(
         &self,
         id: EventId,

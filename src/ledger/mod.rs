@@ -9,7 +9,7 @@ mod calls;
 mod commands;
 #[cfg(feature = "cli")]
 mod copied;
-#[cfg_attr(not(feature = "cli"), allow(dead_code))] // used by the command `log`
+#[cfg(feature = "cli")]
 mod find;
 mod observe;
 mod outcome;
@@ -25,6 +25,9 @@ mod revise;
 mod shred;
 mod snapshot;
 mod statements;
+#[cfg(feature = "cli")]
+mod suppose;
+#[cfg(feature = "cli")]
 mod suspects;
 mod tail;
 mod upgrade;

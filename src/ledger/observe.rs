@@ -1,13 +1,13 @@
 //! Records observations of a provider's windows if they are new.
 
-use super::{Appender, Ledger, Outcome, Snapshot};
+use super::{Ledger, Outcome};
 use crate::model::error::Result;
 use crate::model::event::{AccountRef, EventKind, Payload, QuotaObserved, Subject};
 use crate::model::time::{DAY, Timestamp};
 use crate::model::window::kind_of;
 use crate::projection::{each_event_between, latest_event};
 use crate::readers::quota::{self, Lead, is_same_window};
-use crate::store::{GO_ON, Order, Overlay, ReadView, STOP};
+use crate::store::{GO_ON, Order, ReadView, STOP};
 
 /// No open window has an older reading, in milliseconds.
 const LOOK_BACK: i64 = 32 * DAY;
@@ -48,23 +48,6 @@ fn lead(view: &dyn ReadView, seen: &QuotaObserved, at: Timestamp) -> Result<Opti
 }
 
 impl Ledger {
-    /// Answers a query as if these observations were recorded.
-    pub(crate) fn suppose<T>(
-        &self,
-        seen: Vec<QuotaObserved>,
-        now: Timestamp,
-        ask: impl FnOnce(&Snapshot<'_>) -> Result<T>,
-    ) -> Result<T> {
-        let source = self.source.clone();
-        let trial = Overlay::new(self.store().read()?)?;
-        let mut appender = Appender::new(Box::new(trial), now, &self.shared.ids)?;
-        for one in seen {
-            appender.push(quota::event(one, now).source(source.clone()))?;
-        }
-        let view: &dyn ReadView = appender.sink()?;
-        ask(&Snapshot::new(Box::new(view)))
-    }
-
     /// Records an observation if it is new: a higher percentage, a later reset or another status than reported for the
     /// window, or the same value after five minutes, which confirms it. A lower percentage of the same window comes
     /// from an idle feed and is dropped. Use this for feeds that repeat readings many times a minute, from several

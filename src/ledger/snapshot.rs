@@ -7,7 +7,9 @@ use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
 use crate::projection::{Effective, effective, is_void, position_of_key};
 use crate::store::{GO_ON, Head, ReadView, STOP};
-use crate::usage::{AccountAt, Calibration, Drift, ProviderUsage, calibration, drift, provider_usage, switches};
+use crate::usage::{AccountAt, Calibration, ProviderUsage, calibration, provider_usage, switches};
+#[cfg(feature = "cli")]
+use crate::usage::{Drift, drift};
 
 /// A consistent snapshot of a ledger, present or past.
 ///
@@ -165,6 +167,7 @@ impl<'a> Snapshot<'a> {
     ///
     /// # Errors
     /// [`Error::InvalidProvider`] for a malformed id, and the store's own errors.
+    #[cfg(feature = "cli")]
     pub(crate) fn drift(
         &self,
         provider: &str,

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 #[cfg(feature = "cli")]
 use serde::{Deserialize, de::IgnoredAny};
 
-use super::{Ledger, Outcome, Snapshot};
+use super::Snapshot;
+#[cfg(feature = "cli")]
+use super::{Ledger, Outcome};
 use crate::model::error::{Error, Result};
-use crate::model::event::{
-    EventData, EventId, EventKind, NewEvent, Payload, Position, StatementDay, StatementReceived, Subject,
-};
+#[cfg(feature = "cli")]
+use crate::model::event::{EventData, EventId, NewEvent};
+use crate::model::event::{EventKind, Payload, Position, StatementDay, StatementReceived, Subject};
 use crate::model::invariant::bug;
 use crate::model::time::Timestamp;
 #[cfg(feature = "cli")]
@@ -35,6 +37,7 @@ pub struct ReceivedStatement {
 }
 
 /// Whether one of several periods contains an instant.
+#[cfg(feature = "cli")]
 pub(crate) fn is_within(periods: &[(Timestamp, Timestamp)], at: Timestamp) -> bool {
     periods.iter().any(|(since, until)| *since <= at && at < *until)
 }
@@ -79,6 +82,7 @@ impl ReceivedStatement {
 }
 
 /// The id of a part of a valid statement. The same file for the same account has the same ids.
+#[cfg(feature = "cli")]
 fn part_id(statement: &StatementReceived, part: u32) -> EventId {
     // A valid account is not empty, so the empty text stands for no account alone.
     let account = statement.account.as_deref().unwrap_or("");
@@ -154,6 +158,7 @@ impl Snapshot<'_> {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a statement that cannot be recorded; and the store's own errors.
+    #[cfg(feature = "cli")]
     pub(crate) fn position_of_statement(&self, statement: &StatementReceived) -> Result<Option<Position>> {
         statement.validate()?;
         self.view().position_of(part_id(statement, 1))
@@ -244,6 +249,7 @@ fn supersede(statements: &mut [ReceivedStatement]) {
     }
 }
 
+#[cfg(feature = "cli")]
 impl Ledger {
     /// Records statements together. A file that was received for the same account before appends nothing, even if its
     /// event was voided. Each outcome is that of the first part.
@@ -282,6 +288,7 @@ impl Ledger {
 }
 
 /// Divides a statement into events of a bounded length. The first part of several has the sums by day alone.
+#[cfg(feature = "cli")]
 fn parts(statement: &StatementReceived) -> Result<Vec<StatementReceived>> {
     let StatementReceived { buckets, .. } = statement;
     let is_one = buckets.len() <= StatementReceived::MOST_BUCKETS;

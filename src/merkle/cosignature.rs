@@ -1,14 +1,19 @@
 //! Cosignatures of witnesses: Ed25519 with a time, `c2sp.org/tlog-cosignature`.
 
+#[cfg(feature = "cli")]
+mod cosigner;
+
 use std::fmt;
 use std::str::FromStr;
 
-use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signature, VerifyingKey};
 
-use super::text::encode;
+use super::Note;
 use super::verifier::{COSIGNATURE, Hex, SECRET, key_hash, split, typed};
-use super::{Checkpoint, Note};
 use crate::model::error::{Error, Result};
+
+#[cfg(feature = "cli")]
+pub use cosigner::Cosigner;
 
 /// The length of a cosignature: a time in seconds, and a signature.
 const LEN: usize = 8 + 64;
@@ -138,77 +143,13 @@ impl FromStr for Witness {
     }
 }
 
-/// The secret key of a witness. It signs nothing else, and no ledger's checkpoints.
-pub struct Cosigner {
-    witness: Witness,
-    key: SigningKey,
-}
-
-impl Cosigner {
-    /// A new key from the system's randomness, under the name of a witness.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for a name that is empty or has blanks, control characters or `+`; [`Error::Store`] if the
-    /// system provides no randomness.
-    pub fn generate(name: &str) -> Result<Self> {
-        Self::new(name, super::signer::random_key()?)
-    }
-
-    fn new(name: &str, key: SigningKey) -> Result<Self> {
-        Ok(Self { witness: Witness::new(name, key.verifying_key())?, key })
-    }
-
-    /// The public half.
-    pub const fn witness(&self) -> &Witness {
-        &self.witness
-    }
-
-    /// The secret key as text, to be stored: `PRIVATE+KEY+name+hash+base64`.
-    pub fn secret(&self) -> String {
-        let Witness { name, hash, .. } = &self.witness;
-        format!("{SECRET}{name}+{}+{}", Hex(*hash), typed(COSIGNATURE, self.key.as_bytes()))
-    }
-
-    /// A signature line for a checkpoint, made at a time in seconds since 1970. The caller has checked that the
-    /// checkpoint continues the last one that it cosigned.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] if the note is not a checkpoint.
-    pub(crate) fn cosign(&self, note: &Note, time: u64) -> Result<String> {
-        let _: Checkpoint = note.text().parse()?;
-        let signature = self.key.sign(message(note.text(), time).as_bytes()).to_bytes();
-        let bytes = [&self.witness.hash[..], &time.to_be_bytes(), &signature].concat();
-        Ok(format!("— {} {}\n", self.witness.name, encode(&bytes)))
-    }
-}
-
-impl fmt::Debug for Cosigner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cosigner").field("witness", &self.witness).finish_non_exhaustive()
-    }
-}
-
-impl FromStr for Cosigner {
-    type Err = Error;
-
-    /// Parses `PRIVATE+KEY+name+hash+base64` with signature type 4. Error messages do not repeat it.
-    fn from_str(text: &str) -> Result<Self> {
-        let bad = || {
-            Error::invalid(
-                "this is no secret key of a witness: `usage-ledger witness key generate` makes one, and the key of a \
-                 ledger cannot stand for it",
-            )
-        };
-        let (name, hash, kind, seed) = text.strip_prefix(SECRET).and_then(split).ok_or_else(bad)?;
-        let seed: [u8; 32] = seed.as_slice().try_into().map_err(|_| bad())?;
-        let cosigner = Self::new(name, SigningKey::from_bytes(&seed)).map_err(|_| bad())?;
-        if kind == COSIGNATURE && cosigner.witness.hash == hash { Ok(cosigner) } else { Err(bad()) }
-    }
-}
-
 #[cfg(test)]
+#[cfg(feature = "cli")]
 mod tests {
+    use ed25519_dalek::SigningKey;
+
     use super::*;
+    use crate::merkle::text::encode;
 
     // Made with the Python package aics-tlog 0.2.1, from the seed 00 01 … 1f.
     const SECRET_SEED: [u8; 32] = {

@@ -70,6 +70,7 @@ impl InclusionProofText {
     }
 
     /// The proof alone.
+    #[cfg(feature = "cli")]
     pub(crate) const fn proof(&self) -> &InclusionProof {
         &self.proof
     }

@@ -25,6 +25,7 @@ mod text;
 pub(crate) mod tiles;
 mod total_text;
 mod verifier;
+#[cfg(feature = "cli")]
 pub(crate) mod witness_request;
 
 pub use checkpoint::Checkpoint;
@@ -42,6 +43,7 @@ pub use verifier::Verifier;
 
 #[cfg(feature = "cli")]
 pub(crate) use checkpoint::{by_any, signed_by_any};
+#[cfg(feature = "cli")]
 pub(crate) use cosignature::Cosigner;
 pub(crate) use hash::{leaf_hash, node_hash, stored_leaf};
 #[cfg(feature = "cli")]
@@ -50,4 +52,5 @@ pub(crate) use subset_proof::root_of;
 pub(crate) use total_text::BlindedLeaves;
 #[cfg(feature = "cli")]
 pub(crate) use total_text::KIND as TOTAL_PROOF;
+#[cfg(feature = "cli")]
 pub(crate) use witness_request::AddCheckpoint;

@@ -90,6 +90,7 @@ pub struct Witnessed {
 
 impl WitnessPolicy {
     /// The known witnesses.
+    #[cfg(feature = "cli")]
     pub(crate) fn witnesses(&self) -> &[PolicyWitness] {
         &self.witnesses
     }

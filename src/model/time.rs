@@ -76,6 +76,7 @@ impl Timestamp {
     pub const MAX: Self = Self(253_402_300_799_999);
 
     /// 2000-01-01. No LLM call is older.
+    #[cfg(feature = "cli")]
     const FIRST_PLAUSIBLE: Self = Self(946_684_800_000);
     /// The last instant of 2199.
     pub(crate) const LAST_PLAUSIBLE: Self = Self(7_258_118_399_999);
@@ -131,6 +132,7 @@ impl Timestamp {
     }
 
     /// Whether it is in the years 2000 to 2199. A time outside is an error of a clock, a person or a log.
+    #[cfg(feature = "cli")]
     pub(crate) const fn is_plausible(self) -> bool {
         self.0 >= Self::FIRST_PLAUSIBLE.0 && self.0 <= Self::LAST_PLAUSIBLE.0
     }

@@ -275,6 +275,7 @@ impl Usd {
     ///
     /// # Errors
     /// [`Error::Invalid`] for more than 12 decimals or another text, [`Error::Overflow`] for too many digits.
+    #[cfg(feature = "cli")]
     pub(crate) fn exact(text: &str) -> Result<Self> {
         let rounded: Self = text.parse()?;
         let whole =

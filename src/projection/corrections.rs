@@ -130,6 +130,7 @@ pub(crate) fn is_void(view: &dyn ReadView, event: &Event) -> Result<bool> {
 }
 
 /// Whether an event that is no record and no correction is voided.
+#[cfg(feature = "cli")]
 pub(crate) fn is_void_id(view: &dyn ReadView, id: EventId) -> Result<bool> {
     let first = (Timestamp::MIN, EventId::from(uuid::Uuid::nil()));
     Ok(holding(view, id, Some(first), None, 0)?.is_some_and(|correction| correction.void))

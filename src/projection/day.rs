@@ -41,6 +41,7 @@ pub(crate) fn sum(mut bytes: &[u8]) -> Option<Totals> {
 }
 
 /// Visits the number of each quarter.
+#[cfg(feature = "cli")]
 pub(crate) fn numbers(mut bytes: &[u8], visit: &mut dyn FnMut(u8)) -> Option<()> {
     let (count, rest) = bytes.split_first()?;
     bytes = rest;

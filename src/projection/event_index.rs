@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::corrections::{is_void, is_void_id, root};
+#[cfg(feature = "cli")]
+use super::corrections::is_void_id;
+use super::corrections::{is_void, root};
 use super::key::{position_value, push_time, take_id, take_position, take_time};
 use crate::model::error::{Error, Result};
 use crate::model::event::{Event, EventKind, Position, Subject};
@@ -106,6 +108,7 @@ pub(crate) fn each_event_between(
 
 /// Visits the times and positions of the events of a kind and subject, without voided ones and without reading their lines.
 /// Events of this kind cannot be amended. `span` is from the first time through the second.
+#[cfg(feature = "cli")]
 pub(crate) fn each_entry_between(
     view: &dyn ReadView,
     kind: EventKind,

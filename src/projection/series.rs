@@ -165,6 +165,7 @@ impl DayRow<'_> {
     }
 
     /// Visits the number of each quarter.
+    #[cfg(feature = "cli")]
     pub fn quarter_numbers(&self, visit: &mut dyn FnMut(u8)) -> Result<()> {
         day::numbers(self.value, visit).ok_or_else(|| self.damaged())
     }

@@ -10,19 +10,7 @@ use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::model::event::{AccountRef, TokenRecord, TokenView};
 use crate::model::time::Timestamp;
-use crate::model::tokens::Usd;
 use crate::projection::{Series, Totals};
-
-/// A call with its corrections.
-pub(crate) struct PricedCall<'c> {
-    /// The time of the call for the report.
-    pub at: Timestamp,
-    /// When the call was made, which is not later.
-    pub made: Timestamp,
-    pub record: &'c TokenRecord,
-    /// Its cost, if known.
-    pub cost: Option<Usd>,
-}
 
 /// Visits every matching call with its corrections and its own time.
 pub(super) fn covered(

@@ -47,6 +47,7 @@ fn as_cost<S: Serializer>(usd: &Usd, serializer: S) -> std::result::Result<S::Ok
 
 impl Restatement {
     /// Whether the period is unchanged since the seal.
+    #[cfg(feature = "cli")]
     pub(crate) fn is_nothing(&self) -> bool {
         *self == Self::default()
     }

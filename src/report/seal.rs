@@ -103,6 +103,7 @@ impl Snapshot<'_> {
     ///
     /// # Errors
     /// The store's own errors.
+    #[cfg(feature = "cli")]
     pub(crate) fn seals(&self, now: impl Into<Timestamp>) -> Result<Vec<Seal>> {
         self.restated(current_seals(self.view(), now.into())?)
     }
@@ -237,6 +238,7 @@ impl Ledger {
     ///
     /// # Errors
     /// The store's own errors.
+    #[cfg(feature = "cli")]
     pub(crate) fn sealed_at(
         &self,
         position: Position,

@@ -7,6 +7,7 @@ pub(crate) mod counting;
 pub(crate) mod directory;
 mod key_range;
 mod memory;
+#[cfg(any(feature = "cli", feature = "postgres"))]
 mod overlay;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -22,6 +23,7 @@ pub use sqlite::{Options, SqliteStore};
 
 pub(crate) use key_range::{KeyRange, after_prefix};
 pub(crate) use memory::{TableRows, scan_map};
+#[cfg(feature = "cli")]
 pub(crate) use overlay::Overlay;
 pub(crate) use prefix::PrefixView;
 #[cfg(feature = "import")]

@@ -9,9 +9,9 @@ use std::rc::Rc;
 use serde::Serialize;
 
 use super::CcusageOptions;
-use super::agents::UNKNOWN;
 use super::class_totals::ClassTotals;
 use super::number::Number;
+use crate::export::ccusage_agents::UNKNOWN;
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::model::time::Timestamp;

@@ -1,4 +1,4 @@
-use super::agents::CcusageAgents;
+use crate::export::ccusage_agents::CcusageAgents;
 use crate::model::error::Result;
 use crate::model::tokens::{TokenClass, Usd};
 use crate::report::{CallSum, PricedCall};

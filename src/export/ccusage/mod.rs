@@ -1,7 +1,6 @@
 //! Reports in the JSON format of [ccusage](https://github.com/ccusage/ccusage) 20.0.24, for `daily`, `weekly`,
 //! `monthly`, `session` and `blocks`: of all agents, or of one if the query filters by it.
 
-mod agents;
 mod blocks;
 mod class_totals;
 mod names;
@@ -16,14 +15,12 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use self::agents::{CcusageAgents, CcusageCommand};
 use super::ExportError;
+use super::ccusage_agents::{CcusageAgent, CcusageAgents, CcusageCommand};
 use crate::ledger::Snapshot;
 use crate::model::error::{Error, Result};
 use crate::model::time::Timestamp;
 use crate::report::{Report, ReportKey};
-
-pub use agents::CcusageAgent;
 
 /// Parameters of ccusage's reports besides the query.
 #[derive(Clone, Copy, Debug)]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::agents::{CcusageAgents, CcusageCommand, NameOfPath};
+use crate::export::ccusage_agents::{CcusageAgents, CcusageCommand, NameOfPath};
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::projection::file_states;

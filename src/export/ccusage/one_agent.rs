@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use chrono::{Datelike, Days, NaiveDate};
 
 use super::CcusageOptions;
-use super::agents::UNKNOWN;
 use super::class_totals::ClassTotals;
 use super::names::NamesOfPaths;
 use super::periods::Period;
 use super::rows::{Label, ModelRows, RowsAnswer};
 use super::sessions::place;
+use crate::export::ccusage_agents::UNKNOWN;
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::report::Report;

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{Datelike, NaiveDate, Weekday};
 
 use super::CcusageOptions;
-use super::agents::{CcusageCommand, UNKNOWN};
 use super::class_totals::ClassTotals;
 use super::names::NamesOfPaths;
 use super::rows::{Label, Metadata, ModelRows, RowsAnswer};
 use super::sessions::place;
+use crate::export::ccusage_agents::{CcusageCommand, UNKNOWN};
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::model::invariant::bug;

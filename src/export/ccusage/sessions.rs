@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use chrono::NaiveDate;
 
 use super::CcusageOptions;
-use super::agents::{CcusageAgents, UNKNOWN};
 use super::class_totals::ClassTotals;
 use super::names::NamesOfPaths;
 use super::rows::{Label, Metadata, ModelRows, RowPlace, RowsAnswer, UsageRow};
+use crate::export::ccusage_agents::{CcusageAgents, UNKNOWN};
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::model::time::Timestamp;

@@ -7,13 +7,13 @@ use serde::Serialize;
 use serde::ser::Serializer;
 
 use super::CcusageOptions;
-use super::agents::UNKNOWN;
 use super::class_totals::ClassTotals;
 use super::names::NamesOfPaths;
 use super::number::Number;
 use super::periods::{Period, monday};
 use super::rows::{ModelRows, in_order};
 use super::sessions::{SessionRow, gather};
+use crate::export::ccusage_agents::UNKNOWN;
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::model::invariant::bug;

@@ -209,6 +209,7 @@ pub struct AlertFired {
 }
 
 impl AlertFired {
+    #[cfg(feature = "cli")]
     pub(crate) const fn new(
         rule: EventId,
         condition: AlertCondition,
@@ -231,6 +232,7 @@ impl AlertFired {
     }
 
     /// Whether another firing is of the same condition.
+    #[cfg(feature = "cli")]
     pub(crate) fn is_of_same_condition(&self, other: &Self) -> bool {
         let of = |one: &Self| {
             (one.condition, one.window, one.provider.clone(), one.account.clone(), one.limit_percent, one.limit_usd)
@@ -352,6 +354,7 @@ impl AlertDelivery {
     }
 
     /// The id of the word on an attempt, which one process alone can append.
+    #[cfg(feature = "cli")]
     pub(crate) fn id(&self) -> EventId {
         let begins = if self.state == DeliveryState::Sending { "begins" } else { "ends" };
         EventId::from_key(

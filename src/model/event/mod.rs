@@ -71,7 +71,9 @@ pub use thresholds::{BudgetMode, Thresholds};
 pub use weights::Weights;
 pub use windows::{SessionPolicy, WeeklyPolicy, WindowKind};
 
-pub(crate) use event_data::{EventData, NUMBERS_ALONE};
+#[cfg(feature = "import")]
+pub(crate) use event_data::EventData;
+pub(crate) use event_data::NUMBERS_ALONE;
 #[cfg(feature = "cli")]
 pub(crate) use exported::ExportedLine;
 pub(crate) use exported::{exported, on_one_line};

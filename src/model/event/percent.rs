@@ -51,6 +51,7 @@ impl Percent {
     }
 
     /// The nearest whole percent.
+    #[cfg(feature = "cli")]
     pub(crate) const fn rounded(self) -> u32 {
         self.0.saturating_add(50) / 100
     }

@@ -234,6 +234,7 @@ pub struct StatementReceived {
 
 impl StatementReceived {
     /// The most buckets of one event. A line then has about 64 KiB.
+    #[cfg(feature = "cli")]
     pub(crate) const MOST_BUCKETS: usize = 256;
 
     /// A statement without buckets: its provider, the SHA-256 of its file in hex, the kind of export, and its period.

@@ -4,6 +4,7 @@ use crate::model::time::{DAY, HOUR, MINUTE, SECOND};
 
 /// When a duration is printed in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "cli"), allow(dead_code))] // the library prints one of the forms
 enum Seconds {
     Never,
     /// Only below a minute.
@@ -14,8 +15,8 @@ enum Seconds {
 
 /// How the smaller of two units is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "cli"), allow(dead_code))] // the library prints one of the forms
 enum SmallerUnit {
-    #[cfg(feature = "cli")]
     Always,
     /// Not if it is zero.
     Nonzero,
@@ -64,6 +65,7 @@ pub(crate) fn elapsed(millis: i64) -> String {
 }
 
 /// A duration in its two largest units without spaces and without days: `45s`, `5m42s`, `1h02m`.
+#[cfg(feature = "cli")]
 pub(super) fn compact(millis: i64) -> String {
     let form = DurationForm {
         has_days: false,
@@ -81,6 +83,7 @@ pub fn countdown(left: Option<i64>) -> String {
 }
 
 /// The time until a reset, for a sentence: `now`, `15m`, `2h 30m`, `1d`, `1d 5h`.
+#[cfg(feature = "cli")]
 pub fn until_reset(left: i64) -> String {
     if left <= 0 {
         return "now".to_owned();
@@ -96,6 +99,7 @@ pub fn retry_after(wait: i64) -> String {
 }
 
 /// A length that a text states: `45s`, `1h 30m`, and with days `2d`, `2d 3h` or `1d 2h 30m`.
+#[cfg(feature = "cli")]
 pub(crate) fn stated_length(millis: i64, has_days: bool) -> String {
     let days = if has_days { millis / DAY } else { 0 };
     match millis - days * DAY {
@@ -117,6 +121,7 @@ pub(crate) fn window_length(minutes: u32) -> String {
 
 /// Parses the length of a pause in milliseconds: hours, minutes or both, such as `2h`, `90m` or `1h30m`. It refuses
 /// every other text and a length of zero.
+#[cfg(feature = "cli")]
 pub fn parse_duration(text: &str) -> Option<i64> {
     let text = text.trim().to_ascii_lowercase();
     let (hours, rest) = text.split_once('h').map_or((None, text.as_str()), |(hours, rest)| (Some(hours), rest));

@@ -1,6 +1,8 @@
 //! Short forms for people: numbers, durations, names of models, bars.
 
+#[cfg(feature = "cli")]
 use super::duration::compact;
+#[cfg(feature = "cli")]
 use crate::model::time::SECOND;
 
 /// A number of tokens with one decimal of thousands, millions or billions. A number that rounds up to 1,000 of a unit
@@ -49,11 +51,13 @@ fn scaled_to_unit(number: u128, decimals: impl Fn(u128) -> u32) -> String {
 }
 
 /// A number of seconds in its two largest units.
+#[cfg(feature = "cli")]
 pub fn duration(seconds: u64) -> String {
     compact(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(SECOND))
 }
 
 /// A model's name without the maker and without the date of the release.
+#[cfg(feature = "cli")]
 pub fn model(name: &str) -> &str {
     let name = name.strip_prefix("claude-").unwrap_or(name);
     let is_date = |tail: &str| tail.len() >= 8 && tail.bytes().take(8).all(|byte| byte.is_ascii_digit());
@@ -62,6 +66,7 @@ pub fn model(name: &str) -> &str {
 }
 
 /// The family of a model: the name of Claude's models; otherwise the name without numbers.
+#[cfg(feature = "cli")]
 pub fn family(name: &str) -> &str {
     let lower = name.to_ascii_lowercase();
     let known = [("opus", "Opus"), ("sonnet", "Sonnet"), ("haiku", "Haiku")];
@@ -75,6 +80,7 @@ pub fn family(name: &str) -> &str {
 }
 
 /// Ten cells; one is filled for every full ten percent.
+#[cfg(feature = "cli")]
 pub fn bar(percent: u32) -> String {
     let filled = usize::try_from(percent / 10).unwrap_or(10).min(10);
     "●".repeat(filled) + &"○".repeat(10 - filled)

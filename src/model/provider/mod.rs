@@ -114,6 +114,7 @@ impl ProviderId {
     }
 
     /// A listed id that this one looks like a misspelling of.
+    #[cfg(feature = "cli")]
     pub(crate) fn near_miss(&self) -> Option<String> {
         if self.known().is_some() { None } else { near_miss(&self.0) }
     }

@@ -93,6 +93,7 @@ pub(crate) struct ColumnEntry {
     pub offset: u16,
     pub at: Timestamp,
     /// When its counts appeared; `at` if the record does not state a later time.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code))] // only sums of calls read it
     pub counted_at: Timestamp,
     /// Its names, as a number for [`StoredColumn::key`].
     pub names: (u32, u32),

@@ -17,6 +17,7 @@
 //! # Ok::<(), usage_ledger::Error>(())
 //! ```
 
+#[cfg(feature = "cli")]
 pub(crate) mod agent;
 mod anthropic;
 mod bedrock;

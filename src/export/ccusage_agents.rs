@@ -1,10 +1,10 @@
 //! How ccusage reports each agent: its name, and the form of its rows.
 
 /// Replaces an unknown model, agent or session.
-pub(super) const UNKNOWN: &str = "unknown";
+pub(in crate::export) const UNKNOWN: &str = "unknown";
 
 /// Extracts the name of a project or session from the path of a log.
-pub(super) type NameOfPath = fn(&str) -> Option<String>;
+pub(in crate::export) type NameOfPath = fn(&str) -> Option<String>;
 
 /// How ccusage reports an agent.
 #[derive(Clone, Copy, Debug)]
@@ -18,7 +18,7 @@ pub struct CcusageAgent {
 
 /// The command of ccusage that reports a single agent.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum CcusageCommand {
+pub(in crate::export) enum CcusageCommand {
     /// Rows in the common form.
     Plain,
     /// Like `ccusage claude`: sessions name their projects, weeks begin on Sundays, and blocks are of this agent.
@@ -70,7 +70,7 @@ impl CcusageAgent {
 
 /// The agents that ccusage knows. Any other agent keeps its name and has rows in the common form.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct CcusageAgents(pub &'static [CcusageAgent]);
+pub(in crate::export) struct CcusageAgents(pub &'static [CcusageAgent]);
 
 impl CcusageAgents {
     fn find(self, agent: Option<&str>) -> Option<&'static CcusageAgent> {
