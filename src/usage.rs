@@ -66,6 +66,7 @@ pub(crate) use windows::{AccountWindows, exact_share};
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub enum Basis {
     /// A reading of the provider, without usage since.
     #[serde(rename = "observed")]
@@ -114,6 +115,7 @@ impl Basis {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Speaker {
     /// The provider itself.
     Provider,

@@ -17,6 +17,7 @@ use crate::model::event::Percent;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Tier {
     /// Half the cost of a medium run.
     Trivial,

@@ -183,11 +183,12 @@ impl fmt::Display for Marks {
 ///
 /// ```
 /// use usage_ledger::budget::{Mode, Rung};
-/// let rung = Rung { mode: Mode::Review, left: "20".parse()? };
+/// let rung = Rung::new(Mode::Review, "20".parse()?);
 /// assert_eq!(rung.to_string(), "review:20:Low budget (20% remaining) - conservative mode");
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Rung {
     /// What a run may do.
     pub mode: Mode,
@@ -196,9 +197,20 @@ pub struct Rung {
 }
 
 impl Rung {
+    /// The position of a mode with a remaining percentage.
+    ///
+    /// ```
+    /// # use usage_ledger::budget::{Mode, Rung};
+    /// assert_eq!(Rung::new(Mode::Deep, "80".parse()?).mode, Mode::Deep);
+    /// # Ok::<(), usage_ledger::Error>(())
+    /// ```
+    pub const fn new(mode: Mode, left: Percent) -> Self {
+        Self { mode, left }
+    }
+
     /// The position for the usage of a window.
     pub(super) fn of(used: Percent, marks: Marks, margin: u8) -> Self {
-        Self { mode: marks.mode(used), left: left(used, margin) }
+        Self::new(marks.mode(used), left(used, margin))
     }
 }
 

@@ -115,6 +115,6 @@ impl Verdict {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn rung(&self) -> Rung {
-        Rung { mode: self.mode, left: self.available_percent.unwrap_or(ladder::NOT_COUNTED) }
+        Rung::new(self.mode, self.available_percent.unwrap_or(ladder::NOT_COUNTED))
     }
 }

@@ -23,6 +23,7 @@ const FEED: &str = "probe";
 /// assert_ne!(refused, Probe::Available);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Probe {
     /// The provider is available.
     Available,

@@ -25,6 +25,7 @@ const BATCH: u64 = 20_000;
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum AsOf {
     /// After the event at this position; 0 is the empty ledger.
     Position(Position),

@@ -278,6 +278,7 @@ impl FromStr for WitnessPolicy {
 }
 
 #[cfg(test)]
+#[cfg(feature = "cli")]
 mod tests {
     use std::fmt::Write as _;
 

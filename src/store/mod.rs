@@ -3,6 +3,7 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 #[cfg(test)]
+#[cfg(feature = "cli")]
 pub(crate) mod counting;
 pub(crate) mod directory;
 mod key_range;

@@ -18,6 +18,7 @@ use crate::model::tokens::Usd;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum MoneyPeriod {
     /// From midnight to midnight.
     Day,

@@ -60,8 +60,8 @@ fn fill(ledger: &Ledger) {
     let mut run = Imported::new("claude-code");
     run.files.push(file("/logs/acme-secret/conversation-77.jsonl", "conversation-77", "1:7"));
     run.files.push(file("/logs/other/conversation-1.jsonl", "conversation-1", "1:8"));
-    let file = "/logs/acme-secret/conversation-77.jsonl".to_owned();
-    run.skipped.push(SkippedLine { file, line: 4, why: "not JSON: acme-secret".to_owned() });
+    let file = "/logs/acme-secret/conversation-77.jsonl";
+    run.skipped.push(SkippedLine::new(file, 4, "not JSON: acme-secret"));
     ledger.append([NewEvent::new(run, later)], later).unwrap();
 }
 

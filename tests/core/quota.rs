@@ -64,7 +64,7 @@ fn each_document_is_parsed_to_its_windows() {
                 assert!(what.contains(format.name()) && what.contains(format.wants()), "{name}: {what}");
                 continue;
             }
-            let Observed { observations, warnings } = observed.unwrap_or_else(|error| panic!("{name}: {error}"));
+            let Observed { observations, warnings, .. } = observed.unwrap_or_else(|error| panic!("{name}: {error}"));
             let (mut observed, mut wanted): (Vec<_>, _) =
                 (observations.iter().map(shown).collect(), strings(&case["observations"]));
             observed.sort();

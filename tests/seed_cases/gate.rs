@@ -46,7 +46,7 @@ fn decide(case: &Case) -> Read<Checked> {
         return Ok(same(json!(mode.name()), expect["mode"].clone()));
     }
     if given.get("available").is_some() || case.when.starts_with("decision line") {
-        let rung = Rung { mode: mode(word(&given["mode"], "mode")?)?, left: percent(&given["available"]) };
+        let rung = Rung::new(mode(word(&given["mode"], "mode")?)?, percent(&given["available"]));
         return Ok(same(json!(rung.to_string()), expect.clone()));
     }
     if case.when != "decide mode" && given.get("session_pct").is_none() {

@@ -307,6 +307,7 @@ impl AlertTarget {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum DeliveryState {
     /// The attempt began. Without a later event about it the alert may have arrived, so it is not sent again.
     Sending,

@@ -164,10 +164,11 @@ impl ImportedFile {
 /// ```
 /// use usage_ledger::event::{Imported, SkippedLine};
 /// let mut run = Imported::new("claude-code");
-/// run.skipped.push(SkippedLine { file: "a.jsonl".to_owned(), line: 3, why: "not JSON".to_owned() });
+/// run.skipped.push(SkippedLine::new("a.jsonl", 3, "not JSON"));
 /// assert!(serde_json::to_string(&run).unwrap().contains(r#""line":3"#));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SkippedLine {
     /// Path of the file.
     pub file: String,
@@ -175,6 +176,18 @@ pub struct SkippedLine {
     pub line: u64,
     /// The reason.
     pub why: String,
+}
+
+impl SkippedLine {
+    /// A line of a file, from 1, and the reason why it was skipped.
+    ///
+    /// ```
+    /// # use usage_ledger::event::SkippedLine;
+    /// assert_eq!(SkippedLine::new("a.jsonl", 3, "not JSON").line, 3);
+    /// ```
+    pub fn new(file: impl Into<String>, line: u64, why: impl Into<String>) -> Self {
+        Self { file: file.into(), line, why: why.into() }
+    }
 }
 
 #[cfg(feature = "import")]

@@ -18,6 +18,7 @@ use crate::model::tokens::{Tokens, Usd};
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Quality {
     /// The provider reported them.
     #[default]

@@ -27,6 +27,7 @@ use crate::model::tokens::Usd;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum LimitSetting {
     /// The session limit.
     Session,

@@ -16,6 +16,7 @@ use crate::model::error::{Error, Result};
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum BudgetMode {
     /// The session and the weekly window.
     Full,

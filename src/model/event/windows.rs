@@ -15,6 +15,7 @@ use crate::model::time::Zone;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum WindowKind {
     /// The short window, five hours unless the policy says otherwise.
     Session,

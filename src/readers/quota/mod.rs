@@ -61,6 +61,7 @@ use draft::ObservationDraft;
 /// assert!(Observed::default().observations.is_empty());
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Observed {
     /// One for each window.
     pub observations: Vec<QuotaObserved>,

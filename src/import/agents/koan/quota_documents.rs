@@ -63,7 +63,7 @@ pub(super) fn gather(roots: &[PathBuf], zone: Zone, ledger: &Ledger, now: Timest
 }
 
 fn skipped(path: &Path, why: String) -> SkippedLine {
-    SkippedLine { file: path.to_string_lossy().into_owned(), line: 0, why }
+    SkippedLine::new(path.to_string_lossy(), 0, why)
 }
 
 /// Reads a document and its modification time.
