@@ -26,6 +26,6 @@ pub(crate) struct McpArgs {
 
 pub(crate) fn run(args: &McpArgs, context: &Context) -> Result<(), Failure> {
     context.refuse_as_of("a tool takes `as_of` itself")?;
-    let ledger = if args.allow_record { context.write_within(PATIENCE)? } else { context.read()? };
+    let ledger = if args.allow_record { context.serve_within(PATIENCE)? } else { context.read()? };
     Ok(serve(Tools::new(rpc::service(ledger.source("mcp"), None, context)?, args.allow_record)?)?)
 }

@@ -94,7 +94,7 @@ pub(crate) fn run(args: &ServeArgs, context: &Context, out: &mut dyn Write) -> R
     let now = context.fixed_now();
     let clock = move || now.unwrap_or_else(|| chrono::Utc::now().into());
     let signer = args.key.as_deref().map(|file| key_file::read(file, context)).transpose()?;
-    let ledger = context.write_within(PATIENCE)?;
+    let ledger = context.serve_within(PATIENCE)?;
     let mut api = Api::new(ledger.clone().source("http"), context.zone(), clock);
     api = api.homes(context.homes(Vec::new()));
     if let Some(now) = context.named_now() {

@@ -44,7 +44,7 @@ pub(crate) fn service(ledger: Ledger, key: Option<&PathBuf>, context: &Context) 
 }
 
 pub(crate) fn run(args: &RpcArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    let ledger = context.write_within(PATIENCE)?.source("rpc");
+    let ledger = context.serve_within(PATIENCE)?.source("rpc");
     let service = service(ledger, args.key.as_ref(), context)?;
     let mut input = io::stdin().lock();
     let mut line = Vec::new();

@@ -5,11 +5,11 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
-use crate::cli_support::TestCli;
+use crate::cli_support::{TestCli, server};
 use serde_json::Value;
 use usage_ledger::internals::witness::{WitnessAnswer, WitnessLog};
 use usage_ledger::internals::{AddCheckpoint, Cosigner};
@@ -24,18 +24,13 @@ struct Serving {
 
 impl Serving {
     fn start(cli: &TestCli, directory: &str) -> Self {
-        let mut child = Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
-            .args(["--json", "witness", "serve", directory, "--log", "verifier.pub", "--listen", "127.0.0.1:0"])
-            .current_dir(cli.dir())
-            .env_clear()
-            .env("HOME", cli.dir())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let answer: Value = serde_json::from_str(&line).unwrap();
-        let address = answer["listening"].as_str().unwrap().trim_start_matches("http://").parse().unwrap();
+        let (child, address) = server::start(
+            Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
+                .args(["--json", "witness", "serve", directory, "--log", "verifier.pub", "--listen", "127.0.0.1:0"])
+                .current_dir(cli.dir())
+                .env_clear()
+                .env("HOME", cli.dir()),
+        );
         Self { child, address }
     }
 

@@ -7,11 +7,11 @@ use crate::cli_support;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::thread;
 use std::time::Duration;
 
-use cli_support::TestCli;
+use cli_support::{TestCli, server};
 use serde_json::{Value, json};
 
 const NOW: &str = "2026-11-23T20:00:00Z";
@@ -53,18 +53,13 @@ impl Reply {
 
 impl Serving {
     pub(crate) fn start(cli: &TestCli, args: &[&str]) -> Self {
-        let mut child = Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
-            .args(["--json", "--tz", "UTC", "serve", "--listen", "127.0.0.1:0"])
-            .args(args)
-            .env_clear()
-            .envs([("HOME", cli.dir()), ("USAGE_LEDGER", &cli.ledger())])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let answer: Value = serde_json::from_str(&line).unwrap();
-        let address = answer["listening"].as_str().unwrap().trim_start_matches("http://").parse().unwrap();
+        let (child, address) = server::start(
+            Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
+                .args(["--json", "--tz", "UTC", "serve", "--listen", "127.0.0.1:0"])
+                .args(args)
+                .env_clear()
+                .envs([("HOME", cli.dir()), ("USAGE_LEDGER", &cli.ledger())]),
+        );
         Self { child, address }
     }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use cli_support::TestCli;
+use cli_support::{TestCli, server};
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -46,15 +46,14 @@ fn beside(cli: &TestCli, end: &str) -> PathBuf {
     cli.dir().join(format!("usage.db{end}"))
 }
 
+fn command(cli: &TestCli, args: &[&str]) -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"));
+    command.args(args).env_clear().envs([("HOME", cli.dir()), ("USAGE_LEDGER", &cli.ledger())]).stderr(Stdio::null());
+    command
+}
+
 fn spawn(cli: &TestCli, args: &[&str]) -> (Child, BufReader<std::process::ChildStdout>) {
-    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
-        .args(args)
-        .env_clear()
-        .envs([("HOME", cli.dir()), ("USAGE_LEDGER", &cli.ledger())])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = command(cli, args).stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap());
     (child, lines)
 }
@@ -67,11 +66,9 @@ struct Serving {
 
 impl Serving {
     fn start(cli: &TestCli) -> Self {
-        let (child, mut lines) = spawn(cli, &["--json", "serve", "--otlp", "--listen", "127.0.0.1:0"]);
-        let mut line = String::new();
-        lines.read_line(&mut line).unwrap();
-        let answer: Value = serde_json::from_str(&line).unwrap();
-        Self { child, address: answer["listening"].as_str().unwrap().trim_start_matches("http://").to_owned() }
+        let arguments = ["--json", "serve", "--otlp", "--listen", "127.0.0.1:0"];
+        let (child, address) = server::start(&mut command(cli, &arguments));
+        Self { child, address: address.to_string() }
     }
 
     /// Sends one call and returns the status of the response.

@@ -2,18 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+#[cfg(feature = "web")]
+use std::io::Read;
+use std::io::{BufRead, BufReader, Write};
+#[cfg(feature = "web")]
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::{Command, Output};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use crate::cli_support::TestCli;
+#[cfg(feature = "web")]
+use crate::cli_support::server;
 use usage_ledger::{Ledger, Timestamp, TokenRecord};
 
 const NOW: &str = "2026-06-01T12:00:00Z";
 
 /// Commands that only read.
-const QUESTIONS: [&[&str]; 16] = [
+const QUESTIONS: [&[&str]; 17] = [
     &["status"],
     &["--json", "status"],
     &["report", "--by", "day,model"],
@@ -30,6 +37,7 @@ const QUESTIONS: [&[&str]; 16] = [
     &["provider", "list"],
     &["--as-of", "1", "report"],
     &["--json", "--as-of", "2", "status"],
+    &["sql", "SELECT count(*) FROM calls"],
 ];
 
 /// A ledger with data for each query.
@@ -289,7 +297,7 @@ fn queries_work_on_a_read_only_mount_and_a_full_disk() {
     let medium = cli.dir().join("medium");
     fs::create_dir(&medium).unwrap();
     let ask =
-        QUESTIONS.map(|args| format!("\"$0\" --ledger \"$2/usage.db\" --now {NOW} {}", args.join(" "))).join("\n");
+        QUESTIONS.map(|args| format!("\"$0\" --ledger \"$2/usage.db\" --now {NOW} '{}'", args.join("' '"))).join("\n");
     let answers: String = QUESTIONS.iter().map(|args| cli.at(NOW, args)).collect();
     empty_log(&cli);
     let read_only =
@@ -311,6 +319,181 @@ fn queries_work_on_a_read_only_mount_and_a_full_disk() {
     let done = in_own_mounts(write, &[&cli.ledger(), &medium]).unwrap();
     assert_eq!(done.status.code(), Some(3));
     assert!(text(&done.stderr).contains("the disk is full"), "{}", text(&done.stderr));
+}
+
+/// What prevents writing.
+#[derive(Clone, Copy, Debug)]
+enum Obstacle {
+    Permission,
+    ImmutableFile,
+    ReadOnlyMount,
+    FullDisk,
+}
+
+/// A command on a copy of a ledger that cannot be written to; `None` where the machine permits no such obstacle.
+struct Hindered {
+    obstacle: Obstacle,
+    ledger: PathBuf,
+    place: PathBuf,
+}
+
+impl Hindered {
+    fn new(cli: &TestCli, obstacle: Obstacle) -> Option<Self> {
+        let place = cli.dir().join(format!("{obstacle:?}"));
+        fs::create_dir(&place).unwrap();
+        let ledger = place.join("usage.db");
+        let hindered = Self { obstacle, ledger, place };
+        let permitted = match obstacle {
+            Obstacle::ReadOnlyMount | Obstacle::FullDisk => in_own_mounts("true", &[]).is_some(),
+            Obstacle::Permission => {
+                fs::copy(cli.ledger(), &hindered.ledger).unwrap();
+                mode(cli.dir(), 0o755);
+                mode(&hindered.ledger, 0o444);
+                mode(&hindered.place, 0o555);
+                ask(cli, &hindered.ledger, &["--version"]).is_some()
+            }
+            Obstacle::ImmutableFile => {
+                fs::copy(cli.ledger(), &hindered.ledger).unwrap();
+                Command::new("chattr").arg("+i").arg(&hindered.ledger).output().is_ok_and(|done| done.status.success())
+            }
+        };
+        if !permitted {
+            eprintln!("skipped: this machine does not permit {obstacle:?}");
+        }
+        permitted.then_some(hindered)
+    }
+
+    fn command(&self, cli: &TestCli, args: &[&str]) -> Command {
+        let program = env!("CARGO_BIN_EXE_usage-ledger");
+        let mounted = |prepare: &str| {
+            let script = format!(
+                "ledger=\"$1\" place=\"$2\"; shift 2; {prepare}; exec \"$0\" --ledger \"$place/usage.db\" \"$@\""
+            );
+            let mut command = Command::new("unshare");
+            command.args(["-rm", "sh", "-ec", &script, program]).arg(cli.ledger()).arg(&self.place);
+            command
+        };
+        let mut command = match self.obstacle {
+            Obstacle::ReadOnlyMount => mounted(
+                "mount -t tmpfs tmpfs \"$place\"; cp \"$ledger\" \"$place/usage.db\"; mount -o remount,ro \"$place\"",
+            ),
+            Obstacle::FullDisk => mounted(
+                "mount -t tmpfs -o size=2m tmpfs \"$place\"; cp \"$ledger\" \"$place/usage.db\"; \
+                 cat /dev/zero > \"$place/filler\" 2> /dev/null || true",
+            ),
+            Obstacle::ImmutableFile => Command::new(program),
+            Obstacle::Permission if is_root() => {
+                let mut command = Command::new("setpriv");
+                command.args(["--reuid=65534", "--regid=65534", "--clear-groups", program]);
+                command
+            }
+            Obstacle::Permission => Command::new(program),
+        };
+        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", cli.dir()).env("TZ", "UTC");
+        command.env("USAGE_LEDGER", &self.ledger).args(["--now", NOW]).args(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+}
+
+impl Drop for Hindered {
+    fn drop(&mut self) {
+        if matches!(self.obstacle, Obstacle::ImmutableFile) {
+            let _ = Command::new("chattr").arg("-i").arg(&self.ledger).output();
+        }
+        mode(&self.place, 0o755);
+    }
+}
+
+/// Calls a test with each obstacle that this machine permits.
+fn with_each_obstacle(test: impl Fn(&TestCli, &Hindered)) {
+    for obstacle in [Obstacle::Permission, Obstacle::ImmutableFile, Obstacle::ReadOnlyMount, Obstacle::FullDisk] {
+        let cli = cli();
+        empty_log(&cli);
+        if let Some(hindered) = Hindered::new(&cli, obstacle) {
+            test(&cli, &hindered);
+        }
+    }
+}
+
+fn is_refusal(text: &str) -> bool {
+    text.contains("read-only") || text.contains("disk is full")
+}
+
+#[test]
+fn rpc_answers_from_a_ledger_that_cannot_be_written_to() {
+    with_each_obstacle(|cli, hindered| {
+        let mut child = hindered.command(cli, &["rpc"]).spawn().unwrap();
+        let requests = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"status\"}\n\
+                        {\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"record\",\"params\":{\"provider\":\"openai\",\"input\":1}}\n";
+        child.stdin.take().unwrap().write_all(requests.as_bytes()).unwrap();
+        let done = child.wait_with_output().unwrap();
+        let (stdout, stderr) = (text(&done.stdout), text(&done.stderr));
+        let answers: Vec<serde_json::Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!((answers.len(), done.status.code()), (2, Some(0)), "{:?}: {stderr}", hindered.obstacle);
+        assert_eq!(answers[0]["result"]["active_provider"], "anthropic", "{stdout}");
+        assert!(is_refusal(&answers[1]["error"].to_string()), "{stdout}");
+        assert!(stderr.contains("read-only here") && stderr.contains("start this command again"), "{stderr}");
+    });
+}
+
+#[cfg(feature = "mcp")]
+#[test]
+fn mcp_answers_from_a_ledger_that_cannot_be_written_to() {
+    with_each_obstacle(|cli, hindered| {
+        let mut child = hindered.command(cli, &["mcp", "--allow-record"]).spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let call = |id: u32, name: &str, arguments: &str| {
+            format!(
+                "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"tools/call\",\"params\":{{\"name\":\"{name}\",\"arguments\":{arguments}}}}}\n"
+            )
+        };
+        let start = "{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"initialize\",\"params\":{\"protocolVersion\":\"2025-06-18\",\
+                     \"capabilities\":{},\"clientInfo\":{\"name\":\"t\",\"version\":\"1\"}}}\n\
+                     {\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n";
+        let mut answer = |request: &str| {
+            input.write_all(request.as_bytes()).unwrap();
+            let mut line = String::new();
+            output.read_line(&mut line).unwrap();
+            line
+        };
+        answer(start);
+        let usage = answer(&call(1, "report", "{}"));
+        assert!(usage.contains("anthropic") && usage.contains("\"result\""), "{:?}: {usage}", hindered.obstacle);
+        let refused = answer(&call(2, "record", "{\"provider\":\"openai\",\"input\":1}"));
+        assert!(is_refusal(&refused), "{:?}: {refused}", hindered.obstacle);
+        drop(input);
+        let done = child.wait_with_output().unwrap();
+        assert!(text(&done.stderr).contains("read-only here"), "{}", text(&done.stderr));
+    });
+}
+
+#[cfg(feature = "web")]
+#[test]
+fn serve_answers_from_a_ledger_that_cannot_be_written_to() {
+    with_each_obstacle(|cli, hindered| {
+        let arguments = ["--json", "serve", "--otlp", "--listen", "127.0.0.1:0"];
+        let (mut child, address) = server::start(&mut hindered.command(cli, &arguments));
+        let send = |request: &str, body: &str| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            let (length, kind) = (body.len(), "application/json");
+            let head =
+                format!("host: {address}\r\nconnection: close\r\ncontent-type: {kind}\r\ncontent-length: {length}");
+            stream.write_all(format!("{request} HTTP/1.1\r\n{head}\r\n\r\n{body}").as_bytes()).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+        };
+        let status = send("GET /api/v1/status", "");
+        assert!(status.contains(" 200 ") && status.contains("\"active_provider\":\"anthropic\""), "{status}");
+        let refused = send("POST /api/v1/record", "{\"provider\":\"openai\",\"input\":1}");
+        assert!(refused.starts_with("HTTP/1.1 503") && is_refusal(&refused), "{:?}: {refused}", hindered.obstacle);
+        child.kill().unwrap();
+        let done = child.wait_with_output().unwrap();
+        let stderr = text(&done.stderr);
+        assert!(stderr.contains("read-only here") && stderr.contains("start this command again"), "{stderr}");
+    });
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cli_support::TestCli;
+use cli_support::{TestCli, server};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
@@ -32,20 +32,15 @@ impl Serving {
     }
 
     fn with(cli: &TestCli, args: &[&str], env: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
-            .args(["--json", "serve", "--otlp"])
-            .args(args)
-            .env_clear()
-            .envs([("HOME", cli.dir()), ("USAGE_LEDGER", &cli.ledger())])
-            .envs(env.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let answer: Value = serde_json::from_str(&line).unwrap();
-        let address: SocketAddr = answer["listening"].as_str().unwrap().trim_start_matches("http://").parse().unwrap();
+        let (mut child, address) = server::start(
+            Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
+                .args(["--json", "serve", "--otlp"])
+                .args(args)
+                .env_clear()
+                .envs([("HOME", cli.dir()), ("USAGE_LEDGER", &cli.ledger())])
+                .envs(env.iter().copied())
+                .stderr(Stdio::piped()),
+        );
         let stderr = BufReader::new(child.stderr.take().unwrap());
         Self { child, address: SocketAddr::from(([127, 0, 0, 1], address.port())), stderr }
     }

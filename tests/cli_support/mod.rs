@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // each test file uses the part it needs
 
+pub mod server;
+
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;

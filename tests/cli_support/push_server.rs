@@ -2,15 +2,15 @@
 
 #![allow(dead_code)] // each test file uses the part it needs
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use serde_json::Value;
 
-use crate::cli_support::TestCli;
+use crate::cli_support::{TestCli, server};
 
 pub struct PushServer {
     child: Child,
@@ -20,19 +20,14 @@ pub struct PushServer {
 impl PushServer {
     /// Starts a server on a ledger, with these arguments in addition.
     pub fn start(cli: &TestCli, ledger: &str, arguments: &[&str]) -> Self {
-        let mut child = Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
-            .args(["--json", "--ledger", ledger, "serve", "--listen", "127.0.0.1:0"])
-            .args(arguments)
-            .current_dir(cli.dir())
-            .env_clear()
-            .env("HOME", cli.dir())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let answer: Value = serde_json::from_str(&line).unwrap();
-        let address = answer["listening"].as_str().unwrap().trim_start_matches("http://").parse().unwrap();
+        let (child, address) = server::start(
+            Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
+                .args(["--json", "--ledger", ledger, "serve", "--listen", "127.0.0.1:0"])
+                .args(arguments)
+                .current_dir(cli.dir())
+                .env_clear()
+                .env("HOME", cli.dir()),
+        );
         Self { child, address }
     }
 

@@ -98,7 +98,7 @@ impl Context {
     pub fn read(&self) -> Result<Ledger, Failure> {
         let (ledger, obstacle) = self.read_with_reason()?;
         if let Some(why) = obstacle {
-            print_message(&format!("note: answering from {}, which is read-only here: {why}", self.path()?.display()));
+            note_read_only(&self.path()?, &why);
         }
         Ok(ledger)
     }
@@ -203,6 +203,22 @@ impl Context {
         open_with(&self.place()?, Options::new().create(true).busy_timeout_seconds(seconds))
     }
 
+    /// Opens the ledger for a process that answers others, as [`write_within`](Self::write_within). A ledger that cannot
+    /// be written to is opened read-only: questions are answered, and requests to write are refused with the reason.
+    pub fn serve_within(&self, seconds: u64) -> Result<Ledger, Failure> {
+        let failure = match self.write_within(seconds) {
+            Err(failure) if self.server()?.is_none() => failure,
+            opened => return opened,
+        };
+        let path = self.path()?;
+        let (ledger, why) = read_only(&path, failure)?;
+        note_read_only(&path, &why);
+        print_message(
+            "note: requests to write are refused: once the ledger can be written to, start this command again",
+        );
+        Ok(ledger)
+    }
+
     /// Opens an existing ledger for writing, for commands that refer to its events.
     pub fn write_existing(&self) -> Result<Ledger, Failure> {
         self.refuse_as_of("this command writes")?;
@@ -231,6 +247,10 @@ fn has_content(path: &Path) -> Result<bool, Failure> {
 
 fn open(path: &Path, create: bool) -> Result<Ledger, Failure> {
     open_with(path, Options::new().create(create))
+}
+
+fn note_read_only(path: &Path, why: &str) {
+    print_message(&format!("note: answering from {}, which is read-only here: {why}", path.display()));
 }
 
 /// Opens a ledger read-only because it cannot be opened for writing, and returns the reason.
