@@ -177,12 +177,43 @@ impl EventData for TokenRecord {
     }
 
     fn has_same_content(&self, other: &Self) -> bool {
-        // The time at which the counts were read comes from a clock, and clocks may differ.
-        self == other
-            || (self.counted_at != other.counted_at && Self { counted_at: other.counted_at, ..self.clone() } == *other)
+        if self == other {
+            return true;
+        }
+        // The time at which the counts were read comes from a clock, and clocks may differ. The text of a residual comes
+        // from the build that read the counts, and a later build may word it in another way.
+        let is_worded_apart = self.residual.is_some() && other.residual.is_some() && self.residual != other.residual;
+        if self.counted_at == other.counted_at && !is_worded_apart {
+            return false;
+        }
+        let residual = if is_worded_apart { &other.residual } else { &self.residual };
+        Self { counted_at: other.counted_at, residual: residual.clone(), ..self.clone() } == *other
     }
 
     fn raw_mut(&mut self) -> Option<&mut Raw> {
         self.raw.as_mut()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::event::{Payload, TokenRecord};
+    use crate::{Error, Ledger, Outcome, Timestamp};
+
+    #[test]
+    fn a_call_whose_residual_is_worded_in_another_way_is_the_same_call() {
+        let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
+        let ledger = Ledger::in_memory().unwrap();
+        let call = TokenRecord::new("openai", "gpt-5").input(7).key("a");
+        let first = ledger.record(call.clone().residual("total 9 but parts sum to 7"), now).unwrap();
+        let again = ledger.record(call.clone().residual("the total is 9, the sum of its parts 7"), now).unwrap();
+        assert!(matches!(again, Outcome::Existing { .. }), "{again:?}");
+        assert_eq!(again.position(), first.position());
+        let Payload::TokensRecorded(stored) = ledger.event(1).unwrap().payload else { panic!("another event") };
+        assert_eq!(stored.residual.as_deref(), Some("total 9 but parts sum to 7"), "the first text stays");
+        // A flag is content, and so are the counts beside it.
+        for other in [call.clone(), call.input(8).residual("total 9 but parts sum to 7")] {
+            assert!(matches!(ledger.record(other, now), Err(Error::Conflict { .. })));
+        }
     }
 }
