@@ -1,6 +1,6 @@
 //! Short names of projects, models and conversations in tables: the shortest that tell the values of a column apart.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::report::ReportKey;
 
@@ -24,9 +24,15 @@ pub(super) fn shortened<'v>(
         _ => |value| vec![value.to_owned()],
     };
     let all: Vec<(&str, Vec<String>)> = values.into_iter().map(|value| (value, candidates(value))).collect();
-    let is_taken = |name: &str, of: &str| {
-        all.iter().any(|(value, names)| *value != of && (*value == name || names.iter().any(|other| other == name)))
-    };
+    // The value that each name may stand for; `None` if several values may have it.
+    let mut owners: HashMap<&str, Option<&str>> = HashMap::new();
+    for (value, names) in &all {
+        for name in names.iter().map(String::as_str).chain([*value]) {
+            let owner = owners.entry(name).or_insert(Some(value));
+            *owner = owner.filter(|owner| owner == value);
+        }
+    }
+    let is_taken = |name: &str, of: &str| owners.get(name) != Some(&Some(of));
     all.iter()
         .map(|(value, names)| {
             let free = names.iter().find(|name| !is_taken(name, value));
