@@ -369,7 +369,7 @@ fn the_document_describes_every_route() {
     let document = server.get("openapi.json").json();
     assert_eq!(document["openapi"].as_str().map(|version| &version[..2]), Some("3."));
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 25);
+    assert_eq!(paths.len(), 29);
     for (path, operations) in paths {
         for (method, operation) in operations.as_object().unwrap() {
             let reply = server.send(&format!("{} {path}", method.to_uppercase()), &[JSON, ("last-event-id", "x")], "");
