@@ -1,15 +1,10 @@
 //! Compares reports from projections with the same reports from single records.
 
-use std::collections::BTreeMap;
-
 use super::pricing::PriceCache;
-use super::{CallSum, PricedCall, Report, ReportKey, records, table};
+use super::{Report, ReportKey, records, table};
 use crate::event::{NewEvent, PriceSet, TokensAmended};
 use crate::ledger::{AsOf, Ledger, Shred, Snapshot};
-use crate::model::event::TokenView;
 use crate::model::time::{HOUR, MINUTE, QUARTER};
-use crate::model::tokens::Usd;
-use crate::projection::{Series, Totals};
 use crate::store::MemoryStore;
 use crate::{EventId, Timestamp, TokenRecord};
 
@@ -140,38 +135,6 @@ fn from_records(snapshot: &Snapshot<'_>, report: &Report) -> table::ReportTable 
     rows.finish(report, snapshot.head().unwrap().position, snapshot.root().unwrap(), prices.source()).unwrap()
 }
 
-/// The calls with the same names: first and last time, first time of a call, sums and cost.
-type SumOfNames = (Timestamp, Timestamp, Timestamp, Totals, Usd, bool);
-
-/// Sums by names, from single records or from sums of blocks.
-fn sums_of_names(snapshot: &Snapshot<'_>, report: &Report, from_blocks: bool) -> BTreeMap<String, SumOfNames> {
-    let mut all: BTreeMap<String, SumOfNames> = BTreeMap::new();
-    let mut add = |series: &Series<'_>, (first, last, made, totals, cost, unpriced): SumOfNames| {
-        let names = format!("{:?}", Series { tariff: None, ..series.clone() });
-        let none = (Timestamp::MAX, Timestamp::MIN, Timestamp::MAX, Totals::default(), Usd::default(), false);
-        let sum = all.entry(names).or_insert(none);
-        *sum = (sum.0.min(first), sum.1.max(last), sum.2.min(made), sum.3, sum.4, sum.5 || unpriced);
-        sum.3.add(&totals).unwrap();
-        sum.4 = sum.4.checked_add(cost).unwrap();
-        Ok(())
-    };
-    if from_blocks {
-        let each = &mut |sum: &CallSum<'_>| {
-            add(sum.series, (sum.first, sum.last, sum.made, sum.totals, sum.cost, sum.unpriced))
-        };
-        report.each_sum(snapshot, each).unwrap();
-    } else {
-        let each = &mut |call: &PricedCall<'_>| {
-            let view = TokenView::from(call.record);
-            let totals = Totals::one(&view.tokens, view.cost);
-            let cost = call.cost.unwrap_or_default();
-            add(&Series::of(&view), (call.at, call.at, call.made, totals, cost, call.cost.is_none()))
-        };
-        report.each_call(snapshot, each).unwrap();
-    }
-    all
-}
-
 #[test]
 fn answers_from_projections_equal_those_from_every_record() {
     for seed in 1..=2 {
@@ -187,10 +150,8 @@ fn answers_from_projections_equal_those_from_every_record() {
                     from_records(&snapshot, &report),
                     "seed {seed}: {report:?}"
                 );
-                for report in [report.by_counted_at(), report] {
-                    let sums = sums_of_names(&snapshot, &report, true);
-                    assert_eq!(sums, sums_of_names(&snapshot, &report, false), "seed {seed}: {report:?}");
-                }
+                #[cfg(feature = "cli")]
+                sums::compare(&snapshot, report, seed);
             }
         };
         compare(&ledger, head);
@@ -201,5 +162,58 @@ fn answers_from_projections_equal_those_from_every_record() {
         assert_eq!(ledger.verify().unwrap().findings, [], "seed {seed}, shredded");
         let head = ledger.head().unwrap().position.get();
         compare(&ledger, head);
+    }
+}
+
+/// Sums of calls, which only the command reads.
+#[cfg(feature = "cli")]
+mod sums {
+    use std::collections::BTreeMap;
+
+    use crate::Timestamp;
+    use crate::ledger::Snapshot;
+    use crate::model::event::TokenView;
+    use crate::model::tokens::Usd;
+    use crate::projection::{Series, Totals};
+    use crate::report::{CallSum, PricedCall, Report};
+
+    /// The calls with the same names: first and last time, first time of a call, sums and cost.
+    type SumOfNames = (Timestamp, Timestamp, Timestamp, Totals, Usd, bool);
+
+    /// Sums by names, from single records or from sums of blocks.
+    fn sums_of_names(snapshot: &Snapshot<'_>, report: &Report, from_blocks: bool) -> BTreeMap<String, SumOfNames> {
+        let mut all: BTreeMap<String, SumOfNames> = BTreeMap::new();
+        let mut add = |series: &Series<'_>, (first, last, made, totals, cost, unpriced): SumOfNames| {
+            let names = format!("{:?}", Series { tariff: None, ..series.clone() });
+            let none = (Timestamp::MAX, Timestamp::MIN, Timestamp::MAX, Totals::default(), Usd::default(), false);
+            let sum = all.entry(names).or_insert(none);
+            *sum = (sum.0.min(first), sum.1.max(last), sum.2.min(made), sum.3, sum.4, sum.5 || unpriced);
+            sum.3.add(&totals).unwrap();
+            sum.4 = sum.4.checked_add(cost).unwrap();
+            Ok(())
+        };
+        if from_blocks {
+            let each = &mut |sum: &CallSum<'_>| {
+                add(sum.series, (sum.first, sum.last, sum.made, sum.totals, sum.cost, sum.unpriced))
+            };
+            report.each_sum(snapshot, each).unwrap();
+        } else {
+            let each = &mut |call: &PricedCall<'_>| {
+                let view = TokenView::from(call.record);
+                let totals = Totals::one(&view.tokens, view.cost);
+                let cost = call.cost.unwrap_or_default();
+                add(&Series::of(&view), (call.at, call.at, call.made, totals, cost, call.cost.is_none()))
+            };
+            report.each_call(snapshot, each).unwrap();
+        }
+        all
+    }
+
+    /// Compares both, with calls dated by either time.
+    pub fn compare(snapshot: &Snapshot<'_>, report: Report, seed: u64) {
+        for report in [report.clone().by_counted_at(), report] {
+            let sums = sums_of_names(snapshot, &report, true);
+            assert_eq!(sums, sums_of_names(snapshot, &report, false), "seed {seed}: {report:?}");
+        }
     }
 }
