@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::bill::{model_key, rounding};
+use crate::bill::{model_key, percent_of_tenths, rounding};
 use crate::ledger::{ReceivedStatement, Snapshot};
 use crate::model::error::Result;
 use crate::model::event::{Percent, StatementDay};
@@ -114,8 +114,7 @@ fn of_account(snapshot: &Snapshot<'_>, account: Account, statements: &[ReceivedS
     let usd = total.cost.usd.unwrap_or_default();
     let percent = (usd > Usd::default()).then(|| {
         // To one decimal place, and never more than it is.
-        let tenths = confirmed.picos().saturating_mul(1_000) / usd.picos();
-        Percent::from_hundredths(u32::try_from(tenths.saturating_mul(10)).unwrap_or(u32::MAX))
+        percent_of_tenths(confirmed.picos().saturating_mul(1_000) / usd.picos())
     });
     let bound = |at: Option<Timestamp>| at.ok_or_else(|| bug!("an account without statements"));
     Ok(ConfirmedSpend {

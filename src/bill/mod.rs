@@ -31,7 +31,7 @@ pub(crate) use cell::{BillRow, BillVerdict, rounding};
 pub(crate) use in_force::{BilledDay, billed_days, compare_received, compare_with_ledger};
 pub(crate) use model_name::model_key;
 pub(crate) use received::{FileTerms, events, hash};
-pub(crate) use spend::{Spend, SpendShares};
+pub(crate) use spend::{Spend, SpendShares, percent_of_tenths};
 
 use cell::{BillCell, StatementMoney};
 use cells::CellSet;

@@ -57,10 +57,7 @@ impl Spend {
         if sum <= 0 {
             return Ok(None);
         }
-        let share = |part: Usd| {
-            let tenths = (part.picos().saturating_mul(2_000) / sum + 1).div_euclid(2);
-            Percent::from_hundredths(u32::try_from(tenths.saturating_mul(10)).unwrap_or(0))
-        };
+        let share = |part: Usd| percent_of_tenths((part.picos().saturating_mul(2_000) / sum + 1).div_euclid(2));
         let [confirmed, explained, unexplained, provisional] = parts.map(share);
         Ok(Some(SpendShares { confirmed, explained, unexplained, provisional }))
     }
@@ -110,4 +107,10 @@ pub(super) fn days(rows: &[BillRow]) -> Result<BTreeMap<String, Spend>> {
         *spend = spend.plus(&Spend::of(row)?)?;
     }
     Ok(days)
+}
+
+/// Tenths of a percent as a percentage. Credits can make a part negative, or larger than the whole: its share then ends at 0,
+/// or at the largest percentage.
+pub(crate) fn percent_of_tenths(tenths: i128) -> Percent {
+    Percent::from_hundredths(u32::try_from(tenths.saturating_mul(10).max(0)).unwrap_or(u32::MAX))
 }

@@ -79,22 +79,29 @@ pub(crate) fn each_event(
     each_event_between(view, kind, subject, (Timestamp::MIN, until), order, visit)
 }
 
-/// Like [`each_event`], for events from the first time through the second.
-pub(crate) fn each_event_between(
-    view: &dyn ReadView,
-    kind: EventKind,
-    subject: &Subject<'_>,
-    (since, until): (Timestamp, Timestamp),
-    order: Order,
-    visit: &mut dyn FnMut(IndexedEvent) -> Flow,
-) -> Result<()> {
+/// The keys of a kind and subject from the first time through the second: the length of their common part, the first key, and
+/// the key behind the last.
+fn span(kind: EventKind, subject: &Subject<'_>, (since, until): (Timestamp, Timestamp)) -> (usize, Vec<u8>, Vec<u8>) {
     let mut from = vec![kind.code()];
     from.extend(subject.key());
     let prefix = from.len();
     let mut to = from.clone();
     push_time(&mut from, since);
     push_time(&mut to, until);
-    view.scan(Table::EventIndex, &from, &after_prefix(&to), order, &mut |key, value| {
+    (prefix, from, after_prefix(&to))
+}
+
+/// Like [`each_event`], for events from the first time through the second.
+pub(crate) fn each_event_between(
+    view: &dyn ReadView,
+    kind: EventKind,
+    subject: &Subject<'_>,
+    times: (Timestamp, Timestamp),
+    order: Order,
+    visit: &mut dyn FnMut(IndexedEvent) -> Flow,
+) -> Result<()> {
+    let (prefix, from, to) = span(kind, subject, times);
+    view.scan(Table::EventIndex, &from, &to, order, &mut |key, value| {
         let read = || {
             let (_, rest) = take_time(key.get(prefix..)?)?;
             take_id(rest)?;
@@ -107,22 +114,17 @@ pub(crate) fn each_event_between(
 }
 
 /// Visits the times and positions of the events of a kind and subject, without voided ones and without reading their lines.
-/// Events of this kind cannot be amended. `span` is from the first time through the second.
+/// Events of this kind cannot be amended. `times` are the first and the last time.
 #[cfg(feature = "cli")]
 pub(crate) fn each_entry_between(
     view: &dyn ReadView,
     kind: EventKind,
     subject: &Subject<'_>,
-    (since, until): (Timestamp, Timestamp),
+    times: (Timestamp, Timestamp),
     visit: &mut dyn FnMut(Timestamp, Position) -> Flow,
 ) -> Result<()> {
-    let mut from = vec![kind.code()];
-    from.extend(subject.key());
-    let prefix = from.len();
-    let mut to = from.clone();
-    push_time(&mut from, since);
-    push_time(&mut to, until);
-    view.scan(Table::EventIndex, &from, &after_prefix(&to), Order::Ascending, &mut |key, value| {
+    let (prefix, from, to) = span(kind, subject, times);
+    view.scan(Table::EventIndex, &from, &to, Order::Ascending, &mut |key, value| {
         let read = || {
             let (at, rest) = take_time(key.get(prefix..)?)?;
             let (id, _) = take_id(rest)?;

@@ -62,8 +62,8 @@ impl ColumnWriter {
         let (rest, new_rest) = self.rests.number(rest);
         let (last_offset, last_at) = self.last;
         self.last = (u64::from(offset), at.millis());
-        let later = record.counted_at.map_or(0, |counted| counted.millis().saturating_sub(at.millis()));
-        let later = u64::try_from(later).unwrap_or(0);
+        let counted_later = record.counted_at.filter(|counted| *counted > at);
+        let later = counted_later.map_or(0, |counted| counted.millis().abs_diff(at.millis()));
         varint::put(&mut self.entries, ((u64::from(offset) - last_offset) << 1) | u64::from(later > 0));
         if later > 0 {
             varint::put(&mut self.entries, later);
