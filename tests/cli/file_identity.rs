@@ -52,12 +52,6 @@ fn command(cli: &TestCli, args: &[&str]) -> Command {
     command
 }
 
-fn spawn(cli: &TestCli, args: &[&str]) -> (Child, BufReader<std::process::ChildStdout>) {
-    let mut child = command(cli, args).stdout(Stdio::piped()).spawn().unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap());
-    (child, lines)
-}
-
 /// A running `serve`, which ends with the test.
 struct Serving {
     child: Child,
@@ -241,7 +235,14 @@ fn import_watch_waits_for_its_ledger_and_loses_nothing() {
     };
     say(1);
     let home = cli.dir().join("home").to_str().unwrap().to_owned();
-    let (mut child, mut lines) = spawn(&cli, &["--json", "import", "--watch", "--home", &home]);
+    let mut child = command(&cli, &["--json", "import", "--watch", "--home", &home])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut messages = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut notices = |text: &str| assert!(messages.any(|line| line.contains(text)), "no message: {text}");
     lines.read_line(&mut String::new()).unwrap();
     wait_for(1);
     count_elsewhere(&cli.ledger());
@@ -250,7 +251,7 @@ fn import_watch_waits_for_its_ledger_and_loses_nothing() {
     // Lines written while the ledger is away are imported when it is back.
     fs::rename(cli.ledger(), beside(&cli, ".away")).unwrap();
     say(3);
-    std::thread::sleep(Duration::from_millis(300));
+    notices("waiting for a ledger");
     assert!(!cli.ledger().exists());
     fs::rename(beside(&cli, ".away"), cli.ledger()).unwrap();
     wait_for(3);
@@ -268,7 +269,7 @@ fn import_watch_waits_for_its_ledger_and_loses_nothing() {
         let _ = fs::remove_file(beside(&cli, end));
     }
     say(5);
-    std::thread::sleep(Duration::from_millis(300));
+    notices("waiting for a ledger");
     assert!(!cli.ledger().exists());
     record(&cli, "after");
     wait_for(6);

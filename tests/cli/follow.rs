@@ -107,24 +107,25 @@ fn lines_are_imported_while_the_agent_writes_them() {
         (&"claude-code".into(), &1.into())
     );
     wait_for(&cli, 2);
-    // A partial line is read when it is complete.
+    // A partial line is read when it is complete: a call that another log states later is reported before.
     let third = answer(3);
     let (begin, end) = third.split_at(80);
     append(&log, begin);
-    std::thread::sleep(Duration::from_millis(100));
-    append(&log, &format!("{end}\n"));
+    append(&logs.join("s2.jsonl"), &format!("{}\n", answer(5)));
+    let only_one = |report: &Value| {
+        let source = &report["sources"][0];
+        assert_eq!((&source["recorded"], &source["skipped"]), (&1.into(), &Value::Array(vec![])));
+    };
+    only_one(&following.next());
     wait_for(&cli, 3);
-    // It is not reported before.
-    let report = following.next();
-    assert_eq!(
-        (&report["sources"][0]["recorded"], &report["sources"][0]["skipped"]),
-        (&1.into(), &Value::Array(vec![]))
-    );
+    append(&log, &format!("{end}\n"));
+    only_one(&following.next());
+    wait_for(&cli, 4);
     // A new log in a new directory is read.
     let other = logs.join("s1/subagents");
     fs::create_dir_all(&other).unwrap();
     append(&other.join("agent-1.jsonl"), &format!("{}\n", answer(4)));
-    wait_for(&cli, 4);
+    wait_for(&cli, 5);
     drop(following);
     assert_eq!(cli.json(&["verify"])["ok"], true);
 }

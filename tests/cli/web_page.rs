@@ -4,13 +4,13 @@
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::api::Serving;
-use crate::cli_support::TestCli;
+use crate::cli_support::{TestCli, server};
 
 const NOW: &str = "2026-11-23T20:00:00Z";
 const BROWSER: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
@@ -135,24 +135,20 @@ fn open_starts_the_browser_and_imports_new_calls() {
     std::fs::write(&opener, format!("#!/bin/sh\necho \"$1\" > {0}.part && mv {0}.part {0}\n", opened.display()))
         .unwrap();
     std::fs::set_permissions(&opener, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
-        .args(["--json", "--now", NOW, "serve", "--open", "--listen", "127.0.0.1:0"])
-        .env_clear()
-        .envs([("HOME", cli.dir()), ("USAGE_LEDGER", &cli.ledger())])
-        .env("PATH", format!("{}:/usr/bin:/bin", tools.display()))
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-    let answer: Value = serde_json::from_str(&line).unwrap();
+    let (mut child, address) = server::start(
+        Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
+            .args(["--json", "--now", NOW, "serve", "--open", "--listen", "127.0.0.1:0"])
+            .env_clear()
+            .envs([("HOME", cli.dir()), ("USAGE_LEDGER", &cli.ledger())])
+            .env("PATH", format!("{}:/usr/bin:/bin", tools.display())),
+    );
     let until = Instant::now() + Duration::from_secs(60);
     let recorded = || cli.json(&["report", "--by", "model"])["total"]["requests"] == json!(1);
     while Instant::now() < until && !(opened.exists() && recorded()) {
         std::thread::sleep(Duration::from_millis(50));
     }
-    let address = std::fs::read_to_string(&opened).unwrap();
-    assert_eq!(address.trim(), format!("{}/", answer["listening"].as_str().unwrap()));
+    let page = std::fs::read_to_string(&opened).unwrap();
+    assert_eq!(page.trim(), format!("http://{address}/"));
     assert!(recorded());
     child.kill().unwrap();
     child.wait().unwrap();
