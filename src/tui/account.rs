@@ -20,6 +20,8 @@ use crate::usage::{Pool, WindowUsage};
 const NAMES: usize = 10;
 /// Priority of a line of the reason. No other line has this priority.
 const REASON: u8 = 3;
+/// Priority of a line of a warning. No other line has this priority.
+const WARNING: u8 = 1;
 
 /// Level of detail of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,16 +65,18 @@ impl<'s> AccountBlock<'s> {
             return vec![self.line()];
         }
         let mut lines = self.all();
-        let (mut cut_off, before) = (false, lines.len());
+        let (mut cut_off, before) = (Vec::new(), lines.len());
         for _ in most..before {
             let least = lines.iter().map(|(worth, _)| *worth).min().unwrap_or(0);
             let Some(index) = lines.iter().rposition(|(worth, _)| *worth == least) else { break };
             lines.remove(index);
-            cut_off |= least == REASON;
+            cut_off.push(least);
         }
         // Mark a sentence that was cut off.
-        if let Some((_, line)) = lines.iter_mut().rfind(|(worth, _)| cut_off && *worth == REASON) {
-            line.push_span(Span::styled(" …", self.theme.dim()));
+        for sentence in [REASON, WARNING].into_iter().filter(|worth| cut_off.contains(worth)) {
+            if let Some((_, line)) = lines.iter_mut().rfind(|(worth, _)| *worth == sentence) {
+                line.push_span(Span::styled(" …", self.theme.dim()));
+            }
         }
         lines.into_iter().map(|(_, line)| line).collect()
     }
@@ -169,14 +173,9 @@ impl<'s> AccountBlock<'s> {
         }
         lines.extend(self.one.money.iter().map(|money| (6, self.money(money))));
         lines.extend(self.today().map(|line| (5, line)));
-        lines.push((1, self.named("All time", &used(&usage.all_time))));
+        lines.push((2, self.named("All time", &used(&usage.all_time))));
         lines.extend(self.last().map(|line| (2, line)));
-        let warnings = verdict.warnings.iter().take(2);
-        lines.extend(warnings.map(|warning| {
-            let text = cut(&EscapedText(warning).to_string(), self.width.saturating_sub(NAMES));
-            let name = Span::styled(format!("{:<NAMES$}", "Warning"), self.theme.tint(Tint::Amber));
-            (1, Line::from(vec![name, Span::styled(text, self.theme.dim())]))
-        }));
+        lines.extend(verdict.warnings.iter().take(2).flat_map(|warning| self.warning(warning)));
         if usage.metered && self.selected && !self.view_model.past {
             lines.push((2, Line::styled("r = reset / override quota", self.theme.dim())));
         }
@@ -242,6 +241,16 @@ impl<'s> AccountBlock<'s> {
         let lines = wrapped(&reason, self.width.saturating_sub(NAMES).max(16));
         let dim = self.theme.dim();
         lines.into_iter().map(move |line| Line::styled(format!("{:<NAMES$}{line}", ""), dim))
+    }
+
+    fn warning(&self, text: &str) -> Vec<(u8, Line<'static>)> {
+        let room = self.width.saturating_sub(NAMES).max(16);
+        let line = |(number, text): (usize, String)| {
+            let name = if number == 0 { "Warning" } else { "" };
+            let name = Span::styled(format!("{name:<NAMES$}"), self.theme.tint(Tint::Amber));
+            (WARNING, Line::from(vec![name, Span::styled(text, self.theme.dim())]))
+        };
+        wrapped(&EscapedText(text).to_string(), room).into_iter().enumerate().map(line).collect()
     }
 
     fn burn(&self) -> Option<Line<'static>> {

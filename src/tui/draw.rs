@@ -76,16 +76,17 @@ fn body(state: &ScreenState, theme: Theme, mut area: Rect, buffer: &mut Buffer) 
     }
     let wide = area.width >= WIDE;
     let own = if wide { PROVIDERS } else { area.width };
+    let days_wanted = days::wanted(view_model, theme, if wide { area.width - own - 2 } else { area.width });
     // Accounts come first. A tall screen reserves lines for the rest, for the log before the time line.
     let promised = match area.height {
         0..16 => 0,
         16..20 => FEWEST + 1,
         20..32 => FEWEST + 1 + timeline::WANTED,
-        _ => 6 + timeline::WANTED + if wide { 0 } else { days::wanted(view_model).min(9) },
+        _ => 6 + timeline::WANTED + if wide { 0 } else { days_wanted.min(9) },
     };
     let most = area.height.saturating_sub(promised).max(area.height.min(2));
     let filled = windows::filled(state, own, theme, most);
-    let height = if wide { filled.max(days::wanted(view_model).min(most)) } else { filled };
+    let height = if wide { filled.max(days_wanted.min(most)) } else { filled };
     let Some(top) = take(&mut area, height) else { return };
     if wide {
         windows::draw(state, theme, Rect { width: own, ..top }, buffer);
@@ -99,7 +100,7 @@ fn body(state: &ScreenState, theme: Theme, mut area: Rect, buffer: &mut Buffer) 
     {
         timeline::draw(view_model, theme, part, buffer);
     }
-    let most = days::wanted(view_model).min(area.height.saturating_sub(6));
+    let most = days_wanted.min(area.height.saturating_sub(6));
     if !wide
         && most >= 5
         && let Some(part) = take(&mut area, most)
