@@ -4,6 +4,7 @@ use super::MoneyWindow;
 use super::RunRequest;
 use super::evidence::Evidence;
 use crate::model::event::{BudgetMode, Percent, Position};
+use crate::model::humanize::number::grouped;
 use crate::model::time::{DAY, MINUTE, Timestamp};
 use crate::usage::{Basis, Exhausted, Pool, ProviderSignal, WindowUsage, covers, exact_share, is_exactly};
 
@@ -110,15 +111,16 @@ fn window(evidence: &Evidence, name: &str, window: &WindowUsage) -> Option<Count
             used = least;
         }
     } else if window.basis == Basis::Estimated {
-        warnings.push(format!(
-            "{} has not reported the {name} window: it is estimated from {} recorded limit tokens",
-            usage.provider, window.weighted
-        ));
+        let source = match window.weighted {
+            0 => "no calls are recorded in it, so it counts as 0 % used".to_owned(),
+            tokens => format!("its share is estimated from {} recorded limit tokens", grouped(tokens)),
+        };
+        warnings.push(format!("{} has not reported the {name} window: {source}", usage.provider));
     } else if window.basis == Basis::Observed && window.since > 0 && window.limit.is_none() {
         warnings.push(format!(
             "{} limit tokens were recorded since the {name} window was observed, and no limit is set to weigh them \
              by: `usage-ledger doctor` estimates one",
-            window.since
+            grouped(window.since)
         ));
     }
     if let Some(limit) = window.limit.filter(|_| usage.reserved > 0) {

@@ -19,6 +19,7 @@ use crate::model::time::{Timestamp, Zone};
 use crate::model::tokens::Usd;
 use crate::present::clock::short;
 use crate::present::failure::{Failure, print_message};
+use crate::present::money::exact_dollars;
 use crate::present::output::{EscapedText, JsonAnswer, counted};
 use crate::report::{Allocation, AllocationRule, AllocationTable, ReportKey};
 
@@ -301,15 +302,26 @@ fn explain(table: &AllocationTable) {
 fn print(table: &AllocationTable, zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(out, "{} to {}, by {}", short(table.since, zone), short(table.until, zone), EscapedText(&table.by))?;
     for receiver in &table.receivers {
-        writeln!(out, "{}: {} USD", EscapedText(receiver.name.as_deref().unwrap_or("(no value)")), receiver.usd)?;
+        writeln!(
+            out,
+            "{}: {}",
+            EscapedText(receiver.name.as_deref().unwrap_or("(no value)")),
+            exact_dollars(receiver.usd)
+        )?;
         for line in &receiver.lines {
             let source = line.rule.as_ref().map_or_else(|| "own usage".to_owned(), |rule| format!("rule {rule}"));
             let names = [Some(line.provider.as_str()), line.account.as_deref(), line.model.as_deref()];
             let names: Vec<&str> = names.into_iter().flatten().collect();
-            writeln!(out, "  {}, {}: {} USD", EscapedText(&source), EscapedText(&names.join(" ")), line.usd)?;
+            writeln!(
+                out,
+                "  {}, {}: {}",
+                EscapedText(&source),
+                EscapedText(&names.join(" ")),
+                exact_dollars(line.usd)
+            )?;
         }
     }
-    Ok(writeln!(out, "total: {} USD", table.bill)?)
+    Ok(writeln!(out, "total: {}", exact_dollars(table.bill))?)
 }
 
 /// The rules in force.

@@ -79,5 +79,6 @@ pub(crate) fn answer(
     if context.json {
         return JsonAnswer::new(AppendReceipt::one(outcome, event.id)).write(out);
     }
-    output::outcome(out, outcome, &format!("{} {}", event.payload.kind(), summary(&event.payload)))
+    let kind = event.payload.kind().replace('_', " ");
+    output::outcome(out, outcome, &format!("{kind}: {}", summary(&event.payload)))
 }

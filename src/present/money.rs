@@ -25,6 +25,12 @@ pub(crate) fn dollars(usd: Usd) -> String {
     format!("{sign}${whole}.{rest}")
 }
 
+/// Formats `$1234.5` without rounding.
+pub(crate) fn exact_dollars(usd: Usd) -> String {
+    let sign = if usd < Usd::default() { "-" } else { "" };
+    format!("{sign}${}", decimal(usd).abs())
+}
+
 /// Formats a computed cost: `$12.30`, `$12.30 + 2 unpriced` if calls lack a price, `unpriced` if all do, `-` without
 /// calls.
 pub(crate) fn cost(cost: &Cost) -> String {
@@ -54,5 +60,7 @@ mod tests {
         ] {
             assert_eq!(dollars(usd.parse().unwrap()), text, "{usd}");
         }
+        assert_eq!(exact_dollars("1234.50".parse().unwrap()), "$1234.5");
+        assert_eq!(exact_dollars(Usd::exact("-0.000000000001").unwrap()), "-$0.000000000001");
     }
 }
