@@ -46,7 +46,8 @@
 //!
 //! # What it is not
 //!
-//! * Not a proxy: it knows what agents log and what you record, not your traffic. It makes no network call.
+//! * Not a proxy: it knows what agents log and what you record, not your traffic. The library makes no network
+//!   call, except to a store in PostgreSQL.
 //! * Not an invoice: costs are worked out by a public price table of a known date and by what you [state](model::event::PriceSet),
 //!   and stand beside what agents reported. A price that is not known is `None`, never 0.
 //! * Not a guess at a subscription: a limit is what you set or what the provider said, else the percentage is `None`.
