@@ -274,4 +274,5 @@ def main():
         print("| %s | %s | %s |" % (name, " | ".join(cells), exponent))
 
 
-main()
+if __name__ == "__main__":
+    main()
