@@ -69,7 +69,7 @@ impl FleetServer {
                     merged: heads.get(id).copied().unwrap_or(0),
                     pushed_at,
                     continues: entry.continues.clone(),
-                    failure: failures.remove(id),
+                    failure: failures.ledgers.remove(id),
                 });
             }
             machines.push(MachineOverview {
@@ -91,7 +91,7 @@ impl FleetServer {
             is_cut: behind.count() > machines.len(),
             machines,
             own,
-            failure: failures.remove("").or_else(|| failures.remove(OWN)),
+            failure: failures.whole.or_else(|| failures.ledgers.remove(OWN)),
         })
     }
 

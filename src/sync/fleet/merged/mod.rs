@@ -69,6 +69,15 @@ pub(crate) struct MergeFailure {
     pub message: String,
 }
 
+/// What could not be merged.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MergeFailures {
+    /// Why nothing could be merged.
+    pub whole: Option<MergeFailure>,
+    /// The ledgers that could not be merged, by their ids.
+    pub ledgers: BTreeMap<String, MergeFailure>,
+}
+
 /// The merged ledger of a server.
 #[derive(Default)]
 pub(super) struct MergedLedger {
@@ -92,10 +101,8 @@ struct MergedState {
     is_whole: bool,
     /// Questions that wait for their turn. The background thread lets them go first.
     questions: usize,
-    /// The ledgers that could not be merged. The background thread tries again.
-    failed: BTreeMap<String, MergeFailure>,
-    /// Why nothing could be merged.
-    failure: Option<MergeFailure>,
+    /// The background thread tries again.
+    failures: MergeFailures,
     is_ending: bool,
 }
 
@@ -119,21 +126,19 @@ impl FleetServer {
         self.directory.join(FILE)
     }
 
-    /// Why ledgers are not merged: by their ids, and by an empty one if nothing can be merged.
-    pub fn merge_failures(&self) -> BTreeMap<String, MergeFailure> {
-        let state = self.merged.state();
-        let mut failures = state.failed.clone();
-        failures.extend(state.failure.clone().map(|failure| (String::new(), failure)));
-        failures
+    /// What is not merged, and why.
+    pub fn merge_failures(&self) -> MergeFailures {
+        self.merged.state().failures.clone()
     }
 
     /// Merges everything that the ledgers have, and returns the positions that were reached.
     pub fn merge_all(&self, now: Timestamp) -> Result<HeadVector> {
         self.merge_some(now, u64::MAX)?;
         let ledger = self.merged_ledger()?;
-        let failures = self.merge_failures();
-        if let Some((id, failure)) = failures.into_iter().next() {
-            return Err(Error::Store { what: format!("merging the ledger {id}"), source: failure.message.into() });
+        let MergeFailures { whole, ledgers } = self.merge_failures();
+        let one = || ledgers.into_iter().next().map(|(id, failure)| (format!("merging the ledger {id}"), failure));
+        if let Some((what, failure)) = whole.map(|failure| ("merging the ledgers".to_owned(), failure)).or_else(one) {
+            return Err(Error::Store { what, source: failure.message.into() });
         }
         heads(&ledger.snapshot()?)
     }
@@ -193,7 +198,7 @@ impl FleetServer {
         let own = self.own_size()?;
         let state = self.merged.state();
         Ok(state.is_whole
-            && (state.own == own || state.failed.contains_key(OWN))
+            && (state.own == own || state.failures.ledgers.contains_key(OWN))
             && state.changed.as_ref().is_some_and(BTreeSet::is_empty)
             && state.owners.as_ref().is_some_and(|(known, _)| Arc::ptr_eq(known, &registry)))
     }
@@ -211,12 +216,12 @@ impl FleetServer {
             // What a failed merge leaves undone is looked for in all ledgers.
             state.changed = None;
             let message = error.to_string();
-            if state.failure.as_ref().is_none_or(|known| known.message != message) {
+            if state.failures.whole.as_ref().is_none_or(|known| known.message != message) {
                 tracing::error!("the ledgers of the machines cannot be merged: {message}");
-                state.failure = Some(MergeFailure { at: now, message });
+                state.failures.whole = Some(MergeFailure { at: now, message });
             }
         } else {
-            state.failure = None;
+            state.failures.whole = None;
         }
         done
     }
@@ -260,7 +265,7 @@ impl FleetServer {
         let heads = heads(&merged.snapshot()?)?;
         // What changes from now on is for the next merge.
         let changed = self.merged.state().changed.replace(BTreeSet::new());
-        let failed = self.merged.state().failed.clone();
+        let failed = self.merged.state().failures.ledgers.clone();
         let mut ids: BTreeSet<&String> = match &changed {
             Some(changed) => {
                 let is_new = |id: &String| !heads.contains_key(id) && !failed.contains_key(id);
@@ -275,7 +280,7 @@ impl FleetServer {
         let mut progress = MergeProgress::Whole;
         for id in ids {
             match merge.ledger(id) {
-                Ok(MergeProgress::Whole) => drop(self.merged.state().failed.remove(id)),
+                Ok(MergeProgress::Whole) => drop(self.merged.state().failures.ledgers.remove(id)),
                 Ok(MergeProgress::Partial) => {
                     progress = MergeProgress::Partial;
                     if let Some(changed) = self.merged.state().changed.as_mut() {
@@ -295,9 +300,9 @@ impl FleetServer {
     fn note_failure(&self, id: &str, error: &Error, now: Timestamp) {
         let message = error.to_string();
         let mut state = self.merged.state();
-        if state.failed.get(id).is_none_or(|known| known.message != message) {
+        if state.failures.ledgers.get(id).is_none_or(|known| known.message != message) {
             tracing::error!("the ledger {id} cannot be merged: {message}");
-            state.failed.insert(id.to_owned(), MergeFailure { at: now, message });
+            state.failures.ledgers.insert(id.to_owned(), MergeFailure { at: now, message });
         }
     }
 

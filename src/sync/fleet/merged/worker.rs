@@ -46,7 +46,7 @@ impl FleetServer {
                 }
                 if tried.elapsed() >= AGAIN {
                     *tried = Instant::now();
-                    let failed: Vec<String> = state.failed.keys().cloned().collect();
+                    let failed: Vec<String> = state.failures.ledgers.keys().cloned().collect();
                     if let Some(changed) = state.changed.as_mut() {
                         changed.extend(failed);
                     }
