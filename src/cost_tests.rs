@@ -77,6 +77,37 @@ fn a_report_reads_single_records_only_where_rollups_cannot_answer() {
     assert!(rows < 200, "{rows} rows of projections");
 }
 
+/// A question about some minutes costs the same when the ledger has twice as many blocks.
+#[test]
+fn a_question_about_some_minutes_reads_no_summaries_of_other_blocks() {
+    let (ledger, store) = ledger();
+    let (since, until) = (at(18_210), at(18_360));
+    let report = Report::by_all([ReportKey::Model]).since(since).until(until);
+    let mut costs = || {
+        let (_, of_report) = store.read.during(|| assert_eq!(ledger.report(&report).unwrap().total.requests, 150));
+        let filter = EventFilter::between(Some(since), Some(until));
+        let mut found = 0;
+        let (_, of_search) = store.read.during(|| {
+            let mut visit = |_, _: &str| {
+                found += 1;
+                Ok(true)
+            };
+            ledger.snapshot().unwrap().find_back(&filter, None, &mut visit).unwrap();
+        });
+        assert_eq!(found, 150);
+        let (_, of_calls) = store.read.during(|| {
+            let mut visit = |_| Ok(());
+            ledger.snapshot().unwrap().each_call_between(since, until, &mut visit).unwrap();
+        });
+        [of_report, of_search, of_calls]
+    };
+    let before = costs();
+    assert!(before.iter().all(|rows| *rows < 40), "{before:?} rows of projections for two or three blocks of 40");
+    ledger.append((EVENTS..2 * EVENTS).map(call), at(2 * EVENTS)).unwrap();
+    let after = costs();
+    assert!(before.iter().zip(after).all(|(before, after)| after <= before + 4), "{before:?}, then {after:?}");
+}
+
 /// The range of a window begins and ends within quarters of an hour. It divides the uses of no account.
 #[test]
 fn a_range_that_divides_no_uses_reads_no_single_record() {

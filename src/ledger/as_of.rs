@@ -105,7 +105,8 @@ pub(super) fn rebuild(store: &dyn EventStore) -> Result<()> {
 
 /// Clears the projections and folds the whole log into them.
 pub(super) fn fold_anew(sink: &mut dyn WriteView) -> Result<()> {
-    for table in Table::FOLDED.into_iter().chain([Table::Blocks, Table::Columns, Table::Chapters, Table::History]) {
+    let of_blocks = [Table::Blocks, Table::Columns, Table::Quarters, Table::Chapters, Table::History];
+    for table in Table::FOLDED.into_iter().chain(of_blocks) {
         clear(sink, table)?;
     }
     refold(sink, Position::START)

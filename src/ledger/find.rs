@@ -5,12 +5,17 @@ use std::collections::BTreeSet;
 use super::Snapshot;
 use crate::model::error::Result;
 use crate::model::event::{EventKind, NameKind, Payload, Position};
-use crate::model::time::Timestamp;
+use crate::model::time::{DAY, Timestamp};
 use crate::projection::blocks::{
-    BLOCK, StoredSummary, damaged, full_blocks, place, position_at, quarter_of, scan_blocks,
+    BLOCK, QuarterRanges, StoredSummary, blocks_with, damaged, full_blocks, place, position_at, quarter_of,
+    quarters_between, scan_blocks, scan_these,
 };
 use crate::projection::{Effective, corrections_exist, uncorrected};
-use crate::store::{GO_ON, Order, Row, STOP};
+use crate::store::{Flow, GO_ON, Order, Row, STOP};
+
+/// The longest range in milliseconds whose blocks come from the index of quarters. A longer one has many rows there, and a
+/// search may end soon.
+const SHORT: i64 = 8 * DAY;
 
 /// The wanted events.
 #[derive(Debug, Default)]
@@ -79,9 +84,28 @@ impl EventFilter {
             since.is_none_or(|since| since <= quarter) && until.is_none_or(|until| quarter <= until)
         })
     }
+
+    /// The quarters of a range that is so short that the index of quarters is read first.
+    fn short_range(&self) -> Option<QuarterRanges> {
+        let is_short = self.until?.millis().saturating_sub(self.since?.millis()) <= SHORT;
+        quarters_between(self.since, self.until).filter(|_| is_short)
+    }
 }
 
 impl Snapshot<'_> {
+    /// Visits the full blocks that may contain a match.
+    fn possible_blocks(&self, filter: &EventFilter, order: Order, visit: &mut dyn FnMut(u64) -> Flow) -> Result<()> {
+        let mut each = |number: u64, block: Option<&StoredSummary<'_>>| {
+            // A block without a summary may contain anything.
+            let may_hold = block.map_or(Some(true), |block| filter.may_be_in(block)).ok_or_else(|| damaged(number))?;
+            if may_hold { visit(number) } else { GO_ON }
+        };
+        match filter.short_range() {
+            Some(quarters) => scan_these(self.view(), &blocks_with(self.view(), &quarters)?, order, &mut each),
+            None => scan_blocks(self.view(), order, &mut each),
+        }
+    }
+
     /// The possible matches from a position on, up to the end of its block.
     fn candidates(&self, filter: &EventFilter, from: Position) -> Result<Vec<(Position, String)>> {
         let mut kinds = Vec::new();
@@ -108,8 +132,8 @@ impl Snapshot<'_> {
         let (first, _) = place(from);
         let mut goes_on = true;
         if first < full {
-            scan_blocks(self.view(), Order::Ascending, &mut |number, block| {
-                if number < first || !may_hold(filter, number, block)? {
+            self.possible_blocks(filter, Order::Ascending, &mut |number| {
+                if number < first {
                     return GO_ON;
                 }
                 for (position, line) in self.candidates(filter, from.max(position_at(number, 0)))? {
@@ -147,11 +171,9 @@ impl Snapshot<'_> {
             }
         };
         let full = full_blocks(self.view())?;
-        scan_blocks(self.view(), Order::Ascending, &mut |number, block| {
-            if may_hold(&in_blocks, number, block)? {
-                for (position, line) in self.candidates(&records, position_at(number, 0))? {
-                    each(position, &line)?;
-                }
+        self.possible_blocks(&in_blocks, Order::Ascending, &mut |number| {
+            for (position, line) in self.candidates(&records, position_at(number, 0))? {
+                each(position, &line)?;
             }
             GO_ON
         })?;
@@ -186,14 +208,9 @@ impl Snapshot<'_> {
         if !back(position_at(full_blocks(self.view())?, 0))? {
             return Ok(());
         }
-        scan_blocks(self.view(), Order::Descending, &mut |number, block| {
+        self.possible_blocks(filter, Order::Descending, &mut |number| {
             let from = position_at(number, 0);
-            if !is_wanted(from) || !may_hold(filter, number, block)? || back(from)? { GO_ON } else { STOP }
+            if !is_wanted(from) || back(from)? { GO_ON } else { STOP }
         })
     }
-}
-
-/// Whether a block may contain a match. A block without a summary may contain anything.
-fn may_hold(filter: &EventFilter, number: u64, block: Option<&StoredSummary<'_>>) -> Result<bool> {
-    block.map_or(Ok(true), |block| filter.may_be_in(block).ok_or_else(|| damaged(number)))
 }

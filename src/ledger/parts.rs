@@ -8,6 +8,7 @@ use crate::model::error::{Error, Result};
 use crate::model::event::EventKind;
 use crate::projection::blocks::{
     ColumnEntry, StoredColumn, StoredSummary, block_key, damaged, full_blocks, place, position_at, scan_blocks,
+    scan_these,
 };
 use crate::projection::{Effective, corrections_exist, effective, is_corrected, uncorrected};
 use crate::store::{GO_ON, Order, ReadView, STOP, Table};
@@ -47,25 +48,27 @@ impl BlockCalls {
 
 impl Snapshot<'_> {
     /// Passes all calls through `work`, a part at a time and on several threads, and the results to `take` in the order of the
-    /// parts. `is_needed` excludes blocks by number and summary.
+    /// parts. `only` are the blocks that are read, if not all of them; `is_needed` excludes some by their summary.
     pub(crate) fn map_parts<P: Send>(
         &self,
-        is_needed: &dyn Fn(u64, &StoredSummary<'_>) -> Result<bool>,
+        only: Option<&BTreeSet<u64>>,
+        is_needed: &dyn Fn(&StoredSummary<'_>) -> bool,
         work: &(impl Fn(CallPart) -> Result<P> + Sync),
         take: &mut dyn FnMut(P) -> Result<()>,
     ) -> Result<()> {
         let view = self.view();
         in_order(
             |send| {
-                scan_blocks(view, Order::Ascending, &mut |number, block| {
-                    if let Some(block) = block
-                        && (!block.has_kind(EventKind::TokensRecorded) || !is_needed(number, block)?)
-                    {
-                        return GO_ON;
+                let mut visit = |number: u64, block: Option<&StoredSummary<'_>>| {
+                    if block.is_none_or(|block| block.has_kind(EventKind::TokensRecorded) && is_needed(block)) {
+                        send_block(view, number, block, send)?;
                     }
-                    send_block(view, number, block, send)?;
                     GO_ON
-                })?;
+                };
+                match only {
+                    Some(only) => scan_these(view, only, Order::Ascending, &mut visit)?,
+                    None => scan_blocks(view, Order::Ascending, &mut visit)?,
+                }
                 send(CallPart::Calls(calls_of_lines(view, full_blocks(view)?)?))
             },
             work,

@@ -2,7 +2,7 @@
 
 use super::Ledger;
 use crate::model::error::{Error, Result};
-use crate::projection::blocks::{self, full_blocks, lacks_blocks};
+use crate::projection::blocks::{self, build_quarters, full_blocks, lacks_blocks, lacks_quarters};
 use crate::projection::labels::{self, lacks_labels};
 use crate::projection::past::{self, lacks_chapters};
 use crate::store::{EventStore, ReadView, WriteView};
@@ -28,7 +28,7 @@ impl Ledger {
 }
 
 fn lacks_any(view: &dyn ReadView) -> Result<bool> {
-    Ok(lacks_blocks(view)? || lacks_chapters(view)? || lacks_labels(view)?)
+    Ok(lacks_blocks(view)? || lacks_quarters(view)? || lacks_chapters(view)? || lacks_labels(view)?)
 }
 
 /// Builds what is missing. Each block counts once for each of the two projections that are made of blocks.
@@ -42,6 +42,9 @@ fn build(sink: &mut dyn WriteView, progress: &mut dyn FnMut(u64, u64)) -> Result
     let all = done + if chapters { full } else { 0 };
     if blocks {
         blocks::build(sink, &mut |number, _| progress(number, all))?;
+    }
+    if lacks_quarters(&*sink)? {
+        build_quarters(sink)?;
     }
     if chapters {
         past::build(sink, &mut |number| progress(done + number, all))?;
@@ -84,6 +87,7 @@ mod tests {
         assert_eq!(ledger.verify().unwrap().findings, []);
         let mut tx = store.write().unwrap();
         clear(&mut *tx, Table::Chapters).unwrap();
+        clear(&mut *tx, Table::Quarters).unwrap();
         tx.commit().unwrap();
         // What is left of the rows of another build gives way.
         let ledger = Ledger::upgraded(Box::new(store), &mut |_, _| {}).unwrap();

@@ -9,7 +9,7 @@ use crate::model::error::{Error, Result};
 use crate::model::event::TokenView;
 use crate::model::time::{QUARTER, Timestamp};
 use crate::model::tokens::Usd;
-use crate::projection::blocks::{NumberedNames, StoredSummary, damaged, place, quarter_of, series_of};
+use crate::projection::blocks::{NumberedNames, blocks_with, place, quarter_of, quarters_between, series_of};
 use crate::projection::{Effective, Level, Series, Totals, counted_later};
 use crate::readers::price::{Charge, Extras, PriceLookup, Prices, Tariff};
 use crate::store::ReadView;
@@ -72,9 +72,10 @@ pub(super) fn each(
     visit: &mut dyn FnMut(&CallSum<'_>) -> Result<()>,
 ) -> Result<()> {
     let prices = report.prices_in(snapshot)?;
-    let filter = BlockFilter::new(snapshot.view(), report)?;
+    let blocks = blocks_of_range(snapshot.view(), report)?;
     snapshot.map_parts(
-        &|number, block| filter.accepts(number, block),
+        blocks.as_ref(),
+        &|_| true,
         &|part| match part {
             CallPart::Block(block) => sums_of_block(report, &prices, &block),
             CallPart::Calls(calls) => sums_of_calls(report, &prices, &calls),
@@ -93,29 +94,15 @@ fn unreadable() -> Error {
     Error::damaged(None, "names in the records of a block are unreadable")
 }
 
-/// The blocks that may contain a call of the report's range.
-struct BlockFilter<'r> {
-    report: &'r Report,
-    /// Blocks with a call whose counts appeared in a later quarter of an hour.
-    later: BTreeSet<u64>,
-}
-
-impl<'r> BlockFilter<'r> {
-    fn new(view: &dyn ReadView, report: &'r Report) -> Result<Self> {
-        let has_range = report.since.is_some() || report.until.is_some();
-        let later = if report.by_counted_at && has_range { counted_later(view)? } else { BTreeSet::new() };
-        Ok(Self { report, later: later.into_iter().map(|position| place(position).0).collect() })
+/// The blocks that may contain a call of the report's range; `None` if it has no range.
+fn blocks_of_range(view: &dyn ReadView, report: &Report) -> Result<Option<BTreeSet<u64>>> {
+    let Some(quarters) = quarters_between(report.since, report.until) else { return Ok(None) };
+    let mut blocks = blocks_with(view, &quarters)?;
+    if report.by_counted_at {
+        // Those with a call whose counts appeared in a later quarter of an hour.
+        blocks.extend(counted_later(view)?.into_iter().map(|position| place(position).0));
     }
-
-    fn accepts(&self, number: u64, block: &StoredSummary<'_>) -> Result<bool> {
-        let Report { since, until, .. } = self.report;
-        if self.later.contains(&number) || (since.is_none() && until.is_none()) {
-            return Ok(true);
-        }
-        let first = since.map_or(i64::MIN, quarter_of);
-        let last = until.map_or(i64::MAX, |until| quarter_of(until.plus(-1)));
-        block.has_quarter(&mut |quarter| (first..=last).contains(&quarter)).ok_or_else(|| damaged(number))
-    }
+    Ok(Some(blocks))
 }
 
 fn sums_of_calls(report: &Report, prices: &Prices, calls: &[Effective]) -> Result<Vec<NamedSum>> {

@@ -15,8 +15,8 @@ use crate::model::event::{AccountRef, Envelope, EventKind, Position, TokenView};
 use crate::model::invariant::bug;
 use crate::model::time::{QUARTER, Timestamp};
 use crate::projection::blocks::{
-    NumberedNames, StoredColumn, StoredSummary, damaged, full_blocks, place, position_at, quarter_of, scan_blocks,
-    series_of,
+    NumberedNames, QuarterRanges, StoredColumn, StoredSummary, blocks_with, damaged, full_blocks, place, position_at,
+    quarter_of, scan_these, series_of,
 };
 use crate::projection::{KeyEnds, Level, Series, Totals, corrections_exist, effective, is_corrected};
 use crate::store::{GO_ON, Order, ReadView, Row, STOP, Table};
@@ -93,7 +93,8 @@ pub(super) fn add(
         names: Vec::new(),
         sums: HashMap::new(),
     };
-    scan_blocks(view, Order::Ascending, &mut |number, block| {
+    let blocks = blocks_with(view, &QuarterRanges::of(pieces.quarters.keys().copied()))?;
+    scan_these(view, &blocks, Order::Ascending, &mut |number, block| {
         match block {
             Some(block) => sums.block(number, block, costs)?,
             None => sums.lines(position_at(number, 0), costs)?,
@@ -199,8 +200,7 @@ impl PieceSums<'_> {
 
     /// Adds the records of a full block.
     fn block(&mut self, number: u64, block: &StoredSummary<'_>, costs: &mut PriceCache<'_>) -> Result<()> {
-        let overlapping = block.has_quarter(&mut |quarter| self.pieces.quarters.contains_key(&quarter));
-        if !block.has_kind(EventKind::TokensRecorded) || !overlapping.ok_or_else(|| damaged(number))? {
+        if !block.has_kind(EventKind::TokensRecorded) {
             return Ok(());
         }
         let Some(bytes) = self.view.get(Table::Columns, &number.to_be_bytes())? else {

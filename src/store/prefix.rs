@@ -32,10 +32,10 @@ impl<'a> PrefixView<'a> {
 }
 
 /// Whether a prefix reads a table of the whole log. The tree contains the nodes of each prefix. A block that is full in
-/// the prefix is the same in the whole log, except for later corrections: its summary may then contain more, which
-/// costs time but changes no answer.
+/// the prefix is the same in the whole log, except for later corrections: its summary and the index of
+/// quarters may then contain more, which costs time but changes no answer.
 fn is_of_the_log(table: Table) -> bool {
-    matches!(table, Table::Tree | Table::Blocks | Table::Columns | Table::Chapters | Table::History)
+    matches!(table, Table::Tree | Table::Blocks | Table::Columns | Table::Quarters | Table::Chapters | Table::History)
 }
 
 impl ReadView for PrefixView<'_> {

@@ -42,7 +42,7 @@ pub(crate) use self::draft::DraftLedger;
 /// `ULDG`: marks a database file as a usage ledger.
 pub(crate) const APPLICATION_ID: i32 = 0x554c_4447;
 /// The newest schema of this build.
-const SCHEMA: i64 = 5;
+const SCHEMA: i64 = 6;
 /// The page size of a new file, in bytes.
 const PAGE: u32 = 8_192;
 /// The size of the write-ahead log, in pages, at which a writer checkpoints it.

@@ -49,6 +49,8 @@ pub enum Table {
     Blocks,
     /// The times, names and counts of the records of each block.
     Columns,
+    /// The blocks that contain events of each quarter of an hour: (quarter, group of 64 blocks) → a bit for each block.
+    Quarters,
     /// The days that the events of each chapter of 16 blocks change.
     Chapters,
     /// How each chapter changes the rows by model and by project, by (row, chapter).
@@ -63,7 +65,7 @@ impl Table {
     /// let names: std::collections::BTreeSet<_> = Table::ALL.map(Table::name).into();
     /// assert_eq!(names.len(), Table::ALL.len()); // no two share a table
     /// ```
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Tree,
         Self::ByModel,
         Self::ByProject,
@@ -79,6 +81,7 @@ impl Table {
         Self::Accounts,
         Self::Blocks,
         Self::Columns,
+        Self::Quarters,
         Self::Chapters,
         Self::History,
     ];
@@ -122,6 +125,7 @@ impl Table {
             Self::Accounts => "accounts",
             Self::Blocks => "blocks",
             Self::Columns => "block_calls",
+            Self::Quarters => "block_quarters",
             Self::Chapters => "chapters",
             Self::History => "history",
         }

@@ -11,12 +11,13 @@ use usage_ledger::merkle::Hash;
 use usage_ledger::{Ledger, Timestamp, TokenRecord};
 
 /// The schema that the hashes below belong to.
-const VERSION: i64 = 5;
+const VERSION: i64 = 6;
 
 /// The hash of all rows of each table.
-const TABLES: [(&str, &str); 18] = [
+const TABLES: [(&str, &str); 19] = [
     ("accounts", "f8d0384d3994b0a2"),
     ("block_calls", "e23dfe2a2109e3e1"),
+    ("block_quarters", "e4d7dd7360a478b4"),
     ("blocks", "00497d707d78c6c8"),
     ("chapters", "6cdc8a20d151faad"),
     ("conversations", "c6d3b2af4cd1a935"),

@@ -87,7 +87,8 @@ pub(super) fn gather(snapshot: &Snapshot<'_>, options: &ExportOptions) -> Result
     let mut sums = Charges::new();
     let is_wanted = |record: &TokenRecord| options.provider.as_ref().is_none_or(|name| *name == record.provider);
     snapshot.map_parts(
-        &|_, block| Ok(options.provider.as_ref().is_none_or(|name| block.may_name(NameKind::Provider.hash(name)))),
+        None,
+        &|block| options.provider.as_ref().is_none_or(|name| block.may_name(NameKind::Provider.hash(name))),
         &|part| {
             let mut batch = BatchCharges::new(&prices);
             match part {

@@ -10,9 +10,9 @@ use super::telemetry_names::{is_instrumented, is_reported_by_telemetry, is_telem
 use crate::model::error::Result;
 use crate::model::event::{Event, EventKind, Payload, Position, TokenRecord};
 use crate::model::time::Timestamp;
-use crate::projection::blocks::{damaged, full_blocks, position_at, quarter_of, scan_blocks};
+use crate::projection::blocks::{QuarterRanges, blocks_with, full_blocks, position_at, quarter_of};
 use crate::projection::{corrections_exist, effective, is_corrected, root};
-use crate::store::{GO_ON, Order, ReadView, STOP};
+use crate::store::{GO_ON, ReadView, STOP};
 
 /// Number of entries above which the index is rebuilt with the quarters that are needed.
 const MOST: usize = 1_000_000;
@@ -66,19 +66,9 @@ impl MatchIndex {
         }
         let missing: BTreeSet<i64> =
             (quarter_of(from)..=quarter_of(to)).filter(|one| !self.quarters.contains(one)).collect();
-        let mut blocks = Vec::new();
-        scan_blocks(view, Order::Ascending, &mut |number, summary| {
-            let has = match summary {
-                Some(summary) => summary.has_quarter(&mut |quarter| missing.contains(&quarter)),
-                None => Some(true),
-            };
-            if has.ok_or_else(|| damaged(number))? {
-                blocks.push(number);
-            }
-            GO_ON
-        })?;
+        let mut blocks = blocks_with(view, &QuarterRanges::of(missing.iter().copied()))?;
         // The events behind the last full block have no summary.
-        blocks.push(full_blocks(view)?);
+        blocks.insert(full_blocks(view)?);
         for number in blocks {
             self.read(view, position_at(number, 0), position_at(number + 1, 0), &missing)?;
         }

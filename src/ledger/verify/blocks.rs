@@ -5,7 +5,7 @@ use super::wrong_block::wrong;
 use super::{Findings, StoredPart};
 use crate::model::error::Result;
 use crate::model::event::{Event, Payload, Position};
-use crate::projection::blocks::{Summary, block_key, place, surplus};
+use crate::projection::blocks::{QuarterBits, Summary, block_key, place, surplus};
 use crate::projection::record_before;
 use crate::store::{ReadView, Table};
 
@@ -22,11 +22,28 @@ pub(super) fn check(view: &dyn ReadView, seen: &VerifiedLog, findings: &mut Find
             summary.correct(offset, at.as_slice());
         }
     }
+    let mut bits = QuarterBits::default();
     for (number, summary) in (0..).zip(&summaries) {
         let Some(summary) = summary else { continue };
+        bits.add_all(number, summary);
         if view.get(Table::Blocks, &block_key(number))?.as_deref() != Some(&summary.encode()) {
             wrong(number, Table::Blocks, findings);
         }
+    }
+    // The quarters of a block with an unreadable event are not known.
+    if summaries.iter().all(Option::is_some) {
+        bits.differences(view, &mut |row| {
+            let table = Table::Quarters.name();
+            let (position, what) = match row {
+                Some((first, at)) => {
+                    (Some(first), format!("{table}: the row of {at} differs from what the events say"))
+                }
+                None => (None, format!("{table}: a row is unreadable")),
+            };
+            // A row may concern blocks that do not exist.
+            let position = position.filter(|position| place(*position).0 < summaries.len() as u64);
+            findings.add_of(StoredPart::Folded, position, what);
+        })?;
     }
     surplus(view, &mut |table| {
         findings.add_of(

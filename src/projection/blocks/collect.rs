@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::super::past;
-use super::{BLOCK, Digest, StoredSummary, block_key, damaged, digest_of, place, put, refresh};
+use super::{
+    BLOCK, Digest, QuarterBits, StoredSummary, block_key, damaged, digest_of, place, put, quarter_of, refresh,
+};
 use crate::model::error::Result;
 use crate::model::event::{Payload, Position, TokenView};
 use crate::model::time::Timestamp;
@@ -78,22 +80,24 @@ impl Collector {
         }
         let full = std::mem::take(&mut self.full);
         let numbers: Vec<u64> = full.keys().copied().collect();
+        let mut bits = QuarterBits::default();
         for (number, digest) in full {
             let digest = match digest {
                 Some(digest) => digest,
                 None => digest_of(&*sink, number)?,
             };
-            put(sink, number, &digest)?;
+            put(sink, number, &digest, &mut bits)?;
         }
         for (number, offset, times) in stored {
-            mark(sink, number, offset, &times)?;
+            mark(sink, number, offset, &times, &mut bits)?;
         }
+        bits.write(sink)?;
         past::write_full(sink, numbers.into_iter())
     }
 }
 
 /// Marks a record of a stored block. A block that is not full yet is read from the log later.
-fn mark(sink: &mut dyn WriteView, number: u64, offset: u16, times: &[Timestamp]) -> Result<()> {
+fn mark(sink: &mut dyn WriteView, number: u64, offset: u16, times: &[Timestamp], bits: &mut QuarterBits) -> Result<()> {
     let key = block_key(number);
     let Some(bytes) = sink.get(Table::Blocks, &key)? else { return Ok(()) };
     let stored = StoredSummary::read(&bytes).ok_or_else(|| damaged(number))?;
@@ -102,6 +106,9 @@ fn mark(sink: &mut dyn WriteView, number: u64, offset: u16, times: &[Timestamp])
         return refresh(sink, super::position_at(number, 0));
     };
     summary.correct(offset, times);
+    for at in times {
+        bits.add(number, quarter_of(*at));
+    }
     let changed = summary.encode();
     if changed == bytes { Ok(()) } else { sink.put(Table::Blocks, &key, Some(&changed)) }
 }

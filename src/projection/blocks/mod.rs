@@ -3,22 +3,30 @@
 //! A block has a summary (kinds, quarters of an hour, hashes of names, corrected records) and a column (times, names
 //! and counts of its records). Both are written when the block is full, so an append writes no page for them; queries
 //! read the records after the last full block from the log. A column depends only on the lines of its block. A later
-//! correction changes the summary: it marks its record, and adds the time that it gives the record.
+//! correction changes the summary: it marks its record, and adds the time that it gives the record. An index names the
+//! blocks of each quarter of an hour.
 
 mod collect;
 mod column;
 mod digest;
 mod names;
+mod quarters;
 mod summary;
 
 pub(super) use collect::Collector;
 pub(crate) use column::{ColumnEntry, NumberedNames, StoredColumn, series_of};
 pub(crate) use digest::{Digest, digest_of};
+pub(crate) use quarters::{QuarterBits, QuarterRanges, blocks_with, build_quarters, lacks_quarters, quarters_between};
 pub(crate) use summary::{StoredSummary, Summary, quarter_of};
+
+use std::collections::BTreeSet;
 
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
-use crate::store::{Flow, KeyRange, Order, ReadView, Table, WriteView};
+use crate::store::{Flow, GO_ON, KeyRange, Order, ReadView, STOP, Table, WriteView};
+
+/// Blocks that are nearer to each other are read together.
+const GAP: u64 = 8;
 
 /// Positions per block.
 pub(crate) const BLOCK: u64 = 1_024;
@@ -67,18 +75,57 @@ pub(crate) fn scan_blocks(
     order: Order,
     visit: &mut dyn FnMut(u64, Option<&StoredSummary<'_>>) -> Flow,
 ) -> Result<()> {
-    let full = full_blocks(view)?;
+    scan_range(view, (0, full_blocks(view)?), order, visit).map(drop)
+}
+
+/// Like [`scan_blocks`], for some of the full blocks. A few others between them are read too, and not visited, because a
+/// look-up costs more.
+pub(crate) fn scan_these(
+    view: &dyn ReadView,
+    numbers: &BTreeSet<u64>,
+    order: Order,
+    visit: &mut dyn FnMut(u64, Option<&StoredSummary<'_>>) -> Flow,
+) -> Result<()> {
+    let mut runs: Vec<(u64, u64)> = Vec::new();
+    for number in numbers {
+        match runs.last_mut() {
+            Some((_, end)) if number - *end < GAP => *end = number + 1,
+            _ => runs.push((*number, number + 1)),
+        }
+    }
+    if order == Order::Descending {
+        runs.reverse();
+    }
+    for run in runs {
+        let mut visit = |number: u64, block: Option<&StoredSummary<'_>>| {
+            if numbers.contains(&number) { visit(number, block) } else { GO_ON }
+        };
+        if scan_range(view, run, order, &mut visit)?.is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Visits the blocks from one up to another, which is not among them.
+fn scan_range(
+    view: &dyn ReadView,
+    (first, end): (u64, u64),
+    order: Order,
+    visit: &mut dyn FnMut(u64, Option<&StoredSummary<'_>>) -> Flow,
+) -> Flow {
+    let count = end - first;
     // The number of visited blocks, from either end.
     let mut visited = 0;
-    let next = |visited: u64| if order == Order::Ascending { visited } else { full - 1 - visited };
+    let next = |visited: u64| if order == Order::Ascending { first + visited } else { end - 1 - visited };
     let mut over = false;
-    view.scan(Table::Blocks, &block_key(0), &block_key(full), order, &mut |key, value| {
-        let number = block_number(key).filter(|number| *number < full).ok_or_else(|| damaged(0))?;
-        while visited < full && next(visited) != number {
+    view.scan(Table::Blocks, &block_key(first), &block_key(end), order, &mut |key, value| {
+        let number = block_number(key).filter(|number| (first..end).contains(number)).ok_or_else(|| damaged(first))?;
+        while visited < count && next(visited) != number {
             visited += 1;
             if visit(next(visited - 1), None)?.is_break() {
                 over = true;
-                return crate::store::STOP;
+                return STOP;
             }
         }
         visited += 1;
@@ -87,16 +134,17 @@ pub(crate) fn scan_blocks(
         over = flow.is_break();
         Ok(flow)
     })?;
-    while !over && visited < full {
+    while !over && visited < count {
         visited += 1;
         over = visit(next(visited - 1), None)?.is_break();
     }
-    Ok(())
+    if over { STOP } else { GO_ON }
 }
 
-/// Writes both rows of a block.
-fn put(sink: &mut dyn WriteView, number: u64, digest: &Digest) -> Result<()> {
+/// Writes both rows of a block, and notes its quarters.
+fn put(sink: &mut dyn WriteView, number: u64, digest: &Digest, bits: &mut QuarterBits) -> Result<()> {
     let key = block_key(number);
+    bits.add_all(number, &digest.summary);
     sink.put(Table::Columns, &key, Some(&digest.column()))?;
     sink.put(Table::Blocks, &key, Some(&digest.summary.encode()))
 }
@@ -106,7 +154,9 @@ pub(crate) fn refresh(sink: &mut dyn WriteView, position: Position) -> Result<()
     let (number, _) = place(position);
     if number < full_blocks(&*sink)? {
         let digest = digest_of(&*sink, number)?;
-        put(sink, number, &digest)?;
+        let mut bits = QuarterBits::default();
+        put(sink, number, &digest, &mut bits)?;
+        bits.write(sink)?;
     }
     Ok(())
 }
@@ -115,12 +165,13 @@ pub(crate) fn refresh(sink: &mut dyn WriteView, position: Position) -> Result<()
 /// blocks.
 pub(crate) fn build(sink: &mut dyn WriteView, progress: &mut dyn FnMut(u64, u64)) -> Result<()> {
     let full = full_blocks(&*sink)?;
+    let mut bits = QuarterBits::default();
     for number in 0..full {
         let digest = digest_of(&*sink, number)?;
-        put(sink, number, &digest)?;
+        put(sink, number, &digest, &mut bits)?;
         progress(number + 1, full);
     }
-    Ok(())
+    bits.write(sink)
 }
 
 /// Calls `bad` for each row of a block that is not full.

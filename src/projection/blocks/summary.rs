@@ -43,6 +43,11 @@ impl Summary {
         self.quarters.extend(times.iter().copied().map(quarter_of));
     }
 
+    /// The quarters of an hour of its events, at all times that corrections give them.
+    pub fn quarters(&self) -> impl Iterator<Item = i64> {
+        self.quarters.iter().copied()
+    }
+
     /// Layout: the mask of kinds, then three lists, each with its length: quarters (the first, then steps), hashes of
     /// names (4 bytes each, sorted), offsets of corrected records (steps).
     pub fn encode(&self) -> Vec<u8> {

@@ -3,24 +3,22 @@
 //! The chunks of the present hold for the days that are as they are now. Those of a mixed day are made from the blocks.
 //! A chunk ends where the state of the day changes, so chunks can be shorter than those of the present.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use super::super::blocks::{
-    StoredColumn, StoredSummary, block_key, block_number, damaged, full_blocks, place, position_at,
+    QuarterRanges, StoredColumn, StoredSummary, block_key, blocks_with, damaged, full_blocks, place, position_at,
 };
 use super::super::corrections::{self, effective};
 use super::super::key::take_time;
 use super::super::totals::Totals;
 use super::super::usage_instants::{Instants, chunk_key, encode, read};
-use super::chapters::CHAPTER;
 use super::days::{DayState, Span};
 use super::past_view::{OpenUses, PastView, SpanUses};
 use super::until::Until;
 use crate::model::error::{Error, Result};
 use crate::model::event::{AccountRef, Envelope, EventKind, Position, TokenView};
 use crate::model::time::{DAY, QUARTER, Timestamp};
-use crate::projection::blocks::BLOCK;
 use crate::store::{Flow, GO_ON, Order, ReadView, STOP, Table, after_prefix};
 
 /// Receives the account, time and counts of a use.
@@ -233,38 +231,19 @@ impl PastView<'_> {
         if let Some(known) = self.day_blocks.get() {
             return Ok(known);
         }
-        let mixed: BTreeSet<i64> = self
+        let mixed: Vec<i64> = self
             .days
             .between(i64::MIN, i64::MAX)
             .filter(|(_, state)| *state == DayState::Mixed)
             .map(|(day, _)| day)
             .collect();
         let last = place(self.head.position).0 + 1;
-        let per_chapter = CHAPTER / BLOCK;
-        // A correction can give a record a day that its chapter does not change.
-        let ranges: Vec<(u64, u64)> = if corrections::corrections_exist(&*self.log)? {
-            vec![(0, last)]
-        } else {
-            let chapters = self.days.chapters_of(&mixed).into_iter();
-            chapters.map(|number| (number * per_chapter, last.min((number + 1) * per_chapter))).collect()
-        };
+        let per_day = DAY / QUARTER;
         let mut blocks: BTreeMap<i64, Vec<u64>> = BTreeMap::new();
-        for (from, to) in ranges {
-            self.log.scan(Table::Blocks, &block_key(from), &block_key(to), Order::Ascending, &mut |key, value| {
-                let number = block_number(key).ok_or_else(|| damaged(from))?;
-                let summary = StoredSummary::read(value).ok_or_else(|| damaged(number))?;
-                let mut known = None;
-                let read = summary.has_quarter(&mut |quarter| {
-                    let day = quarter.div_euclid(DAY / QUARTER);
-                    if known != Some(day) && mixed.contains(&day) {
-                        blocks.entry(day).or_default().push(number);
-                    }
-                    known = Some(day);
-                    false
-                });
-                read.ok_or_else(|| damaged(number))?;
-                GO_ON
-            })?;
+        for day in &mixed {
+            let quarters = QuarterRanges::between(day * per_day, (day + 1) * per_day - 1);
+            let numbers = blocks_with(&*self.log, &quarters)?;
+            blocks.insert(*day, numbers.into_iter().filter(|number| *number < last).collect());
         }
         // The block that is not full in the log has no summary.
         let open = full_blocks(&*self.log)?;

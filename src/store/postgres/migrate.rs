@@ -13,10 +13,11 @@ use super::fetch::TypedStatement;
 use crate::model::error::{Error, Result};
 use crate::model::invariant::bug;
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/0001_ledger.sql"),
     include_str!("migrations/0002_erase.sql"),
     include_str!("migrations/0003_counted_at.sql"),
+    include_str!("migrations/0004_quarters.sql"),
 ];
 /// The first schema that this build can use as it is. Its owner upgrades it.
 const USABLE: i64 = 1;

@@ -13,12 +13,13 @@ use crate::model::event::EventKind;
 use crate::model::invariant::bug;
 
 /// Every migration in order. The schema number of a file is the number of applied migrations.
-pub(super) const MIGRATIONS: [&str; 5] = [
+pub(super) const MIGRATIONS: [&str; 6] = [
     include_str!("../migrations/0001_ledger.sql"),
     include_str!("../migrations/0002_blocks.sql"),
     include_str!("../migrations/0003_alerts.sql"),
     include_str!("../migrations/0004_history.sql"),
     include_str!("../migrations/0005_labels.sql"),
+    include_str!("../migrations/0006_quarters.sql"),
 ];
 const _: () = assert!(MIGRATIONS.len() == SCHEMA.unsigned_abs() as usize);
 

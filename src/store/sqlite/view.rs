@@ -300,6 +300,7 @@ const fn sql(table: Table) -> Sql {
         Table::Accounts => sql!("accounts"),
         Table::Blocks => sql!("blocks"),
         Table::Columns => sql!("block_calls"),
+        Table::Quarters => sql!("block_quarters"),
         Table::Chapters => sql!("chapters"),
         Table::History => sql!("history"),
     }
