@@ -11,6 +11,7 @@ use usage_ledger::Ledger;
 
 fn main() {
     one_a_commit();
+    threads();
     let mut criterion = Criterion::default().sample_size(10).configure_from_args();
     batches(&mut criterion);
     criterion.final_summary();
@@ -34,6 +35,37 @@ fn one_a_commit() {
     }
     ratios.sort_by(f64::total_cmp);
     println!("median ratio {:.2}", ratios[ratios.len() / 2]);
+}
+
+/// Threads that share a handle, in turns with one thread alone.
+fn threads() {
+    const THREADS: u64 = 8;
+    let directory = support::directory();
+    let ledger = Ledger::open(directory.path().join("threads.db")).unwrap();
+    let count = support::setting("USAGE_LEDGER_BENCH_COMMITS", 3_000);
+    let mut ratios = Vec::new();
+    for round in 0..5 {
+        let first = 2 * round * count;
+        let rate = |threads: u64, first: u64| {
+            let (start, each) = (Instant::now(), count / threads);
+            std::thread::scope(|scope| {
+                for thread in 0..threads {
+                    let (ledger, first) = (ledger.clone(), first + thread * each);
+                    scope.spawn(move || {
+                        for number in first..first + each {
+                            ledger.append([support::event(number)], support::now()).unwrap();
+                        }
+                    });
+                }
+            });
+            (threads * each) as f64 / start.elapsed().as_secs_f64()
+        };
+        let (one, all) = (rate(1, first), rate(THREADS, first + count));
+        println!("one thread {one:.0}/s, {THREADS} threads {all:.0}/s, ratio {:.2}", all / one);
+        ratios.push(all / one);
+    }
+    ratios.sort_by(f64::total_cmp);
+    println!("median ratio of threads {:.2}", ratios[ratios.len() / 2]);
 }
 
 fn batches(criterion: &mut Criterion) {

@@ -128,13 +128,18 @@ fn last_drawn(tx: &dyn ReadView, size: u64, at: Timestamp) -> Result<Option<Even
     Ok(last)
 }
 
+/// Checks a clock. `recorded_at` never decreases, so all later events would have at least its time.
+pub(super) fn expect_plausible(now: Timestamp) -> Result<()> {
+    if now <= Timestamp::LAST_PLAUSIBLE {
+        return Ok(());
+    }
+    let why = "the clock is ahead of the year 2199: set it".to_owned();
+    Err(Error::InvalidTime { text: now.to_string(), why })
+}
+
 impl<'t> Appender<'t> {
     pub fn new(tx: Box<dyn Transaction + 't>, now: Timestamp, ids: &'t Mutex<uuid::ContextV7>) -> Result<Self> {
-        if now > Timestamp::LAST_PLAUSIBLE {
-            // `recorded_at` never decreases, so all later events would have at least this time.
-            let why = "the clock is ahead of the year 2199: set it".to_owned();
-            return Err(Error::InvalidTime { text: now.to_string(), why });
-        }
+        expect_plausible(now)?;
         let head = tx.head()?;
         let size = head.position.get();
         let same = size > 0 && head.recorded_at >= now;
@@ -160,6 +165,17 @@ impl<'t> Appender<'t> {
     #[cfg(feature = "import")]
     pub fn leave_spent(&mut self, to: SyncSender<Vec<PreparedEvent>>) {
         self.spent = Some(to);
+    }
+
+    /// Continues with the clock of another caller.
+    pub(super) fn set_clock(&mut self, now: Timestamp) {
+        self.now = now;
+        self.recorded_at = self.recorded_at.max(now);
+    }
+
+    /// The number of events in the ledger, including everything pushed so far.
+    pub(super) fn size(&self) -> u64 {
+        self.size + self.pending.len() as u64
     }
 
     /// The transaction, including everything pushed so far.
@@ -193,8 +209,13 @@ impl<'t> Appender<'t> {
             return events.into_iter().map(|event| self.push(event?)).collect();
         }
         let events: Vec<NewEvent> = events.into_iter().collect::<Result<_>>()?;
-        self.read_ahead(&mut |view| run_all(events.iter().map(|new| look_up(view, new))))?;
+        self.look_up_all(&events.iter().collect::<Vec<_>>())?;
         events.into_iter().map(|event| self.push(event)).collect()
+    }
+
+    /// Makes the lookups of events that are pushed next.
+    pub(super) fn look_up_all(&mut self, events: &[&NewEvent]) -> Result<()> {
+        self.read_ahead(&mut |view| run_all(events.iter().map(|new| look_up(view, new))))
     }
 
     /// Appends an event, or returns the existing one.
@@ -391,9 +412,14 @@ impl<'t> Appender<'t> {
         Ok(())
     }
 
+    /// Writes everything that is pending. A commit that follows writes nothing more.
+    pub(super) fn finish(&mut self) -> Result<()> {
+        self.write_pending(true)
+    }
+
     /// Makes the transaction visible and durable.
     pub fn commit(mut self) -> Result<()> {
-        self.write_pending(true)?;
+        self.finish()?;
         self.tx.commit()
     }
 }

@@ -1,11 +1,13 @@
 //! The commands of a ledger: calls, switches, corrections and settings, each an event.
 
+use super::group::SMALL;
 use super::{Ledger, Outcome};
 use crate::model::error::{Error, Result};
 use crate::model::event::{
     Event, EventId, EventVoided, LimitSet, NewEvent, Payload, PriceSet, ProviderDeclared, ProviderSwitched,
     TokenRecord, TokensAmended,
 };
+use crate::model::invariant::bug;
 use crate::model::time::Timestamp;
 use crate::projection::{correction_of, corrections_of};
 use crate::usage::{active_provider, last_switch};
@@ -34,7 +36,12 @@ impl Ledger {
         events: impl IntoIterator<Item = NewEvent>,
         now: impl Into<Timestamp>,
     ) -> Result<Vec<Outcome>> {
-        self.try_append(events.into_iter().map(Ok), now.into())
+        let (mut events, now) = (events.into_iter(), now.into());
+        let first: Vec<NewEvent> = events.by_ref().take(SMALL + 1).collect();
+        if first.len() <= SMALL {
+            return self.append_small(first, now);
+        }
+        self.try_append(first.into_iter().chain(events).map(Ok), now)
     }
 
     /// Like [`append`](Self::append), for a stream of events that may fail; nothing is written then.
@@ -48,7 +55,10 @@ impl Ledger {
 
     pub(super) fn append_one(&self, payload: impl Into<Payload>, now: Timestamp) -> Result<Outcome> {
         let event = NewEvent::new(payload, now).source(self.source.clone());
-        self.transact(now, |appender| appender.push(event))
+        match self.append_small(vec![event], now)?.as_slice() {
+            [outcome] => Ok(*outcome),
+            other => Err(bug!("{} outcomes of one event", other.len())),
+        }
     }
 
     /// Records the tokens of a call that ended now.

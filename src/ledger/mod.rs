@@ -11,6 +11,7 @@ mod commands;
 mod copied;
 #[cfg(feature = "cli")]
 mod find;
+mod group;
 mod observe;
 mod outcome;
 mod parts;
@@ -101,6 +102,7 @@ pub struct Ledger {
 struct LedgerInner {
     store: Box<dyn EventStore>,
     ids: Mutex<uuid::ContextV7>,
+    appends: group::AppendQueue,
     signal: Arc<tail::CommitSignal>,
 }
 
@@ -175,7 +177,12 @@ impl Ledger {
     /// ```
     pub fn with_store(store: Box<dyn EventStore>) -> Self {
         Self {
-            shared: Arc::new(LedgerInner { store, ids: Mutex::new(uuid::ContextV7::new()), signal: Arc::default() }),
+            shared: Arc::new(LedgerInner {
+                store,
+                ids: Mutex::new(uuid::ContextV7::new()),
+                appends: group::AppendQueue::default(),
+                signal: Arc::default(),
+            }),
             source: "library".into(),
             #[cfg(feature = "import")]
             is_deferred: false,

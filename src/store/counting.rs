@@ -2,10 +2,10 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::{EventStore, Flow, Head, MemoryStore, Order, ReadView, Row, Table, Transaction, WriteView};
-use crate::model::error::Result;
+use crate::model::error::{Error, Result};
 use crate::model::event::{EventId, Position};
 
 /// The number of rows read so far.
@@ -24,25 +24,60 @@ impl RowsRead {
     }
 }
 
-/// A store in memory that counts reads.
+/// The commits so far, and whether the next one fails or panics.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Commits {
+    count: Arc<AtomicU64>,
+    fails: Arc<AtomicBool>,
+    panics: Arc<AtomicBool>,
+}
+
+impl Commits {
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Lets the next commit fail.
+    pub fn fail(&self) {
+        self.fails.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets the next commit panic.
+    pub fn panic(&self) {
+        self.panics.store(true, Ordering::Relaxed);
+    }
+
+    fn run(&self, commit: impl FnOnce() -> Result<()>) -> Result<()> {
+        assert!(!self.panics.swap(false, Ordering::Relaxed), "a commit that panics");
+        if self.fails.swap(false, Ordering::Relaxed) {
+            return Err(Error::DiskFull);
+        }
+        self.count.fetch_add(1, Ordering::Relaxed);
+        commit()
+    }
+}
+
+/// A store in memory that counts reads and commits.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CountingStore {
     store: MemoryStore,
     pub read: RowsRead,
+    pub commits: Commits,
 }
 
 struct CountingView<V> {
     view: V,
     read: RowsRead,
+    commits: Commits,
 }
 
 impl EventStore for CountingStore {
     fn read(&self) -> Result<Box<dyn ReadView + '_>> {
-        Ok(Box::new(CountingView { view: self.store.read()?, read: self.read.clone() }))
+        Ok(Box::new(CountingView { view: self.store.read()?, read: self.read.clone(), commits: self.commits.clone() }))
     }
 
     fn write(&self) -> Result<Box<dyn Transaction + '_>> {
-        Ok(Box::new(CountingView { view: self.store.write()?, read: self.read.clone() }))
+        Ok(Box::new(CountingView { view: self.store.write()?, read: self.read.clone(), commits: self.commits.clone() }))
     }
 }
 
@@ -62,7 +97,8 @@ impl Transaction for CountingView<Box<dyn Transaction + '_>> {
     }
 
     fn commit(self: Box<Self>) -> Result<()> {
-        self.view.commit()
+        let Self { view, commits, .. } = *self;
+        commits.run(|| view.commit())
     }
 }
 

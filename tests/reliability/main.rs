@@ -27,6 +27,7 @@ mod simulator;
 mod survey;
 #[cfg(feature = "web")]
 mod targets;
+mod threads;
 mod worker;
 
 use corpus::rng::Rng;
