@@ -118,3 +118,25 @@ pub mod shared_ledgers {
         store.ledger(name, true)?.ok_or_else(|| Error::NotFound { what: format!("of the ledger {name}") })
     }
 }
+
+/// Ledgers on several clusters.
+#[cfg(all(feature = "cli", feature = "postgres"))]
+pub mod shards {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use crate::ledger::Ledger;
+    use crate::model::error::{Error, Result};
+    use crate::store::ShardClusters;
+
+    /// Opens a ledger of a map of clusters, and creates a missing one.
+    ///
+    /// # Errors
+    /// Those of the map and of the clusters.
+    pub fn open(map: &Path, ledger: &str) -> Result<Ledger> {
+        let clusters = Arc::new(ShardClusters::new(map, Box::new(Ok)));
+        let store = clusters.open(ledger, true)?;
+        let store = store.ok_or_else(|| Error::NotFound { what: format!("of the ledger {ledger}") })?;
+        Ledger::upgraded(Box::new(store), &mut |_, _| {})
+    }
+}

@@ -103,6 +103,8 @@ pub(crate) enum Command {
     Pull(pull::PullArgs),
     #[cfg(feature = "web")]
     Fleet(crate::cli::fleet::FleetArgs),
+    #[cfg(feature = "postgres")]
+    Shards(crate::cli::shards::ShardsArgs),
     Allocate(Box<allocate::AllocateArgs>),
     Alert(alert::AlertArgs),
     Install(install::InstallArgs),

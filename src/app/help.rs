@@ -10,7 +10,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Decide", &["gate", "reserve", "settle", "release", "pause", "resume", "limit", "alert", "override", "quota"]),
     ("Record", &["import", "record", "switch", "scan-output", "amend", "void", "shred", "price", "provider"]),
     ("Prove", &["verify", "replay", "checkpoint", "prove", "seal", "reconcile", "key", "witness"]),
-    ("Connect", &["install", "rpc", "mcp", "serve", "push", "pull", "fleet"]),
+    ("Connect", &["install", "rpc", "mcp", "serve", "push", "pull", "fleet", "shards"]),
     ("Maintain", &["doctor", "backup", "restore", "archive", "export", "config", "completions", "man", "help"]),
 ];
 

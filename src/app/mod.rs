@@ -245,6 +245,8 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Pull(args) => pull::run(&args, context, out),
         #[cfg(feature = "web")]
         Command::Fleet(args) => crate::cli::fleet::run(&args, context, out),
+        #[cfg(feature = "postgres")]
+        Command::Shards(args) => crate::cli::shards::run(&args, context, out),
         Command::Allocate(args) => allocate::run(&args, context, out),
         Command::Seal(args) => seal::run(&args, context, out),
         Command::Reconcile(args) => reconcile::run(&args, context, out),

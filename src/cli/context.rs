@@ -25,9 +25,9 @@ pub(crate) struct Globals {
     #[arg(
         long,
         global = true,
-        value_name = "PATH|postgres://…",
+        value_name = "PATH|postgres://…|shards:…",
         hide_env_values = true,
-        help = "The ledger file, or postgres://HOST/DATABASE?ledger=NAME [env: USAGE_LEDGER] [default: usage-ledger/usage.db in the XDG data directory]"
+        help = "The ledger file, postgres://HOST/DATABASE?ledger=NAME, or shards:MAP?ledger=NAME [env: USAGE_LEDGER] [default: usage-ledger/usage.db in the XDG data directory]"
     )]
     pub ledger: Option<OsString>,
     /// The time zone of days, weeks and months [default: the system's zone, else UTC]

@@ -66,6 +66,8 @@ pub(crate) mod scan_output;
 pub(crate) mod seal;
 mod server_ledger;
 mod server_request;
+#[cfg(feature = "postgres")]
+pub(crate) mod shards;
 mod short_names;
 pub(crate) mod show;
 pub(crate) mod shred;

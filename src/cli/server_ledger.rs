@@ -9,7 +9,7 @@ use crate::sync::fleet::StreamPlace;
 #[cfg(all(feature = "postgres", feature = "web"))]
 pub(super) use self::with_postgres::stream_place;
 #[cfg(feature = "postgres")]
-pub(super) use self::with_postgres::{ServerAddress, address, is_address, open, open_existing};
+pub(super) use self::with_postgres::{ServerAddress, address, is_address, open, open_existing, shards};
 #[cfg(all(not(feature = "postgres"), feature = "web"))]
 pub(super) use self::without::stream_place;
 #[cfg(not(feature = "postgres"))]
@@ -17,41 +17,111 @@ pub(super) use self::without::{ServerAddress, address, is_address, open, open_ex
 
 #[cfg(feature = "postgres")]
 mod with_postgres {
-    use super::{EventStore, Failure, Result};
-    use crate::store::{PostgresAddress, PostgresStore};
+    use std::fmt;
+    use std::path::Path;
+    use std::sync::Arc;
 
-    pub(in super::super) type ServerAddress = PostgresAddress;
+    use super::{EventStore, Failure, Result};
+    use crate::model::error::Error;
+    use crate::store::{PostgresAddress, PostgresStore, ShardAddress, ShardClusters};
+
+    /// A ledger in a database, or on one of several clusters.
+    pub(in super::super) enum ServerAddress {
+        Database(Box<PostgresAddress>),
+        Shards(ShardAddress),
+    }
+
+    impl fmt::Display for ServerAddress {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            match self {
+                Self::Database(address) => address.fmt(f),
+                Self::Shards(address) => address.fmt(f),
+            }
+        }
+    }
 
     /// Whether a text is the address of a ledger on a server.
     pub(in super::super) fn is_address(text: &str) -> bool {
-        PostgresAddress::is_one(text)
+        PostgresAddress::is_one(text) || ShardAddress::is_one(text)
     }
 
-    pub(in super::super) fn address(text: &str) -> Result<PostgresAddress, Failure> {
+    pub(in super::super) fn address(text: &str) -> Result<ServerAddress, Failure> {
+        if ShardAddress::is_one(text) {
+            return Ok(ServerAddress::Shards(text.parse()?));
+        }
+        Ok(ServerAddress::Database(Box::new(with_credentials(text.parse()?)?)))
+    }
+
+    /// Adds user and password of the environment, and the password of a file of passwords.
+    fn with_credentials(address: PostgresAddress) -> Result<PostgresAddress> {
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let address: PostgresAddress = text.parse()?;
-        Ok(address.or_credentials(set("PGUSER"), set("PGPASSWORD")))
+        let address = address.or_credentials(set("PGUSER"), set("PGPASSWORD"));
+        Ok(match passwords()? {
+            Some(text) => address.or_password_in(&text),
+            None => address,
+        })
     }
 
-    /// Where a server on this database keeps pushed ledgers.
+    /// The text of the file of passwords. As for other programs, a file that other users can read is none.
+    fn passwords() -> Result<Option<String>> {
+        let named = std::env::var_os("PGPASSFILE").filter(|path| !path.is_empty()).map(std::path::PathBuf::from);
+        let Some(path) = named.or_else(|| Some(std::env::home_dir()?.join(".pgpass"))) else { return Ok(None) };
+        let Ok(meta) = std::fs::metadata(&path) else { return Ok(None) };
+        #[cfg(unix)]
+        if std::os::unix::fs::PermissionsExt::mode(&meta.permissions()) & 0o077 != 0 {
+            return Ok(None);
+        }
+        if !meta.is_file() {
+            return Ok(None);
+        }
+        std::fs::read_to_string(&path).map(Some).map_err(|source| Error::Io { path, source })
+    }
+
+    /// The clusters of a map.
+    pub(in super::super) fn shards(map: &Path) -> Arc<ShardClusters> {
+        Arc::new(ShardClusters::new(map, Box::new(with_credentials)))
+    }
+
+    /// Where a server on this database, or on these clusters, keeps pushed ledgers.
     #[cfg(feature = "web")]
-    pub(in super::super) fn stream_place(address: PostgresAddress) -> super::StreamPlace {
-        super::StreamPlace::Postgres(Box::new(address))
+    pub(in super::super) fn stream_place(address: ServerAddress) -> super::StreamPlace {
+        match address {
+            ServerAddress::Database(address) => super::StreamPlace::Postgres(address),
+            ServerAddress::Shards(address) => super::StreamPlace::Shards(shards(&address.map)),
+        }
     }
 
     /// Opens a ledger for writing, and creates it if necessary.
-    pub(in super::super) fn open(address: &PostgresAddress, busy_seconds: Option<u64>) -> Result<Box<dyn EventStore>> {
-        let store = PostgresStore::open(address)?;
-        Ok(Box::new(match busy_seconds {
-            Some(seconds) => store.busy_timeout_seconds(seconds),
-            None => store,
-        }))
+    pub(in super::super) fn open(address: &ServerAddress, busy_seconds: Option<u64>) -> Result<Box<dyn EventStore>> {
+        match address {
+            ServerAddress::Database(address) => {
+                let store = PostgresStore::open(address)?;
+                Ok(Box::new(match busy_seconds {
+                    Some(seconds) => store.busy_timeout_seconds(seconds),
+                    None => store,
+                }))
+            }
+            ServerAddress::Shards(address) => {
+                let store = shards(&address.map).open(&address.ledger, true)?;
+                let store =
+                    store.ok_or_else(|| Error::NotFound { what: format!("of the ledger {}", address.ledger) })?;
+                Ok(Box::new(match busy_seconds {
+                    Some(seconds) => store.busy_timeout_seconds(seconds),
+                    None => store,
+                }))
+            }
+        }
     }
 
     /// Opens a ledger that exists.
-    pub(in super::super) fn open_existing(address: &PostgresAddress) -> Result<Option<Box<dyn EventStore>>> {
-        let store = PostgresStore::open_existing(address)?;
-        Ok(store.map(|store| -> Box<dyn EventStore> { Box::new(store) }))
+    pub(in super::super) fn open_existing(address: &ServerAddress) -> Result<Option<Box<dyn EventStore>>> {
+        fn boxed(store: impl EventStore + 'static) -> Box<dyn EventStore> {
+            Box::new(store)
+        }
+        Ok(match address {
+            ServerAddress::Database(address) => PostgresStore::open_existing(address)?.map(boxed),
+            ServerAddress::Shards(address) => shards(&address.map).open(&address.ledger, false)?.map(boxed),
+        })
     }
 }
 
@@ -74,7 +144,7 @@ mod without {
     }
 
     pub(in super::super) fn is_address(text: &str) -> bool {
-        text.starts_with("postgres://") || text.starts_with("postgresql://")
+        ["postgres://", "postgresql://", "shards:"].iter().any(|scheme| text.starts_with(scheme))
     }
 
     pub(in super::super) fn address(_: &str) -> Result<ServerAddress, Failure> {

@@ -1,6 +1,6 @@
 //! The errors of this crate, with the remedy of each.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::model::event::{EventId, Position};
 
@@ -302,6 +302,19 @@ pub enum Error {
         /// The obstacle.
         why: String,
     },
+    /// The ledger is on another cluster, or is being moved there. Nothing was written. Use the other address, or a map of
+    /// clusters that knows that cluster.
+    #[error("{}", moved(path, cluster, address, *is_complete))]
+    Moved {
+        /// The address that was used.
+        path: PathBuf,
+        /// The name of the other cluster.
+        cluster: String,
+        /// The address of the ledger there, without user and password.
+        address: String,
+        /// Whether the ledger is there; otherwise the move has begun and is not complete.
+        is_complete: bool,
+    },
     /// Another process held the ledger for longer than the busy timeout. Try again.
     #[error("the ledger is busy: another process has held its write lock for over {seconds} s; try again")]
     Busy {
@@ -337,6 +350,19 @@ fn did_you_mean(candidates: &[String]) -> String {
     if quoted.is_empty() { String::new() } else { format!(" (did you mean {}?)", quoted.join(" or ")) }
 }
 
+/// Where a ledger is that was moved.
+fn moved(path: &Path, cluster: &str, address: &str, is_complete: bool) -> String {
+    let path = path.display();
+    if is_complete {
+        format!("{path} takes no events: the ledger is on the cluster `{cluster}`: use {address}")
+    } else {
+        format!(
+            "{path} is being moved to the cluster `{cluster}` and takes no events until that is done: repeat the call, and \
+             continue the move if it was interrupted"
+        )
+    }
+}
+
 /// The remedy for a file that cannot be read or written.
 fn io_remedy(error: &std::io::Error) -> &'static str {
     use std::io::ErrorKind;
@@ -370,6 +396,7 @@ impl Error {
                 | Self::ReadOnly { .. }
                 | Self::InUse { .. }
                 | Self::NotErased { .. }
+                | Self::Moved { .. }
                 | Self::Busy { .. }
                 | Self::DiskFull
                 | Self::Store { .. }

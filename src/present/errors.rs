@@ -121,7 +121,7 @@ impl FaultKind {
             Error::Conflict { .. } | Error::AlreadySettled { .. } | Error::AlreadyReleased { .. } => Self::Conflict,
             Error::NotFound { .. } => Self::NotFound,
             Error::Unproven { .. } => Self::Finding,
-            Error::Busy { .. } => Self::Busy,
+            Error::Busy { .. } | Error::Moved { is_complete: false, .. } => Self::Busy,
             Error::Damaged { .. } => Self::Damaged,
             Error::Bug { .. } | Error::LineBreak { .. } => Self::Bug,
             Error::Io { .. } => Self::Unavailable,

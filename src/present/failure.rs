@@ -108,7 +108,12 @@ fn command_for(error: &Error) -> String {
         Error::Conflict { id, .. } => format!(" (`usage-ledger amend {id} …` amends it)"),
         Error::NotFound { .. } => ": `usage-ledger log` lists them".to_owned(),
         Error::Damaged { .. } => " (`usage-ledger verify` names what is damaged)".to_owned(),
-        Error::NotALedger { .. } | Error::ReadOnly { .. } => " with --ledger".to_owned(),
+        Error::NotALedger { .. } | Error::ReadOnly { .. } | Error::Moved { is_complete: true, .. } => {
+            " with --ledger".to_owned()
+        }
+        Error::Moved { cluster, is_complete: false, .. } => {
+            format!(" (`usage-ledger shards move LEDGER --to {cluster}`)")
+        }
         Error::InUse { .. } => " (`watch`, `serve`, `import --watch` and `log --follow` keep a ledger open)".to_owned(),
         Error::NotErased { .. } => {
             " with `usage-ledger shred --finish` (`watch` and `log --follow` use the ledger)".to_owned()

@@ -18,6 +18,8 @@ mod table;
 mod view;
 
 pub use memory::MemoryStore;
+#[cfg(all(feature = "postgres", feature = "cli"))]
+pub(crate) use postgres::{CITUS, LedgerHeadRow, LedgerRedirect, MoveState, ShardAddress, ShardClusters, ShardMap};
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresAddress, PostgresStore};
 pub use sqlite::{Options, SqliteStore};

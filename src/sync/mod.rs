@@ -9,6 +9,8 @@ pub(crate) mod archive;
 mod files;
 #[cfg(feature = "web")]
 pub(crate) mod fleet;
+#[cfg(feature = "postgres")]
+pub(crate) mod moving;
 pub(crate) mod protocol;
 pub(crate) mod pull;
 pub(crate) mod push;

@@ -7,7 +7,7 @@ use std::process::Output;
 use crate::DATABASE;
 use crate::cluster::Cluster;
 
-fn run(ledger: &str, home: &Path, arguments: &[&str]) -> Output {
+pub fn run(ledger: &str, home: &Path, arguments: &[&str]) -> Output {
     assert_cmd::Command::cargo_bin("usage-ledger")
         .unwrap()
         .env_clear()
@@ -35,7 +35,7 @@ const RECORD: [&str; 12] = [
 ];
 
 /// Commands with their exit codes, in an order in which each has what it needs.
-const COMMANDS: [(&[&str], i32); 33] = [
+pub const COMMANDS: [(&[&str], i32); 33] = [
     (&RECORD, 0),
     (
         &[

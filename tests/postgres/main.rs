@@ -18,6 +18,8 @@ mod push;
 mod push_server;
 mod roles;
 mod round_trips;
+mod routes;
+mod shards;
 mod tls;
 
 use std::process::ExitCode;
@@ -78,6 +80,8 @@ fn main() -> ExitCode {
         ("every_command_works_on_a_server", commands::every_command),
         ("answers_equal_those_of_a_file", commands::equal_answers),
         ("no_output_contains_a_secret", commands::no_secrets),
+        ("every_statement_goes_to_the_shard_of_its_ledger", routes::statements),
+        ("every_table_is_distributed_by_ledger", routes::citus),
         #[cfg(feature = "web")]
         ("ledgers_are_pushed_into_a_database", push::pushes),
         #[cfg(feature = "web")]
@@ -95,12 +99,27 @@ fn main() -> ExitCode {
         tls::verified(&path);
         Ok(())
     }));
+    let clusters = Arc::new(shards::Clusters::new(programs.clone()));
+    let sharded: &[(&str, shards::Test)] = &[
+        ("a_ledger_that_moves_while_it_is_written_loses_nothing", shards::moves),
+        ("an_interrupted_move_is_continued_or_undone", shards::states),
+        ("commands_work_on_a_map_of_clusters", shards::commands),
+        #[cfg(feature = "web")]
+        ("ledgers_are_pushed_to_their_clusters", shards::pushes),
+    ];
+    for (name, test) in sharded {
+        let (clusters, test) = (Arc::clone(&clusters), *test);
+        trials.push(Trial::test(*name, move || {
+            test(clusters.started());
+            Ok(())
+        }));
+    }
     #[cfg(feature = "web")]
     trials.push(Trial::test("a_replica_that_lags_signs_nothing_smaller_or_different", || {
         push::failover();
         Ok(())
     }));
     let done = libtest_mimic::run(&arguments, trials);
-    drop(cluster);
+    drop((cluster, clusters));
     done.exit_code()
 }

@@ -1,10 +1,12 @@
 //! A connection between client and server that counts round trips and can cut the line at a commit.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// Where the next commit is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,51 @@ pub struct Proxy {
     cut: Arc<AtomicU8>,
     /// How long answers take, in milliseconds.
     latency: Arc<AtomicU64>,
+    /// The statements that were sent.
+    statements: Arc<Mutex<BTreeSet<String>>>,
+    gate: Gate,
+}
+
+/// Holds the n-th request of several proxies back, until the client is gone.
+#[derive(Clone, Default)]
+pub struct Gate {
+    /// Requests that still pass; negative for all.
+    left: Arc<AtomicI64>,
+    /// Whether the request that is held back reaches the server, and only its answer is held back.
+    is_sent: Arc<AtomicBool>,
+    reached: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Gate {
+    pub fn open() -> Self {
+        let gate = Self::default();
+        gate.left.store(-1, Ordering::SeqCst);
+        gate
+    }
+
+    /// Lets some requests pass. The next one reaches the server or does not.
+    pub fn set(&self, requests: i64, is_sent: bool) {
+        self.is_sent.store(is_sent, Ordering::SeqCst);
+        *self.reached.0.lock().unwrap() = false;
+        self.left.store(requests, Ordering::SeqCst);
+    }
+
+    /// Waits until a request is held back; false if none is in that time.
+    pub fn wait(&self, most: Duration) -> bool {
+        let reached = self.reached.0.lock().unwrap();
+        *self.reached.1.wait_timeout_while(reached, most, |reached| !*reached).unwrap().0
+    }
+
+    /// Whether a request passes.
+    fn pass(&self) -> bool {
+        let left = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| (left > 0).then(|| left - 1));
+        left != Err(0)
+    }
+
+    fn note_reached(&self) {
+        *self.reached.0.lock().unwrap() = true;
+        self.reached.1.notify_all();
+    }
 }
 
 /// Splits a stream of messages.
@@ -50,9 +97,35 @@ impl Messages {
 
 impl Proxy {
     pub fn to(server: u16) -> Self {
+        Self::with_gate(server, Gate::open())
+    }
+
+    /// The statements so far.
+    pub fn statements(&self) -> BTreeSet<String> {
+        self.statements.lock().unwrap().clone()
+    }
+
+    fn note(&self, kind: u8, message: &[u8]) {
+        let mut texts = message[5..].split(|byte| *byte == 0);
+        let text = match kind {
+            b'Q' => texts.next(),
+            b'P' => texts.nth(1),
+            _ => return,
+        };
+        self.statements.lock().unwrap().insert(String::from_utf8_lossy(text.unwrap()).into_owned());
+    }
+
+    pub fn with_gate(server: u16, gate: Gate) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let proxy = Self { port, round_trips: Arc::default(), cut: Arc::default(), latency: Arc::default() };
+        let proxy = Self {
+            port,
+            round_trips: Arc::default(),
+            cut: Arc::default(),
+            latency: Arc::default(),
+            statements: Arc::default(),
+            gate,
+        };
         let of = proxy.clone();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -96,6 +169,19 @@ impl Proxy {
             while let Ok(read @ 1..) = from.read(&mut chunk) {
                 messages.buffer.extend_from_slice(&chunk[..read]);
                 while let Some((kind, message)) = messages.next() {
+                    if message.len() > 5 {
+                        proxy.note(kind, &message);
+                    }
+                    if matches!(kind, b'Q' | b'S') && !proxy.gate.pass() {
+                        if proxy.gate.is_sent.load(Ordering::SeqCst) && to.write_all(&message).is_err() {
+                            return;
+                        }
+                        proxy.gate.note_reached();
+                        // The client waits until it is killed.
+                        while let Ok(1..) = from.read(&mut chunk) {}
+                        let _ = to.shutdown(Shutdown::Both);
+                        return;
+                    }
                     if matches!(kind, b'Q' | b'S') && requests.fetch_add(1, Ordering::SeqCst) == 0 {
                         proxy.round_trips.fetch_add(1, Ordering::SeqCst);
                     }
@@ -126,7 +212,7 @@ impl Proxy {
             let mut messages = Messages { buffer: Vec::new(), untyped: false };
             let mut chunk = vec![0; 1 << 16];
             while let Ok(read @ 1..) = from.read(&mut chunk) {
-                thread::sleep(std::time::Duration::from_millis(latency.load(Ordering::SeqCst)));
+                thread::sleep(Duration::from_millis(latency.load(Ordering::SeqCst)));
                 messages.buffer.extend_from_slice(&chunk[..read]);
                 while let Some((kind, _)) = messages.next() {
                     if kind == b'Z' {

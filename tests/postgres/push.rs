@@ -9,18 +9,18 @@ use crate::cli_support::TestCli;
 use crate::cluster::{Cluster, programs};
 use crate::push_server::PushServer;
 
-struct Machine {
-    cli: TestCli,
+pub struct Machine {
+    pub cli: TestCli,
     token: String,
 }
 
 impl Machine {
-    fn enrol(server: &TestCli, fleet: &str, name: &str) -> Self {
+    pub fn enrol(server: &TestCli, fleet: &str, name: &str) -> Self {
         let token = server.ok(&["fleet", "enrol", name, "--fleet", fleet]).trim().to_owned();
         Self { cli: TestCli::new(), token }
     }
 
-    fn record(&self, from: u64, count: u64) {
+    pub fn record(&self, from: u64, count: u64) {
         let line = |number: u64| {
             let call = json!({"provider": "anthropic", "model": "m", "input": number + 1, "key": format!("k{number}"),
                 "project": format!("p{}", number % 3), "conversation": format!("c{}", number % 50)});
@@ -36,13 +36,13 @@ impl Machine {
         (done.status.code().unwrap(), answer, String::from_utf8(done.stderr).unwrap())
     }
 
-    fn push(&self, server: &PushServer) -> Value {
+    pub fn push(&self, server: &PushServer) -> Value {
         let (code, answer, message) = self.run(&["push", &server.url()]);
         assert_eq!(code, 0, "{message}");
         answer
     }
 
-    fn id(&self) -> String {
+    pub fn id(&self) -> String {
         let mut path = self.cli.ledger().into_os_string();
         path.push("-push");
         let state: Value = serde_json::from_str(&std::fs::read_to_string(PathBuf::from(path)).unwrap()).unwrap();

@@ -57,6 +57,17 @@ impl Context {
         self.given().map_or(Ok(None), |(given, _)| address_in(&given))
     }
 
+    /// The clusters of the map that the ledger's address names.
+    #[cfg(feature = "postgres")]
+    pub fn shards(&self) -> Result<std::sync::Arc<crate::store::ShardClusters>, Failure> {
+        match self.server()? {
+            Some(ServerAddress::Shards(address)) => Ok(server_ledger::shards(&address.map)),
+            _ => {
+                Err(Failure::usage("the ledger is not one of a map of clusters: give --ledger shards:PATH?ledger=NAME"))
+            }
+        }
+    }
+
     /// The directory of the machines that push to this ledger's server, and where their ledgers are.
     #[cfg(feature = "web")]
     pub fn fleet_place(&self, given: Option<&Path>) -> Result<(PathBuf, StreamPlace), Failure> {

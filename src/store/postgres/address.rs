@@ -86,6 +86,12 @@ impl PostgresAddress {
         Ok(other)
     }
 
+    /// Fails for a name that no ledger can have.
+    #[cfg(feature = "cli")]
+    pub(super) fn check_ledger(name: &str) -> Result<()> {
+        name_of_ledger(name).map(drop)
+    }
+
     /// The failure of a ledger that does not exist.
     pub(super) fn no_ledger(&self) -> Error {
         Error::NotALedger { path: self.as_path(), why: "the database has no ledger of this name".to_owned() }
@@ -103,6 +109,18 @@ impl PostgresAddress {
             self.config.user(user);
         }
         if let Some(password) = password.filter(|_| self.config.get_password().is_none()) {
+            self.config.password(password);
+        }
+        self
+    }
+
+    /// Uses the password in a file of passwords where the address and the environment state none.
+    #[cfg(feature = "cli")]
+    #[must_use]
+    pub(crate) fn or_password_in(mut self, text: &str) -> Self {
+        if self.config.get_password().is_none()
+            && let Some(password) = super::passfile::password(text, &self.config)
+        {
             self.config.password(password);
         }
         self

@@ -29,6 +29,8 @@ pub(super) struct ServerConnections {
     pub address: PostgresAddress,
     tls: Option<Arc<ClientConfig>>,
     idle: Arc<Mutex<Vec<Client>>>,
+    /// Whether the user moves the ledger, and so writes a copy that takes no commits of others.
+    pub is_mover: bool,
 }
 
 /// A connection that is used by one view or transaction.
@@ -131,12 +133,23 @@ async fn connect(address: PostgresAddress, tls: Option<Arc<ClientConfig>>) -> Re
 
 impl ServerConnections {
     pub fn new(address: PostgresAddress) -> Result<Self> {
-        Ok(Self { tls: tls(&address.transport)?, address, idle: Arc::default() })
+        Ok(Self { tls: tls(&address.transport)?, address, idle: Arc::default(), is_mover: false })
     }
 
     /// The connections of another ledger of the same database.
     pub fn of_ledger(&self, name: &str) -> Result<Self> {
-        Ok(Self { address: self.address.with_ledger(name)?, tls: self.tls.clone(), idle: Arc::clone(&self.idle) })
+        Ok(Self {
+            address: self.address.with_ledger(name)?,
+            tls: self.tls.clone(),
+            idle: Arc::clone(&self.idle),
+            is_mover: false,
+        })
+    }
+
+    /// The connections of a program that moves the ledger.
+    #[cfg(feature = "cli")]
+    pub fn for_mover(&self) -> Result<Self> {
+        Ok(Self { is_mover: true, ..self.of_ledger(self.address.ledger())? })
     }
 
     /// A connection: an idle one, or a new one.
@@ -168,6 +181,11 @@ impl ServerConnections {
 impl Connection {
     pub fn address(&self) -> &PostgresAddress {
         &self.pool.address
+    }
+
+    /// Whether the user moves the ledger.
+    pub fn is_mover(&self) -> bool {
+        self.pool.is_mover
     }
 
     /// Gives the connection back: its transaction has ended.

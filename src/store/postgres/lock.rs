@@ -12,6 +12,7 @@ use super::super::Head;
 use super::connection::{Connection, ServerConnections};
 use super::failure::RequestFailure;
 use super::fetch::{self, TypedStatement};
+use super::place::{LedgerRedirect, MoveState, PLACE};
 use crate::model::error::{Error, Result};
 use crate::model::invariant::bug;
 
@@ -52,16 +53,25 @@ impl Attempts {
     }
 }
 
-/// Begins a transaction and locks the head. `None` if there is no such ledger. One round trip.
-fn lock(connection: &mut Connection, seconds: u64) -> Result<Option<(LockedHead, Head)>, RequestFailure> {
+/// The answer to a request for the lock.
+enum LockAnswer {
+    Locked(LockedHead, Head),
+    /// The ledger takes no commits here.
+    Elsewhere(LedgerRedirect),
+    /// There is no such ledger.
+    Missing,
+}
+
+/// Begins a transaction and locks the head. One round trip.
+fn lock(connection: &mut Connection, seconds: u64) -> Result<LockAnswer, RequestFailure> {
     let ledger = connection.address().ledger().to_owned();
     let start = format!(
         "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '{}s'",
         seconds.clamp(1, LOCK_SECONDS)
     );
-    let locked = TypedStatement::new(
-        "SELECT position, version, last_commit FROM usage_ledger.heads WHERE ledger_id = $1 FOR UPDATE",
-    )
+    let locked = TypedStatement::new(format!(
+        "SELECT position, version, last_commit, {PLACE} FROM usage_ledger.heads h WHERE h.ledger_id = $1 FOR UPDATE"
+    ))
     .with(ledger.clone(), Type::TEXT);
     // It sees what was committed before the lock was granted, because each statement has its own snapshot.
     let head = fetch::head(&ledger);
@@ -72,14 +82,17 @@ fn lock(connection: &mut Connection, seconds: u64) -> Result<Option<(LockedHead,
     })?;
     let [locked, head] =
         answers.try_into().map_err(|_| RequestFailure::Other(bug!("two statements have two answers")))?;
-    let Some(row) = locked.first() else { return Ok(None) };
+    let Some(row) = locked.first() else { return Ok(LockAnswer::Missing) };
+    if let Some(redirect) = LedgerRedirect::of(row, 3)?.filter(|_| !connection.is_mover()) {
+        return Ok(LockAnswer::Elsewhere(redirect));
+    }
     let read = || -> Result<LockedHead, tokio_postgres::Error> {
         Ok(LockedHead { position: row.try_get(0)?, version: row.try_get(1)?, last_commit: row.try_get(2)? })
     };
     let locked =
         read().map_err(|_| RequestFailure::Other(Error::damaged(None, "the row of the head is unreadable")))?;
     let head = fetch::head_of(&head).map_err(RequestFailure::Other)?;
-    Ok(Some((locked, head)))
+    Ok(LockAnswer::Locked(locked, head))
 }
 
 /// Connects and locks the head, and tries again while the server starts or another writer has the lock.
@@ -89,8 +102,16 @@ pub(super) fn lock_again(pool: &Arc<ServerConnections>, seconds: u64) -> Result<
         let leased = pool.lease();
         let failure = match leased {
             Ok(mut connection) => match lock(&mut connection, seconds) {
-                Ok(Some((locked, head))) => return Ok((connection, locked, head)),
-                Ok(None) => {
+                Ok(LockAnswer::Locked(locked, head)) => return Ok((connection, locked, head)),
+                Ok(LockAnswer::Elsewhere(redirect)) => {
+                    connection.roll_back();
+                    // Whoever moves the ledger needs a moment between closing one place and opening the other.
+                    if redirect.state == MoveState::Leaving && attempts.pause() {
+                        continue;
+                    }
+                    return Err(redirect.refusal(&pool.address));
+                }
+                Ok(LockAnswer::Missing) => {
                     connection.roll_back();
                     return Err(pool.address.no_ledger());
                 }

@@ -13,11 +13,12 @@ use super::fetch::TypedStatement;
 use crate::model::error::{Error, Result};
 use crate::model::invariant::bug;
 
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/0001_ledger.sql"),
     include_str!("migrations/0002_erase.sql"),
     include_str!("migrations/0003_counted_at.sql"),
-    include_str!("migrations/0004_quarters.sql"),
+    include_str!("migrations/0004_places.sql"),
+    include_str!("migrations/0005_quarters.sql"),
 ];
 /// The first schema that this build can use as it is. Its owner upgrades it.
 const USABLE: i64 = 1;
@@ -135,12 +136,17 @@ fn create_role(connection: &mut Connection, name: &str) -> Result<bool, RequestF
 
 /// Creates a ledger, and the role of its members.
 pub(super) fn create_ledger(connection: &mut Connection, address: &PostgresAddress) -> Result<()> {
-    let fail = |failure: RequestFailure| failure.into_error(address, "creating the ledger");
-    // A user without the right to create roles uses the tables that it owns.
-    create_role(connection, &format!("usage_ledger_of_{}", address.ledger())).map_err(fail)?;
+    create_ledger_role(connection, address)?;
     let row = TypedStatement::new("INSERT INTO usage_ledger.heads (ledger_id) VALUES ($1) ON CONFLICT DO NOTHING")
         .with(address.ledger().to_owned(), Type::TEXT);
-    connection.run(|client| row.send(client)).map(drop).map_err(fail)
+    let done = connection.run(|client| row.send(client)).map(drop);
+    done.map_err(|failure| failure.into_error(address, "creating the ledger"))
+}
+
+/// Creates the role of a ledger's members. A user without the right to create roles uses the tables that it owns.
+pub(super) fn create_ledger_role(connection: &mut Connection, address: &PostgresAddress) -> Result<()> {
+    let created = create_role(connection, &format!("usage_ledger_of_{}", address.ledger()));
+    created.map(drop).map_err(|failure| failure.into_error(address, "creating the ledger"))
 }
 
 /// Whether the ledger exists.

@@ -7,6 +7,13 @@ mod fetch;
 mod known;
 mod lock;
 mod migrate;
+#[cfg(feature = "cli")]
+mod moving;
+#[cfg(feature = "cli")]
+mod passfile;
+mod place;
+#[cfg(feature = "cli")]
+mod shards;
 mod snapshot;
 mod structure;
 mod transaction;
@@ -16,10 +23,19 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio_postgres::types::Type;
+
 pub use self::address::PostgresAddress;
 use self::connection::{Connection, ServerConnections};
 use self::failure::RequestFailure;
 use self::fetch::TypedStatement;
+#[cfg(feature = "cli")]
+pub(crate) use self::moving::LedgerHeadRow;
+use self::place::OtherCluster;
+use self::place::PLACE;
+pub(crate) use self::place::{LedgerRedirect, MoveState};
+#[cfg(feature = "cli")]
+pub(crate) use self::shards::{ShardAddress, ShardClusters, ShardMap};
 use self::snapshot::SnapshotView;
 use self::transaction::PostgresTransaction;
 use self::view::{Reading, StoredState};
@@ -29,6 +45,9 @@ use crate::model::invariant::bug;
 
 /// How long a writer waits for others, in seconds.
 const BUSY_SECONDS: u64 = 60;
+/// The statements that distribute the tables over the nodes of Citus.
+#[cfg(feature = "cli")]
+pub(crate) const CITUS: &str = include_str!("citus.sql");
 /// How long the tables may be rewritten after shredding.
 const REWRITE: Duration = Duration::from_secs(3_600);
 /// How long the rewrite may wait for readers and writers.
@@ -113,7 +132,7 @@ impl PostgresStore {
     /// Another ledger of the same database, over the same connections. A missing one is created, or `None`.
     #[cfg(feature = "cli")]
     pub(crate) fn ledger(&self, name: &str, create: bool) -> Result<Option<Self>> {
-        let store = Self { pool: Arc::new(self.pool.of_ledger(name)?), busy_seconds: self.busy_seconds };
+        let store = self.same_tables(name)?;
         let mut connection = store.lease()?;
         let exists = store.answer(migrate::has_ledger(&mut connection, &store.pool.address), "opening")?;
         if !exists && create {
@@ -121,6 +140,18 @@ impl PostgresStore {
         }
         connection.finish();
         Ok((exists || create).then_some(store))
+    }
+
+    /// Another ledger of the same database, whether or not it exists, over the same connections.
+    #[cfg(feature = "cli")]
+    pub(crate) fn same_tables(&self, name: &str) -> Result<Self> {
+        Ok(Self { pool: Arc::new(self.pool.of_ledger(name)?), busy_seconds: self.busy_seconds })
+    }
+
+    /// The same store again.
+    #[cfg(feature = "cli")]
+    fn same(&self) -> Self {
+        Self { pool: Arc::clone(&self.pool), busy_seconds: self.busy_seconds }
     }
 
     /// Opens the tables of a database, without a ledger: the owner creates missing ones.
@@ -154,19 +185,22 @@ impl PostgresStore {
         done.map_err(|failure| failure.into_error(&self.pool.address, doing))
     }
 
-    /// Begins the transaction of a snapshot, and reads the head: a snapshot is taken at the first read.
-    fn begin_read(connection: &mut Connection) -> Result<Vec<tokio_postgres::Row>, RequestFailure> {
-        let head = fetch::head(connection.address().ledger());
+    /// Begins the transaction of a snapshot, and reads the place of the ledger and the head: a snapshot is taken at the first read.
+    fn begin_read(connection: &mut Connection) -> Result<[Vec<tokio_postgres::Row>; 2], RequestFailure> {
+        let ledger = connection.address().ledger().to_owned();
+        let place = format!("SELECT {PLACE} FROM usage_ledger.heads h WHERE h.ledger_id = $1");
+        let place = TypedStatement::new(place).with(ledger.clone(), Type::TEXT);
+        let head = fetch::head(&ledger);
         connection.run(|client| async {
             let start = client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-            let (begun, rows) = futures_util::future::join(start, head.send(client)).await;
-            begun.and(rows)
+            let (begun, place, head) = futures_util::future::join3(start, place.send(client), head.send(client)).await;
+            begun?;
+            Ok([place?, head?])
         })
     }
-}
 
-impl EventStore for PostgresStore {
-    fn read(&self) -> Result<Box<dyn ReadView + '_>> {
+    /// Opens a snapshot, unless the ledger is on another cluster.
+    fn snapshot(&self) -> Result<SnapshotView> {
         let mut connection = self.lease()?;
         let mut begun = Self::begin_read(&mut connection);
         if matches!(&begun, Err(failure) if failure.is_lost()) {
@@ -178,8 +212,22 @@ impl EventStore for PostgresStore {
         if begun.is_err() {
             connection.roll_back();
         }
-        let head = fetch::head_of(&self.answer(begun, "opening a snapshot")?)?;
-        Ok(Box::new(SnapshotView(StoredState::new(connection, Some(head), Reading::Direct))))
+        let [place, head] = self.answer(begun, "opening a snapshot")?;
+        let snapshot = SnapshotView(StoredState::new(connection, Some(fetch::head_of(&head)?), Reading::Direct));
+        let redirect = place.first().map(|row| LedgerRedirect::of(row, 0)).transpose();
+        match self.answer(redirect, "opening a snapshot")?.flatten() {
+            // What leaves is complete here until it has moved.
+            Some(redirect) if redirect.state != MoveState::Leaving && !self.pool.is_mover => {
+                Err(redirect.refusal(&self.pool.address))
+            }
+            _ => Ok(snapshot),
+        }
+    }
+}
+
+impl EventStore for PostgresStore {
+    fn read(&self) -> Result<Box<dyn ReadView + '_>> {
+        Ok(Box::new(self.snapshot()?))
     }
 
     fn write(&self) -> Result<Box<dyn Transaction + '_>> {

@@ -31,6 +31,16 @@ const UPDATE_BODIES: &str = "UPDATE usage_ledger.events e SET body = t.body FROM
 /// The same for others.
 const ERASE_BODIES: &str = "SELECT usage_ledger.erase($1, $2, $3)";
 
+/// Moves the head on.
+const NEXT_HEAD: &str =
+    "UPDATE usage_ledger.heads SET position = $2, version = version + 1, last_commit = $3 WHERE ledger_id = $1";
+/// The same for a copy that takes no commits of others.
+const MOVE_HEAD: &str = "UPDATE usage_ledger.heads SET position = $2, version = version + 1, last_commit = $3, \
+    moved_version = CASE WHEN moved_state IS NULL THEN NULL ELSE version + 1 END WHERE ledger_id = $1";
+
+/// The position of an event on the cluster where the ledger is.
+pub(super) type FindElsewhere = Box<dyn Fn(EventId) -> Result<Option<Position>>>;
+
 /// What a transaction reads: shared with the overlay of its changes.
 #[derive(Clone)]
 struct SharedState(Rc<StoredState>);
@@ -48,6 +58,8 @@ pub(super) struct PostgresTransaction {
     before_pass: Option<SavedChanges>,
     passes: u32,
     busy_seconds: u64,
+    /// Finds an event after the ledger has moved to another cluster.
+    elsewhere: Option<FindElsewhere>,
 }
 
 impl PostgresTransaction {
@@ -68,7 +80,14 @@ impl PostgresTransaction {
             before_pass: None,
             passes: 0,
             busy_seconds,
+            elsewhere: None,
         })
+    }
+
+    /// Asks the cluster to which the ledger moved whether a commit of unknown outcome happened.
+    #[cfg(feature = "cli")]
+    pub fn set_elsewhere(&mut self, find: FindElsewhere) {
+        self.elsewhere = Some(find);
     }
 
     /// The statements that write the changes.
@@ -106,12 +125,10 @@ impl PostgresTransaction {
         }
         let rows = i64::try_from(rows.len()).map_err(|_| bug!("a transaction has more rows than positions exist"))?;
         statements.push(
-            TypedStatement::new(
-                "UPDATE usage_ledger.heads SET position = $2, version = version + 1, last_commit = $3 WHERE ledger_id = $1",
-            )
-            .with(ledger.to_owned(), Type::TEXT)
-            .with(self.base.position + rows, Type::INT8)
-            .with(commit, Type::UUID),
+            TypedStatement::new(if self.pool.is_mover { MOVE_HEAD } else { NEXT_HEAD })
+                .with(ledger.to_owned(), Type::TEXT)
+                .with(self.base.position + rows, Type::INT8)
+                .with(commit, Type::UUID),
         );
         Ok(statements)
     }
@@ -201,19 +218,62 @@ impl PostgresTransaction {
                 source: "the connection was lost, and other writers committed since: repeat the call".into(),
             });
         };
-        let asked = TypedStatement::new("SELECT position FROM usage_ledger.events WHERE ledger_id = $1 AND id = $2")
-            .with(address.ledger().to_owned(), Type::TEXT)
-            .with(uuid(first.id), Type::UUID);
-        let rows = connection
-            .run(|client| asked.send(client))
-            .map_err(|failure| failure.into_error(address, "reading the outcome of a commit"))?;
-        let at = rows.first().map(|row| row.try_get::<_, i64>(0)).transpose();
-        let at = at.map_err(|_| Error::damaged(None, "a row of the log has no position"))?;
-        if at == Some(self.base.position + 1) {
+        if self.position_in(connection, first.id)? == Some(self.base.position + 1) {
             return Ok(true);
         }
         // What this transaction has read is not the newest state any more, so its changes cannot be sent again.
         Err(Error::Busy { seconds: self.busy_seconds })
+    }
+}
+
+impl PostgresTransaction {
+    /// The position of an event in the log of this cluster.
+    fn position_in(&self, connection: &mut Connection, id: EventId) -> Result<Option<i64>> {
+        let address = &self.pool.address;
+        let asked = TypedStatement::new("SELECT position FROM usage_ledger.events WHERE ledger_id = $1 AND id = $2")
+            .with(address.ledger().to_owned(), Type::TEXT)
+            .with(uuid(id), Type::UUID);
+        let rows = connection
+            .run(|client| asked.send(client))
+            .map_err(|failure| failure.into_error(address, "reading the outcome of a commit"))?;
+        let at = rows.first().map(|row| row.try_get::<_, i64>(0)).transpose();
+        at.map_err(|_| Error::damaged(None, "a row of the log has no position"))
+    }
+
+    /// The outcome of a commit that is not known, after the ledger moved to another cluster. The row of the ledger was locked
+    /// since, so the commit is over.
+    fn outcome_before_move(&self, commit: Uuid, moved: Error) -> Result<()> {
+        let address = &self.pool.address;
+        let fail = |failure: RequestFailure| failure.into_error(address, "reading the outcome of a commit");
+        let mut connection = self.pool.lease().map_err(fail)?;
+        let asked = TypedStatement::new("SELECT last_commit FROM usage_ledger.heads WHERE ledger_id = $1")
+            .with(address.ledger().to_owned(), Type::TEXT);
+        let rows = connection.run(|client| asked.send(client)).map_err(fail)?;
+        let last: Option<Uuid> = rows.first().and_then(|row| row.try_get(0).ok()).flatten();
+        if last == Some(commit) {
+            connection.finish();
+            return Ok(());
+        }
+        let is_complete = matches!(moved, Error::Moved { is_complete: true, .. });
+        let first = self.changes.new_rows().first().map(|row| row.id);
+        let here = first.map(|id| self.position_in(&mut connection, id)).transpose()?.flatten();
+        connection.finish();
+        // The former copy may have been removed.
+        let at = match (first, here, &self.elsewhere) {
+            (Some(id), None, Some(find)) if is_complete => find(id)?.map(number),
+            (None, ..) | (_, None, None) if is_complete => {
+                return Err(Error::Store {
+                    what: format!("committing to {address}"),
+                    source: format!("the connection was lost, and the outcome is not known: {moved}").into(),
+                });
+            }
+            (_, here, _) => here,
+        };
+        match at {
+            Some(at) if at == self.base.position + 1 => Ok(()),
+            _ if self.elsewhere.is_some() => Err(Error::Busy { seconds: self.busy_seconds }),
+            _ => Err(moved),
+        }
     }
 }
 
@@ -309,7 +369,10 @@ impl Transaction for PostgresTransaction {
             if !failure.is_lost() && !failure.is_conflict() || !attempts.pause() {
                 return Err(failure.into_error(address, "committing"));
             }
-            let (mut connection, now, _) = lock_again(&self.pool, self.busy_seconds)?;
+            let (mut connection, now, _) = match lock_again(&self.pool, self.busy_seconds) {
+                Err(moved @ Error::Moved { .. }) => return self.outcome_before_move(commit, moved),
+                locked => locked?,
+            };
             match self.has_happened(&mut connection, commit, now) {
                 Ok(false) => again = Some(connection),
                 done => {

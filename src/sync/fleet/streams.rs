@@ -1,4 +1,4 @@
-//! The stores of pushed ledgers: one file per ledger, or one ledger of a database each.
+//! The stores of pushed ledgers: one file per ledger, or one ledger of a database or of several clusters each.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -7,7 +7,7 @@ use crate::ledger::Ledger;
 use crate::model::error::{Error, Result};
 use crate::store::Options;
 #[cfg(feature = "postgres")]
-use crate::store::{PostgresAddress, PostgresStore};
+use crate::store::{PostgresAddress, PostgresStore, ShardClusters};
 
 /// Ledgers that stay open between requests.
 const OPEN: usize = 16;
@@ -22,6 +22,9 @@ pub(crate) enum StreamPlace {
     /// A database. The name of each ledger in it is its id.
     #[cfg(feature = "postgres")]
     Postgres(Box<PostgresAddress>),
+    /// Several clusters. Each ledger is on one of them.
+    #[cfg(feature = "postgres")]
+    Shards(std::sync::Arc<ShardClusters>),
 }
 
 /// The open ledgers of a server.
@@ -84,6 +87,11 @@ impl LedgerStreams {
                 };
                 let Some(store) = tables.ledger(id, create)? else { return Ok(None) };
                 Ledger::upgraded(Box::new(store), &mut |_, _| {})?
+            }
+            #[cfg(feature = "postgres")]
+            StreamPlace::Shards(clusters) => {
+                let Some(store) = clusters.open(id, create)? else { return Ok(None) };
+                Ledger::upgraded(Box::new(store.busy_timeout_seconds(BUSY_SECONDS)), &mut |_, _| {})?
             }
         };
         let ledger = ledger.source("push");
