@@ -8,13 +8,25 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::key_file;
+#[cfg(feature = "postgres")]
+use crate::api::input::PastState;
 use crate::ledger::Ledger;
 use crate::merkle::Verifier;
 use crate::model::error::Error;
+#[cfg(feature = "postgres")]
+use crate::model::event::Position;
 use crate::present::failure::Failure;
 use crate::present::output::{JsonAnswer, counted};
-use crate::store::{PendingCopy, is_taken, refuse_stale_log};
-use crate::sync::archive::{ArchiveUrl, ArchivedLog, ObjectArchive, Saved, expect_tiles, save};
+#[cfg(feature = "postgres")]
+use crate::projection::blocks::BLOCK;
+#[cfg(feature = "postgres")]
+use crate::store::ArchivedLines;
+use crate::store::{ArchiveUrl, ObjectArchive, PendingCopy, is_taken, refuse_stale_log};
+use crate::sync::archive::{ArchivedLog, Saved, expect_tiles, save};
+
+/// Lines that are read back and replaced at once.
+#[cfg(feature = "postgres")]
+const MOVED_TOGETHER: u64 = 4 * BLOCK;
 
 /// Keep the ledger as static files on S3 or in a directory (c2sp.org/tlog-tiles)
 ///
@@ -33,6 +45,8 @@ pub(crate) struct ArchiveArgs {
 #[derive(Debug, Subcommand)]
 enum ArchiveCommand {
     Save(ArchiveSaveArgs),
+    #[cfg(feature = "postgres")]
+    Move(ArchiveMoveArgs),
     Verify(ArchiveVerifyArgs),
     Restore(ArchiveRestoreArgs),
 }
@@ -50,6 +64,27 @@ enum ArchiveCommand {
 struct ArchiveSaveArgs {
     /// The address of the archive
     url: String,
+    /// The key that signs the checkpoint [default: usage-ledger/key in the XDG configuration directory]
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+}
+
+/// Move older lines of a ledger in PostgreSQL into an archive
+///
+/// It saves the ledger as `archive save` does, reads back the bundles of the lines that it moves, and compares each line with its
+/// hash. Then the database keeps the hash in place of the line. Keys, sums, blocks and the tree stay. Commands that need an
+/// archived line read its bundle and check it. Only whole blocks of 1,024 lines move, because queries read the lines behind the last one. The owner of the tables runs it.
+#[cfg(feature = "postgres")]
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    usage-ledger archive move s3://acme-usage/team --before 90d\n  \
+    usage-ledger archive move --before 2026-06")]
+struct ArchiveMoveArgs {
+    /// The address of the archive [default: the one that has lines of the ledger already]
+    url: Option<String>,
+    /// Move the lines in front of this position, or that were recorded before this time, date or age
+    #[arg(long, value_name = "POSITION|TIME|DATE|AGE", value_parser = crate::api::input::as_of)]
+    before: PastState,
     /// The key that signs the checkpoint [default: usage-ledger/key in the XDG configuration directory]
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
@@ -96,6 +131,16 @@ struct SaveAnswer {
     shredded_files: u64,
 }
 
+#[cfg(feature = "postgres")]
+#[derive(Serialize)]
+struct MoveLinesAnswer {
+    archive: String,
+    size: u64,
+    moved: u64,
+    /// The last position whose line is in the archive alone.
+    until: u64,
+}
+
 #[derive(Serialize)]
 struct ReadAnswer {
     archive: String,
@@ -109,6 +154,8 @@ struct ReadAnswer {
 pub(crate) fn run(args: &ArchiveArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     match &args.command {
         ArchiveCommand::Save(args) => save_ledger(args, context, out),
+        #[cfg(feature = "postgres")]
+        ArchiveCommand::Move(args) => move_lines(args, context, out),
         ArchiveCommand::Verify(args) => verify(args, context, out),
         ArchiveCommand::Restore(args) => restore(args, context, out),
     }
@@ -137,6 +184,51 @@ fn save_ledger(args: &ArchiveSaveArgs, context: &Context, out: &mut dyn Write) -
         writeln!(out, "shredded lines were removed from {}", counted(shredded_files, "file"))?;
     }
     Ok(())
+}
+
+#[cfg(feature = "postgres")]
+fn move_lines(args: &ArchiveMoveArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    let store = context.database()?;
+    let place = store.archive_place()?;
+    let given = args.url.as_deref().map(str::parse::<ArchiveUrl>).transpose()?;
+    let url = match (given, &place) {
+        (Some(given), Some(place)) if given != place.url => {
+            return Err(Failure::usage(format!(
+                "older lines of this ledger are in {}: leave out the address, or give that one",
+                place.url
+            )));
+        }
+        (Some(given), _) => given,
+        (None, Some(place)) => place.url.clone(),
+        (None, None) => return Err(Failure::usage("give the address of an archive: s3://BUCKET/PREFIX")),
+    };
+    let signer = key_file::read(&key_file::place(args.key.as_deref())?, context)?;
+    let ledger = context.read_existing()?;
+    let snapshot = ledger.snapshot()?;
+    let before = match args.before {
+        PastState::Position(position) => position.get().saturating_sub(1),
+        PastState::Time(moment) => snapshot.position_at(moment.resolve(context.zone(), context.now()).plus(-1))?.get(),
+    };
+    let archive = ObjectArchive::open_to_write(url.clone())?;
+    let size = save(&snapshot, &signer, &archive)?.size;
+    drop(archive);
+    let done = place.map_or(0, |place| place.until);
+    let until = (before.min(size) / BLOCK * BLOCK).max(done);
+    let lines = ArchivedLines::open(&url)?;
+    let mut moved = 0;
+    for first in (done..until).step_by(MOVED_TOGETHER as usize) {
+        let count = MOVED_TOGETHER.min(until - first);
+        let leaves = snapshot.tile_hashes(0, first, count)?;
+        let wanted: Vec<_> = (first + 1..).map(Position::new).zip(leaves).collect();
+        lines.expect(&wanted)?;
+        moved += store.archive_lines(&url, Position::new(first + 1), Position::new(first + count))?;
+    }
+    let archive = url.to_string();
+    if context.json {
+        return JsonAnswer::new(MoveLinesAnswer { archive, size, moved, until }).write(out);
+    }
+    let lines = counted(moved, "line");
+    Ok(writeln!(out, "{archive}: {lines} moved; the database has the lines behind position {until} of {size}")?)
 }
 
 fn verify(args: &ArchiveVerifyArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {

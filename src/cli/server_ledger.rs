@@ -6,6 +6,8 @@ use crate::store::EventStore;
 #[cfg(feature = "web")]
 use crate::sync::fleet::StreamPlace;
 
+#[cfg(all(feature = "postgres", feature = "archive"))]
+pub(super) use self::with_postgres::database_of;
 #[cfg(all(feature = "postgres", feature = "web"))]
 pub(super) use self::with_postgres::stream_place;
 #[cfg(feature = "postgres")]
@@ -109,6 +111,18 @@ mod with_postgres {
                     Some(seconds) => store.busy_timeout_seconds(seconds),
                     None => store,
                 }))
+            }
+        }
+    }
+
+    /// The database where a ledger is that exists.
+    #[cfg(feature = "archive")]
+    pub(in super::super) fn database_of(address: &ServerAddress) -> Result<Option<Arc<PostgresStore>>> {
+        match address {
+            ServerAddress::Database(address) => Ok(PostgresStore::open_existing(address)?.map(Arc::new)),
+            ServerAddress::Shards(address) => {
+                let store = shards(&address.map).open(&address.ledger, false)?;
+                store.map(|store| store.place()).transpose()
             }
         }
     }

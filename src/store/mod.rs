@@ -1,5 +1,7 @@
 //! The storage of a ledger: a log of lines and its projections, which change in one transaction.
 
+#[cfg(all(feature = "archive", feature = "postgres"))]
+mod archived;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 #[cfg(test)]
@@ -8,6 +10,8 @@ pub(crate) mod counting;
 pub(crate) mod directory;
 mod key_range;
 mod memory;
+#[cfg(feature = "archive")]
+mod objects;
 #[cfg(any(feature = "cli", feature = "postgres"))]
 mod overlay;
 #[cfg(feature = "postgres")]
@@ -17,7 +21,11 @@ mod sqlite;
 mod table;
 mod view;
 
+#[cfg(all(feature = "archive", feature = "postgres"))]
+pub(crate) use archived::ArchivedLines;
 pub use memory::MemoryStore;
+#[cfg(feature = "archive")]
+pub(crate) use objects::{ArchiveUrl, ObjectArchive};
 #[cfg(all(feature = "postgres", feature = "cli"))]
 pub(crate) use postgres::{CITUS, LedgerHeadRow, LedgerRedirect, MoveState, ShardAddress, ShardClusters, ShardMap};
 #[cfg(feature = "postgres")]

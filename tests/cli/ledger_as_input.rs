@@ -64,6 +64,8 @@ const COMMANDS: &[&[&str]] = &[
     &["pull", "http://127.0.0.1:9", "OTHER", "--token-file", "FILE"],
     #[cfg(feature = "archive")]
     &["archive", "save", "file:///nowhere", "--key", "FILE"],
+    #[cfg(all(feature = "archive", feature = "postgres"))]
+    &["archive", "move", "file:///nowhere", "--before", "9", "--key", "FILE"],
     #[cfg(feature = "archive")]
     &["archive", "verify", "file:///nowhere", "--verifier", "FILE"],
     #[cfg(feature = "archive")]

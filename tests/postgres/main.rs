@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+#[cfg(feature = "archive")]
+mod archived;
 #[cfg(feature = "web")]
 #[path = "../cli_support/mod.rs"]
 mod cli_support;
@@ -82,6 +84,10 @@ fn main() -> ExitCode {
         ("no_output_contains_a_secret", commands::no_secrets),
         ("every_statement_goes_to_the_shard_of_its_ledger", routes::statements),
         ("every_table_is_distributed_by_ledger", routes::citus),
+        #[cfg(feature = "archive")]
+        ("archived_lines_answer_as_before", archived::lines),
+        #[cfg(feature = "archive")]
+        ("a_lost_or_changed_archive_is_named", archived::lost),
         #[cfg(feature = "web")]
         ("ledgers_are_pushed_into_a_database", push::pushes),
         #[cfg(feature = "web")]

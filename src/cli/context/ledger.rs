@@ -68,6 +68,20 @@ impl Context {
         }
     }
 
+    /// The database where the ledger is.
+    #[cfg(all(feature = "postgres", feature = "archive"))]
+    pub fn database(&self) -> Result<std::sync::Arc<crate::store::PostgresStore>, Failure> {
+        self.refuse_as_of("this command writes")?;
+        self.expect_existing()?;
+        let found = match self.server()? {
+            Some(address) => server_ledger::database_of(&address)?,
+            None => None,
+        };
+        found.ok_or_else(|| {
+            Failure::usage("the ledger is no one in PostgreSQL: only those keep hashes without their lines")
+        })
+    }
+
     /// The directory of the machines that push to this ledger's server, and where their ledgers are.
     #[cfg(feature = "web")]
     pub fn fleet_place(&self, given: Option<&Path>) -> Result<(PathBuf, StreamPlace), Failure> {

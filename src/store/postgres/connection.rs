@@ -16,6 +16,7 @@ use tokio_postgres::{Client, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::{PostgresAddress, Transport};
+use super::archive::LineArchive;
 use super::failure::RequestFailure;
 use crate::model::error::{Error, Result};
 
@@ -31,6 +32,8 @@ pub(super) struct ServerConnections {
     idle: Arc<Mutex<Vec<Client>>>,
     /// Whether the user moves the ledger, and so writes a copy that takes no commits of others.
     pub is_mover: bool,
+    /// Where the older lines of the ledger are.
+    pub archive: Arc<LineArchive>,
 }
 
 /// A connection that is used by one view or transaction.
@@ -133,7 +136,13 @@ async fn connect(address: PostgresAddress, tls: Option<Arc<ClientConfig>>) -> Re
 
 impl ServerConnections {
     pub fn new(address: PostgresAddress) -> Result<Self> {
-        Ok(Self { tls: tls(&address.transport)?, address, idle: Arc::default(), is_mover: false })
+        Ok(Self {
+            tls: tls(&address.transport)?,
+            address,
+            idle: Arc::default(),
+            is_mover: false,
+            archive: Arc::default(),
+        })
     }
 
     /// The connections of another ledger of the same database.
@@ -143,6 +152,7 @@ impl ServerConnections {
             tls: self.tls.clone(),
             idle: Arc::clone(&self.idle),
             is_mover: false,
+            archive: Arc::default(),
         })
     }
 
@@ -181,6 +191,11 @@ impl ServerConnections {
 impl Connection {
     pub fn address(&self) -> &PostgresAddress {
         &self.pool.address
+    }
+
+    /// Where the older lines of the ledger are.
+    pub fn archive(&self) -> Arc<LineArchive> {
+        Arc::clone(&self.pool.archive)
     }
 
     /// Whether the user moves the ledger.

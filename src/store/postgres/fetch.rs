@@ -8,9 +8,10 @@ use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::super::{Head, Order, Table};
+use super::archive::archived_leaf;
 use super::connection::Connection;
 use super::failure::RequestFailure;
-use super::known::{Known, KnownRow, Pair, successor};
+use super::known::{Known, KnownRow, Pair, StoredBody, successor};
 use crate::model::error::{Error, Result};
 use crate::model::event::{EventId, Position};
 use crate::model::invariant::bug;
@@ -82,13 +83,20 @@ fn log_row(row: &Row) -> Result<(Position, KnownRow), RequestFailure> {
     let position = u64::try_from(position).map(Position::new).map_err(|_| damaged(None))?;
     let read = || -> Result<Option<KnownRow>, tokio_postgres::Error> {
         let Ok(kind) = u8::try_from(row.try_get::<_, i16>(2)?) else { return Ok(None) };
-        let Ok(body) = std::str::from_utf8(row.try_get(5)?) else { return Ok(None) };
+        let body: &[u8] = row.try_get(5)?;
+        let body = match archived_leaf(body) {
+            Some(leaf) => StoredBody::Archived(leaf),
+            None => match std::str::from_utf8(body) {
+                Ok(line) => StoredBody::Line(line.to_owned()),
+                Err(_) => return Ok(None),
+            },
+        };
         Ok(Some(KnownRow {
             id: EventId::from(row.try_get::<_, Uuid>(1)?),
             kind,
             occurred_at: Timestamp::from_millis(row.try_get(3)?),
             recorded_at: Timestamp::from_millis(row.try_get(4)?),
-            body: body.to_owned(),
+            body,
         }))
     };
     let known = read().ok().flatten().ok_or_else(|| damaged(Some(position)))?;

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
 use super::super::{Order, Table};
+use crate::merkle::Hash;
 use crate::model::event::{EventId, Position};
 use crate::model::time::Timestamp;
 
@@ -17,7 +18,15 @@ pub(super) struct KnownRow {
     pub kind: u8,
     pub occurred_at: Timestamp,
     pub recorded_at: Timestamp,
-    pub body: String,
+    pub body: StoredBody,
+}
+
+/// The body of a row.
+#[derive(Clone, Debug)]
+pub(super) enum StoredBody {
+    Line(String),
+    /// The leaf hash of a line that is in an archive.
+    Archived(Hash),
 }
 
 /// Nothing is known of a row, not even whether it exists.

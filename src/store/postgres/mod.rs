@@ -1,6 +1,7 @@
 //! Ledgers in PostgreSQL: many ledgers in one database, each with its own log, tree and projections.
 
 mod address;
+mod archive;
 mod connection;
 mod failure;
 mod fetch;
@@ -235,6 +236,9 @@ impl EventStore for PostgresStore {
     }
 
     fn erase(&self) -> Result<()> {
+        #[cfg(feature = "archive")]
+        self.erase_in_archive()
+            .map_err(|error| Error::NotErased { why: format!("its archive still has the lines ({error})") })?;
         let end = Instant::now() + Duration::from_secs(self.busy_seconds);
         let done = loop {
             let mut connection = self.lease()?;

@@ -7,7 +7,7 @@ use super::super::{Flow, Head, Order, ReadView, Row, StructureFinding, Table};
 use super::connection::Connection;
 use super::failure::RequestFailure;
 use super::fetch::{self, Wanted, fetch, number};
-use super::known::{Known, KnownRow, Lookup, Piece, Unread, successor};
+use super::known::{Known, KnownRow, Lookup, Piece, StoredBody, Unread, successor};
 use super::structure;
 use crate::model::error::Result;
 use crate::model::event::{EventId, Position};
@@ -278,7 +278,10 @@ impl StoredState {
         loop {
             let row = self.known.borrow().row(at).cloned();
             let Some(row) = row else { return Ok(Some(at)) };
-            if visit(at, row.as_row())?.is_break() {
+            let mut row = [(at, row)];
+            self.fill(&mut row)?;
+            let [(_, row)] = &row;
+            if visit(at, row.as_row()?)?.is_break() {
                 return Ok(None);
             }
             at = at.next();
@@ -287,14 +290,9 @@ impl StoredState {
 }
 
 impl KnownRow {
-    fn as_row(&self) -> Row<'_> {
-        Row {
-            id: self.id,
-            kind: self.kind,
-            occurred_at: self.occurred_at,
-            recorded_at: self.recorded_at,
-            body: &self.body,
-        }
+    fn as_row(&self) -> Result<Row<'_>> {
+        let StoredBody::Line(body) = &self.body else { return Err(bug!("an archived line was not read")) };
+        Ok(Row { id: self.id, kind: self.kind, occurred_at: self.occurred_at, recorded_at: self.recorded_at, body })
     }
 }
 
@@ -343,13 +341,14 @@ impl ReadView for StoredState {
         loop {
             // From the start means from the first row at all, so that an audit also sees rows at invalid positions.
             let start = if from == Position::START { i64::MIN } else { number(from) };
-            let page =
+            let mut page =
                 self.request("reading", |connection, ledger| fetch::rows_from(connection, ledger, start, most as i64))?;
+            self.fill(&mut page)?;
             if direct && page.len() > 1 {
                 *self.near.borrow_mut() = page.iter().map(|(_, row)| (row.id, Err(Unread))).collect();
             }
             for (position, row) in &page {
-                if visit(*position, row.as_row())?.is_break() {
+                if visit(*position, row.as_row()?)?.is_break() {
                     return Ok(());
                 }
             }

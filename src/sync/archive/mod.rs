@@ -1,11 +1,9 @@
 //! Archives: a ledger as static files on an object store, in the layout of `c2sp.org/tlog-tiles`.
 //!
-//! `save` writes the files of a snapshot, `rebuild` makes a ledger from them alone. `objects` is the object store.
+//! `save` writes the files of a snapshot, `rebuild` makes a ledger from them alone.
 
-mod objects;
 mod rebuild;
 mod save;
 
-pub(crate) use objects::{ArchiveUrl, ObjectArchive};
 pub(crate) use rebuild::{ArchivedLog, expect_tiles};
 pub(crate) use save::{Saved, save};

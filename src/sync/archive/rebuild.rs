@@ -2,13 +2,13 @@
 
 use object_store::UpdateVersion;
 
-use super::objects::ObjectArchive;
 use crate::ledger::{Copied, CopiedLine, Ledger, Snapshot};
 use crate::merkle::tiles::{self, TILE, Tile, TileKind};
 use crate::merkle::{Checkpoint, Hash, Note, Verifier, signed_by_any, stored_leaf};
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
 use crate::model::time::Timestamp;
+use crate::store::ObjectArchive;
 
 /// The path of the signed checkpoint.
 pub(super) const CHECKPOINT: &str = "checkpoint";

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::objects::ObjectArchive;
 use super::rebuild::ArchivedLog;
 use crate::ledger::Snapshot;
 use crate::merkle::Signer;
@@ -13,6 +12,7 @@ use crate::merkle::tiles::{self, TILE, Tile, TileKind};
 use crate::model::error::{Error, Result};
 use crate::model::event::{Event, Payload, Position, Tombstone};
 use crate::model::invariant::bug;
+use crate::store::ObjectArchive;
 
 /// Files that are read and written together.
 const BATCH: usize = 64;

@@ -177,6 +177,13 @@ impl ShardedStore {
         }
     }
 
+    /// The database where the ledger is.
+    #[cfg(feature = "archive")]
+    pub fn place(&self) -> Result<Arc<PostgresStore>> {
+        drop(self.follow(PostgresStore::snapshot)?);
+        Ok(self.current())
+    }
+
     fn begin(&self) -> Result<PostgresTransaction> {
         let mut tx = self.follow(|store| PostgresTransaction::begin(&store.pool, self.busy_seconds))?;
         let other = self.clone();
