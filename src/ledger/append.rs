@@ -167,10 +167,16 @@ impl<'t> Appender<'t> {
         self.spent = Some(to);
     }
 
-    /// Continues with the clock of another caller.
-    pub(super) fn set_clock(&mut self, now: Timestamp) {
+    /// Pushes the events of another caller at its clock. If nothing is added, the clock stays as it was.
+    pub(super) fn push_at(&mut self, now: Timestamp, events: Vec<NewEvent>) -> Result<Vec<Outcome>> {
+        let (size, clock) = (self.size(), (self.now, self.recorded_at, self.last));
         self.now = now;
         self.recorded_at = self.recorded_at.max(now);
+        let done = self.push_all(events.into_iter().map(Ok));
+        if self.size() == size {
+            (self.now, self.recorded_at, self.last) = clock;
+        }
+        done
     }
 
     /// The number of events in the ledger, including everything pushed so far.

@@ -44,8 +44,7 @@ impl QueuedAppend {
     }
 
     fn push(&self, appender: &mut Appender<'_>) -> Result<Vec<Outcome>> {
-        appender.set_clock(self.now);
-        appender.push_all(self.events.iter().cloned().map(Ok))
+        appender.push_at(self.now, self.events.clone())
     }
 }
 
@@ -175,7 +174,8 @@ impl Ledger {
         group: &mut Vec<QueuedAppend>,
         results: &mut Vec<Result<Vec<Outcome>>>,
     ) -> Result<Appender<'t>> {
-        let now = group.first().map_or(Timestamp::MIN, |first| first.now);
+        // The clock of an append that is refused must not date the others.
+        let now = group.iter().map(|one| one.now).min().unwrap_or(Timestamp::MIN);
         let mut appender = Appender::new(tx, now, &self.shared.ids)?;
         while let Some(new) = group.get(results.len()..).filter(|new| !new.is_empty()) {
             let events: Vec<&NewEvent> = new.iter().flat_map(|one| &one.events).collect();
@@ -307,6 +307,33 @@ mod tests {
         assert!(!results[4].as_ref().unwrap()[0].is_new());
         assert_eq!(ledger.head().unwrap().position.get(), 3);
         assert!(ledger.verify().unwrap().ok);
+    }
+
+    #[test]
+    fn the_clock_of_a_refused_append_dates_no_other_one() {
+        let (ledger, store) = ledger();
+        ledger.append([call("known", 1)], now(0)).unwrap();
+        // The refused one has the later clock.
+        together(&ledger, &store, vec![vec![call("a", 1)], vec![call("known", 2)]]);
+        assert_eq!(ledger.head().unwrap().recorded_at, now(1));
+        ledger.append([call("b", 1)], now(1)).unwrap();
+        assert_eq!(ledger.event(3).unwrap().recorded_at, now(1));
+        // The first one is refused and has the later clock: the second one arrives while it waits.
+        let lock = store.write().unwrap();
+        thread::scope(|scope| {
+            let refused = scope.spawn(|| ledger.append([call("known", 2)], now(9_000)));
+            while ledger.shared.appends.state().waiting.is_empty() {
+                thread::yield_now();
+            }
+            let other = scope.spawn(|| ledger.append([call("c", 1)], now(2)));
+            while ledger.shared.appends.state().waiting.len() < 2 {
+                thread::yield_now();
+            }
+            drop(lock);
+            assert!(refused.join().is_ok_and(|done| done.is_err()));
+            assert!(other.join().is_ok_and(|done| done.is_ok()));
+        });
+        assert_eq!(ledger.event(4).unwrap().recorded_at, now(2));
     }
 
     /// Its first event is in the transaction already when its second one is refused.
