@@ -22,7 +22,7 @@ fn open(address: &str) -> Ledger {
     try_open(address).unwrap()
 }
 
-fn try_open(address: &str) -> Result<Ledger, Error> {
+pub fn try_open(address: &str) -> Result<Ledger, Error> {
     Ok(Ledger::with_store(Box::new(PostgresStore::open(&address.parse()?)?)))
 }
 

@@ -12,6 +12,7 @@ mod cluster;
 mod commands;
 mod contract;
 mod faults;
+mod histories;
 mod proxy;
 #[cfg(feature = "web")]
 mod push;
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
         ("a_backend_that_stops_delays_and_loses_nothing", faults::stopped),
         ("a_deadlock_is_resolved", faults::deadlock),
         ("many_programs_create_the_tables_at_once", faults::create_at_once),
+        ("a_full_disk_loses_nothing_that_was_acknowledged", histories::full_disk),
         ("every_command_works_on_a_server", commands::every_command),
         ("answers_equal_those_of_a_file", commands::equal_answers),
         ("no_output_contains_a_secret", commands::no_secrets),
@@ -100,6 +102,16 @@ fn main() -> ExitCode {
         Ok(())
     };
     trials.push(Trial::test("a_killed_server_loses_nothing_that_was_acknowledged", kills));
+    let path = programs.clone();
+    trials.push(Trial::test("histories_under_faults_are_those_of_a_set_and_a_bank", move || {
+        histories::sets_and_sums(&path);
+        Ok(())
+    }));
+    #[cfg(feature = "web")]
+    trials.push(Trial::test("pushes_are_killed_anywhere", || {
+        push::kills();
+        Ok(())
+    }));
     let path = programs.clone();
     trials.push(Trial::test("a_server_is_verified_by_its_certificate", move || {
         tls::verified(&path);

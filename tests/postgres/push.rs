@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::DATABASE;
 use crate::cli_support::TestCli;
 use crate::cluster::{Cluster, programs};
-use crate::push_server::PushServer;
+use crate::push_server::{Cut, PushServer, Relay};
 
 pub struct Machine {
     pub cli: TestCli,
@@ -158,4 +158,72 @@ pub fn failover() {
     machine.expect_equal(&replica, DATABASE);
     server.kill();
     replica.stop();
+}
+
+/// The machine, the server of pushes and the database are killed during pushes. A repeated push completes the copy.
+pub fn kills() {
+    let programs = programs().unwrap();
+    let mut cluster = Cluster::start(&programs, &["restart_after_crash = on"]);
+    cluster.create_database(DATABASE);
+    let cli = TestCli::new();
+    let (mut server, fleet) = serve(&cli, &cluster, DATABASE);
+    let machine = Machine::enrol(&cli, &fleet, "laptop");
+    let (mut size, mut cut) = (0, 0);
+    for round in 0..9 {
+        // Two segments.
+        machine.record(size, 21_000 / 9);
+        size += 21_000 / 9;
+        let relay = Relay::start(server.address, &[Cut::Hold]);
+        let url = if round % 3 == 0 { relay.url() } else { server.url() };
+        let mut pusher = std::process::Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
+            .args(["push", &url])
+            .env_clear()
+            .env("HOME", machine.cli.dir())
+            .env("USAGE_LEDGER", machine.cli.ledger())
+            .env("USAGE_LEDGER_PUSH_TOKEN", &machine.token)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        match round % 3 {
+            // The request is on its way, and the machine dies.
+            0 => drop(relay.requests.recv().unwrap()),
+            // The server writes, and dies.
+            1 => {
+                wait_for_writer(&cluster, &mut pusher);
+                server.kill();
+            }
+            // The database dies under the server.
+            _ => {
+                wait_for_writer(&cluster, &mut pusher);
+                cluster.kill();
+            }
+        }
+        let _ = pusher.kill();
+        cut += u32::from(!pusher.wait().unwrap().success());
+        match round % 3 {
+            1 => server = serve(&cli, &cluster, DATABASE).0,
+            2 => cluster.run(),
+            _ => {}
+        }
+        if round % 2 == 1 {
+            machine.push(&server);
+        }
+    }
+    assert!(cut > 5, "{cut} pushes were cut");
+    machine.push(&server);
+    machine.expect_equal(&cluster, DATABASE);
+    assert_eq!(machine.push(&server)["events"], 0);
+    server.kill();
+    cluster.stop();
+}
+
+/// Waits until a transaction of the server is open, or the push is over.
+fn wait_for_writer(cluster: &Cluster, pusher: &mut std::process::Child) {
+    let open =
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'usage-ledger' AND backend_xid IS NOT NULL";
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while cluster.sql(DATABASE, open) == "0" && pusher.try_wait().unwrap().is_none() {
+        assert!(std::time::Instant::now() < end, "nothing is written");
+    }
 }

@@ -11,9 +11,12 @@ use super::super::archived::{ArchivedLines, replace_by_stubs};
 use super::super::objects::ArchiveUrl;
 use super::connection::Connection;
 use super::failure::RequestFailure;
-use super::fetch::{TypedStatement, number};
+use super::fetch::TypedStatement;
+#[cfg(feature = "archive")]
+use super::fetch::number;
 use super::known::{KnownRow, StoredBody};
 use super::view::StoredState;
+#[cfg(feature = "archive")]
 use super::{PostgresStore, REWRITE};
 use crate::merkle::Hash;
 use crate::model::error::{Error, Result};

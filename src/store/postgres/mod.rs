@@ -32,6 +32,7 @@ use self::failure::RequestFailure;
 use self::fetch::TypedStatement;
 #[cfg(feature = "cli")]
 pub(crate) use self::moving::LedgerHeadRow;
+#[cfg(feature = "cli")]
 use self::place::OtherCluster;
 use self::place::PLACE;
 pub(crate) use self::place::{LedgerRedirect, MoveState};
