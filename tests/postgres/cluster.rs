@@ -144,6 +144,10 @@ impl Cluster {
         let end = Instant::now() + Duration::from_secs(60);
         while self.try_sql("postgres", "SELECT 1").is_err() {
             assert!(Instant::now() < end, "the server does not start: {}", self.log());
+            // A backend that began as the old server died can use the shared memory a little longer.
+            if self.child.as_mut().unwrap().try_wait().unwrap().is_some() {
+                return self.run();
+            }
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -160,14 +164,12 @@ impl Cluster {
 
     /// Kills the server without warning. Its backends end when they notice.
     pub fn kill(&mut self) {
+        let backends = children(self.postmaster());
         signal("KILL", self.postmaster());
         let _ = self.child.take().unwrap().wait();
         // The next start needs the shared memory, which backends of the old server still use.
         let end = Instant::now() + Duration::from_secs(20);
-        let running = || {
-            let out = Command::new("pgrep").args(["-f", &self.data().display().to_string()]).output().unwrap();
-            !out.stdout.is_empty()
-        };
+        let running = || backends.iter().any(|pid| Path::new(&format!("/proc/{pid}")).exists());
         while running() && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -223,6 +225,13 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// The processes that a process started.
+pub fn children(parent: u32) -> Vec<u32> {
+    let out = Command::new("ps").args(["-o", "pid=", "--ppid", &parent.to_string()]).output().unwrap();
+    let text = String::from_utf8(out.stdout).unwrap();
+    text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
 
 /// Sends a signal to one process.

@@ -15,7 +15,7 @@ use usage_ledger::event::NewEvent;
 use usage_ledger::{Error, EventId, Ledger, Report, ReportKey, Timestamp, TokenRecord};
 
 use crate::DATABASE;
-use crate::cluster::{Cluster, signal};
+use crate::cluster::{Cluster, children, signal};
 use crate::faults::try_open;
 use crate::proxy::{Cut, Proxy};
 
@@ -82,14 +82,6 @@ fn see(ledger: &Ledger) -> Result<Seen, Error> {
     Ok(Seen { start, end: Instant::now(), ids })
 }
 
-/// All processes of the server.
-fn processes(cluster: &Cluster) -> Vec<u32> {
-    let parent = cluster.postmaster();
-    let out = Command::new("ps").args(["-o", "pid=", "--ppid", &parent.to_string()]).output().unwrap();
-    let children = String::from_utf8(out.stdout).unwrap();
-    children.split_whitespace().map(|pid| pid.parse().unwrap()).chain([parent]).collect()
-}
-
 /// One fault, which is over when this returns.
 fn fault(number: usize, cluster: &mut Cluster, proxy: &Proxy) {
     match number % 5 {
@@ -107,8 +99,10 @@ fn fault(number: usize, cluster: &mut Cluster, proxy: &Proxy) {
         }
         _ => {
             // A process may end before it is stopped.
-            let stopped: Vec<u32> = processes(cluster)
+            let parent = cluster.postmaster();
+            let stopped: Vec<u32> = children(parent)
                 .into_iter()
+                .chain([parent])
                 .filter(|pid| Command::new("kill").args(["-STOP", &pid.to_string()]).status().unwrap().success())
                 .collect();
             thread::sleep(Duration::from_millis(300));

@@ -22,8 +22,8 @@ use crate::model::error::{Error, Result};
 
 /// How long the server may take to answer one request. It is longer than any wait for a lock.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Connections that are kept open while nobody uses them.
-const IDLE: usize = 8;
+/// Connections that are kept open while nobody uses them. A new one costs the server a process.
+const IDLE: usize = 32;
 
 /// The connections of one ledger. Several ledgers of a database can share the idle ones.
 pub(super) struct ServerConnections {
