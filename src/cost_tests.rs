@@ -83,7 +83,7 @@ fn a_question_about_some_minutes_reads_no_summaries_of_other_blocks() {
     let (ledger, store) = ledger();
     let (since, until) = (at(18_210), at(18_360));
     let report = Report::by_all([ReportKey::Model]).since(since).until(until);
-    let mut costs = || {
+    let costs = || {
         let (_, of_report) = store.read.during(|| assert_eq!(ledger.report(&report).unwrap().total.requests, 150));
         let filter = EventFilter::between(Some(since), Some(until));
         let mut found = 0;

@@ -78,8 +78,8 @@ pub(crate) fn scan_blocks(
     scan_range(view, (0, full_blocks(view)?), order, visit).map(drop)
 }
 
-/// Like [`scan_blocks`], for some of the full blocks. A few others between them are read too, and not visited, because a
-/// look-up costs more.
+/// Like [`scan_blocks`], for those of some blocks that are full. A few others between them are read too, and not visited,
+/// because a look-up costs more.
 pub(crate) fn scan_these(
     view: &dyn ReadView,
     numbers: &BTreeSet<u64>,
@@ -87,7 +87,7 @@ pub(crate) fn scan_these(
     visit: &mut dyn FnMut(u64, Option<&StoredSummary<'_>>) -> Flow,
 ) -> Result<()> {
     let mut runs: Vec<(u64, u64)> = Vec::new();
-    for number in numbers {
+    for number in numbers.range(..full_blocks(view)?) {
         match runs.last_mut() {
             Some((_, end)) if number - *end < GAP => *end = number + 1,
             _ => runs.push((*number, number + 1)),
