@@ -94,6 +94,8 @@ fn main() -> ExitCode {
         ("ledgers_are_pushed_into_a_database", push::pushes),
         #[cfg(feature = "web")]
         ("a_server_needs_no_tables_of_its_own", push::as_server),
+        #[cfg(feature = "web")]
+        ("a_merge_of_pushed_ledgers_takes_few_round_trips", push::merge_round_trips),
     ];
     trials.extend(tests.iter().map(|(name, test)| trial(&cluster, (*name).to_owned(), *test)));
     let own = Mutex::new(programs.clone());

@@ -227,3 +227,28 @@ fn wait_for_writer(cluster: &Cluster, pusher: &mut std::process::Child) {
         assert!(std::time::Instant::now() < end, "nothing is written");
     }
 }
+
+/// The merge of pushed ledgers reads lines and corrections in pages, so a network adds little.
+pub fn merge_round_trips(cluster: &Cluster) {
+    const EVENTS: u64 = 1_500;
+    let cli = TestCli::new();
+    let proxy = crate::proxy::Proxy::to(cluster.port);
+    let fleet = cli.dir().join("fleet").display().to_string();
+    let address = format!("postgres://admin@127.0.0.1:{}/{DATABASE}?ledger=merging", proxy.port);
+    let server = PushServer::start(&cli, &address, &["--fleet", &fleet]);
+    let machine = Machine::enrol(&cli, &fleet, "laptop");
+    machine.record(0, EVENTS);
+    let ((), trips) = proxy.during(|| {
+        machine.push(&server);
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        loop {
+            let answer = server.send("", "GET", "/api/v1/fleet/machines", b"").1;
+            if answer["machines"][0]["ledgers"][0]["merged"] == EVENTS {
+                return;
+            }
+            assert!(std::time::Instant::now() < end, "{answer}");
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+    });
+    assert!(trips < EVENTS / 5, "{trips} round trips for {EVENTS} events");
+}

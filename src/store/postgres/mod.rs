@@ -1,6 +1,7 @@
 //! Ledgers in PostgreSQL: many ledgers in one database, each with its own log, tree and projections.
 
 mod address;
+mod ahead;
 mod archive;
 mod connection;
 mod failure;

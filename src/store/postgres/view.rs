@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 use super::super::{Flow, Head, Order, ReadView, Row, StructureFinding, Table};
+use super::ahead::{LinesAhead, SmallTable, WHOLE};
 use super::connection::Connection;
 use super::failure::RequestFailure;
 use super::fetch::{self, Wanted, fetch, number};
@@ -55,6 +56,10 @@ pub(super) struct StoredState {
     near: RefCell<HashMap<EventId, Lookup<Position>>>,
     /// The last key that a snapshot got from each table, and the rows behind it that are read ahead.
     ahead: RefCell<HashMap<Table, (Vec<u8>, Known)>>,
+    /// Lines that a snapshot has read ahead.
+    lines: RefCell<LinesAhead>,
+    /// The corrections, if a snapshot asks for those of many records.
+    small: RefCell<SmallTable>,
     /// The factor of pages in this pass.
     growth: Cell<usize>,
 }
@@ -69,6 +74,8 @@ impl StoredState {
             reading: Cell::new(reading),
             near: RefCell::default(),
             ahead: RefCell::default(),
+            lines: RefCell::default(),
+            small: RefCell::default(),
             growth: Cell::new(1),
         }
     }
@@ -191,6 +198,44 @@ impl StoredState {
                     }
                     self.fetch_wanted()?;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a snapshot knows all rows of a table, which it reads when many scans ask for some.
+    fn reads_whole(&self, table: Table) -> Result<bool> {
+        let mut small = self.small.borrow_mut();
+        if small.note() {
+            let page = self.request("reading", |connection, ledger| {
+                fetch::page(connection, ledger, table, (&[], &[]), Order::Ascending, WHOLE)
+            })?;
+            small.keep(table, page);
+        }
+        Ok(small.whole().is_some())
+    }
+
+    /// A scan of a table whose rows are all known.
+    fn scan_whole(
+        &self,
+        table: Table,
+        (from, to): (&[u8], &[u8]),
+        order: Order,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Flow,
+    ) -> Result<()> {
+        let (mut from, mut to) = (from.to_vec(), to.to_vec());
+        while to.is_empty() || from < to {
+            let piece = self.small.borrow().whole().map(|known| known.piece(table, (&from, &to), order, COPIED));
+            let Some(Piece::Rows(rows, next)) = piece else { return Err(bug!("a whole table has a gap")) };
+            for (key, value) in &rows {
+                if visit(key, value)?.is_break() {
+                    return Ok(());
+                }
+            }
+            match (next, order) {
+                (None, _) => return Ok(()),
+                (Some(next), Order::Ascending) => from = next,
+                (Some(next), Order::Descending) => to = next,
             }
         }
         Ok(())
@@ -338,12 +383,28 @@ impl ReadView for StoredState {
         }
         // The first page has one row, because most reads are of one line.
         let mut most = 1;
+        if direct && from > Position::START {
+            if self.lines.borrow_mut().note(from) {
+                most = AHEAD;
+            }
+            loop {
+                let row = self.lines.borrow().row(from);
+                let Some(row) = row else { break };
+                if visit(from, row.as_row()?)?.is_break() {
+                    return Ok(());
+                }
+                from = from.next();
+            }
+        }
         loop {
             // From the start means from the first row at all, so that an audit also sees rows at invalid positions.
             let start = if from == Position::START { i64::MIN } else { number(from) };
             let mut page =
                 self.request("reading", |connection, ledger| fetch::rows_from(connection, ledger, start, most as i64))?;
             self.fill(&mut page)?;
+            if direct && most == AHEAD {
+                self.lines.borrow_mut().keep(&page);
+            }
             if direct && page.len() > 1 {
                 *self.near.borrow_mut() = page.iter().map(|(_, row)| (row.id, Err(Unread))).collect();
             }
@@ -394,6 +455,9 @@ impl ReadView for StoredState {
         visit: &mut dyn FnMut(&[u8], &[u8]) -> Flow,
     ) -> Result<()> {
         if self.reading.get() == Reading::Direct {
+            if SmallTable::is_one(table) && self.reads_whole(table)? {
+                return self.scan_whole(table, (from, to), order, visit);
+            }
             self.scan_stored(table, (from, to), order, visit)
         } else {
             self.scan_known(table, (from, to), order, visit)
