@@ -1,12 +1,14 @@
-"""Drives `usage-ledger archive` against an S3 server: grow, race, kill, shred, restore.
+"""Drives `usage-ledger archive` against an S3 server: grow, race, kill, shred, restore, and move lines out of PostgreSQL.
 
 s3.py PATH_OF_USAGE_LEDGER PATH_OF_WEED DIRECTORY
 """
 
+import glob
 import json
 import os
 import pathlib
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -101,6 +103,78 @@ def verified():
     return json.loads(run("--json", "archive", "verify", archive, "--verifier", verifier))["size"]
 
 
+def database():
+    """Starts a PostgreSQL server. None without its programs."""
+    found = sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda path: int(path.split("/")[4]))
+    programs = pathlib.Path(found[-1]) if found else shutil.which("initdb") and pathlib.Path(shutil.which("initdb")).parent
+    if not programs:
+        print("left out: PostgreSQL is not installed, so no lines move out of it")
+        return None, None, None
+    folder = work / "postgres"
+    folder.mkdir(mode=0o700)
+    as_user = []
+    if os.geteuid() == 0:
+        as_user = ["setpriv", "--reuid", "postgres", "--regid", "postgres", "--clear-groups", "--"]
+        shutil.chown(folder, "postgres", "postgres")
+        os.chmod(work, 0o711)
+    subprocess.run([*as_user, programs / "initdb", "-A", "trust", "-U", "admin", "-E", "UTF8", "--no-sync", "-D", folder / "data"], check=True,
+                   stdout=subprocess.DEVNULL, cwd="/")
+    (port,) = free_ports(1)
+    process = subprocess.Popen([*as_user, programs / "postgres", "-D", folder / "data", "-h", "127.0.0.1", "-p", str(port), "-k", folder, "-F"],
+                               stdout=subprocess.DEVNULL, stderr=(work / "postgres.log").open("w"), cwd="/")
+
+    def sql(text, name="postgres"):
+        done = subprocess.run([programs / "psql", "-X", "-q", "-A", "-t", "-h", "127.0.0.1", "-p", str(port), "-U", "admin", "-d", name, "-c", text],
+                              capture_output=True, text=True)
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    for _ in range(600):
+        if sql("SELECT 1") == "1":
+            break
+        time.sleep(0.1)
+    sql("CREATE DATABASE usage")
+    return process, f"postgres://admin@127.0.0.1:{port}/usage?ledger=team", lambda text: sql(text, "usage")
+
+
+def move_lines():
+    """Older lines of a ledger in PostgreSQL are in the bucket alone."""
+    process, ledger, sql = database()
+    if process is None:
+        return
+    try:
+        there, moved = {"USAGE_LEDGER": ledger}, "s3://usage/moved"
+        lines = [json.dumps({"provider": "anthropic", "model": "m", "input": n, "key": f"k{n}", "project": f"hidden-{n % 5}"}) for n in range(5_000)]
+        run("record", "--jsonl", "-", given="\n".join(lines) + "\n", **there)
+        questions = [["export"], ["verify", "--json"], ["replay", "--json"], ["report", "--by", "project", "--json"], ["log", "--json", "--limit", "5000"],
+                     ["show", "7", "--json"]]
+        before = [run(*question, **there) for question in questions]
+        size = int(sql("SELECT sum(length(body)) FROM usage_ledger.events"))
+        # Killed at any moment, the next run continues, and no line is lost.
+        for _ in range(6):
+            mover = start("archive", "move", moved, "--before", "4500", "--key", key, **there)
+            time.sleep(chance.random() * 0.5)
+            mover.kill()
+            mover.wait()
+            assert json.loads(run("--json", "verify", **there))["ok"]
+        done = json.loads(run("--json", "archive", "move", moved, "--before", "4500", "--key", key, **there))
+        assert done["until"] == 4_096, done
+        assert sql("SELECT count(*) FROM usage_ledger.events WHERE length(body) = 33") == "4096"
+        left = int(sql("SELECT sum(length(body)) FROM usage_ledger.events"))
+        assert [run(*question, **there) for question in questions] == before
+        run("shred", "--project", "hidden-2", "--reason", "asked", **there)
+        hidden = [path for path, content in objects("/buckets/usage/moved/").items() if b'"hidden-2"' in content]
+        assert not hidden, hidden
+        assert json.loads(run("--json", "verify", **there))["ok"]
+        # Without the credentials the place is named, and no secret is.
+        refused = run("show", "7", code=3, AWS_SECRET_ACCESS_KEY="wrong-secret-of-mine", **there)
+        assert moved in refused and "wrong-secret-of-mine" not in refused, refused
+        assert "requests" in run("report", "--by", "project", "--json", AWS_SECRET_ACCESS_KEY="wrong-secret-of-mine", **there)
+        print(f"moved out of PostgreSQL: {size} bytes of lines became {left}")
+    finally:
+        process.terminate()
+        process.wait()
+
+
 try:
     wait_for(ports["s3.port"])
     verifier = run("key", "generate", "--name", "a.example/log", key).strip()
@@ -157,6 +231,8 @@ try:
 
     run("archive", "restore", archive, str(work / "restored.db"), "--verifier", verifier)
     assert run("--ledger", str(work / "restored.db"), "export") == run("export")
+
+    move_lines()
 
     # A changed file is found.
     changed = chance.choice([path for path in objects() if "/tile/" in path])
