@@ -188,6 +188,9 @@ fn save_ledger(args: &ArchiveSaveArgs, context: &Context, out: &mut dyn Write) -
 
 #[cfg(feature = "postgres")]
 fn move_lines(args: &ArchiveMoveArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    if let Some(key) = &args.key {
+        context.refuse_ledger(key)?;
+    }
     let store = context.database()?;
     let place = store.archive_place()?;
     let given = args.url.as_deref().map(str::parse::<ArchiveUrl>).transpose()?;

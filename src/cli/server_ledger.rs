@@ -20,7 +20,7 @@ pub(super) use self::without::{ServerAddress, address, is_address, open, open_ex
 #[cfg(feature = "postgres")]
 mod with_postgres {
     use std::fmt;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
     use std::sync::Arc;
 
     use super::{EventStore, Failure, Result};
@@ -58,25 +58,11 @@ mod with_postgres {
     fn with_credentials(address: PostgresAddress) -> Result<PostgresAddress> {
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let address = address.or_credentials(set("PGUSER"), set("PGPASSWORD"));
-        Ok(match passwords()? {
-            Some(text) => address.or_password_in(&text),
-            None => address,
-        })
-    }
-
-    /// The text of the file of passwords. As for other programs, a file that other users can read is none.
-    fn passwords() -> Result<Option<String>> {
-        let named = std::env::var_os("PGPASSFILE").filter(|path| !path.is_empty()).map(std::path::PathBuf::from);
-        let Some(path) = named.or_else(|| Some(std::env::home_dir()?.join(".pgpass"))) else { return Ok(None) };
-        let Ok(meta) = std::fs::metadata(&path) else { return Ok(None) };
-        #[cfg(unix)]
-        if std::os::unix::fs::PermissionsExt::mode(&meta.permissions()) & 0o077 != 0 {
-            return Ok(None);
+        let named = std::env::var_os("PGPASSFILE").filter(|path| !path.is_empty()).map(PathBuf::from);
+        match named.or_else(|| Some(std::env::home_dir()?.join(".pgpass"))) {
+            Some(path) => address.or_password_in(&path),
+            None => Ok(address),
         }
-        if !meta.is_file() {
-            return Ok(None);
-        }
-        std::fs::read_to_string(&path).map(Some).map_err(|source| Error::Io { path, source })
     }
 
     /// The clusters of a map.

@@ -116,14 +116,14 @@ impl PostgresAddress {
 
     /// Uses the password in a file of passwords where the address and the environment state none.
     #[cfg(feature = "cli")]
-    #[must_use]
-    pub(crate) fn or_password_in(mut self, text: &str) -> Self {
+    pub(crate) fn or_password_in(mut self, path: &Path) -> Result<Self> {
         if self.config.get_password().is_none()
-            && let Some(password) = super::passfile::password(text, &self.config)
+            && let Some(text) = super::passfile::read(path)?
+            && let Some(password) = super::passfile::password(&text, &self.config)
         {
             self.config.password(password);
         }
-        self
+        Ok(self)
     }
 }
 

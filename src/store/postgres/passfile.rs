@@ -1,7 +1,25 @@
 //! Files of passwords as `PGPASSFILE` names one: `HOST:PORT:DATABASE:USER:PASSWORD` on each line, `*` for any.
 
+use std::fs;
+use std::path::Path;
+
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
+
+use crate::model::error::{Error, Result};
+
+/// The text of a file of passwords. As for other programs, a missing file, and one that other users can read, has none.
+pub(super) fn read(path: &Path) -> Result<Option<String>> {
+    let Ok(meta) = fs::metadata(path) else { return Ok(None) };
+    #[cfg(unix)]
+    if std::os::unix::fs::PermissionsExt::mode(&meta.permissions()) & 0o077 != 0 {
+        return Ok(None);
+    }
+    if !meta.is_file() {
+        return Ok(None);
+    }
+    fs::read_to_string(path).map(Some).map_err(|source| Error::Io { path: path.to_owned(), source })
+}
 
 /// The fields of a line, without the escapes of `:` and `\`.
 fn fields(line: &str) -> Vec<String> {
