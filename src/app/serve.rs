@@ -19,6 +19,7 @@ use crate::cli::fleet;
 use crate::cli::key_file;
 use crate::ledger::Ledger;
 use crate::model::error::Error;
+use crate::model::threads::start;
 use crate::present::failure::{Failure, print_message};
 use crate::present::output::{EscapedText, JsonAnswer, counted, grouped};
 use crate::web::{self, Access, Api, Received, Receiver, Services, Token};
@@ -126,11 +127,11 @@ pub(crate) fn run(args: &ServeArgs, context: &Context, out: &mut dyn Write) -> R
     let (stop_imports, imports_stopped) = mpsc::channel::<()>();
     let served = thread::scope(|scope| {
         let watched = &alerts;
-        scope.spawn(move || watch_alerts(watched, context, &stopped));
         let merging = &machines;
-        scope.spawn(move || merging.keep_merging(&clock));
-        if args.open && !args.no_import {
-            scope.spawn(move || {
+        let mut started = start(scope, move || watch_alerts(watched, context, &stopped)).map(drop);
+        started = started.and_then(|()| start(scope, move || merging.keep_merging(&clock)).map(drop));
+        if args.open && !args.no_import && started.is_ok() {
+            let importing = start(scope, move || {
                 let mut last = None;
                 keep_importing(context, IMPORTS, &imports_stopped, |failure| {
                     if let Some(why) = failure.as_ref().filter(|_| failure != last) {
@@ -139,13 +140,14 @@ pub(crate) fn run(args: &ServeArgs, context: &Context, out: &mut dyn Write) -> R
                     last = failure;
                 });
             });
+            started = importing.map(drop);
         }
-        let served = web::serve(services, listen, access, listening, web::shutdown_signal());
+        let served = started.map(|()| web::serve(services, listen, access, listening, web::shutdown_signal()));
         drop((stop, stop_imports));
         machines.end_merging();
         served
     });
-    served.map_err(|error| {
+    served?.map_err(|error| {
         Error::invalid(format!("{listen} cannot be listened at ({error}): name another with --listen"))
     })?;
     sent?;

@@ -15,6 +15,7 @@ use crate::cli::override_usage::author;
 use crate::ledger::{Ledger, Outcome};
 use crate::model::event::{Paused, Position, UsageOverridden};
 use crate::model::provider::ProviderId;
+use crate::model::threads::start;
 use crate::present::failure::Failure;
 use crate::tui::{self, Action, Backend, Theme, ViewModel};
 
@@ -62,11 +63,11 @@ pub(crate) fn run(args: &WatchArgs, context: &Context) -> Result<(), Failure> {
     thread::scope(|scope| {
         if imports {
             let failure = &import_failure;
-            scope.spawn(move || {
+            start(scope, move || {
                 keep_importing(context, interval, &stopped, |failed| {
                     *failure.lock().unwrap_or_else(PoisonError::into_inner) = failed;
                 });
-            });
+            })?;
         }
         let done = tui::run(&mut place, view_model, theme(args, context), interval);
         drop(stop);

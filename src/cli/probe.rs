@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::budget::Probe;
+use crate::model::threads::start;
 use crate::model::time::{Timestamp, Zone};
 use crate::readers::exhaustion::{ScanVerdict, judge};
 
@@ -45,8 +46,12 @@ fn output(command: &str) -> io::Result<(String, String, i32)> {
         .spawn()?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     thread::scope(|scope| {
-        let stdout = scope.spawn(|| stream(stdout));
-        let stderr = scope.spawn(|| stream(stderr));
+        let readers = start(scope, || stream(stdout)).and_then(|one| Ok((one, start(scope, || stream(stderr))?)));
+        let (stdout, stderr) = readers.map_err(|error| {
+            // A reader that was started ends with the output.
+            let _ = child.kill();
+            io::Error::other(error.to_string())
+        })?;
         let exit = ended(&mut child);
         let text = |reader: thread::ScopedJoinHandle<'_, io::Result<String>>| {
             reader.join().map_err(|_| io::Error::other("the thread that reads its output failed"))?

@@ -11,11 +11,19 @@ pub(super) use self::with_postgres::database_of;
 #[cfg(all(feature = "postgres", feature = "web"))]
 pub(super) use self::with_postgres::stream_place;
 #[cfg(feature = "postgres")]
-pub(super) use self::with_postgres::{ServerAddress, address, is_address, open, open_existing, shards};
+pub(super) use self::with_postgres::{address, is_address, open, open_existing, shards};
 #[cfg(all(not(feature = "postgres"), feature = "web"))]
 pub(super) use self::without::stream_place;
 #[cfg(not(feature = "postgres"))]
-pub(super) use self::without::{ServerAddress, address, is_address, open, open_existing};
+pub(super) use self::without::{address, is_address, open, open_existing};
+
+/// A ledger in a database, or on one of several clusters. A build without PostgreSQL has no such address.
+pub(super) enum ServerAddress {
+    #[cfg(feature = "postgres")]
+    Database(Box<crate::store::PostgresAddress>),
+    #[cfg(feature = "postgres")]
+    Shards(crate::store::ShardAddress),
+}
 
 #[cfg(feature = "postgres")]
 mod with_postgres {
@@ -23,15 +31,9 @@ mod with_postgres {
     use std::path::{Path, PathBuf};
     use std::sync::Arc;
 
-    use super::{EventStore, Failure, Result};
+    use super::{EventStore, Failure, Result, ServerAddress};
     use crate::model::error::Error;
     use crate::store::{PostgresAddress, PostgresStore, ShardAddress, ShardClusters};
-
-    /// A ledger in a database, or on one of several clusters.
-    pub(in super::super) enum ServerAddress {
-        Database(Box<PostgresAddress>),
-        Shards(ShardAddress),
-    }
 
     impl fmt::Display for ServerAddress {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -127,10 +129,7 @@ mod with_postgres {
 
 #[cfg(not(feature = "postgres"))]
 mod without {
-    use super::{EventStore, Failure, Result};
-
-    /// This build opens no ledger on a server, so there is no address of one.
-    pub(in super::super) enum ServerAddress {}
+    use super::{EventStore, Failure, Result, ServerAddress};
 
     impl std::fmt::Display for ServerAddress {
         fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

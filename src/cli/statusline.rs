@@ -98,12 +98,16 @@ fn document() -> Option<String> {
         return None;
     }
     let (send, receive) = mpsc::channel();
-    thread::spawn(move || {
+    let reader = thread::Builder::new().spawn(move || {
         let mut text = String::new();
         let read = io::stdin().lock().take(LONGEST + 1).read_to_string(&mut text);
         // The receiver is gone after the time limit.
         let _ = send.send(read.map(|_| text));
     });
+    if let Err(error) = reader {
+        print_message(&format!("the document cannot be read ({error}): left out"));
+        return None;
+    }
     match receive.recv_timeout(PATIENCE).ok()? {
         Ok(text) if text.len() as u64 > LONGEST => {
             print_message(&format!("the document is longer than {LONGEST} bytes: left out"));

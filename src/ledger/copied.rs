@@ -9,6 +9,7 @@ use crate::merkle::{Hash, stored_leaf};
 use crate::model::error::{Error, Result};
 use crate::model::event::{Event, Payload, Position};
 use crate::model::invariant::bug;
+use crate::model::threads::start;
 use crate::model::time::Timestamp;
 use crate::projection::leaf_at;
 use crate::store::ReadView;
@@ -83,7 +84,7 @@ impl CopiedLine {
                 let part: Vec<String> = lines.by_ref().take(share).collect();
                 let at = first;
                 first += part.len();
-                others.push(scope.spawn(move || read(at, part)));
+                others.push(start(scope, move || read(at, part))?);
             }
             let mut all = read(0, own)?;
             for other in others {

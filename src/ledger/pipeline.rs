@@ -8,6 +8,7 @@ use std::thread::available_parallelism;
 
 use crate::model::error::Error;
 use crate::model::invariant::bug;
+use crate::model::threads::start;
 
 /// Batches in progress for each thread. This bounds the memory.
 const BATCHES: u64 = 2;
@@ -27,16 +28,22 @@ pub(crate) fn in_order<B: Send, P: Send, E: From<Error>>(
     let batches = Mutex::new(batches);
     let (to_caller, done) = channel();
     std::thread::scope(|scope| {
-        for _ in 0..threads {
+        let started = (0..threads).try_for_each(|_| {
             let (batches, to_caller) = (&batches, to_caller.clone());
-            scope.spawn(move || {
+            start(scope, move || {
                 while let Some((number, batch)) = next(batches) {
                     let mut delivery = Delivery { number, result: None, to_caller: &to_caller };
                     delivery.result = Some(work(batch));
                 }
-            });
-        }
+            })
+            .map(drop)
+        });
         drop(to_caller);
+        if let Err(error) = started {
+            // The threads that were started wait for batches until then.
+            drop(to_threads);
+            return Err(error.into());
+        }
         let mut order = ResultOrder { sent: 0, taken: 0, has_failed: false, waiting: BTreeMap::new(), done, take };
         let produced = produce(&mut |batch| {
             while order.sent - order.taken >= most {

@@ -333,6 +333,13 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The system starts no further thread. End other programs, or raise the limit of processes.
+    #[error("no further thread can be started ({source}): end other programs, or raise the limit of processes")]
+    NoThread {
+        /// The operating system's error.
+        #[source]
+        source: std::io::Error,
+    },
     /// A file could not be read or written. Check the path and its permissions.
     #[error("{}: {source}; {}", path.display(), io_remedy(source))]
     Io {
@@ -399,6 +406,7 @@ impl Error {
                 | Self::Moved { .. }
                 | Self::Busy { .. }
                 | Self::DiskFull
+                | Self::NoThread { .. }
                 | Self::Store { .. }
         )
     }

@@ -10,6 +10,7 @@ use crate::merkle::{Hash, leaf_hash, stored_leaf};
 use crate::model::error::{Error, Result};
 use crate::model::event::{Position, Tombstone};
 use crate::model::invariant::bug;
+use crate::model::threads::start;
 
 /// Bundles that stay in memory.
 const KEPT: usize = 64;
@@ -145,7 +146,7 @@ impl ArchivedLines {
 
 /// Runs work on a thread of its own.
 fn apart<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    thread::scope(|scope| scope.spawn(work).join()).map_err(|_| bug!("a thread that uses an archive panicked"))?
+    thread::scope(|scope| start(scope, work)?.join().map_err(|_| bug!("a thread that uses an archive panicked"))?)
 }
 
 /// Replaces lines in an archive by their stubs, which are in the order of positions.

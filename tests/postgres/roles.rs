@@ -202,7 +202,7 @@ pub fn first_schema(cluster: &Cluster) {
     assert_eq!(cluster.sql(DATABASE, "SELECT max(number) FROM usage_ledger.migrations"), "1");
     let ledger = open(&cluster.address_as("admin", DATABASE, "team")).unwrap();
     ledger.record(call(1), now()).unwrap();
-    assert_eq!(cluster.sql(DATABASE, "SELECT max(number) FROM usage_ledger.migrations"), "4");
+    assert_eq!(cluster.sql(DATABASE, "SELECT max(number) FROM usage_ledger.migrations"), "5");
     assert_eq!(ledger.verify().unwrap().findings, []);
 }
 

@@ -4,6 +4,8 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::Scope;
 
 use crate::ledger::PreparedEvent;
+use crate::model::error::Result;
+use crate::model::threads::start;
 use crate::store::Housekeeping;
 
 /// Number of written batches that may wait to be freed.
@@ -18,15 +20,18 @@ pub(in crate::import) struct BackgroundThreads {
 }
 
 impl BackgroundThreads {
-    pub fn start<'s>(scope: &'s Scope<'s, '_>, housekeeping: Option<Housekeeping>) -> Self {
+    pub fn start<'s>(scope: &'s Scope<'s, '_>, housekeeping: Option<Housekeeping>) -> Result<Self> {
         let (written, batches) = sync_channel::<Vec<PreparedEvent>>(QUEUED);
-        scope.spawn(move || batches.into_iter().for_each(drop));
-        let tidy = housekeeping.map(|mut work| {
-            let (tidy, asked) = sync_channel(1);
-            scope.spawn(move || asked.into_iter().for_each(|()| work()));
-            tidy
-        });
-        Self { written: Some(written), tidy }
+        start(scope, move || batches.into_iter().for_each(drop))?;
+        let tidy = match housekeeping {
+            Some(mut work) => {
+                let (tidy, asked) = sync_channel(1);
+                start(scope, move || asked.into_iter().for_each(|()| work()))?;
+                Some(tidy)
+            }
+            None => None,
+        };
+        Ok(Self { written: Some(written), tidy })
     }
 
     /// Requests housekeeping of the store, unless a request is already waiting.

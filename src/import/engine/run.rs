@@ -28,6 +28,7 @@ use crate::model::error::{Error, Result};
 use crate::model::event::{ImportedFile, Position, SkippedLine};
 use crate::model::invariant::bug;
 use crate::model::secrets;
+use crate::model::threads;
 use crate::model::time::{Timestamp, Zone};
 use crate::projection::{file_outlines, file_state};
 
@@ -129,7 +130,7 @@ pub(in crate::import) fn run_some(
     let housekeeping = if is_large { ledger.housekeeping()? } else { None };
     let imported = std::thread::scope(|scope| {
         let background =
-            if is_large { BackgroundThreads::start(scope, housekeeping) } else { BackgroundThreads::default() };
+            if is_large { BackgroundThreads::start(scope, housekeeping)? } else { BackgroundThreads::default() };
         let mut sources = Vec::new();
         for together in lanes(&jobs) {
             sources.extend(together.run(
@@ -373,7 +374,7 @@ impl<'j> ParallelJobs<'j> {
         let read = ReadFile::default();
         let recorded_at = now.max(ledger.head()?.recorded_at);
         std::thread::scope(|scope| {
-            let batches = self.start(scope, files, &read, recorded_at, seen_keys);
+            let batches = self.start(scope, files, &read, recorded_at, seen_keys)?;
             loop {
                 match batches.recv_timeout(TICK) {
                     // A failed write drops the receiver, which stops the threads that send to it.
@@ -410,12 +411,12 @@ impl<'j> ParallelJobs<'j> {
         read: &'s ReadFile,
         recorded_at: Timestamp,
         seen_keys: &'s mut SeenKeys,
-    ) -> Receiver<Result<Batch>> {
-        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(files.len());
+    ) -> Result<Receiver<Result<Batch>>> {
+        let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(files.len());
         let (send, chunks) = channel::<(usize, Chunk, QueueShare<'s>)>();
-        for _ in 0..threads {
+        for _ in 0..count {
             let send = send.clone();
-            scope.spawn(move || {
+            threads::start(scope, move || {
                 while let Some((source_index, job, changed)) = files.get(read.next.fetch_add(1, Ordering::Relaxed)) {
                     let ChangedFile { file, stored, older, labels } = changed;
                     let mut open = true;
@@ -438,13 +439,13 @@ impl<'j> ParallelJobs<'j> {
                         break;
                     }
                 }
-            });
+            })?;
         }
         let (hand_over, batches) = sync_channel::<Result<Batch>>(WAITING);
         let sources = self.0.iter().enumerate();
         let mut by_source: Vec<_> =
             sources.map(|(source_index, (_, job))| Batcher::new(source_index, job.agent.name, recorded_at)).collect();
-        scope.spawn(move || {
+        threads::start(scope, move || {
             // An early end drops the queued chunks, and with them the capacity that readers wait for.
             for (source_index, chunk, _share) in chunks {
                 let batch = match by_source.get_mut(source_index) {
@@ -462,7 +463,7 @@ impl<'j> ParallelJobs<'j> {
                     return;
                 }
             }
-        });
-        batches
+        })?;
+        Ok(batches)
     }
 }
