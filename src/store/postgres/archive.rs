@@ -1,7 +1,7 @@
 //! Lines that moved to an archive: the row keeps the leaf hash in place of the line.
 
 #[cfg(feature = "archive")]
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use tokio_postgres::types::Type;
 
@@ -24,27 +24,9 @@ use crate::model::error::{Error, Result};
 use crate::model::event::EventKind;
 use crate::model::event::Position;
 
-/// The first byte of the body of an archived line. The rest is the leaf hash. No line begins with it.
-const MARK: u8 = 0;
 /// The settings of a ledger with the address of the archive, and with the last position that may be there.
 const ARCHIVE: &str = "archive";
 const ARCHIVED: &str = "archived";
-
-/// The leaf hash of an archived line; `None` for the body of a line.
-pub(super) fn archived_leaf(body: &[u8]) -> Option<Hash> {
-    let (mark, hash) = body.split_first()?;
-    if *mark != MARK {
-        return None;
-    }
-    Some(Hash::from_bytes(hash.try_into().ok()?))
-}
-
-/// The archive of the lines of a ledger, as far as it was needed.
-#[derive(Default)]
-pub(super) struct LineArchive {
-    #[cfg(feature = "archive")]
-    lines: Mutex<Option<Arc<ArchivedLines>>>,
-}
 
 /// A setting of a ledger.
 fn setting(connection: &mut Connection, ledger: &str, name: &str) -> Result<Option<String>, RequestFailure> {

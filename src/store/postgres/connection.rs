@@ -16,8 +16,8 @@ use tokio_postgres::{Client, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::{PostgresAddress, Transport};
-use super::archive::LineArchive;
 use super::failure::RequestFailure;
+use super::line_archive::LineArchive;
 use crate::model::error::{Error, Result};
 
 /// How long the server may take to answer one request. It is longer than any wait for a lock.

@@ -8,10 +8,10 @@ use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::super::{Head, Order, Table};
-use super::archive::archived_leaf;
 use super::connection::Connection;
 use super::failure::RequestFailure;
 use super::known::{Known, KnownRow, Pair, StoredBody, successor};
+use super::line_archive::archived_leaf;
 use crate::model::error::{Error, Result};
 use crate::model::event::{EventId, Position};
 use crate::model::invariant::bug;

@@ -7,6 +7,7 @@ mod connection;
 mod failure;
 mod fetch;
 mod known;
+mod line_archive;
 mod lock;
 mod migrate;
 #[cfg(feature = "cli")]
