@@ -220,7 +220,8 @@ fn shared(error: &Error) -> Error {
     }
 }
 
-#[cfg(all(test, feature = "cli"))]
+#[cfg(test)]
+#[cfg(feature = "cli")]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::thread;
