@@ -192,3 +192,22 @@ fn a_decision_reads_about_as_many_lines_as_it_names() {
     });
     assert!(log < 400 && rows < 800, "{log} rows of the log, {rows} of projections");
 }
+
+/// The ids of calls are random, so each look-up may read a page of the index of ids.
+#[test]
+fn the_id_of_a_new_call_is_looked_up_once() {
+    let store = CountingStore::default();
+    let ledger = Ledger::with_store(Box::new(store.clone()));
+    let keyed = |n: u64, keys: &[&str]| {
+        let record = TokenRecord::new("openai", "gpt-5").input(n);
+        NewEvent::new(keys.iter().fold(record, |record, key| record.key(format!("{key}-{n}"))), at(n))
+    };
+    let one = store.read.ids_during(|| ledger.append((0..200).map(|n| keyed(n, &["a"])), at(0)).unwrap());
+    assert_eq!(one, 200);
+    let two = store.read.ids_during(|| ledger.append((200..400).map(|n| keyed(n, &["a", "b"])), at(0)).unwrap());
+    assert_eq!(two, 400, "one for each key");
+    // Either key finds the call.
+    for keys in [&["a"], &["b"]] {
+        assert!(!ledger.append([keyed(300, keys)], at(0)).unwrap()[0].is_new());
+    }
+}

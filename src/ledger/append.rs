@@ -14,7 +14,7 @@ use crate::model::event::{
 };
 use crate::model::time::Timestamp;
 use crate::projection::append_leaves;
-use crate::projection::{Fold, effective, find_record};
+use crate::projection::{Fold, effective, find_record, find_record_beside};
 use crate::store::{ReadView, Row, Transaction, WriteView};
 
 /// Rows per write to the store.
@@ -372,17 +372,20 @@ impl<'t> Appender<'t> {
             return if same { Ok(Some((position, id))) } else { Err(Error::Conflict { id, position }) };
         }
         match payload {
-            Payload::TokensRecorded(record) if !record.keys.is_empty() => self.existing_call(record),
+            Payload::TokensRecorded(record) if !record.keys.is_empty() => self.existing_call(id, record),
             _ => Ok(None),
         }
     }
 
-    /// Another feed may have recorded the same call under another of its keys.
-    fn existing_call(&mut self, record: &TokenRecord) -> Result<Option<(Position, EventId)>> {
+    /// Another feed may have recorded the same call under another of its keys. No event has the id `absent`.
+    fn existing_call(&mut self, absent: EventId, record: &TokenRecord) -> Result<Option<(Position, EventId)>> {
+        let mut absent = Some(absent);
         if record.ids().any(|id| self.pending_keys.contains(&id) || self.pending_ids.contains_key(&id)) {
             self.flush()?;
+            absent = None;
         }
-        let Some(position) = find_record(&*self.tx, record)?.into_iter().next() else { return Ok(None) };
+        let found = find_record_beside(&*self.tx, record, absent)?;
+        let Some(position) = found.into_iter().next() else { return Ok(None) };
         let stored = Event::from_line(position, &self.flushed_view().expect_line(position)?)?;
         match stored.payload {
             Payload::TokensRecorded(known) if known.tokens == record.tokens => Ok(Some((position, stored.id))),

@@ -157,8 +157,19 @@ fn key_entry(alias: EventId, position: Position) -> [u8; 13] {
 
 /// The record with a natural key of a provider: the position of its `tokens_recorded` event.
 pub(crate) fn position_of_key(view: &dyn ReadView, provider: &str, key: &str) -> Result<Option<Position>> {
+    position_by_key(view, (provider, key), None)
+}
+
+/// The record with a natural key. No event has the id `absent`, so that id is not looked up.
+fn position_by_key(
+    view: &dyn ReadView,
+    (provider, key): (&str, &str),
+    absent: Option<EventId>,
+) -> Result<Option<Position>> {
     let id = EventId::from_key(provider, key);
-    if let Some(position) = view.position_of(id)? {
+    if absent != Some(id)
+        && let Some(position) = view.position_of(id)?
+    {
         return Ok(Some(position));
     }
     find_alias(view, id, &|record| {
@@ -223,9 +234,18 @@ fn record_of_event(
 
 /// The positions of all records that share a key with this one, in order.
 pub(crate) fn find_record(view: &dyn ReadView, record: &TokenRecord) -> Result<Vec<Position>> {
+    find_record_beside(view, record, None)
+}
+
+/// Like [`find_record`], if it is known already that no event has the id `absent`.
+pub(crate) fn find_record_beside(
+    view: &dyn ReadView,
+    record: &TokenRecord,
+    absent: Option<EventId>,
+) -> Result<Vec<Position>> {
     let mut positions = Vec::new();
     for key in &record.keys {
-        positions.extend(position_of_key(view, &record.provider, key)?);
+        positions.extend(position_by_key(view, (&record.provider, key), absent)?);
     }
     for id in &record.key_ids {
         positions.extend(position_of_id(view, *id)?);

@@ -37,7 +37,7 @@ pub(crate) use event_index::{
 pub(crate) use fingerprint::{Fingerprint, FingerprintWeights, IdSum};
 #[cfg(feature = "web")]
 pub(crate) use fold::positions_of_key;
-pub(crate) use fold::{Fold, alias_entries, file_small, find_record, position_of_key};
+pub(crate) use fold::{Fold, alias_entries, file_small, find_record, find_record_beside, position_of_key};
 #[cfg(feature = "import")]
 pub(crate) use imports::{began, file_outlines, file_state};
 pub(crate) use imports::{file_rows, file_states, refile};

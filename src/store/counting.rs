@@ -13,6 +13,7 @@ use crate::model::event::{EventId, Position};
 pub(crate) struct RowsRead {
     log: Arc<AtomicU64>,
     projections: Arc<AtomicU64>,
+    ids: Arc<AtomicU64>,
 }
 
 impl RowsRead {
@@ -21,6 +22,13 @@ impl RowsRead {
         let before = (self.log.load(Ordering::Relaxed), self.projections.load(Ordering::Relaxed));
         query();
         (self.log.load(Ordering::Relaxed) - before.0, self.projections.load(Ordering::Relaxed) - before.1)
+    }
+
+    /// Runs an append and returns how many ids it looked up.
+    pub fn ids_during<T>(&self, append: impl FnOnce() -> T) -> u64 {
+        let before = self.ids.load(Ordering::Relaxed);
+        append();
+        self.ids.load(Ordering::Relaxed) - before
     }
 }
 
@@ -108,6 +116,7 @@ impl<V: Deref<Target: ReadView>> ReadView for CountingView<V> {
     }
 
     fn position_of(&self, id: EventId) -> Result<Option<Position>> {
+        self.read.ids.fetch_add(1, Ordering::Relaxed);
         self.view.position_of(id)
     }
 
