@@ -21,6 +21,12 @@ use super::{LOG_BYTES_KEPT, LOG_PAGES, LOG_PAGES_KEPT, Options, STATEMENTS, conn
 use crate::model::error::{Error, Result};
 use crate::model::invariant::bug;
 
+/// The page cache of a connection in KiB.
+const CACHE: i64 = 16_000;
+/// The largest page cache of a transaction that appends many rows, in KiB.
+const LARGE_CACHE: i64 = 64_000;
+/// The part of the file that such a cache may hold.
+const CACHED_PART: i64 = 16;
 /// The maximal number of idle connections. Each may hold a page cache.
 const IDLE_KEPT: usize = 8;
 
@@ -30,6 +36,14 @@ struct PooledConnection {
     connection: Connection,
     /// Whether a commit may become durable later.
     is_deferred: bool,
+    /// Whether its page cache is larger than usual.
+    is_cache_large: bool,
+}
+
+impl PooledConnection {
+    const fn new(connection: Connection) -> Self {
+        Self { connection, is_deferred: false, is_cache_large: false }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -87,7 +101,7 @@ impl ConnectionPool {
 
     /// Shares the pool, together with the connection that prepared it.
     pub fn with_connection(self, connection: Connection) -> Arc<Self> {
-        lock(&self.idle).connections.push(PooledConnection { connection, is_deferred: false });
+        lock(&self.idle).connections.push(PooledConnection::new(connection));
         Arc::new(self)
     }
 
@@ -116,7 +130,7 @@ impl ConnectionPool {
             connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(fail)?;
             files.expect_in_place(&self.about)?;
         }
-        Ok(Lease { pooled: Some(PooledConnection { connection, is_deferred: false }), pool: Arc::clone(self) })
+        Ok(Lease { pooled: Some(PooledConnection::new(connection)), pool: Arc::clone(self) })
     }
 
     /// Configures a connection.
@@ -127,7 +141,7 @@ impl ConnectionPool {
             return Ok(());
         }
         connection.execute_batch(&format!(
-            "PRAGMA synchronous=FULL; PRAGMA cache_size=-16000; PRAGMA wal_autocheckpoint={LOG_PAGES};"
+            "PRAGMA synchronous=FULL; PRAGMA cache_size=-{CACHE}; PRAGMA wal_autocheckpoint={LOG_PAGES};"
         ))
     }
 
@@ -275,11 +289,42 @@ impl Lease {
     }
 }
 
+impl Lease {
+    /// Enlarges the page cache for a transaction that appends many rows. Their ids are random, so they change pages in all
+    /// parts of the index of ids; pages that do not fit are written and read again. A part of a long job has many such
+    /// transactions and keeps its memory bounded.
+    pub fn enlarge_cache(&mut self) -> Result<()> {
+        let is_job = |pooled: &PooledConnection| pooled.is_deferred || self.pool.draft.is_some();
+        let Some(pooled) = self.pooled.as_mut().filter(|pooled| !pooled.is_cache_large && !is_job(pooled)) else {
+            return Ok(());
+        };
+        let fail = |e| self.pool.about.error(e, "choosing the size of the page cache");
+        let number = |name| pooled.connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(fail);
+        let kibibytes = large_cache(number("page_count")?, number("page_size")?);
+        pooled.is_cache_large = true;
+        set_cache(&pooled.connection, kibibytes).map_err(fail)
+    }
+}
+
+/// The page cache in KiB for a large transaction on a file.
+fn large_cache(pages: i64, page_size: i64) -> i64 {
+    (pages.saturating_mul(page_size) / 1_024 / CACHED_PART).clamp(CACHE, LARGE_CACHE)
+}
+
+/// Sets the size of the page cache in KiB.
+fn set_cache(connection: &Connection, kibibytes: i64) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!("PRAGMA cache_size=-{kibibytes}"))
+}
+
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some(pooled) = self.pooled.take() else { return };
+        let Some(mut pooled) = self.pooled.take() else { return };
         // A connection that cannot roll back is closed, which also rolls back.
-        if pooled.connection.is_autocommit() || pooled.connection.execute_batch("ROLLBACK").is_ok() {
+        let mut is_usable = pooled.connection.is_autocommit() || pooled.connection.execute_batch("ROLLBACK").is_ok();
+        if is_usable && std::mem::take(&mut pooled.is_cache_large) {
+            is_usable = set_cache(&pooled.connection, CACHE).is_ok();
+        }
+        if is_usable {
             self.pool.give_back(pooled);
         }
     }
@@ -296,5 +341,43 @@ impl Drop for WriterPermit {
     fn drop(&mut self) {
         drop(self.turn.take());
         self.pool.writer.release();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::SqliteStore;
+    use crate::store::{EventStore, Row};
+
+    #[test]
+    fn the_cache_of_a_large_append_follows_the_file_and_shrinks_afterwards() {
+        assert_eq!(
+            [large_cache(1, 8_192), large_cache(64_000, 8_192), large_cache(i64::MAX, 8_192)],
+            [16_000, 32_000, 64_000]
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&dir.path().join("usage.db")).unwrap();
+        let at = crate::model::time::Timestamp::from_millis(0);
+        let id = |n: u32| crate::model::event::EventId::from_key("p", &n.to_string());
+        let rows: Vec<_> =
+            (0..5_000).map(|n| Row { id: id(n), kind: 0, occurred_at: at, recorded_at: at, body: "{}" }).collect();
+        let is_large = |lease: &Lease| lease.pooled.as_ref().unwrap().is_cache_large;
+        let pool = store.pool().unwrap();
+        let mut lease = pool.lease().unwrap();
+        lease.enlarge_cache().unwrap();
+        assert!(is_large(&lease));
+        drop(lease);
+        let mut tx = store.write().unwrap();
+        tx.append(&rows).unwrap();
+        tx.commit().unwrap();
+        let mut lease = pool.lease().unwrap();
+        assert!(!is_large(&lease));
+        let size: i64 = lease.connection().unwrap().pragma_query_value(None, "cache_size", |row| row.get(0)).unwrap();
+        assert_eq!(size, -CACHE);
+        // A part of a long job keeps its memory.
+        lease.set_deferred(true).unwrap();
+        lease.enlarge_cache().unwrap();
+        assert!(!is_large(&lease));
     }
 }

@@ -15,7 +15,12 @@ pub(super) struct SqliteView {
     lease: Lease,
     /// The permission to write, which is released after the transaction has ended.
     _writer: Option<WriterPermit>,
+    /// Rows that this transaction appended.
+    appended: usize,
 }
+
+/// Appended rows from which on a transaction has a larger page cache.
+const MANY_ROWS: usize = 5_000;
 
 impl SqliteView {
     /// Opens a snapshot.
@@ -28,14 +33,14 @@ impl SqliteView {
             connection.query_row("SELECT 1 FROM kinds LIMIT 1", [], |_| Ok(())).map_err(fail)
         };
         begin()?;
-        Ok(Self { lease, _writer: None })
+        Ok(Self { lease, _writer: None, appended: 0 })
     }
 
     /// Opens a write transaction.
     pub fn write(lease: Lease, writer: WriterPermit) -> Result<Self> {
         let begun = lease.connection()?.execute_batch("BEGIN IMMEDIATE");
         begun.map_err(|e| lease.pool.about.error(e, "taking the write lock"))?;
-        Ok(Self { lease, _writer: Some(writer) })
+        Ok(Self { lease, _writer: Some(writer), appended: 0 })
     }
 
     fn prepare(&self, sql: &str, doing: &str) -> Result<CachedStatement<'_>> {
@@ -197,6 +202,10 @@ impl WriteView for SqliteView {
 impl Transaction for SqliteView {
     fn append(&mut self, rows: &[Row<'_>]) -> Result<Position> {
         const DOING: &str = "appending";
+        self.appended += rows.len();
+        if self.appended >= MANY_ROWS {
+            self.lease.enlarge_cache()?;
+        }
         let mut at = self.head()?.position;
         let fail = |e| self.lease.pool.about.error(e, DOING);
         let mut statement = self.prepare_write(
