@@ -30,6 +30,9 @@ use crate::api::schema::{
 use crate::api::service::{LedgerOperations, OperationReply, parse};
 use crate::model::event::Position;
 
+/// The size of a body in bytes up to which a record waits with others.
+const SMALL: usize = 1 << 16;
+
 /// State that the routes share.
 #[derive(Clone)]
 pub(super) struct ApiState {
@@ -87,6 +90,11 @@ impl ApiState {
     ) -> Result<T, Denial> {
         let service = Arc::clone(&self.service);
         let done = self.work.run(BodyForm::Problem, move || Ok(job(&service))).await?;
+        self.answer(done)
+    }
+
+    /// The result of an operation, as far as its sender may see it.
+    fn answer<T>(&self, done: Result<T, Fault>) -> Result<T, Denial> {
         done.map_err(|fault| {
             let fault = if self.is_local { fault } else { fault.without_paths() };
             Denial::Fault(Box::new(fault), self.service.now())
@@ -121,9 +129,23 @@ impl ApiState {
         change: impl FnOnce(&LedgerOperations) -> Result<OperationReply, Fault> + Send + 'static,
     ) -> ApiResult {
         expect_json(headers)?;
-        let reply = self.run(change).await?;
-        Ok((StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], reply.body).into_response())
+        Ok(changed(self.run(change).await?))
     }
+
+    /// Records a call. Small ones wait together, because appends that wait share a commit.
+    async fn record(&self, headers: &HeaderMap, body: Bytes) -> ApiResult {
+        if body.len() > SMALL {
+            return self.change(headers, move |service| service.record(&body)).await;
+        }
+        expect_json(headers)?;
+        let service = Arc::clone(&self.service);
+        let done = self.work.wait(BodyForm::Problem, move || Ok(service.record(&body))).await?;
+        self.answer(done).map(changed)
+    }
+}
+
+fn changed(reply: OperationReply) -> Response {
+    (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], reply.body).into_response()
 }
 
 /// Returns the content type of a body, without parameters.
@@ -154,7 +176,7 @@ fn expect_json(headers: &HeaderMap) -> Result<(), RequestRefusal> {
 #[utoipa::path(post, path = "/api/v1/record", tag = "write", request_body = RecordInput,
     responses((status = 200, description = "The call is in the ledger", body = ReceiptAnswer), Problems))]
 pub(super) async fn record(State(api): State<ApiState>, headers: HeaderMap, body: Bytes) -> ApiResult {
-    api.change(&headers, move |service| service.record(&body)).await
+    api.record(&headers, body).await
 }
 
 /// Record many calls, all or none
