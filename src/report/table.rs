@@ -118,10 +118,13 @@ impl Serialize for ReportTable {
     }
 }
 
+/// Sums by their keys. They are boxed, because a table keeps room for twice as many entries as it has.
+type SumsByKeys = HashMap<Vec<Option<String>>, Box<RowSum>>;
+
 /// Collects sums by keys.
 #[derive(Default)]
 pub(super) struct TableBuilder {
-    rows: HashMap<Vec<Option<String>>, RowSum>,
+    rows: SumsByKeys,
 }
 
 impl TableBuilder {
@@ -166,17 +169,16 @@ impl TableBuilder {
         if report.fill {
             fill(report, &mut rows)?;
         }
-        let mut rows = rows
-            .into_iter()
-            .map(|(keys, sum)| Ok(ReportRow { keys, usage: sum.usage()? }))
-            .collect::<Result<Vec<_>>>()?;
-        rows.sort_unstable_by(|a, b| a.keys.cmp(&b.keys));
+        let mut sorted: Vec<_> = rows.into_iter().collect();
+        sorted.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let rows = sorted.into_iter().map(|(keys, sum)| Ok(ReportRow { keys, usage: sum.usage()? }));
+        let rows = rows.collect::<Result<Vec<_>>>()?;
         Ok(ReportTable { keys: report.by.clone(), position, root, rows, total: total.usage()?, prices })
     }
 }
 
 /// Adds days without records.
-fn fill(report: &Report, rows: &mut HashMap<Vec<Option<String>>, RowSum>) -> Result<()> {
+fn fill(report: &Report, rows: &mut SumsByKeys) -> Result<()> {
     let day = |keys: &Vec<Option<String>>| -> Result<NaiveDate> {
         let text = keys.first().and_then(Option::as_deref);
         text.and_then(|text| text.parse().ok()).ok_or_else(|| bug!("a row of days has the keys {keys:?}"))
