@@ -1,6 +1,7 @@
 //! Rows of periods and sessions. Fields are sorted by name.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use chrono::NaiveDate;
 use serde::Serialize;
@@ -15,30 +16,62 @@ use crate::model::time::Timestamp;
 pub(super) type RowPlace = (NaiveDate, String, String, bool, Timestamp);
 
 /// Usage by model.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct ModelRows(Vec<ModelRow>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct ModelRow {
-    name: String,
+    name: Rc<str>,
     /// Its first use, for reports that sort models by it instead of by name.
     first: Option<RowPlace>,
-    /// Agent and position of its first reading, for reports that use them to order models with equal cost.
-    read: Option<(usize, Option<RowPlace>)>,
+    /// Agent and position of its first reading, for reports that use them to order models with equal cost. Few have one, so
+    /// it is boxed.
+    read: Option<Box<(usize, Option<RowPlace>)>>,
     totals: ClassTotals,
 }
 
 impl ModelRows {
     /// Adds usage of a model.
     pub fn add(&mut self, name: &str, first: Option<RowPlace>, totals: &ClassTotals) -> Result<()> {
-        if let Some(model) = self.0.iter_mut().find(|model| model.name == name) {
+        self.add_named(&|| name.into(), name, first, totals)
+    }
+
+    /// Like [`add`](Self::add), with a name that other rows share.
+    pub fn add_shared(&mut self, name: &Rc<str>, first: Option<RowPlace>, totals: &ClassTotals) -> Result<()> {
+        self.add_named(&|| Rc::clone(name), name, first, totals)
+    }
+
+    fn add_named(
+        &mut self,
+        shared: &dyn Fn() -> Rc<str>,
+        name: &str,
+        first: Option<RowPlace>,
+        totals: &ClassTotals,
+    ) -> Result<()> {
+        if let Some(model) = self.0.iter_mut().find(|model| *model.name == *name) {
             if first < model.first {
                 model.first = first;
             }
             return model.totals.add(totals);
         }
-        self.0.push(ModelRow { name: name.to_owned(), first, read: None, totals: *totals });
+        // There may be very many of these short lists.
+        self.0.reserve_exact(1);
+        self.0.push(ModelRow { name: shared(), first, read: None, totals: *totals });
         Ok(())
+    }
+
+    /// Returns the sum of all models.
+    pub fn sum(&self) -> Result<ClassTotals> {
+        let mut all = ClassTotals::default();
+        for model in &self.0 {
+            all.add(&model.totals)?;
+        }
+        Ok(all)
+    }
+
+    /// Returns the models with an unknown price.
+    pub fn unpriced(&self) -> impl Iterator<Item = &Rc<str>> {
+        self.0.iter().filter(|model| model.totals.unpriced).map(|model| &model.name)
     }
 
     /// Returns whether several models have equal cost.
@@ -49,29 +82,26 @@ impl ModelRows {
 
     /// Sets where a model is read first: index of the agent, and position in the agent's logs.
     pub fn read(&mut self, name: &str, place: (usize, Option<RowPlace>)) {
-        if let Some(model) = self.0.iter_mut().find(|model| model.name == name)
-            && model.read.as_ref().is_none_or(|first| place < *first)
+        if let Some(model) = self.0.iter_mut().find(|model| *model.name == *name)
+            && model.read.as_ref().is_none_or(|first| place < **first)
         {
-            model.read = Some(place);
+            model.read = Some(Box::new(place));
         }
     }
 
     /// Returns the usage by model name.
     pub fn by_name(self) -> BTreeMap<String, ClassTotals> {
-        self.0.into_iter().map(|model| (model.name, model.totals)).collect()
+        self.0.into_iter().map(|model| (model.name.to_string(), model.totals)).collect()
     }
 
     /// Returns the row of all models together.
     pub fn row(mut self, label: Label, costs: bool) -> Result<(UsageRow, ClassTotals)> {
         self.0.sort_by(|a, b| (&a.first, &a.name).cmp(&(&b.first, &b.name)));
-        let models_used = self.0.iter().map(|model| model.name.clone()).collect();
-        let mut all = ClassTotals::default();
-        for model in &self.0 {
-            all.add(&model.totals)?;
-        }
+        let models_used = self.0.iter().map(|model| model.name.to_string()).collect();
+        let all = self.sum()?;
         // Sorted by cost, descending; models with equal cost in reading order, or unchanged.
         self.0.sort_by(|a, b| (b.totals.cost, &a.read).cmp(&(a.totals.cost, &b.read)));
-        let model_breakdowns = self.0.into_iter().map(|model| Breakdown::new(model, costs)).collect::<Result<_>>()?;
+        let model_breakdowns = self.0.iter().map(|model| Breakdown::new(model, costs)).collect::<Result<_>>()?;
         let row = UsageRow {
             agent: label.agent,
             cache_creation_tokens: all.cache_creation,
@@ -186,7 +216,7 @@ struct Breakdown {
 }
 
 impl Breakdown {
-    fn new(model: ModelRow, costs: bool) -> Result<Self> {
+    fn new(model: &ModelRow, costs: bool) -> Result<Self> {
         let totals = model.totals;
         Ok(Self {
             cache_creation_tokens: totals.cache_creation,
@@ -194,7 +224,7 @@ impl Breakdown {
             cost: cost(&totals, costs)?,
             input_tokens: totals.input,
             missing_pricing: totals.unpriced,
-            model_name: model.name,
+            model_name: model.name.to_string(),
             output_tokens: totals.output,
         })
     }
@@ -203,7 +233,7 @@ impl Breakdown {
 /// The sum of all rows.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct RowTotals<'r> {
+pub(super) struct RowTotals<'r> {
     cache_creation_tokens: u128,
     cache_read_tokens: u128,
     input_tokens: u128,
@@ -228,16 +258,23 @@ pub(super) struct RowsAnswer {
 impl Serialize for RowsAnswer {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let parts = self.rows.iter().flat_map(|row| &row.model_breakdowns);
-        let totals = RowTotals {
-            cache_creation_tokens: self.all.cache_creation,
-            cache_read_tokens: self.all.cache_read,
-            input_tokens: self.all.input,
-            output_tokens: self.all.output,
-            total_cost: cost(&self.all, self.costs).map_err(serde::ser::Error::custom)?,
-            total_tokens: self.all.total(),
-            unpriced_models: parts.filter(|part| part.missing_pricing).map(|part| part.model_name.as_str()).collect(),
-        };
+        let unpriced = parts.filter(|part| part.missing_pricing).map(|part| part.model_name.as_str()).collect();
+        let totals = RowTotals::new(&self.all, unpriced, self.costs).map_err(serde::ser::Error::custom)?;
         in_order(serializer, self.name, &self.rows, &totals)
+    }
+}
+
+impl<'r> RowTotals<'r> {
+    pub fn new(all: &ClassTotals, unpriced_models: BTreeSet<&'r str>, costs: bool) -> Result<Self> {
+        Ok(Self {
+            cache_creation_tokens: all.cache_creation,
+            cache_read_tokens: all.cache_read,
+            input_tokens: all.input,
+            output_tokens: all.output,
+            total_cost: cost(all, costs)?,
+            total_tokens: all.total(),
+            unpriced_models,
+        })
     }
 }
 

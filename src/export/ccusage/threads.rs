@@ -65,7 +65,7 @@ pub(super) fn sessions(
     let mut sessions = BTreeMap::new();
     for session in gather(snapshot, report, options.known_agents())? {
         let place = threads.get(Some(agent), session.conversation.as_deref()).cloned();
-        let id = place.or_else(|| session.conversation.clone()).unwrap_or_else(|| UNKNOWN.to_owned());
+        let id = place.unwrap_or_else(|| session.conversation.as_deref().unwrap_or(UNKNOWN).to_owned());
         sessions.insert((id, session.conversation.clone()), session);
     }
     let mut answer = ThreadsAnswer::new("sessions", options);
