@@ -85,11 +85,11 @@ impl Exporter for Focus {
         let table = snapshot.prices()?.source().table.unwrap_or_default();
         let mut writer = csv::Writer::from_writer(out);
         writer.write_record(COLUMNS)?;
-        for (key, sum) in gather(snapshot, options)? {
-            let row = FocusRow::new(&key, &sum)?;
+        gather(snapshot, options, &mut |key, sum| {
+            let row = FocusRow::new(key, sum)?;
             let values = COLUMNS.map(|column| row.cell(column, table));
-            writer.write_record(values)?;
-        }
+            Ok(writer.write_record(values)?)
+        })?;
         Ok(writer.flush()?)
     }
 }

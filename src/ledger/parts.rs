@@ -1,14 +1,14 @@
 //! Visits calls without parsing their lines: from the records of blocks. Other threads decode the blocks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Snapshot;
 use super::pipeline::in_order;
 use crate::model::error::{Error, Result};
 use crate::model::event::EventKind;
 use crate::projection::blocks::{
-    ColumnEntry, StoredColumn, StoredSummary, block_key, damaged, full_blocks, place, position_at, scan_blocks,
-    scan_these,
+    ColumnEntry, StoredColumn, StoredSummary, block_key, damaged, full_blocks, last_blocks, place, position_at,
+    scan_blocks, scan_these,
 };
 use crate::projection::{Effective, corrections_exist, effective, is_corrected, uncorrected};
 use crate::store::{GO_ON, Order, ReadView, STOP, Table};
@@ -38,6 +38,11 @@ impl BlockCalls {
             visit(&column, entry)
         });
         read.ok_or_else(|| self.damaged())?
+    }
+
+    /// The number of the block.
+    pub const fn number(&self) -> u64 {
+        self.number
     }
 
     /// The error for unreadable records.
@@ -95,6 +100,18 @@ fn send_block(
         send(CallPart::Calls(calls))?;
     }
     send(CallPart::Block(BlockCalls { number, column, corrected }))
+}
+
+impl Snapshot<'_> {
+    /// The last full block that contains an event of each UTC day; `u64::MAX` for the days of calls behind the last full block.
+    /// `None` if the ledger does not know it.
+    pub(crate) fn last_blocks_of_days(&self) -> Result<Option<BTreeMap<i64, u64>>> {
+        let Some(mut days) = last_blocks(self.view())? else { return Ok(None) };
+        for call in calls_of_lines(self.view(), full_blocks(self.view())?)? {
+            days.insert(call.at.utc_day(), u64::MAX);
+        }
+        Ok(Some(days))
+    }
 }
 
 /// The calls of a block, from their lines.

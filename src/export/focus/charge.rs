@@ -5,13 +5,13 @@ use std::fmt::Write;
 
 use chrono::{Datelike, NaiveDate};
 
-use crate::export::ExportOptions;
+use crate::export::{ExportError, ExportOptions};
 use crate::ledger::{BlockCalls, CallPart, Snapshot};
-use crate::model::error::Result;
+use crate::model::error::{Error, Result};
 use crate::model::event::{NameKind, Position, TokenRecord};
 use crate::model::event::{SERVICE_TIER, modality_of};
 use crate::model::invariant::bug;
-use crate::model::time::{Timestamp, Zone};
+use crate::model::time::{DAY, Timestamp, Zone};
 use crate::model::tokens::{TokenClass, Usd};
 use crate::projection::Series;
 use crate::projection::blocks::{NumberedNames, series_of};
@@ -81,36 +81,86 @@ pub(super) struct ChargeSum {
 
 type Charges = BTreeMap<ChargeKey, ChargeSum>;
 
-/// Sums usage into charges. The price distinguishes charges too, because it depends on the prompt length of each call.
-pub(super) fn gather(snapshot: &Snapshot<'_>, options: &ExportOptions) -> Result<Charges> {
+/// Sums usage into charges, and passes them on in the order of their keys. The price distinguishes charges too, because it
+/// depends on the prompt length of each call. A day is passed on when no later block contains one of its calls, so that memory
+/// holds few days.
+pub(super) fn gather(
+    snapshot: &Snapshot<'_>,
+    options: &ExportOptions,
+    take: &mut dyn FnMut(&ChargeKey, &ChargeSum) -> Result<(), ExportError>,
+) -> Result<(), ExportError> {
     let prices = snapshot.prices()?;
-    let mut sums = Charges::new();
     let is_wanted = |record: &TokenRecord| options.provider.as_ref().is_none_or(|name| *name == record.provider);
-    snapshot.map_parts(
+    let mut open = OpenCharges::new(snapshot)?;
+    let mut failed = None;
+    let done = snapshot.map_parts(
         None,
         &|block| options.provider.as_ref().is_none_or(|name| block.may_name(NameKind::Provider.hash(name))),
         &|part| {
             let mut batch = BatchCharges::new(&prices);
-            match part {
-                CallPart::Block(block) => batch.add_block(&block, &is_wanted)?,
+            let number = match part {
+                CallPart::Block(block) => {
+                    batch.add_block(&block, &is_wanted)?;
+                    Some(block.number())
+                }
                 CallPart::Calls(calls) => {
                     for now in calls.iter().filter(|now| is_wanted(&now.record)) {
                         batch.add(now.at, &now.record)?;
                     }
+                    None
                 }
-            }
-            Ok(batch.charges())
+            };
+            Ok((number, batch.charges()))
         },
-        &mut |charges: Charges| {
-            for (key, more) in charges {
-                let sum = sums.entry(key).or_default();
-                sum.quantity += more.quantity;
-                sum.requests += more.requests;
+        &mut |(number, charges): (Option<u64>, Charges)| {
+            open.add(charges);
+            while let Some((key, sum)) = number.and_then(|number| open.pop_done(number)) {
+                if let Err(error) = take(&key, &sum) {
+                    failed = Some(error);
+                    return Err(Error::invalid("the charges could not be written"));
+                }
             }
             Ok(())
         },
-    )?;
-    Ok(sums)
+    );
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    done?;
+    open.sums.iter().try_for_each(|(key, sum)| take(key, sum))
+}
+
+/// Charges of which later parts of the log may hold more calls.
+struct OpenCharges {
+    /// The last block with a call of a day or of an earlier one. A day that is missing ends with the log.
+    ends: BTreeMap<NaiveDate, u64>,
+    sums: Charges,
+}
+
+impl OpenCharges {
+    fn new(snapshot: &Snapshot<'_>) -> Result<Self> {
+        let days = snapshot.last_blocks_of_days()?.unwrap_or_default();
+        let ends = days.into_iter().scan(0, |end, (day, last)| {
+            *end = last.max(*end);
+            Some((Zone::UTC.day(Timestamp::from_millis(day * DAY)), *end))
+        });
+        Ok(Self { ends: ends.collect(), sums: Charges::new() })
+    }
+
+    fn add(&mut self, charges: Charges) {
+        for (key, more) in charges {
+            let sum = self.sums.entry(key).or_default();
+            sum.quantity += more.quantity;
+            sum.requests += more.requests;
+        }
+    }
+
+    /// Removes the first charge if its day ends with a block.
+    fn pop_done(&mut self, number: u64) -> Option<(ChargeKey, ChargeSum)> {
+        let (first, _) = self.sums.first_key_value()?;
+        let is_done = self.ends.get(&first.day).is_some_and(|end| *end <= number);
+        if is_done { self.sums.pop_first() } else { None }
+    }
 }
 
 /// The charges of a call, apart from the names that they share.
@@ -324,9 +374,14 @@ mod tests {
         ledger.append([NewEvent::new(EventVoided { target, reason: "twice".to_owned() }, start)], start).unwrap();
         let export = |provider: Option<&str>| {
             let options = ExportOptions { provider: provider.map(str::to_owned), ..ExportOptions::default() };
-            let charges = gather(&ledger.snapshot().unwrap(), &options).unwrap();
-            let charges = charges.into_iter().map(|(key, sum)| (key, sum.quantity, sum.requests));
-            charges.collect::<Vec<_>>()
+            let mut charges = Vec::new();
+            let mut take = |key: &ChargeKey, sum: &ChargeSum| {
+                charges.push((key.clone(), sum.quantity, sum.requests));
+                Ok(())
+            };
+            gather(&ledger.snapshot().unwrap(), &options, &mut take).unwrap();
+            assert!(charges.is_sorted_by(|a, b| a.0 < b.0), "each charge once, in order");
+            charges
         };
         let from_blocks = [export(None), export(Some("openai"))];
         assert!(from_blocks[0].len() > 100);
@@ -335,5 +390,50 @@ mod tests {
         clear(&mut *tx, Table::Columns).unwrap();
         tx.commit().unwrap();
         assert_eq!([export(None), export(Some("openai"))], from_blocks);
+    }
+
+    /// A call every ten minutes: a block holds seven days.
+    #[test]
+    fn a_day_is_passed_on_when_no_later_block_holds_it() {
+        let ledger = Ledger::in_memory().unwrap();
+        let start: Timestamp = "2026-06-01T00:00:00Z".parse().unwrap();
+        let call = |n: u64| {
+            NewEvent::new(
+                TokenRecord::new("openai", "gpt-5").input(1).key(n.to_string()),
+                start.plus(n as i64 * 600_000),
+            )
+        };
+        ledger.append((0..3_500).map(call), start).unwrap();
+        let day = |n: i64| Zone::UTC.day(start.plus(n * DAY));
+        let ends = || {
+            let open = OpenCharges::new(&ledger.snapshot().unwrap()).unwrap();
+            (0..25).map(|n| open.ends.get(&day(n)).copied()).collect::<Vec<_>>()
+        };
+        let before = ends();
+        assert_eq!([before[0], before[6], before[7], before[14]], [Some(0), Some(0), Some(1), Some(2)]);
+        assert_eq!(
+            [before[21], before[24]],
+            [Some(u64::MAX), Some(u64::MAX)],
+            "its calls are behind the last full block"
+        );
+        // A call of the third day is recorded last.
+        let late = NewEvent::new(TokenRecord::new("openai", "gpt-5").input(1).key("late"), start.plus(2 * DAY));
+        ledger.append([late], start).unwrap();
+        let after = ends();
+        assert_eq!([after[0], after[1], after[2], after[6]], [Some(0), Some(0), Some(u64::MAX), Some(u64::MAX)]);
+
+        let mut open = OpenCharges::new(&ledger.snapshot().unwrap()).unwrap();
+        let mut charges = Vec::new();
+        gather(&ledger.snapshot().unwrap(), &ExportOptions::default(), &mut |key, sum| {
+            charges.push((key.clone(), sum.quantity));
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(charges.iter().map(|(_, quantity)| *quantity).collect::<Vec<_>>()[..4], [144, 144, 145, 144]);
+        for (key, quantity) in charges.into_iter().take(3) {
+            open.add(Charges::from([(key, ChargeSum { quantity, requests: 1 })]));
+        }
+        let done: Vec<NaiveDate> = std::iter::from_fn(|| open.pop_done(1)).map(|(key, _)| key.day).collect();
+        assert_eq!(done, [day(0), day(1)]);
     }
 }

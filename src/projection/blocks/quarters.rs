@@ -11,7 +11,7 @@ use super::summary::{Summary, quarter_of};
 use super::{damaged, full_blocks, position_at, scan_blocks};
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
-use crate::model::time::{QUARTER, Timestamp};
+use crate::model::time::{DAY, QUARTER, Timestamp};
 use crate::projection::key::{push_time, take_time};
 use crate::store::{GO_ON, KeyRange, Order, ReadView, Table, WriteView};
 
@@ -209,6 +209,22 @@ pub(crate) fn blocks_with(view: &dyn ReadView, quarters: &QuarterRanges) -> Resu
         })?;
     }
     Ok(found)
+}
+
+/// The last block with an event of each UTC day, at any time that a correction gives it. `None` if the ledger has no index.
+pub(crate) fn last_blocks(view: &dyn ReadView) -> Result<Option<BTreeMap<i64, u64>>> {
+    if lacks_quarters(view)? {
+        return Ok(None);
+    }
+    let mut days: BTreeMap<i64, u64> = BTreeMap::new();
+    view.scan(Table::Quarters, &[], &[], Order::Ascending, &mut |key, value| {
+        let (quarter, group, bits) = row_of(key, value).ok_or_else(unreadable)?;
+        let last = u64::from(bits.checked_ilog2().ok_or_else(unreadable)?) + group.saturating_mul(GROUP);
+        let of_day = days.entry(quarter.div_euclid(DAY / QUARTER)).or_default();
+        *of_day = last.max(*of_day);
+        GO_ON
+    })?;
+    Ok(Some(days))
 }
 
 #[cfg(test)]
