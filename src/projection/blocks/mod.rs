@@ -16,9 +16,9 @@ mod summary;
 pub(super) use collect::Collector;
 pub(crate) use column::{ColumnEntry, NumberedNames, StoredColumn, series_of};
 pub(crate) use digest::{Digest, digest_of};
-pub(crate) use quarters::{
-    QuarterBits, QuarterRanges, blocks_with, build_quarters, lacks_quarters, last_blocks, quarters_between,
-};
+#[cfg(feature = "cli")]
+pub(crate) use quarters::quarters_between;
+pub(crate) use quarters::{QuarterBits, QuarterRanges, blocks_with, build_quarters, lacks_quarters, last_blocks};
 pub(crate) use summary::{StoredSummary, Summary, quarter_of};
 
 use std::collections::BTreeSet;

@@ -63,6 +63,7 @@ impl QuarterRanges {
 }
 
 /// The quarters from one time up to another, which is not among them; `None` if both are missing.
+#[cfg(feature = "cli")]
 pub(crate) fn quarters_between(since: Option<Timestamp>, until: Option<Timestamp>) -> Option<QuarterRanges> {
     if since.is_none() && until.is_none() {
         return None;
