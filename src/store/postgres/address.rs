@@ -103,6 +103,7 @@ impl PostgresAddress {
     }
 
     /// Uses the user name and password of the environment where the address states none.
+    #[cfg(any(feature = "cli", test))]
     #[must_use]
     pub(crate) fn or_credentials(mut self, user: Option<String>, password: Option<String>) -> Self {
         if let Some(user) = user.filter(|_| self.config.get_user().is_none()) {

@@ -24,8 +24,10 @@ use crate::model::error::{Error, Result};
 use crate::model::event::EventKind;
 use crate::model::event::Position;
 
-/// The settings of a ledger with the address of the archive, and with the last position that may be there.
+/// The setting of a ledger with the address of the archive.
 const ARCHIVE: &str = "archive";
+/// The setting with the last position whose line may be there.
+#[cfg(feature = "archive")]
 const ARCHIVED: &str = "archived";
 
 /// A setting of a ledger.

@@ -17,6 +17,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::address::{PostgresAddress, Transport};
 use super::failure::RequestFailure;
+#[cfg(feature = "archive")]
 use super::line_archive::LineArchive;
 use crate::model::error::{Error, Result};
 
@@ -33,6 +34,7 @@ pub(super) struct ServerConnections {
     /// Whether the user moves the ledger, and so writes a copy that takes no commits of others.
     pub is_mover: bool,
     /// Where the older lines of the ledger are.
+    #[cfg(feature = "archive")]
     pub archive: Arc<LineArchive>,
 }
 
@@ -141,17 +143,20 @@ impl ServerConnections {
             address,
             idle: Arc::default(),
             is_mover: false,
+            #[cfg(feature = "archive")]
             archive: Arc::default(),
         })
     }
 
     /// The connections of another ledger of the same database.
+    #[cfg(feature = "cli")]
     pub fn of_ledger(&self, name: &str) -> Result<Self> {
         Ok(Self {
             address: self.address.with_ledger(name)?,
             tls: self.tls.clone(),
             idle: Arc::clone(&self.idle),
             is_mover: false,
+            #[cfg(feature = "archive")]
             archive: Arc::default(),
         })
     }
@@ -194,6 +199,7 @@ impl Connection {
     }
 
     /// Where the older lines of the ledger are.
+    #[cfg(feature = "archive")]
     pub fn archive(&self) -> Arc<LineArchive> {
         Arc::clone(&self.pool.archive)
     }

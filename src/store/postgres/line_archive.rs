@@ -19,8 +19,8 @@ pub(super) fn archived_leaf(body: &[u8]) -> Option<Hash> {
 }
 
 /// The archive of the lines of a ledger, as far as it was needed.
+#[cfg(feature = "archive")]
 #[derive(Default)]
 pub(super) struct LineArchive {
-    #[cfg(feature = "archive")]
     pub lines: Mutex<Option<Arc<ArchivedLines>>>,
 }
