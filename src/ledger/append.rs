@@ -320,17 +320,17 @@ impl<'t> Appender<'t> {
 
     /// Appends `event_shredded` events, and replaces the bodies of their targets with tombstones.
     pub fn shred(&mut self, shreddings: impl Iterator<Item = Result<(NewEvent, String)>>) -> Result<()> {
-        let mut stubs = Vec::new();
+        let mut tombstones = Vec::new();
         for word in shreddings {
             let (word, kept) = word?;
             let Payload::EventShredded(shredded) = &word.payload else { continue };
             let (position, leaf) = (shredded.position, shredded.leaf.clone());
             let id = self.draw();
             let by = self.push_new(id, word, None)?.position();
-            stubs.push((position, Tombstone { position, leaf: &leaf, by, kept: &kept }.to_line()));
+            tombstones.push((position, Tombstone { position, leaf: &leaf, by, kept: &kept }.to_line()));
         }
         self.flush()?;
-        stubs.iter().try_for_each(|(position, tombstone)| self.tx.shred(*position, tombstone))
+        tombstones.iter().try_for_each(|(position, tombstone)| self.tx.shred(*position, tombstone))
     }
 
     /// Appends a line of another copy of this ledger, byte for byte. For a tombstone, `event` is what remains of the event.

@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stub_with_other_numbers_is_refused() {
+    fn a_tombstone_with_other_numbers_is_refused() {
         let (from, to) = (Ledger::in_memory().unwrap(), Ledger::in_memory().unwrap());
         record(&from, 1);
         let _ = from.shred(&Shred::because("asked").project("p1"), at(100_000)).unwrap();

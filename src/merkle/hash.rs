@@ -85,7 +85,7 @@ pub(crate) fn stored_leaf(position: Position, line: &str) -> Result<Hash> {
         Some(tombstone) => tombstone
             .leaf
             .parse()
-            .map_err(|_| Error::damaged(position, "the stub in place of the line has a leaf hash that is none")),
+            .map_err(|_| Error::damaged(position, "the tombstone in place of the line has a leaf hash that is none")),
     }
 }
 

@@ -74,7 +74,7 @@ impl ArchivedLines {
         wanted.iter().map(line).collect()
     }
 
-    /// Checks that the archive has lines, or stubs, with these leaf hashes.
+    /// Checks that the archive has lines, or tombstones, with these leaf hashes.
     ///
     /// # Errors
     /// As for [`lines`](Self::lines).
@@ -149,17 +149,17 @@ fn apart<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     thread::scope(|scope| start(scope, work)?.join().map_err(|_| bug!("a thread that uses an archive panicked"))?)
 }
 
-/// Replaces lines in an archive by their stubs, which are in the order of positions.
+/// Replaces lines in an archive by their tombstones, which are in the order of positions.
 ///
 /// # Errors
 /// [`Error::Store`] if the object store fails, or another program writes into the archive.
-pub(crate) fn replace_by_stubs(url: &ArchiveUrl, stubs: &[(Position, String)]) -> Result<()> {
-    if stubs.is_empty() {
+pub(crate) fn replace_by_tombstones(url: &ArchiveUrl, tombstones: &[(Position, String)]) -> Result<()> {
+    if tombstones.is_empty() {
         return Ok(());
     }
     apart(|| {
         let archive = ObjectArchive::open_to_write(url.clone())?;
-        for of_bundle in stubs.chunk_by(|(one, _), (other, _)| place(*one).0 == place(*other).0) {
+        for of_bundle in tombstones.chunk_by(|(one, _), (other, _)| place(*one).0 == place(*other).0) {
             let index = of_bundle.first().map_or(0, |(position, _)| place(*position).0);
             let full = bundle(index);
             // Files of a bundle that is not full yet, or was not when they were written.
@@ -175,19 +175,19 @@ pub(crate) fn replace_by_stubs(url: &ArchiveUrl, stubs: &[(Position, String)]) -
     })
 }
 
-/// Replaces lines in one file of an archive by their stubs. Lines that were not saved yet are saved with their stubs.
-fn replace_in(archive: &ObjectArchive, tile: Tile, stubs: &[(Position, String)]) -> Result<()> {
+/// Replaces lines in one file of an archive by their tombstones. Lines that were not saved yet are saved with their tombstones.
+fn replace_in(archive: &ObjectArchive, tile: Tile, tombstones: &[(Position, String)]) -> Result<()> {
     let path = tile.path();
     let Some((bytes, version)) = archive.get_version(&path)? else { return Ok(()) };
     let mut entries = tiles::entries(tile, &bytes)?;
     let mut changed = false;
-    for (position, stub) in stubs {
+    for (position, tombstone) in tombstones {
         let Some(entry) = entries.get_mut(place(*position).1) else { continue };
         if entry.is_empty() {
             archive.delete(&tiles::long_line_path(*position))?;
         }
-        if entry != stub {
-            stub.clone_into(entry);
+        if entry != tombstone {
+            tombstone.clone_into(entry);
             changed = true;
         }
     }

@@ -173,8 +173,8 @@ pub fn lost(cluster: &Cluster) {
     archived.refused(3, &as_server, "the role may not do this");
     let (code, ..) = archived.try_run(&["--ledger", &server, "shred", "7", "--reason", "asked for"]);
     assert!(code == 3, "the tables are rewritten by their owner alone");
-    let stub = archived.sql(cluster, "count(*) FILTER (WHERE position = 7 AND length(body) > 33)");
-    assert_eq!(stub, "1");
+    let tombstone = archived.sql(cluster, "count(*) FILTER (WHERE position = 7 AND length(body) > 33)");
+    assert_eq!(tombstone, "1");
     archived.ok(&["shred", "--finish"]);
     archived.ok(&["verify"]);
     // A changed bundle is found, by name and position.

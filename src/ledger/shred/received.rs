@@ -84,7 +84,7 @@ fn replacement(view: &dyn ReadView, by: Position, shredded: &EventShredded) -> R
             return if line == tombstone {
                 Ok(None)
             } else {
-                refuse(&format!("keeps other data than the stub at position {position}"))
+                refuse(&format!("keeps other data than the tombstone at position {position}"))
             };
         }
         _ => {}

@@ -42,7 +42,7 @@ struct BatchResult {
     leaves: Vec<Hash>,
     sums: LogSums,
     others: Vec<(Position, String)>,
-    stubs: Vec<TombstoneRow>,
+    tombstones: Vec<TombstoneRow>,
     findings: Vec<Finding>,
     /// The full blocks of the batch: the bytes of the column, and the summary; `None` if an event is unreadable.
     blocks: Vec<Option<(Vec<u8>, Summary)>>,
@@ -62,7 +62,7 @@ pub(super) struct VerifiedLog {
     /// Every event other than records, and the records that are indexed.
     pub others: Vec<(Position, String)>,
     /// Every event that is shredded.
-    pub stubs: Vec<TombstoneRow>,
+    pub tombstones: Vec<TombstoneRow>,
     /// The content of each full block, without corrections.
     pub summaries: Vec<Option<Summary>>,
 }
@@ -83,7 +83,7 @@ impl VerifiedLog {
     ) -> Result<()> {
         self.records.add(done.sums);
         self.others.extend(done.others);
-        self.stubs.extend(done.stubs);
+        self.tombstones.extend(done.tombstones);
         findings.0.extend(done.findings);
         for block in done.blocks {
             let number = self.summaries.len() as u64;
@@ -108,8 +108,12 @@ pub(super) fn read(
     tree: &mut StreamingTree,
     findings: &mut Findings,
 ) -> Result<VerifiedLog> {
-    let mut log =
-        VerifiedLog { records: LogSums::new(weights), others: Vec::new(), stubs: Vec::new(), summaries: Vec::new() };
+    let mut log = VerifiedLog {
+        records: LogSums::new(weights),
+        others: Vec::new(),
+        tombstones: Vec::new(),
+        summaries: Vec::new(),
+    };
     let mut of_rows = Findings::default();
     let done =
         in_order(|send| feed(view, send, &mut of_rows), &|batch| check(&batch, weights), &mut |result: Result<
@@ -192,7 +196,7 @@ impl BatchCheck {
             leaves: Vec::with_capacity(BATCH),
             sums: LogSums::new(weights),
             others: Vec::new(),
-            stubs: Vec::new(),
+            tombstones: Vec::new(),
             findings: Vec::new(),
             blocks: Vec::new(),
         };
@@ -219,7 +223,7 @@ impl BatchCheck {
             // An invalid hash cannot equal the one in the tree.
             Ok(Some(tombstone)) => {
                 self.done.leaves.push(tombstone.leaf.parse().unwrap_or(Hash::EMPTY));
-                self.done.stubs.push(TombstoneRow { position, id: row.id, body: line.to_owned() });
+                self.done.tombstones.push(TombstoneRow { position, id: row.id, body: line.to_owned() });
             }
             Err(_) => self.done.leaves.push(Hash::EMPTY),
         }

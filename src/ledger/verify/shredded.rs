@@ -15,7 +15,7 @@ pub(super) fn check(seen: &VerifiedLog, findings: &mut Findings) -> Result<()> {
             words.entry(word.position).or_default().push((*by, word));
         }
     }
-    for row in &seen.stubs {
+    for row in &seen.tombstones {
         match words.remove(&row.position) {
             Some(words) => compare(row, &words, findings)?,
             None => findings.add(row.position, "its body is missing, and no event_shredded names it"),

@@ -51,9 +51,9 @@ impl<'a> Tombstone<'a> {
         }
         let bad = |what: String| Error::damaged(position, what);
         let fields: TombstoneFields<'a> = serde_json::from_str(line)
-            .map_err(|e| bad(format!("a stub stands in place of the line, and it is unreadable ({e})")))?;
+            .map_err(|e| bad(format!("a tombstone stands in place of the line, and it is unreadable ({e})")))?;
         if fields.shredded != position {
-            return Err(bad(format!("the stub in place of the line is that of position {}", fields.shredded)));
+            return Err(bad(format!("the tombstone in place of the line is that of position {}", fields.shredded)));
         }
         Ok(Some(Self { position, leaf: fields.leaf, by: fields.by, kept: fields.kept.get() }))
     }

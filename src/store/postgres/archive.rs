@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use tokio_postgres::types::Type;
 
 #[cfg(feature = "archive")]
-use super::super::archived::{ArchivedLines, replace_by_stubs};
+use super::super::archived::{ArchivedLines, replace_by_tombstones};
 #[cfg(feature = "archive")]
 use super::super::objects::ArchiveUrl;
 use super::connection::Connection;
@@ -124,7 +124,7 @@ impl PostgresStore {
     }
 
     /// Replaces the lines of calls from one position to another by their leaf hashes, and notes the archive that has them. Lines
-    /// of other kinds stay, because they are few and decisions read them; so do stubs. Only the owner of the tables may do that.
+    /// of other kinds stay, because they are few and decisions read them; so do tombstones. Only the owner of the tables may do that.
     pub(crate) fn archive_lines(&self, url: &ArchiveUrl, first: Position, last: Position) -> Result<u64> {
         let ledger = || self.pool.address.ledger().to_owned();
         let note = |name: &str, value: String| {
@@ -167,7 +167,7 @@ impl PostgresStore {
         Ok(self.answer(done, "moving lines to the archive")?.unsigned_abs())
     }
 
-    /// Replaces lines in the archive that were shredded since by their stubs.
+    /// Replaces lines in the archive that were shredded since by their tombstones.
     pub(super) fn erase_in_archive(&self) -> Result<()> {
         let Some(place) = self.archive_place()? else { return Ok(()) };
         let asked = TypedStatement::new(
@@ -181,15 +181,15 @@ impl PostgresStore {
             Ok(_) => connection.finish(),
             Err(_) => connection.discard(),
         }
-        let stub = |row: &tokio_postgres::Row| {
+        let tombstone = |row: &tokio_postgres::Row| {
             let (position, body): (i64, &[u8]) = (row.try_get(0)?, row.try_get(1)?);
             Ok::<_, tokio_postgres::Error>((
                 Position::new(position.unsigned_abs()),
                 String::from_utf8_lossy(body).into_owned(),
             ))
         };
-        let stubs =
-            rows.and_then(|rows| rows.iter().map(stub).collect::<Result<Vec<_>, _>>().map_err(RequestFailure::from));
-        replace_by_stubs(&place.url, &self.answer(stubs, "reading stubs")?)
+        let tombstones = rows
+            .and_then(|rows| rows.iter().map(tombstone).collect::<Result<Vec<_>, _>>().map_err(RequestFailure::from));
+        replace_by_tombstones(&place.url, &self.answer(tombstones, "reading tombstones")?)
     }
 }

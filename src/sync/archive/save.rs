@@ -1,6 +1,6 @@
 //! Writes the files of a ledger into an archive.
 //!
-//! Files of full tiles never change, except that a shredded line is replaced by its stub. The checkpoint is written last, so
+//! Files of full tiles never change, except that a shredded line is replaced by its tombstone. The checkpoint is written last, so
 //! that all files of its tree exist; its conditional write decides between two programs.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -140,8 +140,8 @@ fn lines_of(snapshot: &Snapshot<'_>, tile: Tile) -> Result<Vec<String>> {
     }
 }
 
-/// Checks that an existing file holds what this ledger would write. A bundle may have a line where this ledger has its stub,
-/// or a stub where it has the line; the stub stays.
+/// Checks that an existing file holds what this ledger would write. A bundle may have a line where this ledger has its tombstone,
+/// or a tombstone where it has the line; the tombstone stays.
 fn expect_same(archive: &ObjectArchive, path: &str, tile: Option<Tile>, ours: &[u8]) -> Result<()> {
     let other = || {
         Error::unproven(format!(
