@@ -88,6 +88,35 @@ fn a_killed_first_import_leaves_no_ledger_and_the_next_one_is_complete() {
     assert!(ledger.verify().unwrap().ok);
 }
 
+/// Where the memory of a process is so small that no further thread starts.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_import_without_room_for_threads_ends_with_an_error() {
+    const STEP: u32 = 500;
+    let ((home, truth), cli) = (logs(22), TestCli::new());
+    let run = |kilobytes: u32, arguments: &[&str]| {
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -v \"$0\" && exec \"$@\"", &kilobytes.to_string()]);
+        command.arg(env!("CARGO_BIN_EXE_usage-ledger")).arg("--ledger").arg(cli.ledger()).args(arguments);
+        command.output().unwrap()
+    };
+    let least = (1_u32..).map(|part| part * 5_000).find(|limit| run(*limit, &["--version"]).status.success()).unwrap();
+    let import = ["import", "--home", home.path().to_str().unwrap()];
+    let mut refused = 0;
+    for limit in (0..).map(|part| least + part * STEP) {
+        let done = run(limit, &import);
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(!said.contains("panicked"), "{limit} KB: {said}");
+        refused += u32::from(done.status.code() == Some(3) && said.contains("no further thread can be started"));
+        if done.status.success() {
+            break;
+        }
+        assert!(!cli.ledger().exists(), "{limit} KB: {said}");
+    }
+    assert!(refused > 0, "each thread was started");
+    assert_truth("with enough memory", &Ledger::open(cli.ledger()).unwrap(), &truth);
+}
+
 #[test]
 fn a_ledger_created_meanwhile_is_not_replaced() {
     let ((home, truth), cli) = (logs(23), TestCli::new());
