@@ -109,6 +109,26 @@ fn views_equal_the_answers_of_the_command() {
     }
 }
 
+/// A browser requests what the page needs at once, and not one module after the other.
+#[test]
+fn the_document_names_each_module_that_the_first_view_needs() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web/page");
+    let read = |name: &str| std::fs::read_to_string(page.join(name)).unwrap();
+    let (mut needed, mut left) = (std::collections::BTreeSet::new(), vec!["app.js".to_owned()]);
+    while let Some(name) = left.pop() {
+        let text = read(&name);
+        let imports = text.lines().filter(|line| line.starts_with("import "));
+        left.extend(imports.filter_map(|line| Some(line.split_once("\"./")?.1.split_once('"')?.0.to_owned())));
+        left.retain(|name| !needed.contains(name));
+        needed.insert(name);
+    }
+    needed.remove("app.js");
+    let document = read("index.html");
+    let preloads = document.lines().filter(|line| line.contains("modulepreload"));
+    let preloaded = preloads.map(|line| line.split_once("/page/").unwrap().1.split_once('"').unwrap().0.to_owned());
+    assert_eq!(preloaded.collect::<std::collections::BTreeSet<_>>(), needed);
+}
+
 #[test]
 fn a_stream_of_heads_sends_positions_alone() {
     let cli = cli();
