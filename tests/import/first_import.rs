@@ -109,13 +109,16 @@ fn an_import_without_room_for_threads_ends_with_an_error() {
         // The standard library panics where a thread that started has no memory for its signal stack.
         assert!(!said.contains("panicked") || said.contains("alternative stack"), "{limit} KB: {said}");
         refused += u32::from(done.status.code() == Some(3) && said.contains("no further thread can be started"));
+        // The memory may end behind the last step of the import.
+        if cli.ledger().exists() {
+            assert_truth(&format!("{limit} KB"), &Ledger::open(cli.ledger()).unwrap(), &truth);
+            std::fs::remove_file(cli.ledger()).unwrap();
+        }
         if done.status.success() {
             break;
         }
-        assert!(!cli.ledger().exists(), "{limit} KB: {said}");
     }
     assert!(refused > 0, "each thread was started");
-    assert_truth("with enough memory", &Ledger::open(cli.ledger()).unwrap(), &truth);
 }
 
 #[test]
