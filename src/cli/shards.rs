@@ -196,15 +196,14 @@ fn answer(
 fn line(copy: &ListedCopy) -> String {
     let (ledger, cluster) = (EscapedText(&copy.ledger), EscapedText(&copy.cluster));
     let events = counted(copy.events, "event");
-    let other = copy.other.as_deref().unwrap_or_default();
-    let note = match copy.state {
-        "here" if copy.hashed == copy.cluster => String::new(),
-        "here" => format!("  (its hash gives {}: `usage-ledger shards move {ledger}`)", copy.hashed),
-        "incoming" => format!("  (a copy that is being made of the ledger on {other})"),
-        "leaving" => {
+    let note = match (copy.state, copy.other.as_deref()) {
+        (_, None) if copy.hashed == copy.cluster => String::new(),
+        (_, None) => format!("  (its hash gives {}: `usage-ledger shards move {ledger}`)", copy.hashed),
+        ("incoming", Some(other)) => format!("  (a copy that is being made of the ledger on {other})"),
+        ("leaving", Some(other)) => {
             format!("  (moving to {other}; if that was interrupted: `usage-ledger shards move {ledger} --to {other}`)")
         }
-        _ => format!(
+        (_, Some(other)) => format!(
             "  (a former copy; the ledger is on {other}: `usage-ledger shards move {ledger} --to {other}` removes it)"
         ),
     };

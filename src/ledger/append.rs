@@ -321,12 +321,12 @@ impl<'t> Appender<'t> {
     /// Appends `event_shredded` events, and replaces the bodies of their targets with tombstones.
     pub fn shred(&mut self, shreddings: impl Iterator<Item = Result<(NewEvent, String)>>) -> Result<()> {
         let mut tombstones = Vec::new();
-        for word in shreddings {
-            let (word, kept) = word?;
-            let Payload::EventShredded(shredded) = &word.payload else { continue };
+        for shredding in shreddings {
+            let (event, kept) = shredding?;
+            let Payload::EventShredded(shredded) = &event.payload else { continue };
             let (position, leaf) = (shredded.position, shredded.leaf.clone());
             let id = self.draw();
-            let by = self.push_new(id, word, None)?.position();
+            let by = self.push_new(id, event, None)?.position();
             tombstones.push((position, Tombstone { position, leaf: &leaf, by, kept: &kept }.to_line()));
         }
         self.flush()?;

@@ -23,7 +23,7 @@ pub(super) const SMALL: usize = 64;
 /// Appends in one transaction.
 const MOST: usize = 256;
 
-/// What a waiting thread is told.
+/// A message to a waiting thread.
 enum AppendMessage {
     /// It writes the next group. Its own append is the first in the queue.
     Lead,
@@ -175,7 +175,7 @@ impl Ledger {
         results: &mut Vec<Result<Vec<Outcome>>>,
     ) -> Result<Appender<'t>> {
         // The clock of an append that is refused must not date the others.
-        let now = group.iter().map(|one| one.now).min().unwrap_or(Timestamp::MIN);
+        let now = group.iter().map(|one| one.now).min().ok_or_else(|| bug!("a group without an append"))?;
         let mut appender = Appender::new(tx, now, &self.shared.ids)?;
         while let Some(new) = group.get(results.len()..).filter(|new| !new.is_empty()) {
             let events: Vec<&NewEvent> = new.iter().flat_map(|one| &one.events).collect();

@@ -66,7 +66,13 @@ impl LedgerRedirect {
                 return Err(RequestFailure::Other(Error::damaged(None, what)));
             }
         };
-        let to = OtherCluster { name: text(1)?.unwrap_or_default(), address: text(2)?.unwrap_or_default() };
+        let named = |column: usize| {
+            text(column)?.ok_or_else(|| {
+                let what = "the row of the ledger in the table heads names no other cluster";
+                RequestFailure::Other(Error::damaged(None, what))
+            })
+        };
+        let to = OtherCluster { name: named(1)?, address: named(2)? };
         Ok(Some(Self { state, to }))
     }
 

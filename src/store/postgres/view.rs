@@ -3,12 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
-use super::super::{Flow, Head, Order, ReadView, Row, StructureFinding, Table};
+use super::super::{Flow, GO_ON, Head, Order, ReadView, Row, STOP, StructureFinding, Table};
 use super::ahead::{LinesAhead, SmallTable, WHOLE};
 use super::connection::Connection;
 use super::failure::RequestFailure;
 use super::fetch::{self, Wanted, fetch, number};
-use super::known::{Known, KnownRow, Lookup, Piece, StoredBody, Unread, successor};
+use super::known::{Known, KnownRow, Lookup, Pair, Piece, StoredBody, Unread, successor};
 use super::structure;
 use crate::model::error::Result;
 use crate::model::event::{EventId, Position};
@@ -62,6 +62,27 @@ pub(super) struct StoredState {
     small: RefCell<SmallTable>,
     /// The factor of pages in this pass.
     growth: Cell<usize>,
+}
+
+/// Visits the rows of a piece, and moves the start of the scan behind them. Breaks where the scan ends.
+fn visit_piece(
+    rows: &[Pair],
+    next: Option<Vec<u8>>,
+    (from, to): (&mut Vec<u8>, &mut Vec<u8>),
+    order: Order,
+    visit: &mut dyn FnMut(&[u8], &[u8]) -> Flow,
+) -> Flow {
+    for (key, value) in rows {
+        if visit(key, value)?.is_break() {
+            return STOP;
+        }
+    }
+    match (next, order) {
+        (None, _) => return STOP,
+        (Some(next), Order::Ascending) => *from = next,
+        (Some(next), Order::Descending) => *to = next,
+    }
+    GO_ON
 }
 
 impl StoredState {
@@ -174,15 +195,8 @@ impl StoredState {
             match piece {
                 Piece::Rows(rows, next) => {
                     seen += rows.len();
-                    for (key, value) in &rows {
-                        if visit(key, value)?.is_break() {
-                            return Ok(());
-                        }
-                    }
-                    match (next, order) {
-                        (None, _) => return Ok(()),
-                        (Some(next), Order::Ascending) => from = next,
-                        (Some(next), Order::Descending) => to = next,
+                    if visit_piece(&rows, next, (&mut from, &mut to), order, visit)?.is_break() {
+                        return Ok(());
                     }
                 }
                 Piece::Gap(low, high) => {
@@ -227,15 +241,8 @@ impl StoredState {
         while to.is_empty() || from < to {
             let piece = self.small.borrow().whole().map(|known| known.piece(table, (&from, &to), order, COPIED));
             let Some(Piece::Rows(rows, next)) = piece else { return Err(bug!("a whole table has a gap")) };
-            for (key, value) in &rows {
-                if visit(key, value)?.is_break() {
-                    return Ok(());
-                }
-            }
-            match (next, order) {
-                (None, _) => return Ok(()),
-                (Some(next), Order::Ascending) => from = next,
-                (Some(next), Order::Descending) => to = next,
+            if visit_piece(&rows, next, (&mut from, &mut to), order, visit)?.is_break() {
+                return Ok(());
             }
         }
         Ok(())
