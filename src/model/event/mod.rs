@@ -8,7 +8,8 @@ mod exported;
 mod extra;
 mod id;
 mod imported;
-mod line;
+#[cfg(test)]
+mod line_tests;
 mod minify;
 mod new_event;
 mod pause;
@@ -90,6 +91,7 @@ pub(crate) use tombstone::Tombstone;
 use registry::ParseFailure;
 
 use crate::model::error::{Error, Result};
+use crate::model::invariant::{bug, invariant};
 use crate::model::time::Timestamp;
 
 /// The version of the line format this build writes.
@@ -210,7 +212,9 @@ impl Event {
     /// # Errors
     /// [`Error::Bug`] when the event cannot be serialised. Events of this build can always be serialised.
     pub fn to_line(&self) -> Result<String> {
-        line::line(self)
+        let line = serde_json::to_string(self).map_err(|error| bug!("an event cannot be written as JSON: {error}"))?;
+        invariant!(!line.is_empty(), "the line of an event is empty");
+        Ok(line)
     }
 
     /// Parses a stored line. For a tombstone it parses the remaining line.
