@@ -1,5 +1,7 @@
 //! The side of a machine: sends new events, and finds where two histories part.
 
+use std::thread;
+
 use super::protocol::{
     CompareRoots, ComparedRoots, PushAccepted, PushHead, PushObstacle, PushRefused, PushSegment, VERSION,
     WitnessedProof, hex,
@@ -10,6 +12,8 @@ use crate::ledger::Snapshot;
 use crate::merkle::{Checkpoint, Hash, Note, Signer, Witness};
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
+use crate::model::invariant::bug;
+use crate::model::threads::start;
 
 /// Roots that are compared in one request.
 const COMPARED: u64 = 256;
@@ -31,7 +35,7 @@ pub(crate) struct SyncResponse {
 }
 
 /// Sends a request. The error states why there is no answer.
-pub(crate) type SyncTransport<'t> = &'t dyn Fn(&SyncRequest) -> std::result::Result<SyncResponse, String>;
+pub(crate) type SyncTransport<'t> = &'t (dyn Fn(&SyncRequest) -> std::result::Result<SyncResponse, String> + Sync);
 
 /// The result of a push.
 #[derive(Debug)]
@@ -112,6 +116,17 @@ pub(crate) fn head_request(ledger: &str) -> SyncRequest {
     SyncRequest { path: format!("/push/v1/ledgers/{ledger}/head"), body: None }
 }
 
+/// A segment that can be sent.
+struct PreparedSegment {
+    /// Events in front of it.
+    base: u64,
+    /// Events up to its end.
+    to: u64,
+    /// The signed checkpoint of its end.
+    checkpoint: String,
+    request: SyncRequest,
+}
+
 /// A push in progress.
 struct PushRun<'p> {
     snapshot: &'p Snapshot<'p>,
@@ -136,6 +151,7 @@ pub(crate) fn push(
     let mut run = PushRun { snapshot, signer, send, size, most_events: MOST_EVENTS, done };
     let mut head = run.presumed(state)?;
     let mut attempts = 0;
+    let mut prepared: Option<PreparedSegment> = None;
     loop {
         let current = match head.take() {
             Some(head) => head,
@@ -156,7 +172,15 @@ pub(crate) fn push(
             run.done.size = current.size;
             return Ok(run.done);
         }
-        match run.send_segment(state, &current) {
+        // What was prepared counts if the server has all in front of it, and nothing more.
+        let is_next = |next: &PreparedSegment| next.base == current.size && current.witnessed <= next.base;
+        let segment = match prepared.take().filter(is_next) {
+            Some(segment) => segment,
+            None => run.prepare(state, current.size, current.witnessed)?,
+        };
+        let (accepted, next) = run.send_segment(state, &segment)?;
+        prepared = next;
+        match accepted {
             Ok(accepted) if accepted.new == 0 && accepted.cosignature.is_none() => {
                 return Err(SyncFailure::Untrusted(
                     "it accepted a segment, but neither stored nor cosigned it".to_owned(),
@@ -224,39 +248,71 @@ impl PushRun<'_> {
         }
     }
 
-    /// Sends the events behind the server's head.
-    fn send_segment(&mut self, state: &PushState, head: &PushHead) -> SyncResult<PushAccepted> {
-        let lines = segment::lines_after(self.snapshot, Position::new(head.size), self.most_events)?;
-        let to = head.size + lines.len() as u64;
+    /// Packs the events behind `base`. `witnessed` is the size that the server cosigned.
+    fn prepare(&self, state: &PushState, base: u64, witnessed: u64) -> Result<PreparedSegment> {
+        let lines = segment::lines_after(self.snapshot, Position::new(base), self.most_events)?;
+        let to = base + lines.len() as u64;
         let checkpoint = Checkpoint::new(self.signer.verifier().name(), to, self.snapshot.root_at(to)?)?;
         let proof =
             |old: u64, new: u64| -> Result<Vec<String>> { Ok(hex(&self.snapshot.prove_consistency(old, new)?.hashes)) };
-        let witnessed = if head.witnessed > to {
-            Some(WitnessedProof { size: head.witnessed, consistency: proof(to, head.witnessed)? })
+        let witnessed = if witnessed > to {
+            Some(WitnessedProof { size: witnessed, consistency: proof(to, witnessed)? })
         } else {
             None
         };
         let front = PushSegment {
             v: VERSION,
-            base: head.size,
+            base,
             count: lines.len() as u64,
             verifier: self.signer.verifier().to_string(),
             checkpoint: checkpoint.sign(&self.signer)?,
-            consistency: proof(head.size, to)?,
+            consistency: proof(base, to)?,
             witnessed,
         };
         let request = SyncRequest {
             path: format!("/push/v1/ledgers/{}/segments", state.ledger),
             body: Some((segment::pack(&front, &lines)?, segment::MEDIA_TYPE)),
         };
+        Ok(PreparedSegment { base, to, checkpoint: front.checkpoint, request })
+    }
+
+    /// Sends a segment. While the server works, this machine prepares the next one.
+    fn send_segment(
+        &mut self,
+        state: &PushState,
+        segment: &PreparedSegment,
+    ) -> Result<(SyncResult<PushAccepted>, Option<PreparedSegment>)> {
         self.done.requests += 1;
-        let accepted: PushAccepted = ask(self.send, &request)?;
+        let send = self.send;
+        let (answer, next) = if segment.to < self.size {
+            thread::scope(|scope| {
+                let answer = start(scope, || ask(send, &segment.request))?;
+                let next = self.prepare(state, segment.to, segment.to);
+                let answer = answer.join().map_err(|_| bug!("the thread that sends a segment panicked"))?;
+                Ok::<_, Error>((answer, Some(next)))
+            })?
+        } else {
+            (ask(send, &segment.request), None)
+        };
+        let accepted = answer.and_then(|accepted| self.expect_accepted(state, segment, accepted));
+        // A segment that was accepted is kept, whatever prevents the next one: that one is prepared again.
+        Ok((accepted, next.and_then(Result::ok)))
+    }
+
+    /// Checks the answer to a segment.
+    fn expect_accepted(
+        &self,
+        state: &PushState,
+        segment: &PreparedSegment,
+        accepted: PushAccepted,
+    ) -> SyncResult<PushAccepted> {
         if let Some(cosignature) = &accepted.cosignature {
-            let note: Note = front.checkpoint.parse::<Note>()?.with_signatures(cosignature)?;
+            let note: Note = segment.checkpoint.parse::<Note>()?.with_signatures(cosignature)?;
             self.expect_cosigned(state, &note, &accepted.head.server)?;
         }
-        if accepted.head.size < to {
-            let what = format!("it accepted events up to {to}, and states that it has {}", accepted.head.size);
+        if accepted.head.size < segment.to {
+            let what =
+                format!("it accepted events up to {}, and states that it has {}", segment.to, accepted.head.size);
             return Err(SyncFailure::Untrusted(what));
         }
         Ok(accepted)

@@ -63,6 +63,7 @@ impl FleetServer {
         packed: &[u8],
         now: Timestamp,
     ) -> FleetAnswer<PushAccepted> {
+        let _arriving = self.note_arrival();
         let accepted = self.accept_segment(machine, id, packed, now);
         self.refusals.note(&machine.name, id, accepted.as_ref().map(drop), now);
         accepted

@@ -11,6 +11,10 @@ use crate::model::time::Timestamp;
 const PIECE: u64 = 5_000;
 /// How often the server's own ledger and the list of machines are looked at. Other programs change both.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long each piece waits for machines that send segments. The merge and a push would share the cores otherwise.
+const GIVE_WAY: Duration = Duration::from_millis(500);
+/// A machine that sends nothing for this long is not pushing.
+const SILENT: Duration = Duration::from_millis(50);
 /// The pause after a merge that failed.
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -55,12 +59,23 @@ impl FleetServer {
             // An error shows when the merge is tried.
             let has_machines = self.registry().map_or(true, |registry| !registry.machines().is_empty());
             if has_machines && !self.is_up_to_date().unwrap_or(false) {
-                return true;
+                return self.give_way();
             }
             if !self.wait(LOOK, |state| state.changed.as_ref().is_some_and(|changed| !changed.is_empty())) {
                 return false;
             }
         }
+    }
+
+    /// Waits while machines push, at most [`GIVE_WAY`]; false if the server ends.
+    fn give_way(&self) -> bool {
+        let began = Instant::now();
+        let mut state = self.merged.state();
+        while !state.is_ending && state.is_pushed_to(SILENT) && began.elapsed() < GIVE_WAY {
+            let waited = self.merged.news.wait_timeout(state, SILENT);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        !state.is_ending
     }
 
     /// Waits for news, at most this long; false if the server ends.
@@ -69,5 +84,30 @@ impl FleetServer {
         let waited = self.merged.news.wait_timeout_while(self.merged.state(), most, waits);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         !state.is_ending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::fleet::StreamPlace;
+
+    #[test]
+    fn a_merge_gives_way_to_a_push_for_a_bounded_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = StreamPlace::Files(directory.path().join("ledgers"));
+        let server = FleetServer::new(directory.path(), place);
+        let waited = || {
+            let began = Instant::now();
+            (server.give_way(), began.elapsed() >= GIVE_WAY)
+        };
+        assert_eq!(waited(), (true, false), "no machine pushes");
+        let arriving = server.note_arrival();
+        assert_eq!(waited(), (true, true), "a segment arrives all the time");
+        drop(arriving);
+        assert!(server.merged.state().is_pushed_to(GIVE_WAY), "the next segment can follow");
+        let _arriving = server.note_arrival();
+        server.end_merging();
+        assert_eq!(waited(), (false, false), "the server ends");
     }
 }
