@@ -135,7 +135,8 @@ fn run(line: CommandLine) -> Result<(), Failure> {
         listen(command);
     }
     let mut out: Box<dyn Write> = match form(line.command.as_ref(), &context) {
-        Some(form) => Box::new(VisibleWriter::new(out, form)),
+        // The writer looks at each piece, and serde writes small ones.
+        Some(form) => Box::new(BufWriter::new(VisibleWriter::new(out, form))),
         None => Box::new(out),
     };
     let done = match line.command {
