@@ -1,6 +1,6 @@
 //! The complete command line.
 
-use clap::{Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::cli::context::Globals;
 
@@ -37,7 +37,18 @@ pub(crate) struct CommandLine {
     pub command: Option<Command>,
 }
 
+impl CommandLine {
+    /// The parser with every command described. Parsing describes the named one only, because all of them take longer than
+    /// most commands run.
+    pub fn described() -> clap::Command {
+        let mut command = Self::command();
+        command.build();
+        command
+    }
+}
+
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     Status(status::StatusArgs),
     #[cfg(feature = "tui")]
@@ -53,21 +64,16 @@ pub(crate) enum Command {
     ScanOutput(scan_output::ScanOutputArgs),
     Import(import::ImportArgs),
     Report(Box<report::ReportArgs>),
-    /// Report by day; the options are those of report
-    #[command(hide = true, after_help = "Example:\n  usage-ledger daily --since 7d")]
-    Daily(Box<report::ReportArgs>),
-    /// Report by week; the options are those of report
-    #[command(hide = true, after_help = "Example:\n  usage-ledger weekly --provider anthropic")]
-    Weekly(Box<report::ReportArgs>),
-    /// Report by month; the options are those of report
-    #[command(hide = true, after_help = "Example:\n  usage-ledger monthly --json")]
-    Monthly(Box<report::ReportArgs>),
-    /// Report by conversation; the options are those of report
-    #[command(hide = true, after_help = "Example:\n  usage-ledger session --since today")]
-    Session(Box<report::ReportArgs>),
-    /// Report by session window; the options are those of report
-    #[command(hide = true, after_help = "Example:\n  usage-ledger blocks --since 2d")]
-    Blocks(Box<report::ReportArgs>),
+    #[command(hide = true)]
+    Daily(Box<DailyArgs>),
+    #[command(hide = true)]
+    Weekly(Box<WeeklyArgs>),
+    #[command(hide = true)]
+    Monthly(Box<MonthlyArgs>),
+    #[command(hide = true)]
+    Session(Box<SessionArgs>),
+    #[command(hide = true)]
+    Blocks(Box<BlocksArgs>),
     Log(log::LogArgs),
     Show(show::ShowArgs),
     Sql(sql::SqlArgs),
@@ -115,64 +121,39 @@ pub(crate) enum Command {
     Man(shell::ManArgs),
 }
 
-/// A command line with no command or with one of the most frequent ones.
-///
-/// Building the parser of every command takes longer than running one of these. Any other line, including a request for
-/// help and a line with an error, is parsed as a [`CommandLine`].
-#[derive(Debug, Parser)]
-#[command(name = "usage-ledger")]
-pub(crate) struct OftenLine {
-    #[command(flatten)]
-    globals: Globals,
-    #[arg(long)]
-    no_import: bool,
-    #[command(subcommand)]
-    command: Option<FrequentCommand>,
+/// Declares the arguments of a report by one key. Its own text stands before that of `report`.
+macro_rules! short_report {
+    ($name:ident, $about:literal, $example:literal) => {
+        #[doc = $about]
+        #[derive(Args, Debug)]
+        #[command(after_help = concat!("Example:\n  usage-ledger ", $example))]
+        pub(crate) struct $name {
+            #[command(flatten)]
+            pub report: report::ReportArgs,
+        }
+    };
 }
 
-#[derive(Debug, Subcommand)]
-#[command(defer = true)]
-enum FrequentCommand {
-    Status(status::StatusArgs),
-    Statusline(statusline::StatuslineArgs),
-    Report(Box<report::ReportArgs>),
-    Gate(gate::GateArgs),
-}
-
-impl From<OftenLine> for CommandLine {
-    fn from(line: OftenLine) -> Self {
-        let command = line.command.map(|command| match command {
-            FrequentCommand::Status(args) => Command::Status(args),
-            FrequentCommand::Statusline(args) => Command::Statusline(args),
-            FrequentCommand::Report(args) => Command::Report(args),
-            FrequentCommand::Gate(args) => Command::Gate(args),
-        });
-        Self { globals: line.globals, no_import: line.no_import, command }
-    }
-}
+short_report!(DailyArgs, "Report by day; the options are those of report", "daily --since 7d");
+short_report!(WeeklyArgs, "Report by week; the options are those of report", "weekly --provider anthropic");
+short_report!(MonthlyArgs, "Report by month; the options are those of report", "monthly --json");
+short_report!(SessionArgs, "Report by conversation; the options are those of report", "session --since today");
+short_report!(BlocksArgs, "Report by session window; the options are those of report", "blocks --since 2d");
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_short_parser_agrees_with_the_whole_parser() {
-        for line in [
-            "",
-            "--json",
-            "status --since-switch",
-            "--ledger a.db --now 2026-06-10T10:00:00Z statusline --provider openai --ascii",
-            "statusline --json --account work --as-of 12",
-            "report --by day,model --since 2026-06-01 --tz Europe/Paris --provider anthropic",
-            "gate anthropic --explain",
-        ] {
-            let arguments = || std::iter::once("usage-ledger").chain(line.split_whitespace());
-            let (often, whole) = (OftenLine::try_parse_from(arguments()), CommandLine::try_parse_from(arguments()));
-            assert_eq!(format!("{:?}", CommandLine::from(often.unwrap())), format!("{:?}", whole.unwrap()), "{line}");
-        }
-        for line in ["--help", "--version", "help", "status --help", "report --by", "statusline --nonsense", "record"] {
-            let arguments = std::iter::once("usage-ledger").chain(line.split_whitespace());
-            assert!(OftenLine::try_parse_from(arguments).is_err(), "{line} is for the whole parser");
-        }
+    fn commands_are_described_when_they_are_asked_for() {
+        let about = |command: &clap::Command, name: &str| {
+            command.find_subcommand(name).unwrap().get_about().map(ToString::to_string)
+        };
+        assert_eq!(about(&CommandLine::command(), "record"), None, "describing every command takes a millisecond");
+        let described = CommandLine::described();
+        assert!(
+            described.get_subcommands().all(|command| command.get_name() == "help" || command.get_about().is_some())
+        );
+        assert_eq!(about(&described, "daily").unwrap(), "Report by day; the options are those of report");
     }
 }

@@ -21,9 +21,10 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, format};
 use tracing_subscriber::registry::LookupSpan;
 
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::error::ErrorKind;
+use clap::{FromArgMatches, Parser};
 
-use self::args::{Command, CommandLine, OftenLine};
+use self::args::{Command, CommandLine};
 use crate::cli::context::Context;
 use crate::cli::{
     alert, allocate, amend_void, backup, checkpoint, config, doctor, export, gate, hook, import, install, key, limit,
@@ -38,16 +39,19 @@ use crate::report::ReportKey;
 ///
 /// 0 done; 1 a finding; 2 bad usage or input, nothing written; 3 the ledger is damaged or unreachable; 75 wait.
 pub fn main() -> ExitCode {
-    shell::answer_completion(CommandLine::command);
-    match OftenLine::try_parse().map(CommandLine::from).or_else(|_| parse()) {
+    shell::answer_completion(CommandLine::described);
+    match CommandLine::try_parse().or_else(described) {
         Ok(line) => finish(run(line)),
         Err(error) => explain(&error),
     }
 }
 
-/// Parses the arguments of this process with the parser that knows every command.
-fn parse() -> Result<CommandLine, clap::Error> {
-    let mut command = help::grouped(CommandLine::command());
+/// Parses the arguments of this process again with every command described. Help and errors name other commands.
+fn described(error: clap::Error) -> Result<CommandLine, clap::Error> {
+    if error.kind() == ErrorKind::DisplayVersion {
+        return Err(error);
+    }
+    let mut command = help::grouped(CommandLine::described());
     let matches = command.try_get_matches_from_mut(std::env::args_os())?;
     CommandLine::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
@@ -170,25 +174,26 @@ fn form_of(command: &Command, context: &Context, exact: Option<OutputForm>) -> O
         | Command::Witness(_)
         | Command::Completions(_)
         | Command::Man(_) => exact,
-        Command::Report(args)
-        | Command::Daily(args)
-        | Command::Weekly(args)
-        | Command::Monthly(args)
-        | Command::Session(args)
-        | Command::Blocks(args)
-            if args.is_csv() || args.is_foreign_json() =>
-        {
-            if args.is_csv() {
-                exact
-            } else {
-                Some(OutputForm::Json)
-            }
-        }
+        _ if report_of(command).is_some_and(report::ReportArgs::is_csv) => exact,
+        _ if report_of(command).is_some_and(report::ReportArgs::is_foreign_json) => Some(OutputForm::Json),
         Command::Sql(args) if args.is_csv() => exact,
         Command::Allocate(args) if args.is_for_programs() => exact,
         _ if context.json || matches!(command, Command::Rpc(_)) => Some(OutputForm::Json),
         Command::Statusline(_) => Some(OutputForm::Coloured),
         _ => Some(OutputForm::Text),
+    }
+}
+
+/// The arguments of a report, under any of its names.
+fn report_of(command: &Command) -> Option<&report::ReportArgs> {
+    match command {
+        Command::Report(args) => Some(args),
+        Command::Daily(args) => Some(&args.report),
+        Command::Weekly(args) => Some(&args.report),
+        Command::Monthly(args) => Some(&args.report),
+        Command::Session(args) => Some(&args.report),
+        Command::Blocks(args) => Some(&args.report),
+        _ => None,
     }
 }
 
@@ -208,11 +213,11 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::ScanOutput(args) => scan_output::run(&args, context, out),
         Command::Import(args) => import::run(args, context, out),
         Command::Report(args) => report::run(&args, &context.report_and_origin().0, context, out),
-        Command::Daily(args) => report::run(&args, &[ReportKey::Day], context, out),
-        Command::Weekly(args) => report::run(&args, &[ReportKey::Week], context, out),
-        Command::Monthly(args) => report::run(&args, &[ReportKey::Month], context, out),
-        Command::Session(args) => report::run(&args, &[ReportKey::Conversation], context, out),
-        Command::Blocks(args) => report::run(&args, &[ReportKey::Window], context, out),
+        Command::Daily(args) => report::run(&args.report, &[ReportKey::Day], context, out),
+        Command::Weekly(args) => report::run(&args.report, &[ReportKey::Week], context, out),
+        Command::Monthly(args) => report::run(&args.report, &[ReportKey::Month], context, out),
+        Command::Session(args) => report::run(&args.report, &[ReportKey::Conversation], context, out),
+        Command::Blocks(args) => report::run(&args.report, &[ReportKey::Window], context, out),
         Command::Log(args) => log::run(&args, context, out),
         Command::Sql(args) => sql::run(&args, context, out),
         Command::Show(args) => show::run(&args, context, out),
@@ -259,6 +264,6 @@ fn dispatch(command: Command, context: &Context, out: &mut dyn Write) -> Result<
         Command::Alert(args) => alert::run(args, context, out),
         Command::Config(args) => config::run(&args, context, out),
         Command::Completions(args) => self::shell::completions(&args, out),
-        Command::Man(args) => self::shell::man(&args, CommandLine::command(), context, out),
+        Command::Man(args) => self::shell::man(&args, &CommandLine::described(), context, out),
     }
 }

@@ -74,12 +74,11 @@ pub(crate) fn completions(args: &CompletionsArgs, out: &mut dyn Write) -> Result
     Ok(shell.write_registration(ASKED, PROGRAM, PROGRAM, PROGRAM, out)?)
 }
 
-pub(crate) fn man(args: &ManArgs, mut line: Command, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    line.build();
+pub(crate) fn man(args: &ManArgs, line: &Command, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     if let Some(directory) = &args.dir {
-        return pages(&line, PROGRAM, directory, context);
+        return pages(line, PROGRAM, directory, context);
     }
-    let mut command = &line;
+    let mut command = line;
     for name in &args.command {
         command = command.find_subcommand(name).ok_or_else(|| {
             Failure::usage(format!("`{}` is not a command: `usage-ledger --help` lists them", args.command.join(" ")))
