@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use chrono::{NaiveDate, NaiveTime};
+use memchr::memmem;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -47,30 +48,39 @@ const NAMES: [(&str, &str); 5] = [
 const US: &str = "us";
 const US_PERCENT: i128 = 110;
 
-#[derive(Debug)]
+#[derive(Debug, Deserialize)]
 struct Provider {
-    fallback_model_providers: Vec<String>,
-    models: Vec<PricedModel>,
-}
-
-/// A provider whose models are not parsed yet. Most providers of the table are never used.
-#[derive(Deserialize)]
-struct TableOutline {
     id: &'static str,
     #[serde(default)]
     fallback_model_providers: Vec<String>,
-    #[serde(borrow)]
-    models: &'static RawValue,
+    models: Vec<TableModel>,
 }
 
+/// A model whose prices are not parsed yet. Most models of the table are never used.
 #[derive(Debug, Deserialize)]
-struct PricedModel {
-    id: String,
+struct TableModel {
+    id: &'static str,
     #[serde(rename = "match")]
     rule: PriceRule,
+    #[serde(borrow)]
+    prices: &'static RawValue,
+    #[serde(borrow)]
+    price_variants: Option<&'static RawValue>,
+}
+
+#[derive(Debug)]
+struct PricedModel {
+    id: &'static str,
     prices: ConditionalPrices,
-    #[serde(default)]
     price_variants: Vec<Variant>,
+}
+
+impl TableModel {
+    fn read(&self) -> serde_json::Result<PricedModel> {
+        let variants = self.price_variants.map(|variants| serde_json::from_str(variants.get())).transpose()?;
+        let prices = serde_json::from_str(self.prices.get())?;
+        Ok(PricedModel { id: self.id, prices, price_variants: variants.unwrap_or_default() })
+    }
 }
 
 /// Prices of which the last active one applies.
@@ -234,8 +244,6 @@ impl TablePrice {
     }
 }
 
-/// The table's providers.
-static OUTLINES: LazyLock<Vec<TableOutline>> = LazyLock::new(|| serde_json::from_str(JSON).unwrap_or_default());
 /// Providers of the table, parsed at their first use.
 static READ: LazyLock<Mutex<HashMap<String, Option<&'static Provider>>>> = LazyLock::new(Mutex::default);
 
@@ -244,13 +252,18 @@ fn provider(id: &str) -> Option<&'static Provider> {
     if let Some(known) = read.get(id) {
         return *known;
     }
-    let parsed = OUTLINES.iter().find(|outline| outline.id == id).and_then(|outline| {
-        let models = serde_json::from_str(outline.models.get()).ok()?;
-        let fallback_model_providers = outline.fallback_model_providers.clone();
-        Some(&*Box::leak(Box::new(Provider { fallback_model_providers, models })))
-    });
+    let parsed = read_provider(id).map(|provider| &*Box::leak(Box::new(provider)));
     read.insert(id.to_owned(), parsed);
     parsed
+}
+
+/// Parses one provider. Each begins with its id; a model with this id has no models.
+fn read_provider(id: &str) -> Option<Provider> {
+    let start = format!("{{\"id\":{},", serde_json::to_string(id).ok()?);
+    memmem::find_iter(JSON.as_bytes(), &start).find_map(|at| {
+        let provider = Provider::deserialize(&mut serde_json::Deserializer::from_str(JSON.get(at..)?)).ok()?;
+        (provider.id == id).then_some(provider)
+    })
 }
 
 /// A model, and whether the provider sells it itself with its own tariffs.
@@ -277,7 +290,11 @@ fn look_up(provider_id: &str, name: &str) -> Option<FoundModel> {
     let id = NAMES.iter().find(|(our_id, _)| *our_id == provider_id).map_or(provider_id, |(_, table_id)| table_id);
     let selected = provider(id)?;
     let find = |name: &String| {
-        let among = |of: &'static Provider| of.models.iter().find(|model| model.rule.matches(name));
+        let among = |of: &'static Provider| {
+            let found = of.models.iter().find(|model| model.rule.matches(name))?;
+            let model: &'static PricedModel = Box::leak(Box::new(found.read().ok()?));
+            Some(model)
+        };
         among(selected).map(|model| (model, true)).or_else(|| {
             let others = selected.fallback_model_providers.iter();
             others.filter_map(|other| among(provider(other)?)).map(|model| (model, false)).next()
@@ -317,10 +334,10 @@ pub(super) fn find(provider: &str, name: &str, at: Timestamp, tariff: Tariff<'_>
     };
     let sets: Vec<&ModelPrices> = variants.into_iter().map(|variant| &variant.prices).chain([standard]).collect();
     let above = sets.iter().flat_map(|set| set.all()).flatten().map(|price| price.above(tariff)).max().unwrap_or(0);
-    let origin = PriceOrigin { of: &model.id, above, term, custom: None };
+    let origin = PriceOrigin { of: model.id, above, term, custom: None };
     let Some(mut rates) = rates(&sets, tariff) else { return PriceLookup::Finer };
     if tariff.extras != Extras::None {
-        let Some(extras) = extra_rates(&sets, tariff, &model.id, &rates) else { return PriceLookup::Finer };
+        let Some(extras) = extra_rates(&sets, tariff, model.id, &rates) else { return PriceLookup::Finer };
         rates.extras = extras;
     }
     if percent != 100 {
@@ -436,8 +453,15 @@ mod tests {
         for one in &all {
             let id = one["id"].as_str().unwrap();
             let read = provider(id).unwrap_or_else(|| panic!("{id} cannot be read"));
-            assert_eq!(read.models.len(), one["models"].as_array().unwrap().len());
+            let models = one["models"].as_array().unwrap();
+            assert_eq!(read.models.len(), models.len());
+            for (read, model) in read.models.iter().zip(models) {
+                assert_eq!(read.id, model["id"].as_str().unwrap());
+                let variants = model.get("price_variants").map_or(0, |variants| variants.as_array().unwrap().len());
+                assert_eq!(read.read().unwrap().price_variants.len(), variants, "{id} {}", read.id);
+            }
         }
+        assert!(read_provider("claude-opus-4-5").is_none() && read_provider("").is_none());
         for (our_id, table_id) in NAMES {
             assert!(provider(table_id).is_some(), "{table_id}");
             assert!(crate::model::provider::CATALOGUE.iter().any(|known| known.id == our_id), "{our_id}");
