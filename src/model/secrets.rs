@@ -56,10 +56,11 @@ const ISSUED: &[&str] = &[
 /// Names whose values are credentials.
 const NAMED: &str = r"(?:api[-_ ]?key|(?:access|account|session|private|signing|encryption|master|shared|secret|auth)[-_]?(?:access)?[-_]?key|secret|token|passw(?:or)?d|passphrase|pass|pwd|credentials?|signature|sig|auth)";
 
-/// Literals, one of which every match of `ISSUED` contains. They decide on ordinary names without the large expression.
+/// Literals, one of which every match of `ISSUED` contains, except those with [two dots](has_dots). They decide on ordinary names
+/// without the large expression. A counted repetition here would take most of the time of an import.
 static HINTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     compile(
-        r"sk[-_]|pk[-_]|rk[-_]|gh[opsur]_|_pat_|_oat_|gl[a-z]+-|xox|xapp-|A[KSBCRI][ICO]A|AIza|ya29|1//0|GOCSPX|xai-|pplx-|nvapi-|csk-|pypi-|tskey-|sl-|tvly-|fc[-_]|jina[-_]|exa[-_]|e2b[-_]|hooks?[./]|sbp_|sb_|glsa_|atlasv1|vercel_|nfp_|pul_|rdme_|pscale_|shippo_|gsk_|hf_|r8_|fw_|npm_|ntn_|figd_|whsec_|sntrys_|ph[xc]_|_api_|_v1_|rubygems_|vc[kp]_|lsv2_|shp|api_org|secret_|SG\.|hvs\.|AGE-|AC[0-9a-f]|SK[0-9a-f]|dapi|key-|PMAK|:AA|[MNO][\w-]{23,27}\.|eyJ",
+        r"sk[-_]|pk[-_]|rk[-_]|gh[opsur]_|_pat_|_oat_|gl[a-z]+-|xox|xapp-|A[KSBCRI][ICO]A|AIza|ya29|1//0|GOCSPX|xai-|pplx-|nvapi-|csk-|pypi-|tskey-|sl-|tvly-|fc[-_]|jina[-_]|exa[-_]|e2b[-_]|hooks?[./]|sbp_|sb_|glsa_|atlasv1|vercel_|nfp_|pul_|rdme_|pscale_|shippo_|gsk_|hf_|r8_|fw_|npm_|ntn_|figd_|whsec_|sntrys_|ph[xc]_|_api_|_v1_|rubygems_|vc[kp]_|lsv2_|shp|api_org|secret_|SG\.|hvs\.|AGE-|AC[0-9a-f]|SK[0-9a-f]|dapi|key-|PMAK|:AA|eyJ",
     )
 });
 
@@ -92,12 +93,17 @@ fn compile(expression: &str) -> Option<Regex> {
 /// Long runs of the characters of base64, base64url and hex.
 static RUNS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(&format!(r"[A-Za-z0-9+/=_-]{{{RANDOM},}}")).ok());
 
+/// Whether a text is as long as the tokens of three parts whose first part only has a length, and has as many dots.
+fn has_dots(text: &str) -> bool {
+    text.len() >= 59 && text.bytes().filter(|byte| *byte == b'.').count() >= 2
+}
+
 /// A name, id or path without what has the form of a credential.
 pub(crate) fn name(text: &str) -> Cow<'_, str> {
     // Without these characters only prefixes of issuers can match.
     let is_plain = !text.bytes().any(|byte| matches!(byte, b' ' | b'=' | b':' | b'@' | b'\t' | b'\n' | b'\r'));
-    let has_hint = HINTS.as_ref().is_none_or(|hints| hints.is_match(text));
-    if is_plain && !has_hint {
+    let has_hint = || has_dots(text) || HINTS.as_ref().is_none_or(|hints| hints.is_match(text));
+    if is_plain && !has_hint() {
         return Cow::Borrowed(text);
     }
     // If the expression does not compile, the whole text is removed.

@@ -1,5 +1,6 @@
 //! Directories of an agent's logs: below a home on each system, and from environment variables.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -96,13 +97,8 @@ fn file(variable: EnvLookup<'_>, name: &str, alternatives: &[LogPlace]) -> Vec<P
 }
 
 fn unique(paths: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
-    let mut directories: Vec<PathBuf> = Vec::new();
-    for path in paths {
-        if !directories.contains(&path) {
-            directories.push(path);
-        }
-    }
-    directories
+    let mut known = HashSet::new();
+    paths.filter(|path| known.insert(path.clone())).collect()
 }
 
 #[cfg(test)]
