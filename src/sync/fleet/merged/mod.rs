@@ -94,8 +94,10 @@ struct MergedState {
     ledger: Option<Ledger>,
     /// The list of machines that the file was compared with, and the owners of the ledgers.
     owners: Option<(Arc<FleetRegistry>, Arc<LedgerOwners>)>,
-    /// The ledgers that changed since they were merged; `None` stands for all.
+    /// The ledgers that changed since they were merged; `None` stands for all. A merge takes them when it begins.
     changed: Option<BTreeSet<String>>,
+    /// A merge has begun, and its ledgers are no longer among the changed ones.
+    is_merging: bool,
     /// The position up to which the server's own ledger is merged.
     own: u64,
     /// Whether each ledger was merged at least once since the file was made, so that sums are those of all machines.
@@ -227,6 +229,7 @@ impl FleetServer {
         let own = self.own_size()?;
         let state = self.merged.state();
         Ok(state.is_whole
+            && !state.is_merging
             && (state.own == own || state.failures.ledgers.contains_key(OWN))
             && state.changed.as_ref().is_some_and(BTreeSet::is_empty)
             && state.owners.as_ref().is_some_and(|(known, _)| Arc::ptr_eq(known, &registry)))
@@ -239,8 +242,10 @@ impl FleetServer {
     /// Merges up to a number of events; true if nothing is left. A server that ends merges nothing.
     fn merge_some(&self, now: Timestamp, most: u64) -> Result<bool> {
         let _turn = self.merged.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.merged.state().is_merging = true;
         let done = self.merge_in_turn(now, most);
         let mut state = self.merged.state();
+        state.is_merging = false;
         if let Err(error) = &done {
             // What a failed merge leaves undone is looked for in all ledgers.
             state.changed = None;
@@ -421,7 +426,7 @@ fn owners(registry: &FleetRegistry, has_own: bool) -> LedgerOwners {
 mod tests {
     use super::*;
     use crate::TokenRecord;
-    use crate::sync::fleet::StreamPlace;
+    use crate::sync::fleet::{MachineChange, StreamPlace};
 
     #[test]
     fn a_server_that_ends_does_not_wait_for_a_merge() {
@@ -440,5 +445,28 @@ mod tests {
         assert_eq!(size(&server).unwrap(), Some(1));
         server.make_again().unwrap();
         assert!(matches!(size(&server).unwrap_err(), Error::Busy { .. }));
+    }
+
+    #[test]
+    fn a_question_waits_for_a_merge_that_has_begun() {
+        let directory = tempfile::tempdir().unwrap();
+        let now = Timestamp::from_millis(1_780_308_000_000);
+        let place = StreamPlace::Files(directory.path().join("ledgers"));
+        let server = FleetServer::new(directory.path(), place);
+        let enrol = MachineChange::Enrol { name: "laptop", person: None, team: None, renew: false, now };
+        server.change_machine(&enrol, None).unwrap();
+        server.merge_all(now).unwrap();
+        assert!(server.is_up_to_date().unwrap());
+        std::thread::scope(|scope| {
+            let held = files::lock(&directory.path().join(LOCK)).unwrap();
+            let merge = scope.spawn(|| server.merge_some(now, 1));
+            while !server.merged.state().is_merging {
+                std::thread::yield_now();
+            }
+            assert!(!server.is_up_to_date().unwrap(), "its ledgers may have been taken from the changed ones");
+            drop(held);
+            assert!(merge.join().unwrap().unwrap());
+        });
+        assert!(server.is_up_to_date().unwrap());
     }
 }
