@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::report_rows::RowOrder;
-use super::time_schema;
 use crate::budget::{Mode, Tier};
 use crate::ledger::AsOf;
 use crate::model::error::{Error, Result};
@@ -85,8 +84,15 @@ pub(crate) struct GateInput {
     /// Accept a provider that is in no catalogue, event or declaration: it counts as metered
     pub allow_undeclared: bool,
     /// Answer as of a position, or as of a time by which events were recorded
-    #[param(schema_with = time_schema::as_of)]
-    #[schema(schema_with = time_schema::as_of)]
+    #[param(
+        example = "120",
+        min_length = 1,
+        pattern = r"^([0-9]{1,18}|today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$"
+    )]
+    #[schema(
+        min_length = 1,
+        pattern = r"^([0-9]{1,18}|today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$"
+    )]
     pub as_of: Option<String>,
 }
 
@@ -96,8 +102,14 @@ pub(crate) struct GateInput {
 #[into_params(parameter_in = Query)]
 pub(crate) struct StatusInput {
     /// Answer as of a position, or as of a time by which events were recorded
-    #[param(schema_with = time_schema::as_of)]
-    #[schema(schema_with = time_schema::as_of)]
+    #[param(
+        min_length = 1,
+        pattern = r"^([0-9]{1,18}|today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$"
+    )]
+    #[schema(
+        min_length = 1,
+        pattern = r"^([0-9]{1,18}|today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$"
+    )]
     pub as_of: Option<String>,
 }
 
@@ -110,7 +122,10 @@ pub(crate) struct ForecastInput {
     #[schema(min_length = 1)]
     pub provider: Option<String>,
     /// Answer as of a position, or as of a time by which events were recorded
-    #[schema(schema_with = time_schema::as_of)]
+    #[schema(
+        min_length = 1,
+        pattern = r"^([0-9]{1,18}|today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$"
+    )]
     pub as_of: Option<String>,
 }
 
@@ -124,12 +139,12 @@ pub(crate) struct ReportInput {
     #[param(example = json!(["day", "model"]))]
     pub by: Vec<String>,
     /// Only calls at or after this time, date or month
-    #[param(schema_with = time_schema::time)]
-    #[schema(schema_with = time_schema::time)]
+    #[param(example = "2026-06-01", pattern = r"^(today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
+    #[schema(pattern = r"^(today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
     pub since: Option<String>,
     /// Only calls before this time, date or month
-    #[param(schema_with = time_schema::time)]
-    #[schema(schema_with = time_schema::time)]
+    #[param(pattern = r"^(today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
+    #[schema(pattern = r"^(today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
     pub until: Option<String>,
     /// Only these providers
     pub provider: Vec<String>,
@@ -170,8 +185,14 @@ pub(crate) struct ReportInput {
     #[schema(min_length = 1)]
     pub tz: Option<String>,
     /// Answer as of a position, or as of a time by which events were recorded
-    #[param(schema_with = time_schema::as_of)]
-    #[schema(schema_with = time_schema::as_of)]
+    #[param(
+        min_length = 1,
+        pattern = r"^([0-9]{1,18}|today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$"
+    )]
+    #[schema(
+        min_length = 1,
+        pattern = r"^([0-9]{1,18}|today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$"
+    )]
     pub as_of: Option<String>,
 }
 
@@ -193,12 +214,12 @@ pub(crate) struct EventsInput {
     /// Only events about these providers
     pub provider: Vec<String>,
     /// Only events that occurred at or after this time, date or month
-    #[param(schema_with = time_schema::time)]
-    #[schema(schema_with = time_schema::time)]
+    #[param(pattern = r"^(today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
+    #[schema(pattern = r"^(today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
     pub since: Option<String>,
     /// Only events that occurred before this time, date or month
-    #[param(schema_with = time_schema::time)]
-    #[schema(schema_with = time_schema::time)]
+    #[param(pattern = r"^(today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
+    #[schema(pattern = r"^(today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
     pub until: Option<String>,
 }
 

@@ -37,6 +37,5 @@ pub(crate) mod service;
 pub(crate) mod show;
 pub(crate) mod status;
 pub(crate) mod switch;
-mod time_schema;
 pub(crate) mod view_inputs;
 pub(crate) mod views;

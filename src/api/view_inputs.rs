@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::input::ReportInput;
-use super::time_schema;
 
 /// Periods, windows and decisions.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams, ToSchema)]
@@ -12,8 +11,14 @@ use super::time_schema;
 #[into_params(parameter_in = Query)]
 pub(crate) struct OverviewInput {
     /// Answer as of a position, or as of a time by which events were recorded
-    #[param(schema_with = time_schema::as_of)]
-    #[schema(schema_with = time_schema::as_of)]
+    #[param(
+        min_length = 1,
+        pattern = r"^([0-9]{1,18}|today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$"
+    )]
+    #[schema(
+        min_length = 1,
+        pattern = r"^([0-9]{1,18}|today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$"
+    )]
     pub as_of: Option<String>,
 }
 
@@ -45,12 +50,12 @@ pub(crate) struct LogInput {
     /// Only calls of these conversations
     pub conversation: Vec<String>,
     /// Only events that occurred at or after this time, date or month
-    #[param(schema_with = time_schema::time)]
-    #[schema(schema_with = time_schema::time)]
+    #[param(pattern = r"^(today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
+    #[schema(pattern = r"^(today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
     pub since: Option<String>,
     /// Only events that occurred before this time, date or month
-    #[param(schema_with = time_schema::time)]
-    #[schema(schema_with = time_schema::time)]
+    #[param(pattern = r"^(today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
+    #[schema(pattern = r"^(today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
     pub until: Option<String>,
 }
 
@@ -111,12 +116,12 @@ pub(crate) struct FigureInput {
     /// Cost or tokens; default: cost if every call has a price, otherwise tokens
     pub unit: Option<UnitName>,
     /// Only calls at or after this time, date or month
-    #[param(schema_with = time_schema::time)]
-    #[schema(schema_with = time_schema::time)]
+    #[param(example = "2026-06-01", pattern = r"^(today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
+    #[schema(pattern = r"^(today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
     pub since: Option<String>,
     /// Only calls before this time, date or month
-    #[param(schema_with = time_schema::time)]
-    #[schema(schema_with = time_schema::time)]
+    #[param(pattern = r"^(today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
+    #[schema(pattern = r"^(today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
     pub until: Option<String>,
     /// Only this number of days up to today
     #[param(minimum = 1, maximum = 800)]
@@ -137,8 +142,14 @@ pub(crate) struct FigureInput {
     #[schema(min_length = 1)]
     pub tz: Option<String>,
     /// Answer as of a position, or as of a time by which events were recorded
-    #[param(schema_with = time_schema::as_of)]
-    #[schema(schema_with = time_schema::as_of)]
+    #[param(
+        min_length = 1,
+        pattern = r"^([0-9]{1,18}|today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$"
+    )]
+    #[schema(
+        min_length = 1,
+        pattern = r"^([0-9]{1,18}|today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$"
+    )]
     pub as_of: Option<String>,
 }
 
@@ -184,12 +195,12 @@ pub(crate) struct ImportsInput {
 #[into_params(parameter_in = Query)]
 pub(crate) struct BillInput {
     /// Only days at or after this time, date or month; default: 31 days before the end
-    #[param(schema_with = time_schema::time)]
-    #[schema(schema_with = time_schema::time)]
+    #[param(example = "2026-06-01", pattern = r"^(today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
+    #[schema(pattern = r"^(today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
     pub since: Option<String>,
     /// Only days before this time, date or month; default: the end of the last statement
-    #[param(schema_with = time_schema::time)]
-    #[schema(schema_with = time_schema::time)]
+    #[param(pattern = r"^(today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
+    #[schema(pattern = r"^(today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$")]
     pub until: Option<String>,
     /// Only this number of days before the end
     #[param(minimum = 1, maximum = 800)]
@@ -200,8 +211,14 @@ pub(crate) struct BillInput {
     #[schema(min_length = 1)]
     pub provider: Option<String>,
     /// Answer as of a position, or as of a time by which events were recorded
-    #[param(schema_with = time_schema::as_of)]
-    #[schema(schema_with = time_schema::as_of)]
+    #[param(
+        min_length = 1,
+        pattern = r"^([0-9]{1,18}|today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$"
+    )]
+    #[schema(
+        min_length = 1,
+        pattern = r"^([0-9]{1,18}|today|yesterday|[0-9]{1,9}[mhdw]|[0-9]{4}-[0-9]{2}(-[0-9]{2}.*)?)$"
+    )]
     pub as_of: Option<String>,
 }
 
