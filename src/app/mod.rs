@@ -139,7 +139,7 @@ fn run(line: CommandLine) -> Result<(), Failure> {
         listen(command);
     }
     let mut out: Box<dyn Write> = match form(line.command.as_ref(), &context) {
-        // The writer looks at each piece, and serde writes small ones.
+        // serde writes small pieces, and `VisibleWriter` examines each piece.
         Some(form) => Box::new(BufWriter::new(VisibleWriter::new(out, form))),
         None => Box::new(out),
     };

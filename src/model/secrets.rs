@@ -93,7 +93,8 @@ fn compile(expression: &str) -> Option<Regex> {
 /// Long runs of the characters of base64, base64url and hex.
 static RUNS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(&format!(r"[A-Za-z0-9+/=_-]{{{RANDOM},}}")).ok());
 
-/// Whether a text is as long as the tokens of three parts whose first part only has a length, and has as many dots.
+/// Whether a text may contain a token that only the lengths of its three parts distinguish, such as Discord's: 59 characters
+/// or more, with two dots.
 fn has_dots(text: &str) -> bool {
     text.len() >= 59 && text.bytes().filter(|byte| *byte == b'.').count() >= 2
 }

@@ -134,6 +134,8 @@ struct PushRun<'p> {
     send: SyncTransport<'p>,
     size: u64,
     most_events: usize,
+    /// The segment behind the one that was sent last.
+    next: Option<PreparedSegment>,
     done: Pushed,
 }
 
@@ -148,10 +150,9 @@ pub(crate) fn push(
     let size = snapshot.head()?.position.get();
     let done = Pushed { events: 0, shredded: 0, size: 0, requests: 0 };
     let signer = state.signer()?;
-    let mut run = PushRun { snapshot, signer, send, size, most_events: MOST_EVENTS, done };
+    let mut run = PushRun { snapshot, signer, send, size, most_events: MOST_EVENTS, next: None, done };
     let mut head = run.presumed(state)?;
     let mut attempts = 0;
-    let mut prepared: Option<PreparedSegment> = None;
     loop {
         let current = match head.take() {
             Some(head) => head,
@@ -172,15 +173,7 @@ pub(crate) fn push(
             run.done.size = current.size;
             return Ok(run.done);
         }
-        // What was prepared counts if the server has all in front of it, and nothing more.
-        let is_next = |next: &PreparedSegment| next.base == current.size && current.witnessed <= next.base;
-        let segment = match prepared.take().filter(is_next) {
-            Some(segment) => segment,
-            None => run.prepare(state, current.size, current.witnessed)?,
-        };
-        let (accepted, next) = run.send_segment(state, &segment)?;
-        prepared = next;
-        match accepted {
+        match run.send_segment(state, &current) {
             Ok(accepted) if accepted.new == 0 && accepted.cosignature.is_none() => {
                 return Err(SyncFailure::Untrusted(
                     "it accepted a segment, but neither stored nor cosigned it".to_owned(),
@@ -276,27 +269,30 @@ impl PushRun<'_> {
         Ok(PreparedSegment { base, to, checkpoint: front.checkpoint, request })
     }
 
-    /// Sends a segment. While the server works, this machine prepares the next one.
-    fn send_segment(
-        &mut self,
-        state: &PushState,
-        segment: &PreparedSegment,
-    ) -> Result<(SyncResult<PushAccepted>, Option<PreparedSegment>)> {
+    /// Sends the events behind the server's head. While the server works, this machine prepares the next segment.
+    fn send_segment(&mut self, state: &PushState, head: &PushHead) -> SyncResult<PushAccepted> {
+        // A prepared segment fits if the server has everything in front of it, and nothing more.
+        let fits = |next: &PreparedSegment| next.base == head.size && head.witnessed <= next.base;
+        let segment = match self.next.take().filter(fits) {
+            Some(segment) => segment,
+            None => self.prepare(state, head.size, head.witnessed)?,
+        };
         self.done.requests += 1;
         let send = self.send;
-        let (answer, next) = if segment.to < self.size {
-            thread::scope(|scope| {
+        let answer = if segment.to < self.size {
+            let (answer, next) = thread::scope(|scope| {
                 let answer = start(scope, || ask(send, &segment.request))?;
                 let next = self.prepare(state, segment.to, segment.to);
                 let answer = answer.join().map_err(|_| bug!("the thread that sends a segment panicked"))?;
-                Ok::<_, Error>((answer, Some(next)))
-            })?
+                Ok::<_, Error>((answer, next))
+            })?;
+            // A segment that was accepted is kept, whatever prevents the next one: that one is prepared again.
+            self.next = next.ok();
+            answer
         } else {
-            (ask(send, &segment.request), None)
+            ask(send, &segment.request)
         };
-        let accepted = answer.and_then(|accepted| self.expect_accepted(state, segment, accepted));
-        // A segment that was accepted is kept, whatever prevents the next one: that one is prepared again.
-        Ok((accepted, next.and_then(Result::ok)))
+        self.expect_accepted(state, &segment, answer?)
     }
 
     /// Checks the answer to a segment.

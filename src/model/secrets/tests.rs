@@ -24,6 +24,17 @@ fn secrets_of_aws_keys_are_removed_beside_their_ids_and_as_ids() {
 }
 
 #[test]
+fn a_token_that_only_its_lengths_distinguish_is_removed() {
+    let token = "MTA4ODc2NTQzMjEwOTg3NjU0.GhIjKl.a1B2c3D4e5F6g7H8i9J0k1L2m3N";
+    assert_eq!(token.len(), 59, "the shortest of its form");
+    assert_eq!(name(token), REDACTED);
+    assert_eq!(name(&format!("bot-{token}.log")), "bot-[redacted].log");
+    for ordinary in ["src/model/secrets.tests.rs", &"dir.d/".repeat(12)] {
+        assert_eq!(name(ordinary), ordinary);
+    }
+}
+
+#[test]
 fn credentials_of_many_shapes_are_removed() {
     let tail = "Ab3dEf6hIj9lMn2pQr5tUv8x";
     let issued = [

@@ -5,7 +5,7 @@
 //! without a price costs what its parent class does.
 
 use std::collections::HashMap;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
 use chrono::{NaiveDate, NaiveTime};
 use memchr::memmem;
@@ -56,7 +56,7 @@ struct Provider {
     models: Vec<TableModel>,
 }
 
-/// A model whose prices are not parsed yet. Most models of the table are never used.
+/// A model. Its prices are parsed at their first use, because most models of the table are never used.
 #[derive(Debug, Deserialize)]
 struct TableModel {
     id: &'static str,
@@ -66,6 +66,8 @@ struct TableModel {
     prices: &'static RawValue,
     #[serde(borrow)]
     price_variants: Option<&'static RawValue>,
+    #[serde(skip)]
+    priced: OnceLock<Option<PricedModel>>,
 }
 
 #[derive(Debug)]
@@ -76,6 +78,11 @@ struct PricedModel {
 }
 
 impl TableModel {
+    /// The model with its prices. A test reads the prices of every model.
+    fn priced(&self) -> Option<&PricedModel> {
+        self.priced.get_or_init(|| self.read().ok()).as_ref()
+    }
+
     fn read(&self) -> serde_json::Result<PricedModel> {
         let variants = self.price_variants.map(|variants| serde_json::from_str(variants.get())).transpose()?;
         let prices = serde_json::from_str(self.prices.get())?;
@@ -290,11 +297,7 @@ fn look_up(provider_id: &str, name: &str) -> Option<FoundModel> {
     let id = NAMES.iter().find(|(our_id, _)| *our_id == provider_id).map_or(provider_id, |(_, table_id)| table_id);
     let selected = provider(id)?;
     let find = |name: &String| {
-        let among = |of: &'static Provider| {
-            let found = of.models.iter().find(|model| model.rule.matches(name))?;
-            let model: &'static PricedModel = Box::leak(Box::new(found.read().ok()?));
-            Some(model)
-        };
+        let among = |of: &'static Provider| of.models.iter().find(|model| model.rule.matches(name))?.priced();
         among(selected).map(|model| (model, true)).or_else(|| {
             let others = selected.fallback_model_providers.iter();
             others.filter_map(|other| among(provider(other)?)).map(|model| (model, false)).next()

@@ -20,7 +20,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -119,31 +119,7 @@ impl MergedLedger {
     }
 }
 
-impl MergedState {
-    /// Whether a segment is being accepted, or was within this time.
-    fn is_pushed_to(&self, silent: Duration) -> bool {
-        self.arriving > 0 || self.arrived.is_some_and(|arrived| arrived.elapsed() < silent)
-    }
-}
-
-/// A segment that is being accepted.
-pub(super) struct ArrivingSegment<'s>(&'s MergedLedger);
-
-impl Drop for ArrivingSegment<'_> {
-    fn drop(&mut self) {
-        let mut state = self.0.state();
-        state.arriving -= 1;
-        state.arrived = Some(Instant::now());
-    }
-}
-
 impl FleetServer {
-    /// Notes that a segment is being accepted, until the value is dropped.
-    pub(super) fn note_arrival(&self) -> ArrivingSegment<'_> {
-        self.merged.state().arriving += 1;
-        ArrivingSegment(&self.merged)
-    }
-
     /// Notes that a ledger changed.
     pub(super) fn note_change(&self, id: &str) {
         if let Some(changed) = self.merged.state().changed.as_mut() {

@@ -4,21 +4,45 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use super::super::FleetServer;
-use super::MergedState;
+use super::{MergedLedger, MergedState};
 use crate::model::time::Timestamp;
 
 /// Events between two moments at which a question can take its turn.
 const PIECE: u64 = 5_000;
 /// How often the server's own ledger and the list of machines are looked at. Other programs change both.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long each piece waits for machines that send segments. The merge and a push would share the cores otherwise.
+/// The longest wait of a piece for machines that send segments. The merge would take a core from their pushes.
 const GIVE_WAY: Duration = Duration::from_millis(500);
 /// A machine that sends nothing for this long is not pushing.
 const SILENT: Duration = Duration::from_millis(50);
 /// The pause after a merge that failed.
 const AGAIN: Duration = Duration::from_secs(10);
 
+impl MergedState {
+    /// Whether a segment is being accepted, or was within this time.
+    fn is_pushed_to(&self, silent: Duration) -> bool {
+        self.arriving > 0 || self.arrived.is_some_and(|arrived| arrived.elapsed() < silent)
+    }
+}
+
+/// A segment that is being accepted.
+pub(in crate::sync::fleet) struct ArrivingSegment<'s>(&'s MergedLedger);
+
+impl Drop for ArrivingSegment<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.arriving -= 1;
+        state.arrived = Some(Instant::now());
+    }
+}
+
 impl FleetServer {
+    /// Notes that a segment is being accepted, until the value is dropped.
+    pub(in crate::sync::fleet) fn note_arrival(&self) -> ArrivingSegment<'_> {
+        self.merged.state().arriving += 1;
+        ArrivingSegment(&self.merged)
+    }
+
     /// Merges new events until [`end_merging`](Self::end_merging). Without machines there is nothing to merge.
     ///
     /// Each piece is one transaction with the positions that it reached, so a thread that is killed continues where it was.
