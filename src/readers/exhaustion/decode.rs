@@ -5,10 +5,10 @@
 pub fn decode(head: &[u8], bytes: &[u8]) -> String {
     let text = match encoding(head, bytes) {
         Some(unit) => {
-            let units = bytes
-                .chunks_exact(2)
-                .map(|pair| unit([pair.first().copied().unwrap_or(0), pair.last().copied().unwrap_or(0)]));
-            char::decode_utf16(units).map(|char| char.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+            let (pairs, _) = bytes.as_chunks::<2>();
+            char::decode_utf16(pairs.iter().map(|pair| unit(*pair)))
+                .map(|char| char.unwrap_or(char::REPLACEMENT_CHARACTER))
+                .collect()
         }
         None => String::from_utf8_lossy(bytes).into_owned(),
     };

@@ -65,7 +65,10 @@ impl Compiled {
                     self.rule.runtime && !(voice == Some(LineAuthor::Plain) && is_in_sentence(text, place))
                 }
                 (None, ..) => false,
-                (_, Stream::Stderr | Stream::StderrOk, _) | (Some(Trust::Failed), Stream::StdoutFailed, _) => true,
+                (_, Stream::Stderr | Stream::StderrOk, _) => true,
+                (Some(Trust::Failed), Stream::StdoutFailed, voice) => {
+                    voice != Some(LineAuthor::Plain) || !is_cited(text, place)
+                }
                 (Some(Trust::Anywhere), Stream::StdoutOk, Some(LineAuthor::Plain)) => {
                     !quoted(text, place) && !is_in_sentence(text, place)
                 }
@@ -127,6 +130,25 @@ fn quoted(text: &str, place: &Range<usize>) -> bool {
     let before = text.get(..place.start).and_then(|head| head.chars().next_back());
     let after = text.get(place.end..).and_then(|tail| tail.chars().next());
     before.is_some_and(|mark| "'‘“`«".contains(mark)) && after.is_some_and(|mark| "'’”`»".contains(mark))
+}
+
+/// Whether a sentence cites the words: words stand before the opening quotation mark and after the closing one.
+fn is_cited(text: &str, place: &Range<usize>) -> bool {
+    let line = line_range(text, place);
+    let before = text.get(line.start..place.start).unwrap_or_default();
+    let after = text.get(place.end..line.end.max(place.end)).unwrap_or_default();
+    [('"', '"'), ('“', '”'), ('`', '`')].into_iter().any(|(opening, closing)| {
+        let is_open = if opening == closing {
+            before.matches(opening).count() % 2 == 1
+        } else {
+            before.rfind(opening).is_some_and(|at| !before.get(at..).unwrap_or_default().contains(closing))
+        };
+        let is_word = |text: &str| text.trim_end().ends_with(char::is_alphanumeric);
+        let goes_on = |tail: &str| tail.trim_start().starts_with(char::is_alphabetic);
+        is_open
+            && before.rsplit_once(opening).is_some_and(|(head, _)| is_word(head))
+            && after.split_once(closing).is_some_and(|(_, tail)| goes_on(tail))
+    })
 }
 
 /// How a client's message goes on after its words: with a reset, a reason, or advice.

@@ -151,7 +151,7 @@ pub(super) const RULES: &[ExhaustionRule] = &[
     ]),
     runtime("session-limit", "2026-07-17", Words(r"\bhit (?:your|the) session limit\b"), STRICT),
     rule("codex-error-event", "2026-04-27", ErrorEvent(
-        r#"\brate[ _-]?limit(?:s|ed)?[ _-]+(?:was |has been |is )?(?:error|exceeded|reached)|\binsufficient_quota\b|\bquota(?:\b[^"\n]{0,40}\b|_)(?:exceeded|reached|exhausted)\b|\bexceeded\b[^"\n]{0,40}\bquota\b|\b(?:hit|reached|exceeded) (?:its|your|their) (?:(?:monthly|weekly|daily|hourly|5-hour|codex|chatgpt|plan|workspace|own) ){0,2}(?:usage limit|spend(?:ing)? (?:cap|limit))|\busage[_ ](?:limit|cap)[_ ](?:has been |was |is )?(?:reached|exceeded|hit)|\bout of credits?\b|\btoo many requests\b|\b429\b"#,
+        r#"\brate[ _-]?limit(?:s|ed)?[ _-]+(?:was |has been |is )?(?:error|exceeded|reached)|\binsufficient_quota\b|\bquota(?:\b[^"\n]{0,40}\b|_)(?:exceeded|reached|exhausted)\b|\bexceeded\b[^"\n]{0,40}\bquota\b|\b(?:hit|reached|exceeded) (?:its|your|their) (?:(?:monthly|weekly|daily|hourly|5-hour|codex|chatgpt|plan|workspace|own|free|go|plus|pro|team|business|enterprise|edu) ){0,3}(?:usage limit|spend(?:ing)? (?:cap|limit))|\busage[_ ](?:limit|cap)[_ ](?:has been |was |is )?(?:reached|exceeded|hit)|\bout of credits?\b|\btoo many requests\b|\b429\b"#,
     ), &[to(CODEX, Anywhere)]),
     // These agents transform such events, so only the words can be matched.
     rule("rate-limit-event-words", "2026-05-27", RefusalNearEvent, &[to(CLINE, Failed), to(HAZE, Failed), to(GROK, Failed)]),
@@ -172,17 +172,17 @@ pub(super) const RULES: &[ExhaustionRule] = &[
 
     // Subscriptions.
     rule("window-limit", "2026-08-22", Words(
-        r"(?:\bhit (?:your|the)|\byou(?:['’]ve| have)? (?:reached|exceeded|exhausted) your) (?:(?:weekly|daily|monthly|hourly|5-hour|five-hour|overage|extra|opus|sonnet|haiku|fable|model|plan|pro|max|team|\d+(?:\.\d+)?|\(\d-(?:day|hour)\)) ){1,4}(?:usage )?limits?\b",
+        r"(?:\bhit (?:your|the)|\byou(?:['’]ve| have)? (?:reached|exceeded|exhausted) your) (?:(?:weekly|daily|monthly|hourly|5-hour|five-hour|overage|extra|opus|sonnet|haiku|fable|model|plan|pro|max|team|\d+(?:\.\d+)?|\(\d-(?:day|hour)\)) ){1,4}(?:usage )?limits?\b|\byou(?:['’]ve| have)? (?:reached|exceeded) your session limit\b",
     ), &[to(CLAUDE, Anywhere), to(APIS, Failed)]),
     rule("window-limit-reached", "2025-12-01", Words(
         r"\b(?:(?:5|five)[- ]hour|session|weekly|daily|monthly|opus|sonnet|haiku|fable|extra)(?: \d+(?:\.\d+)?)?(?: weekly)?(?: usage)? limit reached\s*(?:[·∙•|.;:!(]|$|resets?\b)|^\W*limit reached\s*[·∙•|]?\s*resets\b",
     ), &[to(CLAUDE, Anywhere)]),
     rule("usage-limit-reached", "2026-07-16", Words(r#"\busage limit reached\s*(?:[·∙•|.;:!("]|$|resets?\b)"#), &[to(CLAUDE, Anywhere)]),
-    rule("own-limit", "2026-04-23", Words(r"\bhit your limit\b|^\W*you(?:['’]ve| have) hit your usage limit\b|\byou(?:['’]ve| have)? hit the limit\b|\bhit the limit\s*(?:[·∙•|.;:!(]|$|resets?\b)"), &[to(CLAUDE, Anywhere)]),
+    rule("own-limit", "2026-04-23", Words(r"\bhit your limit\b|^\W*you(?:['’]ve| have) hit your usage limit\b|\byou(?:['’]ve| have) reached your limit\s*(?:[·∙•|]|resets?\b)|\byou(?:['’]ve| have)? hit the limit\b|\bhit the limit\s*(?:[·∙•|.;:!(]|$|resets?\b)"), &[to(CLAUDE, Anywhere)]),
     rule("extra-usage", "2026-08-05", Words(r"\bout of (?:your )?(?:extra|included|plan) usage\b|\bused (?:(?:up )?all (?:of )?|up )(?:your|(?:today|this (?:week|month))['’]s) (?:extra|included|plan|free|daily|monthly|weekly) usage\b"), STRICT),
-    rule("codex-usage-limit", "2026-09-22", Words(r"\b(?:hit|reached|exceeded) your (?:(?:monthly|weekly|daily|hourly|5-hour|codex|chatgpt|plan|workspace|own) ){0,2}usage limit\b|^\W*usage limit reached\s*(?:[·∙•|.;:!(]|$|for\b|resets?\b)"), &[to(CODEX, Failed)]),
+    rule("codex-usage-limit", "2026-09-22", Words(r"\b(?:hit|reached|exceeded) your (?:(?:monthly|weekly|daily|hourly|5-hour|codex|chatgpt|plan|workspace|own|free|go|plus|pro|team|business|enterprise|edu) ){0,3}usage limit\b|^\W*usage limit reached\s*(?:[·∙•|.;:!(]|$|for\b|resets?\b)"), &[to(CODEX, Failed)]),
     rule("codex-spend-cap", "2026-06-26", Words(r"\b(?:hit|increase) your spend cap\b|\b(?:hit|reached|exceeded) (?:its|your|their) (?:monthly |weekly )?spend (?:cap|limit)\b"), &[to(CODEX, Failed)]),
-    rule("codex-credits", "2026-06-11", Words(r"\bworkspace is out of credits?\b|\bout of codex messages\b|\bused (?:up|all|all of) your (?:\w+ )?codex credits?\b"), &[to(CODEX, Failed)]),
+    rule("codex-credits", "2026-06-11", Words(r"\bworkspace is out of credits?\b|^\W*(?:error: ?)?you(?:['’]re| are) out of credits\b|\bout of codex messages\b|\bused (?:up|all|all of) your (?:\w+ )?codex credits?\b"), &[to(CODEX, Failed)]),
     rule("own-usage-limit", "2026-07-16", Words(r"\b(?:hit|reached|exceeded) your (?:(?:monthly|weekly|daily|hourly|5-hour|plan|account|free|pro|coding|own) ){0,2}usage limit\b|\breached \w[\w.]*-[\w.-]+ usage limit\b"), &[
         to(CLINE, BY_CLINE), to(HAZE, Failed), to(GROK, BY_GROK), to(APIS, Failed),
         to(&[OTHERS], FailedPlainBeside(r"^\W*\w{0,40}(?:error|exception):")),
@@ -231,7 +231,7 @@ pub(super) const RULES: &[ExhaustionRule] = &[
     ]),
     rule("insufficient-credits", "2026-09-08", Words(r"\binsufficient[ _]credits?\b"), MONEY),
     rule("cline-credits", "2026-06-08", Words(
-        r"\bcline credits balance is (?:-\$|\$-)\d|\bcline credits balance is \$0(?:\.0+)?(?:[^.\d]|\.(?:\D|$)|$)|\bnot enough credits(?: available)?\b|\b(?:run out of|no(?: more)?) cline credits\b|\byou(?:['’]ve| have) run out of credits\b|\bout of cline credits\b|\byour cline balance is (?:-\$|\$-|\$0(?:\.0+)?(?:[^.\d]|\.(?:\D|$)|$))|\b(?:402|payment required)\b.{0,20}\bbalance is insufficient\b|\bcline credits (?:have been |are |is |were )?(?:depleted|exhausted|used up|insufficient|gone)\b",
+        r"\bcline credits balance is (?:-\$|\$-)\d|\bcline credits balance is \$0(?:\.0+)?(?:[^.\d]|\.(?:\D|$)|$)|\bnot enough credits(?: available)?\b|\b(?:run out of|no(?: more)?) cline credits\b|\byou(?:['’]ve| have) run out of credits\b|^\W*(?:error: ?)?(?:out of|insufficient) credits\b|\bout of cline credits\b|\byour cline balance is (?:-\$|\$-|\$0(?:\.0+)?(?:[^.\d]|\.(?:\D|$)|$))|\b(?:402|payment required)\b.{0,20}\bbalance is insufficient\b|\bcline credits (?:have been |are |is |were )?(?:depleted|exhausted|used up|insufficient|gone)\b",
     ), &[to(CLINE, Failed)]),
     rule("credits-gone", "2026-07-16", Words(
         r#"\bcredits\b[^"\n]{0,40}\b(?:exhausted|depleted|expired|insufficient)\b|\bcredit(?: (?:limit|has|have|is|was|been|now))* (?:exhausted|depleted|expired|insufficient)\b"#,
@@ -253,7 +253,7 @@ pub(super) const RULES: &[ExhaustionRule] = &[
         to(CODEX, BY_CODEX), to(CLINE, BY_CLINE), to(HAZE, BY_HAZE), to(GROK, BY_GROK),
     ]),
     rule("group-limit-reached", "2026-07-29", Words(
-        r"\b(?:org(?:ani[sz]ation)?|team|workspace|company|enterprise|account|project|plan|key) (?:has |have )?(?:hit|reached|exceeded) (?:its|your|their) (?:(?:monthly|weekly|daily|hourly|5-hour|usage|spend(?:ing)?|credit|api|codex|copilot) ){1,3}(?:limit|cap|budget)\b|\b(?:your|the) (?:(?:org(?:ani[sz]ation)?|team|workspace|company|enterprise|account|project|plan)['’]s )?(?:(?:monthly|weekly|daily|hourly|5-hour|usage|spend(?:ing)?|credit) ){1,3}(?:limit|cap|budget) (?:has been|was) (?:reached|exceeded|hit|used up)\b",
+        r"\b(?:org(?:ani[sz]ation)?|team|workspace|company|enterprise|account|project|plan|key) (?:has |have )?(?:hit|reached|exceeded) (?:its|your|their) (?:(?:monthly|weekly|daily|hourly|5-hour|usage|spend(?:ing)?|credit|api|codex|copilot) ){1,3}(?:limit|cap|budget)\b|\b(?:your|the) (?:(?:org(?:ani[sz]ation)?|team|workspace|company|enterprise|account|project|plan)['’]s )?(?:(?:monthly|weekly|daily|hourly|5-hour|session|usage|spend(?:ing)?|credit) ){1,3}(?:limit|cap|budget) (?:has been|was) (?:reached|exceeded|hit|used up)\b",
     ), &[to(CLAUDE, Anywhere), to(OLLAMA, Failed), to(CODEX, Failed), to(COPILOT, Failed), to(CLINE, BY_CLINE), to(HAZE, BY_HAZE), to(GROK, BY_GROK), to(APIS, Failed)]),
 
     // Rates.

@@ -53,7 +53,7 @@ impl Grammar {
             leads: [
                 (
                     Regex::new(
-                        r#"(?i)(?:\b|_|\\n|quota|limit)reset(?:s|ting)?(?:_?(?:at|time(?:_?stamp)?|on|date))?["']?\s*[:=]?\s*["']?\s*(?:(?:on|at|by|for)\s+)?"#,
+                        r#"(?i)(?:\b|_|\\n|quota|limit)reset(?:s|ting)?(?:[_ ]?(?:at|time(?:_?stamp)?|on|date))?["']?\s*[:=]?\s*["']?\s*(?:(?:on|at|by|for)\s+)?"#,
                     )?,
                     true,
                 ),

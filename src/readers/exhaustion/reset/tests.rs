@@ -18,6 +18,7 @@ fn every_form_of_a_reset_is_read() {
         ("resets 12am", "2026-02-05T00:00Z"),
         ("resets 10am UTC", "2026-02-05T10:00Z"),
         ("resets 10am (utc)", "2026-02-05T10:00Z"),
+        ("Reset time: 3pm UTC", "2026-02-04T15:00Z"),
         ("resets Feb 5, 10am", "2026-02-05T10:00Z"),
         ("resets February 5th at 10:30am", "2026-02-05T10:30Z"),
         ("resets on 5 Feb at 10:30", "2026-02-05T10:30Z"),
