@@ -1,5 +1,7 @@
 //! Statements of providers and people about windows: which hold, and which window each belongs to.
 
+use std::collections::BTreeMap;
+
 use super::account_sums::sum_between;
 use super::limits::Limits;
 use super::{AccountAt, ProviderSignal, Speaker};
@@ -87,6 +89,35 @@ pub(super) fn drop_counted(at: AccountAt<'_>, limits: &Limits, signals: &mut Vec
     }
     *signals = kept;
     Ok(())
+}
+
+/// Lets the counters of an agent only grow within a window.
+///
+/// An agent restarts its counter when its provider changes or its user resumes it, which changes nothing about the
+/// provider's window. A session counter states its start by its end: one that starts in the window of an earlier one
+/// counts other calls of that window, so both are added. A week has the same end whenever its counter started, so the
+/// highest reading counts.
+pub(super) fn add_counters(signals: &mut [WindowSignal]) {
+    for kind in [WindowKind::Session, WindowKind::Weekly] {
+        let mut counters: Vec<&mut WindowSignal> =
+            signals.iter_mut().filter(|signal| signal.weak && signal.kind == kind).collect();
+        counters.sort_by_key(|signal| signal.rank());
+        let mut open: Option<(Timestamp, BTreeMap<Timestamp, Percent>)> = None;
+        for signal in counters {
+            let (Some(resets_at), Some(used)) = (signal.resets_at, signal.used) else { continue };
+            let start = resets_at.plus(-i64::from(signal.minutes) * MINUTE);
+            let (end, parts) = match open.take().filter(|(end, _)| start < *end) {
+                Some(open) => open,
+                None => (resets_at, BTreeMap::new()),
+            };
+            let (_, parts) = open.insert((end, parts));
+            let part = parts.entry(start).or_insert(used);
+            *part = used.max(*part);
+            let sum = parts.values().fold(0, |sum: u32, part| sum.saturating_add(part.hundredths()));
+            let used = Percent::from_hundredths(sum.min(100 * 100));
+            (signal.resets_at, signal.used, signal.statement.percent) = (Some(end), Some(used), Some(used));
+        }
+    }
 }
 
 /// Whether the ledger has records of the usage in a counter that was written at this time.

@@ -3,7 +3,7 @@
 use super::account_sums::sum_between;
 use super::limits::Limits;
 use super::observations::{self, RecentObservation};
-use super::signals::{WindowSignal, adopt, drop_counted};
+use super::signals::{WindowSignal, add_counters, adopt, drop_counted};
 use super::{AccountAt, Basis, ProviderSignal, Speaker, Usage, WindowUsage};
 use crate::model::error::Result;
 use crate::model::event::{AccountRef, EventKind, Payload, Percent, Subject, WindowKind};
@@ -98,6 +98,7 @@ impl<'a> AccountWindows<'a> {
         }
         adopt(&mut signals);
         drop_counted(at, &limits, &mut signals)?;
+        add_counters(&mut signals);
         Ok(Self { view, account: account.clone(), key: account.key(), now, limits, signals, observations })
     }
 

@@ -120,3 +120,19 @@ fn a_row_without_tokens_is_not_a_record() {
     instance.import();
     assert_eq!(instance.claude(), (0, json!(80), json!(8), "wait".to_owned()));
 }
+
+#[test]
+fn a_counter_that_restarts_within_a_window_adds_to_it() {
+    let instance = Instance::new();
+    instance.counters("09:00:00", "claude", "08:30:00", (400_000, 400_000), 4);
+    instance.import();
+    // Koan resumes or changes its provider, and counts from zero again.
+    instance.counters("11:30:00", "claude", "11:20:00", (1_000, 1_000), 1);
+    instance.import();
+    let (_, session, weekly, mode) = instance.claude();
+    assert_eq!((session, weekly, mode.as_str()), (json!(80.2), json!(8), "wait"));
+    // The counter grows on, and is not added again.
+    instance.counters("11:40:00", "claude", "11:20:00", (2_000, 2_000), 2);
+    instance.import();
+    assert_eq!(instance.claude().1, json!(80.4));
+}
