@@ -255,8 +255,11 @@ fn agents_settings(path: &Path, provider: &str, context: &Context) -> Result<Lim
     let mut text = String::new();
     let read = super::input_lines::open(path, context)?.take(LONGEST).read_to_string(&mut text);
     read.map_err(|source| Error::Io { path: path.to_owned(), source })?;
-    let settings = serde_json::from_str(&text)
+    let settings: serde_json::Value = serde_json::from_str(&text)
         .map_err(|error| Failure::usage(format!("{}: {error}: --settings reads a JSON object", path.display())))?;
+    if !settings.is_object() {
+        return Err(Failure::usage(format!("{}: --settings reads a JSON object, and this is none", path.display())));
+    }
     let settings = BudgetSettings::from_json(&settings);
     for warning in &settings.warnings {
         print_message(warning);
