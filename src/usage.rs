@@ -1,6 +1,7 @@
 //! The usage of a provider account: its current windows, and all time.
 
 mod account_at;
+mod account_meant;
 mod account_sums;
 mod calibration;
 #[cfg(feature = "cli")]
@@ -40,12 +41,13 @@ pub use reserved::Reservation;
 pub use sums::{Cost, TokenSums, Usage};
 
 pub(crate) use account_at::AccountAt;
+pub(crate) use account_meant::{account_meant, accounts_meant};
 pub(crate) use account_sums::sum_between;
 pub(crate) use calibration::calibration;
 #[cfg(feature = "cli")]
 pub(crate) use drift::{Drift, drift};
-pub(crate) use exhausted::cloud_refusal;
 use exhausted::refusals;
+pub(crate) use exhausted::{PROBE, cloud_refusal};
 pub(crate) use limits::{Limits, is_metered};
 pub(crate) use money::{MoneyLimit, money_limits};
 pub(crate) use pause::{last_resume, paused, resume_at, unresumed};

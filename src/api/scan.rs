@@ -104,17 +104,24 @@ impl<'a> ScannedRefusal<'a> {
             Some(at) if self.reset.as_ref().is_some_and(|reset| !reset.relative) => format!("until {at}"),
             _ => format!("hour {}", self.occurred_at.millis().div_euclid(HOUR)),
         };
-        let account = match self.account {
-            // The key of a refusal without an account has an empty text in this place.
-            None => "",
-            Some("") => return Err(Error::invalid("the account is empty: leave it out or give it a name")),
-            Some(account) => account,
+        if self.account == Some("") {
+            return Err(Error::invalid("the account is empty: leave it out or give it a name"));
+        }
+        let account = ledger.snapshot()?.account_of(self.provider, self.account.map(str::to_owned))?;
+        // The key of a refusal without an account has an empty text in this place.
+        let of_text = || {
+            [
+                "quota-exhausted",
+                account.as_deref().unwrap_or(""),
+                self.exhaustion.rule,
+                &self.exhaustion.excerpt,
+                &moment,
+            ]
         };
-        let of_text = || ["quota-exhausted", account, self.exhaustion.rule, &self.exhaustion.excerpt, &moment];
         let key = key.map_or_else(|| of_text().join("\0"), |key| ["quota-exhausted", key].join("\0"));
         let refused = QuotaExhausted {
             provider: self.provider.clone(),
-            account: self.account.map(str::to_owned),
+            account,
             model: self.model.map(str::to_owned),
             resets_at,
             rule: self.exhaustion.rule.to_owned(),

@@ -6,8 +6,8 @@ use super::{ProviderStatus, RunRequest};
 use crate::ledger::{Ledger, Outcome, Snapshot};
 use crate::model::error::Result;
 use crate::model::event::{
-    AccountRef, AlertCondition, AlertFired, AlertSet, EventId, EventKind, NewEvent, Payload, Position, Subject,
-    WindowKind,
+    AccountRef, AlertCondition, AlertFired, AlertSet, BudgetMode, EventId, EventKind, NewEvent, Payload, Position,
+    Subject, WindowKind,
 };
 use crate::model::provider::ProviderId;
 use crate::model::time::{Timestamp, Zone};
@@ -172,10 +172,12 @@ impl Snapshot<'_> {
         if let Some(name) = &account.account {
             request = request.account(name.as_ref());
         }
-        let ProviderStatus { usage, .. } = self.provider_status(&request, false, now)?;
+        let ProviderStatus { usage, budget, .. } = self.provider_status(&request, false, now)?;
         if !usage.metered {
             return Ok(Vec::new());
         }
+        // In the mode `disabled` no window gates, so that its exhaustion is no news.
+        let forecasts = budget.budget_mode != BudgetMode::Disabled;
         let (session, weekly) = (&usage.session, &usage.weekly);
         let found = [
             (AlertCondition::Session, WindowKind::Session, session),
@@ -184,12 +186,14 @@ impl Snapshot<'_> {
             (AlertCondition::Forecast, WindowKind::Weekly, weekly),
         ];
         let provider = ProviderId::new(&account.provider)?;
-        let met = found.into_iter().filter_map(|(condition, kind, window)| {
-            let mut fired = of_window(rule_for(rules, condition, account)?, kind, window)?;
-            fired.provider = Some(provider.clone());
-            fired.account = account.account.as_deref().map(str::to_owned);
-            Some(fired)
-        });
+        let counts = |condition| forecasts || condition != AlertCondition::Forecast;
+        let met =
+            found.into_iter().filter(|(condition, ..)| counts(*condition)).filter_map(|(condition, kind, window)| {
+                let mut fired = of_window(rule_for(rules, condition, account)?, kind, window)?;
+                fired.provider = Some(provider.clone());
+                fired.account = account.account.as_deref().map(str::to_owned);
+                Some(fired)
+            });
         Ok(met.collect())
     }
 

@@ -27,6 +27,8 @@ pub(super) struct CountedWindow {
 pub(super) struct CountedWindows {
     /// The windows that count, in descending order of usage.
     pub counted: Vec<CountedWindow>,
+    /// Whether windows longer than a day count.
+    pub weekly_counts: bool,
     /// Steps of the decision.
     pub trail: Vec<String>,
 }
@@ -45,22 +47,20 @@ pub(super) fn windows(evidence: &Evidence, request: &RunRequest, mode: BudgetMod
     counted.extend(short.into_iter().filter_map(pool));
     let mut rest: Vec<CountedWindow> = window(evidence, "weekly", &usage.weekly).into_iter().collect();
     rest.extend(long.into_iter().filter_map(pool));
-    match mode {
-        BudgetMode::Full => counted.append(&mut rest),
-        _ if counted.is_empty() && !rest.is_empty() => {
+    let weekly_counts = mode == BudgetMode::Full || counted.is_empty();
+    if weekly_counts {
+        if mode != BudgetMode::Full && !rest.is_empty() {
             trail.push("no session window is known: the longer ones count".to_owned());
-            counted.append(&mut rest);
         }
-        _ => {
-            for window in &rest {
-                trail.push(format!("the {} window ({} %) does not count", window.name, window.used));
-            }
-        }
+        counted.append(&mut rest);
+    }
+    for window in &rest {
+        trail.push(format!("the {} window ({} %) does not count", window.name, window.used));
     }
     let money = evidence.money.iter().filter(|one| one.concerns(request));
     counted.extend(money.map(|one| money_window(one, evidence.now)));
     counted.sort_by_key(|window| std::cmp::Reverse(window.used));
-    CountedWindows { counted, trail }
+    CountedWindows { counted, weekly_counts, trail }
 }
 
 /// Whether a scope is the whole account or includes the requested model.

@@ -29,6 +29,21 @@ struct DecisionEnd {
     again: Option<Timestamp>,
 }
 
+/// A window that counts, and the mode that it allows.
+struct JudgedWindow {
+    window: CountedWindow,
+    mode: Mode,
+    /// The remaining percentage after the margin.
+    left: Percent,
+    marks: Marks,
+    /// Its usage in words.
+    used: String,
+    /// What lowered the mode.
+    why: Vec<String>,
+    trail: Vec<String>,
+    warnings: Vec<String>,
+}
+
 /// A mode, and what lowered it.
 struct LoweredMode {
     mode: Mode,
@@ -55,7 +70,7 @@ impl Decision<'_> {
         let counted = self.counted(mode);
         self.warnings.extend(refused_models(self.evidence, self.request));
         let basis = counted.first().map_or(Basis::Unknown, |window| window.basis);
-        if let Some((reason, again)) = self.refused().or_else(|| self.paused(mode)) {
+        if let Some((reason, again)) = self.stopped(mode) {
             let available = Some(Percent::default());
             return self.end(mode, DecisionEnd { mode: Mode::Wait, available, reason, basis, again });
         }
@@ -81,6 +96,17 @@ impl Decision<'_> {
         };
         let end = DecisionEnd { mode: Mode::Deep, available: None, reason, basis: Basis::Unmetered, again: None };
         self.end(budget_mode, end)
+    }
+
+    /// The refusal or the pause that closes the gate, or both: then the later end counts, and a pause may have none.
+    fn stopped(&mut self, mode: BudgetMode) -> Option<(String, Option<Timestamp>)> {
+        match (self.refused(), self.paused(mode)) {
+            (Some((refusal, refused_until)), Some((pause, paused_until))) => {
+                let until = refused_until.zip(paused_until).map(|(refused, paused)| refused.max(paused));
+                Some((format!("{refusal}; {pause}"), until))
+            }
+            (refused, paused) => refused.or(paused),
+        }
     }
 
     /// A refusal of the provider closes the gate in every budget mode, whatever percentage remains.
@@ -125,29 +151,33 @@ impl Decision<'_> {
         at
     }
 
+    /// The lowest mode that a window allows. Of windows that allow the same one the fullest decides.
     fn by_ladder(mut self, budget_mode: BudgetMode, counted: Vec<CountedWindow>) -> Verdict {
         let at = self.thresholds();
         for window in &counted {
             self.positions.extend(&window.evidence);
         }
-        let Some(tightest) = counted.into_iter().next() else {
+        let mut judged: Vec<JudgedWindow> = counted.into_iter().map(|window| self.judge(window, at)).collect();
+        let need = self.request.need;
+        let shut = judged.iter().filter(|one| one.mode == Mode::Wait || one.mode < need);
+        // The gate stays closed until the last window that closes it resets.
+        let again = shut.map(|one| resume_at(one.window.resets_at, self.evidence.now)).max();
+        for one in &mut judged {
+            self.warnings.append(&mut one.warnings);
+        }
+        // The sort is stable, so of equal modes the fullest window stays first.
+        judged.sort_by_key(|one| one.mode);
+        let Some(JudgedWindow { window, mode, left, marks, used, why, trail, .. }) = judged.into_iter().next() else {
             let reason = "no limit is set and the provider reported nothing: not gated".to_owned();
             self.warnings.push(format!("{}: {reason}", self.evidence.usage.provider));
             let end = DecisionEnd { mode: Mode::Deep, available: None, reason, basis: Basis::Unknown, again: None };
             return self.end(budget_mode, end);
         };
-        let older = points_for_age(tightest.age);
-        let marks = Marks::of(at).earlier(older);
         self.marks = Some(marks);
-        let margin = safety_margin(at.margin, tightest.age);
-        let Rung { mode: rung, left } = Rung::of(tightest.used, marks, margin);
-        let kind = if tightest.is_money { "" } else { " window" };
-        let used = format!("{}{kind} at {} % used ({marks})", tightest.name, tightest.used);
-        self.trail.push(format!("{used}{}: {rung}", arithmetic(at, older)));
+        self.trail.extend(trail);
+        let margin = safety_margin(at.margin, window.age);
         let kept = if margin > 0 { format!(" after a margin of {margin} %") } else { String::new() };
-        let lowered =
-            if tightest.is_money { LoweredMode { mode: rung, why: Vec::new() } } else { self.afford(rung, left, at) };
-        let LoweredMode { mode, why } = self.slow(lowered);
+        let LoweredMode { mode, why } = self.slow(LoweredMode { mode, why });
         let word = match mode {
             Mode::Wait => "budget exhausted",
             Mode::Review => "low budget",
@@ -156,25 +186,39 @@ impl Decision<'_> {
         };
         let words = std::iter::once(format!("{word}: {used}, {left} % left{kept}")).chain(why);
         let reason = words.collect::<Vec<_>>().join("; ");
-        let again = Some(resume_at(tightest.resets_at, self.evidence.now));
-        self.end(budget_mode, DecisionEnd { mode, available: Some(left), reason, basis: tightest.basis, again })
+        let again = again.or_else(|| Some(resume_at(window.resets_at, self.evidence.now)));
+        self.end(budget_mode, DecisionEnd { mode, available: Some(left), reason, basis: window.basis, again })
+    }
+
+    /// The mode that a window allows by its percentage and by the cost of a run.
+    fn judge(&self, window: CountedWindow, at: Thresholds) -> JudgedWindow {
+        let older = points_for_age(window.age);
+        let marks = Marks::of(at).earlier(older);
+        let Rung { mode: rung, left } = Rung::of(window.used, marks, safety_margin(at.margin, window.age));
+        let kind = if window.is_money { "" } else { " window" };
+        let used = format!("{}{kind} at {} % used ({marks})", window.name, window.used);
+        let trail = vec![format!("{used}{}: {rung}", arithmetic(at, older))];
+        let judged =
+            JudgedWindow { mode: rung, left, marks, used, why: Vec::new(), trail, warnings: Vec::new(), window };
+        // A run costs a part of a token window, which says nothing about money.
+        if judged.window.is_money { judged } else { self.afford(judged, at) }
     }
 
     /// Lowers the mode until the remaining percentage covers its cost.
-    fn afford(&mut self, rung: Mode, left: Percent, at: Thresholds) -> LoweredMode {
-        let unchanged = LoweredMode { mode: rung, why: Vec::new() };
-        let (tier, Some(costs)) = (self.request.tier, &self.evidence.costs) else { return unchanged };
+    fn afford(&self, mut judged: JudgedWindow, at: Thresholds) -> JudgedWindow {
+        let (rung, left) = (judged.mode, judged.left);
+        let (tier, Some(costs)) = (self.request.tier, &self.evidence.costs) else { return judged };
         let mut mode = costs.highest(rung, tier, left);
         if mode == rung {
-            return unchanged;
+            return judged;
         }
         if mode == Mode::Wait && !costs.fits(Mode::Review, tier, NOT_COUNTED) {
             // Waiting would not help, because even an unused window does not cover such a run.
-            self.warnings.push(format!(
+            judged.warnings.push(format!(
                 "an ordinary run costs {} % of a session window: no window pays for that, so cost is left out",
                 costs.ordinary
             ));
-            return unchanged;
+            return judged;
         }
         let count = if costs.runs == 1 { "1 run cost".to_owned() } else { format!("{} runs cost", costs.runs) };
         let why = format!(
@@ -186,10 +230,14 @@ impl Decision<'_> {
         if mode == Mode::Wait && at.margin == 0 {
             // A `stop` without a margin states where waiting begins, so the cost does not move it.
             mode = Mode::Review;
-            self.trail.push(format!("waiting begins at the stated {} %, so cost lowers to review at most", at.stop));
+            judged.trail.push(format!("waiting begins at the stated {} %, so cost lowers to review at most", at.stop));
         }
-        self.trail.push(format!("{why}: {mode}"));
-        if mode == rung { unchanged } else { LoweredMode { mode, why: vec![why] } }
+        judged.trail.push(format!("{why}: {mode}"));
+        if mode != rung {
+            judged.mode = mode;
+            judged.why.push(why);
+        }
+        judged
     }
 
     /// Lowers the mode if the session would be exhausted within half an hour.

@@ -1,4 +1,4 @@
-//! Checks that a provider is known, and selects its default account.
+//! Checks that a provider is known, and selects the accounts that a request means.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::model::provider::similar_to;
 use crate::model::time::Timestamp;
 use crate::projection::collect_events;
 use crate::store::ReadView;
-use crate::usage::{accounts, switches};
+use crate::usage::{account_meant, accounts, accounts_meant, switches};
 
 /// The providers in any event of the ledger.
 fn in_events(view: &dyn ReadView) -> Result<BTreeSet<String>> {
@@ -40,15 +40,20 @@ pub(super) fn expect_known(view: &dyn ReadView, request: &RunRequest) -> Result<
     Err(Error::UnknownProvider { id: id.to_owned(), candidates })
 }
 
-/// If a provider's only account has a name, that account is the default.
+/// The requests that a request without an account may mean, each with its account.
+pub(super) fn requests_meant(view: &dyn ReadView, request: &RunRequest) -> Result<Vec<RunRequest>> {
+    if request.account.is_some() {
+        return Ok(vec![request.clone()]);
+    }
+    let meant = accounts_meant(view, request.provider.as_str())?;
+    Ok(meant.into_iter().map(|account| RunRequest { account, ..request.clone() }).collect())
+}
+
+/// The request with the account that a statement without an account is about.
 pub(super) fn on_the_account_meant(view: &dyn ReadView, request: &RunRequest) -> Result<RunRequest> {
     let mut request = request.clone();
     if request.account.is_none() {
-        let known = accounts(view)?;
-        let mut own = known.iter().filter(|account| account.provider == request.provider.as_str());
-        if let (Some(only), None) = (own.next(), own.next()) {
-            request.account = only.account.as_deref().map(str::to_owned);
-        }
+        request.account = account_meant(view, request.provider.as_str())?;
     }
     Ok(request)
 }

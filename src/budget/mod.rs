@@ -105,7 +105,8 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// The decision as one line for scripts, `mode:left:reason`. If no window counts, 90 % remain.
+    /// The decision as one line for scripts, `mode:left:reason`. If no window counts, 90 % remain. The mode of a closed
+    /// gate is `wait`.
     ///
     /// ```
     /// use usage_ledger::{Ledger, budget::Mode};
@@ -115,6 +116,7 @@ impl Verdict {
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
     pub fn rung(&self) -> Rung {
-        Rung::new(self.mode, self.available_percent.unwrap_or(ladder::NOT_COUNTED))
+        let mode = if self.gated { Mode::Wait } else { self.mode };
+        Rung::new(mode, self.available_percent.unwrap_or(ladder::NOT_COUNTED))
     }
 }

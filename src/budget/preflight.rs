@@ -1,7 +1,7 @@
 //! A check before a run with the caller's probe, whose success is valid for a while.
 
 use super::RunRequest;
-use super::known::expect_known;
+use super::known::{expect_known, on_the_account_meant};
 use crate::ledger::Ledger;
 use crate::model::error::Result;
 use crate::model::event::{
@@ -10,10 +10,7 @@ use crate::model::event::{
 use crate::model::time::Timestamp;
 use crate::projection::each_event;
 use crate::store::{Order, STOP};
-use crate::usage::{AccountAt, Limits, is_metered};
-
-/// The feed of a probe's success.
-const FEED: &str = "probe";
+use crate::usage::{AccountAt, Limits, PROBE, is_metered};
 
 /// The result of a probe.
 ///
@@ -70,7 +67,7 @@ fn known_good(AccountAt { view, account, now }: AccountAt<'_>, ttl: i64) -> Resu
         Order::Descending,
         &mut |indexed| {
             let recent = now.millis() - indexed.event.occurred_at.millis() < ttl;
-            good = recent && matches!(&indexed.event.payload, Payload::QuotaObserved(seen) if seen.feed == FEED);
+            good = recent && matches!(&indexed.event.payload, Payload::QuotaObserved(seen) if seen.feed == PROBE);
             if recent && !good { crate::store::GO_ON } else { STOP }
         },
     )?;
@@ -103,18 +100,20 @@ impl Ledger {
         probe: impl FnOnce() -> Probe,
     ) -> Result<Preflight> {
         let now = now.into();
-        let account = AccountRef::new(request.provider.as_str(), request.account.as_deref());
-        {
+        let request = {
             let snapshot = self.snapshot()?;
             expect_known(snapshot.view(), request)?;
+            let request = on_the_account_meant(snapshot.view(), request)?;
+            let account = AccountRef::new(request.provider.as_str(), request.account.as_deref());
             let at = AccountAt::new(snapshot.view(), &account, now);
             let mode = Limits::at(at)?.budget_mode.map(|(mode, _)| mode);
             let never_gated = mode == Some(BudgetMode::Disabled) || !is_metered(at)?.0;
             if never_gated || known_good(at, ttl)? {
                 return Ok(Preflight { ok: true, probed: false });
             }
-        }
-        let (provider, of) = (request.provider.clone(), request.account.clone());
+            request
+        };
+        let (provider, of) = (request.provider, request.account);
         let (event, ok): (Payload, bool) = match probe() {
             Probe::Available => {
                 let seen = QuotaObserved {
@@ -125,12 +124,12 @@ impl Ledger {
                     used_percent: None,
                     resets_at: None,
                     status: Some("allowed".to_owned()),
-                    feed: FEED.to_owned(),
+                    feed: PROBE.to_owned(),
                 };
                 (seen.into(), true)
             }
             Probe::Exhausted { excerpt, resets_at } => {
-                let rule = FEED.to_owned();
+                let rule = PROBE.to_owned();
                 (QuotaExhausted { provider, account: of, model: None, resets_at, rule, excerpt }.into(), false)
             }
             Probe::Failed(why) => {

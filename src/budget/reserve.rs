@@ -1,16 +1,19 @@
 //! Reservations: tokens that are set aside before a call, so that concurrent callers cannot exceed a limit together.
 
+use super::counted::windows;
 use super::decide::decide;
 use super::evidence::Evidence;
-use super::known::{expect_known, on_the_account_meant};
-use super::{Mode, RunRequest, money_windows};
+use super::known::{expect_known, requests_meant};
+use super::settle::closed;
+use super::status::strictness;
+use super::{Mode, RunRequest, Verdict, money_windows};
 use crate::ledger::{Ledger, Snapshot};
 use crate::model::error::{Error, Result};
 use crate::model::event::{AccountRef, BudgetMode, BudgetReserved, Event, EventId, NewEvent, Payload};
 use crate::model::invariant::{bug, invariant};
 use crate::model::time::Timestamp;
 use crate::store::ReadView;
-use crate::usage::{AccountAt, LONGEST, Reservation, WindowUsage, reservations};
+use crate::usage::{AccountAt, LONGEST, Reservation, WindowUsage, closing, reservations};
 
 /// The remaining limit tokens of a window, before reservations; `None` if unknown.
 fn left(window: &WindowUsage) -> Option<u128> {
@@ -20,8 +23,9 @@ fn left(window: &WindowUsage) -> Option<u128> {
     Some(limit.saturating_sub(used))
 }
 
-/// Refuses if the gate is closed, or if the gating windows, minus open reservations, have too few tokens.
-fn check(view: &dyn ReadView, request: &RunRequest, tokens: u64, now: Timestamp) -> Result<()> {
+/// The decision for a request. Refuses if the gate is closed, or if the gating windows, minus open reservations, have
+/// too few tokens.
+fn check(view: &dyn ReadView, request: &RunRequest, tokens: u64, now: Timestamp) -> Result<Verdict> {
     let account = AccountRef::new(request.provider.as_str(), request.account.as_deref());
     let at = AccountAt::new(view, &account, now);
     let mut evidence = Evidence::gather(at, &[])?;
@@ -37,15 +41,15 @@ fn check(view: &dyn ReadView, request: &RunRequest, tokens: u64, now: Timestamp)
         });
     }
     if !verdict.metered || verdict.budget_mode == BudgetMode::Disabled {
-        return Ok(());
+        return Ok(verdict);
     }
     invariant!(verdict.mode > Mode::Wait, "a metered provider that is to wait is gated");
     // Reservations of callers whose clocks are ahead also count.
     let reserved = reservations(at, Timestamp::MAX)?;
     let reserved = reserved.iter().map(|one| u128::from(one.tokens)).sum::<u128>();
     let usage = &evidence.usage;
-    let full = verdict.budget_mode == BudgetMode::Full;
-    for (name, window, counts) in [("session", &usage.session, true), ("weekly", &usage.weekly, full)] {
+    let weekly_counts = windows(&evidence, request, verdict.budget_mode).weekly_counts;
+    for (name, window, counts) in [("session", &usage.session, true), ("weekly", &usage.weekly, weekly_counts)] {
         let Some(left) = left(window).filter(|_| counts) else { continue };
         // Open reservations may exceed what is left, because usage that was not reserved counts too.
         let left = left.saturating_sub(reserved);
@@ -61,7 +65,7 @@ fn check(view: &dyn ReadView, request: &RunRequest, tokens: u64, now: Timestamp)
             });
         }
     }
-    Ok(())
+    Ok(verdict)
 }
 
 impl Ledger {
@@ -173,7 +177,7 @@ impl Ledger {
         let source = self.source.clone();
         self.transact(now, |appender| {
             if let Some(id) = id
-                && let Some(made) = made_before(appender.view()?, id, request, tokens)?
+                && let Some(made) = made_before(appender.view()?, id, request, tokens, now)?
             {
                 return Ok(made);
             }
@@ -182,11 +186,19 @@ impl Ledger {
             let latest = appender.recorded_at();
             let view = appender.view()?;
             expect_known(view, request)?;
-            let request = on_the_account_meant(view, request)?;
-            check(view, &request, tokens, now)?;
-            if latest > now {
-                check(view, &request, tokens, latest)?;
+            // The tokens must fit into every account that may be meant, and are held on the fullest.
+            let mut fullest = None;
+            for request in requests_meant(view, request)? {
+                let verdict = check(view, &request, tokens, now)?;
+                if latest > now {
+                    check(view, &request, tokens, latest)?;
+                }
+                let strictness = strictness(&verdict);
+                if fullest.as_ref().is_none_or(|(known, _)| strictness < *known) {
+                    fullest = Some((strictness, request));
+                }
             }
+            let (_, request) = fullest.ok_or_else(|| bug!("a request means no account"))?;
             let expires_at = now.plus(ttl);
             let (provider, account) = (request.provider, request.account);
             let reserved = BudgetReserved { provider, account, tokens, expires_at };
@@ -197,17 +209,30 @@ impl Ledger {
     }
 }
 
-/// The existing reservation with an id.
-fn made_before(view: &dyn ReadView, id: EventId, request: &RunRequest, tokens: u64) -> Result<Option<Reservation>> {
+/// The open reservation with an id. It is an error if the reservation differs, or no longer holds its tokens.
+fn made_before(
+    view: &dyn ReadView,
+    id: EventId,
+    request: &RunRequest,
+    tokens: u64,
+    now: Timestamp,
+) -> Result<Option<Reservation>> {
     let Some(position) = view.position_of(id)? else { return Ok(None) };
-    match Event::from_line(position, &view.expect_line(position)?)?.payload {
-        Payload::BudgetReserved(made)
-            if made.provider == request.provider
-                && made.tokens == tokens
-                && (request.account.is_none() || made.account == request.account) =>
-        {
-            Ok(Some(Reservation { id, position, tokens, expires_at: made.expires_at }))
-        }
-        _ => Err(Error::Conflict { id, position }),
+    let event = Event::from_line(position, &view.expect_line(position)?)?;
+    let is_same = |made: &BudgetReserved| {
+        made.provider == request.provider
+            && made.tokens == tokens
+            && (request.account.is_none() || made.account == request.account)
+    };
+    let made = match event.payload {
+        Payload::BudgetReserved(made) if is_same(&made) => made,
+        _ => return Err(Error::Conflict { id, position }),
+    };
+    if let Some(closing) = closing(view, id, event.occurred_at)? {
+        return Err(closed(id, &closing));
     }
+    if made.expires_at <= now {
+        return Err(Error::ReservationExpired { reservation: id, at: made.expires_at });
+    }
+    Ok(Some(Reservation { id, position, tokens, expires_at: made.expires_at }))
 }

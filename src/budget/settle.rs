@@ -145,7 +145,7 @@ fn reserved(view: &dyn ReadView, id: EventId) -> Result<(BudgetReserved, Timesta
     Ok((reserved, event.occurred_at))
 }
 
-fn closed(reservation: EventId, closing: &ReservationEnd) -> Error {
+pub(super) fn closed(reservation: EventId, closing: &ReservationEnd) -> Error {
     match closing {
         ReservationEnd::Settled(record) => Error::AlreadySettled { reservation, record: *record },
         ReservationEnd::Released(_) => Error::AlreadyReleased { reservation },

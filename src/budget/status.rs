@@ -1,12 +1,15 @@
+use std::cmp::Reverse;
+
 use serde::Serialize;
 
 use super::decide::decide;
 use super::evidence::Evidence;
-use super::known::{expect_known, on_the_account_meant};
-use super::{MoneyWindow, RunRequest, Verdict, money_windows, records};
+use super::known::{expect_known, requests_meant};
+use super::{Mode, MoneyWindow, RunRequest, Verdict, money_windows, records};
 use crate::ledger::{Ledger, Snapshot};
 use crate::model::error::Result;
-use crate::model::event::AccountRef;
+use crate::model::event::{AccountRef, Percent};
+use crate::model::invariant::bug;
 use crate::model::provider::cloud_of;
 use crate::model::time::Timestamp;
 use crate::store::ReadView;
@@ -157,6 +160,9 @@ impl Snapshot<'_> {
 
     /// Decides whether this run may start, and also reports missing information through `tracing`.
     ///
+    /// Without an account the decision is that of the account without a name, if it has calls. Otherwise it is the
+    /// strictest decision of the provider's accounts.
+    ///
     /// # Errors
     /// [`Error::UnknownProvider`](crate::Error::UnknownProvider) for a provider that is in no catalogue, event or declaration,
     /// unless the request [allows it](RunRequest::allow_undeclared), and the store's own.
@@ -172,13 +178,20 @@ impl Snapshot<'_> {
     pub fn gate(&self, request: &RunRequest, now: impl Into<Timestamp>) -> Result<Verdict> {
         let (view, now) = (self.view(), now.into());
         expect_known(view, request)?;
-        let request = &on_the_account_meant(view, request)?;
-        let ProviderStatus { usage, budget: mut verdict, .. } = self.provider_status(request, false, now)?;
+        let mut decisions = Vec::new();
+        for request in requests_meant(view, request)? {
+            decisions.push(self.provider_status(&request, false, now)?);
+        }
+        let several = several_accounts(&decisions);
+        let strictest = decisions.into_iter().min_by_key(|decision| strictness(&decision.budget));
+        let ProviderStatus { usage, budget: mut verdict, .. } =
+            strictest.ok_or_else(|| bug!("a request means no account"))?;
+        verdict.trail.extend(several);
         for (window, counts) in
             [(&usage.session, true), (&usage.weekly, verdict.budget_mode == crate::model::event::BudgetMode::Full)]
         {
             if verdict.metered && counts && window.basis != Basis::Observed {
-                let account = AccountRef::new(request.provider.as_str(), request.account.as_deref());
+                let account = AccountRef::new(&usage.provider, usage.account.as_deref());
                 if let Some(start) = window.started_at {
                     verdict.evidence.extend(records::latest(view, &account, start, now)?);
                 }
@@ -191,6 +204,20 @@ impl Snapshot<'_> {
         }
         Ok(verdict)
     }
+}
+
+/// Orders decisions, the strictest first: the lowest mode, the longest wait, the least that is left.
+pub(super) fn strictness(verdict: &Verdict) -> (Mode, Reverse<Option<Timestamp>>, bool, Option<Percent>) {
+    let left = verdict.available_percent;
+    (verdict.mode, Reverse(verdict.resumes_at), left.is_none(), left)
+}
+
+/// The step of a decision that selects one of several accounts.
+fn several_accounts(decisions: &[ProviderStatus]) -> Option<String> {
+    let name = |one: &ProviderStatus| one.usage.account.clone().unwrap_or_else(|| "the one without a name".to_owned());
+    let names: Vec<String> = decisions.iter().map(name).collect();
+    let several = names.len() > 1;
+    several.then(|| format!("no account is named, so the strictest decision counts: {}", names.join(", ")))
 }
 
 /// Paid clouds whose refusals are recorded for the local program that forwards models to them, and that have no

@@ -1,13 +1,15 @@
 //! Records observations of a provider's windows if they are new.
 
-use super::{Ledger, Outcome};
+use super::{Ledger, Outcome, Snapshot};
 use crate::model::error::Result;
 use crate::model::event::{AccountRef, EventKind, Payload, QuotaObserved, Subject};
+use crate::model::provider::ProviderId;
 use crate::model::time::{DAY, Timestamp};
 use crate::model::window::kind_of;
 use crate::projection::{each_event_between, latest_event};
 use crate::readers::quota::{self, Lead, is_same_window};
 use crate::store::{GO_ON, Order, ReadView, STOP};
+use crate::usage::account_meant;
 
 /// No open window has an older reading, in milliseconds.
 const LOOK_BACK: i64 = 32 * DAY;
@@ -47,6 +49,13 @@ fn lead(view: &dyn ReadView, seen: &QuotaObserved, at: Timestamp) -> Result<Opti
     Ok(lead)
 }
 
+impl Snapshot<'_> {
+    /// The account of a statement: the named one, or the account that a statement without a name is about.
+    pub(crate) fn account_of(&self, provider: &ProviderId, named: Option<String>) -> Result<Option<String>> {
+        if named.is_some() { Ok(named) } else { account_meant(self.view(), provider.as_str()) }
+    }
+}
+
 impl Ledger {
     /// Records an observation if it is new: a higher percentage, a later reset or another status than reported for the
     /// window, or the same value after five minutes, which confirms it. A lower percentage of the same window comes
@@ -80,7 +89,8 @@ impl Ledger {
         let news = {
             let snapshot = self.snapshot()?;
             let mut news = Vec::new();
-            for one in seen {
+            for mut one in seen {
+                one.account = snapshot.account_of(&one.provider, one.account)?;
                 if lead(snapshot.view(), &one, at)?.is_none_or(|lead| lead.is_news(&one, at)) {
                     news.push(one);
                 }

@@ -5,7 +5,7 @@ use crate::model::error::{Error, Result};
 use crate::model::event::{NewEvent, Paused, Percent, Resumed, UsageOverridden, WindowKind};
 use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
-use crate::usage::{last_resume, resume_at, unresumed};
+use crate::usage::{account_meant, last_resume, resume_at, unresumed};
 
 impl Ledger {
     /// Records that work stops. A quota pause without an end ends five hours from now.
@@ -108,7 +108,8 @@ impl Ledger {
         self.override_with(word, now)
     }
 
-    /// Like [`override_usage`](Self::override_usage), for an account, or with the window's end.
+    /// Like [`override_usage`](Self::override_usage), for an account, or with the window's end. Without an account it is
+    /// about the provider's only account with a name, unless calls without an account are recorded.
     ///
     /// # Errors
     /// The same, and [`Error::Invalid`] if the window ends in the past.
@@ -125,7 +126,7 @@ impl Ledger {
     /// assert_eq!(session.resets_at, Some(now.plus(HOUR)));
     /// # Ok::<(), usage_ledger::Error>(())
     /// ```
-    pub fn override_with(&self, word: UsageOverridden, now: impl Into<Timestamp>) -> Result<Outcome> {
+    pub fn override_with(&self, mut word: UsageOverridden, now: impl Into<Timestamp>) -> Result<Outcome> {
         let now = now.into();
         if word.used_percent > Percent::from_hundredths(100 * 100) {
             return Err(Error::invalid("a window is used from 0 to 100 %"));
@@ -135,6 +136,9 @@ impl Ledger {
         }
         let source = self.source.clone();
         self.transact(now, |appender| {
+            if word.account.is_none() {
+                word.account = account_meant(appender.view()?, word.provider.as_str())?;
+            }
             let paused = unresumed(appender.view()?, now)?;
             let outcome = appender.push(NewEvent::new(word, now).source(source.clone()))?;
             if paused.iter().any(crate::usage::Pause::is_quota) {

@@ -143,6 +143,15 @@ pub enum Error {
         /// The reservation.
         reservation: EventId,
     },
+    /// The reservation with this key has expired, so it holds nothing. Settle it if its call was made, or reserve under
+    /// another key.
+    #[error("reservation {reservation} expired at {at} and holds nothing: reserve under another key")]
+    ReservationExpired {
+        /// The reservation.
+        reservation: EventId,
+        /// When it expired.
+        at: crate::model::time::Timestamp,
+    },
     /// The record is of another provider or account than the reservation. Settle it with the record of its own call.
     #[error("the reservation is for {held}, the record for {used}: settle it with the record of its own call")]
     OtherReservation {

@@ -118,7 +118,10 @@ impl FaultKind {
         match error {
             Error::UnknownProvider { .. } => Self::UnknownProvider,
             Error::Gated { .. } | Error::OverBudget { .. } => Self::Wait,
-            Error::Conflict { .. } | Error::AlreadySettled { .. } | Error::AlreadyReleased { .. } => Self::Conflict,
+            Error::Conflict { .. }
+            | Error::AlreadySettled { .. }
+            | Error::AlreadyReleased { .. }
+            | Error::ReservationExpired { .. } => Self::Conflict,
             Error::NotFound { .. } => Self::NotFound,
             Error::Unproven { .. } => Self::Finding,
             Error::Busy { .. } | Error::Moved { is_complete: false, .. } => Self::Busy,

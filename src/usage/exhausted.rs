@@ -8,14 +8,14 @@ use super::observations::RecentObservation;
 use super::pause::resume_at;
 use super::scope::overlap;
 use super::windows::AccountWindows;
-use super::{AccountAt, Limits};
+use super::{AccountAt, Limits, accounts};
 use crate::model::error::Result;
 use crate::model::event::{AccountRef, EventKind, Payload, Percent, Position, QuotaObserved, Subject, WindowKind};
 use crate::model::provider::{cloud_of, local_program_of};
 use crate::model::time::{DAY, Timestamp};
 use crate::model::window::kind_of;
 use crate::projection::{each_event_between, latest_event};
-use crate::store::{GO_ON, Order, STOP};
+use crate::store::{GO_ON, Order, ReadView, STOP};
 
 /// The maximal age of a refusal, in milliseconds.
 const LOOK_BACK: i64 = 32 * DAY;
@@ -55,6 +55,9 @@ pub struct Exhausted {
     /// The position of its event.
     pub position: Position,
 }
+
+/// The feed of a probe's success, and the rule of its refusal.
+pub(crate) const PROBE: &str = "probe";
 
 /// What a provider refuses: every model, or single ones.
 #[derive(Default)]
@@ -138,14 +141,18 @@ fn observed(one: &RecentObservation) -> Exhausted {
     }
 }
 
-/// The accounts whose recorded refusals concern an account. Those of a local program come from its paid cloud.
-fn recorded_on<'a>(account: &AccountRef<'a>) -> Vec<Subject<'a>> {
+/// The accounts whose recorded refusals concern an account. Those of a local program come from its paid cloud; without
+/// a name, on either side, they may be of any account.
+fn recorded_on<'a>(view: &dyn ReadView, account: &AccountRef<'a>) -> Result<Vec<Subject<'a>>> {
     let mut subjects = vec![Subject::Account(account.clone())];
     if let Some(program) = local_program_of(&account.provider) {
-        let account = account.account.clone();
-        subjects.push(Subject::Account(AccountRef { provider: program.into(), account }));
+        let concerns = |one: &AccountRef<'_>| {
+            one.provider == program
+                && (account.account.is_none() || one.account.is_none() || one.account == account.account)
+        };
+        subjects.extend(accounts(view)?.into_iter().filter(concerns).map(Subject::Account));
     }
-    subjects
+    Ok(subjects)
 }
 
 /// The provider's refusals at `now`. An override ends them; a resume does not.
@@ -154,7 +161,7 @@ pub(super) fn refusals(
     observations: &[RecentObservation],
     limits: &Limits,
 ) -> Result<Refusals> {
-    let subjects = recorded_on(account);
+    let subjects = recorded_on(view, account)?;
     let mut lifted = Timestamp::MIN;
     for subject in &subjects {
         let overridden =
@@ -175,6 +182,11 @@ pub(super) fn refusals(
             }
             if let Payload::QuotaExhausted(refused) = indexed.event.payload {
                 let until = resume_at(refused.resets_at, at);
+                // A probe is a call. Its success ends the refusal of an earlier one that stated no reset.
+                let is_a_guess = refused.rule == PROBE && refused.resets_at.is_none() && until > now;
+                if is_a_guess && probe_succeeded(view, account, (at.plus(1), now))? {
+                    return GO_ON;
+                }
                 let (model, rule, excerpt) = (refused.model, refused.rule, refused.excerpt);
                 let one = Exhausted { at, until, model, rule, excerpt, position };
                 if !latest.contradict(&one) {
@@ -185,6 +197,16 @@ pub(super) fn refusals(
         })?;
     }
     Ok(refusals)
+}
+
+/// Whether a probe succeeded in a span.
+fn probe_succeeded(view: &dyn ReadView, account: &AccountRef<'_>, span: (Timestamp, Timestamp)) -> Result<bool> {
+    let (subject, mut succeeded) = (Subject::Account(account.clone()), false);
+    each_event_between(view, EventKind::QuotaObserved, &subject, span, Order::Descending, &mut |indexed| {
+        succeeded = matches!(&indexed.event.payload, Payload::QuotaObserved(seen) if seen.feed == PROBE);
+        if succeeded { STOP } else { GO_ON }
+    })?;
+    Ok(succeeded)
 }
 
 /// The refusal of a local program's paid cloud for every model.

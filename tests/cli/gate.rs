@@ -440,3 +440,19 @@ fn an_unreadable_feed_is_a_warning() {
     assert_eq!((&answer.0["basis"], answer.1), (&json!("observed"), 0));
     cli.fails(2, &["gate", "anthropic", "--feed", "nothing=x"]);
 }
+
+#[test]
+fn a_money_budget_does_not_hide_the_cost_of_a_run() {
+    let cli = TestCli::new();
+    cli.at("2026-06-10T11:00:00Z", &["limit", "set", "anthropic", "--session", "100000"]);
+    cli.at("2026-06-10T11:00:00Z", &["price", "set", "anthropic", "", "--input", "10", "--output", "10"]);
+    cli.at("2026-06-10T11:30:00Z", &["record", "--provider", "anthropic", "--model", "m", "--input", "50000"]);
+    let critical = ["anthropic", "--tier", "critical"];
+    let (alone, code) = gate(&cli, NOON, &critical);
+    assert_eq!((&alone["mode"], code), (&json!("wait"), 75), "{alone}");
+    // The money budget is fuller than the session, and allows more.
+    cli.at("2026-06-10T11:40:00Z", &["limit", "set", "anthropic", "--usd-day", "0.98"]);
+    let (beside, code) = gate(&cli, NOON, &critical);
+    assert_eq!((&beside["mode"], code), (&json!("wait"), 75), "{beside}");
+    assert!(beside["reason"].as_str().unwrap().contains("session window"), "{beside}");
+}

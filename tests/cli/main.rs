@@ -23,6 +23,7 @@ mod follow;
 mod forecast;
 mod foreign_text;
 mod gate;
+mod gate_accounts;
 mod import;
 mod install;
 mod interfaces;

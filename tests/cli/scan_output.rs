@@ -39,10 +39,10 @@ fn a_refusal_is_recorded_once_and_means_wait() {
     assert_eq!((code, &again), (75, &wanted), "the same words and the same reset are the same event");
     let (_, next_day) = answer(&cli, "2026-02-05T08:00:00Z", REFUSED, &["claude"]);
     assert_eq!(next_day["position"], 2);
-    let (_, other) = answer(&cli, NOW, REFUSED, &["claude", "--account", "work"]);
-    assert_eq!(other["position"], 3);
     let (_, late) = answer(&cli, "2026-02-05T20:00:00Z", REFUSED, &["claude", "--occurred-at", NOW]);
     assert_eq!(late["position"], 1, "an old output is read as of its own time");
+    let (_, other) = answer(&cli, NOW, REFUSED, &["claude", "--account", "work"]);
+    assert_eq!(other["position"], 3);
     assert!(cli.ok(&["show", "1"]).contains("quota_exhausted"));
 }
 

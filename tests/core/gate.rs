@@ -542,3 +542,47 @@ fn calibration_fits_the_hidden_limit_and_the_class_weights() {
     let output = fit.weights.iter().find(|weight| weight.class == usage_ledger::TokenClass::Output).unwrap();
     assert!((output.weight - 5.0).abs() < 3.0 * output.error && output.error < 1.5, "{output:?}");
 }
+
+#[test]
+fn an_old_reading_counts_with_its_points_next_to_a_fuller_window() {
+    let ledger = Ledger::in_memory().unwrap();
+    let mut full = LimitSet::new("anthropic").unwrap();
+    full.budget_mode = Some(BudgetMode::Full);
+    ledger.set_limit(full, NOW.plus(-DAY)).unwrap();
+    observe(&ledger, 10_080, "74", 3 * DAY, NOW.plus(-7 * HOUR));
+    assert_eq!(gate(&ledger, "anthropic", NOW).mode, Mode::Wait);
+    observe(&ledger, 300, "75", HOUR, NOW);
+    assert_eq!(gate(&ledger, "anthropic", NOW).mode, Mode::Wait);
+}
+
+#[test]
+fn the_gate_resumes_when_the_last_window_that_closes_it_resets() {
+    let ledger = Ledger::in_memory().unwrap();
+    let mut full = LimitSet::new("anthropic").unwrap();
+    full.budget_mode = Some(BudgetMode::Full);
+    ledger.set_limit(full, NOW.plus(-DAY)).unwrap();
+    observe(&ledger, 10_080, "90", 3 * DAY, NOW);
+    observe(&ledger, 300, "95", 3 * HOUR, NOW);
+    let verdict = gate(&ledger, "anthropic", NOW);
+    assert!(verdict.resumes_at >= Some(NOW.plus(3 * DAY)), "{verdict:?}");
+    assert_eq!(verdict.rung().mode, Mode::Wait);
+}
+
+#[test]
+fn a_gate_that_a_need_closes_prints_wait() {
+    let ledger = Ledger::in_memory().unwrap();
+    ledger.override_usage("anthropic", WindowKind::Session, percent("55"), "me", "", NOW).unwrap();
+    let verdict = ledger.gate(&RunRequest::new("anthropic").unwrap().need(Mode::Deep), NOW).unwrap();
+    assert_eq!((verdict.mode, verdict.rung().mode), (Mode::Implement, Mode::Wait));
+}
+
+#[test]
+fn a_refusal_under_a_pause_without_an_end_resumes_at_no_time() {
+    let ledger = limited("anthropic");
+    refuse(&ledger, "usage-limit", NOW);
+    assert!(gate(&ledger, "anthropic", NOW).resumes_at.is_some());
+    ledger.pause(Paused::new("lunch"), NOW).unwrap();
+    let verdict = gate(&ledger, "anthropic", NOW);
+    assert_eq!((verdict.gated, verdict.resumes_at), (true, None), "{verdict:?}");
+    assert!(verdict.reason.contains("refused") && verdict.reason.contains("lunch"), "{}", verdict.reason);
+}

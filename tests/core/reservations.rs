@@ -110,7 +110,10 @@ fn a_call_that_ends_after_its_reservation_expired_is_recorded() {
 fn only_gating_windows_limit_reservations() {
     let ledger = Ledger::in_memory().unwrap();
     ledger.reserve("ollama", u64::from(u32::MAX), HOUR, NOW).unwrap();
-    let mut limit = LimitSet::new("openai").unwrap().weekly(10);
+    // Without a session window the week counts, as it does for the gate.
+    ledger.set_limit(LimitSet::new("mistral").unwrap().weekly(10), NOW).unwrap();
+    assert!(matches!(ledger.reserve("mistral", 11, HOUR, NOW), Err(Error::OverBudget { window: "weekly", .. })));
+    let mut limit = LimitSet::new("openai").unwrap().session(100).weekly(10);
     ledger.set_limit(limit.clone(), NOW).unwrap();
     ledger.reserve("openai", 11, HOUR, NOW).unwrap();
     limit.budget_mode = Some(BudgetMode::Full);
