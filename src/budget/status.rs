@@ -139,6 +139,25 @@ impl Snapshot<'_> {
         Ok(ProviderStatus { usage: evidence.usage, money: evidence.money, budget })
     }
 
+    /// Like [`provider_status`](Self::provider_status). Of the accounts that a request without an account may mean, the
+    /// one with the strictest decision.
+    pub(crate) fn strictest_status(
+        &self,
+        request: &RunRequest,
+        all_time: bool,
+        now: Timestamp,
+    ) -> Result<ProviderStatus> {
+        let mut decisions = Vec::new();
+        for request in requests_meant(self.view(), request)? {
+            decisions.push(self.provider_status(&request, all_time, now)?);
+        }
+        let several = several_accounts(&decisions);
+        let strictest = decisions.into_iter().min_by_key(|decision| strictness(&decision.budget));
+        let mut strictest = strictest.ok_or_else(|| bug!("a request means no account"))?;
+        strictest.budget.trail.extend(several);
+        Ok(strictest)
+    }
+
     /// Decides whether a run on this provider may start.
     ///
     /// # Errors
@@ -178,15 +197,7 @@ impl Snapshot<'_> {
     pub fn gate(&self, request: &RunRequest, now: impl Into<Timestamp>) -> Result<Verdict> {
         let (view, now) = (self.view(), now.into());
         expect_known(view, request)?;
-        let mut decisions = Vec::new();
-        for request in requests_meant(view, request)? {
-            decisions.push(self.provider_status(&request, false, now)?);
-        }
-        let several = several_accounts(&decisions);
-        let strictest = decisions.into_iter().min_by_key(|decision| strictness(&decision.budget));
-        let ProviderStatus { usage, budget: mut verdict, .. } =
-            strictest.ok_or_else(|| bug!("a request means no account"))?;
-        verdict.trail.extend(several);
+        let ProviderStatus { usage, budget: mut verdict, .. } = self.strictest_status(request, false, now)?;
         for (window, counts) in
             [(&usage.session, true), (&usage.weekly, verdict.budget_mode == crate::model::event::BudgetMode::Full)]
         {

@@ -26,7 +26,7 @@ use crate::present::output::{EscapedText, JsonAnswer};
 use crate::present::tint::tint;
 use crate::readers::quota::{self, QuotaFormat};
 use crate::report::{Report, ReportKey};
-use crate::usage::{Cost, Pause, WindowUsage, accounts, active_provider, paused};
+use crate::usage::{Cost, Pause, WindowUsage, active_provider, paused};
 
 /// Maximum size of a document in bytes.
 const LONGEST: u64 = 1 << 20;
@@ -163,22 +163,17 @@ fn collect_input(
     context: &Context,
     session: SessionInput,
 ) -> Result<StatuslineInput, Failure> {
-    let known = accounts(snapshot.view())?;
-    let own = || known.iter().filter(|one| one.provider == provider);
-    // If the provider has only one account, use it, even if it has a name.
-    let only = own().next().filter(|_| own().count() == 1).and_then(|one| one.account.as_deref());
-    let account = account.or(only);
     let mut request = RunRequest::new(provider)?;
     if let Some(account) = account {
         request = request.account(account);
     }
     // The line shows no all-time totals, so they are computed only for JSON.
-    let status = snapshot.provider_status(&request, context.json, now)?;
+    let status = snapshot.strictest_status(&request, context.json, now)?;
     let zone = context.zone();
     let midnight = zone.start_of_day(zone.day(now));
     let mut today = Report::by_all([]).tz(zone).since(midnight).until(now.plus(1));
     today = today.only(ReportKey::Provider, provider)?;
-    if let Some(account) = account {
+    if let Some(account) = &status.usage.account {
         today = today.only(ReportKey::Account, account)?;
     }
     let today = snapshot.report(&today)?.total;
