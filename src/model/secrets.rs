@@ -25,10 +25,27 @@ const ISSUED: &[&str] = &[
     r"sk-[A-Za-z0-9]{20,}",
     r"gh[opsur]_[\w]{16,}",
     r"github_pat_[\w]{16,}",
-    r"gl(?:pat|dt|rt|cbt|ptt|soat|ft|agent)-[\w-]{16,}",
+    r"gl(?:pat|dt|rt|cbt|ptt|soat|ft|agent|imt|ffct)-[\w-]{16,}",
     r"xox[a-z](?:\.[a-z]+)?-[\w.-]{8,}",
     r"xapp-[\w-]{10,}",
     r"(?:AKIA|ASIA|ABIA|ACCA|AROA|AIDA)[0-9A-Z]{12,}",
+    r"(?:ABSK|LTAI|AKID|ATBB|ATATT3x|ATCTT3x)[A-Za-z0-9+/=_-]{12,}",
+    r"bedrock-api-key-[A-Za-z0-9+/=_-]{16,}",
+    r"bce-v3/ALTAK-[\w/-]{16,}",
+    r"AQ\.Ab8[\w-]{16,}",
+    r"wk-1\.[\w.-]{16,}",
+    r"dp\.(?:pt|st|ct|sa|scim|audit)\.[\w.-]{16,}",
+    r"[\w.~-]{0,3}\dQ~[\w.~-]{31,}",
+    r"(?:NRAK|NRII|NRJS|NRRA|HRKU)-[\w-]{16,}",
+    r"sq0(?:atp|csp|idp|idb)-[\w-]{16,}",
+    r"(?:ls__|CCIPAT_|CCIPRJ_)[\w-]{16,}",
+    r"[A-Za-z0-9]{14}\.atlasv1\.[\w=-]{16,}",
+    r"(?:sk_[0-9a-f]{48}|key_[0-9a-f]{64})",
+    r"(?:pcsk|sgamp)_[\w-]{16,}",
+    r"(?:crsr|sgp|rpa)_(?:local_|[0-9a-f]{16}_)?[A-Za-z0-9]{24,}",
+    // The id and the secret of a key, both without a prefix.
+    r"[0-9a-f]{32}\.[A-Za-z0-9]{16}\b",
+    r"pat[A-Za-z0-9]{14}\.[0-9a-f]{64}",
     r"AIza[\w-]{20,}",
     r"ya29\.[\w.-]{10,}",
     r"1//0[\w-]{20,}",
@@ -41,10 +58,10 @@ const ISSUED: &[&str] = &[
     r"hooks\.slack\.com/(?:services|workflows|triggers)/[\w/-]{16,}",
     r"discord(?:app)?\.com/api/webhooks/[\w/-]{16,}",
     r"hooks\.zapier\.com/hooks/catch/[\w/-]{8,}",
-    r"[\w.-]+\.webhook\.office\.com/webhookb2/[\w@/-]{16,}",
-    r"(?:gsk|hf|r8|fw|npm|ntn|figd|whsec|dckr_pat|dckr_oat|sntrys|phx|phc|lin_api|tgp_v1|dop_v1|doo_v1|dor_v1|sb_secret|wandb_v1|pscale_tkn|pscale_pw|shippo_live|rubygems|vck|vcp|lsv2_pt|lsv2_sk|shpat|shpss|shpca|shppa|api_org|secret)_[A-Za-z0-9+/=_-]{16,}",
+    r"[\w][\w.-]*\.webhook\.office\.com/webhookb2/[\w@/-]{16,}",
+    r"(?:gsk|hf|r8|fw|npm|ntn|figd|whsec|dckr_pat|dckr_oat|sntrys|sntryu|phx|phc|lin_api|lin_oauth|tgp_v1|dop_v1|doo_v1|dor_v1|sb_secret|wandb_v1|pscale_tkn|pscale_pw|pscale_oauth|shippo_live|shippo_test|rubygems|vck|vcp|lsv2_pt|lsv2_sk|shpat|shpss|shpca|shppa|api_org|secret)_[A-Za-z0-9+/=_-]{16,}",
     r"SG\.[\w-]{16,}\.[\w-]{16,}",
-    r"hvs\.[\w-]{16,}",
+    r"hv[sbr]\.[\w-]{16,}",
     r"AGE-SECRET-KEY-1[0-9A-Z]{20,}",
     r"(?:AC|SK|dapi|key-)[0-9a-f]{32}",
     r"PMAK-[\w-]{20,}",
@@ -53,14 +70,29 @@ const ISSUED: &[&str] = &[
     r"eyJ[\w-]{5,}(?:\.[\w-]+){1,4}\.?",
     r"eyJ[\w-]{30,}",
 ];
+/// Prefixes with which ordinary names begin too. What follows must look random.
+const LIKELY: &[&str] = &[r"pa-[\w-]{40,}", r"fk-[\w-]{24,}", r"sl\.[\w.-]{40,}"];
+/// What may precede a prefix: no letter, except that of an escape of JSON, of a URL or of a terminal.
+const BOUNDARY: &str = r"(?:\b|_|\\[nrt]|\\u[0-9A-Fa-f]{4}|%[0-9A-Fa-f]{2}|\[[0-9;]+m)";
+/// What separates a name from its value, also in a URL.
+const SEPARATOR: &str = r#"["'`\\]*\s*(?:=>|[:=]|%3[AaDd])\s*"#;
+/// The value of a pair.
+const VALUE: &str = r#"\\?"[^"]*"?|'[^']*'?|`[^`]*`?|[^\s"',;&}`]+"#;
 /// Names whose values are credentials.
-const NAMED: &str = r"(?:api[-_ ]?key|(?:access|account|session|private|signing|encryption|master|shared|secret|auth)[-_]?(?:access)?[-_]?key|secret|token|passw(?:or)?d|passphrase|pass|pwd|credentials?|signature|sig|auth)";
+const NAMED: &str = r"(?:api[-_ ]?key|(?:access|account|session|private|signing|encryption|master|shared|secret|auth)[-_]?(?:access)?[-_]?key|secret|token|passw(?:or)?d|passphrase|pass|pwd|credentials?|signature|sig|auth|jwt)";
+/// Names whose values are credentials if they look random.
+const KEYS: &str = r"(?:(?i:[\w.-]*[-_]key|\bkey)|[\w.-]*[a-z0-9]Key|\b(?:sessionid|PHPSESSID|JSESSIONID))";
 
-/// Literals, one of which every match of `ISSUED` contains, except those with [two dots](has_dots). They decide on ordinary names
+/// Options of programs whose next argument is a credential.
+const OPTIONS: &str = r"(?:api-?key|access-?key|secret-?key|token|passw(?:or)?d|passphrase|secret)";
+/// A character within a URL that another URL contains, except a slash.
+const IN_URL: &str = r#"(?:[^\s"'&%]|%[013-9A-Fa-f][0-9A-Fa-f]|%2[0-9A-Ea-e])"#;
+
+/// Literals, one of which every match of `ISSUED` contains, except those with [dots](has_dots). They decide on ordinary names
 /// without the large expression. A counted repetition here would take most of the time of an import.
 static HINTS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     compile(
-        r"sk[-_]|pk[-_]|rk[-_]|gh[opsur]_|_pat_|_oat_|gl[a-z]+-|xox|xapp-|A[KSBCRI][ICO]A|AIza|ya29|1//0|GOCSPX|xai-|pplx-|nvapi-|csk-|pypi-|tskey-|sl-|tvly-|fc[-_]|jina[-_]|exa[-_]|e2b[-_]|hooks?[./]|sbp_|sb_|glsa_|atlasv1|vercel_|nfp_|pul_|rdme_|pscale_|shippo_|gsk_|hf_|r8_|fw_|npm_|ntn_|figd_|whsec_|sntrys_|ph[xc]_|_api_|_v1_|rubygems_|vc[kp]_|lsv2_|shp|api_org|secret_|SG\.|hvs\.|AGE-|AC[0-9a-f]|SK[0-9a-f]|dapi|key-|PMAK|:AA|eyJ",
+        r"sk[-_]|pk[-_]|rk[-_]|gh[opsur]_|_pat_|_oat_|gl[a-z]+-|xox|xapp-|A[KSBCRI][ICOD]A|AIza|ya29|1//0|GOCSPX|xai-|pplx-|nvapi-|csk-|pypi-|tskey-|sl[-.]|tvly-|fc[-_]|jina[-_]|exa[-_]|e2b[-_]|hooks?[./]|sbp[-_]|sb_|glsa[-_]|atlasv1|vercel[-_]|nfp[-_]|pul[-_]|rdme[-_]|pscale_|shippo_|gsk_|hf_|r8_|fw_|npm_|ntn_|figd_|whsec_|sntry[su]_|ph[xc]_|_api_|_oauth_|pcsk_|crsr_|sgamp_|sgp_|rpa_|ABSK|LTAI|AKID|ATBB|AT[AC]TT3x|bce-v3|AQ\.Ab8|wk-1|dp\.[a-z]|Q~|NR[A-Z][A-Z]-|HRKU-|sq0|ls__|CCIP|key_[0-9a-f]|pa-|fk-|_v1_|rubygems_|vc[kp]_|lsv2_|shp|api_org|secret_|SG\.|hv[sbr]\.|AGE-|AC[0-9a-f]|SK[0-9a-f]|dapi|key-|PMAK|:AA|eyJ",
     )
 });
 
@@ -76,10 +108,15 @@ static FORMS: LazyLock<Option<Regex>> = LazyLock::new(|| {
         r"(?P<basic>\b(?i:basic|negotiate|digest)\s+[\w.~+/=-]{8,})".to_owned(),
         // A user's name and password, or a token, in a URL.
         r#"\b[A-Za-z][A-Za-z0-9+.-]*://(?:[^\s/@"'?#]*:[^\s@"']+|[^\s/@:"'?#]{12,})@"#.to_owned(),
-        format!(
-            r#"(?P<name>(?i:[\w.-]*{NAMED}[\w-]*))["'`\\]*\s*(?:=>|[:=])\s*(?P<value>\\?"[^"]*"?|'[^']*'?|`[^`]*`?|[^\s"',;&}}`]+)"#
-        ),
-        format!(r"(?:\b|_|\\[nrt])(?:{issued})"),
+        // The same in a URL that another URL contains.
+        format!(r#"\b[A-Za-z][A-Za-z0-9+.-]*%3[Aa]%2[Ff]%2[Ff](?:{IN_URL}*%3[Aa]{IN_URL}*|{IN_URL}{{12,}})%40"#),
+        format!(r"(?P<name>(?i:[\w.-]*{NAMED}[\w-]*)){SEPARATOR}(?P<value>{VALUE})"),
+        format!(r"(?P<key>{KEYS}){SEPARATOR}(?P<key_value>{VALUE})"),
+        format!(r"(?i:<(?P<tag>(?:[\w.:-]*[-_.:])?{NAMED})>)(?P<tag_value>[^<]+)"),
+        format!(r"\B--?(?P<option>(?i:(?:[\w-]+-)?{OPTIONS}))\s+(?P<option_value>{VALUE})"),
+        r"\B(?:-u|--user)[\s=]+[^\s:]+:[^\s/]*[A-Za-z]\S*".to_owned(),
+        format!("{BOUNDARY}(?:{issued})"),
+        format!("{BOUNDARY}(?P<likely>{})", LIKELY.join("|")),
     ];
     compile(&parts.join("|"))
 });
@@ -93,23 +130,65 @@ fn compile(expression: &str) -> Option<Regex> {
 /// Long runs of the characters of base64, base64url and hex.
 static RUNS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(&format!(r"[A-Za-z0-9+/=_-]{{{RANDOM},}}")).ok());
 
-/// Whether a text may contain a token that only the lengths of its three parts distinguish, such as Discord's: 59 characters
-/// or more, with two dots.
+/// Whether a text may contain a token that only the lengths of its parts distinguish: one of Discord has two dots and 59
+/// characters or more, others have 32 hexadecimal digits before or behind a dot.
 fn has_dots(text: &str) -> bool {
-    text.len() >= 59 && text.bytes().filter(|byte| *byte == b'.').count() >= 2
+    if text.len() < 49 {
+        return false;
+    }
+    let bytes = text.as_bytes();
+    let is_hex = |part: Option<&[u8]>| part.is_some_and(|part| part.iter().all(u8::is_ascii_hexdigit));
+    let mut dots = 0;
+    for (at, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte == b'.') {
+        dots += 1;
+        let is_long = dots == 2 && text.len() >= 59;
+        if is_long
+            || is_hex(at.checked_sub(32).and_then(|from| bytes.get(from..at)))
+            || is_hex(bytes.get(at + 1..at + 33))
+        {
+            return true;
+        }
+    }
+    false
 }
 
 /// A name, id or path without what has the form of a credential.
 pub(crate) fn name(text: &str) -> Cow<'_, str> {
     // Without these characters only prefixes of issuers can match.
-    let is_plain = !text.bytes().any(|byte| matches!(byte, b' ' | b'=' | b':' | b'@' | b'\t' | b'\n' | b'\r'));
-    let has_hint = || has_dots(text) || HINTS.as_ref().is_none_or(|hints| hints.is_match(text));
-    if is_plain && !has_hint() {
+    let is_mark = |byte| matches!(byte, b' ' | b'=' | b':' | b'@' | b'%' | b'<' | b'\t' | b'\n' | b'\r');
+    if !text.bytes().any(is_mark) && !has_hint(text) {
         return Cow::Borrowed(text);
     }
     // If the expression does not compile, the whole text is removed.
-    let named = FORMS.as_ref().map_or(Cow::Borrowed(REDACTED), |forms| forms.replace_all(text, replacement));
+    let named = FORMS.as_ref().map_or(Cow::Borrowed(REDACTED), |forms| without(forms, text));
     if AWS_ID.as_ref().is_none_or(|ids| ids.is_match(text)) { Cow::Owned(without_aws_secrets(&named)) } else { named }
+}
+
+/// A text without what is a credential of the forms.
+fn without<'t>(forms: &Regex, text: &'t str) -> Cow<'t, str> {
+    let mut out = String::new();
+    let (mut copied, mut at) = (0, 0);
+    while let Some(captures) = forms.captures_at(text, at) {
+        let Some(whole) = captures.get(0) else { break };
+        let kept = kept(&captures, whole.as_str());
+        if let Some(next) = kept {
+            at = whole.start() + next;
+        } else {
+            out.push_str(text.get(copied..whole.start()).unwrap_or_default());
+            out.push_str(REDACTED);
+            (copied, at) = (whole.end(), whole.end());
+        }
+    }
+    if copied == 0 {
+        return Cow::Borrowed(text);
+    }
+    out.push_str(text.get(copied..).unwrap_or_default());
+    Cow::Owned(out)
+}
+
+/// Whether a text may contain a prefix of an issuer.
+fn has_hint(text: &str) -> bool {
+    has_dots(text) || HINTS.as_ref().is_none_or(|hints| hints.is_match(text))
 }
 
 /// The id of an AWS access key, which people keep next to its secret.
@@ -136,21 +215,40 @@ fn is_aws_secret(run: &str) -> bool {
         && is_random(run)
 }
 
-/// The replacement of one match.
-fn replacement(captures: &Captures<'_>) -> String {
-    let whole = captures.get(0).map_or("", |whole| whole.as_str());
-    if let (Some(name), Some(value)) = (captures.name("name"), captures.name("value")) {
-        return if is_ordinary(name.as_str(), value.as_str()) { whole.to_owned() } else { REDACTED.to_owned() };
+/// The longest value, in bytes, that is kept for the name before it. A longer one is no count.
+const LONGEST_KEPT: usize = 256;
+
+/// If a match is no credential: the distance from its start at which the search continues. A value that is kept may
+/// contain a credential of another form.
+fn kept(captures: &Captures<'_>, whole: &str) -> Option<usize> {
+    let start = captures.get(0).map_or(0, |whole| whole.start());
+    for (name, value) in [("name", "value"), ("tag", "tag_value"), ("option", "option_value"), ("key", "key_value")] {
+        if let (Some(of), Some(value)) = (captures.name(name), captures.name(value)) {
+            let is_kept =
+                is_ordinary(of.as_str(), value.as_str()) || (name == "key" && !is_key(of.as_str(), value.as_str()));
+            return (is_kept && value.len() <= LONGEST_KEPT).then(|| value.start() - start);
+        }
     }
-    if captures.name("basic").is_some() {
+    let is_kept = if captures.name("basic").is_some() {
         // `basic instructions` is prose. Encoded names and passwords contain letters of both cases, digits or `=`.
         let value = whole.split_whitespace().nth(1).unwrap_or_default();
         let has_mixed = value.bytes().skip(1).any(|byte| byte.is_ascii_uppercase()) || value.ends_with('=');
-        if !has_mixed && !value.bytes().any(|byte| byte.is_ascii_digit()) {
-            return whole.to_owned();
-        }
-    }
-    REDACTED.to_owned()
+        !has_mixed && !value.bytes().any(|byte| byte.is_ascii_digit())
+    } else {
+        captures.name("likely").is_some_and(|run| !is_random(run.as_str()))
+    };
+    is_kept.then_some(whole.len())
+}
+
+/// Whether the value of a key is a credential, and not a name such as that of a sort key. Variables of the environment
+/// are named in capital letters.
+fn is_key(name: &str, value: &str) -> bool {
+    let value = value.trim_matches(['"', '\'', '`', '\\']);
+    let is_variable = name.ends_with("_KEY") && !name.bytes().any(|byte| byte.is_ascii_lowercase());
+    let is_mixed = value.len() >= 6
+        && value.bytes().any(|byte| byte.is_ascii_digit())
+        && value.bytes().any(|byte| byte.is_ascii_alphabetic());
+    is_variable || (is_mixed && uuid::Uuid::try_parse(value).is_err())
 }
 
 /// Whether a pair is about token counts, or has an empty value.

@@ -11,7 +11,7 @@ use usage_ledger::import::{self, ImportOptions};
 use crate::cli_support::TestCli;
 
 /// Forms of credentials; `@` stands for the varying part.
-const SHAPES: [&str; 71] = [
+const SHAPES: [&str; 79] = [
     "sk-ant-api03-@",
     "sk-ant-oat01-@",
     "sk-proj-@",
@@ -82,6 +82,14 @@ const SHAPES: [&str; 71] = [
     "postgres://u:@@db/x",
     "https://x.example/?sig=@",
     "AccountKey=@;",
+    "pcsk_@",
+    "AQ.Ab8@",
+    "dp.pt.@",
+    "LTAI@",
+    "DEEPGRAM_KEY=@",
+    "<password>@</password>",
+    "%20ghp_@",
+    "password%3D@",
     "-----BEGIN RSA PRIVATE KEY-----\\n@\\n-----END RSA PRIVATE KEY-----",
 ];
 
@@ -103,7 +111,7 @@ impl Planter {
     fn leaked(&self, bytes: &[u8], place: &str) -> Vec<String> {
         let text = String::from_utf8_lossy(bytes);
         let marked: BTreeSet<&str> =
-            Regex::new("Zq7[0-9]{5}Xv9").unwrap().find_iter(&text).map(|leaked| leaked.as_str()).collect();
+            Regex::new("(?i)Zq7[0-9]{5}Xv9").unwrap().find_iter(&text).map(|leaked| leaked.as_str()).collect();
         marked
             .into_iter()
             .map(|mark| {

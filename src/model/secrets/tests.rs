@@ -125,6 +125,148 @@ fn credentials_of_many_shapes_are_removed() {
 }
 
 #[test]
+fn every_form_of_an_issuer_is_removed_from_a_name() {
+    use proptest::strategy::{Strategy, ValueTree};
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut missed = Vec::new();
+    for form in ISSUED {
+        let ascii = form.replace(r"\w", "0-9A-Za-z_").replace(r"\d", "[0-9]").replace(r"\b", "");
+        // A class of its own is written without brackets.
+        let ascii = ascii.replace("[[0-9]", "[0-9").replace("/0-9A-Za-z_{", "/[0-9A-Za-z_]{");
+        let strategy = proptest::string::string_regex(&ascii).unwrap_or_else(|e| panic!("{form}: {e}"));
+        for _ in 0..50 {
+            let secret = strategy.new_tree(&mut runner).unwrap().current();
+            if !has_hint(&secret) || !name(&secret).contains(REDACTED) {
+                missed.push(format!("{form}: {secret}"));
+            }
+        }
+    }
+    assert!(missed.is_empty(), "{missed:#?}");
+}
+
+#[test]
+fn credentials_of_further_issuers_are_removed() {
+    let tail = "Ab3dEf6hIj9lMn2pQr5tUv8xHunter2Yz4aB7cD0eF3gH6iJ";
+    let hex = "0123456789abcdef0123456789abcdef";
+    for secret in [
+        format!("ABSK{tail}="),
+        format!("bedrock-api-key-{tail}"),
+        format!("{hex}.Hunter2Hunter2Hu"),
+        format!("pcsk_2abcd_{tail}"),
+        format!("pa-{tail}"),
+        format!("sk_{hex}0123456789abcdef"),
+        format!("crsr_{hex}{hex}"),
+        format!("key_{hex}{hex}"),
+        format!("fk-{tail}"),
+        format!("sgamp_user_{tail}"),
+        format!("sgp_0123456789abcdef_{hex}01234567"),
+        format!("wk-1.{tail}"),
+        format!("rpa_{tail}"),
+        format!("bce-v3/ALTAK-{tail}/{hex}"),
+        format!("AQ.Ab8{tail}"),
+        format!("pul-{hex}01234567"),
+        format!("sl.u.{tail}"),
+        format!("Ab3dEf6hIj9lMn.atlasv1.{tail}"),
+        format!("hvb.{tail}"),
+        format!("hvr.{tail}"),
+        format!("lin_oauth_{tail}"),
+        format!("sntryu_{hex}"),
+        format!("glimt-{tail}"),
+        format!("glffct-{tail}"),
+        format!("shippo_test_{tail}"),
+        format!("pscale_oauth_{tail}"),
+        format!("LTAI{tail}"),
+        format!("AKID{tail}"),
+        format!("ATATT3x{tail}"),
+        format!("ATBB{tail}"),
+        format!("dp.pt.{tail}"),
+        format!("abc8Q~{tail}"),
+        "NRAK-HUNTER2HUNTER2HUNTER2HUN".to_owned(),
+        format!("HRKU-{tail}"),
+        format!("sq0csp-{tail}"),
+        format!("ls__{hex}"),
+        format!("CCIPAT_{tail}"),
+        format!("patAb3dEf6hIj9lMn.{hex}{hex}"),
+    ] {
+        for text in [
+            secret.clone(),
+            format!("/home/me/{secret}/x"),
+            format!("model {secret}, next"),
+            format!("q%20{secret}"),
+            format!("key%3D{secret}"),
+            format!("\u{1b}[31m{secret}\u{1b}[0m"),
+            format!("a\\u001b[1m{secret}"),
+            format!("a\\u003d{secret}"),
+        ] {
+            let scrubbed = name(&text);
+            assert!(scrubbed.contains(REDACTED), "{text}: {scrubbed}");
+            for part in ["unter2", "UNTER2", "cdef0123"] {
+                assert!(!scrubbed.contains(part), "{text}: {scrubbed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn pairs_options_and_tags_are_removed() {
+    for secret in [
+        "AZURE_OPENAI_KEY=hunter2",
+        "export DEEPGRAM_KEY='hunter2'",
+        "https://x.example/v1?key=hunter2&a=b",
+        "openaiKey: \"hunter2\"",
+        "jwt=hunter2",
+        "sessionid=hunter2; a",
+        "run --api-key hunter2",
+        "run --password hunter2 --model m",
+        "run --github-token \"hunter2 hunter2\"",
+        "curl -u me:hunter2 https://x.example",
+        "curl --user me:hunter2",
+        "<password>hunter2 hunter2</password>",
+        "<x:api-key>hunter2</x:api-key>",
+        "password%3Dhunter2",
+        "postgres%3A%2F%2Fme%3Ahunter2%40db",
+        "x=postgres%3a%2f%2fhunter2hunter2%40db%2Fx",
+        // A pair that is kept does not hide what follows.
+        "tokens: Bearer hunter2hunter2",
+        "primary key: Bearer hunter2hunter2",
+        "cache_key=sk-ant-api03-hunterhunter2",
+    ] {
+        let scrubbed = name(secret);
+        assert!(scrubbed.contains(REDACTED) && !scrubbed.contains("unter2"), "{secret}: {scrubbed}");
+    }
+    for ordinary in [
+        "primary key: id",
+        "sort_key=created",
+        "sessionId: 412a48bb-5183-459d-ba43-214d8a16dcc1",
+        "cache_key: 412a48bb-5183-459d-ba43-214d8a16dcc1",
+        "<synthetic>",
+        "<tokens>5</tokens>",
+        "<design>blue</design>",
+        "docker run -u 1000:1000",
+        "use --max-tokens 500",
+        "100%25 of 5%",
+        "C:/Users/me/%40scope/x",
+        "https%3A%2F%2Fhost%3A8080%2Fa%40v2",
+        "spa-demo-of-a-very-long-project-name-with-many-words",
+        "pa-project-of-a-very-long-name-with-many-words-in-it",
+        "/usr/share/openssl.conf.d/sl.of-a-very-long-name-with-many-words-in-it",
+        "d41d8cd98f00b204e9800998ecf8427e.jsonl",
+        "assets/d41d8cd98f00b204e9800998ecf8427e.min.js.map",
+    ] {
+        assert_eq!(name(ordinary), ordinary);
+    }
+}
+
+#[test]
+fn many_pairs_are_searched_in_linear_time() {
+    let start = std::time::Instant::now();
+    for text in ["k-key=".repeat(50_000), "tokens=".repeat(50_000), "<token>".repeat(50_000), "-u a:".repeat(50_000)] {
+        name(&text);
+    }
+    assert!(start.elapsed().as_secs() < 60);
+}
+
+#[test]
 fn random_strings_are_removed_from_free_text_and_ordinary_words_stay() {
     for random in [
         "Zm9vYmFyQmF6UXV4MTIzNDU2Nzg5",
