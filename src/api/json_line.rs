@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use crate::model::error::{Error, Result};
 use crate::model::event::{EventData, EventId, ServerKey, TokenRecord};
 use crate::model::provider::ProviderId;
+use crate::model::secrets;
 use crate::model::time::Timestamp;
 use crate::model::tokens::{MAX_COUNT, TokenClass};
 use crate::present::clock::instant;
@@ -189,6 +190,7 @@ fn count(name: &str, value: &RawValue) -> Result<u64> {
 }
 
 fn shown(value: &str) -> String {
+    let value = secrets::name(value);
     let mut text: String = value.chars().take(SHOWN).collect();
     if text.len() < value.len() {
         text.push('…');

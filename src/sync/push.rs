@@ -13,6 +13,7 @@ use crate::merkle::{Checkpoint, Hash, Note, Signer, Witness};
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
 use crate::model::invariant::bug;
+use crate::model::secrets;
 use crate::model::threads::start;
 
 /// Roots that are compared in one request.
@@ -106,7 +107,7 @@ pub(crate) fn ask_bytes(send: SyncTransport<'_>, request: &SyncRequest) -> SyncR
         _ => PushObstacle::Invalid,
     };
     let text = String::from_utf8_lossy(&answer.body);
-    let text: String = text.chars().take(300).collect();
+    let text: String = secrets::name(&text).chars().take(300).collect();
     let detail = format!("status {}: {}", answer.status, text.trim());
     let refused = PushRefused { title, status: answer.status, detail, position: None, head: None };
     Err(SyncFailure::Refused(Box::new(refused)))

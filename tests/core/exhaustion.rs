@@ -88,6 +88,27 @@ fn an_excerpt_is_short_and_cut_at_characters() {
     assert!(!refusal.excerpt.chars().any(char::is_control));
 }
 
+#[test]
+fn no_credential_is_cut_before_it_is_removed() {
+    for secret in ["sk-ant-api03-Hunter2hunt3r2Hunter2", "https://bob:Hunter2hunt3r@h/", "password=Hunter2hunt3r"] {
+        for gap in (80..330).step_by(9) {
+            let message = "You've hit your limit · resets 3pm (UTC)";
+            for text in [
+                format!("{} {secret} {} {message} {}", "x".repeat(80), "y".repeat(gap), "z".repeat(200)),
+                format!("{} {message} {} {secret} {}", "x".repeat(200), "y".repeat(gap), "z".repeat(80)),
+                format!("{} {secret} {} {message}", "x".repeat(5_000), "y".repeat(gap)),
+            ] {
+                let refusal = detect("claude", Stream::StdoutFailed, &text).unwrap();
+                assert!(refusal.excerpt.contains(message) && refusal.excerpt.chars().count() <= 300, "{text}");
+                assert!(!refusal.excerpt.to_lowercase().contains("unt"), "{}", refusal.excerpt);
+            }
+        }
+    }
+    let text = format!("You've hit your limit · prompt: \"{} text\" end", "private ".repeat(100));
+    let refusal = detect("claude", Stream::StdoutFailed, &text).unwrap();
+    assert!(!refusal.excerpt.contains("private"), "{}", refusal.excerpt);
+}
+
 /// A rule's own message: `tests/fixtures/exhaustion_rules.jsonl`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -11,7 +11,6 @@ use super::{AccountRef, NameKind, Subject};
 use crate::model::error::{Error, Result};
 use crate::model::humanize::number::counted;
 use crate::model::provider::ProviderId;
-#[cfg(feature = "import")]
 use crate::model::secrets;
 use crate::model::serde_skip::is_zero;
 use crate::model::time::{DAY, Timestamp};
@@ -350,7 +349,7 @@ impl EventData for StatementReceived {
             None => Ok(()),
             Some(text) => Err(Error::invalid(format!(
                 "a name of the statement is empty, has a zero byte, or is longer than {MAX_TEXT} bytes: `{}`",
-                text.chars().take(60).collect::<String>()
+                secrets::text(text).chars().take(60).collect::<String>()
             ))),
         }
     }

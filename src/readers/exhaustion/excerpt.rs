@@ -30,17 +30,17 @@ pub(super) fn excerpt(text: &str, place: &Range<usize>) -> String {
     let line = line_range(text, place);
     let middle = place.start.max(line.start).midpoint(place.end.min(line.end)).clamp(line.start, line.end);
     let middle = floor(text, middle);
-    let head = text.get(line.start..middle).unwrap_or_default();
-    let tail = text.get(middle..line.end).unwrap_or_default();
-    let head: String = head.chars().rev().take(EXCERPT).collect();
-    let (head, tail) = (plain(head.chars().rev()), plain(tail.chars().take(EXCERPT)));
+    // The whole line is redacted before it is cut: a cut takes away the marks that a credential is known by.
+    let redacted_line = redacted(text.get(line.clone()).unwrap_or_default());
+    let middle = floor(&redacted_line, redacted(text.get(line.start..middle).unwrap_or_default()).len());
+    let (head, tail) = redacted_line.split_at_checked(middle).unwrap_or_default();
     let (before, after) = (head.chars().count(), tail.chars().count());
     // A side that is shorter than half leaves its rest to the other side.
     let half = EXCERPT / 2;
     let keep_before = before.min(half.max(EXCERPT.saturating_sub(after)));
     let keep_after = after.min(EXCERPT - keep_before);
     let excerpt: String = head.chars().skip(before - keep_before).chain(tail.chars().take(keep_after)).collect();
-    redacted(excerpt.trim())
+    excerpt.trim().to_owned()
 }
 
 /// Quoted text that is long enough to be part of a conversation.
@@ -48,15 +48,22 @@ static QUOTED_TEXT: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r#"(?i)\b(?:prompt|content|text|completion|input|output)["']?\s*[:=]\s*"[^"]*"?"#).ok()
 });
 
-/// Removes credentials, prompts and completions, because the ledger stores the excerpt.
-fn redacted(excerpt: &str) -> String {
-    let expression = |expression: &Regex| secrets::text(&expression.replace_all(excerpt, "[redacted]")).into_owned();
-    QUOTED_TEXT.as_ref().map_or_else(String::new, expression)
+/// A line without credentials, prompts, completions and control characters, because the ledger stores its excerpt.
+fn redacted(line: &str) -> String {
+    let without = |line: &str| {
+        let expression = |expression: &Regex| secrets::text(&expression.replace_all(line, "[redacted]")).into_owned();
+        QUOTED_TEXT.as_ref().map_or_else(String::new, expression)
+    };
+    // A control character may begin a credential, or stand within one.
+    let plain = plain(&without(line));
+    if plain == line { plain } else { without(&plain) }
 }
 
 /// Removes control characters.
-fn plain(chars: impl Iterator<Item = char>) -> String {
-    chars.filter_map(|char| if char == '\t' { Some(' ') } else { (!char.is_control()).then_some(char) }).collect()
+fn plain(text: &str) -> String {
+    text.chars()
+        .filter_map(|char| if char == '\t' { Some(' ') } else { (!char.is_control()).then_some(char) })
+        .collect()
 }
 
 /// The line in which a hit begins.

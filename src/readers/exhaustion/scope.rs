@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use regex::{Regex, RegexBuilder};
 
+use crate::model::secrets;
+
 /// Expressions whose group captures the model, each with its provider if only one uses it.
 const MODELS: &[(&str, Option<&str>)] = &[
     (
@@ -42,7 +44,8 @@ pub(super) fn model(provider: &str, line: &str, around: &str) -> Option<String> 
         // Google's messages span several lines.
         let captures = pattern.as_ref()?.captures(if only.is_some() { around } else { line })?;
         let group = captures.iter().skip(1).flatten().next()?;
-        Some(group.as_str().to_lowercase())
+        // The expressions ignore case, and a model is no credential.
+        Some(group.as_str()).filter(|named| secrets::text(named) == *named).map(str::to_lowercase)
     })
 }
 

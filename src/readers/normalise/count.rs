@@ -5,6 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::model::error::{Error, Result};
+use crate::model::secrets;
 use crate::model::tokens::MAX_COUNT;
 
 /// The value of a count field.
@@ -81,7 +82,7 @@ impl<'de> Visitor<'de> for CountVisitor {
 
     fn visit_str<E>(self, text: &str) -> std::result::Result<Count, E> {
         // An error does not repeat a long text.
-        Ok(Count::Not(format!("the string {:?}", text.chars().take(40).collect::<String>())))
+        Ok(Count::Not(format!("the string {:?}", secrets::text(text).chars().take(40).collect::<String>())))
     }
 
     fn visit_bool<E>(self, truth: bool) -> std::result::Result<Count, E> {
@@ -152,6 +153,10 @@ mod tests {
             ("99999999999999999999", "`n` is 1e20"),
             ("9007199254740992", "`n` is 9007199254740992"),
             ("\"12\"", "`n` is the string \"12\""),
+            (
+                "\"a text before https://bob:Hunter2hunt3r2@h/ and behind\"",
+                "`n` is the string \"a text before [redacted]h/",
+            ),
             ("true", "`n` is true"),
             ("[1,[2]]", "`n` is a list"),
             ("{\"a\":{}}", "`n` is an object"),

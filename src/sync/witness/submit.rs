@@ -3,6 +3,7 @@
 use crate::ledger::Snapshot;
 use crate::merkle::{AddCheckpoint, Checkpoint, Note, PolicyWitness};
 use crate::model::error::{Error, Result};
+use crate::model::secrets;
 
 /// How often a witness is asked again because it stated another size.
 const ATTEMPTS: usize = 4;
@@ -125,7 +126,7 @@ fn ask(
                 return Ok(Err(format!("it has cosigned another history of the first {old} events")));
             }
             status => {
-                let body: String = answer.body.chars().take(200).collect();
+                let body: String = secrets::name(&answer.body).chars().take(200).collect();
                 return Ok(Err(format!("it answers {status}: {}", body.trim_end())));
             }
         }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::shape::cost;
 use crate::model::error::{Error, Result};
+use crate::model::secrets;
 use crate::model::tokens::{MAX_COUNT, TokenClass, Tokens, Usd};
 use crate::readers::normalise::server_tools;
 
@@ -90,7 +91,7 @@ fn count(usage: &Value, name: &str) -> Result<Option<u64>> {
     let Some(value) = usage.get(name).filter(|value| !value.is_null()) else { return Ok(None) };
     let float = value.as_f64().filter(|number| number.fract() == 0.0 && *number >= 0.0 && *number <= MAX_COUNT as f64);
     let whole = value.as_u64().or_else(|| float.map(|number| number as u64));
-    let shown = || value.to_string().chars().take(40).collect::<String>();
+    let shown = || secrets::json(&value.to_string()).chars().take(40).collect::<String>();
     whole.map(Some).ok_or_else(|| {
         Error::invalid(format!("`{name}` is {}: a token count is a whole number from 0 to {MAX_COUNT}", shown()))
     })
