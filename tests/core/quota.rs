@@ -83,6 +83,46 @@ fn each_document_is_parsed_to_its_windows() {
 }
 
 #[test]
+fn no_credential_of_a_document_is_observed() {
+    let secret = "sk-ant-api03-Hunter2hunter2Hunter2";
+    let used =
+        r#"{"used_percent":5,"utilization":5,"window_minutes":300,"resets_at":1795474800,"percent_remaining":5}"#;
+    for (format, text) in [
+        (QuotaFormat::CodexRateLimits, format!(r#"{{"rate_limits":{{"limit_name":"{secret}","primary":{used}}}}}"#)),
+        (QuotaFormat::ClaudeStatusline, format!(r#"{{"rate_limits":{{"seven_day_{secret}":{used}}}}}"#)),
+        (
+            QuotaFormat::ClaudeStatusline,
+            format!(
+                r#"{{"rate_limits":{{"model_scoped":[{{"display_name":"Opus password=Hunter2x","used_percent":5}},
+                    {{"id":"https://me:Hunter2@h/","used_percent":6}}]}}}}"#
+            ),
+        ),
+        (QuotaFormat::AnthropicOauth, format!(r#"{{"seven_day_{secret}":{used}}}"#)),
+        (QuotaFormat::Copilot, format!(r#"{{"quota_snapshots":{{"{secret}":{used}}}}}"#)),
+        (
+            QuotaFormat::GeminiBuckets,
+            format!(
+                r#"{{"buckets":[{{"modelId":"m","tokenType":"AKIAHUNTER2HUNTER2XX","remainingFraction":0.5}},
+                {{"modelId":"{secret}","remainingFraction":0.5}}]}}"#
+            ),
+        ),
+        (
+            QuotaFormat::AnthropicHeaders,
+            format!(
+                "anthropic-ratelimit-unified-7d-{secret}-utilization: 0.5\n\
+                 anthropic-ratelimit-unified-representative-claim: seven_day_{secret}\n\
+                 anthropic-ratelimit-unified-status: bearer HUNTERabcd\n\
+                 anthropic-ratelimit-{secret}-limit: 5\nanthropic-ratelimit-{secret}-remaining: 5\n"
+            ),
+        ),
+        (QuotaFormat::OllamaCloud, format!(r#"{{"session":0.25,"{}{secret}":"x"}}"#, "x ".repeat(22))),
+    ] {
+        let seen = quota::observe(format, &text, now()).unwrap();
+        assert!(!format!("{seen:?}").to_lowercase().contains("hunter"), "{format}: {seen:?}");
+    }
+}
+
+#[test]
 fn a_repeated_document_is_recorded_once() {
     for format in QuotaFormat::ALL {
         for (name, text, at, _) in cases(format) {

@@ -14,6 +14,7 @@ use super::headers::{self, Headers};
 use super::length;
 use super::value;
 use crate::model::error::Result;
+use crate::model::secrets;
 use crate::model::time::Timestamp;
 
 const PREFIX: &str = "anthropic-ratelimit-";
@@ -56,7 +57,8 @@ fn instant(headers: &Headers, name: &str, draft: &mut ObservationDraft) -> Optio
 
 fn unified(headers: &Headers, draft: &mut ObservationDraft) {
     let verdict = headers.get("anthropic-ratelimit-unified-status");
-    let claim = headers.get("anthropic-ratelimit-unified-representative-claim").map(|claim| spelled_out(claim));
+    let claim =
+        headers.get("anthropic-ratelimit-unified-representative-claim").map(|claim| spelled_out(&secrets::text(claim)));
     let mut claimed = false;
     for window in windows(headers, UNIFIED, &["utilization", "reset", "status"]) {
         let header = |field: &str| format!("{UNIFIED}{window}-{field}");

@@ -56,6 +56,10 @@ pub(super) struct ObservationDraft {
 
 /// A status is a short word. Any other text could be private and is dropped.
 fn status_word(text: &str) -> Option<String> {
+    // In lower case it could no longer be recognised as a credential.
+    if secrets::text(text) != text {
+        return None;
+    }
     const LONGEST: usize = 40;
     let fine = |c: char| c.is_ascii_lowercase() || c == '_' || c == ' ';
     let text = text.trim().to_ascii_lowercase();
@@ -196,18 +200,20 @@ pub(super) fn text<'f>(fields: &'f JsonObject, names: &[&str]) -> Option<&'f str
     names.iter().find_map(|name| fields.get(*name)?.as_str()).filter(|text| !text.trim().is_empty())
 }
 
-/// A text that can be a name.
+/// A text that can be a name, without credentials.
 fn name(text: &str) -> Option<String> {
-    let text = text.trim();
+    let text = secrets::text(text.trim());
     let fine = !text.is_empty() && text.len() <= LONGEST_NAME && !text.chars().any(char::is_control);
-    fine.then(|| text.to_owned())
+    fine.then(|| text.into_owned())
 }
 
 /// A foreign text in the form that a warning repeats.
 pub(super) fn quoted(text: &str) -> String {
+    // A cut could take away what a credential is known by.
+    let text = secrets::text(text);
     let mut shown: String = text.chars().take(QUOTED).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().nth(QUOTED).is_some() {
         shown.push('…');
     }
-    format!("`{}`", secrets::text(&shown))
+    format!("`{shown}`")
 }

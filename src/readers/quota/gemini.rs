@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::draft::{JsonObject, ObservationDraft, ObservedWindow, first, text};
 use super::length::ONE_DAY;
 use crate::model::error::Result;
+use crate::model::secrets;
 
 pub(super) fn read(text: &str, draft: &mut ObservationDraft) -> Result<()> {
     let document = draft.json(text)?;
@@ -47,7 +48,7 @@ fn bucket(index: usize, fields: &JsonObject, draft: &mut ObservationDraft) {
     // Requests are metered. Any other unit would be a separate window of the model.
     let scope = match text(fields, &["tokenType", "token_type"]) {
         None | Some("REQUESTS") => model.to_owned(),
-        Some(kind) => format!("{model} {}", kind.to_lowercase()),
+        Some(kind) => format!("{model} {}", secrets::text(kind).to_lowercase()),
     };
     let Some(scope) = draft.scope(&scope) else { return };
     let remaining = match first(fields, FRACTION) {

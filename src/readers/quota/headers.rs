@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use super::draft::ObservationDraft;
 use crate::model::error::Result;
+use crate::model::secrets;
 
-/// Headers by their names in lower case; of several with one name the last counts.
+/// Headers by their names in lower case, without credentials; of several with one name the last counts.
 pub(super) type Headers = BTreeMap<String, String>;
 
 /// Parses a JSON object of headers, or lines of `name: value`, with or without a status line and a body.
@@ -34,7 +35,7 @@ fn object(text: &str, draft: &ObservationDraft) -> Result<Headers> {
             Value::Bool(bool) => bool.to_string(),
             _ => return None,
         };
-        Some((name.trim().to_ascii_lowercase(), text))
+        Some((name_of(name), text))
     };
     Ok(fields.iter().filter_map(header).collect())
 }
@@ -53,10 +54,15 @@ fn lines(text: &str) -> Headers {
             && let Some((name, value)) = line.trim_start_matches(':').split_once(':')
             && is_name(name.trim_end())
         {
-            headers.insert(name.trim_end().to_ascii_lowercase(), value.trim().to_owned());
+            headers.insert(name_of(name), value.trim().to_owned());
         }
     }
     headers
+}
+
+/// A name in lower case. A credential in it could no longer be recognised then, so it is removed before.
+fn name_of(text: &str) -> String {
+    secrets::text(text.trim()).to_ascii_lowercase()
 }
 
 fn is_name(text: &str) -> bool {
