@@ -1,6 +1,7 @@
 //! Maps an agent's name of a provider to the id of the provider.
 
 use crate::model::provider::ProviderId;
+use crate::model::secrets;
 
 /// The provider of a call whose log does not name it.
 pub(in crate::import) const UNKNOWN: &str = "unknown";
@@ -8,15 +9,20 @@ pub(in crate::import) const UNKNOWN: &str = "unknown";
 /// Returns the provider id for an agent's name. `None` if the name has no letter and no digit.
 ///
 /// People choose names for their own providers, so characters that an id cannot contain become `-`. The model decides
-/// for programs that serve both local models and those of a paid service.
+/// for programs that serve both local models and those of a paid service. A name with a credential becomes `redacted`.
 pub(in crate::import) fn provider_id(name: &str, model: Option<&str>) -> Option<String> {
     let name = name.trim();
     if !name.contains(|c: char| c.is_ascii_alphanumeric()) {
         return None;
     }
     let allowed = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
-    let id: String = name.to_lowercase().chars().map(allowed).take(ProviderId::MAX_LEN).collect();
+    let id: String = lower_case(name).chars().map(allowed).take(ProviderId::MAX_LEN).collect();
     ProviderId::resolve(&id).ok().map(|id| id.serving(model.unwrap_or_default()).to_string())
+}
+
+/// A provider's name in lower case. In lower case, and without its marks, a credential could no longer be recognised.
+pub(in crate::import) fn lower_case(name: &str) -> String {
+    if secrets::name(name) == name { name.to_lowercase() } else { "redacted".to_owned() }
 }
 
 /// As [`provider_id`], with a fallback if the name is absent or cannot be an id.
@@ -46,6 +52,9 @@ mod tests {
             ("my gateway", Some("my-gateway")),
             ("team/gateway", Some("team-gateway")),
             ("mock", Some("mock")),
+            ("https://me:Hunter2xY9@gw.example/v1", Some("redacted")),
+            ("AKIAIOSFODNN7EXAMPLE", Some("redacted")),
+            ("gateway password=hunter2", Some("redacted")),
             (" ", None),
             ("使用", None),
         ] {

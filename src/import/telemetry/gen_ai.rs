@@ -4,7 +4,7 @@
 use super::call::{ParsedItem, TelemetryItem};
 use super::counts::{self, COUNTS};
 use crate::import::agents;
-use crate::import::engine::provider_names::{self, provider_id};
+use crate::import::engine::provider_names::{self, lower_case, provider_id};
 use crate::import::engine::telemetry_match::{GUESSED, NAMED, OWN_SDK};
 use crate::import::engine::telemetry_vocabulary::VendorNames;
 use crate::model::event::TokenRecord;
@@ -211,8 +211,9 @@ impl TelemetryItem<'_> {
             return (agent.to_owned(), own.unwrap_or_else(|| vendor.provider.to_owned()));
         }
         let agent = self.first(&["gen_ai.agent.name", "service.name"]);
-        let agent = agent.filter(|name| !name.starts_with("unknown_service")).map(str::to_lowercase);
-        let names = PROVIDERS.iter().filter_map(|name| self.text(name)).map(str::to_lowercase);
+        let agent = agent.filter(|name| !name.starts_with("unknown_service"));
+        let agent = agent.map(|name| secrets::text(name).to_lowercase());
+        let names = PROVIDERS.iter().filter_map(|name| self.text(name)).map(lower_case);
         let named_provider = names.map(without_interface).find(|name| !FRAMEWORKS.contains(&name.as_str()));
         (
             agent.unwrap_or_default(),

@@ -96,8 +96,8 @@ impl MetricSums {
     }
 
     fn sum(&mut self, agent: &str, model: &str) -> &mut MetricSum {
-        let (agent, model) = (secrets::text(short(agent)), secrets::text(short(model)));
-        let (mut agent, mut model) = (&*agent, &*model);
+        let (agent, model) = (secrets::text(agent), secrets::text(model));
+        let (mut agent, mut model) = (short(&agent), short(&model));
         let key = |agent: &str, model: &str| (agent.to_owned(), model.to_owned());
         if self.by_model.len() >= NAMES && !self.by_model.contains_key(&key(agent, model)) {
             (agent, model) = ("", "");
@@ -118,7 +118,7 @@ impl MetricSums {
                 if agent.is_none() && own.is_some() {
                     continue;
                 }
-                let agent = own.or(agent).map_or_else(|| service.to_lowercase(), str::to_owned);
+                let agent = own.or(agent).map_or_else(|| secrets::text(service).to_lowercase(), str::to_owned);
                 let Some(points) = points(metric.data.as_ref()) else {
                     unread.push(format!("metric `{name}` is neither a sum nor a histogram"));
                     continue;
@@ -144,13 +144,10 @@ impl MetricSums {
             return Err(format!("metric `{name}` without `{}`", metric.kind));
         };
         if !metric.summed.contains(&kind) {
-            let kind: String =
-                kind.chars().filter(|c| c.is_ascii_alphanumeric() || "_-.".contains(*c)).take(64).collect();
-            let is_part = metric.parts.contains(&kind.as_str());
-            return if is_part {
+            return if metric.parts.contains(&kind) {
                 Ok(())
             } else {
-                Err(format!("metric `{name}` of an unknown `{}`: {}", metric.kind, secrets::quoted(&kind)))
+                Err(format!("metric `{name}` of an unknown `{}`: {}", metric.kind, secrets::quoted(kind)))
             };
         }
         // A delta series continues over all intervals. A cumulative one restarts with a new start time.

@@ -7,6 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::AGENT;
 use super::mission::{mission_type, title_key};
 use crate::import::engine::jsonl;
+use crate::import::engine::provider_names::lower_case;
 use crate::model::event::{EventData, Quality, TokenRecord};
 use crate::model::provider::ProviderId;
 use crate::model::secrets;
@@ -30,7 +31,7 @@ pub(super) fn read(line: &[u8], day: NaiveDate, zone: Zone) -> Result<(Timestamp
     let at = stated.unwrap_or_else(|| zone.start_of_day(day));
     let quality = if stated.is_some() { Quality::Reported } else { Quality::Derived };
     let stated = text(&row, "provider").unwrap_or("unknown");
-    let provider = ProviderId::resolve(&stated.trim().to_lowercase()).map_or("unknown".to_owned(), |id| id.to_string());
+    let provider = ProviderId::resolve(&lower_case(stated.trim())).map_or("unknown".to_owned(), |id| id.to_string());
     let mut record = TokenRecord::new(&provider, text(&row, "model").unwrap_or("unknown"));
     record.quality = quality;
     record.agent = Some(AGENT.to_owned());

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::row::local_time;
 use crate::import::engine::jsonl;
+use crate::import::engine::provider_names::lower_case;
 use crate::ledger::Ledger;
 use crate::model::error::Result;
 use crate::model::event::{AccountRef, Payload, Percent, QuotaObserved, WindowKind};
@@ -56,7 +57,7 @@ pub(super) fn observations(
         (Err(why), _) | (_, Err(why)) => return Ok(Err(format!("the counters are left out: {why}"))),
     };
     let provider_name = state.provider.as_deref().map(str::trim).filter(|name| !name.is_empty()).unwrap_or("claude");
-    let Ok(provider) = ProviderId::resolve(&provider_name.to_lowercase()) else {
+    let Ok(provider) = ProviderId::resolve(&lower_case(provider_name)) else {
         return Ok(Err("the counters are left out: their provider has no valid name".to_owned()));
     };
     let usage = ledger.provider(provider.as_str(), now)?;
