@@ -6,6 +6,7 @@ use crate::bill::model_name::model_key;
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::model::event::{EventId, SERVICE_TIER, TELEMETRY};
+use crate::model::secrets;
 use crate::model::time::{DAY, Timestamp};
 use crate::model::tokens::{TokenClass, Usd};
 use crate::readers::price::Prices;
@@ -67,6 +68,11 @@ fn label(labels: &BTreeMap<String, String>, names: &[&str]) -> Option<String> {
     names.iter().find_map(|name| labels.get(*name)).cloned()
 }
 
+/// A label that names who called, in the form that it has in a statement: a hash instead of a credential.
+fn caller(labels: &BTreeMap<String, String>, names: &[&str]) -> Option<String> {
+    label(labels, names).map(|name| secrets::id(&name).into_owned())
+}
+
 /// Purposes that telemetry states for calls of the conversation itself, of its subagents, and of programs.
 const OF_CONVERSATION: [&str; 7] = ["main", "repl_main_thread", "subagent", "agent", "sdk", "user", "workflow"];
 
@@ -99,9 +105,9 @@ pub(super) fn calls(
             provider: record.provider.to_string(),
             model_key: model_key(&model),
             model,
-            key_id: label(&record.labels, &["api_key_id", "key_id"]),
-            key: label(&record.labels, &["api_key"]),
-            workspace: label(&record.labels, &["workspace", "workspace_id"]),
+            key_id: caller(&record.labels, &["api_key_id", "key_id"]),
+            key: caller(&record.labels, &["api_key"]),
+            workspace: caller(&record.labels, &["workspace", "workspace_id"]),
             machine: label(&record.labels, &["machine", "host"]),
             tier: label(&record.labels, &[SERVICE_TIER]),
             purpose: label(&record.labels, &["purpose"]).filter(|purpose| is_background(purpose)),

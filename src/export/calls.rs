@@ -1,12 +1,12 @@
 use std::fmt::{Display, Write as _};
 use std::io::Write;
 
-use super::cells::text_cell;
 use super::{ExportError, ExportOptions, Exporter};
 use crate::ledger::{CorrectedCall, Snapshot};
 use crate::model::error::Result;
 use crate::model::event::{EventId, Position, Quality, TokenRecord};
 use crate::model::invariant::bug;
+use crate::model::spreadsheet::text_cell;
 use crate::model::time::Timestamp;
 use crate::model::tokens::{TokenClass, Usd};
 use crate::readers::price::Prices;

@@ -7,11 +7,11 @@ use rust_decimal::Decimal;
 use serde_json::{Map, Value};
 
 use self::charge::{ChargeKey, ChargeSum, Meter, gather};
-use super::cells::text_cell;
 use super::{ExportError, ExportOptions, Exporter};
 use crate::ledger::Snapshot;
 use crate::model::error::{Error, Result};
 use crate::model::provider::CATALOGUE;
+use crate::model::spreadsheet::text_cell;
 
 /// Exports usage as charges of [FOCUS](https://focus.finops.org) 1.4, the `FinOps` Open Cost and Usage Specification:
 /// one CSV row per UTC day, provider, account, model, service tier, token class, price and set of tags.

@@ -10,7 +10,6 @@ pub(crate) mod ccusage;
 #[cfg(feature = "import")]
 #[cfg_attr(not(feature = "cli"), allow(dead_code))] // only its format reads them
 mod ccusage_agents;
-mod cells;
 mod cloudevents;
 mod events;
 mod focus;
@@ -30,6 +29,8 @@ use crate::model::time::{Timestamp, Zone};
 use crate::report::ReportRow;
 
 #[cfg(feature = "cli")]
+pub(crate) use crate::model::spreadsheet::text_cell;
+#[cfg(feature = "cli")]
 pub(crate) use activity::activity;
 #[cfg(feature = "cli")]
 pub(crate) use allocation::{AllocationFormat, allocation};
@@ -41,8 +42,6 @@ pub(crate) use calls::{ExportedCall, each_call, quality};
 pub(crate) use ccusage::{CcusageOptions, ccusage};
 #[cfg(feature = "import")]
 pub(crate) use ccusage_agents::CcusageAgent;
-#[cfg(feature = "cli")]
-pub(crate) use cells::text_cell;
 
 /// An export format.
 ///

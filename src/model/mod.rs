@@ -7,6 +7,7 @@ pub(crate) mod invariant;
 pub mod provider;
 pub(crate) mod secrets;
 pub(crate) mod serde_skip;
+pub(crate) mod spreadsheet;
 pub(crate) mod threads;
 pub mod time;
 pub(crate) mod tokens;

@@ -43,6 +43,46 @@ fn size(cli: &TestCli) -> u64 {
 }
 
 #[test]
+fn an_export_of_this_program_agrees_with_the_ledger() {
+    let cli = TestCli::new();
+    let call = |model: &str, more: &str| {
+        format!(
+            r#"{{"provider":"openai","account":"@acme","model":{model},"input":1000,"output":5,"reasoning":2,"cache_read":7,"occurred_at":"2026-05-01T10:00:00Z"{more}}}"#
+        )
+    };
+    let calls = [call("\"gpt-5\"", ""), call("\"=team/prompt-model\"", ""), call("null", "")];
+    cli.ok_with_input(calls.join("\n"), &["--now", "2026-05-03T00:00:00Z", "record", "--jsonl", "-"]);
+    let path = cli.dir().join("focus.csv");
+    std::fs::write(&path, cli.ok(&["--now", NOW, "export", "--format", "focus"])).unwrap();
+    let (answer, code) = reconcile(&cli, &[path.to_str().unwrap(), "--account", "@acme"]);
+    let rows = answer["statements"][0]["rows"].as_array().unwrap();
+    let models: Vec<_> = rows.iter().map(|row| &row["model"]).collect();
+    assert!(code == 0 && models.len() == 3 && models.contains(&&"gpt-5".into()), "{code}: {answer}");
+}
+
+#[test]
+fn a_statement_keeps_no_credential_and_keys_stay_distinct() {
+    let cli = TestCli::new();
+    let head = "request_id,startTime,endTime,spend,model,api_key,user,prompt_tokens,completion_tokens,total_tokens,\
+                custom_llm_provider";
+    let row = |number: u32, model: &str| {
+        format!(
+            "sk-ant-api03-Hunter2hunter{number},2026-05-01T10:00:0{number}Z,2026-05-01T10:00:09Z,0.01,{model},\
+             sk-proj-Hunter2Hunter2Hunter{number},password=Hunter2x,10,5,15,https://me:Hunter2@host/"
+        )
+    };
+    let path = cli.dir().join("litellm.csv");
+    std::fs::write(&path, [head, &row(1, "gpt-5"), &row(2, "sk-ant-api03-Hunter2hunter2")].join("\n")).unwrap();
+    cli.ok(&["record", "--provider", "openai", "--input", "1"]);
+    let (answer, _) = reconcile(&cli, &[path.to_str().unwrap()]);
+    let lines = cli.ok(&["export"]);
+    assert!(lines.contains("statement_received"), "{answer} {lines}");
+    assert!(!format!("{answer} {lines}").to_lowercase().contains("hunter2"), "{answer} {lines}");
+    let keys = lines.split("\"key\":\"redacted-").skip(1).map(|rest| &rest[..16]);
+    assert_eq!(keys.collect::<std::collections::BTreeSet<_>>().len(), 2, "{lines}");
+}
+
+#[test]
 fn a_statement_is_recorded_once_and_changes_no_record() {
     let cli = cli();
     let bill = file(&cli, "may.csv", &EQUAL);

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::amount;
 use crate::export::ExportError;
-use crate::export::cells::text_cell;
+use crate::model::spreadsheet::text_cell;
 use crate::report::AllocationTable;
 
 pub(super) fn write(table: &AllocationTable, out: &mut dyn Write) -> Result<(), ExportError> {

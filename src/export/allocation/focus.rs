@@ -6,9 +6,9 @@ use chrono::{DateTime, Datelike, Months, NaiveDate, TimeZone, Utc};
 use serde_json::{Map, Value, json};
 
 use crate::export::ExportError;
-use crate::export::cells::text_cell;
 use crate::model::error::{Error, Result};
 use crate::model::provider::CATALOGUE;
+use crate::model::spreadsheet::text_cell;
 use crate::model::time::Timestamp;
 use crate::report::{AllocatedLine, AllocationReceiver, AllocationTable};
 

@@ -61,10 +61,12 @@ fn charge(draft: &mut Draft) -> Result<bool, String> {
         return Ok(false);
     }
     let size = field::unit_size(unit).ok_or_else(|| format!("column `ConsumedUnit`: `{unit}` is unknown"))?;
+    let own = own_sku(draft);
     let what = ["meter", "description", "sku"].iter().find_map(|name| {
         let text = draft.texts.get(name)?;
         Some((Class::named(text)?, text.clone()))
     });
+    let what = own.as_ref().map(|own| (own.class, own.model.clone())).or(what);
     let (class, text) = what.ok_or("columns `SkuMeter`, `ChargeDescription` and `SkuId` name no class of tokens")?;
     // Credits, adjustments and corrections of earlier periods change the amount, and count no tokens of this period.
     let is_usage = draft.texts.get("charge").is_none_or(|charge| charge.eq_ignore_ascii_case("usage"))
@@ -72,9 +74,38 @@ fn charge(draft: &mut Draft) -> Result<bool, String> {
     if let Some(quantity) = draft.texts.get("quantity").filter(|_| is_usage) {
         draft.row.counts.insert(class, field::count(quantity, size)?);
     }
+    if let Some(own) = own {
+        draft.row.names.insert(Name::Provider, own.provider);
+        if own.model != UNKNOWN_MODEL {
+            draft.row.names.insert(Name::Model, own.model);
+        }
+        return Ok(true);
+    }
     draft.row.names.insert(Name::Model, aws_cur::without_region(&text).to_owned());
     if let Some(provider) = draft.texts.get("provider") {
         draft.row.names.entry(Name::Provider).or_insert_with(|| provider.clone());
     }
     Ok(true)
+}
+
+/// The model of calls without one in an export of this program.
+const UNKNOWN_MODEL: &str = "unknown model";
+
+/// A charge of an export of this program.
+struct OwnSku {
+    provider: String,
+    model: String,
+    class: Class,
+}
+
+/// The names in the SKU of an export of this program: `PROVIDER/MODEL/METER`. Its meter is the class alone, while other
+/// exports put the model into their meter.
+fn own_sku(draft: &Draft) -> Option<OwnSku> {
+    let meter = draft.texts.get("meter")?;
+    let rest = draft.texts.get("sku")?.strip_suffix(meter.as_str())?.strip_suffix('/')?;
+    let (provider, model) = rest.split_once('/')?;
+    // Reasoning is a part of the output.
+    let class =
+        if meter == "reasoning" { Class::Output } else { Class::of_name(meter).or_else(|| Class::named(meter))? };
+    Some(OwnSku { provider: provider.to_owned(), model: model.to_owned(), class })
 }

@@ -228,6 +228,9 @@ impl StatementSource {
             return Ok(StatementRecord::Other);
         }
         let mut row = draft.row;
+        for (kind, name) in &mut row.names {
+            *name = kind.scrubbed(name).into_owned();
+        }
         // An amount of 0 can be less than half a unit of a rounded statement, so its row counts.
         let has_no_amount = row.cost.is_none_or(|cost| cost == Usd::default() && self.step == 0);
         let is_empty = row.counts.values().all(|count| *count == 0) && has_no_amount;

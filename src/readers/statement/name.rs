@@ -1,5 +1,9 @@
 //! Names of the rows of a statement.
 
+use std::borrow::Cow;
+
+use crate::model::secrets;
+
 /// A name that a row of a statement has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Name {
@@ -52,6 +56,18 @@ impl Name {
             Self::Tier => "tier",
             Self::User => "user",
             Self::Workspace => "workspace",
+        }
+    }
+
+    /// A name of this kind without credentials. Whoever is told apart by a credential stays apart.
+    pub(super) fn scrubbed(self, name: &str) -> Cow<'_, str> {
+        match self {
+            Self::Account | Self::Id | Self::Key | Self::KeyId | Self::Organisation | Self::User | Self::Workspace => {
+                secrets::id(name)
+            }
+            // A provider id cannot contain the brackets of the usual replacement.
+            Self::Provider if secrets::name(name) != name => Cow::Borrowed("redacted"),
+            _ => secrets::name(name),
         }
     }
 

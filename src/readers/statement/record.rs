@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::model::error::{Error, Result};
 use crate::model::invariant::bug;
+use crate::model::spreadsheet::undone;
 
 /// One record: its line in the file, and its values by column. A column of JSON is a path: `usage.output_tokens`.
 #[derive(Clone, Debug)]
@@ -50,7 +51,8 @@ fn csv(name: &str, text: &str) -> Result<Records> {
         if row.iter().all(|cell| cell.trim().is_empty()) {
             continue;
         }
-        let values = header.iter().cloned().zip(row.iter().map(|cell| cell.trim().to_owned())).collect();
+        // An export of this program, among others, marks what begins like a formula.
+        let values = header.iter().cloned().zip(row.iter().map(|cell| undone(cell.trim()).to_owned())).collect();
         rows.push(Record { line: row.position().map_or(1, csv::Position::line), values });
     }
     Ok(Records { rows, columns, more_pages: None })

@@ -16,6 +16,15 @@ pub(crate) fn text_cell(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// The text of a cell: reverses the rule.
+#[cfg(any(feature = "cli", test))]
+pub(crate) fn undone(cell: &str) -> &str {
+    match cell.strip_prefix('\'') {
+        Some(rest) if rest.trim_start_matches('\'').starts_with(begins_formula) => rest,
+        _ => cell,
+    }
+}
+
 /// Returns whether spreadsheets evaluate cells that begin with this character. Some treat the full-width forms alike.
 const fn begins_formula(char: char) -> bool {
     matches!(char, '=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠')
@@ -26,14 +35,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    /// Reverses the rule, as the module's documentation describes.
-    fn undone(cell: &str) -> &str {
-        match cell.strip_prefix('\'') {
-            Some(rest) if rest.trim_start_matches('\'').starts_with(begins_formula) => rest,
-            _ => cell,
-        }
-    }
 
     #[test]
     fn formulas_become_texts() {
