@@ -13,6 +13,7 @@ mod shell;
 mod watch;
 mod witness;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::process::ExitCode;
@@ -31,7 +32,7 @@ use crate::cli::{
     log, override_usage, overview, pause, price, prove, provider, pull, push, quota, reconcile, record, report,
     reserve, rpc, scan_output, seal, show, shred, sql, status, statusline, switch, verify,
 };
-use crate::present::failure::Failure;
+use crate::present::failure::{Failure, print_lines};
 use crate::present::visible::{Breaks, OutputForm, VisibleWriter, visible};
 use crate::report::ReportKey;
 
@@ -59,13 +60,36 @@ fn described(error: clap::Error) -> Result<CommandLine, clap::Error> {
 /// Prints the requested help, or the fault in the arguments.
 fn explain(error: &clap::Error) -> ExitCode {
     if error.use_stderr() {
-        let text = error.render().to_string();
-        crate::present::failure::print_message(text.strip_prefix("error: ").unwrap_or(&text).trim_end());
+        let shown = error_with_visible_arguments();
+        let text = shown.as_ref().unwrap_or(error).render().to_string();
+        print_lines(text.strip_prefix("error: ").unwrap_or(&text).trim_end());
     } else {
         // The reader of the help can close the pipe early.
         let _ = error.print();
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// The error of the same arguments with their control characters written out, if they have any. A text for terminals
+/// loses the escapes of an argument, so it would name another argument, and a line break could forge another message.
+fn error_with_visible_arguments() -> Option<clap::Error> {
+    let mut is_hidden = false;
+    let arguments: Vec<String> = std::env::args_os()
+        .map(|argument| {
+            let argument = argument.to_string_lossy();
+            let shown = visible(&argument, Breaks::Blank);
+            is_hidden |= matches!(shown, Cow::Owned(_));
+            shown.into_owned()
+        })
+        .collect();
+    if !is_hidden {
+        return None;
+    }
+    let mut command = help::grouped(CommandLine::described());
+    match command.try_get_matches_from_mut(arguments) {
+        Err(error) => Some(error),
+        Ok(matches) => CommandLine::from_arg_matches(&matches).err().map(|error| error.format(&mut command)),
+    }
 }
 
 fn finish(done: Result<(), Failure>) -> ExitCode {

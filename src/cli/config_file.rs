@@ -258,8 +258,9 @@ impl ConfigFile {
         refuse_ledger(&path)?;
         let failed = |source| Failure::from(Error::Io { path: path.clone(), source });
         let before = if self.exists { read_text(&path).map_err(failed)? } else { String::new() };
-        let mut document: toml_edit::DocumentMut =
-            before.parse().map_err(|error: toml_edit::TomlError| Failure::usage(error.to_string()))?;
+        let mut document: toml_edit::DocumentMut = before.parse().map_err(|error: toml_edit::TomlError| {
+            Failure::usage(format!("{}: {}", path.display(), error.message()))
+        })?;
         let table = document.entry("alerts").or_insert(toml_edit::table());
         for (key, value) in targets {
             let table = table

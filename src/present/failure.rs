@@ -93,8 +93,14 @@ impl Failure {
     }
 }
 
-/// Prints a message to stderr. A closed stderr is ignored.
+/// Prints a message to stderr, on one line: a line break in a name or a path could forge another message. A closed stderr
+/// is ignored.
 pub(crate) fn print_message(message: &str) {
+    let _ = writeln!(io::stderr(), "usage-ledger: {}", visible(message, Breaks::Blank));
+}
+
+/// Prints a message of several lines to stderr, in which foreign texts have no line break.
+pub(crate) fn print_lines(message: &str) {
     let _ = writeln!(io::stderr(), "usage-ledger: {}", visible(message, Breaks::Kept));
 }
 

@@ -21,7 +21,13 @@ pub(crate) const fn is_hidden(char: char) -> bool {
             '\u{80}'..='\u{9f}'
                 | '\u{ad}'
                 | '\u{34f}'
+                // Marks of numbers and verses, which enclose what follows.
+                | '\u{600}'..='\u{605}'
                 | '\u{61c}'
+                | '\u{6dd}'
+                | '\u{70f}'
+                | '\u{890}'..='\u{891}'
+                | '\u{8e2}'
                 | '\u{115f}'..='\u{1160}'
                 | '\u{17b4}'..='\u{17b5}'
                 | '\u{180b}'..='\u{180f}'
@@ -34,6 +40,10 @@ pub(crate) const fn is_hidden(char: char) -> bool {
                 | '\u{feff}'
                 | '\u{ffa0}'
                 | '\u{fff0}'..='\u{fffb}'
+                | '\u{110bd}'
+                | '\u{110cd}'
+                // Controls of hieroglyphs.
+                | '\u{13430}'..='\u{1343f}'
                 | '\u{1bca0}'..='\u{1bca3}'
                 | '\u{1d173}'..='\u{1d17a}'
                 | '\u{e0000}'..='\u{e0fff}'
@@ -177,6 +187,14 @@ mod tests {
         assert_eq!(visible("a\nb", Breaks::Kept), "a\nb");
         assert_eq!(visible("a\nb", Breaks::Blank), "a b");
         assert_eq!(written(OutputForm::Coloured, "\u{1b}[1m\u{202e}", 2), "\u{1b}[1m\\u{202e}");
+    }
+
+    #[test]
+    fn every_format_character_is_hidden() {
+        let format = regex::Regex::new(r"\p{Cf}|\p{Zl}|\p{Zp}|\p{Cc}").unwrap();
+        let shown =
+            ('\0'..=char::MAX).filter(|char| format.is_match(char.encode_utf8(&mut [0; 4])) && !is_hidden(*char));
+        assert_eq!(shown.collect::<String>(), "");
     }
 
     #[test]

@@ -76,6 +76,26 @@ fn no_answer_shows_a_hidden_character() {
 }
 
 #[test]
+fn errors_show_each_argument_as_it_is_and_on_one_line() {
+    let cli = TestCli::new();
+    for (args, shown) in [
+        (&["report", "--by", "a\u{1b}[31m\u{8}\u{7f}b"][..], "'a\\u{1b}[31m\\u{8}\\u{7f}b'"),
+        (&["report", "--by=a\u{1b}[31mb\nFORGED"], "'a\\u{1b}[31mb FORGED'"),
+        (&["no\nFORGED"], "no FORGED"),
+        (&["--tz", "a\nFORGED", "status"], "a FORGED"),
+        (&["gate", "a\nFORGED"], "a FORGED"),
+        (&["reconcile", "n\nFORGED"], "n FORGED"),
+        (&["--home", "n\nFORGED", "import"], "n FORGED"),
+        (&["--ledger", "n\nFORGED", "verify"], "n FORGED"),
+    ] {
+        let done = cli.command().args(args).output().unwrap();
+        let output = String::from_utf8(done.stderr).unwrap();
+        assert!(output.contains(shown), "{args:?}: {output}");
+        assert!(!output.contains("\nFORGED") && !output.contains("[0m"), "{args:?}: {output}");
+    }
+}
+
+#[test]
 fn no_csv_cell_is_a_formula_and_values_round_trip() {
     let cli = TestCli::new();
     let texts = [

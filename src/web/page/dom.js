@@ -5,10 +5,12 @@ const SVG = "http://www.w3.org/2000/svg";
 /// Whether a character is invisible and changes its surroundings, as the command decides it.
 export function isHidden(code) {
   const within = (low, high) => code >= low && code <= high;
-  return code < 0x20 || within(0x7f, 0x9f) || code === 0xad || code === 0x34f || code === 0x61c ||
+  return code < 0x20 || within(0x7f, 0x9f) || code === 0xad || code === 0x34f ||
+    within(0x600, 0x605) || code === 0x61c || code === 0x6dd || code === 0x70f || within(0x890, 0x891) || code === 0x8e2 ||
     within(0x115f, 0x1160) || within(0x17b4, 0x17b5) || within(0x180b, 0x180f) || within(0x200b, 0x200f) ||
     within(0x2028, 0x202e) || within(0x2060, 0x206f) || code === 0x3164 || within(0xfe00, 0xfe0d) ||
-    code === 0xfeff || code === 0xffa0 || within(0xfff0, 0xfffb) || within(0x1bca0, 0x1bca3) ||
+    code === 0xfeff || code === 0xffa0 || within(0xfff0, 0xfffb) || code === 0x110bd || code === 0x110cd ||
+    within(0x13430, 0x1343f) || within(0x1bca0, 0x1bca3) ||
     within(0x1d173, 0x1d17a) || within(0xe0000, 0xe0fff);
 }
 
