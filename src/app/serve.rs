@@ -5,7 +5,6 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use crate::cli::fleet;
 use crate::cli::key_file;
 use crate::ledger::Ledger;
 use crate::model::error::Error;
-use crate::model::threads::start;
+use crate::model::threads::{Stop, start};
 use crate::present::failure::{Failure, print_message};
 use crate::present::output::{EscapedText, JsonAnswer, counted, grouped};
 use crate::web::{self, Access, Api, Received, Receiver, Services, Token};
@@ -123,17 +122,17 @@ pub(crate) fn run(args: &ServeArgs, context: &Context, out: &mut dyn Write) -> R
             open_page(address);
         }
     };
-    let (stop, stopped) = mpsc::channel::<()>();
-    let (stop_imports, imports_stopped) = mpsc::channel::<()>();
+    let stop = Arc::new(Stop::default());
     let served = thread::scope(|scope| {
         let watched = &alerts;
         let merging = &machines;
-        let mut started = start(scope, move || watch_alerts(watched, context, &stopped)).map(drop);
+        let stopped = &stop;
+        let mut started = start(scope, move || watch_alerts(watched, context, stopped)).map(drop);
         started = started.and_then(|()| start(scope, move || merging.keep_merging(&clock)).map(drop));
         if args.open && !args.no_import && started.is_ok() {
             let importing = start(scope, move || {
                 let mut last = None;
-                keep_importing(context, IMPORTS, &imports_stopped, |failure| {
+                keep_importing(context, IMPORTS, stopped, |failure| {
                     if let Some(why) = failure.as_ref().filter(|_| failure != last) {
                         print_message(&format!("new calls are not imported: {why}"));
                     }
@@ -142,8 +141,16 @@ pub(crate) fn run(args: &ServeArgs, context: &Context, out: &mut dyn Write) -> R
             });
             started = importing.map(drop);
         }
-        let served = started.map(|()| web::serve(services, listen, access, listening, web::shutdown_signal()));
-        drop((stop, stop_imports));
+        // The threads end while the server answers its last requests.
+        let (requested, merged) = (Arc::clone(&stop), Arc::clone(&machines));
+        let ended = async move {
+            web::shutdown_signal().await;
+            requested.request();
+            merged.end_merging();
+        };
+        let served = started.map(|()| web::serve(services, listen, access, listening, ended));
+        // A server that could not listen received no signal.
+        stop.request();
         machines.end_merging();
         served
     });
@@ -211,10 +218,10 @@ fn open_page(address: SocketAddr) {
 }
 
 /// Fires and delivers alerts every minute until the server ends.
-fn watch_alerts(ledger: &Ledger, context: &Context, stopped: &mpsc::Receiver<()>) {
+fn watch_alerts(ledger: &Ledger, context: &Context, stop: &Stop) {
     loop {
-        alert::after(ledger, context);
-        if stopped.recv_timeout(ALERTS) != Err(RecvTimeoutError::Timeout) {
+        alert::after_until(ledger, context, stop);
+        if stop.wait(ALERTS) {
             return;
         }
     }

@@ -1,7 +1,6 @@
 //! `watch`: the dashboard.
 
 use std::io::{self, IsTerminal};
-use std::sync::mpsc;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -15,9 +14,12 @@ use crate::cli::override_usage::author;
 use crate::ledger::{Ledger, Outcome};
 use crate::model::event::{Paused, Position, UsageOverridden};
 use crate::model::provider::ProviderId;
-use crate::model::threads::start;
+use crate::model::threads::{Stop, start};
 use crate::present::failure::Failure;
 use crate::tui::{self, Action, Backend, Theme, ViewModel};
+
+/// Seconds that an action waits for another process that writes. The keys do nothing meanwhile.
+const PATIENCE: u64 = 3;
 
 /// Show a live dashboard in the terminal
 ///
@@ -59,18 +61,18 @@ pub(crate) fn run(args: &WatchArgs, context: &Context) -> Result<(), Failure> {
     let interval = Duration::from_secs(args.interval);
     // A time that stands still needs no new calls, and the past has none.
     let imports = !args.no_import && !context.is_past() && context.fixed_now().is_none();
-    let (stop, stopped) = mpsc::channel::<()>();
+    let stop = Stop::default();
     thread::scope(|scope| {
         if imports {
-            let failure = &import_failure;
+            let (failure, stop) = (&import_failure, &stop);
             start(scope, move || {
-                keep_importing(context, interval, &stopped, |failed| {
+                keep_importing(context, interval, stop, |failed| {
                     *failure.lock().unwrap_or_else(PoisonError::into_inner) = failed;
                 });
             })?;
         }
         let done = tui::run(&mut place, view_model, theme(args, context), interval);
-        drop(stop);
+        stop.request();
         Ok(done?)
     })
 }
@@ -117,7 +119,7 @@ impl LedgerPlace<'_> {
     fn write(&mut self, action: Action) -> Result<String, Failure> {
         // Report a deleted ledger instead of creating a new one.
         self.ledger.head()?;
-        let (ledger, now) = (self.context.write()?, self.context.now());
+        let (ledger, now) = (self.context.write_within(PATIENCE)?, self.context.now());
         let (outcome, what) = match action {
             Action::Override { provider, account, window, used } => {
                 let what = format!("{provider}'s {} window is at {used} %", window.name());

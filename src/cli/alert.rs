@@ -13,6 +13,7 @@ use crate::budget::{AlertRule, Threshold, alert_rules};
 use crate::ledger::Ledger;
 use crate::model::event::{AlertCondition, AlertSet, EventData};
 use crate::model::provider::ProviderId;
+use crate::model::threads::Stop;
 use crate::model::time::{DAY, Zone};
 use crate::model::tokens::Usd;
 use crate::present::clock::short;
@@ -209,7 +210,7 @@ fn check(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     context.refuse_as_of("a check writes")?;
     let ledger = context.write_existing()?;
     let before = ledger.snapshot()?.head()?.position;
-    let failed = alert_delivery::run(&ledger, context)?;
+    let failed = alert_delivery::run(&ledger, context, &Stop::default())?;
     for failure in &failed {
         print_message(failure);
     }
@@ -232,10 +233,15 @@ fn check(context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
 /// Fires rules and delivers pending alerts. A failed delivery is only reported, because the caller has already done its
 /// own work.
 pub(crate) fn after(ledger: &Ledger, context: &Context) {
+    after_until(ledger, context, &Stop::default());
+}
+
+/// As [`after`], until the process ends.
+pub(crate) fn after_until(ledger: &Ledger, context: &Context, stop: &Stop) {
     if context.is_past() {
         return;
     }
-    match alert_delivery::run(ledger, context) {
+    match alert_delivery::run(ledger, context, stop) {
         Ok(failed) => failed.iter().for_each(|failure| print_message(failure)),
         Err(failure) => {
             failure.message().iter().for_each(|message| print_message(&format!("alerts are not checked: {message}")));

@@ -16,6 +16,7 @@ use crate::ledger::{Ledger, Snapshot};
 use crate::model::event::{
     AlertDelivery, AlertFired, AlertTarget, DeliveryState, EventId, EventKind, NewEvent, Payload, Position, Subject,
 };
+use crate::model::threads::Stop;
 use crate::model::time::{DAY, HOUR, MINUTE, Timestamp, Zone};
 use crate::present::alerts;
 use crate::present::failure::Failure;
@@ -137,8 +138,9 @@ pub(super) fn is_configured(context: &Context) -> bool {
     !places(context).is_empty()
 }
 
-/// Fires rules and delivers pending alerts. Returns the reasons of failed attempts, one sentence each.
-pub(crate) fn run(ledger: &Ledger, context: &Context) -> Result<Vec<String>, Failure> {
+/// Fires rules and delivers pending alerts. Returns the reasons of failed attempts, one sentence each. A request to stop
+/// ends the attempt that runs, and no other begins.
+pub(crate) fn run(ledger: &Ledger, context: &Context, stop: &Stop) -> Result<Vec<String>, Failure> {
     let now = context.now();
     ledger.fire_alerts(now)?;
     let places = places(context);
@@ -149,9 +151,12 @@ pub(crate) fn run(ledger: &Ledger, context: &Context) -> Result<Vec<String>, Fai
     let mut failed = Vec::new();
     for alert in &waiting {
         for place in &places {
+            if stop.is_requested() {
+                return Ok(failed);
+            }
             let known = alert.deliveries.iter().find(|known| known.target == place.target);
             let Some(attempt) = known.map_or(Some(1), |known| known.next(now)) else { continue };
-            failed.extend(deliver(ledger, alert, place, attempt, context)?);
+            failed.extend(deliver(ledger, alert, place, attempt, (context, stop))?);
         }
     }
     Ok(failed)
@@ -163,7 +168,7 @@ fn deliver(
     alert: &FiredAnswer,
     place: &LocalTarget<'_>,
     attempt: u32,
-    context: &Context,
+    (context, stop): (&Context, &Stop),
 ) -> Result<Option<String>, Failure> {
     let append = |state, why: Option<String>| -> Result<bool, Failure> {
         let mut recorded = AlertDelivery::new(alert.id, place.target, attempt, state);
@@ -175,7 +180,7 @@ fn deliver(
     if !append(DeliveryState::Sending, None)? {
         return Ok(None);
     }
-    match send(place, alert) {
+    match send(place, alert, stop) {
         Ok(()) => {
             append(DeliveryState::Delivered, None)?;
             Ok(None)
@@ -202,12 +207,12 @@ fn document(alert: &FiredAnswer) -> String {
 }
 
 /// Sends an alert. The reason of a failure contains neither the address nor the output, because both may contain secrets.
-fn send(place: &LocalTarget<'_>, alert: &FiredAnswer) -> Result<(), String> {
+fn send(place: &LocalTarget<'_>, alert: &FiredAnswer, stop: &Stop) -> Result<(), String> {
     match place.target {
         AlertTarget::Command => {
             let mut shell = Command::new(SHELL[0]);
             shell.args([SHELL[1], place.address]).env("USAGE_LEDGER_ALERT", &alert.message);
-            ran(shell, &document(alert), "the command")
+            ran(shell, &document(alert), "the command", stop)
         }
         AlertTarget::Webhook => {
             let mut curl = Command::new("curl");
@@ -222,9 +227,9 @@ fn send(place: &LocalTarget<'_>, alert: &FiredAnswer) -> Result<(), String> {
                 quoted(&document(alert)),
                 if cfg!(windows) { "NUL" } else { "/dev/null" }
             );
-            ran(curl, &config, "curl")
+            ran(curl, &config, "curl", stop)
         }
-        _ => ran(notification(&alert.message), "", "the notification of the desktop"),
+        _ => ran(notification(&alert.message), "", "the notification of the desktop", stop),
     }
 }
 
@@ -250,7 +255,7 @@ fn notification(message: &str) -> Command {
 }
 
 /// Runs a command with a text on its standard input, and waits for its end.
-fn ran(mut command: Command, input: &str, what: &str) -> Result<(), String> {
+fn ran(mut command: Command, input: &str, what: &str, stop: &Stop) -> Result<(), String> {
     let failed = |error: io::Error| format!("{what} cannot be run ({error})");
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(failed)?;
@@ -258,7 +263,7 @@ fn ran(mut command: Command, input: &str, what: &str) -> Result<(), String> {
         // A command that does not read its input closes the pipe early.
         let _ = stdin.write_all(input.as_bytes());
     }
-    match probe::ended(&mut child).map_err(failed)? {
+    match probe::ended(&mut child, stop).map_err(failed)? {
         0 => Ok(()),
         code => Err(format!("{what} exits {code}")),
     }

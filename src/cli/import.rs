@@ -20,11 +20,17 @@ use crate::import::koan::{self, Backfill};
 use crate::import::{self, Follower, ImportOptions, ImportReport, Progress};
 use crate::ledger::{Ledger, Snapshot};
 use crate::model::error::Error;
+#[cfg(any(feature = "tui", feature = "web"))]
+use crate::model::threads::Stop;
 use crate::present::failure::{Failure, print_message};
 use crate::present::output::{JsonAnswer, counted, grouped, skipped};
 
 /// Maximum wait for a change before the next check.
 const WAIT: Duration = Duration::from_secs(1);
+
+/// Seconds that an import in the background waits for another process that writes.
+#[cfg(any(feature = "tui", feature = "web"))]
+const PATIENCE: u64 = 3;
 
 /// Import new calls from the logs of agents
 ///
@@ -195,15 +201,16 @@ pub(crate) fn from(source: &str, context: &Context) -> Result<(), Failure> {
 }
 
 /// Imports new calls into the ledger while a dashboard or server runs, and prints nothing. Alerts that do not arrive are
-/// recorded as such.
+/// recorded as such. A request to stop ends it between two transactions.
 #[cfg(any(feature = "tui", feature = "web"))]
-pub(crate) fn quietly(context: &Context) -> Result<(), Failure> {
+pub(crate) fn quietly(context: &Context, stop: &Stop) -> Result<(), Failure> {
     if !context.exists()? {
         return Ok(());
     }
-    let ledger = context.write()?;
-    import::run(&ledger, &everything(context), context.now(), &mut |_| {})?;
-    alert_delivery::run(&ledger, context)?;
+    // A short wait for another process that writes: a wait cannot be interrupted.
+    let ledger = context.write_within(PATIENCE)?;
+    import::run_until(&ledger, &everything(context), context.now(), stop)?;
+    alert_delivery::run(&ledger, context, stop)?;
     Ok(())
 }
 

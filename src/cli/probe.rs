@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::budget::Probe;
-use crate::model::threads::start;
+use crate::model::threads::{Stop, start};
 use crate::model::time::{Timestamp, Zone};
 use crate::readers::exhaustion::{ScanVerdict, judge};
 
@@ -52,7 +52,7 @@ fn output(command: &str) -> io::Result<(String, String, i32)> {
             let _ = child.kill();
             io::Error::other(error.to_string())
         })?;
-        let exit = ended(&mut child);
+        let exit = ended(&mut child, &Stop::default());
         let text = |reader: thread::ScopedJoinHandle<'_, io::Result<String>>| {
             reader.join().map_err(|_| io::Error::other("the thread that reads its output failed"))?
         };
@@ -69,19 +69,23 @@ fn stream(from: Option<impl Read>) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Waits for the end of a command; one that takes too long is killed.
-pub(super) fn ended(child: &mut Child) -> io::Result<i32> {
+/// Waits for the end of a command. One that takes too long, or that runs when the process is asked to stop, is killed.
+pub(super) fn ended(child: &mut Child, stop: &Stop) -> io::Result<i32> {
     let began = Instant::now();
     loop {
         if let Some(status) = child.try_wait()? {
             // A command that a signal ended has no exit code, and did not succeed.
             return Ok(status.code().unwrap_or(-1));
         }
-        if began.elapsed() > LONGEST {
-            child.kill()?;
-            child.wait()?;
-            return Err(io::Error::other(format!("it took longer than {} s", LONGEST.as_secs())));
-        }
-        thread::sleep(STEP);
+        let why = if began.elapsed() > LONGEST {
+            format!("it took longer than {} s", LONGEST.as_secs())
+        } else if stop.wait(STEP) {
+            "usage-ledger ended".to_owned()
+        } else {
+            continue;
+        };
+        child.kill()?;
+        child.wait()?;
+        return Err(io::Error::other(why));
     }
 }

@@ -28,6 +28,8 @@ pub(crate) use engine::first_import::fill;
 pub use engine::follow::Follower;
 pub(crate) use engine::preview::{Preview, preview};
 pub use engine::run::run;
+#[cfg(any(feature = "tui", feature = "web"))]
+pub(crate) use engine::run::run_until;
 #[cfg(feature = "cli")]
 pub(crate) use health::changed::changed_logs;
 pub(crate) use health::inventory::{ExpiringLog, LogInventory, inventory};

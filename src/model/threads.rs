@@ -1,6 +1,8 @@
-//! Starts threads.
+//! Starts threads, and asks them to end.
 
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
+use std::time::Duration;
 
 use super::error::{Error, Result};
 
@@ -13,4 +15,36 @@ pub(crate) fn start<'scope, T: Send + 'scope>(
     work: impl FnOnce() -> T + Send + 'scope,
 ) -> Result<ScopedJoinHandle<'scope, T>> {
     Builder::new().spawn_scoped(scope, work).map_err(|source| Error::NoThread { source })
+}
+
+/// A request to end. Long work looks at it between steps that may not be interrupted.
+#[derive(Debug, Default)]
+pub(crate) struct Stop {
+    is_requested: Mutex<bool>,
+    requested: Condvar,
+}
+
+impl Stop {
+    /// Asks for the end.
+    #[cfg(any(feature = "tui", feature = "web", test))]
+    pub fn request(&self) {
+        *self.state() = true;
+        self.requested.notify_all();
+    }
+
+    /// Returns whether the end was asked for.
+    pub fn is_requested(&self) -> bool {
+        *self.state()
+    }
+
+    /// Waits this long, or until the end is asked for. Returns whether it was.
+    #[cfg(feature = "cli")]
+    pub fn wait(&self, most: Duration) -> bool {
+        let waited = self.requested.wait_timeout_while(self.state(), most, |is_requested| !*is_requested);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn state(&self) -> MutexGuard<'_, bool> {
+        self.is_requested.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

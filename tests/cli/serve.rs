@@ -384,3 +384,48 @@ fn the_number_of_names_in_memory_is_bounded() {
     assert!(sums.iter().all(|sum| sum["model"].as_str().unwrap().len() <= 200));
     assert!(received["reasons"].as_array().unwrap().len() <= 100);
 }
+
+/// Waits until something holds, at most a minute.
+fn until(what: &str, is: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !is() {
+        assert!(began.elapsed() < Duration::from_secs(60), "{what}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn the_end_of_the_server_does_not_wait_for_the_command_of_an_alert() {
+    let cli = TestCli::new();
+    let config = cli.dir().join("config.toml");
+    let begun = cli.dir().join("begun");
+    std::fs::write(&config, format!("[alerts]\ncommand = \"touch {} && exec sleep 50\"\n", begun.display())).unwrap();
+    cli.ok(&["limit", "set", "openai", "--session", "100"]);
+    cli.ok(&["alert", "set", "openai", "--session", "50"]);
+    cli.ok(&["record", "--provider", "openai", "--input", "90"]);
+    let config = [("USAGE_LEDGER_CONFIG", config.to_str().unwrap())];
+    let mut serving = Serving::with(&cli, &["--listen", "127.0.0.1:0"], &config);
+    until("the command", || begun.exists());
+    let took = serving.end("-TERM");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    // The attempt is repeated later.
+    let list = cli.json(&["alert", "list"]);
+    assert_eq!(list["fired"][0]["deliveries"][0]["state"], "failed", "{list}");
+}
+
+#[test]
+fn the_end_of_the_server_does_not_wait_for_an_import() {
+    let cli = TestCli::new();
+    let logs = cli.dir().join(".claude/projects/-home-me-acme");
+    std::fs::create_dir_all(&logs).unwrap();
+    cli.ok(&["record", "--provider", "openai", "--input", "90"]);
+    let mut serving = Serving::with(&cli, &["--listen", "127.0.0.1:0", "--open"], &[]);
+    let other = rusqlite::Connection::open(cli.ledger()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let line = r#"{"type":"assistant","timestamp":"2026-11-23T19:00:00.000Z","sessionId":"s","requestId":"r","message":{"id":"m","type":"message","role":"assistant","model":"claude-opus-4-5","content":[],"usage":{"input_tokens":7,"output_tokens":1}}}"#;
+    std::fs::write(logs.join("s.jsonl"), format!("{line}\n")).unwrap();
+    // The next import begins within five seconds, and then waits for the lock.
+    thread::sleep(Duration::from_millis(6_500));
+    let took = serving.end("-TERM");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}

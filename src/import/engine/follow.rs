@@ -16,6 +16,7 @@ use crate::import::options::ImportOptions;
 use crate::import::outcome::{ImportReport, Progress};
 use crate::ledger::Ledger;
 use crate::model::error::Result;
+use crate::model::threads::Stop;
 use crate::model::time::Timestamp;
 
 /// How long to wait for more changes after a change: an agent writes several lines at a time.
@@ -140,13 +141,13 @@ impl Follower {
         }
         if self.look <= Instant::now() {
             self.look = Instant::now() + AGAIN;
-            return run_some(ledger, &self.options, None, now(), quiet).map(Some);
+            return run_some(ledger, &self.options, None, (now(), &Stop::default()), quiet).map(Some);
         }
         if changed.is_empty() {
             return Ok(None);
         }
         let named = NamedSource { paths: changed, roots: self.watched.roots() };
-        let report = run_some(ledger, &self.options, Some(&named), now(), quiet)?;
+        let report = run_some(ledger, &self.options, Some(&named), (now(), &Stop::default()), quiet)?;
         Ok((!report.sources.is_empty()).then_some(report))
     }
 

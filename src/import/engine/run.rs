@@ -28,7 +28,7 @@ use crate::model::error::{Error, Result};
 use crate::model::event::{ImportedFile, Position, SkippedLine};
 use crate::model::invariant::bug;
 use crate::model::secrets;
-use crate::model::threads;
+use crate::model::threads::{self, Stop};
 use crate::model::time::{Timestamp, Zone};
 use crate::projection::{file_outlines, file_state};
 
@@ -73,7 +73,19 @@ pub fn run(
     now: impl Into<Timestamp>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<ImportReport> {
-    run_some(ledger, options, None, now, progress)
+    run_some(ledger, options, None, (now, &Stop::default()), progress)
+}
+
+/// As [`run`], but a request to stop ends the import between two transactions. The report then contains what was
+/// written, and the next import continues there.
+#[cfg(any(feature = "tui", feature = "web"))]
+pub(crate) fn run_until(
+    ledger: &Ledger,
+    options: &ImportOptions,
+    now: impl Into<Timestamp>,
+    stop: &Stop,
+) -> Result<ImportReport> {
+    run_some(ledger, options, None, (now, stop), &mut |_| {})
 }
 
 /// Changed files, and the watched directories.
@@ -87,7 +99,7 @@ pub(in crate::import) fn run_some(
     ledger: &Ledger,
     options: &ImportOptions,
     named: Option<&NamedSource<'_>>,
-    now: impl Into<Timestamp>,
+    (now, stop): (impl Into<Timestamp>, &Stop),
     progress: &mut dyn FnMut(Progress),
 ) -> Result<ImportReport> {
     let now = now.into();
@@ -95,6 +107,9 @@ pub(in crate::import) fn run_some(
     // Search all sources before writing anything.
     let mut searched = Vec::new();
     for agent in options.agents()? {
+        if stop.is_requested() {
+            return Ok(ImportReport::default());
+        }
         let mut roots = roots(agent, &options.homes)?;
         let found = if let Some(named) = named {
             roots.retain(|root| named.roots.contains(root));
@@ -110,6 +125,9 @@ pub(in crate::import) fn run_some(
     }
     let mut jobs = Vec::new();
     for (agent, roots, found) in searched {
+        if stop.is_requested() {
+            return Ok(ImportReport::default());
+        }
         let zone = options.zone.unwrap_or(Zone::UTC);
         let relabelled = if options.relabel {
             relabel::run(ledger, agent, &found.files, (&labels, zone), now)?
@@ -133,9 +151,12 @@ pub(in crate::import) fn run_some(
             if is_large { BackgroundThreads::start(scope, housekeeping)? } else { BackgroundThreads::default() };
         let mut sources = Vec::new();
         for together in lanes(&jobs) {
+            if stop.is_requested() {
+                break;
+            }
             sources.extend(together.run(
                 ledger,
-                now,
+                (now, stop),
                 (&mut seen_keys, &mut uncontended, &background),
                 &mut bar,
                 progress,
@@ -322,7 +343,7 @@ impl<'j> ParallelJobs<'j> {
     fn run(
         self,
         ledger: &Ledger,
-        now: Timestamp,
+        (now, stop): (Timestamp, &Stop),
         (seen_keys, uncontended, background): (&mut SeenKeys, &mut UncontendedWriter, &BackgroundThreads),
         bar: &mut Progress,
         progress: &mut dyn FnMut(Progress),
@@ -341,12 +362,16 @@ impl<'j> ParallelJobs<'j> {
         let before = ledger.head()?.position;
         let mut writer = ImportWriter::new(reports, now, uncontended, matcher, background);
         let files = self.files();
-        if !files.is_empty() {
-            self.read(ledger, now, &files, (seen_keys, &mut writer), bar, progress)?;
-        }
+        let is_complete =
+            files.is_empty() || self.read(ledger, (now, stop), &files, (seen_keys, &mut writer), bar, progress)?;
         let mut reports = Vec::new();
         let (written, met) = writer.into_reports();
         for ((place, job), mut report) in self.0.iter().zip(written) {
+            // The next steps expect that every file was read to its end.
+            if !is_complete {
+                reports.push((*place, report));
+                continue;
+            }
             report.amended += withdraw::run(ledger, job.agent, &job.reads_again(), (&met, before), now)?;
             if !job.deleted.is_empty() {
                 report.amended += renormalise::run(ledger, job.agent, &job.deleted, (&met, before), now)?;
@@ -361,31 +386,34 @@ impl<'j> ParallelJobs<'j> {
         Ok(reports)
     }
 
-    /// Reads files and writes their calls.
+    /// Reads files and writes their calls. Returns false if a request to stop ended it early.
     fn read(
         &self,
         ledger: &Ledger,
-        now: Timestamp,
+        (now, stop): (Timestamp, &Stop),
         files: &[FileTask<'j>],
         (seen_keys, writer): (&mut SeenKeys, &mut ImportWriter<'_>),
         bar: &mut Progress,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let read = ReadFile::default();
         let recorded_at = now.max(ledger.head()?.recorded_at);
         std::thread::scope(|scope| {
             let batches = self.start(scope, files, &read, recorded_at, seen_keys)?;
-            loop {
+            let is_complete = loop {
                 match batches.recv_timeout(TICK) {
                     // A failed write drops the receiver, which stops the threads that send to it.
                     Ok(batch) => writer.flush(ledger, batch?, &batches)?,
                     Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => break,
+                    Err(RecvTimeoutError::Disconnected) => break true,
                 }
                 progress(read.added_to(*bar));
-            }
+                if stop.is_requested() {
+                    break false;
+                }
+            };
             *bar = read.added_to(*bar);
-            Ok::<(), Error>(())
+            Ok::<bool, Error>(is_complete)
         })
     }
 
