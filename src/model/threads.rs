@@ -1,7 +1,9 @@
 //! Starts threads, and asks them to end.
 
+#[cfg(feature = "import")]
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
+#[cfg(feature = "cli")]
 use std::time::Duration;
 
 use super::error::{Error, Result};
@@ -18,15 +20,18 @@ pub(crate) fn start<'scope, T: Send + 'scope>(
 }
 
 /// A request to end. Long work looks at it between steps that may not be interrupted.
+#[cfg(feature = "import")]
 #[derive(Debug, Default)]
 pub(crate) struct Stop {
     is_requested: Mutex<bool>,
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "only a surface waits"))]
     requested: Condvar,
 }
 
+#[cfg(feature = "import")]
 impl Stop {
     /// Asks for the end.
-    #[cfg(any(feature = "tui", feature = "web", test))]
+    #[cfg(any(feature = "tui", feature = "web"))]
     pub fn request(&self) {
         *self.state() = true;
         self.requested.notify_all();

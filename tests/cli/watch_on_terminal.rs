@@ -78,6 +78,24 @@ fn watch_loses_nothing_beside_another_program() {
 }
 
 #[test]
+fn watch_ends_while_another_program_keeps_the_lock() {
+    let cli = TestCli::new();
+    record(&cli, "before");
+    let logs = cli.dir().join(".claude/projects/-home-me-acme");
+    fs::create_dir_all(&logs).unwrap();
+    let line = r#"{"type":"assistant","timestamp":"2026-11-23T19:00:00.000Z","sessionId":"s","requestId":"r","message":{"id":"m","type":"message","role":"assistant","model":"claude-opus-4-5","content":[],"usage":{"input_tokens":7,"output_tokens":1}}}"#;
+    let (log, line) = (logs.join("s.jsonl"), format!("{line}\n"));
+    let script = format!(
+        "until('the dashboard', lambda: b'openai' in seen)\nlock = sqlite3.connect(ledger, isolation_level=None)\n\
+         lock.execute('BEGIN IMMEDIATE')\nopen({log:?}, 'w').write({line:?})\ndrain(2.5)\nos.write(tty, b'q')\n\
+         began = time.monotonic()\nwhile os.waitpid(pid, os.WNOHANG)[0] == 0:\n    drain(0.05)\n    \
+         assert time.monotonic() - began < 10, 'the import still waits'\nsys.exit()\n"
+    );
+    let done = watching(&cli.ledger(), &script).env("HOME", cli.dir()).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
 fn watch_reports_a_deleted_ledger_and_shows_the_next_one() {
     let cli = TestCli::new();
     record(&cli, "before");
