@@ -1,5 +1,6 @@
 //! Tools for agents over the Model Context Protocol. Each tool is one operation of the API.
 
+mod raw_arguments;
 mod schema;
 
 use std::borrow::Cow;
@@ -14,6 +15,7 @@ use rmcp::service::{RequestContext, ServerInitializeError};
 use rmcp::{ErrorData, RoleServer, ServiceExt};
 use serde_json::Value;
 
+use self::raw_arguments::{RawArguments, RawTransport};
 use crate::api::fault::Fault;
 use crate::api::input::{ForecastInput, GateInput, ReportInput, StatusInput};
 use crate::api::problem::Problem;
@@ -137,7 +139,7 @@ impl ServerHandler for Tools {
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
-        _: RequestContext<RoleServer>,
+        of_request: RequestContext<RoleServer>,
     ) -> std::result::Result<CallToolResponse, ErrorData> {
         let Some(offered) = self.find(&request.name) else {
             let names: Vec<&str> = self.offered.iter().map(|offered| &*offered.tool.name).collect();
@@ -145,7 +147,10 @@ impl ServerHandler for Tools {
             return Err(ErrorData::invalid_params(Cow::from(why), None));
         };
         let (service, run) = (Arc::clone(&self.service), offered.run);
-        let input = Value::Object(request.arguments.unwrap_or_default()).to_string();
+        // A call that the library reads in another way than `raw_arguments` has none: other arguments would be recorded.
+        let Some(RawArguments(input)) = of_request.extensions.get().cloned() else {
+            return Err(ErrorData::invalid_params("the call has a field twice: send each once", None));
+        };
         let done = tokio::task::spawn_blocking(move || run(&service, input.as_bytes())).await;
         let done = done.map_err(|_| ErrorData::internal_error("the program is at fault: report this call", None))?;
         let (text, is_error) = match done {
@@ -173,7 +178,7 @@ pub(crate) fn serve(tools: Tools) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.map_err(|error| Error::invalid(format!("no thread for the server can be made ({error})")))?;
     let done = runtime.block_on(async {
-        match tools.serve((tokio::io::stdin(), tokio::io::stdout())).await {
+        match tools.serve(RawTransport::new(tokio::io::stdin(), tokio::io::stdout())).await {
             Ok(running) => running.waiting().await.map(|_| ()).map_err(|error| error.to_string()),
             // A client that disconnects before its first message is no failure.
             Err(ServerInitializeError::ConnectionClosed(_)) => Ok(()),

@@ -189,3 +189,51 @@ fn queries_create_no_ledger() {
     talk(&cli, &[], async |client| call(client, "usage", json!({})).await);
     assert!(!cli.ledger().exists());
 }
+
+#[cfg(feature = "web")]
+#[test]
+fn the_same_response_through_every_interface_is_a_duplicate() {
+    use std::io::{BufRead, BufReader, Write};
+    // The keys are unsorted, and the numbers have spellings that a parsed value loses.
+    let usage =
+        r#"{"output_tokens":1e1,"input_tokens":100,"z":123456789012345678901234567890,"cache_read_input_tokens":5}"#;
+    let response = format!(r#"{{"usage":{usage},"id":"msg_p","model":"claude-opus-4-5"}}"#);
+    let cli = TestCli::new();
+    cli.ok_with_input(response.clone(), &["--now", NOW, "record", "--format", "anthropic"]);
+    assert!(cli.ok(&["export", "--format", "events"]).contains(usage));
+    let mut server = std::process::Command::new(assert_cmd::cargo::cargo_bin!("usage-ledger"))
+        .args(["--now", NOW, "mcp", "--allow-record"])
+        .env_clear()
+        .envs([("HOME", cli.dir()), ("USAGE_LEDGER", &cli.ledger())])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut input, mut output) = (server.stdin.take().unwrap(), BufReader::new(server.stdout.take().unwrap()));
+    let mut ask = move |line: &str, is_answered: bool| {
+        writeln!(input, "{line}").unwrap();
+        let mut answer = String::new();
+        if is_answered {
+            output.read_line(&mut answer).unwrap();
+        }
+        answer
+    };
+    ask(
+        r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#,
+        true,
+    );
+    ask(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#, false);
+    let call = format!(r#"{{"response":{response},"format":"anthropic"}}"#);
+    let answer = ask(
+        &format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"record","arguments":{call}}}}}"#),
+        true,
+    );
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["result"]["structuredContent"]["duplicates"], 1, "{answer}");
+    drop(ask);
+    server.wait().unwrap();
+    // `rpc` and the HTTP API read the same text.
+    let request = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"record","params":{call}}}"#);
+    let answer = cli.ok_with_input(request + "\n", &["--now", NOW, "rpc"]);
+    assert!(answer.contains(r#""duplicates":1"#), "{answer}");
+}
