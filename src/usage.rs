@@ -37,6 +37,8 @@ pub use money::MoneyPeriod;
 pub(crate) use observations::COUNTED_BY_AGENT;
 pub use pause::Pause;
 pub use pools::Pool;
+#[cfg(feature = "cli")]
+pub(crate) use pools::{Misdated, misdated};
 pub use reserved::Reservation;
 pub use sums::{Cost, TokenSums, Usage};
 
@@ -151,6 +153,9 @@ pub struct ProviderSignal {
     pub stale: bool,
     /// The position of its event.
     pub position: Position,
+    /// The reset that it stated, if that cannot be true.
+    #[serde(skip)]
+    pub(crate) stated_reset: Option<Timestamp>,
 }
 
 /// A current quota window of a provider account.

@@ -95,6 +95,13 @@ fn window(evidence: &Evidence, name: &str, window: &WindowUsage) -> Option<Count
     let mut used = window.percent?;
     let (mut age, mut trail, mut warnings) = (0, Vec::new(), Vec::new());
     let mut positions = window.evidence.clone();
+    if let Some((reading, stated)) = window.observed.as_ref().and_then(|one| Some((one, one.stated_reset?))) {
+        warnings.push(format!(
+            "{} reported at position {} that the {name} window resets at {stated}, which is further away than the \
+             window is long: a clock is wrong. The reading counts for the length of a window",
+            usage.provider, reading.position
+        ));
+    }
     let stale =
         |reading: &&ProviderSignal| reading.stale && window.overridden.as_ref().is_none_or(|word| word.at < reading.at);
     if let Some(reading) = window.observed.as_ref().filter(stale) {

@@ -55,6 +55,16 @@ pub(crate) fn kind_of(minutes: u32) -> Option<WindowKind> {
     }
 }
 
+/// The reset of a window that a provider reported at a time, as far as it can be true.
+///
+/// A reset that is further away than the window is long shows that a clock is wrong. A small difference is accepted. After
+/// a large one the window lasts its own length from the report on, so the report neither is lost nor holds for ever.
+pub(crate) fn believed_reset(at: Timestamp, minutes: u32, resets_at: Timestamp) -> Timestamp {
+    let length = i64::from(minutes) * MINUTE;
+    let away = resets_at.millis().saturating_sub(at.millis());
+    if away > length + HOUR.max(length / 10) { at.plus(length) } else { resets_at }
+}
+
 /// Places observed windows on the time line. Where two overlap, the later observation wins. A window that a later one
 /// covers mostly is the same window with jitter, and is dropped.
 pub(crate) fn place_observed(mut observations: Vec<Observation>) -> Vec<Window> {
@@ -298,6 +308,19 @@ mod tests {
         // Wednesday 10 June 2026, 09:00 in Paris is 07:00 UTC.
         assert_eq!(windows(&["10T06:59:59"], vec![], policy), pairs(&[("03T07:00:00", "10T07:00:00")]));
         assert_eq!(windows(&["10T07:00:00"], vec![], policy), pairs(&[("10T07:00:00", "17T07:00:00")]));
+    }
+
+    #[test]
+    fn a_reset_is_believed_up_to_an_hour_beyond_the_length_of_its_window() {
+        let at = t("10T07:00:00");
+        for (stated, believed) in
+            [("10T12:00:00", "10T12:00:00"), ("10T13:00:00", "10T13:00:00"), ("10T13:00:01", "10T12:00:00")]
+        {
+            assert_eq!(believed_reset(at, 300, t(stated)), t(believed), "{stated}");
+        }
+        // Months differ in length.
+        assert_eq!(believed_reset(at, 43_200, at.plus(32 * DAY)), at.plus(32 * DAY));
+        assert_eq!(believed_reset(at, 300, Timestamp::MAX), t("10T12:00:00"));
     }
 
     #[test]

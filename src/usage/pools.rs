@@ -6,6 +6,10 @@ use serde::Serialize;
 
 use super::Limits;
 use super::observations::RecentObservation;
+#[cfg(feature = "cli")]
+use super::{AccountAt, observations};
+#[cfg(feature = "cli")]
+use crate::model::error::Result;
 use crate::model::event::{Percent, Position};
 use crate::model::time::Timestamp;
 use crate::model::window::kind_of;
@@ -42,6 +46,38 @@ pub struct Pool {
     pub position: Position,
 }
 
+/// A reading whose reset cannot be true.
+#[cfg(feature = "cli")]
+pub(crate) struct Misdated {
+    pub position: Position,
+    pub minutes: u32,
+    pub at: Timestamp,
+    /// The reset that it states.
+    pub resets_at: Timestamp,
+}
+
+/// The latest readings of windows that have not ended, if their resets cannot be true.
+#[cfg(feature = "cli")]
+pub(crate) fn misdated(at: AccountAt<'_>) -> Result<Vec<Misdated>> {
+    let limits = Limits::at(at)?;
+    let mut latest = BTreeMap::new();
+    for one in observations::recent(at)? {
+        if one.seen.window_minutes > 0 && limits.trusts(&one.seen.feed) {
+            latest.insert((one.seen.window_minutes, one.seen.scope.clone()), one);
+        }
+    }
+    let wrong = |one: RecentObservation| {
+        let (believed, stated) = (one.resets_at()?, one.seen.resets_at?);
+        (believed != stated && believed > at.now).then_some(Misdated {
+            position: one.position,
+            minutes: one.seen.window_minutes,
+            at: one.at,
+            resets_at: stated,
+        })
+    };
+    Ok(latest.into_values().filter_map(wrong).collect())
+}
+
 /// The windows that have not ended at `now`.
 pub(super) fn pools(observations: &[RecentObservation], limits: &Limits, now: Timestamp) -> Vec<Pool> {
     let mut latest = BTreeMap::new();
@@ -55,7 +91,7 @@ pub(super) fn pools(observations: &[RecentObservation], limits: &Limits, now: Ti
                 window_minutes: seen.window_minutes,
                 scope: seen.scope.clone(),
                 percent: seen.used_percent,
-                resets_at: seen.resets_at,
+                resets_at: one.resets_at(),
                 at: one.at,
                 stale: now.millis() - one.at.millis() > limits.stale_after(),
                 position: one.position,

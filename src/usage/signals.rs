@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use super::account_sums::sum_between;
 use super::limits::Limits;
+use super::observations::RecentObservation;
 use super::{AccountAt, ProviderSignal, Speaker};
 use crate::model::error::Result;
 use crate::model::event::{EventId, Percent, WindowKind};
 use crate::model::time::{DAY, MINUTE, Timestamp};
-use crate::model::window::Observation;
+use crate::model::window::{Observation, believed_reset};
 use crate::projection::first_from;
 
 /// How long after its counter an agent writes the record of the same run, in milliseconds.
@@ -34,7 +35,10 @@ impl WindowSignal {
     /// The window that it places on the time line, if any.
     pub fn observation(&self, session_minutes: u32) -> Option<Observation> {
         let (minutes, resets_at) = match self.statement.by {
-            Speaker::Provider => (self.minutes, self.resets_at?),
+            Speaker::Provider => {
+                let end = self.resets_at?;
+                (self.minutes.max(minutes_between(self.at, end)), end)
+            }
             // An override without an end starts a new session; the week has its own calendar.
             Speaker::Person => match (self.kind, self.resets_at) {
                 (WindowKind::Session, None) => (session_minutes, self.at.plus(i64::from(session_minutes) * MINUTE)),
@@ -57,6 +61,19 @@ impl WindowSignal {
     pub const fn rank(&self) -> (bool, Timestamp, EventId) {
         (!self.weak, self.at, self.id)
     }
+}
+
+impl RecentObservation {
+    /// The reset that it states, as far as that can be true.
+    pub fn resets_at(&self) -> Option<Timestamp> {
+        self.seen.resets_at.map(|end| believed_reset(self.at, self.seen.window_minutes, end))
+    }
+}
+
+/// The length of a window that contains both times. A window contains the statement about it, even if a clock is wrong.
+fn minutes_between(at: Timestamp, end: Timestamp) -> u32 {
+    let minutes = end.millis().saturating_sub(at.millis()).saturating_add(MINUTE - 1).div_euclid(MINUTE);
+    u32::try_from(minutes).unwrap_or_default()
 }
 
 /// An override of a window whose end the provider reported applies to that window. A reset, however, opens a new one.

@@ -64,6 +64,7 @@ impl<'a> AccountWindows<'a> {
                     source: signal.author,
                     stale: false,
                     position: indexed.position,
+                    stated_reset: None,
                 },
             })
         })?;
@@ -75,12 +76,13 @@ impl<'a> AccountWindows<'a> {
                 && seen.scope.is_none()
                 && limits.trusts(&seen.feed)
             {
+                let resets_at = one.resets_at();
                 signals.push(WindowSignal {
                     at: one.at,
                     id: one.id,
                     kind,
                     minutes: seen.window_minutes,
-                    resets_at: seen.resets_at,
+                    resets_at,
                     used: seen.used_percent,
                     weak: one.is_weak(),
                     adopted: false,
@@ -92,6 +94,7 @@ impl<'a> AccountWindows<'a> {
                         // A counter includes all usage up to its time, however old, and records since are added.
                         stale: !one.is_weak() && now.millis() - one.at.millis() > limits.stale_after(),
                         position: one.position,
+                        stated_reset: seen.resets_at.filter(|_| resets_at != seen.resets_at),
                     },
                 });
             }

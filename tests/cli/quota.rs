@@ -158,3 +158,40 @@ fn a_feed_that_repeats_itself_adds_only_changes() {
     let args = ["--now", "2026-11-23T20:06:00Z", "quota", "observe", "--format", "claude-statusline", "--changes"];
     assert_eq!(cli.ok_with_input(text, &args), "3 windows unchanged; nothing was added\n");
 }
+
+#[test]
+fn a_reading_from_a_clock_that_differs_shuts_the_gate() {
+    let now = "2026-11-23T21:00:00Z";
+    let reading = |resets_at: &str| {
+        format!(r#"{{"rate_limits":{{"five_hour":{{"used_percentage":99,"resets_at":"{resets_at}"}}}}}}"#)
+    };
+    for (resets_at, is_wrong) in [("2026-11-24T02:02:00Z", false), ("9999-01-01T00:00:00Z", true)] {
+        let cli = TestCli::new();
+        let observe = ["--now", now, "quota", "observe", "--format", "claude-statusline"];
+        cli.ok_with_input(reading(resets_at), &observe);
+        let gate = |now: &str| {
+            let done = cli.command().args(["--now", now, "--json", "gate", "anthropic"]).output().unwrap();
+            (done.status.code(), String::from_utf8(done.stdout).unwrap())
+        };
+        let (code, answer) = gate(now);
+        assert_eq!(code, Some(75), "{answer}");
+        assert_eq!(answer.contains("a clock is wrong"), is_wrong, "{answer}");
+        let doctor = cli.command().args(["--now", now, "doctor"]).output().unwrap();
+        let said = String::from_utf8(doctor.stdout).unwrap();
+        assert_eq!(said.contains("! position 1: "), is_wrong, "{said}");
+        // The window ends, even if its reset is in another millennium.
+        let (code, answer) = gate("2026-11-24T02:03:00Z");
+        assert_eq!(code, Some(0), "{answer}");
+        // A right reading takes the place of a wrong one.
+        let cli = TestCli::new();
+        cli.ok_with_input(reading(resets_at), &observe);
+        let right = reading("2026-11-24T01:00:00Z").replace("99", "7");
+        cli.ok_with_input(
+            right,
+            &["--now", "2026-11-23T21:10:00Z", "quota", "observe", "--format", "claude-statusline"],
+        );
+        let status = cli.json(&["--now", "2026-11-23T21:10:00Z", "status"]);
+        let percent = &status["providers"][0]["session"]["percent"];
+        assert_eq!(percent == &serde_json::json!(7), is_wrong, "{percent}");
+    }
+}

@@ -112,7 +112,9 @@ impl Naive {
                 _ => None,
             })
             .collect();
-        without_idle(readings)
+        let mut readings = without_idle(readings);
+        readings.iter_mut().for_each(Observed::believe);
+        readings
     }
 
     /// Every switch up to a time, earliest first: when, from, to.

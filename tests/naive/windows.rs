@@ -20,6 +20,17 @@ pub struct Observed {
     pub used: Option<Percent>,
 }
 
+impl Observed {
+    /// Limits the end of a window that a wrong clock moved away: by more than an hour and a tenth of its length.
+    pub fn believe(&mut self) {
+        let (at, length) = (self.rank.0.millis(), self.minutes * MINUTE);
+        self.resets_at = self.resets_at.map(|end| {
+            let most = at.saturating_add(length).saturating_add(HOUR.max(length / 10));
+            if end > most { at + length } else { end }
+        });
+    }
+}
+
 /// A window: `start..end`, and the displayed reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
@@ -57,7 +68,11 @@ pub fn place_observed(mut observations: Vec<Observed>) -> Vec<Window> {
     let mut placed: Vec<Window> = Vec::new();
     for seen in observations {
         let Some(resets_at) = seen.resets_at else { continue };
-        let length = seen.minutes * MINUTE;
+        // A window contains its reading. One that begins later is extended by whole minutes.
+        let mut length = seen.minutes * MINUTE;
+        while resets_at - length > seen.rank.0.millis() {
+            length += MINUTE;
+        }
         let mut free = vec![(resets_at - length, resets_at)];
         for taken in &placed {
             free = free
