@@ -8,7 +8,7 @@ use crate::budget::RunRequest;
 use crate::ledger::{Ledger, Outcome};
 use crate::model::error::{Error, Result};
 use crate::model::event::{BudgetReserved, EventId, Payload};
-use crate::model::humanize::duration::parse_duration;
+use crate::model::humanize::duration::read_duration;
 use crate::model::time::{MINUTE, Timestamp};
 use crate::model::tokens::MAX_COUNT;
 use crate::present::output::AppendReceipt;
@@ -44,8 +44,7 @@ pub(crate) fn reserve(ledger: &Ledger, input: &ReserveInput, now: Timestamp) -> 
     }
     let ttl = match &input.ttl {
         None => TTL,
-        Some(text) => parse_duration(text)
-            .ok_or_else(|| Error::invalid(format!("`{text}` is not a duration: write 30m, 2h or 1h30m")))?,
+        Some(text) => read_duration(text).map_err(Error::invalid)?,
     };
     make(ledger, &request, input.tokens, ttl, named("key", input.key.as_deref())?, now)
 }

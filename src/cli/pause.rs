@@ -37,7 +37,16 @@ pub(crate) struct PauseArgs {
 
 pub(crate) fn pause(args: PauseArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let now = context.now();
-    let until = args.until.or_else(|| args.for_.map(|length| now.plus(length)));
+    let until = match args.for_.map(|length| now.plus(length)) {
+        // An end beyond the last time would be shortened without a word.
+        Some(end) if !end.is_plausible() => {
+            return Err(Failure::usage(
+                "--for is too long: a pause ends before the year 2200. Omit it to pause until `resume`",
+            ));
+        }
+        Some(end) => Some(end),
+        None => args.until,
+    };
     let reason = args.reason.unwrap_or_else(|| if until.is_some() { "timed" } else { "manual" }.to_owned());
     if until.is_some() && reason != "quota" && reason != "timed" {
         return Err(Failure::usage(format!(

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::model::event::TokenRecord;
-use crate::model::humanize::duration::parse_duration;
+use crate::model::humanize::duration::read_duration;
 use crate::model::provider::ProviderId;
 use crate::model::tokens::{MAX_COUNT, TokenClass, Usd};
 
@@ -162,7 +162,7 @@ pub(crate) fn label(text: &str) -> Result<(String, String), String> {
 
 /// Parses a duration into milliseconds.
 pub(crate) fn duration(text: &str) -> Result<i64, String> {
-    parse_duration(text).ok_or_else(|| format!("`{text}` is not a duration: write 30m, 2h or 1h30m"))
+    read_duration(text)
 }
 
 /// Refuses an empty text.

@@ -138,3 +138,17 @@ pub fn parse_duration(text: &str) -> Option<i64> {
     let millis = number(minutes)?.checked_mul(MINUTE)?.checked_add(hours)?;
     (millis > 0).then_some(millis)
 }
+
+/// The longest length that a command takes: a hundred years. The end of a longer one is no time of a calendar.
+#[cfg(feature = "cli")]
+const LONGEST: i64 = 36_525 * DAY;
+
+/// As [`parse_duration`], with the reason of a refusal.
+#[cfg(feature = "cli")]
+pub(crate) fn read_duration(text: &str) -> Result<i64, String> {
+    match parse_duration(text) {
+        Some(length) if length > LONGEST => Err(format!("`{text}` is longer than a hundred years")),
+        Some(length) => Ok(length),
+        None => Err(format!("`{text}` is not a duration: write 30m, 2h or 1h30m")),
+    }
+}
