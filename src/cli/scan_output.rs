@@ -115,6 +115,12 @@ pub(crate) fn run(args: &ScanOutputArgs, context: &Context, out: &mut dyn Write)
         args.occurred_at,
         (context.now(), context.zone()),
     );
+    if let Some(zone) = refusal.reset.as_ref().and_then(|reset| reset.unknown_zone.as_deref()) {
+        print_message(&format!(
+            "the reset names the zone {}, which is not known: the time is read without it",
+            EscapedText(zone)
+        ));
+    }
     let outcome = if args.dry_run {
         None
     } else {

@@ -67,7 +67,7 @@ pub(super) fn find(text: &str, now: Timestamp, bare: i64) -> Option<Reset> {
         // No refusal lasts longer than a year, so a later time is not a reset.
         let at = Some(Timestamp::from_millis(millis)).filter(|at| at.millis() - now.millis() <= 366 * DAY)?;
         let phrase = format!("resetsAt {digits}");
-        return Some(Reset { phrase, display: at_text(at), at: Some(at), relative: false });
+        return Some(Reset { phrase, display: at_text(at), at: Some(at), relative: false, unknown_zone: None });
     }
     if let Some(captures) = hints.left.captures(text) {
         let seconds: i64 = captures.get(1)?.as_str().parse().ok()?;
@@ -113,7 +113,7 @@ fn wait(asked: SpanLength, now: Timestamp) -> Reset {
     let text = if asked.days && millis >= DAY { length.text() } else { retry_after(millis) };
     let phrase = format!("resets in {text}");
     let at = Some(now.plus(millis)).filter(|at| *at > now);
-    Reset { display: phrase.clone(), phrase, at, relative: true }
+    Reset { display: phrase.clone(), phrase, at, relative: true, unknown_zone: None }
 }
 
 /// `resets at 2026-05-28 03:00 UTC`.

@@ -32,11 +32,13 @@ pub struct Reset {
     pub at: Option<Timestamp>,
     /// Whether it is relative to the time of the message, so that the same phrase denotes another instant later.
     pub relative: bool,
+    /// The zone that the phrase names, if it is not known. The caller's zone applies then.
+    pub unknown_zone: Option<String>,
 }
 
 impl Reset {
     fn wordy(phrase: &str) -> Self {
-        Self { phrase: phrase.to_owned(), display: phrase.to_owned(), at: None, relative: false }
+        Self { phrase: phrase.to_owned(), display: phrase.to_owned(), at: None, relative: false, unknown_zone: None }
     }
 }
 

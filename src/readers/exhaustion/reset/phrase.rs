@@ -93,12 +93,20 @@ impl Grammar {
     }
 }
 
+/// The name behind a time, if it has the form of a zone's name and names no zone: `Europe/Pariss`.
+fn unknown_zone(name: Option<&str>, host: ClockZone) -> Option<String> {
+    let name = name.filter(|name| ClockZone::read(name, host).is_none())?;
+    let is_abbreviation = (2..=5).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_uppercase());
+    (is_abbreviation || name.contains('/') && !name.contains(' ')).then(|| name.to_owned())
+}
+
 /// A parsed time, and its length in bytes.
 struct ParsedReset {
     display: String,
     at: Option<Timestamp>,
     length: usize,
     relative: bool,
+    unknown_zone: Option<String>,
 }
 
 /// The first phrase that gives an instant.
@@ -116,7 +124,13 @@ pub(super) fn find(text: &str, now: Timestamp, host: ClockZone) -> Option<Reset>
             let raw = raw.strip_prefix("\\n").unwrap_or(raw).trim_start_matches('_');
             let unclear = is_joined || raw.contains(['"', '\'']);
             let phrase = if unclear { &read.display } else { raw }.trim().to_owned();
-            return Some(Reset { phrase, display: read.display, at: Some(at), relative: read.relative });
+            return Some(Reset {
+                phrase,
+                display: read.display,
+                at: Some(at),
+                relative: read.relative,
+                unknown_zone: read.unknown_zone,
+            });
         }
     }
     None
@@ -151,7 +165,7 @@ fn read(grammar: &Grammar, rest: &str, lengths: bool, now: Timestamp, host: Cloc
         }
         let at = (1..=FURTHEST).contains(&length.millis).then(|| now.plus(length.millis)).filter(|at| *at > now);
         let display = format!("resets in {}", length.text());
-        return Some(ParsedReset { display, at, length: end, relative: true });
+        return Some(ParsedReset { display, at, length: end, relative: true, unknown_zone: None });
     }
     if let Some(found) = grammar.instant.captures(rest) {
         return instant(grammar, &found, rest, now, host);
@@ -207,9 +221,10 @@ fn local(grammar: &Grammar, rest: &str, now: Timestamp, host: ClockZone) -> Opti
         }
     }
     let (name, place, _) = zone;
+    let unknown_zone = unknown_zone(name, host);
     let shown = name.map_or_else(|| host.to_string(), str::to_owned);
     let display = format!("resets {} ({shown})", day.text(&clock, day_name));
-    Some(ParsedReset { display, at: day.instant(clock.time, now, place), length: end, relative: false })
+    Some(ParsedReset { display, at: day.instant(clock.time, now, place), length: end, relative: false, unknown_zone })
 }
 
 /// A day without a time begins at midnight. A following number would be an unreadable time, so the phrase is refused.
@@ -226,9 +241,16 @@ fn bare_day(grammar: &Grammar, rest: &str, now: Timestamp, host: ClockZone) -> O
     }
     let (clock, (day, day_name)) = (Clock::midnight(), day(&found)?);
     let (name, place, taken) = grammar.zone(tail, host);
+    let unknown_zone = unknown_zone(name, host);
     let shown = name.map_or_else(|| host.to_string(), str::to_owned);
     let display = format!("resets {} ({shown})", day.text(&clock, day_name));
-    Some(ParsedReset { display, at: day.instant(clock.time, now, place), length: end + taken, relative: false })
+    Some(ParsedReset {
+        display,
+        at: day.instant(clock.time, now, place),
+        length: end + taken,
+        relative: false,
+        unknown_zone,
+    })
 }
 
 /// The day of a phrase, and the month or weekday as written (empty for other days).
@@ -283,17 +305,15 @@ fn instant(
         Some(text) => (time(text, group("half")), format!(" {text}")),
     };
     let local = day.zip(time).map(|(day, time)| day.and_time(time));
-    let (place, taken) = match group("offset") {
-        Some(offset) if offset.eq_ignore_ascii_case("z") => (ClockZone::Offset(0), 0),
-        Some(offset) => (ClockZone::read(offset, host)?, 0),
-        None => {
-            let (_, place, taken) = grammar.zone(rest.get(end..)?, host);
-            (place, taken)
-        }
+    let (name, place, taken) = match group("offset") {
+        Some(offset) if offset.eq_ignore_ascii_case("z") => (None, ClockZone::Offset(0), 0),
+        Some(offset) => (None, ClockZone::read(offset, host)?, 0),
+        None => grammar.zone(rest.get(end..)?, host),
     };
+    let unknown_zone = unknown_zone(name, host);
     let at = local.and_then(|local| place.later(local, now));
     let display = at.map_or_else(|| format!("resets at {date}{text}"), super::hint::at_text);
-    Some(ParsedReset { display, at, length: end + taken, relative: false })
+    Some(ParsedReset { display, at, length: end + taken, relative: false, unknown_zone })
 }
 
 /// `18:05`, `18:05:12.5`, `6:05` with `pm`.

@@ -164,6 +164,21 @@ fn resets_across_clock_changes() {
 }
 
 #[test]
+fn a_zone_that_is_not_known_is_named() {
+    for (text, unknown) in [
+        ("resets 3am (Europe/Pariss)", Some("Europe/Pariss")),
+        ("resets tomorrow (Mars/Base)", Some("Mars/Base")),
+        ("resets at 2027-01-05 18:00 (XQT)", Some("XQT")),
+        ("resets 3am (Europe/Paris)", None),
+        ("resets 3am (see the docs)", None),
+        ("resets 3am", None),
+    ] {
+        let reset = find(text, NOW.parse().unwrap(), "UTC".parse().unwrap()).unwrap();
+        assert_eq!(reset.unknown_zone.as_deref(), unknown, "{text}");
+    }
+}
+
+#[test]
 fn resets_are_displayed() {
     for (text, wanted) in [
         ("resets 10 AM", "resets 10am (UTC)"),
