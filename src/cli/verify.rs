@@ -96,6 +96,13 @@ pub(crate) fn verify(args: &VerifyArgs, context: &Context, out: &mut dyn Write) 
     }
     let signer = signer(args.key.as_deref(), context)?;
     let ledger = context.read_existing()?;
+    if !ledger.built.is_empty() {
+        print_message(&format!(
+            "note: no rows were in {}: an earlier build wrote the file, or something emptied it. The rows have been built \
+             from the events",
+            ledger.built.join(", ")
+        ));
+    }
     let mut verification = ledger.verify_signed(&checkpoints, &verifiers)?;
     verification.add(unsigned);
     if verification.ok {

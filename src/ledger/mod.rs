@@ -62,7 +62,7 @@ pub(crate) use prepared_event::PreparedEvent;
 #[cfg(feature = "cli")]
 pub(crate) use statements::{ReceivedStatement, is_within};
 #[cfg(feature = "cli")]
-pub(crate) use suspects::Suspicion;
+pub(crate) use suspects::{FutureEvents, Suspicion, is_ahead};
 
 use crate::model::error::Result;
 use crate::model::time::Timestamp;
@@ -93,6 +93,9 @@ use crate::store::{EventStore, MemoryStore, Options, SqliteStore};
 pub struct Ledger {
     shared: Arc<LedgerInner>,
     pub(crate) source: Cow<'static, str>,
+    /// The tables that were empty when it was opened, and were built from the log.
+    #[cfg(feature = "cli")]
+    pub(crate) built: Vec<&'static str>,
     /// Whether a commit may become durable later.
     #[cfg(feature = "import")]
     is_deferred: bool,
@@ -184,6 +187,8 @@ impl Ledger {
                 signal: Arc::default(),
             }),
             source: "library".into(),
+            #[cfg(feature = "cli")]
+            built: Vec::new(),
             #[cfg(feature = "import")]
             is_deferred: false,
         }

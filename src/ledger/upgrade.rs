@@ -5,30 +5,42 @@ use crate::model::error::{Error, Result};
 use crate::projection::blocks::{self, build_quarters, full_blocks, lacks_blocks, lacks_quarters};
 use crate::projection::labels::{self, lacks_labels};
 use crate::projection::past::{self, lacks_chapters};
-use crate::store::{EventStore, ReadView, WriteView};
+use crate::store::{EventStore, ReadView, Table, WriteView};
 
 impl Ledger {
     /// A ledger on a store that may lack projections of this build. They are built from the log in one transaction.
     /// `progress` receives the number of completed parts and of all parts.
     pub(crate) fn upgraded(store: Box<dyn EventStore>, progress: &mut dyn FnMut(u64, u64)) -> Result<Self> {
-        if lacks_any(&*store.read()?)? {
+        let mut built = lacking(&*store.read()?)?;
+        if !built.is_empty() {
             match store.write() {
                 // Another process may have built them during the wait.
-                Ok(mut tx) if lacks_any(&*tx)? => {
+                Ok(mut tx) if !lacking(&*tx)?.is_empty() => {
                     build(&mut *tx, progress)?;
                     tx.commit()?;
                 }
                 // Without these projections queries read the log.
-                Ok(_) | Err(Error::ReadOnly { .. }) => {}
+                Ok(_) | Err(Error::ReadOnly { .. }) => built.clear(),
                 Err(error) => return Err(error),
             }
         }
-        Ok(Self::with_store(store))
+        Ok(Self {
+            #[cfg(feature = "cli")]
+            built,
+            ..Self::with_store(store)
+        })
     }
 }
 
-fn lacks_any(view: &dyn ReadView) -> Result<bool> {
-    Ok(lacks_blocks(view)? || lacks_quarters(view)? || lacks_chapters(view)? || lacks_labels(view)?)
+/// The names of the tables that have no row and should have some.
+fn lacking(view: &dyn ReadView) -> Result<Vec<&'static str>> {
+    let tables = [
+        (Table::Columns, lacks_blocks(view)?),
+        (Table::Quarters, lacks_quarters(view)?),
+        (Table::Chapters, lacks_chapters(view)?),
+        (Table::ByLabel, lacks_labels(view)?),
+    ];
+    Ok(tables.into_iter().filter(|(_, lacks)| *lacks).map(|(table, _)| table.name()).collect())
 }
 
 /// Builds what is missing. Each block counts once for each of the two projections that are made of blocks.
@@ -56,7 +68,7 @@ fn build(sink: &mut dyn WriteView, progress: &mut dyn FnMut(u64, u64)) -> Result
 mod tests {
     use super::*;
     use crate::model::event::NewEvent;
-    use crate::store::{MemoryStore, Table, clear};
+    use crate::store::{MemoryStore, clear};
     use crate::{Timestamp, TokenRecord};
 
     #[test]
@@ -84,6 +96,8 @@ mod tests {
         let mut seen = Vec::new();
         let ledger = Ledger::upgraded(Box::new(store.clone()), &mut |done, of| seen.push((done, of))).unwrap();
         assert_eq!(seen, [(1, 4), (2, 4), (4, 4)]);
+        #[cfg(feature = "cli")]
+        assert_eq!(ledger.built, ["block_calls", "chapters", "usage_by_label"]);
         assert_eq!(ledger.verify().unwrap().findings, []);
         let mut tx = store.write().unwrap();
         clear(&mut *tx, Table::Chapters).unwrap();
