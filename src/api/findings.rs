@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 
-use crate::ledger::{Snapshot, Suspicion};
+use crate::ledger::{FutureEvents, Snapshot, Suspicion};
 use crate::model::error::Result;
 use crate::model::event::{Position, WindowKind};
-use crate::model::time::Timestamp;
+use crate::model::time::{MINUTE, Timestamp};
 use crate::present::clock::duration;
 use crate::present::decision_text::withdrawal;
 use crate::present::output::grouped;
-use crate::usage::{AccountAt, Drift, accounts, is_metered};
+use crate::usage::{AccountAt, Drift, Misdated, accounts, is_metered, misdated};
 
 /// Maximum number of records to list.
 const NAMED: usize = 100;
@@ -57,6 +57,7 @@ pub(crate) fn of_ledger(snapshot: &Snapshot<'_>, now: Timestamp) -> Result<(Vec<
         if !is_metered(AccountAt::new(snapshot.view(), &account, now))?.0 {
             continue;
         }
+        findings.extend(of_readings(AccountAt::new(snapshot.view(), &account, now))?);
         let (provider, account) = (account.provider.as_ref(), account.account.as_deref());
         let mut windows = Vec::new();
         for kind in [WindowKind::Session, WindowKind::Weekly] {
@@ -67,6 +68,22 @@ pub(crate) fn of_ledger(snapshot: &Snapshot<'_>, now: Timestamp) -> Result<(Vec<
     }
     findings.extend(of_events(snapshot, now)?);
     Ok((checked, findings))
+}
+
+/// Readings whose resets cannot be true, of windows that have not ended.
+fn of_readings(at: AccountAt<'_>) -> Result<impl Iterator<Item = Diagnosis>> {
+    let provider = at.account.provider.to_string();
+    Ok(misdated(at)?.into_iter().map(move |Misdated { position, minutes, at, resets_at }| {
+        let length = duration(at, at.plus(i64::from(minutes) * MINUTE));
+        Diagnosis {
+            about: Topic::Event(position),
+            what: format!(
+                "{provider} reported at {at} that a window of {length} resets at {resets_at}, which is further away than \
+                 the window is long: a clock is wrong. The reading counts for the length of a window"
+            ),
+            remedy: format!("correct the clock; if the reading is wrong: usage-ledger void {position} --reason TEXT"),
+        }
+    }))
 }
 
 /// Compares the limits of an account with what its provider reports.
@@ -122,6 +139,22 @@ fn of_events(snapshot: &Snapshot<'_>, now: Timestamp) -> Result<Vec<Diagnosis>> 
                 duration(now, recorded_at)
             ),
             remedy: format!("correct the clock; ask --as-of {before} for the state before, or --as-of POSITION"),
+        });
+    }
+    if let Some(ahead) = snapshot.occurred_ahead_of(now)? {
+        let FutureEvents { position, occurred_at, events } = ahead;
+        let others = match events.saturating_sub(1) {
+            0 => String::new(),
+            1 => " (so does 1 more)".to_owned(),
+            others => format!(" (so do {} more)", grouped(others)),
+        };
+        findings.push(Diagnosis {
+            about: Topic::Event(position),
+            what: format!(
+                "it states the time {occurred_at}, {} ahead of the clock, and counts only from then on{others}",
+                duration(now, occurred_at)
+            ),
+            remedy: format!("if the clock is right: usage-ledger void {position} --reason TEXT"),
         });
     }
     let suspects = snapshot.suspects()?;

@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use super::call::Call;
 use super::json_line::JsonLine;
-use crate::ledger::{Appender, Ledger, Outcome};
+use crate::ledger::{Appender, Ledger, Outcome, is_ahead};
 use crate::model::error::{Error, Result};
-use crate::model::event::NewEvent;
+use crate::model::event::{NewEvent, Position};
 use crate::model::invariant::bug;
 use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
@@ -44,6 +44,7 @@ pub(crate) fn record_one(
     let crate::model::event::Payload::TokensRecorded(record) = &event.payload else {
         return Err(Error::invalid("only the tokens of a call are recorded here"));
     };
+    let at = event.occurred_at;
     let (implausible, provider) = (record.tokens.implausible(), record.provider.to_string());
     let states_no_usage = record.residual.as_deref().is_some_and(|residual| residual.ends_with(NO_USAGE));
     let outcome = match ledger.append(std::iter::once(event).chain(nested), now)?.as_slice() {
@@ -53,6 +54,7 @@ pub(crate) fn record_one(
     let position = outcome.position();
     let mut receipt = AppendReceipt::one(outcome, ledger.event(position)?.id);
     receipt.warnings.extend(hint(&provider, ledger, now)?);
+    receipt.warnings.extend(ahead(position, at, now));
     if states_no_usage {
         receipt
             .warnings
@@ -81,6 +83,16 @@ pub(crate) fn record_sent(ledger: &Ledger, body: &[u8], now: Timestamp) -> Resul
     let event = |record| NewEvent::new(record, occurred_at.unwrap_or(now)).source(source.clone());
     let (_, receipt) = record_one(ledger, NewEvent { id, ..event(record) }, nested.into_iter().map(event), now)?;
     Ok(receipt)
+}
+
+/// Returns a warning if an event states a time in the future.
+pub(super) fn ahead(position: Position, at: Timestamp, now: Timestamp) -> Option<String> {
+    is_ahead(at, now).then(|| {
+        format!(
+            "position {position}: the time {at} is in the future, so it counts only from then on; if it is wrong: usage-ledger void \
+             {position} --reason TEXT"
+        )
+    })
 }
 
 /// Returns a warning if the provider is undeclared and similar to a known one.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::confirmed::{self, ConfirmedSpend};
 use crate::budget::Status;
-use crate::ledger::Snapshot;
+use crate::ledger::{FutureEvents, Snapshot};
 use crate::model::error::Result;
 use crate::model::event::{Position, WindowKind};
 use crate::model::time::Timestamp;
@@ -25,6 +25,9 @@ pub(crate) struct StatusState {
     /// The first event with a recording time in the future.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recorded_ahead: Option<FutureEvent>,
+    /// Events that state a time in the future.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub occurred_ahead: Option<FutureEvents>,
     #[serde(flatten)]
     pub status: Status,
     /// Limits that observations speak for, of windows without a limit.
@@ -61,11 +64,12 @@ pub(crate) struct FutureEvent {
 pub(crate) fn answer(snapshot: &Snapshot<'_>, now: Timestamp) -> Result<TimedStatus> {
     let ahead = snapshot.recorded_ahead_of(now)?;
     let recorded_ahead = ahead.map(|(position, recorded_at)| FutureEvent { position, recorded_at });
+    let occurred_ahead = snapshot.occurred_ahead_of(now)?;
     let status = costs::status(snapshot, now)?;
     let suggested_limits = suggested_limits(snapshot, &status, now)?;
     let confirmed = confirmed::confirmed(snapshot, None, now)?;
     let position = snapshot.head()?.position;
-    let state = StatusState { position, recorded_ahead, status, suggested_limits, confirmed };
+    let state = StatusState { position, recorded_ahead, occurred_ahead, status, suggested_limits, confirmed };
     Ok(TimedStatus { now, state })
 }
 

@@ -1,7 +1,7 @@
 //! `switch`: marks the change to another provider.
 
 use super::input::{SwitchInput, named};
-use super::record::hint;
+use super::record::{ahead, hint};
 use crate::ledger::{Ledger, Outcome};
 use crate::model::error::Result;
 use crate::model::event::EventId;
@@ -25,5 +25,6 @@ pub(crate) fn switch(ledger: &Ledger, input: &SwitchInput, now: Timestamp) -> Re
     let id = ledger.event(outcome.position())?.id;
     let mut receipt = AppendReceipt::one(outcome, id);
     receipt.warnings.extend(hint(to.as_str(), ledger, now)?);
+    receipt.warnings.extend(ahead(outcome.position(), at, now));
     Ok((outcome, receipt))
 }

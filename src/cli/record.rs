@@ -12,7 +12,7 @@ use super::input_lines::InputLines;
 use crate::api;
 use crate::api::json_line::JsonLine;
 use crate::api::record::RecordTally;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, is_ahead};
 use crate::model::event::NewEvent;
 use crate::model::provider::CATALOGUE;
 use crate::model::time::Timestamp;
@@ -78,9 +78,16 @@ fn record_one(args: RecordArgs, context: &Context, out: &mut dyn Write) -> Resul
 /// Validates every line before the ledger is opened, then records all in one transaction.
 fn record_many(lines: &mut InputLines, source: &str, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     context.refuse_as_of("this command writes")?;
-    let mut odd = BTreeSet::new();
-    let records = check(lines, &mut odd)?;
-    let tally = if records == 0 { RecordTally::default() } else { take_in(lines, source, &odd, context)? };
+    let now = context.now();
+    let (mut odd, mut ahead) = (BTreeSet::new(), 0);
+    let records = check(lines, now, &mut odd, &mut ahead)?;
+    let tally = if records == 0 { RecordTally::default() } else { take_in(lines, source, &odd, (context, now))? };
+    if ahead > 0 {
+        print_message(&format!(
+            "{} at a time in the future and count only then: `usage-ledger doctor` names a remedy",
+            if ahead == 1 { "1 call is".to_owned() } else { format!("{} are", counted(ahead, "call")) }
+        ));
+    }
     if context.json {
         return JsonAnswer::new(tally).write(out);
     }
@@ -89,13 +96,16 @@ fn record_many(lines: &mut InputLines, source: &str, context: &Context, out: &mu
     Ok(writeln!(out, "{} recorded{already}", counted(recorded, "record"))?)
 }
 
-/// Validates and counts all lines, and collects undeclared providers.
-fn check(lines: &mut InputLines, odd: &mut BTreeSet<String>) -> Result<u64, Failure> {
+/// Validates and counts all lines, collects undeclared providers, and counts calls with a time in the future.
+fn check(lines: &mut InputLines, now: Timestamp, odd: &mut BTreeSet<String>, ahead: &mut u64) -> Result<u64, Failure> {
     let mut records = 0;
     loop {
         let provider = match lines.next() {
             Ok(None) => return Ok(records),
-            Ok(Some(line)) => JsonLine::parse(line).map(|parsed| parsed.record.provider),
+            Ok(Some(line)) => JsonLine::parse(line).map(|parsed| {
+                *ahead += u64::from(parsed.occurred_at.is_some_and(|at| is_ahead(at, now)));
+                parsed.record.provider
+            }),
             Err(error) => Err(error),
         };
         let provider = provider.map_err(|error| Failure::at_line(lines.number(), error))?;
@@ -110,10 +120,9 @@ fn take_in(
     lines: &mut InputLines,
     source: &str,
     odd: &BTreeSet<String>,
-    context: &Context,
+    (context, now): (&Context, Timestamp),
 ) -> Result<RecordTally, Failure> {
     lines.rewind()?;
-    let now = context.now();
     let ledger = context.write()?;
     let recorded = ledger.transact(now, |appender| {
         let mut tally = RecordTally::default();

@@ -12,6 +12,7 @@ use crate::api::{
     status::{FutureEvent, StatusState, SuggestedLimit},
 };
 use crate::budget::{ProviderStatus, Status};
+use crate::ledger::FutureEvents;
 use crate::model::humanize::number::scaled;
 use crate::model::provider::{ProviderId, similar_to};
 use crate::model::time::{Timestamp, Zone};
@@ -37,12 +38,19 @@ pub(crate) struct StatusArgs {
     since_switch: bool,
 }
 
-/// Warns about an event with a recording time in the future.
+/// Warns about events with a recording time or a stated time in the future.
 pub(crate) fn warn_about_clock(state: &StatusState) {
     if let Some(FutureEvent { position, recorded_at }) = &state.recorded_ahead {
         print_message(&format!(
             "position {position} is recorded at {recorded_at}, which is in the future: a clock was ahead; \
              `usage-ledger doctor` explains the effect"
+        ));
+    }
+    if let Some(FutureEvents { position, occurred_at, events }) = &state.occurred_ahead {
+        print_message(&format!(
+            "{} at a time in the future and count only then, the first is position {position} at {occurred_at}: \
+             `usage-ledger doctor` names a remedy",
+            if *events == 1 { "1 event is".to_owned() } else { format!("{} are", counted(*events, "event")) },
         ));
     }
 }

@@ -198,3 +198,40 @@ fn a_time_longer_ago_than_the_calendar_reaches_is_before_every_record() {
         assert!(report.contains(r#""requests":1"#), "{since}: {report}");
     }
 }
+
+#[test]
+fn what_happens_in_the_future_is_named() {
+    let cli = TestCli::new();
+    let warned = |args: &[&str], input: &str| {
+        let done = cli.command().args(["--now", NOW]).args(args).write_stdin(input).output().unwrap();
+        let stderr = String::from_utf8(done.stderr).unwrap();
+        assert!(stderr.contains("in the future"), "{args:?}: {stderr}");
+        done.status.code()
+    };
+    let late = "2199-01-01T00:00:00Z";
+    assert_eq!(warned(&["record", "--provider", "openai", "--input", "1", "--occurred-at", late], ""), Some(0));
+    assert_eq!(warned(&["switch", "anthropic", "--occurred-at", late], ""), Some(0));
+    let line = format!(r#"{{"provider":"openai","input":2,"occurred_at":"{late}"}}"#);
+    assert_eq!(warned(&["record", "--jsonl", "-"], &line), Some(0));
+    assert_eq!(warned(&["status"], ""), Some(0));
+    let ahead = &cli.json(&["--now", NOW, "status"])["occurred_ahead"];
+    assert_eq!((&ahead["position"], &ahead["events"]), (&1.into(), &3.into()), "{ahead}");
+    let doctor = cli.command().args(["--now", NOW, "doctor"]).output().unwrap();
+    assert_eq!(doctor.status.code(), Some(1));
+    let said = String::from_utf8(doctor.stdout).unwrap().replace('\n', " ");
+    assert!(said.contains("! position 1: it states the time 2199") && said.contains("so do 2 more"), "{said}");
+    let now = cli.json(&["--now", "2199-01-01T00:00:01Z", "status"]);
+    assert!(now["occurred_ahead"].is_null(), "{now}");
+}
+
+#[test]
+fn a_length_beyond_every_calendar_is_refused() {
+    let cli = TestCli::new();
+    let stderr = cli.fails(2, &["pause", "--for", "99999999999h"]);
+    assert!(stderr.contains("longer than a hundred years"), "{stderr}");
+    let stderr = cli.fails(2, &["--now", "2150-01-01T00:00:00Z", "pause", "--for", "800000h"]);
+    assert!(stderr.contains("before the year 2200"), "{stderr}");
+    let stderr = cli.fails(2, &["reserve", "openai", "5", "--for", "99999999999h"]);
+    assert!(stderr.contains("longer than a hundred years"), "{stderr}");
+    assert!(!cli.ledger().exists());
+}

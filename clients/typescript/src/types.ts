@@ -47,6 +47,16 @@ export interface CostSums {
 /** The API of a response. */
 export type FormatName = "anthropic" | "openai-chat" | "openai-responses" | "gemini" | "ollama" | "bedrock" | "mistral" | "deepseek" | "xai" | "claude-code" | "codex" | "gemini-cli" | "qwen-code" | "opencode" | "agent-output" | "agent-output-total";
 
+/** Events that state a time in the future. Each counts from that time on. */
+export interface FutureEventsAnswer {
+  /** How many there are */
+  events: number;
+  /** The time that it states */
+  occurred_at: string;
+  /** Position of the first one */
+  position: number;
+}
+
 /** The answer of `gate`. */
 export interface Verdict {
   /** Absent if there is only one account */
@@ -434,6 +444,8 @@ export interface Status {
   heads?: Record<string, number>;
   /** Time of the answer */
   now: string;
+  /** Events that state a time in the future */
+  occurred_ahead?: FutureEventsAnswer;
   paused: PauseAnswer | null;
   /** Last position */
   position: number;

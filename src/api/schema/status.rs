@@ -78,6 +78,20 @@ pub(crate) struct AheadAnswer {
     recorded_at: String,
 }
 
+/// Events that state a time in the future. Each counts from that time on.
+#[derive(ToSchema)]
+#[cfg_attr(test, derive(Deserialize))]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FutureEventsAnswer {
+    /// Position of the first one
+    position: u64,
+    /// The time that it states
+    #[schema(format = DateTime)]
+    occurred_at: String,
+    /// How many there are
+    events: u64,
+}
+
 /// The answer of `status`.
 #[derive(ToSchema)]
 #[cfg_attr(test, derive(Deserialize))]
@@ -94,6 +108,9 @@ pub(crate) struct StatusAnswer {
     /// The first event with a recording time in the future
     #[schema(nullable = false)]
     recorded_ahead: Option<AheadAnswer>,
+    /// Events that state a time in the future
+    #[schema(nullable = false)]
+    occurred_ahead: Option<FutureEventsAnswer>,
     #[schema(required)]
     paused: Option<PauseAnswer>,
     #[schema(required)]

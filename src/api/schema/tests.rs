@@ -49,6 +49,7 @@ fn answers_have_the_shapes_of_the_document() {
     let status = conforms::<StatusAnswer>(service.status(&parse(b"{}").unwrap()));
     assert_eq!(status["providers"].as_array().unwrap().len(), 3);
     assert!(!status["recorded_ahead"].is_null() && !status["paused"].is_null());
+    assert_eq!(status["occurred_ahead"]["events"], 1);
     let gate = GateInput { provider: Some("anthropic".to_owned()), ..GateInput::default() };
     assert_eq!(conforms::<GateAnswer>(service.gate(&gate))["gated"], true); // paused
     #[cfg(feature = "mcp")]

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::status::{AheadAnswer, PauseAnswer, ProviderAnswer, SuggestedLimitAnswer, SwitchAnswer};
+use super::status::{AheadAnswer, FutureEventsAnswer, PauseAnswer, ProviderAnswer, SuggestedLimitAnswer, SwitchAnswer};
 use super::usage::{ConfirmedAnswer, UsageSums};
 
 /// Usage of the calendar periods that contain the time of the answer. Weeks begin on Monday.
@@ -33,6 +33,9 @@ pub(crate) struct OverviewAnswer {
     /// The first event with a recording time in the future
     #[schema(nullable = false)]
     recorded_ahead: Option<AheadAnswer>,
+    /// Events that state a time in the future
+    #[schema(nullable = false)]
+    occurred_ahead: Option<FutureEventsAnswer>,
     #[schema(required)]
     paused: Option<PauseAnswer>,
     #[schema(required)]

@@ -43,6 +43,14 @@ class CostSums(TypedDict):
 FormatName = Literal["anthropic", "openai-chat", "openai-responses", "gemini", "ollama", "bedrock", "mistral", "deepseek", "xai", "claude-code", "codex", "gemini-cli", "qwen-code", "opencode", "agent-output", "agent-output-total"]
 
 
+class FutureEventsAnswer(TypedDict):
+    """Events that state a time in the future. Each counts from that time on."""
+
+    events: int
+    occurred_at: str
+    position: int
+
+
 class MarksAnswer(TypedDict):
     """The used percentage at which each mode begins."""
 
@@ -459,6 +467,7 @@ class Status(TypedDict):
     confirmed: list[ConfirmedAnswer]
     heads: NotRequired[dict[str, int]]
     now: str
+    occurred_ahead: NotRequired[FutureEventsAnswer]
     paused: PauseAnswer | None
     position: int
     providers: list[ProviderAnswer]
