@@ -109,7 +109,7 @@ static FORMS: LazyLock<Option<Regex>> = LazyLock::new(|| {
         // A user's name and password, or a token, in a URL.
         r#"\b[A-Za-z][A-Za-z0-9+.-]*://(?:[^\s/@"'?#]*:[^\s@"']+|[^\s/@:"'?#]{12,})@"#.to_owned(),
         // The same in a URL that another URL contains.
-        format!(r#"\b[A-Za-z][A-Za-z0-9+.-]*%3[Aa]%2[Ff]%2[Ff](?:{IN_URL}*%3[Aa]{IN_URL}*|{IN_URL}{{12,}})%40"#),
+        format!(r"\b[A-Za-z][A-Za-z0-9+.-]*%3[Aa]%2[Ff]%2[Ff](?:{IN_URL}*%3[Aa]{IN_URL}*|{IN_URL}{{12,}})%40"),
         format!(r"(?P<name>(?i:[\w.-]*{NAMED}[\w-]*)){SEPARATOR}(?P<value>{VALUE})"),
         format!(r"(?P<key>{KEYS}){SEPARATOR}(?P<key_value>{VALUE})"),
         format!(r"(?i:<(?P<tag>(?:[\w.:-]*[-_.:])?{NAMED})>)(?P<tag_value>[^<]+)"),

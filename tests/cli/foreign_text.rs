@@ -85,7 +85,6 @@ fn errors_show_each_argument_as_it_is_and_on_one_line() {
         (&["--tz", "a\nFORGED", "status"], "a FORGED"),
         (&["gate", "a\nFORGED"], "a FORGED"),
         (&["reconcile", "n\nFORGED"], "n FORGED"),
-        (&["--home", "n\nFORGED", "import"], "n FORGED"),
         (&["--ledger", "n\nFORGED", "verify"], "n FORGED"),
     ] {
         let done = cli.command().args(args).output().unwrap();

@@ -56,11 +56,11 @@ pub(super) struct ObservationDraft {
 
 /// A status is a short word. Any other text could be private and is dropped.
 fn status_word(text: &str) -> Option<String> {
+    const LONGEST: usize = 40;
     // In lower case it could no longer be recognised as a credential.
     if secrets::text(text) != text {
         return None;
     }
-    const LONGEST: usize = 40;
     let fine = |c: char| c.is_ascii_lowercase() || c == '_' || c == ' ';
     let text = text.trim().to_ascii_lowercase();
     (!text.is_empty() && text.len() <= LONGEST && text.chars().all(fine)).then_some(text)

@@ -40,6 +40,11 @@ impl Reset {
     fn wordy(phrase: &str) -> Self {
         Self { phrase: phrase.to_owned(), display: phrase.to_owned(), at: None, relative: false, unknown_zone: None }
     }
+
+    /// The reset without an instant that is too far ahead.
+    fn believed(self, now: Timestamp) -> Self {
+        Self { at: self.at.filter(|at| *at <= now.plus(FURTHEST)), ..self }
+    }
 }
 
 /// Searches a text for a reset: first a phrase with `resets`, then a number after `resetsAt`, then a request to retry
@@ -49,14 +54,17 @@ pub fn find(text: &str, now: Timestamp, host: Zone) -> Option<Reset> {
     read(text, now, ClockZone::Zone(host), BACK_OFF)
 }
 
+/// The furthest reset that counts, in milliseconds from now: a 29 February is at most eight years ahead. A refusal until
+/// a later time would close the gate for ever.
+const FURTHEST: i64 = 8 * 366 * DAY;
+
 /// The longest accepted `Retry-After` without other evidence, in milliseconds: a server's back-off.
 pub(super) const BACK_OFF: i64 = DAY;
 
 /// Searches a text for a reset in any zone. `bare` is the longest accepted `Retry-After` in milliseconds.
 pub(super) fn read(text: &str, now: Timestamp, host: ClockZone, bare: i64) -> Option<Reset> {
-    phrase::find(text, now, host)
-        .or_else(|| hint::find(text, now, bare))
-        .or_else(|| phrase::unread(text).map(Reset::wordy))
+    let read = phrase::find(text, now, host).or_else(|| hint::find(text, now, bare));
+    read.map(|reset| reset.believed(now)).or_else(|| phrase::unread(text).map(Reset::wordy))
 }
 
 /// Parses a text about a reset. An unreadable text becomes the phrase unchanged.
@@ -64,6 +72,7 @@ pub(super) fn read(text: &str, now: Timestamp, host: ClockZone, bare: i64) -> Op
 pub fn parse(text: &str, now: Timestamp, host: Zone) -> Reset {
     phrase::find(text, now, ClockZone::Zone(host))
         .or_else(|| hint::find(text, now, BACK_OFF))
+        .map(|reset| reset.believed(now))
         .unwrap_or_else(|| Reset::wordy(text.trim()))
 }
 

@@ -197,3 +197,9 @@ fn resets_are_displayed() {
         assert_eq!(parse(text, NOW.parse().unwrap(), Zone::UTC).display, wanted, "{text}");
     }
 }
+
+#[test]
+fn a_reset_beyond_any_calendar_of_a_quota_is_displayed_and_does_not_count() {
+    let reset = find("resets at 9999-12-31T23:59:59Z", NOW.parse().unwrap(), "UTC".parse().unwrap()).unwrap();
+    assert_eq!((reset.at, reset.phrase.as_str()), (None, "resets at 9999-12-31T23:59:59Z"));
+}
