@@ -14,7 +14,7 @@ use crate::model::event::{
 use crate::model::invariant::bug;
 use crate::model::time::Timestamp;
 use crate::projection::blocks::{BLOCK, Digest, Summary, block_key, place};
-use crate::projection::{FingerprintWeights, alias_entries};
+use crate::projection::{FingerprintWeights, alias_entries, leaf_at};
 use crate::projection::{GROUP, StreamingTree, group_key};
 use crate::store::{GO_ON, ReadView, Table};
 
@@ -44,6 +44,8 @@ struct BatchResult {
     others: Vec<(Position, String)>,
     tombstones: Vec<TombstoneRow>,
     findings: Vec<Finding>,
+    /// Lines that this build does not know, if they are as they were appended.
+    unknown: Vec<(Position, Error)>,
     /// The full blocks of the batch: the bytes of the column, and the summary; `None` if an event is unreadable.
     blocks: Vec<Option<(Vec<u8>, Summary)>>,
 }
@@ -85,6 +87,16 @@ impl VerifiedLog {
         self.others.extend(done.others);
         self.tombstones.extend(done.tombstones);
         findings.0.extend(done.findings);
+        for (position, error) in done.unknown {
+            let place = usize::try_from(position.get().saturating_sub(tree.size() + 1)).ok();
+            let leaf = place.and_then(|place| done.leaves.get(place));
+            match leaf_at(view, position) {
+                Ok(stored) if leaf == Some(&stored) => return Err(error),
+                // The comparison of the tree reports that the line was changed.
+                Ok(_) | Err(Error::Damaged { .. }) => {}
+                Err(other) => return Err(other),
+            }
+        }
         for block in done.blocks {
             let number = self.summaries.len() as u64;
             if let Some((column, _)) = &block
@@ -198,6 +210,7 @@ impl BatchCheck {
             others: Vec::new(),
             tombstones: Vec::new(),
             findings: Vec::new(),
+            unknown: Vec::new(),
             blocks: Vec::new(),
         };
         Self { done, weights, digests: BTreeMap::new(), last: None }
@@ -237,6 +250,12 @@ impl BatchCheck {
         }
     }
 
+    /// Adds a line of another build, or one that was changed so that it looks like one. Its hash decides.
+    fn add_unknown(&mut self, position: Position, error: Error) {
+        self.done.unknown.push((position, error));
+        self.add_to_block(position, |_, _| Err(bug!("an unknown line")));
+    }
+
     fn compare_columns(
         &mut self,
         position: Position,
@@ -253,6 +272,10 @@ impl BatchCheck {
     fn other_line(&mut self, position: Position, row: &VerifiedRow, line: &str) -> Result<()> {
         let envelope = match Envelope::parse(position, line) {
             Ok(envelope) => envelope,
+            Err(unknown @ Error::UnknownEvent { .. }) => {
+                self.add_unknown(position, unknown);
+                return Ok(());
+            }
             Err(Error::Damaged { what, .. }) => {
                 self.add_finding(position, what);
                 self.add_to_block(position, |_, _| Err(bug!("an unreadable line")));
@@ -263,9 +286,15 @@ impl BatchCheck {
         let kind = EventKind::named(&envelope.kind);
         self.compare_columns(position, row, (envelope.id, kind, envelope.occurred_at, envelope.recorded_at));
         if !is_record(&envelope.kind) {
-            self.done.others.push((position, line.to_owned()));
             // The comparison of projections reports an unreadable event.
-            let event = envelope.open(position);
+            let event = match envelope.open(position) {
+                Err(unknown @ Error::UnknownEvent { .. }) => {
+                    self.add_unknown(position, unknown);
+                    return Ok(());
+                }
+                event => event,
+            };
+            self.done.others.push((position, line.to_owned()));
             self.add_to_block(position, |digest, offset| {
                 event.and_then(|event| digest.event(offset, event.occurred_at, &event.payload))
             });
@@ -349,4 +378,48 @@ pub(super) fn compare_partial_groups(view: &dyn ReadView, tree: &StreamingTree, 
         }
         GO_ON
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Ledger;
+    use crate::model::event::{Paused, TokenRecord};
+    use crate::store::{EventStore, MemoryStore, STOP};
+
+    #[test]
+    fn a_line_is_of_another_build_only_if_its_hash_is_that_of_the_tree() {
+        let at = Timestamp::from_millis(1_780_000_000_000);
+        for (from, to) in [("\"v\":1", "\"v\":2"), ("\"kind\":\"paused\"", "\"kind\":\"pavsed\"")] {
+            let store = MemoryStore::new();
+            let ledger = Ledger::with_store(Box::new(store.clone()));
+            for n in 0..20 {
+                ledger.record(TokenRecord::new("openai", "m").input(n), at).unwrap();
+            }
+            ledger.pause(Paused::new("manual"), at).unwrap();
+            let mut line = String::new();
+            let last = Position::new(21);
+            let read = store.read().unwrap().rows(last, &mut |_, row| {
+                row.body.clone_into(&mut line);
+                STOP
+            });
+            read.unwrap();
+            let changed = line.replace(from, to);
+            assert_ne!(changed, line);
+            let mut tx = store.write().unwrap();
+            tx.shred(last, &changed).unwrap();
+            tx.commit().unwrap();
+            let found = ledger.verify().unwrap().findings;
+            assert!(found.iter().any(|one| one.what.contains("does not have the hash")), "{found:?}");
+            assert!(found.iter().all(|one| one.position == Some(last)), "{found:?}");
+            assert!(!ledger.repair().unwrap().refused.is_empty());
+            // A newer build that appended the line has written its hash too.
+            let mut tx = store.write().unwrap();
+            let mut leaves = tx.get(Table::Tree, &group_key(0, 1)).unwrap().unwrap();
+            leaves[4 * 32..].copy_from_slice(leaf_hash(changed.as_bytes()).as_bytes());
+            tx.put(Table::Tree, &group_key(0, 1), Some(&leaves)).unwrap();
+            tx.commit().unwrap();
+            assert!(matches!(ledger.verify(), Err(Error::UnknownEvent { position, .. }) if position == last));
+        }
+    }
 }

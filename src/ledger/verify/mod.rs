@@ -162,6 +162,10 @@ pub(crate) fn verify(view: &dyn ReadView, scope: AuditScope, verifiers: &[Verifi
         match compared {
             // A line with a finding above may also be impossible to fold.
             Err(Error::Damaged { position, what }) => findings.add_of(StoredPart::Folded, position, what),
+            // So may a line that was changed to one of an unknown kind. `lines` has refused those that were appended so.
+            Err(Error::UnknownEvent { position, what }) => {
+                findings.add_of(StoredPart::Folded, position, format!("{what} is not known to this build"));
+            }
             other => other?,
         }
     }
