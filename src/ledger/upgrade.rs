@@ -4,6 +4,7 @@ use super::Ledger;
 use crate::model::error::{Error, Result};
 use crate::projection::blocks::{self, build_quarters, full_blocks, lacks_blocks, lacks_quarters};
 use crate::projection::labels::{self, lacks_labels};
+use crate::projection::leaf_at;
 use crate::projection::past::{self, lacks_chapters};
 use crate::store::{EventStore, ReadView, Table, WriteView};
 
@@ -11,14 +12,16 @@ impl Ledger {
     /// A ledger on a store that may lack projections of this build. They are built from the log in one transaction.
     /// `progress` receives the number of completed parts and of all parts.
     pub(crate) fn upgraded(store: Box<dyn EventStore>, progress: &mut dyn FnMut(u64, u64)) -> Result<Self> {
-        let mut built = lacking(&*store.read()?)?;
+        let mut built = buildable(&*store.read()?)?;
         if !built.is_empty() {
             match store.write() {
                 // Another process may have built them during the wait.
-                Ok(mut tx) if !lacking(&*tx)?.is_empty() => {
-                    build(&mut *tx, progress)?;
-                    tx.commit()?;
-                }
+                Ok(mut tx) if !buildable(&*tx)?.is_empty() => match build(&mut *tx, progress) {
+                    Ok(()) => tx.commit()?,
+                    // Nothing is written then. Queries read the log, and `verify` names what is damaged.
+                    Err(Error::Damaged { .. }) => built.clear(),
+                    Err(error) => return Err(error),
+                },
                 // Without these projections queries read the log.
                 Ok(_) | Err(Error::ReadOnly { .. }) => built.clear(),
                 Err(error) => return Err(error),
@@ -32,15 +35,26 @@ impl Ledger {
     }
 }
 
-/// The names of the tables that have no row and should have some.
-fn lacking(view: &dyn ReadView) -> Result<Vec<&'static str>> {
+/// The names of the tables that have no row and should have some. None if the log lacks events that the tree knows of: a
+/// row with a wrong position would count as the end of very many blocks.
+fn buildable(view: &dyn ReadView) -> Result<Vec<&'static str>> {
     let tables = [
         (Table::Columns, lacks_blocks(view)?),
         (Table::Quarters, lacks_quarters(view)?),
         (Table::Chapters, lacks_chapters(view)?),
         (Table::ByLabel, lacks_labels(view)?),
     ];
-    Ok(tables.into_iter().filter(|(_, lacks)| *lacks).map(|(table, _)| table.name()).collect())
+    let lacking: Vec<_> = tables.into_iter().filter(|(_, lacks)| *lacks).map(|(table, _)| table.name()).collect();
+    Ok(if lacking.is_empty() || is_head_in_tree(view)? { lacking } else { Vec::new() })
+}
+
+fn is_head_in_tree(view: &dyn ReadView) -> Result<bool> {
+    let head = view.head()?.position;
+    match leaf_at(view, head) {
+        Ok(_) => Ok(true),
+        Err(Error::Damaged { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Builds what is missing. Each block counts once for each of the two projections that are made of blocks.
@@ -67,8 +81,8 @@ fn build(sink: &mut dyn WriteView, progress: &mut dyn FnMut(u64, u64)) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::event::NewEvent;
-    use crate::store::{MemoryStore, clear};
+    use crate::model::event::{NewEvent, Position};
+    use crate::store::{GO_ON, KeyRange, MemoryStore, Order, clear};
     use crate::{Timestamp, TokenRecord};
 
     #[test]
@@ -106,6 +120,32 @@ mod tests {
         // What is left of the rows of another build gives way.
         let ledger = Ledger::upgraded(Box::new(store), &mut |_, _| {}).unwrap();
         assert_eq!(ledger.verify().unwrap().findings, []);
+    }
+
+    #[test]
+    fn a_row_at_a_wrong_position_builds_nothing_and_ends_no_query_late() {
+        let at = Timestamp::from_millis(1_780_000_000_000);
+        for (events, position) in [(3, 1_i64 << 62), (3, 2_000), (1_100, 1 << 62)] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("usage.db");
+            let call = |n: u64| NewEvent::new(TokenRecord::new("openai", "m").input(n).key(n.to_string()), at);
+            Ledger::open(&path).unwrap().append((0..events).map(call), at).unwrap();
+            let sql = "INSERT INTO events SELECT ?, zeroblob(16), kind, occurred_at, recorded_at, body FROM events \
+                       WHERE position = 1";
+            rusqlite::Connection::open(&path).unwrap().execute(sql, [position]).unwrap();
+            let rows =
+                |ledger: &Ledger| ledger.store().read().unwrap().has_any(&KeyRange::whole(Table::Blocks)).unwrap();
+            let ledger = Ledger::open(&path).unwrap();
+            assert_eq!(rows(&ledger), events > 1_024);
+            let first = ledger.verify().unwrap().findings.into_iter().find_map(|found| found.position);
+            assert_eq!(first.map(Position::get), Some(events + 1));
+            assert!(!ledger.repair().unwrap().ok && rows(&ledger) == (events > 1_024));
+            let read = blocks::scan_blocks(&*ledger.store().read().unwrap(), Order::Ascending, &mut |_, _| GO_ON);
+            assert!(
+                matches!(read, Err(Error::Damaged { position: Some(at), .. }) if at.get() == events + 1),
+                "{read:?}"
+            );
+        }
     }
 
     #[test]

@@ -71,6 +71,33 @@ pub(crate) fn damaged(number: u64) -> Error {
     Error::damaged(position_at(number, 0), what)
 }
 
+/// The error for a position of a full block without an event.
+pub(crate) fn missing(position: Position) -> Error {
+    Error::damaged(position, "there is no event here")
+}
+
+/// Fails at the first position of a full block that has no event.
+fn expect_events(view: &dyn ReadView, number: u64) -> Result<()> {
+    let (first, last) = (position_at(number, 0), position_at(number, (BLOCK - 1) as u16));
+    let mut has_last = false;
+    view.rows(last, &mut |position, _| {
+        has_last = position == last;
+        STOP
+    })?;
+    if has_last {
+        return Ok(());
+    }
+    let mut next = first;
+    view.rows(first, &mut |position, _| {
+        if position != next {
+            return STOP;
+        }
+        next = next.next();
+        GO_ON
+    })?;
+    Err(missing(next))
+}
+
 /// Visits the full blocks. A block without a summary is visited with `None`.
 pub(crate) fn scan_blocks(
     view: &dyn ReadView,
@@ -109,7 +136,8 @@ pub(crate) fn scan_these(
     Ok(())
 }
 
-/// Visits the blocks from one up to another, which is not among them.
+/// Visits the blocks from one up to another, which is not among them. A block without a summary has its events: a wrong
+/// position of the last event would otherwise end very many blocks.
 fn scan_range(
     view: &dyn ReadView,
     (first, end): (u64, u64),
@@ -124,6 +152,7 @@ fn scan_range(
     view.scan(Table::Blocks, &block_key(first), &block_key(end), order, &mut |key, value| {
         let number = block_number(key).filter(|number| (first..end).contains(number)).ok_or_else(|| damaged(first))?;
         while visited < count && next(visited) != number {
+            expect_events(view, next(visited))?;
             visited += 1;
             if visit(next(visited - 1), None)?.is_break() {
                 over = true;
@@ -137,6 +166,7 @@ fn scan_range(
         Ok(flow)
     })?;
     while !over && visited < count {
+        expect_events(view, next(visited))?;
         visited += 1;
         over = visit(next(visited - 1), None)?.is_break();
     }
