@@ -260,7 +260,7 @@ fn restore(args: &ArchiveRestoreArgs, context: &Context, out: &mut dyn Write) ->
     let log = open(&archive, &verifiers)?;
     let copy = PendingCopy::beside(&place, "archive")?;
     log.rebuild(&Ledger::open(copy.path())?, context.now())?;
-    copy.keep_at(&place, false)?;
+    copy.keep_at(&place)?;
     answer(&log, &archive, Some(place), context, out)
 }
 

@@ -88,12 +88,21 @@ pub(crate) fn backup(args: &BackupArgs, context: &Context, out: &mut dyn Write) 
     }
     let (file, root) = (args.file.display().to_string(), made.root.to_string());
     if context.json {
-        return JsonAnswer::new(BackupAnswer { file, size: made.size, root, checkpoint: beside, former: None })
-            .write(out);
+        return JsonAnswer::new(BackupAnswer {
+            file,
+            size: made.size,
+            root,
+            checkpoint: beside,
+            former: made.former.as_deref(),
+        })
+        .write(out);
     }
     writeln!(out, "{file}: {} verified, root {root}", counted(made.size, "event"))?;
     if let Some(beside) = beside {
         writeln!(out, "{beside}: a signed checkpoint of it")?;
+    }
+    if let Some(former) = &made.former {
+        writeln!(out, "{}: what was there, with events that are not in the copy", former.display())?;
     }
     Ok(())
 }
@@ -115,7 +124,7 @@ pub(crate) fn restore(args: &RestoreArgs, context: &Context, out: &mut dyn Write
     }
     writeln!(out, "{file}: {} verified, root {root}", counted(done.size, "event"))?;
     if let Some(former) = &done.former {
-        writeln!(out, "{}: the ledger that was there", former.display())?;
+        writeln!(out, "{}: what was there", former.display())?;
     }
     Ok(())
 }

@@ -87,7 +87,7 @@ pub(crate) fn run(args: &PullArgs, context: &Context, out: &mut dyn Write) -> Re
         let ledger = Ledger::open(copy.path())?;
         pull(info, &ledger, key.as_ref(), context.now(), &send).map_err(of_failure)?
     };
-    copy.keep_at(&place, std::fs::metadata(&place).is_ok())?;
+    copy.keep_at(&place)?;
     let mut state = PushState::of(info.ledger.clone(), info.continues.clone())?;
     state.url = Some(url);
     state.server = Some(pulled.head.server.clone());

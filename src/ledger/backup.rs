@@ -7,6 +7,7 @@ use super::{Ledger, Verification};
 use crate::merkle::{Checkpoint, Hash, Signer};
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
+use crate::projection::root_at;
 use crate::store::{LockedLedger, Options, PendingCopy, copy_file, is_taken, refuse_ledger, refuse_stale_log};
 
 /// A completed backup.
@@ -30,6 +31,8 @@ pub struct Backup {
     pub root: Hash,
     /// A signed checkpoint of exactly these events.
     pub checkpoint: Option<String>,
+    /// The new path of what was replaced, if it is no earlier state of this ledger.
+    pub former: Option<PathBuf>,
 }
 
 /// A restored ledger.
@@ -54,7 +57,7 @@ pub struct Restored {
     pub size: u64,
     /// The root of the tree over them.
     pub root: Hash,
-    /// The new path of the replaced ledger.
+    /// The new path of the replaced ledger, or of its log if only that was left.
     pub former: Option<PathBuf>,
 }
 
@@ -66,11 +69,13 @@ impl Ledger {
     }
 
     /// Copies the ledger into a file, while others may read and write it, and verifies the copy before it gets its
-    /// name. With `replace` the file may exist. A signer signs a checkpoint of the copy.
+    /// name. With `replace` the file may exist. An earlier state of this ledger is replaced; any other ledger is renamed next
+    /// to the path. A signer signs a checkpoint of the copy.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the file exists, or is the ledger itself; [`Error::Damaged`] at the first finding of
-    /// `verify`, and no file is left at the path; the store's own errors.
+    /// [`Error::Invalid`] if the file is the ledger itself; [`Error::AlreadyExists`] if it exists; [`Error::StaleLog`] if
+    /// the log of another ledger is there; [`Error::InUse`] if another program has the replaced file open;
+    /// [`Error::Damaged`] at the first finding of `verify`, and no file is left at the path; the store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, merkle::Signer};
@@ -89,15 +94,23 @@ impl Ledger {
         if fs::symlink_metadata(to).is_ok_and(|meta| !(replace && meta.is_file())) {
             return Err(taken(to, replace));
         }
+        if !replace {
+            refuse_stale_log(to)?;
+        }
         let copy = PendingCopy::beside(to, "backup")?;
         self.store().copy_to(copy.path())?;
         let copied = Self::open_with(copy.path(), Options::new().read_only(true))?;
         let verified = copied.verify()?;
         sound(&verified, "the copy")?;
         let checkpoint = signer.map(|signer| copied.snapshot()?.checkpoint(signer)).transpose()?;
-        drop(copied);
-        copy.keep_at(to, replace)?;
-        Ok(Backup { size: verified.size, root: verified.root, checkpoint })
+        let former = if replace {
+            replace_backup(to, copied, copy)?
+        } else {
+            drop(copied);
+            copy.keep_at(to)?;
+            None
+        };
+        Ok(Backup { size: verified.size, root: verified.root, checkpoint, former })
     }
 
     /// Restores a copy of a backup at a path. The copy is verified first, and must continue these checkpoints.
@@ -149,10 +162,33 @@ impl Ledger {
         let former = if replace {
             LockedLedger::take(&place)?.replace_by(copy)?
         } else {
-            copy.keep_at(&place, fs::metadata(&place).is_ok())?;
+            copy.keep_at(&place)?;
             None
         };
         Ok(Restored { size, root, former })
+    }
+}
+
+/// Replaces a backup with a newer copy. A ledger with events that the copy lacks is renamed, and its new path returned.
+fn replace_backup(to: &Path, copied: Ledger, copy: PendingCopy) -> Result<Option<PathBuf>> {
+    let mut former = match LockedLedger::take(to) {
+        Ok(former) => former,
+        Err(error) => {
+            drop(copied);
+            return copy.replace_other(to, error).map(|()| None);
+        }
+    };
+    let is_earlier = former.read(|view| {
+        let size = view.head()?.position.get();
+        let snapshot = copied.snapshot()?;
+        Ok(size <= snapshot.head()?.position.get() && root_at(view, size)? == snapshot.root_at(size)?)
+    });
+    drop(copied);
+    // Events of a damaged ledger may exist nowhere else.
+    if matches!(is_earlier, Ok(Some(true))) {
+        former.supersede_by(copy).map(|()| None)
+    } else {
+        former.replace_by(copy)
     }
 }
 

@@ -200,11 +200,15 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// The write-ahead log of a deleted ledger is at the path. SQLite would apply it to the new ledger. Move it away,
-    /// or allow replacement.
-    #[error("{} is the write-ahead log of a ledger that is gone: move it away, or remove it", path.display())]
+    /// The write-ahead log or the journal of a deleted or moved ledger is at the path. It may contain events that were
+    /// acknowledged, and SQLite would apply it to the new ledger. Move it back beside its ledger under the ledger's name, or
+    /// away.
+    #[error(
+        "{} is the log of a ledger that was deleted or moved, and may contain its last events: move it to its ledger, or away",
+        path.display()
+    )]
     StaleLog {
-        /// The write-ahead log.
+        /// The log.
         path: PathBuf,
     },
     /// No event has this id or position. List the events of a snapshot.

@@ -124,7 +124,7 @@ fn command_for(error: &Error) -> String {
         Error::NotErased { .. } => {
             " with `usage-ledger shred --finish` (`watch` and `log --follow` use the ledger)".to_owned()
         }
-        Error::AlreadyExists { .. } | Error::StaleLog { .. } => " with --replace".to_owned(),
+        Error::AlreadyExists { .. } => " with --replace".to_owned(),
         _ => String::new(),
     }
 }

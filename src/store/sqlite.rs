@@ -26,8 +26,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 
-pub(crate) use self::copy::{LockedLedger, PendingCopy, copy_file, is_taken, refuse_stale_log};
+pub(crate) use self::copy::{LockedLedger, PendingCopy, copy_file};
 use self::file::{FileContext, behind_links};
+pub(crate) use self::file::{is_taken, refuse_stale_log};
 use self::identity::GONE;
 pub use self::options::Options;
 use self::pool::ConnectionPool;

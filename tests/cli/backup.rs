@@ -251,3 +251,82 @@ fn restore_does_not_replace_an_unreadable_path() {
     assert!(error.to_string().contains("ring"), "{error}");
     assert!(fs::symlink_metadata(&ring).unwrap().is_symlink(), "the link was replaced");
 }
+
+/// The name of a file beside another.
+fn beside(path: &Path, end: &str) -> std::path::PathBuf {
+    format!("{}{end}", text(path)).into()
+}
+
+#[test]
+fn the_log_of_a_moved_ledger_is_neither_applied_nor_lost() {
+    let cli = TestCli::new();
+    let record = || cli.command().args(["record", "--provider", "openai", "--input", "1"]).assert();
+    (0..4).for_each(|_| drop(record().success()));
+    let log = beside(&cli.ledger(), "-wal");
+    assert!(fs::metadata(&log).unwrap().len() > 0, "the command leaves its log");
+    let (moved, backup, source) = (cli.dir().join("moved.db"), cli.dir().join("b.db"), cli.dir().join("a.db"));
+    fs::rename(cli.ledger(), &moved).unwrap();
+    Ledger::open(&source).unwrap().record(TokenRecord::new("openai", "m").input(7), now()).unwrap();
+    let projects = cli.dir().join(".claude/projects/p");
+    fs::create_dir_all(&projects).unwrap();
+    let line = r#"{"type":"assistant","timestamp":"2026-05-01T10:00:00Z","sessionId":"s","requestId":"r","message":{"id":"m","model":"claude-sonnet-4-5","usage":{"input_tokens":1,"output_tokens":2}}}"#;
+    fs::write(projects.join("s.jsonl"), format!("{line}\n")).unwrap();
+    let before = fs::read(&log).unwrap();
+    for args in [
+        &["record", "--provider", "openai", "--input", "2"][..],
+        &["import"],
+        &["restore", text(&source)],
+        &["--ledger", text(&source), "backup", text(&cli.ledger())],
+    ] {
+        let stderr = cli.fails(2, args);
+        assert!(stderr.contains("usage.db-wal is the log of a ledger") && !stderr.contains("--replace"), "{stderr}");
+        assert!(!cli.ledger().exists());
+    }
+    assert_eq!(fs::read(&log).unwrap(), before);
+    // With the flag, the log is kept under another name.
+    let done = cli.json(&["--ledger", text(&source), "backup", "--replace", text(&cli.ledger())]);
+    cli.ok(&["verify"]);
+    let former = done["former"].as_str().unwrap();
+    assert!(former.ends_with("-wal") && fs::read(former).unwrap() == before, "{former}");
+    // At the moved ledger it is complete again.
+    fs::rename(former, beside(&moved, "-wal")).unwrap();
+    assert_eq!(cli.json(&["--ledger", text(&moved), "verify"])["size"], 4);
+    assert!(!backup.exists());
+}
+
+#[test]
+fn a_replaced_backup_takes_no_log_over_and_loses_no_event() {
+    let cli = cli(5);
+    let file = cli.dir().join("b.db");
+    let other = |args: &[&str]| cli.ok(&[&["--ledger", text(&file)], args].concat());
+    cli.ok(&["backup", text(&file)]);
+    other(&["record", "--provider", "openai", "--input", "999"]);
+    let theirs = other(&["export"]);
+    assert!(fs::metadata(beside(&file, "-wal")).unwrap().len() > 0);
+    cli.ok(&["record", "--provider", "openai", "--input", "6"]);
+    // A program that has the backup open could write to it.
+    let open = Ledger::open(&file).unwrap();
+    let stderr = cli.fails(3, &["backup", "--replace", text(&file)]);
+    assert!(stderr.contains("has it open"), "{stderr}");
+    drop(open);
+    assert_eq!(other(&["export"]), theirs);
+    let done = cli.json(&["backup", "--replace", text(&file)]);
+    other(&["verify"]);
+    assert_eq!(other(&["export"]), cli.ok(&["export"]));
+    let former = done["former"].as_str().unwrap();
+    assert_eq!(cli.ok(&["--ledger", former, "export"]), theirs);
+    let files = others(&cli);
+    // Of an earlier state nothing is kept, nor of a file that is no ledger.
+    for _ in 0..2 {
+        cli.ok(&["record", "--provider", "openai", "--input", "7"]);
+        assert!(cli.json(&["backup", "--replace", text(&file)])["former"].is_null());
+        assert_eq!(others(&cli), files);
+        assert_eq!(other(&["export"]), cli.ok(&["export"]));
+        fs::write(&file, "no ledger").unwrap();
+    }
+    assert!(!beside(&file, "-wal").exists());
+    // The log of such a file may be needed by its program.
+    fs::write(beside(&file, "-wal"), "a log").unwrap();
+    assert!(cli.fails(3, &["backup", "--replace", text(&file)]).contains("not an SQLite database"));
+    assert_eq!(fs::read(&file).unwrap(), b"no ledger");
+}

@@ -513,3 +513,17 @@ fn a_path_that_is_not_a_regular_file_is_refused_without_waiting() {
         }
     }
 }
+
+#[test]
+fn an_unreadable_write_ahead_log_is_named() {
+    let cli = cli();
+    let log = cli.dir().join("usage.db-wal");
+    mode(cli.dir(), 0o755);
+    mode(&cli.ledger(), if is_root() { 0o644 } else { 0o444 });
+    mode(&log, 0);
+    assert!(fs::metadata(&log).unwrap().len() > 0);
+    let Some(done) = ask(&cli, &cli.ledger(), &["status"]) else { return };
+    let stderr = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(!done.status.success() && stderr.contains("usage.db-wal"), "{stderr}");
+    mode(&log, 0o600);
+}

@@ -288,8 +288,12 @@ fn read_only(path: &Path, failure: Failure) -> Result<(Ledger, String), Failure>
         }
         _ => return Err(failure),
     };
-    let Ok(ledger) = open_with(path, Options::new().read_only(true)) else { return Err(failure) };
-    Ok((ledger, why))
+    match open_with(path, Options::new().read_only(true)) {
+        Ok(ledger) => Ok((ledger, why)),
+        // The permission to write would not help: this error says what does.
+        Err(error) if matches!(failure, Failure::Ledger(Error::ReadOnly { .. })) => Err(error),
+        Err(_) => Err(failure),
+    }
 }
 
 fn open_with(path: &Path, options: Options) -> Result<Ledger, Failure> {

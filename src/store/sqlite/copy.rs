@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::backup::{Backup, StepResult};
@@ -10,14 +11,16 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::Options;
 use super::file::{
-    FileContext, behind_links, change_journal_mode, plain, prepare_journal, private_file, remove_empty_journal,
+    FileContext, SQLITE_SIDES, behind_links, beside, change_journal_mode, is_taken, log_beside, plain, prepare_journal,
+    private_file, refuse_stale_log, remove_empty_journal,
 };
 use super::inspect::refuse_foreign;
 use super::pool::Lease;
 use super::read_only::{self, FilesState};
 use super::user_file::refuse_ledger;
+use super::view::SqliteView;
 use crate::model::error::{Error, Result};
-use crate::store::directory;
+use crate::store::{ReadView, directory};
 
 /// The delay between attempts to copy while the ledger is locked exclusively.
 const AGAIN: Duration = Duration::from_millis(20);
@@ -48,11 +51,16 @@ impl PendingCopy {
         &self.path
     }
 
-    /// Moves the file to its final path, after it is durable and closed. Without `replace` it never overwrites a file.
-    pub fn keep_at(mut self, path: &Path, replace: bool) -> Result<()> {
-        sync(&self.path)?;
+    /// Moves the file to its final path, after it is closed. It overwrites only an empty file, and stays away from the log
+    /// of another ledger.
+    pub fn keep_at(self, path: &Path) -> Result<()> {
+        self.finish()?;
         let taken = |path: &Path| Error::AlreadyExists { path: path.to_owned() };
-        let done = if replace {
+        refuse_stale_log(path)?;
+        if is_taken(path)? {
+            return Err(taken(path));
+        }
+        let done = if fs::metadata(path).is_ok() {
             fs::rename(&self.path, path)
         } else {
             match fs::hard_link(&self.path, path) {
@@ -63,6 +71,36 @@ impl PendingCopy {
                 Ok(()) => fs::remove_file(&self.path),
             }
         };
+        self.settle(path, done)
+    }
+
+    /// Moves the file to its final path, after it is closed. The caller made sure that no log is there.
+    fn put_over(self, path: &Path) -> Result<()> {
+        self.finish()?;
+        let done = fs::rename(&self.path, path);
+        self.settle(path, done)
+    }
+
+    /// Replaces a file that is no ledger of this build, or cannot be locked as one. The error says why it cannot.
+    pub fn replace_other(self, path: &Path, error: Error) -> Result<()> {
+        let is_other = matches!(
+            error,
+            Error::NotALedger { .. } | Error::NewerSchema { .. } | Error::HardLinked { .. } | Error::ReadOnly { .. }
+        );
+        if is_other && log_beside(path).is_none() { self.put_over(path) } else { Err(error) }
+    }
+
+    /// Makes the file durable.
+    fn finish(&self) -> Result<()> {
+        // A connection that cannot move its log into the file leaves it, and the file alone is not the ledger.
+        if let Some(log) = log_beside(&self.path) {
+            let source = format!("{} still contains a part of it", log.display()).into();
+            return Err(Error::Store { what: "completing the copy of the ledger".to_owned(), source });
+        }
+        sync(&self.path)
+    }
+
+    fn settle(mut self, path: &Path, done: std::io::Result<()>) -> Result<()> {
         done.and_then(|()| directory::sync(directory::parent(path)))
             .map_err(|source| Error::Io { path: path.to_owned(), source })?;
         self.kept = true;
@@ -133,27 +171,6 @@ fn sync(path: &Path) -> Result<()> {
     })
 }
 
-/// Fails if a write-ahead log is at a path without its ledger: SQLite would apply it to any ledger that is placed
-/// there.
-pub(crate) fn refuse_stale_log(path: &Path) -> Result<()> {
-    let mut log = behind_links(path).into_os_string();
-    log.push("-wal");
-    let log = PathBuf::from(log);
-    match fs::metadata(&log) {
-        Ok(meta) if meta.len() > 0 => Err(Error::StaleLog { path: log }),
-        _ => Ok(()),
-    }
-}
-
-/// Whether anything but an empty file is at a path. A path that cannot be examined is an error, not a free one.
-pub(crate) fn is_taken(path: &Path) -> Result<bool> {
-    match fs::metadata(path) {
-        Ok(meta) => Ok(!meta.is_file() || meta.len() > 0),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(source) => Err(Error::Io { path: path.to_owned(), source }),
-    }
-}
-
 /// An exclusively locked ledger, which no other program can open until this is dropped.
 pub(crate) struct LockedLedger {
     /// `None` if nothing is at the path, or nothing that can be opened.
@@ -188,36 +205,47 @@ impl LockedLedger {
         }
     }
 
-    /// Replaces the ledger with a copy. The old ledger is renamed, and its new path returned.
+    /// Reads the locked ledger; `None` if there is none that can be opened.
+    pub fn read<T>(&mut self, work: impl FnOnce(&dyn ReadView) -> Result<T>) -> Result<Option<T>> {
+        let Some(lease) = self.connection.take() else { return Ok(None) };
+        let pool = Arc::clone(&lease.pool);
+        let done = SqliteView::read(lease).and_then(|view| work(&view));
+        // The view gave back the connection that has the lock, and no other one is idle.
+        self.connection = Some(pool.lease()?);
+        done.map(Some)
+    }
+
+    /// Replaces the ledger with a copy that contains all of its events.
+    pub fn supersede_by(self, copy: PendingCopy) -> Result<()> {
+        copy.put_over(&self.path)
+    }
+
+    /// Replaces the ledger with a copy. The old ledger is renamed, and its new path returned. If only its log is left, that
+    /// is renamed and returned.
     pub fn replace_by(self, copy: PendingCopy) -> Result<Option<PathBuf>> {
         let io = |path: &Path, source| Error::Io { path: path.to_owned(), source };
         let mut former = None;
-        if fs::symlink_metadata(&self.path).is_ok() {
-            let kept = former_name(&self.path);
+        let kept = former_name(&self.path);
+        if fs::symlink_metadata(&self.path).is_ok_and(|meta| !meta.is_file() || meta.len() > 0) {
             if fs::hard_link(&self.path, &kept).is_err() {
                 match &self.connection {
                     Some(lease) => copy_pages(lease.connection()?, &kept, &lease.pool.about)?,
                     None => fs::copy(&self.path, &kept).map(drop).map_err(|source| io(&kept, source))?,
                 }
             }
-            former = Some(kept);
+            former = Some(kept.clone());
         }
-        // A remaining write-ahead log would be applied to the copy.
-        for end in ["-wal", "-shm"] {
-            let mut name = self.path.clone().into_os_string();
-            name.push(end);
-            let name = PathBuf::from(name);
-            match (fs::symlink_metadata(&name), &former) {
-                (Err(_), _) => {}
-                (Ok(_), Some(former)) => {
-                    let mut kept = former.clone().into_os_string();
-                    kept.push(end);
-                    fs::rename(&name, &kept).map_err(|source| io(&name, source))?;
-                }
-                (Ok(_), None) => fs::remove_file(&name).map_err(|source| io(&name, source))?,
+        // A remaining log would be applied to the copy. A locked ledger has none, and its connection owns its journal.
+        let ends = if self.connection.is_some() { &["-wal", "-shm"][..] } else { &SQLITE_SIDES };
+        for end in ends {
+            let (name, kept) = (beside(&self.path, end), beside(&kept, end));
+            let Ok(meta) = fs::symlink_metadata(&name) else { continue };
+            fs::rename(&name, &kept).map_err(|source| io(&name, source))?;
+            if former.is_none() && *end != "-shm" && meta.len() > 0 {
+                former = Some(kept);
             }
         }
-        copy.keep_at(&self.path, true)?;
+        copy.put_over(&self.path)?;
         Ok(former)
     }
 }

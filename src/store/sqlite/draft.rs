@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::file::{FileContext, behind_links, change_journal_mode, private_file};
+use super::file::{FileContext, behind_links, change_journal_mode, open_at_once, private_file, refuse_stale_log};
 use super::identity::Identity;
 use super::leftover::{SIDES, SUFFIX, sweep};
 use super::pool::ConnectionPool;
@@ -51,6 +51,8 @@ impl DraftLedger {
             let file = Arc::new(private_file(&path)?);
             Ok(Some(Self { names: DraftFiles { path }, place: place.clone(), file, turn }))
         };
+        // Before the import reads all logs. The ledger gets its name after a second check.
+        refuse_stale_log(&place)?;
         match made() {
             // The name of the ledger already has the maximal length.
             Err(error) if error.kind() == ErrorKind::InvalidFilename => Ok(None),
@@ -91,6 +93,7 @@ impl DraftLedger {
         let Self { names, place, file, turn } = self;
         // Closing it later would drop the locks of a thread that opened the ledger by then.
         drop(file);
+        refuse_stale_log(&place)?;
         // Unlike a rename, a link never replaces another file.
         if fs::hard_link(&names.path, &place).is_err() {
             return Ok(false);
@@ -184,7 +187,7 @@ fn lock_file(path: &Path) -> io::Result<File> {
         use std::os::unix::fs::OpenOptionsExt;
         options.mode(0o600);
     }
-    options.open(path)
+    open_at_once(&mut options, path)
 }
 
 /// Whether anything is at a path, even a dangling link.
@@ -249,6 +252,30 @@ mod tests {
         assert!(!draft.put_in_place().unwrap());
         assert_eq!(fs::read(&place).unwrap(), before);
         assert_eq!(names(dir.path()), ["usage.db", "usage.db-queue"]);
+    }
+
+    #[test]
+    fn a_draft_stays_away_from_the_log_of_another_ledger() {
+        let dir = tempfile::tempdir().unwrap();
+        let (place, log) = (dir.path().join("usage.db"), dir.path().join("usage.db-wal"));
+        let draft = DraftLedger::beside(&place).unwrap().unwrap();
+        written(&draft);
+        fs::write(&log, "the log of a moved ledger").unwrap();
+        assert!(matches!(draft.put_in_place(), Err(Error::StaleLog { .. })));
+        assert!(matches!(DraftLedger::beside(&place), Err(Error::StaleLog { .. })));
+        assert!(matches!(SqliteStore::open(&place), Err(Error::StaleLog { .. })));
+        assert_eq!(names(dir.path()), ["usage.db-wal"]);
+        fs::write(&log, "").unwrap();
+        assert!(DraftLedger::beside(&place).unwrap().unwrap().put_in_place().unwrap());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_named_pipe_is_no_lock_of_a_draft() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = dir.path().join("usage.db.draft-lock");
+        assert!(std::process::Command::new("mkfifo").arg(&lock).status().unwrap().success());
+        assert!(matches!(DraftLedger::beside(&dir.path().join("usage.db")), Err(Error::Io { .. })));
     }
 
     #[test]

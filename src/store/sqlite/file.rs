@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
@@ -19,18 +19,97 @@ pub(super) fn newer(path: &Path, schema: i64) -> Result<()> {
     Ok(())
 }
 
+/// The suffixes of the files that SQLite makes beside a database.
+pub(super) const SQLITE_SIDES: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// The path of a file beside another.
+pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
 /// The write-ahead log of a database. No lock is ever taken on it, so it may be opened outside SQLite.
 fn log_of(database: &Path) -> PathBuf {
-    let mut log = behind_links(database).into_os_string();
-    log.push("-wal");
-    log.into()
+    beside(&behind_links(database), "-wal")
 }
 
 /// The rollback journal of a database.
 pub(super) fn journal_of(database: &Path) -> PathBuf {
-    let mut journal = behind_links(database).into_os_string();
-    journal.push("-journal");
-    journal.into()
+    beside(&behind_links(database), "-journal")
+}
+
+/// The first bytes of a rollback journal, see section 3 of <https://www.sqlite.org/fileformat2.html>.
+pub(super) const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+
+/// Whether a database has a rollback journal: a power cut or a kill interrupted a change of its journal mode. No lock is
+/// ever taken on a journal, so it may be opened outside SQLite.
+pub(super) fn has_hot_journal(database: &Path) -> bool {
+    let mut start = [0; JOURNAL_MAGIC.len()];
+    let opened = open_at_once(fs::OpenOptions::new().read(true), &journal_of(database));
+    let read = opened.and_then(|mut file| file.read_exact(&mut start));
+    read.is_ok() && start == JOURNAL_MAGIC
+}
+
+/// Opens a regular file. Fails at once for anything else: opening a named pipe would wait for another program.
+pub(super) fn open_at_once(options: &mut fs::OpenOptions, path: &Path) -> io::Result<fs::File> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+
+        use nix::fcntl::OFlag;
+        options.custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
+    }
+    let file = options.open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(irregular(path)) }
+}
+
+fn irregular(path: &Path) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, format!("{} is not a regular file", path.display()))
+}
+
+/// Fails if a file that SQLite uses beside a database is no regular file. SQLite would wait for ever for the other end of a
+/// named pipe.
+pub(super) fn refuse_irregular_sides(database: &Path) -> Result<()> {
+    let database = behind_links(database);
+    for end in SQLITE_SIDES {
+        let path = beside(&database, end);
+        match fs::metadata(&path) {
+            Ok(meta) if !meta.is_file() => return Err(Error::Io { source: irregular(&path), path }),
+            // SQLite reports a file that cannot be examined.
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Fails if a log is at a path without its ledger. SQLite would apply it to a file that is placed there, and delete it beside
+/// an empty one. It may contain acknowledged events of a ledger that was moved.
+pub(crate) fn refuse_stale_log(path: &Path) -> Result<()> {
+    match log_beside(path) {
+        // The log is examined first: another process may create a ledger and write to its log in between.
+        Some(log) if !is_taken(path)? => Err(Error::StaleLog { path: log }),
+        _ => Ok(()),
+    }
+}
+
+/// The write-ahead log or the rollback journal at a path, if it contains anything.
+pub(crate) fn log_beside(path: &Path) -> Option<PathBuf> {
+    let has_bytes = |log: &Path| fs::metadata(log).is_ok_and(|meta| meta.len() > 0);
+    let (log, journal) = (log_of(path), journal_of(path));
+    if has_bytes(&log) {
+        return Some(log);
+    }
+    (has_bytes(&journal) && has_hot_journal(path)).then_some(journal)
+}
+
+/// Whether anything but an empty file is at a path. A path that cannot be examined is an error, not a free one.
+pub(crate) fn is_taken(path: &Path) -> Result<bool> {
+    match fs::metadata(path) {
+        Ok(meta) => Ok(!meta.is_file() || meta.len() > 0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(Error::Io { path: path.to_owned(), source }),
+    }
 }
 
 /// The size of the write-ahead log of a database in bytes, if it exists.

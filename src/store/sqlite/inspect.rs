@@ -1,25 +1,24 @@
 //! Checks a file before a ledger is opened in it.
 
 use std::fs;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::file::{behind_links, journal_of, newer, uri};
+use super::file::{SQLITE_SIDES, behind_links, beside, has_hot_journal, newer, refuse_irregular_sides, uri};
 use super::{APPLICATION_ID, leftover};
 use crate::model::error::{Error, Result};
 
 /// The smallest page size of SQLite, in bytes.
 const PAGE_LEAST: u64 = 512;
-/// The first bytes of a rollback journal, see section 3 of <https://www.sqlite.org/fileformat2.html>.
-const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 
 /// Refuses a file that is not a ledger of this build, without changing it.
 ///
 /// SQLite reads the header from the file alone and without locks. The file is never opened otherwise: this process may
 /// have it open already, and closing a second descriptor would drop the locks of the first.
 pub(super) fn refuse_foreign(path: &Path) -> Result<()> {
+    refuse_irregular_sides(path)?;
     let meta = match fs::metadata(path) {
         Ok(meta) => meta,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -32,7 +31,7 @@ pub(super) fn refuse_foreign(path: &Path) -> Result<()> {
     if !meta.is_file() {
         return foreign("it is not a regular file");
     }
-    refuse_hard_links(path)?;
+    refuse_hard_links(path, &meta)?;
     match meta.len() {
         0 => return Ok(()),
         // SQLite treats a file shorter than its smallest page as empty.
@@ -74,12 +73,14 @@ fn header(path: &Path) -> rusqlite::Result<Header> {
     Ok(Header { application, version, tables })
 }
 
-/// Whether a database has a rollback journal: a power cut or a kill interrupted a change of its journal mode. No lock is
-/// ever taken on a journal, so it may be opened outside SQLite.
-fn has_hot_journal(path: &Path) -> bool {
-    let mut start = [0; JOURNAL_MAGIC.len()];
-    let read = fs::File::open(journal_of(path)).and_then(|mut file| file.read_exact(&mut start));
-    read.is_ok() && start == JOURNAL_MAGIC
+/// The error for a file that SQLite uses beside a database and that this user may not read. SQLite itself names no file.
+pub(super) fn unreadable_side(path: &Path) -> Option<Error> {
+    let database = behind_links(path);
+    SQLITE_SIDES
+        .iter()
+        .map(|end| beside(&database, end))
+        .filter(|side| side.exists())
+        .find_map(|side| readable(&side).err())
 }
 
 /// The reason that the operating system denies this user to read a file.
@@ -94,7 +95,9 @@ fn readable(path: &Path) -> Result<()> {
 
 /// Refuses a file with several hard links. Each name has a separate write-ahead log, so a program that opens another
 /// name would not see these writes.
-fn refuse_hard_links(path: &Path) -> Result<()> {
+fn refuse_hard_links(path: &Path, meta: &fs::Metadata) -> Result<()> {
+    #[cfg(not(unix))]
+    let _ = (path, meta);
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
@@ -103,7 +106,7 @@ fn refuse_hard_links(path: &Path) -> Result<()> {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
             Err(source) => Err(Error::Io { path: path.to_owned(), source }),
         };
-        if links()? > 1 {
+        if meta.nlink() > 1 {
             // A first import links its draft to the ledger's name, and then removes the draft's name.
             leftover::unlink_names_of(&behind_links(path));
             let links = links()?;
@@ -117,7 +120,26 @@ fn refuse_hard_links(path: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::file::{JOURNAL_MAGIC, journal_of};
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_named_pipe_beside_a_ledger_is_refused_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (missing, path) = (dir.path().join("missing.db"), dir.path().join("usage.db"));
+        drop(crate::store::SqliteStore::open(&path).unwrap());
+        for path in [missing, path] {
+            for end in SQLITE_SIDES {
+                let pipe = beside(&path, end);
+                assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+                let error = crate::store::Options::new().open(&path).unwrap_err();
+                assert!(matches!(&error, Error::Io { path, .. } if *path == pipe), "{error}");
+                assert!(!has_hot_journal(&path));
+                fs::remove_file(&pipe).unwrap();
+            }
+        }
+    }
 
     #[test]
     fn a_torn_first_page_with_a_journal_is_left_to_sqlite() {

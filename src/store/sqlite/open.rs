@@ -8,9 +8,9 @@ use rusqlite::Connection;
 
 use super::SqliteStore;
 use super::connect::{connect, one_at_a_time};
-use super::file::{FileContext, behind_links, create_private};
+use super::file::{FileContext, behind_links, create_private, refuse_stale_log};
 use super::identity::{Identity, OpenFiles};
-use super::inspect::refuse_foreign;
+use super::inspect::{refuse_foreign, unreadable_side};
 use super::options::Options;
 use super::pool::ConnectionPool;
 use super::read_only::{self, FilesState, obstacle};
@@ -24,8 +24,8 @@ impl Options {
     ///
     /// # Errors
     /// [`Error::NotALedger`] for another program's file and [`Error::NewerSchema`] for a newer build's, both unchanged;
-    /// [`Error::HardLinked`], [`Error::Damaged`], [`Error::Busy`], [`Error::DiskFull`] or [`Error::Io`] as documented
-    /// there.
+    /// [`Error::HardLinked`], [`Error::StaleLog`], [`Error::Damaged`], [`Error::Busy`], [`Error::DiskFull`] or
+    /// [`Error::Io`] as documented there.
     ///
     /// ```
     /// use usage_ledger::{Error, store::Options};
@@ -62,7 +62,8 @@ impl Options {
         refuse_foreign(&path)?;
         let look = FilesState::at(&path);
         let identity = Identity::at(&path).map_err(io)?.ok_or_else(|| io(ErrorKind::NotFound.into()))?;
-        let mut connection = read_only::connect(&path, &look).map_err(|e| about.error(e, "opening the ledger"))?;
+        let mut connection = read_only::connect(&path, &look)
+            .map_err(|e| unreadable_side(&path).unwrap_or_else(|| about.error(e, "opening the ledger")))?;
         let mut pool = ConnectionPool::new(about, self, Some(OpenFiles::new(path, identity)));
         pool.read_only = Some(look);
         pool.prepare(&mut connection)?;
@@ -78,10 +79,12 @@ impl Options {
         let absolute = std::path::absolute(path).map_err(io)?;
         refuse_foreign(path)?;
         for _ in 0..TRIES {
-            if self.create {
+            let mut before = Identity::at(&absolute).map_err(io)?;
+            if before.is_none() && self.create {
+                refuse_stale_log(&absolute)?;
                 create_private(&behind_links(&absolute))?;
+                before = Identity::at(&absolute).map_err(io)?;
             }
-            let before = Identity::at(&absolute).map_err(io)?;
             let connection = connect(&absolute).map_err(|e| about.error(e, "opening the ledger"))?;
             match (before, Identity::at(&absolute).map_err(io)?) {
                 (Some(before), Some(after)) if before == after => {

@@ -1,13 +1,13 @@
 //! Reads a ledger without writing to the file or next to it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::file::{behind_links, uri};
+use super::file::{behind_links, beside, uri};
 use super::identity::Identity;
 use crate::store::directory;
 
@@ -45,12 +45,6 @@ impl FilesState {
     const fn has_index(&self) -> bool {
         matches!(self.0, [_, _, Some(_)])
     }
-}
-
-fn beside(path: &Path, end: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(end);
-    name.into()
 }
 
 /// Opens a ledger read-only. In descending order of safety against a concurrent writer:

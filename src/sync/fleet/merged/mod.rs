@@ -324,7 +324,15 @@ impl FleetServer {
         if let Some(ledger) = &state.ledger {
             return Ok(ledger.clone());
         }
-        let ledger = Ledger::open(self.merged_file())?.source(SOURCE);
+        let ledger = match Ledger::open(self.merged_file()) {
+            // It was being removed when the server was killed. Everything in it comes from the other ledgers.
+            Err(Error::StaleLog { .. }) => {
+                self.remove_merged()?;
+                Ledger::open(self.merged_file())?
+            }
+            opened => opened?,
+        };
+        let ledger = ledger.source(SOURCE);
         state.ledger = Some(ledger.clone());
         Ok(ledger)
     }
@@ -361,7 +369,11 @@ impl FleetServer {
         let mut state = self.merged.state();
         (state.ledger, state.changed, state.is_whole) = (None, None, false);
         drop(state);
-        for end in ["", "-wal", "-shm", "-queue"] {
+        self.remove_merged()
+    }
+
+    fn remove_merged(&self) -> Result<()> {
+        for end in ["", "-wal", "-shm", "-journal", "-queue"] {
             let mut name = self.merged_file().into_os_string();
             name.push(end);
             match fs::remove_file(Path::new(&name)) {
