@@ -139,6 +139,7 @@ mod tests {
             assert_eq!(rows(&ledger), events > 1_024);
             let first = ledger.verify().unwrap().findings.into_iter().find_map(|found| found.position);
             assert_eq!(first.map(Position::get), Some(events + 1));
+            assert!(matches!(ledger.root(), Err(Error::Damaged { .. })));
             assert!(!ledger.repair().unwrap().ok && rows(&ledger) == (events > 1_024));
             let read = blocks::scan_blocks(&*ledger.store().read().unwrap(), Order::Ascending, &mut |_, _| GO_ON);
             assert!(

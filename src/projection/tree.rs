@@ -52,13 +52,19 @@ fn join_peaks(peaks: &[Hash]) -> Hash {
     right_to_left.fold(*last, |right, left| node_hash(left, &right))
 }
 
+/// The first position below a group.
+fn first_of(level: u8, group: u64) -> Position {
+    // The one group of the highest level begins at the first leaf.
+    Position::new(group.checked_shl(4 * (u32::from(level) + 1)).unwrap_or(0)).next()
+}
+
 fn load(view: &dyn ReadView, level: u8, group: u64, len: u64) -> Result<Vec<Hash>> {
     if len == 0 {
         return Ok(Vec::new());
     }
     let bytes = view.get(Table::Tree, &group_key(level, group))?.unwrap_or_default();
     if bytes.len() as u64 != len * Hash::LEN as u64 {
-        let first = Position::new((group << (4 * (u32::from(level) + 1))) + 1);
+        let first = first_of(level, group);
         return Err(Error::damaged(
             first,
             format!("tree group {level}/{group} holds {} bytes, not {len} hashes", bytes.len()),
@@ -134,7 +140,7 @@ pub(crate) fn nodes_in(view: &dyn ReadView, level: u8, first: u64, count: u64) -
         let left = count as usize - nodes.len();
         let taken = stored.get(skip..).unwrap_or_default();
         if taken.len() < left && stored.len() as u64 != GROUP {
-            let position = Position::new((group << (4 * (u32::from(level) + 1))) + 1);
+            let position = first_of(level, group);
             return Err(Error::damaged(position, format!("tree group {level}/{group} holds {} hashes", stored.len())));
         }
         nodes.extend(taken.iter().take(left));
