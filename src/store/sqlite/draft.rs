@@ -187,7 +187,9 @@ fn lock_file(path: &Path) -> io::Result<File> {
         use std::os::unix::fs::OpenOptionsExt;
         options.mode(0o600);
     }
+    // The caller's error names the directory.
     open_at_once(&mut options, path)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
 /// Whether anything is at a path, even a dangling link.

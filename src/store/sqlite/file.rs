@@ -61,11 +61,11 @@ pub(super) fn open_at_once(options: &mut fs::OpenOptions, path: &Path) -> io::Re
         options.custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
     }
     let file = options.open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(irregular(path)) }
+    if file.metadata()?.is_file() { Ok(file) } else { Err(irregular()) }
 }
 
-fn irregular(path: &Path) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, format!("{} is not a regular file", path.display()))
+fn irregular() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")
 }
 
 /// Fails if a file that SQLite uses beside a database is no regular file. SQLite would wait for ever for the other end of a
@@ -75,7 +75,7 @@ pub(super) fn refuse_irregular_sides(database: &Path) -> Result<()> {
     for end in SQLITE_SIDES {
         let path = beside(&database, end);
         match fs::metadata(&path) {
-            Ok(meta) if !meta.is_file() => return Err(Error::Io { source: irregular(&path), path }),
+            Ok(meta) if !meta.is_file() => return Err(Error::Io { source: irregular(), path }),
             // SQLite reports a file that cannot be examined.
             _ => {}
         }
