@@ -149,6 +149,21 @@ fn opencode(home: &Path, sql: &str) -> Connection {
     database
 }
 
+#[test]
+fn a_pipe_next_to_a_database_is_reported_without_waiting() {
+    let (cli, home) = home();
+    let database = opencode(&home, &format!("PRAGMA journal_mode = wal;{MESSAGES}"));
+    let pipe = home.join(".local/share/opencode/opencode.db-journal");
+    fifo(&pipe);
+    let (answer, skipped) = import(&cli, &home, 30);
+    assert!(skipped.iter().any(|(_, why)| why.contains("a named pipe")), "{skipped:?}");
+    assert_eq!((&source(&answer, "opencode")["unreadable"], total(&cli)), (&1.into(), 1.into()));
+    fs::remove_file(&pipe).unwrap();
+    let done = cli.json(&["import", "--home", home.to_str().unwrap()]);
+    assert_eq!(source(&done, "opencode")["recorded"], 2);
+    drop(database);
+}
+
 const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)";
 
 #[test]

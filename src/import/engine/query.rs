@@ -2,6 +2,7 @@
 //! damaged or malicious.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -81,10 +82,14 @@ pub(in crate::import) fn open(path: &Path) -> Result<Connection, Refusal> {
     // immutable instead. With a rollback journal present the file may contain uncommitted pages, so it must not be
     // opened this way.
     let mut immutable = true;
-    for end in ["-wal", "-journal"] {
-        let log = suffixed(path, end);
-        if std::fs::metadata(&log).is_ok_and(|meta| meta.len() > 0) {
-            stored += regular::stored(&regular::check(&log).map_err(|error| unreadable(&error))?);
+    for end in ["-wal", "-journal", "-shm"] {
+        // SQLite opens whatever is there, and opening a pipe may wait for ever.
+        let meta = match regular::check(&suffixed(path, end)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            meta => meta.map_err(|error| unreadable(&format_args!("its file `{end}`: {error}")))?,
+        };
+        if end != "-shm" && meta.len() > 0 {
+            stored += regular::stored(&meta);
             immutable = false;
         }
     }
@@ -196,6 +201,27 @@ mod tests {
         }
         // Only a process with write access can roll it back.
         assert!(changed(&killed).unwrap_err().contains("readonly"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_next_to_a_database_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("a.db");
+        let writer = Connection::open(&path).unwrap();
+        writer.execute_batch("PRAGMA journal_mode = wal; CREATE TABLE t (i)").unwrap();
+        let copy = home.path().join("b.db");
+        for end in ["", "-wal"] {
+            std::fs::copy(suffixed(&path, end), suffixed(&copy, end)).unwrap();
+        }
+        for end in ["-journal", "-shm"] {
+            let pipe = suffixed(&copy, end);
+            assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+            let why = open(&copy).unwrap_err();
+            assert!(why.is_unreadable() && why.to_string().contains("a named pipe"), "{end}: {why}");
+            std::fs::remove_file(&pipe).unwrap();
+        }
+        open(&copy).unwrap();
     }
 
     const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)";
