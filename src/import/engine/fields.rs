@@ -156,24 +156,42 @@ impl SkipTally {
     }
 }
 
-/// Returns the column names of a table, or none if it does not exist. A view is an error because it may be endless.
+/// Returns the names of the stored columns of a table, or none if it does not exist. An importer names only these columns in
+/// its queries.
+///
+/// A view or a virtual table is an error because it may be endless. Generated columns are left out, because SQLite computes
+/// them within one step, which no time limit ends. A column that takes the place of the row number may be generated too, and
+/// is an error.
 pub(in crate::import) fn columns(database: &rusqlite::Connection, table: &str) -> Result<Vec<String>, Refusal> {
-    let mut names = Vec::new();
-    let kind = "SELECT type FROM sqlite_schema WHERE name = ?1 COLLATE NOCASE AND type = 'view'";
-    if database.prepare_cached(kind)?.exists([table])? {
-        // SQLite also refuses it, with a less helpful message.
-        let why = format!("the database cannot be read: `{table}` is a view, not a table");
-        return Err(Refusal::Unreadable(why));
-    }
-    query::rows(database, "SELECT name FROM pragma_table_info(?1)", [table], &mut |row| {
-        names.push(row.get(0)?);
+    const ROW_NUMBERS: [&str; 3] = ["rowid", "oid", "_rowid_"];
+    let refused = |what: &str| Refusal::Unreadable(format!("the database cannot be read: `{table}` {what}"));
+    // SQLite also refuses a view, with a less helpful message.
+    let kind = "SELECT iif(type = 'view', 'is a view, not a table', 'is a virtual table') FROM sqlite_schema \
+                WHERE name = ?1 COLLATE NOCASE AND (type = 'view' OR sql LIKE 'CREATE VIRTUAL%')";
+    let mut why = None;
+    query::rows(database, kind, [table], &mut |row| {
+        why = Some(row.get::<_, String>(0)?);
         Ok(RowAction::Row)
     })?;
-    Ok(names)
+    let mut names = Vec::new();
+    query::rows(database, "SELECT name, hidden FROM pragma_table_xinfo(?1)", [table], &mut |row| {
+        let name: String = row.get(0)?;
+        match row.get::<_, i64>(1)? {
+            _ if ROW_NUMBERS.iter().any(|number| name.eq_ignore_ascii_case(number)) => {
+                why = Some(format!("has a column `{name}`"));
+            }
+            0 => names.push(name),
+            // Only virtual tables have hidden columns.
+            1 if why.is_none() => why = Some("is a virtual table".to_owned()),
+            _ => {}
+        }
+        Ok(RowAction::Row)
+    })?;
+    why.map_or(Ok(names), |why| Err(refused(&why)))
 }
 
-/// Selects those of the wanted columns that the table has. Fails with the name of the first required column that is
-/// missing.
+/// Selects those of the wanted columns that the table has, without values above the limit. Fails with the name of the first
+/// required column that is missing.
 pub(in crate::import) fn choose(
     have: &[String],
     table: &str,
@@ -184,9 +202,9 @@ pub(in crate::import) fn choose(
     if let Some(missing) = needed.iter().find(|name| !has(name)) {
         return Err(format!("unknown shape: the table `{table}` has no column `{missing}`"));
     }
-    let chosen: Vec<_> =
-        needed.iter().chain(optional.iter().filter(|name| has(name))).map(|name| format!("{table}.{name}")).collect();
-    Ok(chosen.join(", "))
+    let chosen = needed.iter().chain(optional.iter().filter(|name| has(name)));
+    let bounded = |name: &&str| format!("{} AS {name}", query::bounded(&format!("{table}.{name}")));
+    Ok(chosen.map(bounded).collect::<Vec<_>>().join(", "))
 }
 
 /// Visits the rows of a query as JSON objects. An error states why the query ended early; earlier rows were visited.
@@ -239,6 +257,46 @@ mod tests {
         for wrong in [json!("yesterday"), json!(12), json!(null), json!({})] {
             assert_eq!(time(Some(&wrong)), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn only_stored_columns_of_tables_are_read() {
+        let database = rusqlite::Connection::open_in_memory().unwrap();
+        let tables = "CREATE TABLE plain (id, made AS (id + 1), kept AS (id + 1) STORED);
+            CREATE TABLE numbered (id, Rowid AS (id + 1));
+            CREATE TABLE named (id, oid);
+            CREATE VIRTUAL TABLE searched USING fts5 (id);
+            CREATE VIRTUAL TABLE placed USING rtree (id, low, high);
+            CREATE VIEW seen AS SELECT id FROM plain;";
+        database.execute_batch(tables).unwrap();
+        assert_eq!(columns(&database, "plain").unwrap(), ["id"]);
+        assert_eq!(columns(&database, "absent").unwrap(), [""; 0]);
+        for (table, what) in [
+            ("numbered", "`numbered` has a column `Rowid`"),
+            ("named", "`named` has a column `oid`"),
+            ("searched", "`searched` is a virtual table"),
+            ("placed", "`placed` is a virtual table"),
+            ("seen", "`seen` is a view"),
+        ] {
+            let why = columns(&database, table).unwrap_err();
+            assert!(why.is_unreadable() && why.to_string().contains(what), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_value_above_the_limit_hides_no_other_value() {
+        let database = rusqlite::Connection::open_in_memory().unwrap();
+        let long = format!("zeroblob({} + 1)", query::LONGEST_VALUE);
+        let table = format!(
+            "CREATE TABLE t (id, input, name); INSERT INTO t VALUES (1, {long}, 'a'), (2, 5, {long}), (3, NULL, 'c');"
+        );
+        database.execute_batch(&table).unwrap();
+        database.set_limit(rusqlite::limits::Limit::SQLITE_LIMIT_LENGTH, query::LONGEST_VALUE).unwrap();
+        let chosen = choose(&columns(&database, "t").unwrap(), "t", &["id"], &["input", "name", "none"]).unwrap();
+        let mut seen = Vec::new();
+        visit(&database, &format!("SELECT {chosen} FROM t ORDER BY rowid"), [], &mut |row| seen.push(row)).unwrap();
+        let read: Vec<_> = seen.iter().map(|row| (count(row, "input").ok(), text(row, "name"))).collect();
+        assert_eq!(read, [(None, Some("a")), (Some(Some(5)), None), (Some(None), Some("c"))]);
     }
 
     #[test]
