@@ -11,10 +11,11 @@ use super::message::{MessageFacts, MessageRow};
 use super::sessions::{self, Sessions};
 use super::steps;
 use crate::import::engine::document::Document;
-use crate::import::engine::fields::columns;
+use crate::import::engine::fields::{choose, columns};
 use crate::import::engine::parsed_call::ParsedCall;
-use crate::import::engine::query::{self, LONGEST_VALUE, Refusal, RowAction};
+use crate::import::engine::query::{self, LONGEST_VALUE, Refusal, RowAction, bounded};
 use crate::import::engine::resume;
+use crate::model::time::Timestamp;
 
 /// Rows of a transaction that commits late become visible after their own time, by at most this many milliseconds.
 const LATE: i64 = 60_000;
@@ -116,6 +117,8 @@ struct TableReading<'d> {
 struct ReadingState<'d> {
     document: &'d mut Document,
     mark: &'d mut RowMark,
+    /// The time of this reading.
+    now: i64,
     /// Hashes of rows that the last reading saw.
     seen: Vec<String>,
     recent: Vec<(i64, String)>,
@@ -128,26 +131,35 @@ impl TableReading<'_> {
     /// Reads rows that are new, changed or in progress. Returns why it ended early, if it did.
     fn rows(&self, mark: &mut RowMark, document: &mut Document) -> Result<Option<Refusal>, Refusal> {
         let name = self.table.name;
-        let last = format!("SELECT ifnull(max(rowid), 0) FROM {name}");
-        let last: i64 = self.database.query_row(&last, [], |row| row.get(0))?;
-        if last < mark.row {
+        if query::new_rows(self.database, name, mark.row)?.1 != mark.row {
             // Rows were deleted, and their numbers may be reused.
             *mark = RowMark::default();
         }
-        let kind = if self.table.second { "type" } else { "NULL" };
+        let now = Timestamp::now().millis();
+        if mark.updated > now.saturating_add(LATE) {
+            // An earlier build took over a time in the future, so it missed later changes of all rows.
+            mark.updated = 0;
+        }
+        let kind = if self.table.second { bounded("type") } else { "NULL".to_owned() };
         let open = vec!["?"; mark.open.len()].join(", ");
+        let values = ["id", "session_id", "time_created", "time_updated"].map(bounded).join(", ");
         let query = format!(
-            "SELECT rowid, id, session_id, time_created, time_updated, \
+            "SELECT rowid, {values}, \
              CASE WHEN octet_length(data) <= {LONGEST_VALUE} THEN data END, {kind}, octet_length(data) FROM {name} \
-             WHERE rowid > ? OR time_updated >= ? OR id IN ({open}) ORDER BY rowid",
+             WHERE rowid > ? OR (octet_length(time_updated) <= {LONGEST_VALUE} AND time_updated >= ?) \
+             OR (octet_length(id) <= {LONGEST_VALUE} AND id IN ({open})) ORDER BY rowid",
         );
         let from = if mark.row == 0 { i64::MIN } else { mark.updated.saturating_sub(LATE) };
         let awaited = std::mem::take(&mut mark.open);
         let values = [Value::Integer(mark.row), Value::Integer(from)];
         let values = values.into_iter().chain(awaited.iter().cloned().map(Value::Text)).collect::<Vec<_>>();
         let seen = std::mem::take(&mut mark.recent);
-        let has_parts = !self.table.second && !columns(self.database, "part")?.is_empty();
-        let mut passing = ReadingState { document, mark, seen, recent: Vec::new(), awaited, has_parts };
+        let parts = if self.table.second { Vec::new() } else { columns(self.database, "part")? };
+        let has_parts = !parts.is_empty();
+        if has_parts {
+            choose(&parts, "part", &["id", "message_id", "data"], &[])?;
+        }
+        let mut passing = ReadingState { document, mark, now, seen, recent: Vec::new(), awaited, has_parts };
         let cut = query::rows(self.database, &query, params_from_iter(values), &mut |row| self.row(row, &mut passing));
         passing.done(cut.is_err());
         Ok(cut.err())
@@ -168,15 +180,18 @@ impl TableReading<'_> {
             Ok(()) => {}
         }
         passing.mark.row = passing.mark.row.max(number);
-        passing.mark.updated = passing.mark.updated.max(whole(row, 4)?.unwrap_or_default());
+        // A mark in the future would hide every change until then.
+        let updated = whole(row, 4)?.unwrap_or_default().min(passing.now);
+        passing.mark.updated = passing.mark.updated.max(updated);
         Ok(RowAction::Row)
     }
 
     /// Returns the answer before a row of a session: a summary names no model.
     fn answer_before(&self, session: &str, row: i64) -> Result<Option<String>, Refusal> {
         let query = format!(
-            "SELECT data FROM {} WHERE session_id = ?1 AND rowid < ?2 AND type = '{ANSWER}' \
-             AND octet_length(data) <= {LONGEST_VALUE} ORDER BY rowid DESC LIMIT 1",
+            "SELECT data FROM {} WHERE octet_length(session_id) <= {LONGEST_VALUE} AND session_id = ?1 AND rowid < ?2 \
+             AND octet_length(type) <= {LONGEST_VALUE} AND type = '{ANSWER}' AND octet_length(data) <= {LONGEST_VALUE} \
+             ORDER BY rowid DESC LIMIT 1",
             self.table.name
         );
         let mut answer = None;

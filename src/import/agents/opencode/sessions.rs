@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::columns::{name, whole};
 use crate::import::engine::document::Document;
 use crate::import::engine::fields::columns;
-use crate::import::engine::query::{self, Refusal, RowAction};
+use crate::import::engine::query::{self, Refusal, RowAction, bounded};
 use crate::model::time::Timestamp;
 
 /// Tables of sessions, of the first and the second generation of the client.
@@ -40,8 +40,9 @@ impl Sessions {
         if !["id", "directory", "time_created"].into_iter().all(has) {
             return Ok(());
         }
-        let fork = if has("fork_session_id") { "fork_session_id" } else { "NULL" };
-        let query = format!("SELECT id, directory, time_created, {fork} FROM {table}");
+        let fork = if has("fork_session_id") { bounded("fork_session_id") } else { "NULL".to_owned() };
+        let values = ["id", "directory", "time_created"].map(bounded).join(", ");
+        let query = format!("SELECT {values}, {fork} FROM {table}");
         query::rows(database, &query, [], &mut |row| {
             let Some(id) = name(row, 0)? else {
                 document.skipped.push((0, "unknown shape: a session whose id is no text".to_owned()));

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::import::engine::jsonl;
 use crate::import::engine::limits::LONGEST_LINE;
-use crate::import::engine::query::{self, Refusal, RowAction};
+use crate::import::engine::query::{self, LONGEST_VALUE, Refusal, RowAction, bounded};
 use crate::import::engine::regular;
 
 /// Occurs in every part that ends a step.
@@ -37,11 +37,17 @@ fn ended(part: &[u8]) -> Result<Option<String>, String> {
     Ok(part.tokens.filter(|_| is_end).map(|tokens| tokens.get().to_owned()))
 }
 
-/// Reads the steps of a message in a database.
+/// Reads the steps of a message in a database. A part above the limit is the content of a file or the output of a tool: it
+/// ends no step.
 pub(super) fn in_database(database: &Connection, message: &str) -> Result<Vec<String>, Refusal> {
     let mut steps = Vec::new();
     let mut wrong = None;
-    query::rows(database, "SELECT data FROM part WHERE message_id = ?1 ORDER BY id", [message], &mut |row| {
+    let sql = format!(
+        "SELECT {} FROM part WHERE octet_length(message_id) <= {LONGEST_VALUE} AND message_id = ?1 ORDER BY {}",
+        bounded("data"),
+        bounded("id")
+    );
+    query::rows(database, &sql, [message], &mut |row| {
         match row.get_ref(0)?.as_bytes_or_null() {
             // A part without data ends no step.
             Ok(None) => {}

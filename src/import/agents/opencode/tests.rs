@@ -235,6 +235,27 @@ fn rows_are_read_once_and_again_when_they_change() {
 }
 
 #[test]
+fn a_row_from_the_future_hides_no_change() {
+    let home = OpencodeHome::new();
+    let ledger = Ledger::in_memory().unwrap();
+    home.put("msg_a", "ses_1", 10, &answer(1, Some(10), &counts(20)));
+    home.put("msg_b", "ses_1", 9_000_000_000_000_000, &answer(2, Some(20), &counts(20)));
+    assert_eq!(import_counts(&home.import(&ledger)), [2, 0, 0, 0]);
+    let now = Timestamp::now().millis() - START;
+    home.update("msg_a", now, &answer(1, Some(10), &counts(50)));
+    assert_eq!(import_counts(&home.import(&ledger)), [0, 0, 1, 0]);
+    assert_eq!(import_counts(&home.import(&ledger)), [0; 4]);
+    // A mark that an earlier build stored: it missed all changes since.
+    let read = |resume: Option<&serde_json::Value>| database::read(&home.database, resume).unwrap();
+    let mut poisoned = read(None).resume.unwrap();
+    poisoned["message"]["updated"] = 9_000_000_000_000_000_i64.into();
+    poisoned["message"]["recent"] = serde_json::json!([]);
+    let healed = read(Some(&poisoned));
+    assert_eq!(healed.calls.len(), 2);
+    assert!(read(healed.resume.as_ref()).calls.is_empty());
+}
+
+#[test]
 fn rows_with_reused_numbers_are_read() {
     let home = OpencodeHome::new();
     let ledger = Ledger::in_memory().unwrap();
