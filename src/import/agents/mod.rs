@@ -26,6 +26,9 @@ pub(in crate::import) mod qwen_code;
 pub(in crate::import) mod zcode;
 pub(in crate::import) mod zed;
 
+#[cfg(test)]
+mod database_tests;
+
 use crate::import::engine::agent::Agent;
 
 /// Every agent, in the order in which the importers run. If two logs contain the same call, the first record stays.

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::Connection;
+use rusqlite::types::ValueRef;
 use serde_json::{Value, json};
 
 use self::proto::Message;
@@ -92,7 +93,7 @@ impl DatabaseLog for Antigravity {
         let name = above(path, 0).ok_or("unknown shape: a database whose name is no text")?;
         let conversation = name.strip_suffix(".db").unwrap_or(name);
         let mut document = Document { conversation: Some(conversation.to_owned()), ..Document::default() };
-        read_beginning(database, &mut document)?;
+        document.cut = read_beginning(database, &mut document).err();
         let began = document.began;
         let mut has_table = false;
         for table in &TABLES {
@@ -101,21 +102,28 @@ impl DatabaseLog for Antigravity {
                 continue;
             }
             has_table = true;
-            fields::choose(&have, table.name, &["idx", table.column], &[])?;
-            let sql = format!("SELECT idx, {0} FROM {1} WHERE {0} IS NOT NULL ORDER BY idx", table.column, table.name);
-            query::rows(database, &sql, [], &mut |row| {
+            let columns = fields::choose(&have, table.name, &["idx", table.column], &[])?;
+            let sql = format!("SELECT {columns}, octet_length({}) FROM {}", table.column, table.name);
+            let read = query::rows(database, &sql, [], &mut |row| {
                 let place = row.get_ref(0)?.as_i64().ok().and_then(|place| u64::try_from(place).ok());
-                let read = match (place, row.get_ref(1)?.as_bytes()) {
-                    (Some(place), Ok(bytes)) => table.read(bytes, (conversation, place), began),
-                    (None, _) => Err("unknown shape: a row whose `idx` is no whole number from 0".to_owned()),
-                    (_, Err(_)) => Err("unknown shape: a row that is no message".to_owned()),
+                let read = match (place, row.get_ref(1)?, query::too_long("a row", row.get(2)?)) {
+                    (_, ValueRef::Null, _) => return Ok(RowAction::Row),
+                    (_, _, Some(why)) => Err(why),
+                    (Some(place), ValueRef::Blob(bytes) | ValueRef::Text(bytes), None) => {
+                        table.read(bytes, (conversation, place), began)
+                    }
+                    (None, ..) => Err("unknown shape: a row whose `idx` is no whole number from 0".to_owned()),
+                    (_, ValueRef::Integer(_) | ValueRef::Real(_), _) => {
+                        Err("unknown shape: a row that is no message".to_owned())
+                    }
                 };
                 match read {
                     Ok(calls) => document.calls.extend(calls),
                     Err(why) => document.skipped.push((place.unwrap_or(0), why)),
                 }
                 Ok(RowAction::Row)
-            })?;
+            });
+            document.cut = document.cut.or(read.err());
         }
         if !has_table {
             return Err("unknown shape: a database without a table of steps or generations".into());
@@ -130,9 +138,13 @@ fn read_beginning(database: &Connection, document: &mut Document) -> Result<(), 
     if !fields::columns(database, TABLE)?.iter().any(|column| column == "data") {
         return Ok(());
     }
-    let sql = format!("SELECT data FROM {TABLE} WHERE data IS NOT NULL ORDER BY rowid");
+    let sql = format!("SELECT {} FROM {TABLE}", query::bounded("data"));
     query::rows(database, &sql, [], &mut |row| {
-        let bytes = row.get_ref(0)?.as_bytes().map_err(|_| "unknown shape: metadata that are no message".to_owned());
+        let bytes = row.get_ref(0)?.as_bytes_or_null();
+        let Some(bytes) = bytes.map_err(|_| "unknown shape: metadata that are no message".to_owned()).transpose()
+        else {
+            return Ok(RowAction::Row);
+        };
         match bytes.and_then(|bytes| Message::read(bytes)?.message(2)) {
             Ok(message) => document.began = document.began.or(message.as_ref().and_then(time)),
             Err(why) => document.skipped.push((0, why)),

@@ -47,38 +47,31 @@ pub(super) fn read(database: &Connection, logs: &SessionLogs, resume: Option<&Va
         "total_nano_aiu",
         "copilot_usage_model",
     ];
-    let mut chosen = fields::choose(&have, TABLE, &NEEDED, &more)?;
-    let mut tables = TABLE.to_owned();
-    let sessions = fields::columns(database, "sessions")?;
-    if ["id", "cwd"].iter().all(|name| sessions.iter().any(|column| column == name)) {
-        chosen.push_str(", sessions.cwd");
-        tables = format!("{TABLE} LEFT JOIN sessions ON sessions.id = {TABLE}.session_id");
-    }
-    let newest = database.query_row(&format!("SELECT max(id) FROM {TABLE}"), [], |row| row.get::<_, Option<i64>>(0));
-    let newest = newest?.unwrap_or(0);
-    let mut last: i64 = resume::member(resume, "last")?.unwrap_or(0);
+    let chosen = fields::choose(&have, TABLE, &NEEDED, &more)?;
+    let stored: i64 = resume::member(resume, "last")?.unwrap_or(0);
     let mut awaited: Vec<i64> = resume::member(resume, "awaited")?.unwrap_or_default();
-    // A recreated store numbers its rows from the beginning.
-    if newest < last {
-        last = 0;
+    let (newest, last) = query::new_rows(database, TABLE, stored)?;
+    if last != stored {
         awaited.clear();
     }
 
     let mut document = Document::default();
+    let mut directories = HashMap::new();
+    let unknown = read_directories(database, &mut directories).err();
     let mut tally = SkipTally::default();
     let open = awaited.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
+    // The row number is the id, but it is a number in a table of another declaration too.
     let sql = format!(
-        "SELECT {chosen} FROM {tables} WHERE {TABLE}.id <= ?2 AND ({TABLE}.id > ?1 OR {TABLE}.id IN ({open})) \
-         ORDER BY {TABLE}.id"
+        "SELECT rowid AS row, {chosen} FROM {TABLE} WHERE rowid <= ?2 AND (rowid > ?1 OR rowid IN ({open})) \
+         ORDER BY rowid"
     );
     let (mut reached, mut still, mut refusal) = (last, Vec::new(), None);
     let visited = fields::visit(database, &sql, [last, newest], &mut |row| {
-        let id = row.get("id").and_then(Value::as_u64).unwrap_or(0);
-        let number = i64::try_from(id).unwrap_or(reached);
+        let number = row.get("row").and_then(Value::as_i64).unwrap_or(reached);
         if refusal.is_some() {
             return;
         }
-        match call(&row, id, &mut tally) {
+        match call(&row, &directories, &mut tally) {
             Ok(Some(mut call)) => match file(&mut call, &row, logs) {
                 Ok(is_open) => {
                     still.extend(is_open.then_some(number));
@@ -87,7 +80,7 @@ pub(super) fn read(database: &Connection, logs: &SessionLogs, resume: Option<&Va
                 Err(why) => refusal = Some(why),
             },
             Ok(None) => {}
-            Err(why) => document.skipped.push((id, why)),
+            Err(why) => document.skipped.push((u64::try_from(number).unwrap_or(0), why)),
         }
         if refusal.is_none() {
             reached = reached.max(number);
@@ -106,7 +99,20 @@ pub(super) fn read(database: &Connection, logs: &SessionLogs, resume: Option<&Va
         resume.insert("awaited".to_owned(), json!(late));
     }
     document.resume = Some(resume);
+    // Without sessions the calls still count; only their projects are unknown.
+    document.cut = document.cut.or(unknown);
     Ok(document)
+}
+
+/// Reads the directory of each session.
+fn read_directories(database: &Connection, directories: &mut HashMap<String, String>) -> Result<(), Refusal> {
+    let have = fields::columns(database, "sessions")?;
+    let Ok(chosen) = fields::choose(&have, "sessions", &["id", "cwd"], &[]) else { return Ok(()) };
+    fields::visit(database, &format!("SELECT {chosen} FROM sessions"), [], &mut |row| {
+        if let (Some(id), Some(directory)) = (fields::text(&row, "id"), fields::text(&row, "cwd")) {
+            directories.insert(id.to_owned(), directory.to_owned());
+        }
+    })
 }
 
 /// Sets the provider of a call from its session's log. Returns whether the log may still get an entry for it.
@@ -132,7 +138,11 @@ fn counts_elsewhere(database: &Connection) -> rusqlite::Result<bool> {
     database.query_row(sql, [], |row| row.get(0))
 }
 
-fn call(row: &Value, id: u64, tally: &mut SkipTally) -> Result<Option<ParsedCall>, String> {
+fn call(
+    row: &Value,
+    directories: &HashMap<String, String>,
+    tally: &mut SkipTally,
+) -> Result<Option<ParsedCall>, String> {
     let mut fields = [("", None); 5];
     for (field, name) in fields.iter_mut().zip(COUNTS) {
         *field = (name, fields::count(row, name)?);
@@ -142,6 +152,7 @@ fn call(row: &Value, id: u64, tally: &mut SkipTally) -> Result<Option<ParsedCall
         tally.add("calls without token counts");
         return Ok(None);
     }
+    let id = row.get("id").and_then(Value::as_u64).ok_or("unknown shape: a call without an id")?;
     let session = fields::text(row, "session_id").ok_or("unknown shape: a call without a session")?;
     let at = fields::time(row.get("created_at")).ok_or("unknown shape: a call without a time")?;
     let mut record = fields::record(PROVIDER, AGENT, logged)?;
@@ -149,7 +160,7 @@ fn call(row: &Value, id: u64, tally: &mut SkipTally) -> Result<Option<ParsedCall
     // The requested model may be "auto"; the billed model is the real one.
     let billed = fields::text(row, "copilot_usage_model");
     record.model = billed.or_else(|| fields::text(row, "model")).map(str::to_owned);
-    record.project = fields::text(row, "cwd").map(str::to_owned);
+    record.project = directories.get(session).cloned();
     record.duration_ms = row.get("duration_ms").and_then(Value::as_u64);
     if fields::text(row, "agent_id").is_some() {
         record = record.label("sidechain", "true");
@@ -179,11 +190,9 @@ impl Store {
 
     fn read(database: &Connection) -> Result<Option<Self>, Refusal> {
         let have = fields::columns(database, TABLE)?;
-        if fields::choose(&have, TABLE, &NEEDED, &[]).is_err() {
-            return Ok(None);
-        }
+        let Ok(chosen) = fields::choose(&have, TABLE, &NEEDED, &[]) else { return Ok(None) };
         let mut rows: HashMap<String, Vec<Timestamp>> = HashMap::new();
-        fields::visit(database, &format!("SELECT session_id, created_at FROM {TABLE}"), [], &mut |row| {
+        fields::visit(database, &format!("SELECT {chosen} FROM {TABLE}"), [], &mut |row| {
             if let (Some(session), Some(at)) = (fields::text(&row, "session_id"), fields::time(row.get("created_at"))) {
                 rows.entry(session.to_owned()).or_default().push(at);
             }

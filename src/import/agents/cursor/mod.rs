@@ -65,11 +65,8 @@ impl DatabaseLog for Cursor {
     fn database(&self, _path: &Path, database: &Connection, resume: Option<&Value>) -> Result<Document, Refusal> {
         let have = fields::columns(database, "cursorDiskKV")?;
         fields::choose(&have, "cursorDiskKV", &["key", "value"], &[])?;
-        let newest = "SELECT coalesce(max(rowid), 0) FROM cursorDiskKV";
-        let newest: i64 = database.query_row(newest, [], |row| row.get(0))?;
-        let last: i64 = resume::member(resume, "last")?.unwrap_or(0);
-        // A recreated database numbers its rows from the beginning.
-        let mut reading = CursorReading { last: if newest < last { 0 } else { last }, ..CursorReading::default() };
+        let (newest, last) = query::new_rows(database, "cursorDiskKV", resume::member(resume, "last")?.unwrap_or(0))?;
+        let mut reading = CursorReading { last, ..CursorReading::default() };
         reading.document.cut = reading.rows(database).err();
         let reached = if reading.document.cut.is_none() { newest } else { reading.last };
         Ok(reading.done(reached))
@@ -130,7 +127,7 @@ impl CursorReading {
         // The plus signs keep SQLite from using the index of keys, which would fetch every row for its number.
         let sql = format!(
             "SELECT rowid AS number, key, CASE WHEN octet_length(value) <= {LONGEST_VALUE} THEN value END AS value, \
-             octet_length(value) AS length FROM cursorDiskKV WHERE rowid > ?1 \
+             octet_length(value) AS length FROM cursorDiskKV WHERE rowid > ?1 AND octet_length(key) <= {LONGEST_VALUE} \
              AND (+key >= 'bubbleId:' AND +key < 'bubbleId;' OR +key >= 'composerData:' AND +key < 'composerData;') \
              ORDER BY rowid"
         );
@@ -150,8 +147,8 @@ impl CursorReading {
     fn row(&mut self, database: &Connection, row: &Value) -> Result<(), Refusal> {
         let key = row.get("key").and_then(Value::as_str).unwrap_or_default();
         let Some(value) = row.get("value").and_then(Value::as_str) else {
-            let length = row.get("length").and_then(Value::as_i64).filter(|length| *length > i64::from(LONGEST_VALUE));
-            return length.map_or(Ok(()), |length| Err(format!("a value of {} MiB", length >> 20).into()));
+            let why = query::too_long("a value", row.get("length").and_then(Value::as_i64));
+            return why.map_or(Ok(()), |why| Err(why.into()));
         };
         if let Some(conversation) = key.strip_prefix("composerData:") {
             return Ok(self.composer(conversation, value)?);
@@ -248,7 +245,11 @@ fn began(database: &Connection, conversation: &str) -> Result<Option<Timestamp>,
     let key = format!("composerData:{conversation}");
     let mut began = None;
     // A malformed row is reported where it is read itself.
-    fields::visit(database, "SELECT value FROM cursorDiskKV WHERE key = ?1", [key], &mut |row| {
+    let sql = format!(
+        "SELECT {} AS value FROM cursorDiskKV WHERE octet_length(key) <= {LONGEST_VALUE} AND key = ?1",
+        query::bounded("value")
+    );
+    fields::visit(database, &sql, [key], &mut |row| {
         let value = row.get("value").and_then(Value::as_str).unwrap_or_default();
         began = serde_json::from_str::<Composer>(value).ok().and_then(|it| fields::time(Some(&it.created_at)));
     })?;

@@ -25,7 +25,7 @@ use crate::import::engine::document::Document;
 use crate::import::engine::fields::{self, SkipTally};
 use crate::import::engine::jsonl;
 use crate::import::engine::provider_names;
-use crate::import::engine::query::Refusal;
+use crate::import::engine::query::{self, Refusal};
 use crate::import::engine::resume;
 use crate::import::engine::source::{DatabaseLog, DocumentLog, LogFormat, Source};
 use crate::model::event::{Quality, TokenRecord};
@@ -133,9 +133,13 @@ impl GooseReading {
             "session_type",
         ];
         let chosen = fields::choose(&have, "sessions", &["id", sums[0], sums[1]], &more)?;
-        let mut sessions = HashMap::new();
+        let (mut sessions, mut document, mut place) = (HashMap::new(), Document::default(), 0);
         fields::visit(database, &format!("SELECT {chosen} FROM sessions"), [], &mut |row| {
-            let Some(id) = fields::text(&row, "id").map(str::to_owned) else { return };
+            place += 1;
+            let Some(id) = fields::text(&row, "id").map(str::to_owned) else {
+                document.skipped.push((place, "unknown shape: a session whose id is no text".to_owned()));
+                return;
+            };
             let config =
                 fields::text(&row, "model_config_json").and_then(|json| serde_json::from_str::<Value>(json).ok());
             let session = GooseSession {
@@ -147,14 +151,10 @@ impl GooseReading {
             };
             sessions.insert(id, session);
         })?;
-        // A recreated database numbers its rows from the beginning.
         if !fields::columns(database, "usage_ledger")?.is_empty() {
-            let newest = database.query_row("SELECT max(id) FROM usage_ledger", [], |row| row.get::<_, Option<i64>>(0));
-            if newest?.unwrap_or(0) < last {
-                last = 0;
-            }
+            (_, last) = query::new_rows(database, "usage_ledger", last)?;
         }
-        Ok(Self { last, summed, sessions, document: Document::default(), tally: SkipTally::default() })
+        Ok(Self { last, summed, sessions, document, tally: SkipTally::default() })
     }
 
     fn read(mut self, database: &Connection) -> Result<Document, Refusal> {
@@ -178,29 +178,32 @@ impl GooseReading {
         if have.is_empty() {
             return Ok(());
         }
-        fields::visit(database, "SELECT DISTINCT session_id FROM usage_ledger", [], &mut |row| {
+        let needed = ["id", "session_id", "created_timestamp", "input_tokens", "output_tokens"];
+        let more = ["model", "cache_read_tokens", "cache_write_tokens", "cost", "cost_source", "is_compaction"];
+        let chosen = fields::choose(&have, "usage_ledger", &needed, &more)?;
+        let sql = format!("SELECT DISTINCT {} AS session_id FROM usage_ledger", query::bounded("session_id"));
+        fields::visit(database, &sql, [], &mut |row| {
             if let Some(session) = fields::text(&row, "session_id").and_then(|id| self.sessions.get_mut(id)) {
                 session.in_ledger = true;
             }
         })?;
-        let needed = ["id", "session_id", "created_timestamp", "input_tokens", "output_tokens"];
-        let more = ["model", "cache_read_tokens", "cache_write_tokens", "cost", "cost_source", "is_compaction"];
-        let chosen = fields::choose(&have, "usage_ledger", &needed, &more)?;
-        let sql = format!("SELECT {chosen} FROM usage_ledger WHERE id > ?1 ORDER BY id");
+        // The row number is the id, but it is a number in a table of another declaration too.
+        let sql = format!("SELECT rowid AS row, {chosen} FROM usage_ledger WHERE rowid > ?1 ORDER BY rowid");
         let mut rows = Vec::new();
         self.document.cut = fields::visit(database, &sql, [self.last], &mut |row| rows.push(row)).err();
         for row in rows {
-            let id = row.get("id").and_then(Value::as_i64).unwrap_or(0);
-            if let Err(why) = self.call(id, &row) {
-                self.document.skipped.push((u64::try_from(id).unwrap_or(0), why));
+            let number = row.get("row").and_then(Value::as_i64).unwrap_or(0);
+            if let Err(why) = self.call(&row) {
+                self.document.skipped.push((u64::try_from(number).unwrap_or(0), why));
             }
-            self.last = self.last.max(id);
+            self.last = self.last.max(number);
         }
         Ok(())
     }
 
     /// Adds a row of the usage ledger.
-    fn call(&mut self, id: i64, row: &Value) -> Result<(), String> {
+    fn call(&mut self, row: &Value) -> Result<(), String> {
+        let id = row.get("id").and_then(Value::as_i64).ok_or("unknown shape: a call without an id")?;
         let conversation = fields::text(row, "session_id").ok_or("unknown shape: a call without a session")?.to_owned();
         let at = fields::time(row.get("created_timestamp")).ok_or("unknown shape: a call without a time")?;
         let names = ["input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"];

@@ -67,15 +67,25 @@ impl DatabaseLog for Hermes {
             .collect();
         let columns = fields::choose(&have, "sessions", &["id", "started_at"], &optional)?;
         let mut sessions = BTreeMap::new();
-        fields::visit(database, &format!("SELECT {columns} FROM sessions ORDER BY id"), [], &mut |row| {
-            if let Some(id) = fields::text(&row, "id") {
-                sessions.insert(id.to_owned(), row.clone());
+        let (mut document, mut place) = (Document::default(), 0_u64);
+        let read = fields::visit(database, &format!("SELECT {columns} FROM sessions"), [], &mut |row| {
+            place += 1;
+            match fields::text(&row, "id").map(str::to_owned) {
+                Some(id) => drop(sessions.insert(id, row)),
+                None => document.skipped.push((place, "unknown shape: a session whose id is no text".to_owned())),
             }
-        })?;
-        let mut document = Document::default();
+        });
+        document.cut = read.err();
         let began = sessions.iter().filter_map(|(id, row)| Some((id.clone(), fields::time(row.get("started_at"))?)));
         document.conversations = began.collect();
-        let summed = by_model(database, &sessions, &mut document)?;
+        let summed = match by_model(database, &sessions, &mut document) {
+            // Sessions whose rows were not reached must not count by their own sums too.
+            Err(why) if why.is_unreadable() => {
+                document.cut = Some(why);
+                return Ok(document);
+            }
+            summed => summed?,
+        };
         let mut tally = SkipTally::default();
         for (place, (id, row)) in (1_u64..).zip(&sessions) {
             if !summed.contains(id) {

@@ -83,10 +83,7 @@ fn rows(
     last: i64,
     document: &mut Document,
 ) -> Result<i64, Refusal> {
-    let newest: i64 =
-        database.query_row(&format!("SELECT coalesce(max(rowid), 0) FROM {table}"), [], |row| row.get(0))?;
-    // A recreated database numbers its rows from the beginning.
-    let mut reached = if newest < last { 0 } else { last };
+    let (_, mut reached) = query::new_rows(database, table, last)?;
     let sql = format!("SELECT rowid AS row, {columns} FROM {table} WHERE rowid > ?1 ORDER BY rowid");
     let read = query::rows(database, &sql, [reached], &mut |row| {
         let number: i64 = row.get("row")?;

@@ -91,9 +91,8 @@ impl DatabaseLog for Openclaw {
         let have = fields::columns(database, "transcript_events")?;
         let columns =
             fields::choose(&have, "transcript_events", &["session_id", "seq", "event_json"], &["event_zstd"])?;
-        let newest: i64 =
-            database.query_row("SELECT coalesce(max(rowid), 0) FROM transcript_events", [], |row| row.get(0))?;
-        let last: i64 = resume::member(resume, "last")?.filter(|last| *last <= newest).unwrap_or(0);
+        let (newest, last) =
+            query::new_rows(database, "transcript_events", resume::member(resume, "last")?.unwrap_or(0))?;
         let mut sessions: HashMap<String, EntrySession<Openclaw>> = HashMap::new();
         heads(database, &columns, &mut sessions)?;
         let (mut calls, mut document) = (FileCalls::default(), Document::default());
@@ -101,9 +100,11 @@ impl DatabaseLog for Openclaw {
         let mut reached = last;
         let read = query::rows(database, &sql, [last], &mut |row| {
             let number: i64 = row.get("row")?;
-            let id: String = row.get("session_id")?;
-            let session = sessions.entry(id.clone()).or_insert_with(|| EntrySession::named(&id));
-            let read = entry_of(row).and_then(|entry| session.read(&entry, &mut calls));
+            let read = session_of(row).ok_or_else(|| "unknown shape: an event whose session is no text".to_owned());
+            let read = read.and_then(|id| {
+                let session = sessions.entry(id.clone()).or_insert_with(|| EntrySession::named(&id));
+                entry_of(row).and_then(|entry| session.read(&entry, &mut calls))
+            });
             if let Err(why) = read {
                 document.skipped.push((u64::try_from(number).unwrap_or(0), why));
             }
@@ -124,17 +125,22 @@ fn heads(
     columns: &str,
     sessions: &mut HashMap<String, EntrySession<Openclaw>>,
 ) -> Result<(), Refusal> {
-    let sql = format!("SELECT {columns} FROM transcript_events WHERE seq = 0");
+    let sql = format!("SELECT {columns} FROM transcript_events WHERE typeof(seq) = 'integer' AND seq = 0");
     query::rows(database, &sql, [], &mut |row| {
-        let id: String = row.get("session_id")?;
-        let mut session = EntrySession::named(&id);
         // A malformed entry is reported when it is read as an entry.
+        let Some(id) = session_of(row) else { return Ok(RowAction::Row) };
+        let mut session = EntrySession::named(&id);
         if let Ok(entry) = entry_of(row) {
             session.read_head(&entry);
         }
         sessions.insert(id, session);
         Ok(RowAction::Row)
     })
+}
+
+/// Returns the session of a row, if it is a text.
+fn session_of(row: &rusqlite::Row<'_>) -> Option<String> {
+    row.get::<_, String>("session_id").ok().filter(|id| !id.is_empty())
 }
 
 /// Returns the entry of a row, decompressed if needed.

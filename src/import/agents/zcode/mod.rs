@@ -59,37 +59,49 @@ impl DatabaseLog for Zcode {
         let needed = ["id", "session_id", "model_id", "input_tokens", "output_tokens", "started_at"];
         let optional: Vec<&str> = COUNTS.into_iter().skip(2).chain(["completed_at", "provider_id"]).collect();
         let columns = fields::choose(&have, TABLE, &needed, &optional)?;
-        let (directories, mut document) = directories(database)?;
+        let mut document = Document::default();
+        let mut directories = BTreeMap::new();
+        // Without sessions the calls still count; only their projects are unknown.
+        document.cut = match read_sessions(database, &mut directories, &mut document) {
+            Err(why) if !why.is_unreadable() => return Err(why),
+            read => read.err(),
+        };
         let mut place = 0;
-        fields::visit(database, &format!("SELECT {columns} FROM {TABLE} ORDER BY rowid"), [], &mut |row| {
+        let read = fields::visit(database, &format!("SELECT {columns} FROM {TABLE} ORDER BY rowid"), [], &mut |row| {
             place += 1;
             match call(&row, &directories) {
                 Ok(found) => document.calls.extend(found),
                 Err(why) => document.skipped.push((place, why)),
             }
-        })?;
+        });
+        document.cut = document.cut.or(read.err());
         Ok(document)
     }
 }
 
-/// The directory and the start time of each session.
-fn directories(database: &Connection) -> Result<(BTreeMap<String, String>, Document), Refusal> {
-    let (mut directories, mut document) = (BTreeMap::new(), Document::default());
+/// Reads the directory and the start time of each session.
+fn read_sessions(
+    database: &Connection,
+    directories: &mut BTreeMap<String, String>,
+    document: &mut Document,
+) -> Result<(), Refusal> {
     let have = fields::columns(database, "session")?;
     if have.is_empty() {
-        return Ok((directories, document));
+        return Ok(());
     }
     let columns = fields::choose(&have, "session", &["id"], &["directory", "time_created"])?;
     fields::visit(database, &format!("SELECT {columns} FROM session"), [], &mut |row| {
-        let Some(id) = fields::text(&row, "id") else { return };
+        let Some(id) = fields::text(&row, "id") else {
+            document.skipped.push((0, "unknown shape: a session whose id is no text".to_owned()));
+            return;
+        };
         if let Some(directory) = fields::text(&row, "directory") {
             directories.insert(id.to_owned(), directory.to_owned());
         }
         if let Some(began) = fields::time(row.get("time_created")) {
             document.conversations.push((id.to_owned(), began));
         }
-    })?;
-    Ok((directories, document))
+    })
 }
 
 fn call(row: &Value, directories: &BTreeMap<String, String>) -> Result<Option<ParsedCall>, String> {

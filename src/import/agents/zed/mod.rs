@@ -50,18 +50,19 @@ impl Source for Zed {
 impl DatabaseLog for Zed {
     fn database(&self, _path: &Path, database: &Connection, _resume: Option<&Value>) -> Result<Document, Refusal> {
         let have = fields::columns(database, "threads")?;
-        fields::choose(&have, "threads", &["id", "updated_at", "data_type", "data"], &[])?;
+        let columns = fields::choose(&have, "threads", &["id", "updated_at", "data_type", "data"], &[])?;
         let mut document = Document::default();
         let mut place = 0;
-        let sql = "SELECT id, updated_at, data_type, data FROM threads ORDER BY rowid";
-        query::rows(database, sql, [], &mut |row| {
+        let sql = format!("SELECT {columns}, octet_length(data) AS length FROM threads ORDER BY rowid");
+        let read = query::rows(database, &sql, [], &mut |row| {
             place += 1;
             match thread(row) {
                 Ok(found) => document.calls.extend(found),
                 Err(why) => document.skipped.push((place, why)),
             }
             Ok(RowAction::Row)
-        })?;
+        });
+        document.cut = read.err();
         Ok(document)
     }
 }
@@ -71,6 +72,9 @@ fn thread(row: &Row<'_>) -> Result<Vec<ParsedCall>, String> {
     let id: String = row.get("id").map_err(unknown)?;
     let updated: String = row.get("updated_at").map_err(unknown)?;
     let kind: String = row.get("data_type").map_err(unknown)?;
+    if let Some(why) = query::too_long("a thread", row.get("length").map_err(unknown)?) {
+        return Err(why);
+    }
     let data = row.get_ref("data").map_err(unknown)?;
     let data = data.as_bytes().map_err(|_| "unknown shape: a thread without data")?;
     let thread = match kind.as_str() {
