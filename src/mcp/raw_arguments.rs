@@ -160,7 +160,9 @@ mod tests {
     fn seen(parts: &[&[u8]]) -> Vec<(RequestId, String)> {
         let calls = Calls::default();
         let mut lines = CallReader { read: (), line: Vec::new(), is_too_long: false, calls: Arc::clone(&calls) };
-        parts.iter().for_each(|part| lines.see(part));
+        for part in parts {
+            lines.see(part);
+        }
         let calls = calls.lock().unwrap();
         calls.iter().map(|(id, arguments)| (id.clone(), arguments.0.to_string())).collect()
     }

@@ -92,10 +92,9 @@ fn no_credential_of_a_document_is_observed() {
         (QuotaFormat::ClaudeStatusline, format!(r#"{{"rate_limits":{{"seven_day_{secret}":{used}}}}}"#)),
         (
             QuotaFormat::ClaudeStatusline,
-            format!(
-                r#"{{"rate_limits":{{"model_scoped":[{{"display_name":"Opus password=Hunter2x","used_percent":5}},
-                    {{"id":"https://me:Hunter2@h/","used_percent":6}}]}}}}"#
-            ),
+            r#"{"rate_limits":{"model_scoped":[{"display_name":"Opus password=Hunter2x","used_percent":5},
+                    {"id":"https://me:Hunter2@h/","used_percent":6}]}}"#
+                .to_owned(),
         ),
         (QuotaFormat::AnthropicOauth, format!(r#"{{"seven_day_{secret}":{used}}}"#)),
         (QuotaFormat::Copilot, format!(r#"{{"quota_snapshots":{{"{secret}":{used}}}}}"#)),

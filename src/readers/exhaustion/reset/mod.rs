@@ -72,8 +72,7 @@ pub(super) fn read(text: &str, now: Timestamp, host: ClockZone, bare: i64) -> Op
 pub fn parse(text: &str, now: Timestamp, host: Zone) -> Reset {
     phrase::find(text, now, ClockZone::Zone(host))
         .or_else(|| hint::find(text, now, BACK_OFF))
-        .map(|reset| reset.believed(now))
-        .unwrap_or_else(|| Reset::wordy(text.trim()))
+        .map_or_else(|| Reset::wordy(text.trim()), |reset| reset.believed(now))
 }
 
 #[cfg(test)]
