@@ -4,7 +4,6 @@ use super::counted::windows;
 use super::decide::decide;
 use super::evidence::Evidence;
 use super::known::{expect_known, requests_meant};
-use super::settle::closed;
 use super::status::strictness;
 use super::{Mode, RunRequest, Verdict, money_windows};
 use crate::ledger::{Ledger, Snapshot};
@@ -13,7 +12,7 @@ use crate::model::event::{AccountRef, BudgetMode, BudgetReserved, Event, EventId
 use crate::model::invariant::{bug, invariant};
 use crate::model::time::Timestamp;
 use crate::store::ReadView;
-use crate::usage::{AccountAt, LONGEST, Reservation, WindowUsage, closing, reservations};
+use crate::usage::{AccountAt, LONGEST, Reservation, ReservationEnd, WindowUsage, closing, reservations};
 
 /// The remaining limit tokens of a window, before reservations; `None` if unknown.
 fn left(window: &WindowUsage) -> Option<u128> {
@@ -209,7 +208,8 @@ impl Ledger {
     }
 }
 
-/// The open reservation with an id. It is an error if the reservation differs, or no longer holds its tokens.
+/// The reservation with an id, if it is open or its call was recorded: then the caller repeats what it did. It is an error
+/// if the reservation differs, was released, or has expired.
 fn made_before(
     view: &dyn ReadView,
     id: EventId,
@@ -228,10 +228,11 @@ fn made_before(
         Payload::BudgetReserved(made) if is_same(&made) => made,
         _ => return Err(Error::Conflict { id, position }),
     };
-    if let Some(closing) = closing(view, id, event.occurred_at)? {
-        return Err(closed(id, &closing));
+    let closing = closing(view, id, event.occurred_at)?;
+    if let Some(ReservationEnd::Released(_)) = closing {
+        return Err(Error::AlreadyReleased { reservation: id });
     }
-    if made.expires_at <= now {
+    if closing.is_none() && made.expires_at <= now {
         return Err(Error::ReservationExpired { reservation: id, at: made.expires_at });
     }
     Ok(Some(Reservation { id, position, tokens, expires_at: made.expires_at }))

@@ -145,7 +145,7 @@ fn reserved(view: &dyn ReadView, id: EventId) -> Result<(BudgetReserved, Timesta
     Ok((reserved, event.occurred_at))
 }
 
-pub(super) fn closed(reservation: EventId, closing: &ReservationEnd) -> Error {
+fn closed(reservation: EventId, closing: &ReservationEnd) -> Error {
     match closing {
         ReservationEnd::Settled(record) => Error::AlreadySettled { reservation, record: *record },
         ReservationEnd::Released(_) => Error::AlreadyReleased { reservation },

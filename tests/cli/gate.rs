@@ -456,3 +456,16 @@ fn a_money_budget_does_not_hide_the_cost_of_a_run() {
     assert_eq!((&beside["mode"], code), (&json!("wait"), 75), "{beside}");
     assert!(beside["reason"].as_str().unwrap().contains("session window"), "{beside}");
 }
+
+#[test]
+fn the_key_of_a_reservation_that_holds_nothing_reserves_nothing() {
+    let cli = TestCli::new();
+    let reserve = |now: &str| cli.command().args(["--now", now, "reserve", "openai", "500", "--key", "k"]).output();
+    let first = reserve(NOON).unwrap();
+    assert!(first.status.success());
+    assert_eq!(reserve("2026-06-10T12:05:00Z").unwrap().stdout, first.stdout, "a repeated call finds the first one");
+    let late = reserve("2026-06-10T13:00:00Z").unwrap();
+    assert!(!late.status.success());
+    let said = String::from_utf8(late.stderr).unwrap();
+    assert!(said.contains("expired at 2026-06-10T12:10:00.000Z"), "{said}");
+}
