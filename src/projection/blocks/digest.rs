@@ -4,7 +4,7 @@ use super::super::corrections;
 use super::column::ColumnWriter;
 use super::names::names_of_record;
 use super::summary::Summary;
-use super::{BLOCK, missing, place, position_at};
+use super::{BLOCK, place, position_at};
 use crate::model::error::{Error, Result};
 use crate::model::event::{Envelope, EventId, EventKind, Payload, TokenView};
 use crate::model::time::Timestamp;
@@ -49,17 +49,12 @@ impl Digest {
 pub(crate) fn digest_of(view: &dyn ReadView, number: u64) -> Result<Digest> {
     let mut digest = Digest::default();
     let mut records: Vec<(u16, EventId)> = Vec::new();
-    let mut next = position_at(number, 0);
     view.expect_rows(position_at(number, 0), position_at(number + 1, 0))?;
     view.rows(position_at(number, 0), &mut |position, row| {
         let (block, offset) = place(position);
         if block != number {
             return STOP;
         }
-        if position != next {
-            return Err(missing(next));
-        }
-        next = next.next();
         let envelope = Envelope::parse(position, row.body)?;
         if row.is_kind(EventKind::TokensRecorded) {
             let record: TokenView<'_> = serde_json::from_str(envelope.data.get())
@@ -72,9 +67,6 @@ pub(crate) fn digest_of(view: &dyn ReadView, number: u64) -> Result<Digest> {
         }
         if u64::from(offset) + 1 == BLOCK { STOP } else { GO_ON }
     })?;
-    if next != position_at(number + 1, 0) {
-        return Err(missing(next));
-    }
     if corrections::corrections_exist(view)? {
         for (offset, id) in records {
             if corrections::any(view, id)? {

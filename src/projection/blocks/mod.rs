@@ -71,10 +71,9 @@ pub(crate) fn damaged(number: u64) -> Error {
     Error::damaged(position_at(number, 0), what)
 }
 
-/// The error for a position of a full block without an event.
-pub(crate) fn missing(position: Position) -> Error {
-    Error::damaged(position, "there is no event here")
-}
+/// So many blocks without a summary are visited for each one that is checked to have events. A check is a round trip to a
+/// server.
+const CHECKED: u64 = 64;
 
 /// Fails at the first position of a full block that has no event.
 fn expect_events(view: &dyn ReadView, number: u64) -> Result<()> {
@@ -95,7 +94,12 @@ fn expect_events(view: &dyn ReadView, number: u64) -> Result<()> {
         next = next.next();
         GO_ON
     })?;
-    Err(missing(next))
+    Err(Error::damaged(next, "there is no event here"))
+}
+
+/// Fails if the last of the full blocks lacks an event: then the last event has a wrong position, and there are fewer.
+pub(crate) fn expect_last(view: &dyn ReadView, full: u64) -> Result<()> {
+    full.checked_sub(1).map_or(Ok(()), |last| expect_events(view, last))
 }
 
 /// Visits the full blocks. A block without a summary is visited with `None`.
@@ -136,8 +140,8 @@ pub(crate) fn scan_these(
     Ok(())
 }
 
-/// Visits the blocks from one up to another, which is not among them. A block without a summary has its events: a wrong
-/// position of the last event would otherwise end very many blocks.
+/// Visits the blocks from one up to another, which is not among them. Of many blocks without a summary some are checked to
+/// have events, because a wrong position of the last event would end very many blocks.
 fn scan_range(
     view: &dyn ReadView,
     (first, end): (u64, u64),
@@ -148,11 +152,15 @@ fn scan_range(
     // The number of visited blocks, from either end.
     let mut visited = 0;
     let next = |visited: u64| if order == Order::Ascending { first + visited } else { end - 1 - visited };
-    let mut over = false;
+    let (mut over, mut bare) = (false, 0_u64);
+    let mut check = |number: u64| {
+        bare += 1;
+        if bare.is_multiple_of(CHECKED) { expect_events(view, number) } else { Ok(()) }
+    };
     view.scan(Table::Blocks, &block_key(first), &block_key(end), order, &mut |key, value| {
         let number = block_number(key).filter(|number| (first..end).contains(number)).ok_or_else(|| damaged(first))?;
         while visited < count && next(visited) != number {
-            expect_events(view, next(visited))?;
+            check(next(visited))?;
             visited += 1;
             if visit(next(visited - 1), None)?.is_break() {
                 over = true;
@@ -166,7 +174,7 @@ fn scan_range(
         Ok(flow)
     })?;
     while !over && visited < count {
-        expect_events(view, next(visited))?;
+        check(next(visited))?;
         visited += 1;
         over = visit(next(visited - 1), None)?.is_break();
     }
@@ -197,6 +205,7 @@ pub(crate) fn refresh(sink: &mut dyn WriteView, position: Position) -> Result<()
 /// blocks.
 pub(crate) fn build(sink: &mut dyn WriteView, progress: &mut dyn FnMut(u64, u64)) -> Result<()> {
     let full = full_blocks(&*sink)?;
+    expect_last(&*sink, full)?;
     let mut bits = QuarterBits::default();
     for number in 0..full {
         let digest = digest_of(&*sink, number)?;

@@ -5,9 +5,7 @@ use std::hash::BuildHasherDefault;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::super::blocks::{
-    BLOCK, StoredColumn, StoredSummary, block_key, damaged, missing, place, position_at, quarter_of,
-};
+use super::super::blocks::{BLOCK, StoredColumn, StoredSummary, block_key, damaged, place, position_at, quarter_of};
 use super::super::corrections::{self, effective};
 use super::super::day::Quarters;
 use super::super::key::push_day;
@@ -104,15 +102,10 @@ impl Changes {
     fn add_lines(&mut self, view: &dyn ReadView, first: Position, last: Position) -> Result<()> {
         let any = corrections::corrections_exist(view)?;
         let (mut corrected, mut correcting) = (Vec::new(), Vec::new());
-        let mut next = first;
         view.rows(first, &mut |position, row| {
             if position > last {
                 return STOP;
             }
-            if position != next {
-                return Err(missing(next));
-            }
-            next = next.next();
             if is_correction(row.kind) {
                 correcting.push((position, row.body.to_owned()));
             } else if row.is_kind(EventKind::TokensRecorded) {
@@ -127,9 +120,6 @@ impl Changes {
             }
             if position == last { STOP } else { GO_ON }
         })?;
-        if next <= last {
-            return Err(missing(next));
-        }
         corrected.into_iter().try_for_each(|position| self.add_record_at(view, position))?;
         correcting.iter().try_for_each(|(position, line)| self.add_correction(view, *position, line))
     }

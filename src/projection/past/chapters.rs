@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, Hasher};
 
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
-use super::super::blocks::BLOCK;
+use super::super::blocks::{BLOCK, expect_last, full_blocks};
 use super::super::varint;
 use super::accounts;
 use super::changes::{self, Changes};
@@ -172,6 +172,7 @@ fn write(sink: &mut dyn WriteView, number: u64) -> Result<()> {
 pub(crate) fn build(sink: &mut dyn WriteView, progress: &mut dyn FnMut(u64)) -> Result<()> {
     clear(sink, Table::History)?;
     clear(sink, Table::Chapters)?;
+    expect_last(&*sink, full_blocks(&*sink)?)?;
     for number in 0..full_chapters(&*sink)? {
         write(sink, number)?;
         progress((number + 1) * BLOCKS);
