@@ -81,8 +81,12 @@ pub(super) fn refold(past: &mut dyn WriteView, start: Position) -> Result<()> {
     let mut next = start.next();
     let mut fold = Fold::default();
     loop {
-        let mut lines = Vec::new();
+        let (mut lines, mut expected) = (Vec::new(), next);
         past.rows(next, &mut |at, row| {
+            if at != expected {
+                return Err(Error::damaged(expected, "there is no event here"));
+            }
+            expected = expected.next();
             lines.push((at, row.body.to_owned()));
             if lines.len() as u64 == BATCH { STOP } else { GO_ON }
         })?;

@@ -141,6 +141,8 @@ mod tests {
             assert_eq!(first.map(Position::get), Some(events + 1));
             assert!(matches!(ledger.root(), Err(Error::Damaged { .. })));
             assert!(!ledger.repair().unwrap().ok && rows(&ledger) == (events > 1_024));
+            let replayed = ledger.rebuild();
+            assert!(matches!(replayed, Err(Error::Damaged { position: Some(at), .. }) if at.get() == events + 1));
             let read = blocks::scan_blocks(&*ledger.store().read().unwrap(), Order::Ascending, &mut |_, _| GO_ON);
             // A scan of a few blocks too many ends soon.
             let is_far = position > 1 << 40;
