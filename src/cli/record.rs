@@ -84,7 +84,7 @@ fn record_many(lines: &mut InputLines, source: &str, context: &Context, out: &mu
     let tally = if records == 0 { RecordTally::default() } else { take_in(lines, source, &odd, (context, now))? };
     if ahead > 0 {
         print_message(&format!(
-            "{} at a time in the future and count only then: `usage-ledger doctor` names a remedy",
+            "{} at a time in the future, which will count from then on: `usage-ledger doctor` names a remedy",
             if ahead == 1 { "1 call is".to_owned() } else { format!("{} are", counted(ahead, "call")) }
         ));
     }

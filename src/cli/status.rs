@@ -48,7 +48,7 @@ pub(crate) fn warn_about_clock(state: &StatusState) {
     }
     if let Some(FutureEvents { position, occurred_at, events }) = &state.occurred_ahead {
         print_message(&format!(
-            "{} at a time in the future and count only then, the first is position {position} at {occurred_at}: \
+            "{} at a time in the future, which will count from then on; the first is position {position} at {occurred_at}: \
              `usage-ledger doctor` names a remedy",
             if *events == 1 { "1 event is".to_owned() } else { format!("{} are", counted(*events, "event")) },
         ));
