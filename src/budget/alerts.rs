@@ -176,7 +176,7 @@ impl Snapshot<'_> {
         if !usage.metered {
             return Ok(Vec::new());
         }
-        // In the mode `disabled` no window gates, so that its exhaustion is no news.
+        // In the mode `disabled` an exhausted window closes no gate, so nobody is told that it will be exhausted.
         let forecasts = budget.budget_mode != BudgetMode::Disabled;
         let (session, weekly) = (&usage.session, &usage.weekly);
         let found = [

@@ -186,6 +186,7 @@ impl Decision<'_> {
         };
         let words = std::iter::once(format!("{word}: {used}, {left} % left{kept}")).chain(why);
         let reason = words.collect::<Vec<_>>().join("; ");
+        // No window closes the gate alone, but the burn rate may have lowered the mode.
         let again = again.or_else(|| Some(resume_at(window.resets_at, self.evidence.now)));
         self.end(budget_mode, DecisionEnd { mode, available: Some(left), reason, basis: window.basis, again })
     }

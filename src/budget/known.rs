@@ -51,9 +51,6 @@ pub(super) fn requests_meant(view: &dyn ReadView, request: &RunRequest) -> Resul
 
 /// The request with the account that a statement without an account is about.
 pub(super) fn on_the_account_meant(view: &dyn ReadView, request: &RunRequest) -> Result<RunRequest> {
-    let mut request = request.clone();
-    if request.account.is_none() {
-        request.account = account_meant(view, request.provider.as_str())?;
-    }
-    Ok(request)
+    let account = account_meant(view, request.provider.as_str(), request.account.clone())?;
+    Ok(RunRequest { account, ..request.clone() })
 }

@@ -127,16 +127,16 @@ fn observe(args: &ObserveArgs, context: &Context, out: &mut dyn Write) -> Result
     }
     let ledger = context.write()?;
     let count = observed.observations.len();
-    let snapshot = ledger.snapshot()?;
-    for seen in &mut observed.observations {
-        seen.account = snapshot.account_of(&seen.provider, seen.account.take())?;
-    }
-    drop(snapshot);
     let outcomes = if args.changes {
         let (news, outcomes) = ledger.observe(observed.observations, at, now)?.into_iter().unzip();
         observed.observations = news;
         outcomes
     } else {
+        let snapshot = ledger.snapshot()?;
+        for seen in &mut observed.observations {
+            seen.account = snapshot.account_of(&seen.provider, seen.account.take())?;
+        }
+        drop(snapshot);
         ledger.append(observed.events(at).map(|event| event.source("cli")), now)?
     };
     let unchanged = count - observed.observations.len();

@@ -50,9 +50,9 @@ fn lead(view: &dyn ReadView, seen: &QuotaObserved, at: Timestamp) -> Result<Opti
 }
 
 impl Snapshot<'_> {
-    /// The account of a statement: the named one, or the account that a statement without a name is about.
+    /// The account of a statement, which need not name it.
     pub(crate) fn account_of(&self, provider: &ProviderId, named: Option<String>) -> Result<Option<String>> {
-        if named.is_some() { Ok(named) } else { account_meant(self.view(), provider.as_str()) }
+        account_meant(self.view(), provider.as_str(), named)
     }
 }
 

@@ -136,9 +136,7 @@ impl Ledger {
         }
         let source = self.source.clone();
         self.transact(now, |appender| {
-            if word.account.is_none() {
-                word.account = account_meant(appender.view()?, word.provider.as_str())?;
-            }
+            word.account = account_meant(appender.view()?, word.provider.as_str(), word.account)?;
             let paused = unresumed(appender.view()?, now)?;
             let outcome = appender.push(NewEvent::new(word, now).source(source.clone()))?;
             if paused.iter().any(crate::usage::Pause::is_quota) {

@@ -30,10 +30,13 @@ pub(crate) fn accounts_meant(view: &dyn ReadView, provider: &str) -> Result<Vec<
     Ok(named.into_iter().chain(nameless).collect())
 }
 
-/// The account that a statement without an account is about: the provider's only account with a name, unless calls
+/// The account of a statement: the named one. Without a name it is the provider's only account with a name, unless calls
 /// without an account are recorded.
-pub(crate) fn account_meant(view: &dyn ReadView, provider: &str) -> Result<Option<String>> {
-    let mut named = accounts_meant(view, provider)?.into_iter().flatten();
-    let only = named.next();
-    Ok(if named.next().is_some() { None } else { only })
+pub(crate) fn account_meant(view: &dyn ReadView, provider: &str, named: Option<String>) -> Result<Option<String>> {
+    if named.is_some() {
+        return Ok(named);
+    }
+    let mut meant = accounts_meant(view, provider)?.into_iter().flatten();
+    let only = meant.next();
+    Ok(if meant.next().is_some() { None } else { only })
 }

@@ -59,7 +59,7 @@ impl Name {
         }
     }
 
-    /// A name of this kind without credentials. Whoever is told apart by a credential stays apart.
+    /// A name of this kind without credentials. Two callers with different credentials keep different names.
     pub(super) fn scrubbed(self, name: &str) -> Cow<'_, str> {
         match self {
             Self::Account | Self::Id | Self::Key | Self::KeyId | Self::Organisation | Self::User | Self::Workspace => {

@@ -67,10 +67,14 @@ pub(super) fn read(database: &Connection, logs: &SessionLogs, resume: Option<&Va
     );
     let (mut reached, mut still, mut refusal) = (last, Vec::new(), None);
     let visited = fields::visit(database, &sql, [last, newest], &mut |row| {
-        let number = row.get("row").and_then(Value::as_i64).unwrap_or(reached);
         if refusal.is_some() {
             return;
         }
+        let Some(number) = row.get("row").and_then(Value::as_i64) else {
+            refusal =
+                Some(Refusal::Unreadable(format!("the database cannot be read: a row of `{TABLE}` has no number")));
+            return;
+        };
         match call(&row, &directories, &mut tally) {
             Ok(Some(mut call)) => match file(&mut call, &row, logs) {
                 Ok(is_open) => {
