@@ -75,7 +75,7 @@ pub struct Verdict {
     pub mode: Mode,
     /// The mode that the run needs.
     pub need: Mode,
-    /// The remaining percentage of the fullest window that counts, after the margin; `None` if no window's usage is
+    /// The remaining percentage of the window that decides, after the margin; `None` if no window's usage is
     /// known.
     pub available_percent: Option<Percent>,
     /// Whether the gate is closed: the allowed mode is lower than the needed one. Never for an unmetered provider.
