@@ -204,3 +204,19 @@ fn a_forecast_alerts_and_wrong_rules_change_nothing() {
     let list = watched.ok("2026-06-10T09:25:00Z", &["alert", "list"]);
     assert!(list.starts_with("no alert is set"), "{list}");
 }
+
+#[test]
+fn no_forecast_is_told_where_no_window_closes_the_gate() {
+    for (mode, fired) in [("disabled", 0), ("session_only", 1)] {
+        let cli = TestCli::new();
+        let limit = ["limit", "set", "anthropic", "--session", "100000", "--budget-mode", mode];
+        cli.at("2026-06-10T11:00:00Z", &limit);
+        for minute in 0..12 {
+            let now = format!("2026-06-10T11:{:02}:00Z", 5 * minute);
+            cli.at(&now, &["record", "--provider", "anthropic", "--input", "4000"]);
+        }
+        cli.at("2026-06-10T12:00:00Z", &["alert", "set", "--forecast"]);
+        let told = cli.at("2026-06-10T12:00:00Z", &["alert", "check"]);
+        assert_eq!(told.matches("will be used up").count(), fired, "{mode}: {told}");
+    }
+}

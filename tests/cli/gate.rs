@@ -469,3 +469,23 @@ fn the_key_of_a_reservation_that_holds_nothing_reserves_nothing() {
     let said = String::from_utf8(late.stderr).unwrap();
     assert!(said.contains("expired at 2026-06-10T12:10:00.000Z"), "{said}");
 }
+
+#[test]
+fn settings_that_are_no_object_are_refused() {
+    for text in ["[]", "\"x\"", "null", "5"] {
+        let cli = TestCli::new();
+        let done =
+            cli.command().args(["limit", "set", "claude", "--settings", "-"]).write_stdin(text).output().unwrap();
+        assert_eq!(done.status.code(), Some(2), "{text}");
+        assert!(!cli.ledger().exists(), "{text}");
+    }
+}
+
+#[test]
+fn servers_of_local_programs_have_no_quota() {
+    let cli = TestCli::new();
+    for name in ["ollama_chat", "ollama-server", "vllm-local", "LM-Studio-Server"] {
+        let (verdict, code) = gate(&cli, NOON, &[name]);
+        assert_eq!((&verdict["metered"], code), (&json!(false), 0), "{name}");
+    }
+}
