@@ -46,6 +46,13 @@ impl Tile {
         format!("{}.p", self.full_path())
     }
 
+    /// The tile of a path in the partial folder; `None` for any other path.
+    pub fn narrower(self, path: &str) -> Option<Self> {
+        let width = path.strip_prefix(&self.partial_folder())?.strip_prefix('/')?.parse().ok()?;
+        let narrower = Self { width, ..self };
+        (width > 0 && width < self.width && narrower.path() == path).then_some(narrower)
+    }
+
     fn full_path(self) -> String {
         let level = match self.kind {
             TileKind::Hashes(level) => level.to_string(),
@@ -173,6 +180,17 @@ mod tests {
         assert_eq!(tile(TileKind::Hashes(1), 273, 112), "tile/1/273.p/112");
         assert_eq!(tile(TileKind::Entries, 0, 1), "tile/entries/000.p/1");
         assert_eq!(tile(TileKind::Entries, 1_000, TILE), "tile/entries/x001/000");
+    }
+
+    #[test]
+    fn a_partial_file_of_a_smaller_log_is_told_by_its_path() {
+        let tile = Tile { kind: TileKind::Entries, index: 8, width: 9 };
+        assert_eq!(tile.narrower("tile/entries/008.p/7"), Some(Tile { width: 7, ..tile }));
+        for other in ["9", "10", "0", "07", "+7", "7x", "-1", ""] {
+            assert_eq!(tile.narrower(&format!("tile/entries/008.p/{other}")), None, "{other}");
+        }
+        assert_eq!(tile.narrower("tile/entries/007.p/7"), None);
+        assert_eq!(tile.narrower("tile/entries/008.p7"), None);
     }
 
     #[test]

@@ -234,8 +234,10 @@ try:
 
     move_lines()
 
-    # A changed file is found.
-    changed = chance.choice([path for path in objects() if "/tile/" in path])
+    # A changed file is found. No reader reads the partial files that a killed run left beside a full one.
+    files = objects()
+    superseded = {path for path in files if ".p/" in path and path.partition(".p/")[0] in files}
+    changed = chance.choice([path for path in files if "/tile/" in path and path not in superseded])
     content = bytearray(objects()[changed])
     content[chance.randrange(len(content))] ^= 1
     boundary = "xxxxBOUNDARYxxxx"

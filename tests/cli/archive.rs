@@ -80,7 +80,7 @@ impl Archived {
 fn an_archive_grows_with_the_ledger_and_restores_it_alone() {
     let archived = Archived::new(3);
     let mut size = 3;
-    for more in [0, 253, 1, 300, 1_500] {
+    for more in [0, 7, 246, 1, 300, 1_500] {
         archived.record(size, size + more);
         size += more;
         let saved = archived.save();
@@ -99,7 +99,7 @@ fn an_archive_grows_with_the_ledger_and_restores_it_alone() {
         "tile/1/000.p/8",
     ];
     assert!(expected.iter().all(|path| files.contains_key(*path)), "{:?}", files.keys());
-    // Partial files go when the full ones exist. The tile of level 1 is partial still, in three widths.
+    // Partial files of every width go when the full ones exist. The tile of level 1 is partial still, in three widths.
     assert_eq!(files.len(), 1 + 2 * 9 + 3, "{:?}", files.keys());
 
     let restored = archived.cli.dir().join("restored.db");
@@ -117,6 +117,10 @@ fn an_archive_grows_with_the_ledger_and_restores_it_alone() {
 fn every_changed_or_missing_file_is_found() {
     let archived = Archived::new(600);
     archived.save();
+    archived.record(600, 610);
+    archived.save();
+    // Files of the former checkpoint: readers that hold it may need them, and the present one needs them not.
+    let former = ["tile/0/002.p/88", "tile/entries/002.p/88"];
     let mut tried = 0;
     for (path, bytes) in archived.files() {
         let place = archived.folder.join(&path);
@@ -130,10 +134,14 @@ fn every_changed_or_missing_file_is_found() {
         fs::write(&place, &bytes[..bytes.len() - 1]).unwrap();
         archived.refused(1);
         fs::remove_file(&place).unwrap();
-        archived.refused(if path == "checkpoint" { 2 } else { 1 });
+        match path.as_str() {
+            path if former.contains(&path) => assert_eq!(archived.verify()["size"], 610),
+            "checkpoint" => drop(archived.refused(2)),
+            _ => drop(archived.refused(1)),
+        }
         fs::write(&place, &bytes).unwrap();
     }
-    assert_eq!(tried, 3 * (1 + 3 + 3 + 1));
+    assert_eq!(tried, 3 * (1 + 3 + 3 + 1 + former.len()));
     archived.verify();
     let other = archived.cli.ok(&[
         "key",
@@ -182,6 +190,7 @@ fn an_interrupted_run_is_continued() {
     archived.save();
     // As if the last run had ended before its checkpoint, with some of its files missing.
     fs::write(archived.folder.join("checkpoint"), checkpoint).unwrap();
+    assert_eq!(archived.verify()["size"], 300, "full files stand for the partial ones that are gone");
     fs::remove_file(archived.folder.join("tile/entries/002")).unwrap();
     archived.record(900, 1_000);
     assert_eq!(archived.save()["added"], 700);

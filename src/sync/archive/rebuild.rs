@@ -99,14 +99,38 @@ impl<'a> ArchivedLog<'a> {
         numbers.map_while(of_number).collect()
     }
 
-    /// Reads files, all of which must be there.
+    /// Reads files, all of which must be there. The full file of a tile stands for a partial one that is gone: the log has grown
+    /// since its checkpoint was read.
     fn read(&self, tiles: &[Tile]) -> Result<Vec<Vec<u8>>> {
         let paths: Vec<String> = tiles.iter().map(|tile| tile.path()).collect();
-        let read = self.archive.get_all(&paths)?;
-        let whole = |(path, bytes): (&String, Option<Vec<u8>>)| {
-            bytes.ok_or_else(|| Error::unproven(format!("the archive {} has no {path}", self.archive.url())))
+        let mut read = Vec::new();
+        for ((tile, path), bytes) in tiles.iter().zip(&paths).zip(self.archive.get_all(&paths)?) {
+            let bytes = match bytes {
+                None if tile.width < TILE => self.part_of_full(*tile)?,
+                other => other,
+            };
+            read.push(
+                bytes.ok_or_else(|| Error::unproven(format!("the archive {} has no {path}", self.archive.url())))?,
+            );
+        }
+        Ok(read)
+    }
+
+    /// The content that a partial tile has, out of the full one.
+    fn part_of_full(&self, tile: Tile) -> Result<Option<Vec<u8>>> {
+        let full = Tile { width: TILE, ..tile };
+        let Some(bytes) = self.archive.get(&full.path())? else { return Ok(None) };
+        let part = match tile.kind {
+            TileKind::Hashes(_) => tiles::hashes(full, &bytes).map(|mut hashes| {
+                hashes.truncate(tile.width as usize);
+                tiles::hash_tile(&hashes)
+            }),
+            TileKind::Entries => tiles::entries(full, &bytes).and_then(|mut entries| {
+                entries.truncate(tile.width as usize);
+                tiles::bundle(&entries)
+            }),
         };
-        paths.iter().zip(read).map(whole).collect()
+        part.map(Some).map_err(|error| self.unsound(error))
     }
 
     /// Copies the log into an empty ledger, and verifies the copy whole, against the checkpoint.
@@ -138,21 +162,31 @@ impl<'a> ArchivedLog<'a> {
         for ((bundle, entries), (leaf_tile, hashes)) in
             bundles.iter().zip(bundles_read).zip(leaves.iter().zip(leaves_read))
         {
-            let entries = tiles::entries(*bundle, &entries).map_err(|error| self.unsound(error))?;
             let hashes = tiles::hashes(*leaf_tile, &hashes).map_err(|error| self.unsound(error))?;
-            for ((position, entry), leaf) in (bundle.first_position().get()..).zip(entries).zip(hashes) {
-                let position = Position::new(position);
-                let line = if entry.is_empty() { self.long_line(position)? } else { entry };
-                let found = stored_leaf(position, &line).map_err(|error| self.unsound(error))?;
-                if found != leaf {
-                    let tile = leaf_tile.path();
-                    let what = format!("the line of position {position} does not have the hash in {tile}");
-                    return Err(self.unsound(Error::invalid(what)));
-                }
+            for (position, line) in self.lines_with(*bundle, &entries, &hashes)? {
                 copied.push(CopiedLine::read(position, line).map_err(|error| self.unsound(error))?);
             }
         }
         Ok(copied)
+    }
+
+    /// The lines of a bundle, which must have these hashes.
+    fn lines_with(&self, bundle: Tile, entries: &[u8], hashes: &[Hash]) -> Result<Vec<(Position, String)>> {
+        let entries = tiles::entries(bundle, entries).map_err(|error| self.unsound(error))?;
+        let mut lines = Vec::new();
+        for ((position, entry), hash) in (bundle.first_position().get()..).zip(entries).zip(hashes) {
+            let position = Position::new(position);
+            let line = if entry.is_empty() { self.long_line(position)? } else { entry };
+            let found = stored_leaf(position, &line).map_err(|error| self.unsound(error))?;
+            if found != *hash {
+                let file = bundle.path();
+                let what =
+                    format!("the line of position {position} in {file} does not have the hash that the tree has");
+                return Err(self.unsound(Error::invalid(what)));
+            }
+            lines.push((position, line));
+        }
+        Ok(lines)
     }
 
     /// The error for content that the checkpoint does not commit to. Errors of this machine stay what they are.
@@ -179,22 +213,41 @@ impl<'a> ArchivedLog<'a> {
     }
 }
 
-/// Checks that the hashes in the archive are those of a ledger that was made from its lines.
+/// Checks that the files of an archive hold what a ledger holds that was made from its lines: the hash tiles of the checkpoint, and
+/// the partial files that earlier checkpoints left beside them.
 ///
 /// # Errors
 /// [`Error::Unproven`] at the first file that differs, [`Error::Store`] if the object store fails.
-pub(crate) fn expect_tiles(log: &ArchivedLog<'_>, snapshot: &Snapshot<'_>) -> Result<u64> {
+pub(crate) fn expect_tiles(log: &ArchivedLog<'_>, snapshot: &Snapshot<'_>) -> Result<()> {
     let tiles: Vec<Tile> =
         tiles::added_tiles(0, log.size()).into_iter().filter(|tile| matches!(tile.kind, TileKind::Hashes(_))).collect();
     for part in tiles.chunks(BATCH as usize) {
         for (tile, bytes) in part.iter().zip(log.read(part)?) {
-            let TileKind::Hashes(level) = tile.kind else { continue };
-            let theirs = tiles::hashes(*tile, &bytes).map_err(|error| log.unsound(error))?;
-            if theirs != snapshot.tile_hashes(level, tile.index * TILE, tile.width)? {
-                let what = format!("{} of the archive {} has other hashes", tile.path(), log.archive.url());
-                return Err(Error::unproven(what));
+            expect_tile(log, snapshot, *tile, &bytes)?;
+        }
+    }
+    for tile in tiles::partial_tiles(log.size()) {
+        for path in log.archive.list(&tile.partial_folder())? {
+            // A program that saves the ledger meanwhile deletes these files.
+            if let Some(earlier) = tile.narrower(&path)
+                && let Some(bytes) = log.archive.get(&path)?
+            {
+                expect_tile(log, snapshot, earlier, &bytes)?;
             }
         }
     }
-    Ok(tiles.len() as u64)
+    Ok(())
+}
+
+fn expect_tile(log: &ArchivedLog<'_>, snapshot: &Snapshot<'_>, tile: Tile, bytes: &[u8]) -> Result<()> {
+    let hashes = |level| snapshot.tile_hashes(level, tile.index * TILE, tile.width);
+    match tile.kind {
+        TileKind::Entries => log.lines_with(tile, bytes, &hashes(0)?).map(drop),
+        TileKind::Hashes(level) => {
+            if tiles::hashes(tile, bytes).map_err(|error| log.unsound(error))? == hashes(level)? {
+                return Ok(());
+            }
+            Err(Error::unproven(format!("{} of the archive {} has other hashes", tile.path(), log.archive.url())))
+        }
+    }
 }

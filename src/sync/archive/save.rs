@@ -211,12 +211,12 @@ fn replace_shredded(
     positions.iter().try_for_each(|position| archive.delete(&tiles::long_line_path(*position)))
 }
 
-/// Deletes the partial files of tiles that are full now.
+/// Deletes the partial files, of any width, of tiles that are full now.
 fn remove_filled(archive: &ObjectArchive, (before, size): (u64, u64)) -> Result<()> {
     let now: BTreeSet<_> = tiles::partial_tiles(size).into_iter().map(|tile| (tile.kind, tile.index)).collect();
     for tile in tiles::partial_tiles(before) {
         if !now.contains(&(tile.kind, tile.index)) {
-            archive.delete(&tile.path())?;
+            archive.list(&tile.partial_folder())?.iter().try_for_each(|path| archive.delete(path))?;
         }
     }
     Ok(())
