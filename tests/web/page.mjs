@@ -191,6 +191,8 @@ await living.click(".numbers summary");
 ledger.run(new Date().toISOString(), ["record", "--provider", "xai", "--model", "grok-4", "--input", "1000000", "--key", "new"]);
 await living.waitForSelector("text=xai", { timeout: 20_000 });
 assert.ok(await living.$("details[open] td"), "an opened table was closed by a refresh");
+ledger.run(new Date().toISOString(), ["record", "--provider", "xai", "--model", "grok-4", "--input", "1", "--occurred-at", "2199-01-01T00:00:00Z"]);
+await living.waitForSelector("text=/1 event is at a time in the future/", { timeout: 20_000 });
 await living.expectClean("live");
 current.end();
 await living.waitForSelector("#live[data-state=waiting]");

@@ -39,6 +39,7 @@ export async function load(parameters, signal) {
   const content = [
     overview.paused && notice("warn", ["Work is paused since ", format.clock(overview.paused.since, now), overview.paused.until ? ` until ${format.clock(overview.paused.until, now)}` : "", overview.paused.note ? [": ", name(overview.paused.note)] : ""], command("usage-ledger resume")),
     overview.recorded_ahead && notice("warn", ["The clock was ahead: ", eventLink(overview.recorded_ahead.position), ` is recorded at ${format.time(overview.recorded_ahead.recorded_at)}.`], "usage-ledger doctor explains the effect."),
+    overview.occurred_ahead && notice("warn", [`${format.counted(overview.occurred_ahead.events, "event is", "events are")} at a time in the future and will count from then on. The first is `, eventLink(overview.occurred_ahead.position), ` at ${format.time(overview.occurred_ahead.occurred_at)}.`], "usage-ledger doctor names a remedy."),
     providers.length === 0 && panel("The ledger is empty", null,
       el("p", {}, "Import the logs of the coding agents on this machine, or record a call:"),
       el("p", {}, command("usage-ledger import")), el("p", {}, command("usage-ledger record --provider anthropic --model MODEL --input 120 --output 40"))),
