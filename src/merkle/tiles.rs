@@ -106,9 +106,12 @@ pub(crate) fn is_long(line: &str) -> bool {
     line.len() > LONGEST
 }
 
-/// The path of the file with a long line. This file is an extension of the specification.
+/// The folder of long lines. It is an extension of the specification.
+pub(crate) const LONG_LINES: &str = "line";
+
+/// The path of the file with a long line.
 pub(crate) fn long_line_path(position: Position) -> String {
-    format!("line/{position}")
+    format!("{LONG_LINES}/{position}")
 }
 
 /// Writes the entries of a bundle.

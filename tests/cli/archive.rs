@@ -56,6 +56,14 @@ impl Archived {
         self.cli.ok(&["--ledger", ledger.to_str().unwrap(), "export"])
     }
 
+    fn expect(&self, files: &BTreeMap<String, Vec<u8>>) {
+        let found = self.files();
+        assert_eq!(found.keys().collect::<Vec<_>>(), files.keys().collect::<Vec<_>>());
+        for (path, bytes) in files {
+            assert!(found[path] == *bytes, "{path} is another file");
+        }
+    }
+
     /// The files of the archive by their paths.
     fn files(&self) -> BTreeMap<String, Vec<u8>> {
         fn add(folder: &Path, below: &Path, files: &mut BTreeMap<String, Vec<u8>>) {
@@ -233,6 +241,45 @@ fn shredded_and_very_long_lines_survive_the_way_through_an_archive() {
     let name = restored.to_str().unwrap();
     archived.cli.ok(&["archive", "restore", &archived.url, name, "--verifier", &archived.verifier]);
     assert_eq!(archived.export(&restored), archived.export(&archived.cli.ledger()));
+}
+
+#[test]
+fn an_interrupted_removal_of_shredded_lines_is_continued() {
+    let archived = Archived::new(900);
+    archived.save();
+    let before = archived.files();
+    archived.cli.ok(&["shred", "--project", "secret-3", "--reason", "the customer asked"]);
+    let size = archived.save()["size"].as_u64().unwrap();
+    let after = archived.files();
+    let has_secret = |bytes: &[u8]| bytes.windows(10).any(|part| part == b"\"secret-3\"");
+    let secrets = || archived.files().values().filter(|bytes| has_secret(bytes)).count();
+    assert_eq!(secrets(), 0);
+    // The state of the files in front of the new checkpoint, and behind it.
+    let rewind = |checkpoint: &BTreeMap<String, Vec<u8>>| {
+        let list = archived.folder.join(format!("shredding/900-{size}"));
+        fs::create_dir_all(list.parent().unwrap()).unwrap();
+        fs::write(list, "0\n1\n2\n3\n").unwrap();
+        for (path, bytes) in before.iter().filter(|(path, _)| path.starts_with("tile/entries/")) {
+            let file = archived.folder.join(path);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, bytes).unwrap();
+        }
+        fs::write(archived.folder.join("checkpoint"), &checkpoint["checkpoint"]).unwrap();
+        assert_eq!(secrets(), 4);
+    };
+    rewind(&before);
+    assert_eq!(archived.verify()["size"], 900);
+    archived.save();
+    archived.expect(&after);
+    rewind(&after);
+    assert_eq!(archived.verify()["size"], size);
+    let saved = archived.save();
+    assert_eq!((&saved["added"], &saved["shredded_files"]), (&0.into(), &4.into()), "{saved}");
+    archived.expect(&after);
+    // A list that nobody can read is no reason to leave lines.
+    fs::write(archived.folder.join(format!("shredding/900-{size}")), "all\n").unwrap();
+    let refused = archived.cli.fails(1, &["archive", "save", &archived.url, "--key", &archived.key]);
+    assert!(refused.contains("shredding/900"), "{refused}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod rebuild;
 mod save;
+mod shredded;
 
 pub(crate) use rebuild::{ArchivedLog, expect_tiles};
 pub(crate) use save::{Saved, save};

@@ -1,16 +1,17 @@
 //! Writes the files of a ledger into an archive.
 //!
-//! Files of full tiles never change, except that a shredded line is replaced by its tombstone. The checkpoint is written last, so
-//! that all files of its tree exist; its conditional write decides between two programs.
+//! Files of full tiles never change, except that a shredded line is replaced by its tombstone. The checkpoint is written behind all
+//! files of its tree; its conditional write decides between two programs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::rebuild::ArchivedLog;
+use super::shredded;
 use crate::ledger::Snapshot;
 use crate::merkle::Signer;
 use crate::merkle::tiles::{self, TILE, Tile, TileKind};
 use crate::model::error::{Error, Result};
-use crate::model::event::{Event, Payload, Position, Tombstone};
+use crate::model::event::{Position, Tombstone};
 use crate::model::invariant::bug;
 use crate::store::ObjectArchive;
 
@@ -28,7 +29,7 @@ pub(crate) struct Saved {
     pub files: u64,
     /// Bytes that were written.
     pub bytes: u64,
-    /// Files in which shredded lines were replaced.
+    /// Files that were replaced or deleted because they had shredded lines.
     pub shredded_files: u64,
 }
 
@@ -56,18 +57,21 @@ pub(crate) fn save(snapshot: &Snapshot<'_>, signer: &Signer, archive: &ObjectArc
     if before < size {
         let note = snapshot.checkpoint(signer)?;
         add_files(snapshot, archive, (before, size), &mut saved)?;
-        replace_shredded(snapshot, archive, (before, size), &mut saved)?;
+        shredded::announce(snapshot, archive, (before, size))?;
         let version = former.map(ArchivedLog::into_version);
         if !archive.replace(super::rebuild::CHECKPOINT, note.into_bytes(), version)? {
             return Err(written_meanwhile(archive));
         }
         saved.files += 1;
+    }
+    saved.shredded_files = shredded::remove(snapshot, archive, size)?;
+    if before < size {
         remove_filled(archive, (before, size))?;
     }
     Ok(saved)
 }
 
-fn written_meanwhile(archive: &ObjectArchive) -> Error {
+pub(super) fn written_meanwhile(archive: &ObjectArchive) -> Error {
     Error::Store {
         what: format!("another program wrote into the archive {} meanwhile", archive.url()),
         source: "repeat the command".into(),
@@ -121,7 +125,7 @@ fn content(snapshot: &Snapshot<'_>, tile: Tile) -> Result<Vec<(String, Vec<u8>)>
 
 /// The stored lines of a bundle. Each must have the hash that the tree keeps, so that a damaged ledger does not reach the
 /// archive.
-fn lines_of(snapshot: &Snapshot<'_>, tile: Tile) -> Result<Vec<String>> {
+pub(super) fn lines_of(snapshot: &Snapshot<'_>, tile: Tile) -> Result<Vec<String>> {
     let mut lines = Vec::new();
     snapshot.lines(tile.first_position(), &mut |_, line| {
         lines.push(line.to_owned());
@@ -166,49 +170,6 @@ fn expect_same(archive: &ObjectArchive, path: &str, tile: Option<Tile>, ours: &[
         }
     }
     if archive.replace(path, tiles::bundle(&ours)?, Some(version))? { Ok(()) } else { Err(written_meanwhile(archive)) }
-}
-
-/// Replaces lines of earlier runs that were shredded since. An unfinished run may have left files without a checkpoint.
-fn replace_shredded(
-    snapshot: &Snapshot<'_>,
-    archive: &ObjectArchive,
-    (before, size): (u64, u64),
-    saved: &mut Saved,
-) -> Result<()> {
-    let mut bundles: BTreeSet<u64> = BTreeSet::new();
-    let mut positions: BTreeSet<Position> = BTreeSet::new();
-    snapshot.lines(Position::new(before + 1), &mut |position, line| {
-        if line.contains("event_shredded")
-            && !Tombstone::is(line)
-            && let Payload::EventShredded(shredded) = Event::from_line(position, line)?.payload
-        {
-            bundles.insert(shredded.position.get().saturating_sub(1) / TILE);
-            positions.insert(shredded.position);
-        }
-        Ok(position.get() < size)
-    })?;
-    for index in bundles {
-        let full = Tile { kind: TileKind::Entries, index, width: TILE };
-        if index < before / TILE {
-            let bytes = tiles::bundle(&lines_of(snapshot, full)?)?;
-            let Some((former, version)) = archive.get_version(&full.path())? else {
-                return Err(Error::unproven(format!("the archive {} lost {}", archive.url(), full.path())));
-            };
-            if former != bytes && !archive.replace(&full.path(), bytes, Some(version))? {
-                return Err(written_meanwhile(archive));
-            }
-            saved.shredded_files += 1;
-        }
-        // Partial files of this bundle hold the line too. The ones of the new size were written from this snapshot.
-        let current = (index == size / TILE).then_some(Tile { width: size % TILE, ..full }.path());
-        for path in archive.list(&full.partial_folder())? {
-            if current.as_ref() != Some(&path) {
-                archive.delete(&path)?;
-                saved.shredded_files += 1;
-            }
-        }
-    }
-    positions.iter().try_for_each(|position| archive.delete(&tiles::long_line_path(*position)))
 }
 
 /// Deletes the partial files, of any width, of tiles that are full now.
