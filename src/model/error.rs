@@ -288,6 +288,16 @@ pub enum Error {
         /// The number of hard links.
         links: u64,
     },
+    /// The file is mounted by itself, for example by `docker run -v FILE:FILE`. Its write-ahead log is beside the original, so
+    /// neither side sees what the other writes. Mount its directory.
+    #[error(
+        "{} is mounted as a single file, so its log stays beside the original and programs on the two sides lose each \
+         other's events: mount its directory instead", path.display()
+    )]
+    MountedFile {
+        /// The path of the ledger.
+        path: PathBuf,
+    },
     /// The ledger is readable but not writable. Grant what is missing, or use another ledger.
     #[error("{} is read-only: {why}; grant that, or give another ledger", path.display())]
     ReadOnly {
@@ -413,6 +423,7 @@ impl Error {
                 | Self::NewerSchema { .. }
                 | Self::Replaced { .. }
                 | Self::HardLinked { .. }
+                | Self::MountedFile { .. }
                 | Self::ReadOnly { .. }
                 | Self::InUse { .. }
                 | Self::NotErased { .. }

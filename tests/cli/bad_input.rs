@@ -162,6 +162,22 @@ fn a_ledger_with_a_newer_schema_is_not_changed() {
 }
 
 #[test]
+fn a_schema_number_of_other_tables_is_damage() {
+    for number in [-1, 0, 1] {
+        let cli = recorded();
+        rusqlite::Connection::open(cli.ledger()).unwrap().pragma_update(None, "user_version", number).unwrap();
+        for command in [&["status"][..], &WRITE, &["verify"]] {
+            refused(
+                &cli,
+                3,
+                command,
+                &format!("the file states schema {number}, and its tables are not of that schema"),
+            );
+        }
+    }
+}
+
+#[test]
 fn a_damaged_ledger_is_reported_and_not_changed() {
     let cli = recorded();
     let mut bytes = cli.bytes();

@@ -26,6 +26,40 @@ pub fn count_elsewhere(ledger: &Path) -> u64 {
     String::from_utf8(done.stdout).unwrap().trim().parse().unwrap()
 }
 
+/// The log of a mounted file stays beside the original, so the two sides would not see each other's events.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_ledger_that_is_mounted_as_a_single_file_is_refused() {
+    let unshared = |script: &str| {
+        Command::new("unshare").args(["--user", "--map-root-user", "--mount", "sh", "-ec", script]).output()
+    };
+    let cli = TestCli::new();
+    cli.ok(&["record", "--provider", "openai", "--input", "1"]);
+    let (ledger, mounted) = (cli.ledger(), cli.dir().join("mounted.db"));
+    fs::write(&mounted, "").unwrap();
+    let mount = format!("mount --bind '{}' '{}'", ledger.display(), mounted.display());
+    if !unshared(&mount).is_ok_and(|done| done.status.success()) {
+        eprintln!("left out: this user may not mount files");
+        return;
+    }
+    for words in ["status", "record --provider openai --input 2"] {
+        let command = env!("CARGO_BIN_EXE_usage-ledger");
+        let done = unshared(&format!("{mount}; '{command}' --ledger '{}' {words}", mounted.display())).unwrap();
+        let why = String::from_utf8(done.stderr).unwrap();
+        assert!(done.status.code() == Some(3) && why.contains("mount its directory"), "{words}: {why}");
+    }
+    // A mounted directory is one place.
+    let folder = cli.dir().join("folder");
+    fs::create_dir(&folder).unwrap();
+    let name = folder.join("usage.db");
+    let mount = format!("mount --bind '{}' '{}'", cli.dir().display(), folder.display());
+    let command = env!("CARGO_BIN_EXE_usage-ledger");
+    let done =
+        unshared(&format!("{mount}; '{command}' --ledger '{}' record --provider openai --input 2", name.display()));
+    assert!(done.as_ref().unwrap().status.success(), "{done:?}");
+    assert_whole(&cli, 2);
+}
+
 pub fn assert_whole(cli: &TestCli, events: u64) {
     let verified = cli.json(&["verify"]);
     assert_eq!((&verified["ok"], verified["size"].as_u64()), (&Value::Bool(true), Some(events)), "{verified}");

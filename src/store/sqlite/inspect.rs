@@ -32,6 +32,7 @@ pub(super) fn refuse_foreign(path: &Path) -> Result<()> {
         return foreign("it is not a regular file");
     }
     refuse_hard_links(path, &meta)?;
+    refuse_mounted_file(path)?;
     match meta.len() {
         0 => return Ok(()),
         // SQLite treats a file shorter than its smallest page as empty.
@@ -115,6 +116,24 @@ fn refuse_hard_links(path: &Path, meta: &fs::Metadata) -> Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// Refuses a file that is a mount of its own, such as a single file of a container's host. Its write-ahead log is a file of
+/// the directory, so the two sides would have different logs.
+fn refuse_mounted_file(path: &Path) -> Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+        // Kernels before 5.8 do not tell.
+        let mounted = statx(CWD, path, AtFlags::empty(), StatxFlags::empty())
+            .is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT));
+        if mounted {
+            return Err(Error::MountedFile { path: path.to_owned() });
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = path;
     Ok(())
 }
 

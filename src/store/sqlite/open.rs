@@ -24,7 +24,7 @@ impl Options {
     ///
     /// # Errors
     /// [`Error::NotALedger`] for another program's file and [`Error::NewerSchema`] for a newer build's, both unchanged;
-    /// [`Error::HardLinked`], [`Error::StaleLog`], [`Error::Damaged`], [`Error::Busy`], [`Error::DiskFull`] or
+    /// [`Error::HardLinked`], [`Error::MountedFile`], [`Error::StaleLog`], [`Error::Damaged`], [`Error::Busy`], [`Error::DiskFull`] or
     /// [`Error::Io`] as documented there.
     ///
     /// ```

@@ -77,7 +77,8 @@ impl Queue {
         #[cfg(unix)]
         {
             use std::os::unix::fs::OpenOptionsExt;
-            options.mode(0o600);
+            // A link could lead to the ledger itself.
+            options.mode(0o600).custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits());
         }
         let file = Arc::new(options.open(&self.path)?);
         self.file = Some(Arc::clone(&file));
@@ -369,5 +370,16 @@ mod tests {
         std::fs::remove_file(&queue.path).unwrap();
         std::fs::create_dir(&queue.path).unwrap();
         assert!(matches!(queue.wait(after(60)), WaitResult::NoQueue));
+    }
+
+    #[test]
+    fn a_link_is_no_queue() {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = dir.path().join("usage.db");
+        std::fs::write(&ledger, "events").unwrap();
+        let mut queue = Queue::of(&ledger);
+        std::os::unix::fs::symlink(&ledger, &queue.path).unwrap();
+        assert!(matches!(queue.wait(after(60)), WaitResult::NoQueue));
+        assert_eq!(std::fs::read(&ledger).unwrap(), b"events");
     }
 }

@@ -61,6 +61,9 @@ impl ConnectionPool {
         let (application, version) = (number("PRAGMA application_id")?, number("PRAGMA user_version")?);
         if application == i64::from(APPLICATION_ID) {
             newer(&self.about.path, version)?;
+            if version < 1 {
+                return Err(other_tables(version));
+            }
             return Ok(version);
         }
         let tables = number("SELECT count(*) FROM sqlite_schema")?;
@@ -125,7 +128,10 @@ impl ConnectionPool {
         let from: i64 = tx.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(fail)?;
         let applied = usize::try_from(from).map_err(|_| bug!("the schema number is {from}"))?;
         for migration in MIGRATIONS.iter().skip(applied) {
-            tx.execute_batch(migration).map_err(fail)?;
+            tx.execute_batch(migration).map_err(|error| match error {
+                rusqlite::Error::SqlInputError { .. } => other_tables(from),
+                other => fail(other),
+            })?;
         }
         add_kinds(&tx).map_err(fail)?;
         tx.pragma_update(None, "application_id", APPLICATION_ID).map_err(fail)?;
@@ -135,6 +141,12 @@ impl ConnectionPool {
             fail(error)
         })
     }
+}
+
+/// The error for a schema number that is not that of the tables.
+fn other_tables(schema: i64) -> Error {
+    let what = format!("the file states schema {schema}, and its tables are not of that schema");
+    Error::Damaged { position: None, what }
 }
 
 /// The greatest code in the table `kinds`.
