@@ -1,6 +1,8 @@
 //! The commands of a ledger: calls, switches, corrections and settings, each an event.
 
+use super::find::by_id;
 use super::group::SMALL;
+use super::seals::{refuse_overlap, restored_seal};
 use super::{Ledger, Outcome};
 use crate::model::error::{Error, Result};
 use crate::model::event::{
@@ -188,7 +190,7 @@ impl Ledger {
         let now = now.into();
         let source = self.source.clone();
         self.transact(now, |appender| {
-            let event = find(appender.view()?, target)?;
+            let event = by_id(appender.view()?, target)?;
             if !matches!(event.payload, Payload::TokensRecorded(_)) {
                 return Err(Error::NotAmendable { id: target, kind: event.payload.kind() });
             }
@@ -201,7 +203,8 @@ impl Ledger {
     /// event adds nothing.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for a missing event, [`Error::Invalid`] for an `event_shredded`.
+    /// [`Error::NotFound`] for a missing event, [`Error::Invalid`] for an `event_shredded`, [`Error::AlreadySealed`] if it
+    /// restores a seal whose period overlaps another.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};
@@ -224,7 +227,7 @@ impl Ledger {
                 let found = view.position_of(target).map(drop);
                 found.and(corrections_of(view, target).map(drop))
             })?;
-            let event = find(appender.view()?, target)?;
+            let event = by_id(appender.view()?, target)?;
             if matches!(event.payload, Payload::EventShredded(_)) {
                 return Err(Error::invalid("what was shredded is gone: that cannot be withdrawn"));
             }
@@ -234,6 +237,9 @@ impl Ledger {
                 Some(standing) if standing.void => return Outcome::existing(appender.view()?, standing.position),
                 Some(standing) => at = at.max(standing.at.plus(1)),
                 None => {}
+            }
+            if let Some(sealed) = restored_seal(appender.view()?, &event)? {
+                refuse_overlap(appender.view()?, sealed.since, sealed.until)?;
             }
             let void = EventVoided { target, reason: reason.to_owned() };
             appender.push(NewEvent::new(void, at).source(source))
@@ -292,9 +298,4 @@ impl Ledger {
     pub fn declare(&self, declaration: ProviderDeclared, now: impl Into<Timestamp>) -> Result<Outcome> {
         self.append_one(declaration, now.into())
     }
-}
-
-fn find(view: &dyn crate::store::ReadView, id: EventId) -> Result<Event> {
-    let position = view.position_of(id)?.ok_or_else(|| Error::NotFound { what: format!("with id {id}") })?;
-    Event::from_line(position, &view.expect_line(position)?)
 }

@@ -23,6 +23,7 @@ mod queries;
 mod repair;
 mod reused_key;
 mod revise;
+mod seals;
 mod shred;
 mod snapshot;
 mod statements;
@@ -59,6 +60,7 @@ pub(crate) use find::EventFilter;
 pub(crate) use parts::{BlockCalls, CallPart};
 #[cfg(feature = "import")]
 pub(crate) use prepared_event::PreparedEvent;
+pub(crate) use seals::{current_seals, refuse_overlap};
 #[cfg(feature = "cli")]
 pub(crate) use statements::{ReceivedStatement, is_within};
 #[cfg(feature = "cli")]
@@ -248,7 +250,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::UnknownEvent`](crate::Error::UnknownEvent) or [`Error::Damaged`](crate::Error::Damaged) at an event
-    /// that cannot be folded. Nothing changes then.
+    /// that cannot be folded, or whose line does not match its leaf hash. Nothing changes then.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord};

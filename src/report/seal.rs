@@ -5,15 +5,13 @@ use serde::Serialize;
 use super::restatement::{self, Restatement};
 use super::sealed_rows;
 use super::{Report, ReportKey};
-use crate::ledger::{AsOf, Ledger, Outcome, Snapshot};
+use crate::ledger::{AsOf, Ledger, Outcome, Snapshot, current_seals, refuse_overlap};
 use crate::merkle::Signer;
 use crate::model::error::{Error, Result};
-use crate::model::event::{EventKind, NamedStatement, NewEvent, Payload, PeriodSealed, Position, Subject};
+use crate::model::event::{NamedStatement, NewEvent, PeriodSealed, Position};
 use crate::model::time::Timestamp;
 use crate::model::tokens::TokenClass;
-use crate::projection::collect_events;
 use crate::readers::price::Prices;
-use crate::store::ReadView;
 
 /// A seal and the restatement of its period.
 ///
@@ -51,14 +49,6 @@ pub(super) fn of_period(since: Option<Timestamp>, until: Timestamp) -> Report {
     }
 }
 
-/// The seals that are not voided at a time, in order.
-pub(super) fn current_seals(view: &dyn ReadView, now: Timestamp) -> Result<Vec<(Position, Timestamp, PeriodSealed)>> {
-    collect_events(view, EventKind::PeriodSealed, &Subject::Ledger, (Timestamp::MIN, now), |indexed| {
-        let Payload::PeriodSealed(sealed) = indexed.event.payload else { return None };
-        Some((indexed.position, indexed.event.occurred_at, sealed))
-    })
-}
-
 /// The statements that hold for a part of a period.
 pub(super) fn sealed_statements(
     snapshot: &Snapshot<'_>,
@@ -72,21 +62,6 @@ pub(super) fn sealed_statements(
         }
     }
     Ok(named)
-}
-
-/// Refuses a period that overlaps a sealed one: no call belongs to two closed periods.
-fn refuse_overlap(
-    current_seals: &[(Position, Timestamp, PeriodSealed)],
-    since: Option<Timestamp>,
-    until: Timestamp,
-) -> Result<()> {
-    let overlaps = |sealed: &PeriodSealed| {
-        since.is_none_or(|since| since < sealed.until) && sealed.since.is_none_or(|since| since < until)
-    };
-    match current_seals.iter().find(|(_, _, sealed)| overlaps(sealed)) {
-        None => Ok(()),
-        Some((position, _, sealed)) => Err(Error::AlreadySealed { position: *position, period: sealed.period() }),
-    }
 }
 
 impl Snapshot<'_> {
@@ -169,19 +144,19 @@ impl Ledger {
         if until > now {
             return Err(Error::invalid(format!("the period until {until} is not over: seal it then")));
         }
-        let sealed = {
+        let (sealed, last) = {
             let snapshot = self.snapshot()?;
             if snapshot.head()?.position == Position::START {
                 return Err(Error::invalid("the ledger is empty, so there is nothing to seal: record or import first"));
             }
-            let seals = current_seals(snapshot.view(), now)?;
+            let seals = current_seals(snapshot.view(), Timestamp::MAX)?;
             let since = since.or_else(|| seals.iter().map(|(_, _, sealed)| sealed.until).max());
             if since.is_some_and(|since| since >= until) {
                 return Err(Error::invalid(format!(
                     "the period ends at {until}, before it begins: give a later end, or an earlier beginning"
                 )));
             }
-            refuse_overlap(&seals, since, until)?;
+            let last = refuse_overlap(snapshot.view(), since, until)?;
             snapshot.expect_whole()?;
             let (head, root) = (snapshot.head()?, snapshot.root()?);
             let before = seals.last().map_or(Position::START, |(_, _, before)| before.size);
@@ -200,13 +175,15 @@ impl Ledger {
                 statement: String::new(),
             };
             let totals = sealed_rows::of_seal(&snapshot, &sealed, by, signer)?;
-            PeriodSealed { rows: Some(totals.sealed()), ..sealed }
+            (PeriodSealed { rows: Some(totals.sealed()), ..sealed }, last)
         };
         let statement = signer.sign(&sealed_rows::statement(&sealed, signer.verifier().name())?)?;
         let sealed = PeriodSealed { statement, ..sealed };
         self.transact(now, |appender| {
-            // Another process may have sealed since the snapshot.
-            refuse_overlap(&current_seals(appender.view()?, now)?, sealed.since, sealed.until)?;
+            // Another process may have sealed since the snapshot. The seal states the events since the one before it.
+            if refuse_overlap(appender.view()?, sealed.since, sealed.until)? != last {
+                return Err(Error::invalid("another program sealed a period meanwhile: repeat the command"));
+            }
             appender.push(NewEvent::new(sealed, now))
         })
     }

@@ -1,8 +1,8 @@
 //! Recomputes what seals state from the events that they cover.
 
-use super::seal::{current_seals, of_period, sealed_statements};
+use super::seal::{of_period, sealed_statements};
 use super::{ReportKey, sealed_rows};
-use crate::ledger::{AsOf, Finding, Ledger, Snapshot};
+use crate::ledger::{AsOf, Finding, Ledger, Snapshot, current_seals};
 use crate::merkle::{Note, Signer};
 use crate::model::error::{Error, Result};
 use crate::model::event::{Event, EventKind, Payload, PeriodSealed, Position, SealedRows, Subject};

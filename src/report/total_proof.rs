@@ -1,8 +1,7 @@
 //! Proofs of one total of a seal.
 
-use super::seal::current_seals;
 use super::{ReportKey, sealed_rows};
-use crate::ledger::{AsOf, Ledger};
+use crate::ledger::{AsOf, Ledger, current_seals};
 use crate::merkle::{SealedRow, Signer, TotalProofText};
 use crate::model::error::{Error, Result};
 use crate::model::event::{PeriodSealed, Position};

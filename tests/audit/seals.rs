@@ -163,8 +163,18 @@ fn sealed_periods_do_not_overlap() {
         let why = cli.fails(2, &all);
         assert!(why.contains("is sealed at position 4 already") && why.contains("void that seal"), "{why}");
     }
+    // Also for a program whose clock is behind that of the seal.
+    let why = cli.fails(2, &["--now", "2026-06-01T00:00:00Z", "seal", "--since", "2026-05", "--until", "2026-06"]);
+    assert!(why.contains("is sealed at position 4 already"), "{why}");
     cli.at(now, &["void", "4", "--reason", "to be made anew"]);
     cli.at(now, &["seal", "--since", "2026-05", "--until", "2026-07"]);
+    // The first seal cannot come back beside the second one.
+    let why = cli.fails(2, &["--now", now, "void", "5", "--reason", "it was right after all"]);
+    assert!(why.contains("is sealed at position 6 already"), "{why}");
+    cli.at(now, &["void", "6", "--reason", "the first one was right"]);
+    cli.at(now, &["void", "5", "--reason", "it was right after all"]);
+    let holds = |seal: &str| cli.command().args(["--now", now, "report", seal]).assert().get_output().status.success();
+    assert!(holds("--sealed=4") && !holds("--sealed=6"));
 }
 
 #[test]

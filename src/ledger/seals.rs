@@ -1,0 +1,48 @@
+//! The seals of a ledger, and the rule that their periods do not overlap.
+
+use super::find::by_id;
+use crate::model::error::{Error, Result};
+use crate::model::event::{Event, EventKind, Payload, PeriodSealed, Position, Subject};
+use crate::model::time::Timestamp;
+use crate::projection::collect_events;
+use crate::store::ReadView;
+
+/// The seals that are not voided at a time, in order.
+pub(crate) fn current_seals(view: &dyn ReadView, now: Timestamp) -> Result<Vec<(Position, Timestamp, PeriodSealed)>> {
+    collect_events(view, EventKind::PeriodSealed, &Subject::Ledger, (Timestamp::MIN, now), |indexed| {
+        let Payload::PeriodSealed(sealed) = indexed.event.payload else { return None };
+        Some((indexed.position, indexed.event.occurred_at, sealed))
+    })
+}
+
+/// Refuses a period that overlaps a sealed one: no call belongs to two closed periods. Returns the last seal. A seal of a
+/// clock that is ahead counts too.
+pub(crate) fn refuse_overlap(
+    view: &dyn ReadView,
+    since: Option<Timestamp>,
+    until: Timestamp,
+) -> Result<Option<Position>> {
+    let overlaps = |sealed: &PeriodSealed| {
+        since.is_none_or(|since| since < sealed.until) && sealed.since.is_none_or(|since| since < until)
+    };
+    let seals = current_seals(view, Timestamp::MAX)?;
+    match seals.iter().find(|(_, _, sealed)| overlaps(sealed)) {
+        None => Ok(seals.last().map(|(position, ..)| *position)),
+        Some((position, _, sealed)) => Err(Error::AlreadySealed { position: *position, period: sealed.period() }),
+    }
+}
+
+/// The seal that holds again if an event is withdrawn: the event withdraws it, or withdraws what restored it.
+pub(super) fn restored_seal(view: &dyn ReadView, withdrawn: &Event) -> Result<Option<PeriodSealed>> {
+    let (mut event, mut restores) = (withdrawn.clone(), false);
+    loop {
+        match event.payload {
+            Payload::EventVoided(void) => {
+                event = by_id(view, void.target)?;
+                restores = !restores;
+            }
+            Payload::PeriodSealed(sealed) if restores => return Ok(Some(sealed)),
+            _ => return Ok(None),
+        }
+    }
+}
