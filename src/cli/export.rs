@@ -36,7 +36,7 @@ pub(crate) struct ExportArgs {
     /// The format
     #[arg(long, value_parser = PossibleValuesParser::new(export::names()), default_value = "events")]
     format: String,
-    /// Only this provider; not for the format events [default: all; for usage-md, the active provider]
+    /// Only this provider; not for the formats events and cloudevents [default: all; for usage-md, the active provider]
     #[arg(long)]
     provider: Option<ProviderId>,
     /// The file to write, completely or not at all [default: stdout]
@@ -46,11 +46,11 @@ pub(crate) struct ExportArgs {
 
 pub(crate) fn run(args: &ExportArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
     let exporter = export::find(&args.format)?;
-    let ledger = context.read_with_warning()?;
-    let snapshot = context.snapshot(&ledger)?;
-    if args.provider.is_some() && args.format == "events" {
+    if args.provider.is_some() && ["events", "cloudevents"].contains(&args.format.as_str()) {
         return Err(Failure::usage("events are exported whole: leave out --provider"));
     }
+    let ledger = context.read_with_warning()?;
+    let snapshot = context.snapshot(&ledger)?;
     let options = ExportOptions {
         now: Some(context.query_time(&snapshot)),
         zone: context.zone(),

@@ -1,11 +1,12 @@
 //! Past states of a ledger, and the rebuild of projections.
 
 use super::Snapshot;
+use crate::merkle::stored_leaf;
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
 use crate::model::time::Timestamp;
 use crate::projection::past::{PastView, lacks_chapters};
-use crate::projection::{Fold, last_recorded_until, recorded_at};
+use crate::projection::{Fold, last_recorded_until, leaf_at, recorded_at};
 use crate::store::clear;
 use crate::store::{EventStore, GO_ON, PrefixView, ReadView, STOP, Table, WriteView};
 
@@ -84,7 +85,7 @@ pub(super) fn refold(past: &mut dyn WriteView, start: Position) -> Result<()> {
         let (mut lines, mut expected) = (Vec::new(), next);
         past.rows(next, &mut |at, row| {
             if at != expected {
-                return Err(Error::damaged(expected, "there is no event here"));
+                return Err(no_event(expected));
             }
             expected = expected.next();
             lines.push((at, row.body.to_owned()));
@@ -103,8 +104,38 @@ pub(super) fn refold(past: &mut dyn WriteView, start: Position) -> Result<()> {
 /// Clears the projections and folds the whole log into them, in one transaction.
 pub(super) fn rebuild(store: &dyn EventStore) -> Result<()> {
     let mut tx = store.write()?;
+    expect_lines(&*tx)?;
     fold_anew(&mut *tx)?;
     tx.commit()
+}
+
+/// Refuses a log with a missing or changed line: the projections are evidence of what it was.
+fn expect_lines(view: &dyn ReadView) -> Result<()> {
+    let mut next = Position::START.next();
+    loop {
+        let (mut leaves, mut expected) = (Vec::new(), next);
+        view.rows(next, &mut |at, row| {
+            if at != expected {
+                return Err(no_event(expected));
+            }
+            expected = expected.next();
+            leaves.push((at, stored_leaf(at, row.body)?));
+            if leaves.len() as u64 == BATCH { STOP } else { GO_ON }
+        })?;
+        if leaves.is_empty() {
+            return Ok(());
+        }
+        next = expected;
+        for (at, leaf) in leaves {
+            if leaf != leaf_at(view, at)? {
+                return Err(Error::damaged(at, "the line does not match its leaf hash"));
+            }
+        }
+    }
+}
+
+fn no_event(position: Position) -> Error {
+    Error::damaged(position, "there is no event here")
 }
 
 /// Clears the projections and folds the whole log into them.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Once;
 
@@ -115,6 +115,7 @@ impl ObjectArchive {
             let path = path.clone();
             let trouble = |error: std::io::Error| failed(&url, "locking", error.to_string());
             std::fs::create_dir_all(&path).map_err(trouble)?;
+            refuse_irregular(&path.join(LOCK)).map_err(trouble)?;
             let file = File::options().create(true).append(true).open(path.join(LOCK)).map_err(trouble)?;
             file.try_lock().map_err(|error| match error {
                 std::fs::TryLockError::WouldBlock => {
@@ -158,6 +159,9 @@ impl ObjectArchive {
     }
 
     async fn get_one(&self, path: &str) -> Result<Option<(Vec<u8>, UpdateVersion)>> {
+        if let ArchiveUrl::Directory(folder) = &self.url {
+            self.refuse_irregular(&folder.join(path))?;
+        }
         let done = async {
             let found = self.store.get(&ObjectPath::from(path)).await?;
             let version = UpdateVersion { e_tag: found.meta.e_tag.clone(), version: found.meta.version.clone() };
@@ -197,6 +201,12 @@ impl ObjectArchive {
         self.runtime.block_on(self.put_one(path, bytes, mode))
     }
 
+    /// Refuses what is no regular file in a local directory. Opening a named pipe would block.
+    fn refuse_irregular(&self, file: &Path) -> Result<()> {
+        refuse_irregular(file)
+            .map_err(|error| failed(&self.url, &format!("reading {} of", file.display()), error.to_string()))
+    }
+
     async fn put_one(&self, path: &str, bytes: Vec<u8>, mode: PutMode) -> Result<bool> {
         let options = PutOptions { mode, ..PutOptions::default() };
         match self.store.put_opts(&ObjectPath::from(path), bytes.into(), options).await {
@@ -226,6 +236,14 @@ impl ObjectArchive {
         let listed = self.store.list(Some(&folder)).map_ok(|meta| meta.location.to_string()).try_collect();
         let listed: std::result::Result<Vec<String>, _> = self.runtime.block_on(listed);
         listed.map_err(|error| failed(&self.url, &format!("listing {folder} of"), plain(&error)))
+    }
+}
+
+/// An error for what is there and is no regular file.
+fn refuse_irregular(file: &Path) -> std::io::Result<()> {
+    match std::fs::metadata(file) {
+        Ok(found) if !found.is_file() => Err(std::io::Error::other("it is no regular file")),
+        _ => Ok(()),
     }
 }
 

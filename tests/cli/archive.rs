@@ -282,6 +282,28 @@ fn an_interrupted_removal_of_shredded_lines_is_continued() {
     assert!(refused.contains("shredding/900"), "{refused}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_named_pipe_in_an_archive_does_not_block() {
+    let archived = Archived::new(3);
+    archived.save();
+    for path in ["tile/entries/000.p/3", "checkpoint", "archive.lock"] {
+        let place = archived.folder.join(path);
+        let aside = archived.cli.dir().join("aside");
+        fs::rename(&place, &aside).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&place).status().unwrap().success());
+        let command = if path == "archive.lock" {
+            vec!["archive", "save", &archived.url, "--key", &archived.key]
+        } else {
+            vec!["archive", "verify", &archived.url, "--verifier", &archived.verifier]
+        };
+        let refused = archived.cli.fails(3, &command);
+        assert!(refused.contains("it is no regular file"), "{path}: {refused}");
+        fs::rename(&aside, &place).unwrap();
+    }
+    archived.verify();
+}
+
 #[test]
 fn bad_addresses_are_refused_and_secrets_are_not_repeated() {
     let archived = Archived::new(1);

@@ -84,6 +84,11 @@ fn a_finding_exits_1() {
         assert_eq!(answer["findings"][0]["position"], 1, "{answer}");
         assert!(done.get_output().stderr.is_empty());
     }
+    // Projections are evidence of what a line was. Nothing replaces them by those of a changed line.
+    let before = cli.ok(&["--json", "report"]);
+    let refused = cli.fails(3, &["replay", "--write"]);
+    assert!(refused.contains("at position 1: the line does not match its leaf hash"), "{refused}");
+    assert_eq!(cli.ok(&["--json", "report"]), before);
     let text = cli.command().arg("verify").assert().code(1);
     assert!(String::from_utf8_lossy(&text.get_output().stdout).contains("position 1: "));
 }
