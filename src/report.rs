@@ -12,6 +12,7 @@ pub(crate) mod efficiency;
 mod equal_tests;
 mod hit_rate;
 mod key;
+pub(crate) mod names;
 #[cfg(feature = "cli")]
 mod outcomes;
 mod pieces;

@@ -101,7 +101,7 @@ impl FleetOperations {
     pub fn report(&self, input: &ReportInput, now: Timestamp) -> Result<String, Fault> {
         refuse_as_of(input.as_of.is_some())?;
         let query = input.query(self.zone, now)?;
-        self.ask(now, |snapshot| Ok(report::answer(snapshot, &query, input)?))
+        self.ask(now, |snapshot| Ok(report::answer(snapshot, query, input)?))
     }
 
     /// Windows and cost of every provider account. An account that several machines use has one set of windows.

@@ -146,15 +146,16 @@ fn step(by: &[ReportKey]) -> Granularity {
 }
 
 /// Runs the query on a snapshot.
-pub(crate) fn answer(snapshot: &Snapshot<'_>, report: &Report, input: &ReportInput) -> Result<FullReport> {
+pub(crate) fn answer(snapshot: &Snapshot<'_>, report: Report, input: &ReportInput) -> Result<FullReport> {
     if input.top == Some(0) {
         return Err(Error::invalid("`top` is 0: it must be at least 1"));
     }
     if input.top.is_some_and(|top| i32::try_from(top).is_err()) {
         return Err(Error::invalid(format!("`top` is above {}: leave it out for every row", i32::MAX)));
     }
-    let mut table = snapshot.report(report)?;
+    // The answer has no place for notes; its rows name what was found.
+    let (mut table, report, _) = snapshot.report_completed(report)?;
     report_rows::arrange(&mut table, input.sort, input.top);
-    let outcomes = if input.outcomes { Some(snapshot.efficiency(report)?) } else { None };
+    let outcomes = if input.outcomes { Some(snapshot.efficiency(&report)?) } else { None };
     Ok(FullReport { table, outcomes })
 }

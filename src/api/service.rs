@@ -210,7 +210,7 @@ impl LedgerOperations {
     /// Reports usage and cost.
     pub fn report(&self, input: &ReportInput) -> Result<OperationReply, Fault> {
         self.query(input.as_of.as_deref(), |snapshot, now| {
-            let answer = report::answer(snapshot, &input.query(self.zone, now)?, input)?;
+            let answer = report::answer(snapshot, input.query(self.zone, now)?, input)?;
             let body = to_json(&answer)?;
             let varying = (!input.is_timeless()).then(|| xxh3_64(body.as_bytes()));
             Ok(OperationReply { body, varying })

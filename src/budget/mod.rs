@@ -17,6 +17,7 @@ mod known;
 pub(crate) mod ladder;
 mod money;
 mod preflight;
+mod project;
 mod records;
 mod request;
 mod reserve;

@@ -8,6 +8,7 @@ use crate::model::error::Result;
 use crate::model::event::{AccountRef, Percent, Position};
 use crate::model::time::Timestamp;
 use crate::model::tokens::Usd;
+use crate::report::names::is_same_project;
 use crate::report::{Report, ReportKey};
 use crate::usage::{AccountAt, Cost, MoneyLimit, MoneyPeriod, Usage, exact_share, money_limits};
 
@@ -80,7 +81,8 @@ impl MoneyWindow {
 
     /// Whether it concerns a run.
     pub(super) fn concerns(&self, request: &RunRequest) -> bool {
-        self.project.is_none() || self.project == request.project
+        let is_of = |project: &String| request.project.as_ref().is_some_and(|of| is_same_project(project, of));
+        self.project.as_ref().is_none_or(is_of)
     }
 }
 

@@ -4,6 +4,7 @@ use super::counted::windows;
 use super::decide::decide;
 use super::evidence::Evidence;
 use super::known::{expect_known, requests_meant};
+use super::project::{ProjectRequests, with_project};
 use super::status::strictness;
 use super::{Mode, RunRequest, Verdict, money_windows};
 use crate::ledger::{Ledger, Snapshot};
@@ -185,9 +186,18 @@ impl Ledger {
             let latest = appender.recorded_at();
             let view = appender.view()?;
             expect_known(view, request)?;
+            let ProjectRequests { requests, warning, .. } =
+                with_project(&Snapshot::of_transaction(view), request, now)?;
+            if let Some(warning) = warning {
+                tracing::warn!(provider = request.provider.as_str(), "{warning}");
+            }
             // The tokens must fit into every account that may be meant, and are held on the fullest.
             let mut fullest = None;
-            for request in requests_meant(view, request)? {
+            let mut meant = Vec::new();
+            for request in &requests {
+                meant.extend(requests_meant(view, request)?);
+            }
+            for request in meant {
                 let verdict = check(view, &request, tokens, now)?;
                 if latest > now {
                     check(view, &request, tokens, latest)?;

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::decide::decide;
 use super::evidence::Evidence;
 use super::known::{expect_known, requests_meant};
+use super::project::{ProjectRequests, with_project};
 use super::{Mode, MoneyWindow, RunRequest, Verdict, money_windows, records};
 use crate::ledger::{Ledger, Snapshot};
 use crate::model::error::Result;
@@ -197,7 +198,14 @@ impl Snapshot<'_> {
     pub fn gate(&self, request: &RunRequest, now: impl Into<Timestamp>) -> Result<Verdict> {
         let (view, now) = (self.view(), now.into());
         expect_known(view, request)?;
-        let ProviderStatus { usage, budget: mut verdict, .. } = self.strictest_status(request, false, now)?;
+        let ProjectRequests { requests, step, warning } = with_project(self, request, now)?;
+        let decisions =
+            requests.iter().map(|request| self.strictest_status(request, false, now)).collect::<Result<Vec<_>>>()?;
+        let strictest = decisions.into_iter().min_by_key(|decision| strictness(&decision.budget));
+        let ProviderStatus { usage, budget: mut verdict, .. } =
+            strictest.ok_or_else(|| bug!("a request means no project"))?;
+        verdict.trail.splice(0..0, step);
+        verdict.warnings.extend(warning);
         for (window, counts) in
             [(&usage.session, true), (&usage.weekly, verdict.budget_mode == crate::model::event::BudgetMode::Full)]
         {

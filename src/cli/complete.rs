@@ -3,7 +3,6 @@
 use clap_complete::CompletionCandidate;
 
 use super::context::{Context, Globals};
-use super::report_filters::values;
 use crate::present::output::EscapedText;
 use crate::report::ReportKey;
 
@@ -12,7 +11,7 @@ fn known(key: &ReportKey) -> Vec<CompletionCandidate> {
     let read = || -> Option<Vec<String>> {
         let context = Context::new(Globals::default()).ok()?;
         let (ledger, _) = context.read_with_reason().ok()?;
-        values(&ledger.snapshot().ok()?, key).ok()
+        ledger.snapshot().ok()?.names(key).ok()
     };
     // A name with hidden characters would steer the terminal.
     let is_plain = |value: &String| EscapedText(value).to_string() == *value;

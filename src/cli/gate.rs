@@ -7,7 +7,6 @@ use clap::{Args, ValueEnum};
 
 use super::context::Context;
 use super::gate_from;
-use super::report_filters::project_of;
 use super::server_request::TOKEN_HELP;
 use crate::api::gate;
 use crate::api::input::GateInput;
@@ -130,7 +129,7 @@ fn request(args: &GateArgs, snapshot: &Snapshot<'_>, context: &Context) -> Resul
         provider: args.provider.as_ref().map(|provider| provider.as_str().to_owned()),
         account: args.account.clone(),
         model: args.model.clone(),
-        project: args.project.as_ref().map(|project| project_of(project, snapshot)).transpose()?,
+        project: args.project.clone(),
         tier: None,
         need: None,
         allow_undeclared: args.allow_undeclared,

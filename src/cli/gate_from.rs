@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::context::Context;
 use super::push::of_failure;
 use super::server_request::{LedgerServer, address};
-use crate::present::failure::Failure;
+use crate::present::failure::{Failure, print_message};
 use crate::present::output::{EscapedText, JsonAnswer, wrapped};
 use crate::sync::protocol::PushObstacle;
 use crate::sync::push::{SyncFailure, SyncRequest, ask};
@@ -44,6 +44,9 @@ pub(super) fn print(mut answer: Value, is_line: bool, context: &Context, out: &m
         return Err(of_failure(SyncFailure::Untrusted("its answer is no decision".to_owned())));
     };
     fields.insert("basis".to_owned(), basis.clone().into());
+    for warning in fields.get("warnings").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        print_message(&format!("warning: {warning}"));
+    }
     if context.json {
         fields.remove("schema");
         JsonAnswer::new(&answer).write(out)?;

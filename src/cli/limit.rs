@@ -9,8 +9,8 @@ use super::limit_show;
 use super::plans;
 use super::record::hint;
 use super::record_flags::count;
-use super::report_filters::project_of;
 use crate::budget::{BudgetSettings, Marks};
+use crate::ledger::Snapshot;
 use crate::model::error::Error;
 use crate::model::event::{AccountRef, BudgetMode, EventData, LimitSet, Thresholds, Weights, WindowKind};
 use crate::model::provider::ProviderId;
@@ -21,6 +21,8 @@ use crate::present::money::dollars;
 use crate::present::output::grouped;
 use crate::present::policy::{ResettableSetting, SessionOpens, WeeklyOpens};
 use crate::readers::quota::QuotaFormat;
+use crate::report::ReportKey;
+use crate::report::names::{CompletedName, project_name, taken_for};
 use crate::usage::{AccountAt, Limits};
 use clap::{Args, Subcommand};
 
@@ -216,6 +218,20 @@ fn set(args: LimitSetArgs, context: &Context, out: &mut dyn Write) -> Result<(),
     let outcome = ledger.set_limit(limit, now)?;
     hint(&provider, &ledger, now)?;
     answer(&ledger, outcome, context, out)
+}
+
+/// The full name of a project. Says which name is taken, or that no call has it: the limit then waits for calls.
+fn project_of(project: &str, snapshot: &Snapshot<'_>) -> Result<String, Failure> {
+    let (full, note) = match snapshot.complete_project(project)? {
+        CompletedName::Known => return Ok(project.to_owned()),
+        CompletedName::Completed(full) => {
+            let note = taken_for(&ReportKey::Project, project, &full);
+            (full, note)
+        }
+        CompletedName::Unknown { note, .. } => (project_name(project).to_owned(), note),
+    };
+    print_message(&note);
+    Ok(full)
 }
 
 /// Sets the limits that the provider's observed percentages suggest.

@@ -58,7 +58,6 @@ pub(crate) mod reconcile;
 pub(crate) mod record;
 pub(crate) mod record_flags;
 pub(crate) mod report;
-mod report_filters;
 pub(crate) mod report_table;
 pub(crate) mod reserve;
 pub(crate) mod rpc;

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::record_flags::label;
-use super::{csv, import as import_command, markdown, report_filters, report_table};
+use super::{csv, import as import_command, markdown, report_table};
 use crate::api::report::{self, FullReport};
 use crate::api::report_rows::{self, RowOrder};
 use crate::export::{self, CcusageOptions};
@@ -216,22 +216,18 @@ pub(crate) fn run(
     } else {
         context.snapshot(&ledger)?
     };
-    let unfiltered = question(args, &by, seal.as_ref(), context, context.query_time(&snapshot))?;
-    let filters: Vec<_> = args.filters().collect();
-    let mut report = filtered(unfiltered.clone(), &filters)?;
+    let mut report = question(args, &by, seal.as_ref(), context, context.query_time(&snapshot))?;
+    for (key, value) in args.filters() {
+        report = report.only(key, value)?;
+    }
     if args.format == Some(ReportFormat::Ccusage) {
         let at = CcusageOptions::at(context.query_time(&snapshot));
         let options = CcusageOptions { costs: !args.no_cost, ..at.agents(import::ccusage_agents()) };
         return Ok(export::ccusage(&snapshot, &report, options, out)?);
     }
-    let mut answer = snapshot.report(&report)?;
-    if answer.total.requests == 0 && !filters.is_empty() {
-        let resolved = report_filters::resolve(&snapshot, &filters)?;
-        resolved.notes.iter().for_each(|note| print_message(note));
-        if resolved.is_changed {
-            report = filtered(unfiltered, &resolved.filters)?;
-            answer = snapshot.report(&report)?;
-        }
+    let (mut answer, report, notes) = snapshot.report_completed(report)?;
+    for note in &notes {
+        print_message(note);
     }
     let efficiency = args.outcomes.then(|| snapshot.efficiency(&report)).transpose()?;
     if draw(args, &answer, &snapshot, context, out)? {
@@ -251,7 +247,7 @@ pub(crate) fn run(
         return super::seal::print_basis(sealed, &earlier, out);
     }
     if is_table && answer.total.requests == 0 {
-        explain_empty(&snapshot, filters.is_empty(), context)?;
+        explain_empty(&snapshot, args.filters().next().is_none(), context)?;
     }
     if context.json {
         return output::json(out, &FullReport { table: answer, outcomes: efficiency });
@@ -387,13 +383,6 @@ fn use_of_windows(
     let range = chart::window_range(range(args.since, args.until, zone, now)?, args.days, now);
     let account = args.account.first().map(String::as_str);
     Ok(chart::window_use(snapshot, (&provider, account), range, zone)?)
-}
-
-fn filtered(mut report: Report, filters: &[(ReportKey, String)]) -> Result<Report, Error> {
-    for (key, value) in filters {
-        report = report.only(key.clone(), value.clone())?;
-    }
-    Ok(report)
 }
 
 /// Prints the origin of the prices, and the number of requests without a price.

@@ -1,8 +1,9 @@
 //! Money budgets, and costs beside decisions.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::cli_support::{TestCli, provider};
+use crate::rpc::Session;
 
 /// A dollar is a million tokens.
 fn cli() -> TestCli {
@@ -100,4 +101,54 @@ fn wrong_money_limits_change_nothing() {
         assert!(told.contains(part), "{words:?}: {told}");
     }
     assert_eq!(cli.bytes(), before);
+}
+
+#[test]
+fn every_interface_resolves_the_name_of_a_project() {
+    let cli = cli();
+    let now = "2026-06-10T09:01:00Z";
+    spend(&cli, "2026-06-10T09:00:00Z", 4, "/home/me/acme");
+    cli.at("2026-06-10T09:00:30Z", &["limit", "set", "anthropic", "--project", "acme/", "--usd-day", "5"]);
+    let mut session = Session::start(&cli, &["--now", now]);
+    for name in ["acme", "me/acme", "/home/me/acme", "/home/me/acme/", "acme/"] {
+        let asked = gate(&cli, now, &["--project", name]);
+        assert_eq!(
+            (&asked["gated"], asked["money"][0]["project"].as_str()),
+            (&true.into(), Some("/home/me/acme")),
+            "{name}"
+        );
+        let same = session.result("gate", &json!({"provider": "anthropic", "project": name}));
+        assert_eq!(same, asked, "{name}");
+    }
+    let report = json!({"by": ["project"], "project": ["acme/"]});
+    assert_eq!(session.result("report", &report)["rows"][0]["project"], "/home/me/acme");
+    assert_eq!(cli.json(&["report", "--by", "project", "--project", "acme/"])["total"]["requests"], 1);
+}
+
+#[test]
+fn a_name_of_no_project_or_of_several_is_said() {
+    let cli = cli();
+    let now = "2026-06-10T09:01:00Z";
+    spend(&cli, "2026-06-10T09:00:00Z", 4, "/home/me/acme");
+    assert_eq!(gate(&cli, now, &["--project", "nope"])["warnings"].to_string().matches("nope").count(), 0, "no limit");
+    cli.at("2026-06-10T09:00:30Z", &["limit", "set", "anthropic", "--project", "acme", "--usd-day", "5"]);
+    let none = gate(&cli, now, &["--project", "nope"]);
+    let warned = none["warnings"].to_string();
+    assert!(none["gated"] == false && warned.contains("no call has the project `nope`"), "{none}");
+    spend(&cli, "2026-06-10T09:00:40Z", 1, "/srv/acme");
+    let several = gate(&cli, now, &["--project", "acme"]);
+    let warned = several["warnings"].to_string();
+    assert!(several["gated"] == true && warned.contains("did you mean `/home/me/acme`, `/srv/acme`?"), "{several}");
+    assert_eq!(gate(&cli, now, &["--project", "/srv/acme"])["gated"], false);
+    let told = cli.command().args(["--now", now, "gate", "anthropic", "--project", "nope", "--line"]).output().unwrap();
+    assert!(String::from_utf8(told.stderr).unwrap().contains("no call has the project `nope`"));
+    // A limit of a project without calls says so, and counts from its first call on.
+    for (name, part) in [("acme", "did you mean `/home/me/acme`, `/srv/acme`?"), ("/home/me/new/", "`/home/me/new/`")] {
+        let set = ["--now", now, "limit", "set", "anthropic", "--project", name, "--usd-day", "5"];
+        let told = cli.command().args(set).output().unwrap();
+        let told = String::from_utf8(told.stderr).unwrap();
+        assert!(told.contains("no call has the project") && told.contains(part), "{told}");
+    }
+    let new = gate(&cli, now, &["--project", "new"]);
+    assert!(new["money"][0]["project"] == "/home/me/new" && !new["warnings"].to_string().contains("project"), "{new}");
 }
