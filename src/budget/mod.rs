@@ -13,6 +13,7 @@ mod effective_mode;
 mod evidence;
 #[cfg(feature = "cli")]
 mod feed;
+mod future;
 mod known;
 pub(crate) mod ladder;
 mod money;

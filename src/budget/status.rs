@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::decide::decide;
 use super::evidence::Evidence;
+use super::future::future_warnings;
 use super::known::{expect_known, requests_meant};
 use super::project::{ProjectRequests, with_project};
 use super::{Mode, MoneyWindow, RunRequest, Verdict, money_windows, records};
@@ -206,6 +207,7 @@ impl Snapshot<'_> {
             strictest.ok_or_else(|| bug!("a request means no project"))?;
         verdict.trail.splice(0..0, step);
         verdict.warnings.extend(warning);
+        verdict.warnings.extend(future_warnings(self, request, now)?);
         for (window, counts) in
             [(&usage.session, true), (&usage.weekly, verdict.budget_mode == crate::model::event::BudgetMode::Full)]
         {

@@ -259,7 +259,7 @@ fn print(
     }
     writeln!(out, "\nwhat it rests on")?;
     if verdict.evidence.is_empty() {
-        writeln!(out, "  no event: this ledger knows nothing about it")?;
+        writeln!(out, "  no event: none counts for it now")?;
     }
     for position in &verdict.evidence {
         let event = snapshot.event(*position)?;

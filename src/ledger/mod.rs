@@ -11,6 +11,7 @@ mod commands;
 mod copied;
 #[cfg(feature = "cli")]
 mod find;
+mod future;
 mod group;
 mod observe;
 mod outcome;
@@ -57,6 +58,9 @@ pub(crate) use calls::CorrectedCall;
 pub(crate) use copied::{Copied, CopiedLine};
 #[cfg(feature = "cli")]
 pub(crate) use find::EventFilter;
+#[cfg(feature = "cli")]
+pub(crate) use future::is_ahead;
+pub(crate) use future::{FutureEvents, KINDS_OF_ACCOUNTS};
 pub(crate) use parts::{BlockCalls, CallPart};
 #[cfg(feature = "import")]
 pub(crate) use prepared_event::PreparedEvent;
@@ -64,7 +68,7 @@ pub(crate) use seals::{current_seals, refuse_overlap};
 #[cfg(feature = "cli")]
 pub(crate) use statements::{ReceivedStatement, is_within};
 #[cfg(feature = "cli")]
-pub(crate) use suspects::{FutureEvents, Suspicion, is_ahead};
+pub(crate) use suspects::Suspicion;
 
 use crate::model::error::Result;
 use crate::model::time::Timestamp;

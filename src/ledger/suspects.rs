@@ -4,18 +4,15 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::Snapshot;
-use super::as_of;
+use super::future::SKEW;
+use super::{Snapshot, as_of};
 use crate::model::error::Result;
-use crate::model::event::{Envelope, Event, EventKind, Payload, Position, Subject, TokenView};
-use crate::model::time::{MINUTE, Timestamp};
+use crate::model::event::{Envelope, Event, EventKind, Payload, Position, TokenView};
+use crate::model::time::Timestamp;
 use crate::model::tokens::{IMPLAUSIBLE_COUNT, TokenClass};
-use crate::projection::{Level, each_event_between, effective, first_from, last_before, scan_days};
-use crate::store::{GO_ON, Order, ReadView, STOP};
+use crate::projection::{Level, effective, first_from, last_before, scan_days};
+use crate::store::{GO_ON, ReadView, STOP};
 use crate::usage::accounts;
-
-/// The accepted difference between the clocks of machines, in milliseconds.
-const SKEW: i64 = MINUTE;
 
 /// A token record with an implausible value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -54,75 +51,7 @@ fn by_name<S: serde::Serializer>(class: &TokenClass, serializer: S) -> std::resu
     serializer.serialize_str(class.name())
 }
 
-/// Events that state a time after the clock. Each counts from that time on, so no answer contains them before.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct FutureEvents {
-    /// The first of them by position.
-    pub position: Position,
-    /// The time that it states.
-    pub occurred_at: Timestamp,
-    /// How many there are.
-    pub events: u64,
-}
-
-/// Kinds of events about an account whose time decides when they count.
-const OF_ACCOUNTS: [EventKind; 5] = [
-    EventKind::LimitSet,
-    EventKind::ProviderDeclared,
-    EventKind::QuotaExhausted,
-    EventKind::QuotaObserved,
-    EventKind::UsageOverridden,
-];
-/// The same about the whole ledger.
-const OF_LEDGER: [EventKind; 3] = [EventKind::Paused, EventKind::ProviderSwitched, EventKind::Resumed];
-
-/// Whether a time is after the clock, by more than clocks differ.
-pub(crate) fn is_ahead(at: Timestamp, now: Timestamp) -> bool {
-    at > now.plus(SKEW)
-}
-
 impl Snapshot<'_> {
-    /// The events that state a time more than a minute after `now`: calls, switches, pauses, limits and readings.
-    ///
-    /// # Errors
-    /// The store's own errors.
-    pub(crate) fn occurred_ahead_of(&self, now: impl Into<Timestamp>) -> Result<Option<FutureEvents>> {
-        let (view, from) = (self.view(), now.into().plus(SKEW + 1));
-        let mut first: Option<FutureEvents> = None;
-        let mut add = |position: Position, occurred_at: Timestamp| {
-            let known = first.get_or_insert(FutureEvents { position, occurred_at, events: 0 });
-            known.events += 1;
-            if position < known.position {
-                (known.position, known.occurred_at) = (position, occurred_at);
-            }
-        };
-        let mut has_calls = false;
-        let span = (from, Timestamp::MAX);
-        for account in accounts(view)? {
-            has_calls |= first_from(view, &account.key(), from)?.is_some();
-            let subject = Subject::Account(account);
-            for kind in OF_ACCOUNTS {
-                each_event_between(view, kind, &subject, span, Order::Ascending, &mut |indexed| {
-                    add(indexed.position, indexed.event.occurred_at);
-                    GO_ON
-                })?;
-            }
-        }
-        for kind in OF_LEDGER {
-            each_event_between(view, kind, &Subject::Ledger, span, Order::Ascending, &mut |indexed| {
-                add(indexed.position, indexed.event.occurred_at);
-                GO_ON
-            })?;
-        }
-        if has_calls {
-            self.each_call_between(from, Timestamp::MAX, &mut |call| {
-                add(call.evidence, call.at);
-                Ok(())
-            })?;
-        }
-        Ok(first)
-    }
-
     /// The records with implausible counts or times after corrections, by position.
     ///
     /// The projections show whether there are any; only then the log is read.
@@ -217,30 +146,6 @@ fn candidates(view: &dyn ReadView) -> Result<BTreeSet<Position>> {
 mod tests {
     use super::*;
     use crate::{Ledger, TokenRecord};
-
-    #[test]
-    fn events_after_the_clock_are_counted_and_the_first_is_named() {
-        let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
-        let ledger = Ledger::in_memory().unwrap();
-        let ahead = |ledger: &Ledger, now: Timestamp| {
-            let found = ledger.snapshot().unwrap().occurred_ahead_of(now).unwrap();
-            found.map(|one| (one.position.get(), one.occurred_at, one.events))
-        };
-        let record = |at: Timestamp| {
-            let call = TokenRecord::new("openai", "gpt-5").input(1);
-            ledger.append([crate::model::event::NewEvent::new(call, at)], now).unwrap();
-        };
-        record(now);
-        record(now.plus(MINUTE));
-        assert_eq!(ahead(&ledger, now), None);
-        let late = now.plus(MINUTE + 1);
-        record(late);
-        ledger.switch_provider_at("anthropic", "", now.plus(9 * MINUTE), now).unwrap();
-        assert_eq!(ahead(&ledger, now), Some((3, late, 2)));
-        ledger.void(ledger.event(3).unwrap().id, "a typing error", now).unwrap();
-        assert_eq!(ahead(&ledger, now), Some((4, now.plus(9 * MINUTE), 1)));
-        assert_eq!(ahead(&ledger, now.plus(8 * MINUTE)), None);
-    }
 
     #[test]
     fn suspects_are_listed_until_they_are_amended_or_voided() {

@@ -221,6 +221,30 @@ fn a_probe_runs_unless_a_recent_one_succeeded_and_its_refusal_closes_the_gate() 
 }
 
 #[test]
+fn events_of_the_future_are_named() {
+    let cli = TestCli::new();
+    cli.at("2026-06-10T13:00:00Z", &["pause"]);
+    let refusal = "You've hit your limit · resets 5pm (UTC)";
+    cli.ok_with_input(refusal, &["--now", "2026-06-10T13:00:00Z", "scan-output", "claude"]);
+    cli.at("2026-06-10T13:00:00Z", &["record", "--provider", "anthropic", "--input", "1"]);
+    cli.at("2026-06-10T13:00:00Z", &["record", "--provider", "openai", "--input", "1"]);
+    let (verdict, code) = gate(&cli, NOON, &["anthropic"]);
+    let warned = verdict["warnings"].to_string();
+    assert_eq!(code, 0, "{verdict}");
+    for part in
+        ["position 1 (paused) states the time", "position 2 (quota_exhausted) states", "calls of anthropic state"]
+    {
+        assert!(warned.contains(part), "{part}: {warned}");
+    }
+    let text = cli.command().args(["--now", NOON, "gate", "anthropic"]).output().unwrap();
+    assert!(String::from_utf8(text.stderr).unwrap().contains("position 2 (quota_exhausted) states the time"));
+    let (other, _) = gate(&cli, NOON, &["ollama"]);
+    assert!(!other["warnings"].to_string().contains("quota_exhausted"), "{other}");
+    let (now, code) = gate(&cli, "2026-06-10T13:00:00Z", &["anthropic"]);
+    assert!(code == 75 && !now["warnings"].to_string().contains("future"), "{now}");
+}
+
+#[test]
 fn limits_can_be_read_from_an_agents_settings() {
     let cli = TestCli::new();
     let settings = json!({"usage": {"session_token_limit": 400_000, "weekly_token_limit": "x", "budget_mode": "FULL"},
