@@ -49,7 +49,7 @@ pub(crate) use calibration::calibration;
 #[cfg(feature = "cli")]
 pub(crate) use drift::{Drift, drift};
 use exhausted::refusals;
-pub(crate) use exhausted::{PROBE, cloud_refusal};
+pub(crate) use exhausted::{PROBE, cloud_refusal, holding};
 pub(crate) use limits::{Limits, is_metered};
 pub(crate) use money::{MoneyLimit, money_limits};
 pub(crate) use pause::{last_resume, paused, resume_at, unresumed};

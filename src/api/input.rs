@@ -376,7 +376,7 @@ pub(crate) struct ScanInput {
     #[schema(format = DateTime)]
     pub occurred_at: Option<String>,
     /// A key of the refused call: a repeated request with the same key returns the first event. Default: one event for
-    /// the same text with the same reset, or within an hour
+    /// the same text with the same reset, or within an hour, while that event holds
     #[serde(default)]
     #[schema(min_length = 1)]
     pub key: Option<String>,

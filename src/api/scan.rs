@@ -3,12 +3,12 @@
 use serde::Serialize;
 
 use super::input::{ScanInput, StreamName, named};
+use crate::budget::RefusalSighting;
 use crate::ledger::{Ledger, Outcome};
 use crate::model::error::{Error, Result};
-use crate::model::event::{EventId, NewEvent, QuotaExhausted};
-use crate::model::invariant::bug;
+use crate::model::event::QuotaExhausted;
 use crate::model::provider::ProviderId;
-use crate::model::time::{HOUR, Timestamp, Zone};
+use crate::model::time::{Timestamp, Zone};
 use crate::present::clock::instant;
 use crate::readers::exhaustion::reset::Reset;
 use crate::readers::exhaustion::{Exhaustion, Stream, detect};
@@ -96,45 +96,21 @@ impl<'a> ScannedRefusal<'a> {
         }
     }
 
-    /// Records the refusal. Without a key, the same text with the same absolute reset, or within an hour, is the same
-    /// event.
+    /// Records the refusal, as [`Ledger::refuse`] does.
     pub fn append(&self, ledger: &Ledger, key: Option<&str>, now: Timestamp) -> Result<Outcome> {
-        let resets_at = self.reset.as_ref().and_then(|reset| reset.at);
-        let moment = match resets_at {
-            Some(at) if self.reset.as_ref().is_some_and(|reset| !reset.relative) => format!("until {at}"),
-            _ => format!("hour {}", self.occurred_at.millis().div_euclid(HOUR)),
-        };
         if self.account == Some("") {
             return Err(Error::invalid("the account is empty: leave it out or give it a name"));
         }
-        let account = ledger.snapshot()?.account_of(self.provider, self.account.map(str::to_owned))?;
-        // The key of a refusal without an account has an empty text in this place.
-        let of_text = || {
-            [
-                "quota-exhausted",
-                account.as_deref().unwrap_or(""),
-                self.exhaustion.rule,
-                &self.exhaustion.excerpt,
-                &moment,
-            ]
-        };
-        let key = key.map_or_else(|| of_text().join("\0"), |key| ["quota-exhausted", key].join("\0"));
+        let is_absolute = self.reset.as_ref().is_some_and(|reset| reset.at.is_some() && !reset.relative);
         let refused = QuotaExhausted {
             provider: self.provider.clone(),
-            account,
+            account: self.account.map(str::to_owned),
             model: self.model.map(str::to_owned),
-            resets_at,
+            resets_at: self.reset.as_ref().and_then(|reset| reset.at),
             rule: self.exhaustion.rule.to_owned(),
             excerpt: self.exhaustion.excerpt.clone(),
         };
-        let id = EventId::from_key(self.provider.as_str(), &key);
-        let event = NewEvent::new(refused, self.occurred_at).source(ledger.source.clone()).id(id);
-        match ledger.append([event], now) {
-            Ok(outcomes) => outcomes.first().copied().ok_or_else(|| bug!("no outcome for one appended event")),
-            // The same text within the hour, with a slightly later relative time, is the same event.
-            Err(Error::Conflict { position, id }) => Ok(Outcome::Existing { position, id }),
-            Err(error) => Err(error),
-        }
+        ledger.refuse(refused, RefusalSighting { at: self.occurred_at, is_absolute, key }, now)
     }
 }
 

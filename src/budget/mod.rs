@@ -20,6 +20,7 @@ mod money;
 mod preflight;
 mod project;
 mod records;
+mod refusal;
 mod request;
 mod reserve;
 mod run_cost;
@@ -45,6 +46,7 @@ pub(crate) use burn::{Uses, burn_rate, slowed};
 pub(crate) use effective_mode::effective_mode;
 pub(crate) use ladder::safety_margin;
 pub(crate) use money::money_windows;
+pub(crate) use refusal::RefusalSighting;
 #[cfg(feature = "cli")]
 pub(crate) use settings::BudgetSettings;
 

@@ -1,7 +1,7 @@
 //! A check before a run with the caller's probe, whose success is valid for a while.
 
-use super::RunRequest;
 use super::known::{expect_known, on_the_account_meant};
+use super::{RefusalSighting, RunRequest};
 use crate::ledger::Ledger;
 use crate::model::error::Result;
 use crate::model::event::{
@@ -10,7 +10,7 @@ use crate::model::event::{
 use crate::model::time::Timestamp;
 use crate::projection::each_event;
 use crate::store::{Order, STOP};
-use crate::usage::{AccountAt, Limits, PROBE, is_metered};
+use crate::usage::{AccountAt, Limits, PROBE, covers, is_metered};
 
 /// The result of a probe.
 ///
@@ -26,6 +26,15 @@ pub enum Probe {
     Available,
     /// The provider refuses for lack of quota.
     Exhausted {
+        /// Its message.
+        excerpt: String,
+        /// When it resets, if stated.
+        resets_at: Option<Timestamp>,
+    },
+    /// The provider refuses one model, or the models of a family, for lack of quota.
+    ModelExhausted {
+        /// The model or the family, such as `opus`.
+        model: String,
         /// Its message.
         excerpt: String,
         /// When it resets, if stated.
@@ -78,7 +87,8 @@ impl Ledger {
     /// Checks before a run: calls `probe`, unless the provider is never gated or a probe succeeded within the last
     /// `ttl` milliseconds. The result of the probe is recorded as an event, so it outlives the process.
     ///
-    /// A failing probe does not prevent the run, because the quota is then unknown.
+    /// A failing probe does not prevent the run, because the quota is then unknown. A refusal of one model prevents the run
+    /// of that model, and a run that names none, because the probe stands for it.
     ///
     /// # Errors
     /// [`Error::UnknownProvider`](crate::Error::UnknownProvider) as for a gate, and the store's own errors.
@@ -113,12 +123,12 @@ impl Ledger {
             }
             request
         };
-        let (provider, of) = (request.provider, request.account);
-        let (event, ok): (Payload, bool) = match probe() {
+        let (provider, account) = (request.provider, request.account);
+        let (model, excerpt, resets_at) = match probe() {
             Probe::Available => {
                 let seen = QuotaObserved {
                     provider,
-                    account: of,
+                    account,
                     window_minutes: 0,
                     scope: None,
                     used_percent: None,
@@ -126,18 +136,21 @@ impl Ledger {
                     status: Some("allowed".to_owned()),
                     feed: PROBE.to_owned(),
                 };
-                (seen.into(), true)
+                self.append([NewEvent::new(seen, now)], now)?;
+                return Ok(Preflight { ok: true, probed: true });
             }
-            Probe::Exhausted { excerpt, resets_at } => {
-                let rule = PROBE.to_owned();
-                (QuotaExhausted { provider, account: of, model: None, resets_at, rule, excerpt }.into(), false)
-            }
+            Probe::Exhausted { excerpt, resets_at } => (None, excerpt, resets_at),
+            Probe::ModelExhausted { model, excerpt, resets_at } => (Some(model), excerpt, resets_at),
             Probe::Failed(why) => {
                 tracing::warn!(provider = provider.as_str(), why, "the probe failed: the run goes on");
                 return Ok(Preflight { ok: true, probed: true });
             }
         };
-        self.append([NewEvent::new(event, now)], now)?;
+        let concerns = |refused: &String| request.model.as_ref().is_none_or(|model| covers(refused, model));
+        let ok = !model.as_ref().is_none_or(concerns);
+        let refused = QuotaExhausted { provider, account, model, resets_at, rule: PROBE.to_owned(), excerpt };
+        // A probe does not tell whether its reset counts from now.
+        self.refuse(refused, RefusalSighting { at: now, is_absolute: false, key: None }, now)?;
         Ok(Preflight { ok, probed: true })
     }
 }

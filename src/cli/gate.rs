@@ -10,8 +10,8 @@ use super::gate_from;
 use super::server_request::TOKEN_HELP;
 use crate::api::gate;
 use crate::api::input::GateInput;
-use crate::budget::{Mode, RunRequest, Tier, Verdict};
-use crate::ledger::Snapshot;
+use crate::budget::{Mode, Probe, RunRequest, Tier, Verdict};
+use crate::ledger::{Ledger, Snapshot};
 use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
 use crate::present::clock::{duration, short};
@@ -64,8 +64,9 @@ pub(crate) struct GateArgs {
     feed: Option<(QuotaFormat, PathBuf)>,
     /// Run a command first that calls the provider, such as 'claude -p ok', unless it succeeded recently
     ///
-    /// Its output is judged as `scan-output` does: a refusal is recorded and shuts the gate. A command that fails for another
-    /// reason, or takes longer than a minute, does not. A provider that nothing gates is not probed.
+    /// Its output is judged as `scan-output` does: a refusal is recorded, and shuts the gate unless it is of another model than
+    /// that of the run. A command that fails for another reason, or takes longer than a minute, does not shut it. A provider
+    /// that nothing gates is not probed.
     #[arg(long, value_name = "COMMAND")]
     probe: Option<String>,
     /// How long a successful probe counts [default: 10m]
@@ -153,11 +154,12 @@ pub(crate) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
         Some((format, path)) => Some((*format, document(path, context)?)),
         None => None,
     };
-    let (request, now) = request(args, &context.snapshot(&ledger)?, context)?;
-    if let Some(command) = &args.probe {
-        let provider = request.provider().as_str().to_owned();
-        ledger
-            .preflight(&request, args.probe_for, now, || super::probe::run(command, &provider, now, context.zone()))?;
+    let (mut request, now) = request(args, &context.snapshot(&ledger)?, context)?;
+    if let Some(command) = &args.probe
+        && let Some(model) = probe(command, args, (&ledger, &request, now), context)?
+    {
+        // The probe stands for a run that names no model.
+        request = request.model(model);
     }
     let fed = fed.map(|(format, text)| ledger.gate_with_feed(&request, format, &text, now)).transpose()?;
     let unanswered = match &args.from {
@@ -196,6 +198,24 @@ pub(crate) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Re
         }
     }
     if verdict.gated { Err(Failure::Wait) } else { Ok(()) }
+}
+
+/// Runs the probe. Returns the model that it refuses, if the run names none.
+fn probe(
+    command: &str,
+    args: &GateArgs,
+    (ledger, request, now): (&Ledger, &RunRequest, Timestamp),
+    context: &Context,
+) -> Result<Option<String>, Failure> {
+    let mut refused = None;
+    ledger.preflight(request, args.probe_for, now, || {
+        let found = super::probe::run(command, request.provider(), args.model.as_deref(), (now, context.zone()));
+        if let Probe::ModelExhausted { model, .. } = &found {
+            refused = Some(model.clone());
+        }
+        found
+    })?;
+    Ok(refused.filter(|_| args.model.is_none()))
 }
 
 /// Asks the server for the decision of a request.

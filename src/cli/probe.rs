@@ -5,7 +5,9 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::api::scan::ScannedRefusal;
 use crate::budget::Probe;
+use crate::model::provider::ProviderId;
 use crate::model::threads::{Stop, start};
 use crate::model::time::{Timestamp, Zone};
 use crate::readers::exhaustion::{ScanVerdict, judge};
@@ -17,16 +19,21 @@ const STEP: Duration = Duration::from_millis(20);
 /// Bytes of each stream that are examined. The rest is discarded.
 const KEPT: u64 = 1 << 20;
 
-/// Runs the command in a shell and classifies its output as `scan-output` does.
-pub(crate) fn run(command: &str, provider: &str, now: Timestamp, zone: Zone) -> Probe {
+/// Runs the command in a shell and classifies its output as `scan-output` does. `model` is that of the run.
+pub(crate) fn run(command: &str, provider: &ProviderId, model: Option<&str>, (now, zone): (Timestamp, Zone)) -> Probe {
     let (stdout, stderr, exit) = match output(command) {
         Ok(output) => output,
         Err(error) => return Probe::Failed(format!("`{command}`: {error}")),
     };
-    match judge(provider, Some(&stdout), Some(&stderr), exit) {
+    match judge(provider.as_str(), Some(&stdout), Some(&stderr), exit) {
         ScanVerdict::Exhausted(exhaustion) => {
-            let resets_at = exhaustion.reset(now, zone).and_then(|reset| reset.at);
-            Probe::Exhausted { excerpt: exhaustion.excerpt, resets_at }
+            let refusal = ScannedRefusal::new((provider, None), &exhaustion, model, Some(now), (now, zone));
+            let resets_at = refusal.reset.as_ref().and_then(|reset| reset.at);
+            let (model, excerpt) = (refusal.model.map(str::to_owned), exhaustion.excerpt.clone());
+            match model {
+                Some(model) => Probe::ModelExhausted { model, excerpt, resets_at },
+                None => Probe::Exhausted { excerpt, resets_at },
+            }
         }
         ScanVerdict::NotExhausted if exit == 0 => Probe::Available,
         ScanVerdict::NotExhausted | ScanVerdict::Unreliable => {

@@ -25,7 +25,8 @@ const TAIL: usize = 16 << 20;
 
 /// Detect an exhausted quota in the output of an agent, on stdin
 ///
-/// The command records an exhausted quota once, even if you scan the same output again.
+/// The command records an exhausted quota once, even if you scan the same output again. After the quota was open again, the
+/// same words are recorded anew.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     claude -p … 2>errors.txt || usage-ledger scan-output claude --stream stderr --wait < errors.txt\n  \

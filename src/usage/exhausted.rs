@@ -10,7 +10,9 @@ use super::scope::overlap;
 use super::windows::AccountWindows;
 use super::{AccountAt, Limits, accounts};
 use crate::model::error::Result;
-use crate::model::event::{AccountRef, EventKind, Payload, Percent, Position, QuotaObserved, Subject, WindowKind};
+use crate::model::event::{
+    AccountRef, EventKind, Payload, Percent, Position, QuotaExhausted, QuotaObserved, Subject, WindowKind,
+};
 use crate::model::provider::{cloud_of, local_program_of};
 use crate::model::time::{DAY, Timestamp};
 use crate::model::window::kind_of;
@@ -100,7 +102,7 @@ impl<'o> LatestReadings<'o> {
     ///
     /// A refusal of every model ends when the session and every other shared window that the provider reports are open
     /// again. A refusal of one model ends when that model's own windows are open again.
-    fn contradict(&self, refused: &Exhausted) -> bool {
+    fn contradict(&self, RecordedRefusal { at, refused, .. }: &RecordedRefusal) -> bool {
         let concerned = |scope: Option<&str>| match (scope, &refused.model) {
             (None, None) => true,
             (Some(scope), Some(model)) => overlap(scope, model),
@@ -111,7 +113,7 @@ impl<'o> LatestReadings<'o> {
             if !concerned(*scope) {
                 continue;
             }
-            if one.at <= refused.at || refuses(&one.seen) {
+            if one.at <= *at || refuses(&one.seen) {
                 return false;
             }
             spoken |= scope.is_some() || kind_of(*minutes) == Some(WindowKind::Session);
@@ -162,41 +164,87 @@ pub(super) fn refusals(
     limits: &Limits,
 ) -> Result<Refusals> {
     let subjects = recorded_on(view, account)?;
-    let mut lifted = Timestamp::MIN;
-    for subject in &subjects {
-        let overridden =
-            latest_event(view, EventKind::UsageOverridden, subject, now, |indexed| Some(indexed.event.occurred_at))?;
-        lifted = lifted.max(overridden.unwrap_or(Timestamp::MIN));
-    }
+    let lifted = lifted(view, &subjects, now)?;
     let latest = LatestReadings::new(observations, limits);
     let mut refusals = Refusals::default();
     for one in latest.0.values().filter(|one| refuses(&one.seen) && one.at > lifted) {
         refusals.add(observed(one), now);
     }
+    let at = AccountAt { view, account, now };
+    each_recorded(at, &subjects, lifted, &latest, &mut |one| refusals.add(one.exhausted(), now))?;
+    Ok(refusals)
+}
+
+/// The time of the last override.
+fn lifted(view: &dyn ReadView, subjects: &[Subject<'_>], now: Timestamp) -> Result<Timestamp> {
+    let mut lifted = Timestamp::MIN;
+    for subject in subjects {
+        let overridden =
+            latest_event(view, EventKind::UsageOverridden, subject, now, |indexed| Some(indexed.event.occurred_at))?;
+        lifted = lifted.max(overridden.unwrap_or(Timestamp::MIN));
+    }
+    Ok(lifted)
+}
+
+/// A recorded refusal that holds.
+pub(crate) struct RecordedRefusal {
+    pub position: Position,
+    /// When it refused.
+    pub at: Timestamp,
+    pub refused: QuotaExhausted,
+}
+
+impl RecordedRefusal {
+    fn exhausted(self) -> Exhausted {
+        let QuotaExhausted { model, resets_at, rule, excerpt, .. } = self.refused;
+        Exhausted { at: self.at, until: resume_at(resets_at, self.at), model, rule, excerpt, position: self.position }
+    }
+}
+
+/// The recorded refusals that hold for an account at a time.
+pub(crate) fn holding(at: AccountAt<'_>) -> Result<Vec<RecordedRefusal>> {
+    let subjects = recorded_on(at.view, at.account)?;
+    let lifted = lifted(at.view, &subjects, at.now)?;
+    let windows = AccountWindows::new(at)?;
+    let latest = LatestReadings::new(windows.observations(), windows.limits());
+    let mut holding = Vec::new();
+    each_recorded(at, &subjects, lifted, &latest, &mut |one| holding.push(one))?;
+    Ok(holding)
+}
+
+/// Visits the recorded refusals that hold, the latest of each subject first.
+fn each_recorded(
+    AccountAt { view, account, now }: AccountAt<'_>,
+    subjects: &[Subject<'_>],
+    lifted: Timestamp,
+    latest: &LatestReadings<'_>,
+    visit: &mut dyn FnMut(RecordedRefusal),
+) -> Result<()> {
     let span = (now.plus(-LOOK_BACK), now);
-    for subject in &subjects {
+    for subject in subjects {
         each_event_between(view, EventKind::QuotaExhausted, subject, span, Order::Descending, &mut |indexed| {
             let (at, position) = (indexed.event.occurred_at, indexed.position);
             if at <= lifted {
                 return STOP;
             }
             if let Payload::QuotaExhausted(refused) = indexed.event.payload {
-                let until = resume_at(refused.resets_at, at);
+                if resume_at(refused.resets_at, at) <= now {
+                    return GO_ON;
+                }
                 // A probe is a call. Its success ends the refusal of an earlier one that stated no reset.
-                let is_a_guess = refused.rule == PROBE && refused.resets_at.is_none() && until > now;
+                let is_a_guess = refused.rule == PROBE && refused.resets_at.is_none();
                 if is_a_guess && probe_succeeded(view, account, (at.plus(1), now))? {
                     return GO_ON;
                 }
-                let (model, rule, excerpt) = (refused.model, refused.rule, refused.excerpt);
-                let one = Exhausted { at, until, model, rule, excerpt, position };
+                let one = RecordedRefusal { position, at, refused };
                 if !latest.contradict(&one) {
-                    refusals.add(one, now);
+                    visit(one);
                 }
             }
             GO_ON
         })?;
     }
-    Ok(refusals)
+    Ok(())
 }
 
 /// Whether a probe succeeded in a span.

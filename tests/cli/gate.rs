@@ -220,6 +220,26 @@ fn a_probe_runs_unless_a_recent_one_succeeded_and_its_refusal_closes_the_gate() 
     assert_eq!(gate(&cli, "2026-06-10T15:00:00Z", &["openai"]).1, 0);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_probe_keeps_the_model_that_its_refusal_is_about() {
+    let cli = TestCli::new();
+    let refused = "echo \"You've hit your Opus limit · resets Jun 12, 5pm (UTC)\"; exit 1";
+    let probed = ["anthropic", "--model", "claude-sonnet-4-5", "--probe", refused];
+    assert_eq!(gate(&cli, NOON, &probed).1, 0, "another model is refused");
+    for (model, code) in [("claude-opus-4-8", 75), ("claude-sonnet-4-5", 0)] {
+        assert_eq!(gate(&cli, NOON, &["anthropic", "--model", model]).1, code, "{model}");
+    }
+    assert_eq!(gate(&cli, NOON, &probed).1, 0);
+    assert_eq!(cli.ok(&["log"]).lines().count(), 1, "the refusal holds, so it is recorded once");
+    // The probe stands for a run that names no model.
+    assert_eq!(gate(&cli, NOON, &["anthropic", "--probe", refused]).1, 75);
+    let own = "echo \"You've hit the limit for this model · resets 3pm (UTC)\"; exit 1";
+    let cli = TestCli::new();
+    assert_eq!(gate(&cli, NOON, &["anthropic", "--model", "m-one-1", "--probe", own]).1, 75);
+    assert_eq!(gate(&cli, NOON, &["anthropic", "--model", "m-two-2"]).1, 0);
+}
+
 #[test]
 fn events_of_the_future_are_named() {
     let cli = TestCli::new();

@@ -168,3 +168,19 @@ fn both_output_streams_can_be_read_from_files() {
     let stderr = cli.fails(2, &["scan-output", "codex", "--stdout", &gone, "--stderr", &gone]);
     assert!(stderr.contains("no stream can be read") && stderr.contains("gone.txt"), "{stderr}");
 }
+
+#[test]
+fn the_same_words_count_again_after_the_quota_was_open() {
+    let cli = TestCli::new();
+    let gate = |now: &str| cli.command().args(["--now", now, "gate", "anthropic"]).output().unwrap().status.code();
+    assert_eq!(answer(&cli, NOW, REFUSED, &["claude"]).1["position"], 1);
+    cli.at("2026-02-04T08:10:00Z", &["resume", "--quota-verified", "anthropic"]);
+    assert_eq!(gate("2026-02-04T08:11:00Z"), Some(0));
+    assert_eq!(answer(&cli, "2026-02-04T08:15:00Z", REFUSED, &["claude"]).1["position"], 3);
+    assert_eq!(gate("2026-02-04T08:16:00Z"), Some(75));
+    assert_eq!(answer(&cli, "2026-02-04T08:20:00Z", REFUSED, &["claude"]).1["position"], 3, "it holds");
+    let own = "You've hit the limit for this model · resets 3pm (UTC)";
+    let models =
+        ["m-one-1", "m-two-2"].map(|model| answer(&cli, NOW, own, &["claude", "--model", model]).1["position"].clone());
+    assert_eq!(models, [4, 5], "each model is refused on its own");
+}

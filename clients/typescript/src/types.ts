@@ -390,7 +390,7 @@ export interface ScanInput {
   account?: string | null | undefined;
   /** The exit code of the run; default: 1 */
   exit_code?: number | null | undefined;
-  /** A key of the refused call: a repeated request with the same key returns the first event. Default: one event for the same text with the same reset, or within an hour */
+  /** A key of the refused call: a repeated request with the same key returns the first event. Default: one event for the same text with the same reset, or within an hour, while that event holds */
   key?: string | null | undefined;
   /** The model of the run, for messages about "this model" */
   model?: string | null | undefined;
