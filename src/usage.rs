@@ -54,7 +54,7 @@ pub(crate) use limits::{Limits, is_metered};
 pub(crate) use money::{MoneyLimit, money_limits};
 pub(crate) use pause::{last_resume, paused, resume_at, unresumed};
 pub(crate) use reserved::{LONGEST, ReservationEnd, closing, reservations};
-pub(crate) use scope::{covers, is_exactly};
+pub(crate) use scope::{covers, is_exactly, names_a_model};
 #[cfg(feature = "import")]
 pub(crate) use signals::is_recorded;
 pub(crate) use windows::{AccountWindows, exact_share};

@@ -6,7 +6,9 @@ use super::evidence::Evidence;
 use crate::model::event::{BudgetMode, Percent, Position};
 use crate::model::humanize::number::grouped;
 use crate::model::time::{DAY, MINUTE, Timestamp};
-use crate::usage::{Basis, Exhausted, Pool, ProviderSignal, WindowUsage, covers, exact_share, is_exactly};
+use crate::usage::{
+    Basis, Exhausted, Pool, ProviderSignal, WindowUsage, covers, exact_share, is_exactly, names_a_model,
+};
 
 /// A window that counts, and its usage.
 pub(super) struct CountedWindow {
@@ -85,7 +87,12 @@ pub(super) fn refused_models(evidence: &Evidence, request: &RunRequest) -> Vec<S
     let others = others.filter(|one| !concerns(evidence, request, one.model.as_deref()));
     let warning = |one: &Exhausted| {
         let model = one.model.as_deref().unwrap_or("another model");
-        format!("{model} is refused until {} ({}): name the model of the run to have that counted", one.until, one.rule)
+        let remedy = if names_a_model(model) {
+            "name the model of the run to have that counted"
+        } else {
+            "that is a limit of no model, and closes no gate"
+        };
+        format!("{model} is refused until {} ({}): {remedy}", one.until, one.rule)
     };
     if request.model.is_some() { Vec::new() } else { others.map(warning).collect() }
 }

@@ -14,7 +14,7 @@ use crate::model::event::{
     AccountRef, EventKind, Payload, Percent, Position, QuotaExhausted, QuotaObserved, Subject, WindowKind,
 };
 use crate::model::provider::{cloud_of, local_program_of};
-use crate::model::time::{DAY, Timestamp};
+use crate::model::time::{DAY, MINUTE, Timestamp};
 use crate::model::window::kind_of;
 use crate::projection::{each_event_between, latest_event};
 use crate::store::{GO_ON, Order, ReadView, STOP};
@@ -134,8 +134,11 @@ fn observed(one: &RecentObservation) -> Exhausted {
     let used = one.seen.used_percent.map(|used| format!("{used} % used")).unwrap_or_default();
     Exhausted {
         at: one.at,
-        // A reported window ends at its reset. Without a reset it ends like any refusal.
-        until: one.seen.resets_at.unwrap_or_else(|| resume_at(None, one.at)),
+        // A reported window ends at its reset. Without a reset it ends like any refusal, but not later than its own length.
+        until: one.seen.resets_at.unwrap_or_else(|| {
+            let length = i64::from(one.seen.window_minutes) * MINUTE;
+            resume_at(None, one.at).min(one.at.plus(length))
+        }),
         model: one.seen.scope.clone(),
         rule: "observed".to_owned(),
         excerpt: one.seen.status.clone().unwrap_or(used),

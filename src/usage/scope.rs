@@ -5,6 +5,11 @@ const LENGTHS: [&str; 19] = [
     "one", "five", "seven", "minute", "minutes", "hour", "hours", "day", "days", "daily", "week", "weekly", "month",
     "monthly", "session", "7d", "5h", "1m", "30d",
 ];
+/// Words of a scope that denote what is counted or how it is paid, and no model.
+const NO_MODELS: [&str; 13] = [
+    "request", "requests", "token", "tokens", "input", "output", "oauth", "apps", "overage", "included", "period",
+    "extra", "usage",
+];
 /// Words of a model's name that do not distinguish models.
 const MATURITY: [&str; 4] = ["preview", "latest", "exp", "experimental"];
 /// The maximal number of digits in the last part of a version: longer numbers are dates.
@@ -36,6 +41,15 @@ pub(crate) fn covers(scope: &str, model: &str) -> bool {
 /// Whether a scope is exactly the model, not a family that includes it.
 pub(crate) fn is_exactly(scope: &str, model: &str) -> bool {
     covers(scope, model) && covers(model, scope)
+}
+
+/// Whether a scope may be that of a model. A limit of requests or tokens, or of paid usage, is that of no model.
+pub(crate) fn names_a_model(scope: &str) -> bool {
+    let is_other = |word: &String| {
+        let word = word.as_str();
+        LENGTHS.contains(&word) || NO_MODELS.contains(&word) || is_number(word)
+    };
+    !words(scope).iter().all(is_other)
 }
 
 /// Whether two scopes concern the same models, or one includes some of the other's.
@@ -75,7 +89,7 @@ fn words(name: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{covers, is_exactly, overlap};
+    use super::{covers, is_exactly, names_a_model, overlap};
 
     #[test]
     fn a_scope_covers_the_models_that_have_all_of_its_words() {
@@ -112,6 +126,16 @@ mod tests {
     fn a_model_differs_from_its_family() {
         assert!(is_exactly("gemini-2.5-flash", "gemini-2.5-flash-preview"));
         assert!(!is_exactly("gemini-2.5-flash", "gemini-2.5-flash-lite"));
+    }
+
+    #[test]
+    fn a_limit_of_requests_or_tokens_is_that_of_no_model() {
+        for scope in ["requests", "input-tokens", "output_tokens", "seven_day_oauth_apps", "overage_period_monthly"] {
+            assert!(!names_a_model(scope), "{scope}");
+        }
+        for scope in ["opus", "seven_day_opus", "gpt-5", "seven_day_overage_included_fable", "premium_interactions"] {
+            assert!(names_a_model(scope), "{scope}");
+        }
     }
 
     #[test]

@@ -265,6 +265,20 @@ fn events_of_the_future_are_named() {
 }
 
 #[test]
+fn a_full_minute_without_a_reset_is_over_after_a_minute_and_names_no_model() {
+    let cli = TestCli::new();
+    let headers = "anthropic-ratelimit-requests-limit: 50\nanthropic-ratelimit-requests-remaining: 0\n";
+    cli.ok_with_input(headers, &["--now", NOON, "quota", "observe", "--format", "anthropic-headers"]);
+    let warned = |now: &str| gate(&cli, now, &["anthropic"]).0["warnings"].to_string();
+    let full = warned(NOON);
+    assert!(
+        full.contains("requests is refused until 2026-06-10T12:01:00") && !full.contains("name the model"),
+        "{full}"
+    );
+    assert!(!warned("2026-06-10T12:01:00Z").contains("refused"));
+}
+
+#[test]
 fn limits_can_be_read_from_an_agents_settings() {
     let cli = TestCli::new();
     let settings = json!({"usage": {"session_token_limit": 400_000, "weekly_token_limit": "x", "budget_mode": "FULL"},
