@@ -140,8 +140,10 @@ fn request(args: &GateArgs, snapshot: &Snapshot<'_>, context: &Context) -> Resul
 }
 
 pub(crate) fn run(args: &GateArgs, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
-    if args.probe.is_some() {
-        context.refuse_as_of("--probe writes")?;
+    for (option, is_given) in [("--probe", args.probe.is_some()), ("--feed", args.feed.is_some())] {
+        if is_given {
+            context.refuse_as_of(&format!("{option} writes"))?;
+        }
     }
     let writes = args.feed.is_some() || args.probe.is_some();
     let ledger = match writes.then(|| context.write()) {

@@ -265,6 +265,20 @@ fn events_of_the_future_are_named() {
 }
 
 #[test]
+fn options_that_append_refuse_the_past() {
+    let cli = at_80();
+    let feed = cli.dir().join("feed.json");
+    std::fs::write(&feed, r#"{"rate_limits":{"five_hour":{"used_percentage":5,"resets_at":1781103600}}}"#).unwrap();
+    let before = cli.bytes();
+    for (option, value) in [("--feed", format!("claude-statusline={}", feed.display())), ("--probe", "true".to_owned())]
+    {
+        let told = cli.fails(2, &["--as-of", "1", "gate", "anthropic", option, &value]);
+        assert!(told.contains(option), "{told}");
+    }
+    assert_eq!(cli.bytes(), before);
+}
+
+#[test]
 fn a_full_minute_without_a_reset_is_over_after_a_minute_and_names_no_model() {
     let cli = TestCli::new();
     let headers = "anthropic-ratelimit-requests-limit: 50\nanthropic-ratelimit-requests-remaining: 0\n";
