@@ -9,6 +9,7 @@ use super::alert_delivery::{self, DeliveryAttempt, FiredAnswer, fired_since};
 use super::amend_void::answer;
 use super::config_file::webhook;
 use super::context::Context;
+use super::record::hint;
 use crate::budget::{AlertRule, Threshold, alert_rules};
 use crate::ledger::Ledger;
 use crate::model::event::{AlertCondition, AlertSet, EventData};
@@ -133,7 +134,11 @@ fn set(args: AlertSetArgs, context: &Context, out: &mut dyn Write) -> Result<(),
         watches?;
         let now = context.now();
         let ledger = context.write()?;
+        let provider = alert.provider.clone();
         let outcome = ledger.set_alert(alert, now)?;
+        if let Some(provider) = provider {
+            hint(provider.as_str(), &ledger, now)?;
+        }
         save(&targets, context)?;
         if targets.is_empty() && !alert_delivery::is_configured(context) {
             print_message("alerts are recorded and delivered to nobody: name --command, --webhook or --desktop");

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::amend_void::answer;
 use super::context::Context;
+use super::record::hint;
 use super::record_flags::duration;
 use crate::model::event::{Paused, Percent, UsageOverridden, WindowKind};
 use crate::model::provider::ProviderId;
@@ -82,8 +83,9 @@ pub(crate) fn resume(args: ResumeArgs, context: &Context, out: &mut dyn Write) -
     let ledger = context.write_existing()?;
     let outcome = match args.quota_verified {
         None => ledger.resume(&args.reason, now)?,
-        Some(provider) => ledger.override_with(
-            UsageOverridden {
+        Some(provider) => {
+            let named = provider.as_str().to_owned();
+            let word = UsageOverridden {
                 provider,
                 account: args.account,
                 window: WindowKind::Session,
@@ -91,9 +93,11 @@ pub(crate) fn resume(args: ResumeArgs, context: &Context, out: &mut dyn Write) -
                 resets_at: None,
                 author: super::override_usage::author(),
                 reason: args.reason,
-            },
-            now,
-        )?,
+            };
+            let outcome = ledger.override_with(word, now)?;
+            hint(&named, &ledger, now)?;
+            outcome
+        }
     };
     answer(&ledger, outcome, context, out)
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::amend_void::answer;
 use super::context::Context;
+use super::record::hint;
 use super::record_flags::count;
 use crate::model::event::{EventData, Payload, Position, PriceSet};
 use crate::model::provider::ProviderId;
@@ -126,7 +127,9 @@ fn set(args: PriceSetArgs, context: &Context, out: &mut dyn Write) -> Result<(),
     };
     price.validate()?;
     let ledger = context.write()?;
+    let provider = price.provider.clone();
     let outcome = ledger.set_price(price, now)?;
+    hint(provider.as_str(), &ledger, now)?;
     answer(&ledger, outcome, context, out)
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::context::Context;
+use super::record::hint;
 use crate::api::input::StreamName;
 use crate::api::scan::{ScanAnswer, ScannedRefusal};
 use crate::ledger::Outcome;
@@ -125,7 +126,7 @@ pub(crate) fn run(args: &ScanOutputArgs, context: &Context, out: &mut dyn Write)
     let outcome = if args.dry_run {
         None
     } else {
-        match append(&refusal, context) {
+        match append(&refusal, provider, context) {
             Ok(outcome) => Some(outcome),
             // The answer is valid even if the ledger cannot record it.
             Err(Failure::Ledger(error @ (Error::ReadOnly { .. } | Error::DiskFull))) => {
@@ -172,9 +173,11 @@ fn print(
     Ok(())
 }
 
-fn append(refusal: &ScannedRefusal<'_>, context: &Context) -> Result<Outcome, Failure> {
+fn append(refusal: &ScannedRefusal<'_>, provider: &str, context: &Context) -> Result<Outcome, Failure> {
     let ledger = context.write()?.source("cli");
-    Ok(refusal.append(&ledger, None, context.now())?)
+    let outcome = refusal.append(&ledger, None, context.now())?;
+    hint(provider, &ledger, context.now())?;
+    Ok(outcome)
 }
 
 /// Reads the end of a stream from a file.

@@ -184,3 +184,18 @@ fn the_same_words_count_again_after_the_quota_was_open() {
         ["m-one-1", "m-two-2"].map(|model| answer(&cli, NOW, own, &["claude", "--model", model]).1["position"].clone());
     assert_eq!(models, [4, 5], "each model is refused on its own");
 }
+
+#[test]
+fn a_misspelt_provider_gets_a_hint() {
+    let cli = TestCli::new();
+    for words in [
+        &["scan-output", "antropic"][..],
+        &["alert", "set", "antropic", "--session", "50"],
+        &["price", "set", "antropic", "m", "--input", "1", "--output", "1"],
+        &["resume", "--quota-verified", "antropic"],
+    ] {
+        let done = cli.command().args(["--now", NOW]).args(words).write_stdin(REFUSED).output().unwrap();
+        let told = String::from_utf8(done.stderr).unwrap();
+        assert!(done.status.success() && told.contains("did you mean `anthropic`?"), "{words:?}: {told}");
+    }
+}
