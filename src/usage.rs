@@ -56,7 +56,7 @@ pub(crate) use pause::{last_resume, paused, resume_at, unresumed};
 pub(crate) use reserved::{LONGEST, ReservationEnd, closing, reservations};
 pub(crate) use scope::{covers, is_exactly, names_a_model};
 #[cfg(feature = "import")]
-pub(crate) use signals::is_recorded;
+pub(crate) use signals::{WITHOUT_RECORDS, counted_span, is_recorded};
 pub(crate) use windows::{AccountWindows, exact_share};
 
 /// The basis of a window's numbers.

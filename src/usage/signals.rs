@@ -8,12 +8,18 @@ use super::observations::RecentObservation;
 use super::{AccountAt, ProviderSignal, Speaker};
 use crate::model::error::Result;
 use crate::model::event::{EventId, Percent, WindowKind};
-use crate::model::time::{DAY, MINUTE, Timestamp};
+use crate::model::time::{DAY, MINUTE, QUARTER, Timestamp};
 use crate::model::window::{Observation, believed_reset};
-use crate::projection::first_from;
+use crate::projection::{Level, Totals, first_from, scan_days};
+use crate::store::GO_ON;
 
 /// How long after its counter an agent writes the record of the same run, in milliseconds.
 const RECORD_FOLLOWS: i64 = 10 * MINUTE;
+/// The agent that maintains counters.
+const COUNTING_AGENT: &str = "koan";
+
+/// The status of a counter whose agent's instance has no records in its window, although the account has.
+pub(crate) const WITHOUT_RECORDS: &str = "of an instance without records";
 
 /// A statement about a window: its end, how much of it is used, or both.
 #[derive(Clone, Debug)]
@@ -26,6 +32,8 @@ pub(super) struct WindowSignal {
     pub used: Option<Percent>,
     /// Whether a provider's statement takes precedence.
     pub weak: bool,
+    /// Whether it is a counter beside the records of other instances, which it does not include.
+    pub beside: bool,
     /// Whether its end comes from a provider's observation, so that it defines no window itself.
     pub adopted: bool,
     pub statement: ProviderSignal,
@@ -96,11 +104,16 @@ pub(super) fn adopt(signals: &mut [WindowSignal]) {
 /// Removes the counters of an agent if the ledger has records of the same usage.
 ///
 /// A counter restarts at zero whenever its agent resets it, and is written before the record of the last run that it
-/// includes. Records are more precise, so a counter only replaces them for a window without any.
+/// includes. Records are more precise, so a counter only replaces them for a window without any. The records of other
+/// instances of the agent are other usage; those of other agents may be the same.
 pub(super) fn drop_counted(at: AccountAt<'_>, limits: &Limits, signals: &mut Vec<WindowSignal>) -> Result<()> {
     let mut kept = Vec::with_capacity(signals.len());
     for signal in signals.drain(..) {
-        if !signal.weak || !is_recorded(at.with_now(signal.at), limits, signal.kind)? {
+        let written = at.with_now(signal.at);
+        if !signal.weak
+            || !is_recorded(written, limits, signal.kind)?
+            || (signal.beside && !is_recorded_by_another(written, limits, signal.kind)?)
+        {
             kept.push(signal);
         }
     }
@@ -137,16 +150,47 @@ pub(super) fn add_counters(signals: &mut [WindowSignal]) {
     }
 }
 
-/// Whether the ledger has records of the usage in a counter that was written at this time.
+/// The first and the last time of records of the usage in a counter that was written at a time.
 ///
-/// A window that is open then may have begun up to its length earlier. Records without tokens do not count.
+/// A window that is open then may have begun up to its length earlier.
+pub(crate) const fn counted_span(written: Timestamp, limits: &Limits, kind: WindowKind) -> (Timestamp, Timestamp) {
+    let length = match kind {
+        WindowKind::Weekly => 7 * DAY,
+        WindowKind::Session => limits.session_policy.length(),
+    };
+    (written.plus(1 - length), written.plus(RECORD_FOLLOWS))
+}
+
+/// Whether agents other than the one of the counters have records in the span of a counter, to the quarter of an hour.
+fn is_recorded_by_another(at: AccountAt<'_>, limits: &Limits, kind: WindowKind) -> Result<bool> {
+    let (from, to) = counted_span(at.now, limits, kind);
+    let span = from.millis().div_euclid(QUARTER)..=to.millis().div_euclid(QUARTER);
+    let (days, mut totals) = ((from.utc_day(), to.utc_day()), Totals::default());
+    scan_days(at.view, Level::Model, Some(days.0), Some(days.1), &mut |row| {
+        let series = &row.series;
+        let is_other = series.provider == at.account.provider
+            && series.account == at.account.account.as_deref()
+            && series.agent != Some(COUNTING_AGENT);
+        if is_other {
+            for (quarter, sum) in row.quarters()? {
+                if span.contains(&(row.day * 96 + i64::from(quarter))) {
+                    totals.add(&sum)?;
+                }
+            }
+        }
+        GO_ON
+    })?;
+    Ok(limits.weights.weigh(totals.counts()?) > 0)
+}
+
+/// Whether the ledger has records of the usage in a counter that was written at this time. Records without tokens do not
+/// count.
 pub(crate) fn is_recorded(
     AccountAt { view, account, now: written }: AccountAt<'_>,
     limits: &Limits,
     kind: WindowKind,
 ) -> Result<bool> {
-    let length = if kind == WindowKind::Weekly { 7 * DAY } else { limits.session_policy.length() };
-    let (from, to) = (written.plus(1 - length), written.plus(RECORD_FOLLOWS));
+    let (from, to) = counted_span(written, limits, kind);
     if first_from(view, &account.key(), from)?.is_none_or(|at| at > to) {
         return Ok(false);
     }

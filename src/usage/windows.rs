@@ -3,7 +3,7 @@
 use super::account_sums::sum_between;
 use super::limits::Limits;
 use super::observations::{self, RecentObservation};
-use super::signals::{WindowSignal, add_counters, adopt, drop_counted};
+use super::signals::{WITHOUT_RECORDS, WindowSignal, add_counters, adopt, drop_counted};
 use super::{AccountAt, Basis, ProviderSignal, Speaker, Usage, WindowUsage};
 use crate::model::error::Result;
 use crate::model::event::{AccountRef, EventKind, Payload, Percent, Subject, WindowKind};
@@ -56,6 +56,7 @@ impl<'a> AccountWindows<'a> {
                 resets_at: signal.resets_at,
                 used: Some(signal.used_percent),
                 weak: false,
+                beside: false,
                 adopted: false,
                 statement: ProviderSignal {
                     percent: Some(signal.used_percent),
@@ -85,6 +86,7 @@ impl<'a> AccountWindows<'a> {
                     resets_at,
                     used: seen.used_percent,
                     weak: one.is_weak(),
+                    beside: one.is_weak() && seen.status.as_deref() == Some(WITHOUT_RECORDS),
                     adopted: false,
                     statement: ProviderSignal {
                         percent: seen.used_percent,
@@ -272,7 +274,9 @@ impl<'a> AccountWindows<'a> {
             return Ok(());
         }
         let end = window.map_or(self.now.plus(1), |window| window.end.min(self.now.plus(1)));
-        let since = sum_between(self.view, &self.account, signal.at.plus(1), end)?;
+        // A counter beside records includes none of them.
+        let from = if signal.beside { start } else { signal.at.plus(1) };
+        let since = sum_between(self.view, &self.account, from, end)?;
         let weighted = self.limits.weights.weigh(since.counts()?);
         usage.percent = Some(used);
         usage.since = weighted;

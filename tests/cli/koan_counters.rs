@@ -5,6 +5,7 @@
 use crate::cli_support;
 
 use std::fs;
+use std::path::Path;
 use std::time::SystemTime;
 
 use cli_support::{TestCli, provider};
@@ -15,6 +16,29 @@ const NOW: &str = "2026-06-10T12:00:00Z";
 
 /// A Koan instance: appended rows, and a state file that is overwritten.
 struct Instance(TestCli);
+
+/// An instance below a home of its own.
+fn write_instance(home: &Path, rows: &[(&str, u64)], counters: (u64, u64)) {
+    fs::create_dir_all(home.join("instance/usage")).unwrap();
+    let row = |(at, tokens): &(&str, u64)| {
+        json!({"ts": format!("2026-06-10T{at}"), "project": "p", "model": "m", "input_tokens": tokens,
+            "output_tokens": 0, "mode": "deep", "mission": "", "provider": "claude"})
+        .to_string()
+            + "\n"
+    };
+    let rows: String = rows.iter().map(row).collect();
+    if !rows.is_empty() {
+        fs::write(home.join("instance/usage/2026-06-10.jsonl"), rows).unwrap();
+    }
+    let path = home.join("instance/usage_state.json");
+    let start = "2026-06-10T11:00:00";
+    let state = json!({"provider": "claude", "session_start": start, "session_tokens": counters.0,
+        "weekly_start": start, "weekly_tokens": counters.1, "runs": 4});
+    fs::write(&path, state.to_string()).unwrap();
+    let written: Timestamp = "2026-06-10T11:30:00Z".parse().unwrap();
+    let since = std::time::Duration::from_millis(u64::try_from(written.millis()).unwrap());
+    fs::File::options().write(true).open(path).unwrap().set_modified(SystemTime::UNIX_EPOCH + since).unwrap();
+}
 
 impl Instance {
     fn new() -> Self {
@@ -135,4 +159,49 @@ fn a_counter_that_restarts_within_a_window_adds_to_it() {
     instance.counters("11:40:00", "claude", "11:20:00", (2_000, 2_000), 2);
     instance.import();
     assert_eq!(instance.claude().1, json!(80.4));
+}
+
+#[test]
+fn rows_of_one_instance_do_not_hide_the_counter_of_another() {
+    let instance = Instance::new();
+    let (a, b) = (instance.0.dir().join("a"), instance.0.dir().join("b"));
+    write_instance(&a, &[("11:20:00", 25_000)], (25_000, 25_000));
+    write_instance(&b, &[], (350_000, 350_000));
+    let import = || {
+        let homes = [a.to_str().unwrap(), b.to_str().unwrap()];
+        instance.0.at(NOW, &["import", "koan", "--home", homes[0], "--home", homes[1]]);
+    };
+    import();
+    assert_eq!(instance.claude(), (25_000, json!(75), json!(7.5), "review".to_owned()));
+    write_instance(&a, &[("11:20:00", 25_000), ("11:50:00", 25_000)], (50_000, 50_000));
+    import();
+    assert_eq!(instance.claude(), (50_000, json!(80), json!(8), "wait".to_owned()));
+    // The records of another agent may be those of the counted runs.
+    instance.0.at(
+        "2026-06-10T11:25:00Z",
+        &[
+            "record",
+            "--provider",
+            "anthropic",
+            "--agent",
+            "claude-code",
+            "--input",
+            "1",
+            "--occurred-at",
+            "2026-06-10T11:25:00Z",
+        ],
+    );
+    assert_eq!(instance.claude().1, json!(10));
+}
+
+#[test]
+fn a_counter_is_not_added_to_imported_rows_whose_file_is_deleted() {
+    let instance = Instance::new();
+    let home = instance.0.dir().join("a");
+    write_instance(&home, &[("11:20:00", 300_000)], (300_000, 300_000));
+    let import = || instance.0.at(NOW, &["import", "koan", "--home", home.to_str().unwrap()]);
+    import();
+    fs::remove_file(home.join("instance/usage/2026-06-10.jsonl")).unwrap();
+    import();
+    assert_eq!(instance.claude().1, json!(60));
 }

@@ -10,6 +10,7 @@ mod mission;
 mod outcome;
 mod quota_documents;
 mod row;
+mod rows;
 mod state;
 pub mod usage_md;
 

@@ -25,14 +25,14 @@ const LARGEST: u64 = 1 << 20;
 pub(super) fn gather(roots: &[PathBuf], zone: Zone, ledger: &Ledger, now: Timestamp) -> Result<QuotaDocuments> {
     let mut quota_documents = QuotaDocuments::default();
     let mut seen = BTreeSet::new();
-    for instance in roots.iter().filter_map(|root| root.parent()) {
+    for (root, instance) in roots.iter().filter_map(|root| Some((root, root.parent()?))) {
         let Ok(real) = fs::canonicalize(instance) else { continue };
         if !seen.insert(real) {
             continue;
         }
         let counters = instance.join("usage_state.json");
         if let Some((text, modified)) = document(&counters, &mut quota_documents) {
-            match state::observations(&text, modified, zone, ledger, now)? {
+            match state::observations((&text, root), modified, zone, ledger, now)? {
                 Ok(observations) => {
                     for (payload, known_by) in observations {
                         let id = EventId::from_key(super::AGENT, &format!("usage_state {modified} {known_by}"));

@@ -1,16 +1,19 @@
 //! Parses Koan's two counters.
 
+use std::path::Path;
+
 use serde::Deserialize;
 
 use super::row::local_time;
+use super::rows;
 use crate::import::engine::jsonl;
 use crate::import::engine::provider_names::lower_case;
 use crate::ledger::Ledger;
 use crate::model::error::Result;
-use crate::model::event::{AccountRef, Payload, Percent, QuotaObserved, WindowKind};
+use crate::model::event::{AccountRef, Payload, Percent, QuotaObserved, TokenRecord, WindowKind};
 use crate::model::provider::ProviderId;
 use crate::model::time::{DAY, HOUR, Timestamp, Zone};
-use crate::usage::{AccountAt, COUNTED_BY_AGENT, Limits, exact_share, is_recorded};
+use crate::usage::{AccountAt, COUNTED_BY_AGENT, Limits, WITHOUT_RECORDS, counted_span, exact_share, is_recorded};
 
 /// Koan's default limits in tokens.
 const SESSION_LIMIT: u64 = 500_000;
@@ -32,13 +35,13 @@ struct KoanState {
 /// Returns how much of each window was used when the counters were written, if the window was still open, with a key
 /// for each event.
 ///
-/// A counter is used only for a window without any record in the ledger, for example because rows were rotated. Koan
+/// A counter is used only for a window without any row of its instance, for example because rows were rotated. Koan
 /// resets its counters when its provider changes and whenever it resumes from a pause, and writes them before the row
 /// of the last run that they include. An observation of the provider also takes precedence.
 ///
 /// The inner error states why the document is invalid.
 pub(super) fn observations(
-    text: &str,
+    (text, usage_dir): (&str, &Path),
     written: Timestamp,
     zone: Zone,
     ledger: &Ledger,
@@ -76,7 +79,13 @@ pub(super) fn observations(
             continue;
         }
         let kind = if minutes == 300 { WindowKind::Session } else { WindowKind::Weekly };
-        if is_recorded(AccountAt::new(snapshot.view(), &account, written), &limits, kind)? {
+        let at = AccountAt::new(snapshot.view(), &account, written);
+        let beside = is_recorded(at, &limits, kind)?;
+        let span = counted_span(written, &limits, kind);
+        let weighs = |record: &TokenRecord| {
+            record.provider == provider.as_str() && limits.weights.weigh(record.tokens.counts().map(u128::from)) > 0
+        };
+        if beside && rows::any(snapshot.view(), usage_dir, span, zone, &weighs)? {
             continue;
         }
         let seen = QuotaObserved {
@@ -87,11 +96,13 @@ pub(super) fn observations(
             // Koan also limits its percentage to 100.
             used_percent: Some(exact_share(u128::from(tokens), limit).min(Percent::from_hundredths(10_000))),
             resets_at: Some(resets_at),
-            status: None,
+            status: beside.then(|| WITHOUT_RECORDS.to_owned()),
             feed: COUNTED_BY_AGENT.to_owned(),
         };
         // The id depends on the counter and not on the percentage, so a different limit makes no new event.
-        observations.push((Payload::from(seen), format!("{provider} {minutes} {tokens} {start} {}", state.runs)));
+        let runs = state.runs;
+        let mark = if beside { " beside" } else { "" };
+        observations.push((Payload::from(seen), format!("{provider} {minutes} {tokens} {start} {runs}{mark}")));
     }
     Ok(Ok(observations))
 }
