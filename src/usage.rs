@@ -20,7 +20,7 @@ mod signals;
 mod sums;
 mod windows;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::model::error::Result;
 use crate::model::event::{AccountRef, EventKind, Payload, Percent, ProviderSwitched, Subject};
@@ -171,17 +171,17 @@ pub struct ProviderSignal {
 /// assert_eq!(window.resets_at, Some("2026-11-24T01:00:00Z".parse()?)); // five hours after the first use
 /// # Ok::<(), usage_ledger::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WindowUsage {
     /// The usage within it.
-    #[serde(flatten)]
     pub usage: Usage,
     /// The same in limit tokens: each class times its weight.
     pub weighted: u128,
     /// Its limit in limit tokens, if one is set.
     pub limit: Option<u64>,
-    /// How much of it is used, from 0 to 100, or more if the provider states more; `None` if unknown.
+    /// How much of it is used, from 0 to 100, or more if the provider states more; `None` if unknown. Beside a stale
+    /// reading it is the estimate alone; [`used`](Self::used) and the `percent` of JSON are not less than that reading.
     pub percent: Option<Percent>,
     /// When it opened; `None` without an open window.
     pub started_at: Option<Timestamp>,
@@ -221,10 +221,55 @@ impl WindowUsage {
     }
 }
 
-/// The current windows of a provider account, and its usage of all time.
-///
+/// A window as JSON shows it.
+#[derive(Serialize)]
+struct WindowJson<'a> {
+    #[serde(flatten)]
+    usage: &'a Usage,
+    weighted: u128,
+    limit: Option<u64>,
+    percent: Option<Percent>,
+    started_at: Option<Timestamp>,
+    resets_at: Option<Timestamp>,
+    at_least: Option<Percent>,
+    estimate: Option<Percent>,
+    observed: &'a Option<ProviderSignal>,
+    overridden: &'a Option<ProviderSignal>,
+    since: u128,
+    basis: Basis,
+    evidence: &'a [Position],
+    forecast: &'a Option<Forecast>,
+}
+
+impl Serialize for WindowUsage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let Self { usage, weighted, limit, percent: _, started_at, resets_at, at_least, estimate, .. } = self;
+        let Self { observed, overridden, since, basis, evidence, forecast, .. } = self;
+        let json = WindowJson {
+            usage,
+            weighted: *weighted,
+            limit: *limit,
+            // A program that reads one number must not see less than the provider stated.
+            percent: self.used(),
+            started_at: *started_at,
+            resets_at: *resets_at,
+            at_least: *at_least,
+            estimate: *estimate,
+            observed,
+            overridden,
+            since: *since,
+            basis: *basis,
+            evidence,
+            forecast,
+        };
+        json.serialize(serializer)
+    }
+}
+
 /// ```
 /// use usage_ledger::{Ledger, TokenRecord};
+/// The current windows of a provider account, and its usage of all time.
+///
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(100), now)?;
@@ -352,7 +397,7 @@ pub(crate) fn usage_now(at: AccountAt<'_>, timeline: &[Switch]) -> Result<Provid
             window.forecast = windows.forecast(kind, &window)?;
         } else {
             window.basis = Basis::Unmetered;
-            window.percent = None;
+            (window.percent, window.at_least) = (None, None);
         }
         window.evidence.extend(declaration);
         Ok(window)

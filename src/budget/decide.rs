@@ -243,7 +243,7 @@ impl Decision<'_> {
 
     /// Lowers the mode if the session would be exhausted within half an hour.
     fn slow(&mut self, mut lowered: LoweredMode) -> LoweredMode {
-        let (Some(burn), Some(used)) = (self.burn(), self.evidence.usage.session.percent) else { return lowered };
+        let (Some(burn), Some(used)) = (self.burn(), self.evidence.usage.session.used()) else { return lowered };
         let used = f64::from(used.hundredths()) / 100.0;
         let slower = slowed(lowered.mode, used, self.evidence.rate);
         if let (Some(minutes), Some(reset)) = (burn.minutes_left, self.evidence.usage.session.resets_at) {
@@ -269,7 +269,7 @@ impl Decision<'_> {
     }
 
     fn burn(&self) -> Option<Burn> {
-        let used = self.evidence.usage.session.percent?;
+        let used = self.evidence.usage.session.used()?;
         Some(Burn::new(used, self.evidence.rate?))
     }
 

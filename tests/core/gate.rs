@@ -161,6 +161,9 @@ fn a_stale_reading_is_the_lower_bound_of_the_estimate() {
     assert_eq!(ledger.provider("anthropic", later).unwrap().session.percent, Some(percent("10")));
     assert_eq!(stale.mode, Mode::Wait, "use does not shrink within a window: {stale:?}");
     assert!(stale.warnings[0].contains("15 min old"), "{stale:?}");
+    // A program that reads one number sees no less than the reading; the estimate is beside it.
+    let session = serde_json::to_value(&ledger.provider("anthropic", later).unwrap().session).unwrap();
+    assert_eq!([&session["percent"], &session["at_least"], &session["estimate"]], [80, 80, 10]);
     // After the window ends, its usage no longer counts.
     assert_eq!(gate(&ledger, "anthropic", NOW.plus(3 * HOUR)).mode, Mode::Deep);
 }

@@ -567,7 +567,7 @@ export interface VerdictAnswer {
 
 /** The current state of a quota window. */
 export interface WindowAnswer {
-  /** The provider's reading, if it is stale */
+  /** The provider's reading, if it is stale; `percent` is not less */
   at_least: number | null;
   /** `observed`, `observed + local delta`, `estimated`, `unmetered`, `overridden` or `unknown` */
   basis: string;
@@ -582,7 +582,7 @@ export interface WindowAnswer {
   limit: number | null;
   observed: SignalAnswer | null;
   overridden: SignalAnswer | null;
-  /** Used percentage */
+  /** Used percentage: the last reading and the tokens recorded since, or the estimate if the reading is stale, but never less than the reading */
   percent: number | null;
   requests: number;
   resets_at: string | null;

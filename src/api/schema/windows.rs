@@ -39,14 +39,15 @@ pub(crate) struct WindowAnswer {
     /// The limit in weighted tokens
     #[schema(required)]
     limit: Option<u64>,
-    /// Used percentage
+    /// Used percentage: the last reading and the tokens recorded since, or the estimate if the reading is stale, but
+    /// never less than the reading
     #[schema(required)]
     percent: Option<f64>,
     #[schema(required, format = DateTime)]
     started_at: Option<String>,
     #[schema(required, format = DateTime)]
     resets_at: Option<String>,
-    /// The provider's reading, if it is stale
+    /// The provider's reading, if it is stale; `percent` is not less
     #[schema(required)]
     at_least: Option<f64>,
     /// The percentage computed from recorded tokens alone

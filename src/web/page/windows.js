@@ -4,9 +4,6 @@ import { el, name } from "./dom.js";
 import * as format from "./format.js";
 import { account, mode } from "./widgets.js";
 
-/// The share of a window that is used: what the provider or a person states, else the estimate.
-const used = (window) => window.percent ?? window.at_least;
-
 /// The colour of a percentage: by the marks of the decision, and without marks as in the terminal.
 function tone(percent, decision) {
   const marks = decision?.begins ?? {};
@@ -40,17 +37,16 @@ export function forecast(window, now) {
 }
 
 function windowRow(label, window, decision, now) {
-  const percent = used(window);
+  const { percent } = window;
   const open = window.resets_at !== null;
   if (!open && percent === null && window.limit === null) return null;
   const ahead = forecast(window, now);
-  const atLeast = window.percent === null && window.at_least !== null ? "at least " : "";
   const limit = window.limit === null ? `${format.scaled(window.tokens.total)} tokens` :
     `${format.scaled(window.weighted)} of ${format.scaled(window.limit)}`;
   const resets = open ? `resets in ${format.duration(Date.parse(window.resets_at) - Date.parse(now))} (${format.clock(window.resets_at, now)})` : "not open";
   return el("div", { class: "window" },
     el("div", { class: "window-head" }, el("span", { class: "window-name" }, label),
-      el("span", { class: "window-percent" }, percent === null ? (window.limit === null ? "no limit known" : "unknown") : `${atLeast}${percent} %`)),
+      el("span", { class: "window-percent" }, percent === null ? (window.limit === null ? "no limit known" : "unknown") : `${percent} %`)),
     bar(label, percent, { tone: tone(percent ?? 0, decision), mark: window.forecast?.percent_at_reset ?? null, note: ahead }),
     el("p", { class: "window-note" }, `${limit} · ${format.cost(window.cost)} · ${resets} · ${window.basis}`),
     ahead && el("p", { class: `window-note ${window.forecast.before_reset ? "alarm" : ""}` }, ahead));
@@ -91,7 +87,7 @@ export function windowRows(status, now) {
 
 /// Whether anything is known of how much an account may use.
 export function hasWindow(status) {
-  const isKnown = (window) => window.limit !== null || used(window) !== null;
+  const isKnown = (window) => window.limit !== null || window.percent !== null;
   return status.metered && (isKnown(status.session) || isKnown(status.weekly) || status.pools.length > 0 || status.money.length > 0 || status.exhausted !== null || status.exhausted_models.length > 0 || status.budget.gated);
 }
 
