@@ -126,7 +126,8 @@ fn window(evidence: &Evidence, name: &str, window: &WindowUsage) -> Option<Count
         }
     } else if window.basis == Basis::Estimated {
         let source = match window.weighted {
-            0 => "no calls are recorded in it, so it counts as 0 % used".to_owned(),
+            0 if window.usage.requests == 0 => "no calls are recorded in it, so it counts as 0 % used".to_owned(),
+            0 => "the limit's weights count none of the tokens recorded in it, so it counts as 0 % used".to_owned(),
             tokens => format!("its share is estimated from {} recorded limit tokens", grouped(tokens)),
         };
         warnings.push(format!("{} has not reported the {name} window: {source}", usage.provider));

@@ -169,6 +169,16 @@ fn a_stale_reading_is_the_lower_bound_of_the_estimate() {
 }
 
 #[test]
+fn a_window_whose_tokens_weigh_nothing_is_not_one_without_calls() {
+    let ledger = limited("anthropic");
+    let source = |ledger: &Ledger| gate(ledger, "anthropic", NOW.plus(MINUTE)).warnings.remove(0);
+    assert!(source(&ledger).contains("no calls are recorded in it"), "{}", source(&ledger));
+    let call = TokenRecord::new("anthropic", "m").count(usage_ledger::TokenClass::CacheRead, 5_000);
+    ledger.record(call, NOW).unwrap();
+    assert!(source(&ledger).contains("weights count none of the tokens"), "{}", source(&ledger));
+}
+
+#[test]
 fn a_very_old_reading_widens_the_margin() {
     let ledger = Ledger::in_memory().unwrap();
     observe(&ledger, 10_080, "60", 5 * DAY, NOW);
