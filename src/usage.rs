@@ -43,7 +43,9 @@ pub use reserved::Reservation;
 pub use sums::{Cost, TokenSums, Usage};
 
 pub(crate) use account_at::AccountAt;
-pub(crate) use account_meant::{account_meant, accounts_meant};
+#[cfg(feature = "cli")]
+pub(crate) use account_meant::named_accounts_meant;
+pub(crate) use account_meant::{UnnamedRefusal, account_meant, accounts_meant, one_account_meant, unnamed_refusal};
 pub(crate) use account_sums::sum_between;
 pub(crate) use calibration::calibration;
 #[cfg(feature = "cli")]
@@ -266,10 +268,10 @@ impl Serialize for WindowUsage {
     }
 }
 
-/// ```
-/// use usage_ledger::{Ledger, TokenRecord};
 /// The current windows of a provider account, and its usage of all time.
 ///
+/// ```
+/// use usage_ledger::{Ledger, TokenRecord};
 /// # let now = "2026-11-23T20:00:00Z".parse::<usage_ledger::Timestamp>()?;
 /// let ledger = Ledger::in_memory()?;
 /// ledger.record(TokenRecord::new("openai", "gpt-5").input(100), now)?;

@@ -7,7 +7,7 @@ use crate::model::event::{BudgetMode, Percent, Position};
 use crate::model::humanize::number::grouped;
 use crate::model::time::{DAY, MINUTE, Timestamp};
 use crate::usage::{
-    Basis, Exhausted, Pool, ProviderSignal, WindowUsage, covers, exact_share, is_exactly, names_a_model,
+    Basis, Exhausted, Pool, ProviderSignal, UnnamedRefusal, WindowUsage, covers, exact_share, is_exactly, names_a_model,
 };
 
 /// A window that counts, and its usage.
@@ -95,6 +95,28 @@ pub(super) fn refused_models(evidence: &Evidence, request: &RunRequest) -> Vec<S
         format!("{model} is refused until {} ({}): {remedy}", one.until, one.rule)
     };
     if request.model.is_some() { Vec::new() } else { others.map(warning).collect() }
+}
+
+/// The warning about a refusal that was recorded without an account.
+pub(super) fn unnamed_refusal(evidence: &Evidence) -> Option<String> {
+    let UnnamedRefusal { refusal, accounts } = evidence.unnamed.as_ref()?;
+    let Exhausted { position, until, .. } = refusal;
+    let usage = &evidence.usage;
+    let Some(account) = &usage.account else {
+        return Some(format!(
+            "the refusal at position {position} names none of the accounts {}, so it counts for every run that names \
+             none: name the account of a run, and `usage-ledger void {position} --reason TEXT` withdraws the refusal",
+            accounts.join(", ")
+        ));
+    };
+    // A local program's refusal without an account counts for every account of its cloud.
+    let counts = usage.exhausted.iter().chain(&usage.exhausted_models).any(|one| one.position == *position);
+    (!counts).then(|| {
+        format!(
+            "the refusal at position {position}, until {until}, names no account and may be of {account}: name the \
+             account of each output that is scanned"
+        )
+    })
 }
 
 fn window(evidence: &Evidence, name: &str, window: &WindowUsage) -> Option<CountedWindow> {

@@ -1,6 +1,6 @@
 //! The decision: a pure function of the evidence.
 
-use super::counted::{CountedWindow, refusal, refused_models, windows};
+use super::counted::{CountedWindow, refusal, refused_models, unnamed_refusal, windows};
 use super::evidence::Evidence;
 use super::ladder::{NOT_COUNTED, points_for_age};
 use super::{Burn, Marks, Mode, RunRequest, Rung, Verdict, burn, effective_mode, safety_margin, slowed};
@@ -69,6 +69,7 @@ impl Decision<'_> {
         self.positions.extend(set.map(|(_, position)| position));
         let counted = self.counted(mode);
         self.warnings.extend(refused_models(self.evidence, self.request));
+        self.warnings.extend(unnamed_refusal(self.evidence));
         let basis = counted.first().map_or(Basis::Unknown, |window| window.basis);
         if let Some((reason, again)) = self.stopped(mode) {
             let available = Some(Percent::default());

@@ -7,8 +7,8 @@ use crate::model::event::{BudgetMode, Position, Thresholds};
 use crate::model::time::Timestamp;
 use crate::projection::{first_from, last_before};
 use crate::usage::{
-    AccountAt, Exhausted, ForecastBasis, Limits, Pause, ProviderUsage, Switch, WindowUsage, cloud_refusal, paused,
-    sum_between, usage_now,
+    AccountAt, Exhausted, ForecastBasis, Limits, Pause, ProviderUsage, Switch, UnnamedRefusal, WindowUsage,
+    cloud_refusal, paused, sum_between, unnamed_refusal, usage_now,
 };
 
 /// Everything that a decision about one account depends on.
@@ -23,6 +23,8 @@ pub(super) struct Evidence {
     pub costs: Option<RunCosts>,
     /// The refusal of a local program's paid cloud.
     pub cloud: Option<Exhausted>,
+    /// The refusal without an account that may be of this one.
+    pub unnamed: Option<UnnamedRefusal>,
     /// The amounts spent of money limits. A caller with a snapshot sets them.
     pub money: Vec<MoneyWindow>,
     pub now: Timestamp,
@@ -46,8 +48,10 @@ impl Evidence {
         }
         let paused = paused(at.view, at.now)?;
         let cloud = cloud_refusal(at)?;
+        let unnamed = if usage.metered { unnamed_refusal(at)? } else { None };
         let (budget_mode, thresholds) = (limits.budget_mode, limits.thresholds);
-        Ok(Self { usage, budget_mode, thresholds, paused, rate, costs, cloud, money: Vec::new(), now: at.now })
+        let (money, now) = (Vec::new(), at.now);
+        Ok(Self { usage, budget_mode, thresholds, paused, rate, costs, cloud, unnamed, money, now })
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Lower layers decide; this layer formats.
 
+mod account_hint;
 mod agent_files;
 pub(crate) mod alert;
 pub(crate) mod alert_delivery;

@@ -7,6 +7,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::account_hint::account_hint;
 use super::context::Context;
 use super::input_lines;
 use super::record::hint;
@@ -140,6 +141,11 @@ fn observe(args: &ObserveArgs, context: &Context, out: &mut dyn Write) -> Result
         ledger.append(observed.events(at).map(|event| event.source("cli")), now)?
     };
     let unchanged = count - observed.observations.len();
+    if args.account.is_none()
+        && let Some(seen) = observed.observations.first()
+    {
+        account_hint(&seen.provider, &ledger)?;
+    }
     if let Some(provider) = &args.provider {
         hint(provider.as_str(), &ledger, now)?;
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::account_hint::account_hint;
 use super::context::Context;
 use super::record::hint;
 use crate::api::input::StreamName;
@@ -136,6 +137,9 @@ pub(crate) fn run(args: &ScanOutputArgs, context: &Context, out: &mut dyn Write)
             Err(failure) => return Err(failure),
         }
     };
+    if account.is_none() && matches!(outcome, Some(Outcome::Appended { .. })) {
+        account_hint(&args.provider, &context.read()?)?;
+    }
     if context.json {
         JsonAnswer::new(refusal.answer(outcome.map(|outcome| outcome.position().get()))).write(out)?;
     } else {

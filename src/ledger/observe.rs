@@ -54,6 +54,13 @@ impl Snapshot<'_> {
     pub(crate) fn account_of(&self, provider: &ProviderId, named: Option<String>) -> Result<Option<String>> {
         account_meant(self.view(), provider.as_str(), named)
     }
+
+    /// The accounts of a provider with a name, if a statement without an account may be about any of several.
+    #[cfg(feature = "cli")]
+    pub(crate) fn several_accounts(&self, provider: &ProviderId) -> Result<Option<Vec<String>>> {
+        let accounts = crate::usage::named_accounts_meant(self.view(), provider.as_str())?;
+        Ok((accounts.len() > 1).then_some(accounts))
+    }
 }
 
 impl Ledger {

@@ -5,7 +5,7 @@ use crate::model::error::{Error, Result};
 use crate::model::event::{NewEvent, Paused, Percent, Resumed, UsageOverridden, WindowKind};
 use crate::model::provider::ProviderId;
 use crate::model::time::Timestamp;
-use crate::usage::{account_meant, last_resume, resume_at, unresumed};
+use crate::usage::{last_resume, one_account_meant, resume_at, unresumed};
 
 impl Ledger {
     /// Records that work stops. A quota pause without an end ends five hours from now.
@@ -70,8 +70,8 @@ impl Ledger {
     /// It also ends a quota pause, but no other pause.
     ///
     /// # Errors
-    /// [`Error::InvalidProvider`] for a malformed id, [`Error::Invalid`] for more than 100 %, and the store's own
-    /// errors.
+    /// [`Error::InvalidProvider`] for a malformed id, [`Error::Invalid`] for more than 100 %,
+    /// [`Error::SeveralAccounts`] if several accounts may be meant, and the store's own errors.
     ///
     /// ```
     /// use usage_ledger::{Ledger, TokenRecord, event::{LimitSet, WindowKind}};
@@ -109,7 +109,8 @@ impl Ledger {
     }
 
     /// Like [`override_usage`](Self::override_usage), for an account, or with the window's end. Without an account it is
-    /// about the provider's only account with a name, unless calls without an account are recorded.
+    /// about the provider's only account with a name, unless calls without an account are recorded. If it has several accounts
+    /// with a name, the account must be named.
     ///
     /// # Errors
     /// The same, and [`Error::Invalid`] if the window ends in the past.
@@ -136,7 +137,7 @@ impl Ledger {
         }
         let source = self.source.clone();
         self.transact(now, |appender| {
-            word.account = account_meant(appender.view()?, word.provider.as_str(), word.account)?;
+            word.account = one_account_meant(appender.view()?, word.provider.as_str(), word.account)?;
             let paused = unresumed(appender.view()?, now)?;
             let outcome = appender.push(NewEvent::new(word, now).source(source.clone()))?;
             if paused.iter().any(crate::usage::Pause::is_quota) {

@@ -57,6 +57,14 @@ pub enum Error {
         /// Known providers with a similar name, the most similar first.
         candidates: Vec<String>,
     },
+    /// A statement that may open a gate names no account, and the provider has several. Name the account.
+    #[error("nobody knows which account of `{provider}` is meant, {}: name it", one_of(accounts))]
+    SeveralAccounts {
+        /// The provider.
+        provider: String,
+        /// Its accounts with a name.
+        accounts: Vec<String>,
+    },
     /// A time is not RFC 3339 or lies outside the years 1 to 9999. Correct it.
     #[error("`{text}` is not a time ({why}): write RFC 3339, such as 2026-11-23T19:58:11Z")]
     InvalidTime {
@@ -375,6 +383,10 @@ pub enum Error {
 }
 
 /// The candidates for a misspelt name, as a question.
+fn one_of(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
+}
+
 fn did_you_mean(candidates: &[String]) -> String {
     let quoted: Vec<String> = candidates.iter().map(|candidate| format!("`{candidate}`")).collect();
     if quoted.is_empty() { String::new() } else { format!(" (did you mean {}?)", quoted.join(" or ")) }

@@ -111,6 +111,7 @@ fn command_for(error: &Error) -> String {
         Error::UnknownProvider { id, .. } => {
             format!(" (`usage-ledger provider declare {id} --metered`), or pass --allow-undeclared")
         }
+        Error::SeveralAccounts { .. } => " with --account".to_owned(),
         Error::Conflict { id, .. } => format!(" (`usage-ledger amend {id} …` amends it)"),
         Error::NotFound { .. } => ": `usage-ledger log` lists them".to_owned(),
         Error::Damaged { .. } => " (`usage-ledger verify` names what is damaged)".to_owned(),

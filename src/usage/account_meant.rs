@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::accounts;
-use crate::model::error::Result;
+use super::exhausted::{Refusals, refusals};
+use super::{AccountAt, AccountWindows, Exhausted, accounts};
+use crate::model::error::{Error, Result};
 use crate::model::event::AccountRef;
 use crate::model::provider::local_program_of;
 use crate::model::time::Timestamp;
@@ -36,7 +37,46 @@ pub(crate) fn account_meant(view: &dyn ReadView, provider: &str, named: Option<S
     if named.is_some() {
         return Ok(named);
     }
-    let mut meant = accounts_meant(view, provider)?.into_iter().flatten();
-    let only = meant.next();
-    Ok(if meant.next().is_some() { None } else { only })
+    let mut meant = named_accounts_meant(view, provider)?;
+    Ok(if meant.len() > 1 { None } else { meant.pop() })
+}
+
+/// The account of a statement that may open a gate, like [`account_meant`]. Such a statement is about one account, so
+/// several are an error: recorded without an account it would change nothing about any of them.
+pub(crate) fn one_account_meant(view: &dyn ReadView, provider: &str, named: Option<String>) -> Result<Option<String>> {
+    if named.is_some() {
+        return Ok(named);
+    }
+    let mut accounts = named_accounts_meant(view, provider)?;
+    if accounts.len() > 1 {
+        return Err(Error::SeveralAccounts { provider: provider.to_owned(), accounts });
+    }
+    Ok(accounts.pop())
+}
+
+/// The accounts with a name that a caller without an account may mean.
+pub(crate) fn named_accounts_meant(view: &dyn ReadView, provider: &str) -> Result<Vec<String>> {
+    Ok(accounts_meant(view, provider)?.into_iter().flatten().collect())
+}
+
+/// A refusal that holds and was recorded without an account, although the provider has accounts with names.
+pub(crate) struct UnnamedRefusal {
+    pub refusal: Exhausted,
+    /// The accounts that it may be about.
+    pub accounts: Vec<String>,
+}
+
+/// The refusal without an account that may be about an account.
+pub(crate) fn unnamed_refusal(at: AccountAt<'_>) -> Result<Option<UnnamedRefusal>> {
+    let meant = accounts_meant(at.view, &at.account.provider)?;
+    if meant.len() < 2 || !meant.contains(&None) {
+        return Ok(None);
+    }
+    let unnamed = AccountRef { provider: at.account.provider.clone(), account: None };
+    let windows = AccountWindows::new(AccountAt { account: &unnamed, ..at })?;
+    let Refusals { account, models } =
+        refusals(AccountAt { account: &unnamed, ..at }, windows.observations(), windows.limits())?;
+    let refusal = account.into_iter().chain(models).max_by_key(|one| one.until);
+    let accounts = meant.into_iter().flatten().collect();
+    Ok(refusal.map(|refusal| UnnamedRefusal { refusal, accounts }))
 }

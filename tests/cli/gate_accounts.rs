@@ -116,3 +116,44 @@ fn a_probe_that_succeeds_ends_the_refusal_of_a_probe() {
     assert_eq!(gate(&cli, "2026-06-10T12:20:00Z", &["codex", "--probe", "true"]).0, Some(0));
     assert_eq!(gate(&cli, "2026-06-10T12:30:00Z", &["codex"]).0, Some(0));
 }
+
+#[test]
+fn a_statement_that_may_open_a_gate_names_one_of_several_accounts() {
+    let cli = TestCli::new();
+    for account in ["a", "b"] {
+        cli.at(NOON, &["record", "--provider", "anthropic", "--account", account, "--input", "1"]);
+    }
+    scan(&cli, NOON, "You've hit your session limit · resets 3pm (UTC)\n", &["claude", "--account", "a"]);
+    let before = cli.at(NOON, &["log"]);
+    for words in [&["override", "anthropic", "--used", "5"][..], &["resume", "--quota-verified", "anthropic"]] {
+        let done = cli.command().args(["--now", "2026-06-10T12:05:00Z"]).args(words).output().unwrap();
+        let message = String::from_utf8(done.stderr).unwrap();
+        assert_eq!(done.status.code(), Some(2), "{words:?}: {message}");
+        assert!(message.contains("`a` or `b`: name it with --account"), "{message}");
+    }
+    assert_eq!(cli.at(NOON, &["log"]), before, "nothing was written");
+    cli.at("2026-06-10T12:05:00Z", &["resume", "--quota-verified", "anthropic", "--account", "a"]);
+    assert_eq!(gate(&cli, "2026-06-10T12:06:00Z", &["anthropic"]).0, Some(0));
+}
+
+#[test]
+fn a_refusal_of_an_unknown_account_is_named_at_every_gate() {
+    let cli = TestCli::new();
+    for account in ["a", "b"] {
+        cli.at(NOON, &["record", "--provider", "anthropic", "--account", account, "--input", "1"]);
+    }
+    let text = "You've hit your session limit · resets 3pm (UTC)\n";
+    let scanned = cli.command().args(["--now", NOON, "scan-output", "claude"]).write_stdin(text).output().unwrap();
+    let hint = String::from_utf8(scanned.stderr).unwrap();
+    assert!(hint.contains("has the accounts a, b") && hint.contains("--account"), "{hint}");
+    let warned = |args: &[&str], words: &str| {
+        let (code, verdict) = gate(&cli, "2026-06-10T12:10:00Z", args);
+        let warnings = verdict["warnings"].as_array().unwrap();
+        assert!(warnings.iter().any(|one| one.as_str().unwrap().contains(words)), "{verdict}");
+        code
+    };
+    assert_eq!(warned(&["anthropic", "--account", "b"], "position 3, until 2026-06-10T15:10"), Some(0));
+    assert_eq!(warned(&["anthropic"], "usage-ledger void 3"), Some(75));
+    cli.at("2026-06-10T12:11:00Z", &["void", "3", "--reason", "it was of another account"]);
+    assert_eq!(gate(&cli, "2026-06-10T12:12:00Z", &["anthropic"]).0, Some(0));
+}
