@@ -39,7 +39,7 @@ impl Fault {
     /// Creates a failure from a message. The remedy in the message fits the case better than the general one of the list
     /// of errors, which applies to a message without a remedy.
     pub fn of_message(kind: FaultKind, message: &str) -> Self {
-        let detail = secrets::name(message).to_string();
+        let detail = secrets::message(message).to_string();
         let remedy = remedy_of(&detail).unwrap_or(kind.entry().remedy).to_owned();
         Self::new(kind, detail, remedy)
     }
@@ -52,7 +52,7 @@ impl Fault {
     /// Creates a failure for an invalid field. `path` is `.` for the input as a whole.
     pub fn field(path: &str, why: &str) -> Self {
         let place = if path == "." { "the input".to_owned() } else { format!("`{path}`") };
-        let detail = secrets::name(&format!("{place}: {why}")).to_string();
+        let detail = secrets::message(&format!("{place}: {why}")).to_string();
         Self::new(
             FaultKind::InvalidInput,
             detail,
@@ -104,7 +104,7 @@ fn remedy_of(message: &str) -> Option<&str> {
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         let kind = FaultKind::of(&error);
-        let detail = secrets::name(&error.with_causes()).to_string();
+        let detail = secrets::message(&error.with_causes()).to_string();
         let fault = |remedy: &str| Self::new(kind, detail.clone(), remedy);
         let common = || fault(kind.entry().remedy);
         match &error {

@@ -21,16 +21,12 @@ const RANDOM: usize = 24;
 /// Prefixes that issuers give their credentials. No letter may precede a prefix, except that of an escape.
 const ISSUED: &[&str] = &[
     r"(?:sk|pk|rk)[-_](?:ant|proj|or|svcacct|admin|lf|live|test)[-_][\w-]{6,}",
-    r"sk-[\w-]*\d[\w-]{15,}",
-    r"sk-[A-Za-z0-9]{20,}",
     r"gh[opsur]_[\w]{16,}",
     r"github_pat_[\w]{16,}",
     r"gl(?:pat|dt|rt|cbt|ptt|soat|ft|agent|imt|ffct)-[\w-]{16,}",
     r"xox[a-z](?:\.[a-z]+)?-[\w.-]{8,}",
-    r"xapp-[\w-]{10,}",
     r"(?:AKIA|ASIA|ABIA|ACCA|AROA|AIDA)[0-9A-Z]{12,}",
     r"(?:ABSK|LTAI|AKID|ATBB|ATATT3x|ATCTT3x)[A-Za-z0-9+/=_-]{12,}",
-    r"bedrock-api-key-[A-Za-z0-9+/=_-]{16,}",
     r"bce-v3/ALTAK-[\w/-]{16,}",
     r"AQ\.Ab8[\w-]{16,}",
     r"wk-1\.[\w.-]{16,}",
@@ -50,7 +46,6 @@ const ISSUED: &[&str] = &[
     r"ya29\.[\w.-]{10,}",
     r"1//0[\w-]{20,}",
     r"GOCSPX-[\w-]{10,}",
-    r"(?:xai|pplx|nvapi|csk|pypi|tskey|sl)-[\w-]{16,}",
     r"tvly-(?:dev-|prod-)?[A-Za-z0-9]{16,}",
     // Short beginnings, and names of companies: words follow them in ordinary names.
     r"(?:fc|jina|exa|e2b|vercel|nfp|pul|rdme|sbp|glsa|atlasv1)[-_][A-Za-z0-9]{24,}",
@@ -59,7 +54,7 @@ const ISSUED: &[&str] = &[
     r"discord(?:app)?\.com/api/webhooks/[\w/-]{16,}",
     r"hooks\.zapier\.com/hooks/catch/[\w/-]{8,}",
     r"[\w][\w.-]*\.webhook\.office\.com/webhookb2/[\w@/-]{16,}",
-    r"(?:gsk|hf|r8|fw|npm|ntn|figd|whsec|dckr_pat|dckr_oat|sntrys|sntryu|phx|phc|lin_api|lin_oauth|tgp_v1|dop_v1|doo_v1|dor_v1|sb_secret|wandb_v1|pscale_tkn|pscale_pw|pscale_oauth|shippo_live|shippo_test|rubygems|vck|vcp|lsv2_pt|lsv2_sk|shpat|shpss|shpca|shppa|api_org|secret)_[A-Za-z0-9+/=_-]{16,}",
+    r"(?:whsec|dckr_pat|dckr_oat|sntrys|sntryu|lin_api|lin_oauth|tgp_v1|dop_v1|doo_v1|dor_v1|sb_secret|wandb_v1|pscale_tkn|pscale_pw|pscale_oauth|shippo_live|shippo_test|lsv2_pt|lsv2_sk|shpat|shpss|shpca|shppa)_[A-Za-z0-9+/=_-]{16,}",
     r"SG\.[\w-]{16,}\.[\w-]{16,}",
     r"hv[sbr]\.[\w-]{16,}",
     r"AGE-SECRET-KEY-1[0-9A-Z]{20,}",
@@ -70,6 +65,14 @@ const ISSUED: &[&str] = &[
     r"eyJ[\w-]{5,}(?:\.[\w-]+){1,4}\.?",
     r"eyJ[\w-]{30,}",
 ];
+/// Prefixes with which names of projects and models begin too: `npm_workspace_frontend`, `sk-2024-website-redesign`. What
+/// follows must not consist of words.
+const WORDED: &[&str] = &[
+    r"sk-(?:[\w-]*\d[\w-]{15,}|[A-Za-z0-9]{20,})",
+    r"(?:xai|pplx|nvapi|csk|pypi|tskey|sl)-[\w-]{16,}",
+    r"xapp-[\w-]{10,}",
+    r"(?:bedrock-api-key-|(?:gsk|hf|r8|fw|npm|ntn|figd|phx|phc|vck|vcp|api_org|rubygems|secret)_)[A-Za-z0-9+/=_-]{16,}",
+];
 /// Prefixes with which ordinary names begin too. What follows must look random.
 const LIKELY: &[&str] = &[r"pa-[\w-]{40,}", r"fk-[\w-]{24,}", r"sl\.[\w.-]{40,}"];
 /// What may precede a prefix: no letter, except that of an escape of JSON, of a URL or of a terminal.
@@ -78,7 +81,7 @@ const BOUNDARY: &str = r"(?:\b|_|\\[nrt]|\\u[0-9A-Fa-f]{4}|%[0-9A-Fa-f]{2}|\[[0-
 const SEPARATOR: &str = r#"["'`\\]*\s*(?:=>|[:=]|%3[AaDd])\s*"#;
 /// The value of a pair.
 const VALUE: &str = r#"\\?"[^"]*"?|'[^']*'?|`[^`]*`?|[^\s"',;&}`]+"#;
-/// Names whose values are credentials.
+/// What names whose values are credentials [contain](is_credential_name).
 const NAMED: &str = r"(?:api[-_ ]?key|(?:access|account|session|private|signing|encryption|master|shared|secret|auth)[-_]?(?:access)?[-_]?key|secret|token|passw(?:or)?d|passphrase|pass|pwd|credentials?|signature|sig|auth|jwt)";
 /// Names whose values are credentials if they look random.
 const KEYS: &str = r"(?:(?i:[\w.-]*[-_]key|\bkey)|[\w.-]*[a-z0-9]Key|\b(?:sessionid|PHPSESSID|JSESSIONID))";
@@ -116,6 +119,7 @@ static FORMS: LazyLock<Option<Regex>> = LazyLock::new(|| {
         format!(r"\B--?(?P<option>(?i:(?:[\w-]+-)?{OPTIONS}))\s+(?P<option_value>{VALUE})"),
         r"\B(?:-u|--user)[\s=]+[^\s:]+:[^\s/]*[A-Za-z]\S*".to_owned(),
         format!("{BOUNDARY}(?:{issued})"),
+        format!("{BOUNDARY}(?P<worded>{})", WORDED.join("|")),
         format!("{BOUNDARY}(?P<likely>{})", LIKELY.join("|")),
     ];
     compile(&parts.join("|"))
@@ -154,23 +158,34 @@ fn has_dots(text: &str) -> bool {
 
 /// A name, id or path without what has the form of a credential.
 pub(crate) fn name(text: &str) -> Cow<'_, str> {
+    without_credentials(text, false)
+}
+
+/// A message of this program, which may quote input. Its own prose stays: `at least 1 token: declare …` and
+/// `/etc/ledger/token: No such file` are no pairs.
+pub(crate) fn message(text: &str) -> Cow<'_, str> {
+    without_credentials(text, true)
+}
+
+fn without_credentials(text: &str, is_message: bool) -> Cow<'_, str> {
     // Without these characters only prefixes of issuers can match.
     let is_mark = |byte| matches!(byte, b' ' | b'=' | b':' | b'@' | b'%' | b'<' | b'\t' | b'\n' | b'\r');
     if !text.bytes().any(is_mark) && !has_hint(text) {
         return Cow::Borrowed(text);
     }
     // If the expression does not compile, the whole text is removed.
-    let named = FORMS.as_ref().map_or(Cow::Borrowed(REDACTED), |forms| without(forms, text));
+    let named = FORMS.as_ref().map_or(Cow::Borrowed(REDACTED), |forms| without(forms, text, is_message));
     if AWS_ID.as_ref().is_none_or(|ids| ids.is_match(text)) { Cow::Owned(without_aws_secrets(&named)) } else { named }
 }
 
 /// A text without what is a credential of the forms.
-fn without<'t>(forms: &Regex, text: &'t str) -> Cow<'t, str> {
+fn without<'t>(forms: &Regex, text: &'t str, is_message: bool) -> Cow<'t, str> {
     let mut out = String::new();
     let (mut copied, mut at) = (0, 0);
     while let Some(captures) = forms.captures_at(text, at) {
         let Some(whole) = captures.get(0) else { break };
-        let kept = kept(&captures, whole.as_str());
+        let kept = if is_message { prose(&captures, text) } else { None };
+        let kept = kept.or_else(|| kept_of(&captures, whole.as_str()));
         if let Some(next) = kept {
             at = whole.start() + next;
         } else {
@@ -217,11 +232,27 @@ fn is_aws_secret(run: &str) -> bool {
 
 /// The longest value, in bytes, that is kept for the name before it. A longer one is no count.
 const LONGEST_KEPT: usize = 256;
+/// The same behind a name of no credential, and behind a prefix of an issuer. The search continues within what is kept, so
+/// a limit keeps its time linear.
+const LONGEST_PLAIN: usize = 1024;
 
 /// If a match is no credential: the distance from its start at which the search continues. A value that is kept may
 /// contain a credential of another form.
-fn kept(captures: &Captures<'_>, whole: &str) -> Option<usize> {
+fn kept_of(captures: &Captures<'_>, whole: &str) -> Option<usize> {
     let start = captures.get(0).map_or(0, |whole| whole.start());
+    if let (Some(of), Some(value)) = (captures.name("name"), captures.name("value")) {
+        let between = whole.get(of.end() - start..value.start() - start).unwrap_or_default();
+        let is_kept = !is_credential_name(of.as_str()) || (between == ":" && is_tag(value.as_str()));
+        if is_kept && value.len() <= LONGEST_PLAIN {
+            return Some(value.start() - start);
+        }
+    }
+    if let Some(run) = captures.name("worded") {
+        let is_kept = run.len() <= LONGEST_PLAIN && is_worded(run.as_str());
+        // The run may contain another credential behind its first word.
+        let first = run.as_str().find(['-', '_']).unwrap_or(run.len());
+        return is_kept.then_some(run.start() - start + first);
+    }
     for (name, value) in [("name", "value"), ("tag", "tag_value"), ("option", "option_value"), ("key", "key_value")] {
         if let (Some(of), Some(value)) = (captures.name(name), captures.name(value)) {
             let is_kept =
@@ -255,17 +286,196 @@ fn is_key(name: &str, value: &str) -> bool {
 fn is_ordinary(name: &str, value: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let value = value.trim_matches(['"', '\'', '`', '\\']);
-    let about_counts = name.contains("tokens") || name.contains("token_count") || name.contains("token-count");
+    let plain = name.replace(['_', '-'], "");
+    let about_counts = name.contains("tokens")
+        || ["count", "usage", "type", "limit", "budget", "detail", "cost", "price"].iter().any(|what| {
+            plain.find("token").and_then(|at| plain.get(at + 5..)).is_some_and(|rest| rest.starts_with(what))
+        });
     let is_number = value.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-'));
     value.is_empty()
         || value.starts_with(REDACTED)
         || matches!(value, "true" | "false" | "null" | "none")
         || about_counts
         || (name.contains("token") && is_number)
-        // `author: me`, `authentic`, `passed: 3`, `bypass: on`
-        || (name.contains("author") && !name.contains("authorization"))
-        || name.contains("passed")
-        || name.contains("bypass")
+}
+
+/// If a match is prose of a message and no pair: the distance from its start at which the search continues. What the message
+/// quotes in backticks is no prose.
+fn prose(captures: &Captures<'_>, text: &str) -> Option<usize> {
+    let (whole, name, value) = (captures.get(0)?, captures.name("name")?, captures.name("value")?);
+    let is_quoted = text.get(..value.start())?.bytes().filter(|byte| *byte == b'`').count() % 2 == 1;
+    let is_command = value.as_str().starts_with("`usage-ledger ");
+    let is_prose = match text.get(name.end()..value.start())?.trim_start_matches('`') {
+        ": " => is_command || is_plain_word(value.as_str()),
+        // A place in a file: `/etc/ledger/auth:3: …`
+        ":" => value.as_str().strip_suffix(':').is_some_and(|line| line.bytes().all(|byte| byte.is_ascii_digit())),
+        _ => false,
+    };
+    (is_prose && !is_quoted).then(|| value.start() - whole.start())
+}
+
+/// Whether a text is a word of a sentence, with its punctuation.
+fn is_plain_word(text: &str) -> bool {
+    let word = text.trim_end_matches(['.', ':', ')', '?', '!', '…']);
+    let is_short_capitals = word.len() <= 5 && word.bytes().all(|byte| byte.is_ascii_uppercase());
+    let is_lower = word.bytes().skip(1).all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    word.starts_with(|first: char| first.is_ascii_alphabetic()) && (is_lower || is_short_capitals)
+}
+
+/// Words that make a name that of a credential, alone or at the end of a compound: `accesstoken`, `oauth`.
+const STRONG: [&str; 13] = [
+    "secret",
+    "token",
+    "password",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "passkey",
+    "pwd",
+    "credential",
+    "signature",
+    "auth",
+    "jwt",
+    "apikey",
+];
+/// What may follow these words in a compound: `tokenvalue`. `tokenizer`, `secretary` and `author` are other words.
+const BEHIND: [&str; 17] = [
+    "",
+    "s",
+    "key",
+    "keys",
+    "id",
+    "value",
+    "hash",
+    "string",
+    "str",
+    "text",
+    "data",
+    "code",
+    "header",
+    "n",
+    "z",
+    "entication",
+    "orization",
+];
+/// Words that make a name that of a credential alone, or with one of `BEFORE_WEAK`: `compass` and `insig` are other words.
+const WEAK: [&str; 2] = ["pass", "sig"];
+/// What precedes them in a compound, or in an escape: `\npass=…`.
+const BEFORE_WEAK: [&str; 24] = [
+    "", "n", "r", "t", "m", "x", "my", "db", "pg", "user", "smtp", "ftp", "sftp", "http", "mysql", "redis", "mail",
+    "imap", "root", "admin", "ssh", "sudo", "api", "hmac",
+];
+/// What makes a key a credential: `access_key`.
+const KEY_KINDS: [&str; 11] =
+    ["api", "access", "account", "session", "private", "signing", "encryption", "master", "shared", "secret", "auth"];
+
+/// Whether a name is that of a credential: one of its words is, not a part of a word such as `sigma` or `tokenizer`.
+fn is_credential_name(name: &str) -> bool {
+    let mut last = String::new();
+    for part in name.split(['_', '-', '.', ' ']).filter(|part| !part.is_empty()) {
+        let mut words = vec![part.to_ascii_lowercase()];
+        words.extend(humps(part).map(str::to_ascii_lowercase));
+        let is_last_weak = words.last().is_some_and(|word| is_weak(word)) && !part.eq_ignore_ascii_case("bypass");
+        let is_key = |word: &str, before: &str| {
+            let kind = format!("{before}{}", word.strip_suffix('s').unwrap_or(word));
+            kind.strip_suffix("key").is_some_and(|kind| KEY_KINDS.iter().any(|known| kind.ends_with(known)))
+        };
+        if is_last_weak || words.iter().any(|word| is_strong(word) || is_key(word, "") || is_key(word, &last)) {
+            return true;
+        }
+        last = words.swap_remove(0);
+    }
+    false
+}
+
+/// The words of a compound in camel case: `X`, `Api` and `Key` in `XApiKey`.
+fn humps(part: &str) -> impl Iterator<Item = &str> {
+    let is_start = |at: usize| {
+        let class =
+            |at: usize| part.as_bytes().get(at).map(|byte| (byte.is_ascii_uppercase(), byte.is_ascii_lowercase()));
+        let before = at.checked_sub(1).and_then(class);
+        let (Some((is_upper, _)), Some((was_upper, was_lower))) = (class(at), before) else { return false };
+        is_upper && (was_lower || (was_upper && class(at + 1).is_some_and(|(_, is_lower)| is_lower)))
+    };
+    let mut rest = 0;
+    std::iter::from_fn(move || {
+        let from = rest;
+        rest = (from + 1..part.len()).find(|at| is_start(*at)).unwrap_or(part.len());
+        part.get(from..rest).filter(|word| !word.is_empty())
+    })
+}
+
+fn is_strong(word: &str) -> bool {
+    let word = word.trim_end_matches(|last: char| last.is_ascii_digit());
+    let is_named = |strong: &&str| {
+        let behind = word.rfind(*strong).and_then(|at| word.get(at + strong.len()..));
+        behind.is_some_and(|behind| BEHIND.contains(&behind) || (strong.starts_with("passw") && behind != "less"))
+    };
+    // `tokens` are counts.
+    !word.ends_with("tokens") && STRONG.iter().any(is_named)
+}
+
+fn is_weak(word: &str) -> bool {
+    let word = word.trim_end_matches(|last: char| last.is_ascii_digit());
+    let is_escape = |before: &str| {
+        // `%26pass`, `\u0026pass`, `[31mpass`
+        let hex = before.strip_prefix('u').unwrap_or(before).trim_end_matches('m');
+        hex.starts_with(|first: char| first.is_ascii_digit()) && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    let is_named =
+        |weak: &&str| word.strip_suffix(*weak).is_some_and(|before| BEFORE_WEAK.contains(&before) || is_escape(before));
+    WEAK.iter().any(is_named)
+}
+
+/// Whether a text is the tag of a model, as in `name:7b-q4_K_M`: a size, a quantisation, a version or an ordinary word of tags.
+fn is_tag(text: &str) -> bool {
+    const WORDS: [&str; 13] = [
+        "latest", "free", "cloud", "online", "nitro", "floor", "exacto", "extended", "thinking", "instruct", "beta",
+        "mini", "preview",
+    ];
+    let text = text.to_ascii_lowercase();
+    let (first, rest) = text.split_once('-').unwrap_or((&text, ""));
+    let is_number = |text: &str| {
+        text.starts_with(|first: char| first.is_ascii_digit())
+            && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+    };
+    let is_size = first.strip_suffix(['b', 'm']).is_some_and(is_number);
+    let is_version = first.strip_prefix('v').is_some_and(is_number);
+    let (bits, kind) = first.split_once('_').unwrap_or((first, ""));
+    let is_quantised = bits.trim_start_matches(['i', 'q', 'b', 'f', 'p']) != bits
+        && is_number(bits.trim_start_matches(['i', 'q', 'b', 'f', 'p']))
+        && kind.len() <= 4;
+    let is_short = first.len() <= 8 && rest.len() <= 32;
+    is_short
+        && (WORDS.contains(&first) || is_size || is_version || is_quantised)
+        && rest
+            .split(['-', '_', '.'])
+            .all(|part| part.len() <= 10 && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
+/// Whether a run consists of words and numbers, unlike a random one: `npm_workspace_frontend`, `hf_models/llama3`.
+fn is_worded(run: &str) -> bool {
+    let is_ordinary = |part: &str| {
+        let letters = part.trim_end_matches(|last: char| last.is_ascii_digit());
+        if letters.is_empty() {
+            return (1..=8).contains(&part.len());
+        }
+        let word = letters.trim_start_matches(|first: char| first.is_ascii_digit());
+        let (before, behind) = (letters.len() - word.len(), part.len() - letters.len());
+        // `7b`, `2nd`, `llama3`, `web2024`
+        let is_numbered = if before > 0 { before <= 4 && behind == 0 && word.len() <= 2 } else { behind <= 4 };
+        let is_capital = word.len() <= 12 && word.bytes().all(|byte| byte.is_ascii_uppercase());
+        let is_words = word.len() <= 20
+            && humps(word).all(|hump| {
+                let is_lower = hump.bytes().skip(1).all(|byte| byte.is_ascii_lowercase());
+                is_lower && (hump.len() >= 3 || hump.len() == word.len())
+            });
+        is_numbered && (is_capital || is_words)
+    };
+    let parts = || run.trim_end_matches('/').split(['-', '_', '/']);
+    // Random runs with many marks have parts of one or two characters.
+    let short = parts().filter(|part| part.len() <= 2).count();
+    short * 2 <= parts().count() && parts().all(is_ordinary)
 }
 
 /// Free text without credentials, and without long runs of random characters.
@@ -333,7 +543,18 @@ pub(crate) fn id(text: &str) -> Cow<'_, str> {
 /// A path. A hash in the replacement keeps different paths different.
 #[cfg(feature = "import")]
 pub(crate) fn path(text: &str) -> Cow<'_, str> {
-    match name(text) {
+    distinct(text, name)
+}
+
+/// The name of a model, as free text. A hash in the replacement keeps different models different.
+#[cfg(feature = "import")]
+pub(crate) fn model(text: &str) -> Cow<'_, str> {
+    distinct(text, self::text)
+}
+
+#[cfg(feature = "import")]
+fn distinct<'t>(text: &'t str, rule: impl Fn(&'t str) -> Cow<'t, str>) -> Cow<'t, str> {
+    match rule(text) {
         Cow::Owned(redacted) if redacted != text => Cow::Owned(format!("{redacted}#{}", hash(text))),
         _ => Cow::Borrowed(text),
     }
@@ -377,21 +598,31 @@ fn is_random(run: &str) -> bool {
     mixed && changes * 100 >= run.len() * 28 && marks * 4 <= run.len()
 }
 
-/// JSON whose strings and field names are scrubbed as free text. Numbers, order and all other strings stay verbatim.
+/// JSON whose strings and field names are scrubbed as free text. A field whose name is that of a credential loses its value.
+/// Numbers of other fields, order and all other strings stay verbatim.
 pub(crate) fn json(json: &str) -> Cow<'_, str> {
+    scrubbed_json(json, false)
+}
+
+/// The same. `is_within` a credential no text stays, except the names of fields.
+fn scrubbed_json(json: &str, is_within: bool) -> Cow<'_, str> {
     let mut out: Option<String> = None;
     let mut copied = 0;
     let mut rest = 0;
     while let Some(start) = json.get(rest..).and_then(|tail| tail.find('"')).map(|at| rest + at) {
         let Some(end) = end_of_string(json, start) else { break };
         let inner = json.get(start + 1..end).unwrap_or_default();
-        if let Some(scrubbed) = json_string(inner) {
-            let out = out.get_or_insert_default();
-            out.push_str(json.get(copied..start).unwrap_or_default());
-            out.push_str(&scrubbed);
-            copied = end + 1;
-        }
+        let is_name = json.get(end + 1..).is_some_and(|behind| behind.trim_ascii_start().starts_with(':'));
+        let scrubbed = if is_within && !is_name { removed(inner) } else { json_string(inner) };
+        let field = if is_name { credential_field(json, inner, end + 1, is_within) } else { None };
+        let strings = [scrubbed.map(|string| (start, end + 1, string)), field];
         rest = end + 1;
+        for (from, to, replaced) in strings.into_iter().flatten() {
+            let out = out.get_or_insert_default();
+            out.push_str(json.get(copied..from).unwrap_or_default());
+            out.push_str(&replaced);
+            (copied, rest) = (to, to);
+        }
     }
     match out {
         Some(mut out) => {
@@ -400,6 +631,83 @@ pub(crate) fn json(json: &str) -> Cow<'_, str> {
         }
         None => Cow::Borrowed(json),
     }
+}
+
+/// The start of the value of the field whose name ends before `at`.
+fn value_start(json: &str, at: usize) -> Option<usize> {
+    let behind = json.get(at..)?.trim_ascii_start().strip_prefix(':')?.trim_ascii_start();
+    Some(json.len() - behind.len())
+}
+
+/// The end of an object or a list; that of the text if it has none.
+fn end_of_container(json: &str, start: usize) -> usize {
+    let (mut at, mut depth) = (start, 0_u32);
+    while let Some(byte) = json.as_bytes().get(at) {
+        match byte {
+            b'"' => match end_of_string(json, at) {
+                Some(end) => at = end,
+                None => return json.len(),
+            },
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        at += 1;
+        if depth == 0 {
+            return at;
+        }
+    }
+    json.len()
+}
+
+/// What the names of fields with credentials contain. It decides on ordinary fields without an expression.
+const FIELD_HINTS: [&str; 11] =
+    ["secret", "token", "pass", "pwd", "cred", "sig", "auth", "jwt", "key", "cookie", "sess"];
+
+/// The place and the replacement of the value of a field whose name ends before `at`; `None` if it is no credential.
+fn credential_field(json: &str, field: &str, at: usize, is_within: bool) -> Option<(usize, usize, String)> {
+    let decoded: String;
+    let field = if field.contains('\\') {
+        decoded = serde_json::from_str(&format!("\"{field}\"")).ok()?;
+        &decoded
+    } else {
+        field
+    };
+    let lower = field.to_ascii_lowercase();
+    if !FIELD_HINTS.iter().any(|hint| lower.contains(hint)) {
+        return None;
+    }
+    let start = value_start(json, at)?;
+    let (end, replaced) = match json.as_bytes().get(start)? {
+        b'"' => {
+            let end = end_of_string(json, start)?;
+            let text = json.get(start + 1..end)?;
+            let pair = format!("{field}={text}");
+            let is_credential = is_credential_name(field) || !name(&pair).starts_with(&format!("{field}="));
+            (end + 1, if is_credential && !is_ordinary(field, text) { removed(text) } else { None })
+        }
+        b'{' | b'[' => {
+            // Within a credential every text is removed anyway.
+            if is_within || !is_credential_name(field) || is_ordinary(field, "{") {
+                return None;
+            }
+            let end = end_of_container(json, start);
+            // Also an object without texts is replaced, by itself: it is searched once, however deep others are in it.
+            (end, Some(scrubbed_json(json.get(start..end)?, true).into_owned()))
+        }
+        _ => {
+            let tail = json.get(start..)?;
+            let value = tail.split([',', '}', ']', ' ', '\t', '\n', '\r']).next().unwrap_or_default();
+            let is_kept = !is_credential_name(field) || is_ordinary(field, value);
+            (start + value.len(), if is_kept { None } else { Some(quote(REDACTED)) })
+        }
+    };
+    replaced.map(|replaced| (start, end, replaced))
+}
+
+/// The replacement of a text that is a credential; `None` if it is one already, or empty.
+fn removed(text: &str) -> Option<String> {
+    (!text.is_empty() && !text.starts_with(REDACTED)).then(|| quote(REDACTED))
 }
 
 /// The end of the string that begins at a quote.

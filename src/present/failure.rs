@@ -84,7 +84,7 @@ impl Failure {
     pub fn report(&self) -> ExitCode {
         if let Some(message) = self.message() {
             // An error may quote input.
-            print_message(&secrets::name(&message));
+            print_message(&secrets::message(&message));
         }
         match self.exit_code() {
             Ok(code) => ExitCode::from(code),

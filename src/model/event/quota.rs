@@ -229,7 +229,7 @@ impl EventData for QuotaExhausted {
     #[cfg(feature = "import")]
     fn scrub(&mut self) {
         scrub::optional(&mut self.account, secrets::name);
-        scrub::optional(&mut self.model, secrets::text);
+        scrub::optional(&mut self.model, secrets::model);
         scrub::apply(&mut self.excerpt, secrets::text);
     }
 }

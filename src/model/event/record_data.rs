@@ -122,10 +122,10 @@ impl EventData for TokenRecord {
             self.provider = if kept == *self.provider { kept.into() } else { "redacted".into() };
         }
         scrub::optional(&mut self.account, secrets::name);
-        scrub::optional(&mut self.model, secrets::text);
+        scrub::optional(&mut self.model, secrets::model);
         scrub::optional(&mut self.agent, secrets::text);
         scrub::optional(&mut self.conversation, secrets::id);
-        scrub::optional(&mut self.project, secrets::name);
+        scrub::optional(&mut self.project, secrets::path);
         scrub::optional(&mut self.residual, secrets::short);
         for key in &mut self.keys {
             scrub::apply(key, secrets::id);

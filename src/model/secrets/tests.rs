@@ -129,7 +129,7 @@ fn every_form_of_an_issuer_is_removed_from_a_name() {
     use proptest::strategy::{Strategy, ValueTree};
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut missed = Vec::new();
-    for form in ISSUED {
+    for form in ISSUED.iter().chain(WORDED) {
         let ascii = form.replace(r"\w", "0-9A-Za-z_").replace(r"\d", "[0-9]").replace(r"\b", "");
         // A class of its own is written without brackets.
         let ascii = ascii.replace("[[0-9]", "[0-9").replace("/0-9A-Za-z_{", "/[0-9A-Za-z_]{");
@@ -260,7 +260,15 @@ fn pairs_options_and_tags_are_removed() {
 #[test]
 fn many_pairs_are_searched_in_linear_time() {
     let start = std::time::Instant::now();
-    for text in ["k-key=".repeat(50_000), "tokens=".repeat(50_000), "<token>".repeat(50_000), "-u a:".repeat(50_000)] {
+    for text in [
+        "k-key=".repeat(50_000),
+        "sigma=".repeat(50_000),
+        "sigma:".repeat(50_000),
+        "fw_a_".repeat(50_000),
+        "tokens=".repeat(50_000),
+        "<token>".repeat(50_000),
+        "-u a:".repeat(50_000),
+    ] {
         name(&text);
     }
     assert!(start.elapsed().as_secs() < 60);
@@ -333,4 +341,189 @@ fn different_ids_stay_different() {
     assert_eq!(id("msg_01AbCdEfGhIjKlMnOpQrStUv"), "msg_01AbCdEfGhIjKlMnOpQrStUv");
     let (a, b) = (id("sk-ant-api03-abcdefgh1"), id("sk-ant-api03-abcdefgh2"));
     assert!(a.starts_with("redacted-") && a != b && id(&a) == a);
+}
+
+#[test]
+fn a_word_that_contains_the_name_of_a_credential_is_none() {
+    for ordinary in [
+        "sigma:7b",
+        "compass:13b",
+        "design:latest",
+        "tokenizer:my-own",
+        "passion-llm:8b",
+        "secretary:8b",
+        "vendor/signal-8b:free",
+        "google/SigLIP:so400m",
+        "hf.co/x/Sigma-7B-GGUF:Q4_K_M",
+        "super-token-8b:latest",
+        "auth-model:70b-instruct-q4_K_M",
+        "secret-llm:IQ2_XXS",
+        "token-lm:1.5b",
+        "auth:v1",
+        "/home/me/design=v2",
+        "assigned to: Alice",
+        "a passing test: 3",
+        "surpass = Hunter2",
+        "passwordless: login",
+        "author: Alice1, authors: Bob2",
+        "token_type=bearer, tokenUsage: 12",
+    ] {
+        assert_eq!(name(ordinary), ordinary);
+    }
+    for secret in [
+        "accesstoken=hunter2",
+        "authToken: hunter2",
+        "XApiKey=hunter2",
+        "APIkey: hunter2",
+        "smtpPass=hunter2",
+        "DB_PASS=hunter2",
+        "dbpass=hunter2",
+        "PGPASSWORD=hunter2",
+        "secret_access_key: hunter2",
+        "session-key: hunter2",
+        "token2=hunter2",
+        "PASSWORD_DB=hunter2",
+        "tokenFile=hunter2",
+        "x-authorization-code: hunter2",
+        "oauth2: hunter2",
+        "author_token: hunter2",
+        "a\\npass=hunter2",
+        "a\\u0026sig=hunter2",
+        "a%26pass=hunter2",
+        "\u{1b}[31mpass=hunter2",
+        "model:password=hunter2",
+        "token:hunter2",
+        "password:p4ss-hunter2",
+    ] {
+        let scrubbed = name(secret);
+        assert!(scrubbed.contains(REDACTED) && !scrubbed.contains("unter2"), "{secret}: {scrubbed}");
+    }
+}
+
+#[test]
+fn names_of_words_behind_a_prefix_of_an_issuer_stay() {
+    for ordinary in [
+        "/home/me/fw_update_bootloader",
+        "/home/me/fw_sensor_calibration",
+        "/home/me/hf_models/llama3/chat",
+        "/home/me/npm_workspace_frontend",
+        "/home/me/vcp_controller_firmware",
+        "/home/me/phx_umbrella_project_api",
+        "/home/me/sk-2024-website-redesign",
+        "/home/me/xai-grok-experiments",
+        "/home/me/pypi-package-publisher-tool",
+        "/home/me/secret_SantaPlanner2024_web",
+        "bedrock-api-key-rotation-service",
+        "xapp-settings-panel",
+    ] {
+        assert_eq!(name(ordinary), ordinary);
+    }
+    let tail = "Ab3dEf6hIj9lMn2pQr5tUv8x";
+    for secret in [
+        format!("hf_models_sk-ant-api03-{tail}"),
+        format!("fw_update_bootloader/gsk_{tail}"),
+        format!("npm_workspace_{tail}"),
+        "fw_sensor_calibration_sk-ant-api03-abcdefgh".to_owned(),
+        "hf_abcdefghijklmnopqrstuvwxyzabcdefgh".to_owned(),
+        "sk-0123abcd-4567-89ef-0123-456789abcdef".to_owned(),
+    ] {
+        let scrubbed = name(&secret);
+        let is_kept = ["Ab3d", "abcd", "api03"].iter().any(|part| scrubbed.contains(part));
+        assert!(scrubbed.contains(REDACTED) && !is_kept, "{secret}: {scrubbed}");
+    }
+}
+
+#[cfg(feature = "import")]
+#[test]
+fn different_projects_and_models_stay_different() {
+    for rule in [path, model] {
+        let (a, b) = (rule("token=hunter2"), rule("token=hunter3"));
+        assert!(a.starts_with(REDACTED) && a != b && rule(&a) == a && !a.contains("hunter"), "{a} {b}");
+    }
+}
+
+#[test]
+fn a_message_keeps_its_prose_and_loses_credentials() {
+    for prose in [
+        "a limit must be at least 1 token: declare a provider without a quota unmetered instead",
+        "/etc/ledger/token: No such file or directory (os error 2); check the path",
+        "there is no key in secret: make one with `usage-ledger key new`",
+        "auth:3: column `model` is unknown",
+        "`token`: must be a text",
+        "cannot read secret: `usage-ledger key new secret` makes one",
+    ] {
+        assert_eq!(message(prose), prose);
+    }
+    for secret in [
+        "`password: swordfish` is not a time",
+        "unknown field `token: swordfish, x`",
+        "token: hunter2swordfish",
+        "password=swordfish",
+        "line 1: the text `a secret: swordfish` is long: cut it",
+    ] {
+        assert!(!message(secret).contains("swordfish"), "{secret}: {}", message(secret));
+    }
+}
+
+/// The string literals of a source before its tests.
+fn literals(source: &str) -> Vec<String> {
+    let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let code: String =
+        code.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect();
+    let quoted = Regex::new(r#"[^'\\r#]"((?:[^"\\]|\\(?s:.))*)""#).unwrap();
+    let joined = Regex::new(r"\\\n\s*").unwrap();
+    let plain = |text: &str| joined.replace_all(text, "").replace("\\\"", "\"").replace("{{", "{").replace("}}", "}");
+    quoted.captures_iter(&code).map(|found| plain(&found[1])).collect()
+}
+
+#[test]
+fn messages_of_this_program_stay() {
+    let mut directories = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let (mut changed, mut seen) = (Vec::new(), 0);
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let file = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                directories.push(path);
+            } else if file.ends_with(".rs") && !file.ends_with("tests.rs") && file != "secrets.rs" {
+                let source = std::fs::read_to_string(&path).unwrap();
+                let messages = literals(&source).into_iter().filter(|text| {
+                    // Help, headers with tokens of the user, and code between two literals are no messages.
+                    text.contains(' ') && !["Examples:", "Bearer", "\nfn "].iter().any(|part| text.contains(part))
+                });
+                for text in messages {
+                    seen += 1;
+                    if message(&text) != text {
+                        changed.push(format!("{file}: {text} -> {}", message(&text)));
+                    }
+                }
+            }
+        }
+    }
+    assert!(seen > 3_000, "{seen}");
+    assert!(changed.is_empty(), "{changed:#?}");
+}
+
+#[test]
+fn a_field_of_a_usage_object_loses_its_value_if_its_name_is_that_of_a_credential() {
+    let usage = r#"{"prompt_tokens":1,"api_key":"Hunter2xY9","auth":{"password":"Hunter2xY9","by":["Hunter2"],"n":1},
+        "cookie": "sid=Hunter2; a","p\u0061ssword" : "Hunter2","secret":1234,"set-cookie":"a=Hunter2","x-authorization":"Hunter2 b",
+        "token":5,"jwt":null,"passed":"yes","design":"blue","token_type":"audio","tokenUsage":{"kind":"text"},
+        "cached_tokens_details":{"text_tokens":3,"kind":"a"},"cache_key":"412a48bb-5183-459d-ba43-214d8a16dcc1"}"#;
+    let scrubbed = json(usage);
+    assert!(!scrubbed.contains("unter2"), "{scrubbed}");
+    let value: serde_json::Value = serde_json::from_str(&scrubbed).unwrap();
+    let auth = serde_json::json!({"password": REDACTED, "by": [REDACTED], "n": 1});
+    assert_eq!((&value["api_key"], &value["auth"], &value["secret"]), (&REDACTED.into(), &auth, &REDACTED.into()));
+    let kept = &usage[usage.find("\"token\":5").unwrap()..];
+    assert!(scrubbed.ends_with(kept), "{scrubbed}");
+    assert_eq!(json(&scrubbed), scrubbed);
+    let deep = format!("{}1{}", "{\"auth_x\":{\"token_usage\":".repeat(20_000), "}}".repeat(20_000));
+    assert_eq!(json(&deep), deep);
+    let deep = format!("{}\"Hunter2\"{}", "{\"auth\":".repeat(50_000), "}".repeat(50_000));
+    assert!(!json(&deep).contains("Hunter2"));
+    for broken in [r#"{"password":"#, r#"{"password":"x"#, r#"{"auth":{"a":"b"#, r#"{"auth": ["#] {
+        json(broken);
+    }
 }
