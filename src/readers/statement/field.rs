@@ -103,9 +103,14 @@ pub(super) fn time(text: &str) -> Result<Timestamp, String> {
 }
 
 /// The precision of a start in milliseconds: a day for a date, else the longest of day, hour and minute that it begins.
+/// Seconds since 1970 are no date, although they are as long.
 pub(super) fn precision(text: &str, start: Timestamp) -> i64 {
     let begins = |length: &i64| start.millis().rem_euclid(*length) == 0;
-    if text.trim().len() <= 10 { DAY } else { [DAY, HOUR].into_iter().find(begins).unwrap_or(MINUTE) }
+    if text.trim().len() <= 10 && text.contains('-') {
+        DAY
+    } else {
+        [DAY, HOUR].into_iter().find(begins).unwrap_or(MINUTE)
+    }
 }
 
 /// How many tokens a unit has: `Tokens`, `1K tokens`, `1000_tokens`, `1M Tokens`.

@@ -2,6 +2,9 @@
 
 use super::{Class, Draft, Name, Role, StatementSource, aws_cur, field};
 
+/// The column of the currency, which FOCUS requires.
+pub(super) const CURRENCY: &str = "BillingCurrency";
+
 pub(super) const FOCUS: StatementSource = StatementSource {
     name: "a FOCUS export",
     provider: None,
@@ -11,7 +14,7 @@ pub(super) const FOCUS: StatementSource = StatementSource {
         ("ChargePeriodEnd", Role::End),
         ("BilledCost", Role::Cost(1)),
         ("ListCost", Role::ListCost(1)),
-        ("BillingCurrency", Role::Currency),
+        (CURRENCY, Role::Currency),
         ("ConsumedQuantity", Role::Text("quantity")),
         ("ConsumedUnit", Role::Text("unit")),
         ("ServiceCategory", Role::Text("category")),

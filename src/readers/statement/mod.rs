@@ -73,6 +73,8 @@ struct StatementSource {
 struct Draft {
     row: StatementRow,
     raw: BTreeMap<&'static str, u64>,
+    /// Raw counts whose columns have no value in this row.
+    absent: BTreeSet<&'static str>,
     texts: BTreeMap<&'static str, String>,
 }
 
@@ -193,13 +195,35 @@ impl StatementSource {
         self.columns.iter().find(|(name, _)| is(name)).map(|(_, role)| *role)
     }
 
+    /// Whether JSON has an object of this name, whose fields are columns. Null stands for it in a record without one.
+    fn is_object(&self, column: &str) -> bool {
+        let is_field = |name: &str| name.strip_prefix(column).is_some_and(|field| field.starts_with('.'));
+        self.columns.iter().any(|(name, _)| is_field(name))
+    }
+
+    fn unknown_column(&self, column: &str) -> String {
+        format!(
+            "column `{column}` is unknown in {}: its meaning may change the others; export without it, or update \
+             usage-ledger",
+            self.name
+        )
+    }
+
     fn row(&self, record: &Record) -> std::result::Result<StatementRecord, String> {
         let mut draft =
             Draft { row: StatementRow { line: record.line, ..StatementRow::default() }, ..Draft::default() };
-        let (mut start, mut end) = (None, None);
+        let (mut start, mut end, mut has_currency) = (None, None, false);
         for (column, text) in &record.values {
-            let Some(role) = self.role(column) else { continue };
+            let Some(role) = self.role(column) else {
+                if text.is_empty() {
+                    continue;
+                }
+                return Err(self.unknown_column(column));
+            };
             if field::is_absent(text) {
+                if let Role::Raw(name) = role {
+                    draft.absent.insert(name);
+                }
                 continue;
             }
             let named = |fault: String| format!("column `{column}`: {fault}");
@@ -218,7 +242,7 @@ impl StatementSource {
                 Role::Requests => draft.row.requests = Some(field::count(text, 1).map_err(named)?),
                 Role::Cost(parts) => draft.row.cost = Some(field::money(text, parts).map_err(named)?),
                 Role::ListCost(parts) => draft.row.list_cost = Some(field::money(text, parts).map_err(named)?),
-                Role::Currency if text.eq_ignore_ascii_case("usd") => {}
+                Role::Currency if text.eq_ignore_ascii_case("usd") => has_currency = true,
                 Role::Currency => return Err(named(format!("`{text}` is not USD: export the statement in USD"))),
                 Role::Ignored => {}
                 Role::Refused(why) => return Err(named(why.to_owned())),
@@ -228,6 +252,16 @@ impl StatementSource {
             return Ok(StatementRecord::Other);
         }
         let mut row = draft.row;
+        // FOCUS requires the column. Other exports may leave it out, but not its value.
+        let needs = |column: &str| column == focus::CURRENCY || record.values.contains_key(column);
+        let currency = self.columns.iter().find(|(name, role)| matches!(role, Role::Currency) && needs(name));
+        let is_amount = row.cost.is_some_and(|cost| cost != Usd::default());
+        if let Some((column, _)) = currency.filter(|_| is_amount && !has_currency) {
+            return Err(format!(
+                "column `{column}` is missing or empty, so the amount may be in another currency: export the \
+                 statement with it"
+            ));
+        }
         for (kind, name) in &mut row.names {
             *name = kind.scrubbed(name).into_owned();
         }
@@ -278,13 +312,9 @@ fn source_of(name: &str, columns: &BTreeMap<String, u64>) -> Result<&'static Sta
     }
     let has = |column: &&'static str| column.split('|').any(|column| columns.contains_key(column));
     if let Some(source) = SOURCES.iter().find(|source| source.signature.iter().all(has)) {
-        return match columns.iter().find(|(column, _)| source.role(column).is_none()) {
+        return match columns.iter().find(|(column, _)| source.role(column).is_none() && !source.is_object(column)) {
             None => Ok(source),
-            Some((column, line)) => Err(Error::invalid(format!(
-                "{name}:{line}: column `{column}` is unknown in {}: its meaning may change the others; export without \
-                 it, or update usage-ledger",
-                source.name
-            ))),
+            Some((column, line)) => Err(Error::invalid(format!("{name}:{line}: {}", source.unknown_column(column)))),
         };
     }
     if columns.keys().all(|column| TIME_COLUMNS.contains(&column.as_str())) {

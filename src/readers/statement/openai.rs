@@ -54,6 +54,12 @@ pub(super) const USAGE: StatementSource = StatementSource {
 fn usage(draft: &mut Draft) -> Result<bool, String> {
     let Some(input) = draft.raw.get("input").copied() else { return Ok(true) };
     // A column that the export lacks counts nothing: it has no cached input, or no cache writes.
+    // A null in a column that the export has is an unknown count. Only the sum is known then.
+    if ["cached", "writes", "writes_30m", "writes_12h"].iter().any(|name| draft.absent.contains(name)) {
+        draft.row.counts.insert(Class::Prompt, input);
+        set_batch(draft);
+        return Ok(true);
+    }
     let part = |name| draft.raw.get(name).copied().unwrap_or(0);
     let cached = part("cached");
     let lifetimes = part("writes_30m").checked_add(part("writes_12h")).ok_or("the cache writes are too many tokens")?;
@@ -67,10 +73,14 @@ fn usage(draft: &mut Draft) -> Result<bool, String> {
     draft.row.counts.insert(Class::Input, rest);
     draft.row.counts.insert(Class::CacheRead, cached);
     draft.row.counts.insert(Class::CacheWrites, writes);
+    set_batch(draft);
+    Ok(true)
+}
+
+fn set_batch(draft: &mut Draft) {
     if draft.texts.get("batch").is_some_and(|batch| batch.eq_ignore_ascii_case("true")) {
         draft.row.names.insert(Name::Tier, "batch".to_owned());
     }
-    Ok(true)
 }
 
 pub(super) const COST_CSV: StatementSource = StatementSource {

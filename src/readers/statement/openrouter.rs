@@ -98,10 +98,11 @@ pub(super) const GENERATION: StatementSource = StatementSource {
 };
 
 fn generation(draft: &mut Draft) -> Result<bool, String> {
-    let part = |name| draft.raw.get(name).copied().unwrap_or(0);
+    let part = |name| draft.raw.get(name).copied();
     draft.row.requests = Some(1);
-    let (prompt, cached) = (part("prompt"), part("cached"));
-    if cached > prompt {
+    // Null is an unknown count, not 0.
+    let Some(prompt) = part("prompt") else { return Ok(true) };
+    if let Some(cached) = part("cached").filter(|cached| *cached > prompt) {
         return Err(format!("`native_tokens_cached` {cached} exceeds `native_tokens_prompt` {prompt}"));
     }
     draft.row.counts.insert(Class::Prompt, prompt);

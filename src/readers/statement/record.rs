@@ -1,7 +1,9 @@
 //! The records of a statement: rows of CSV, or the innermost objects of JSON with the values of the objects around them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::model::error::{Error, Result};
@@ -58,7 +60,31 @@ fn csv(name: &str, text: &str) -> Result<Records> {
     Ok(Records { rows, columns, more_pages: None })
 }
 
-type JsonFields<'a> = BTreeMap<String, &'a RawValue>;
+/// The fields of an object. A name that occurs twice is an error: one of its values would be lost.
+struct JsonFields<'a>(BTreeMap<String, &'a RawValue>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for JsonFields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = BTreeMap<String, &'de RawValue>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Self::Value, A::Error> {
+                let mut fields = BTreeMap::new();
+                while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
+                    if fields.contains_key(&name) {
+                        return Err(A::Error::custom(format_args!("`{name}` occurs twice")));
+                    }
+                    fields.insert(name, value);
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(Object).map(Self)
+    }
+}
 
 /// Arrays that contain records, or objects around records.
 const LISTS: [&str; 6] = ["data", "results", "usageEvents", "usageEventsDisplay", "logs", "model_breakdown"];
@@ -139,7 +165,7 @@ impl<'a> Walk<'a> {
             }
             return Ok(());
         }
-        let mut fields: JsonFields<'a> = self.parse(value)?;
+        let JsonFields(mut fields) = self.parse(value)?;
         let list = LISTS.iter().find(|list| {
             let held = fields.get(**list).map(|held| held.get());
             held.is_some_and(|held| held.starts_with('[') || (!inner && held.starts_with('{')))
@@ -170,7 +196,7 @@ impl<'a> Walk<'a> {
     fn flatten(&self, name: &str, value: &'a RawValue, values: &mut BTreeMap<String, String>) -> Result<()> {
         match value.get().as_bytes().first() {
             Some(b'{') => {
-                for (inner, field) in self.parse::<JsonFields<'a>>(value)? {
+                for (inner, field) in self.parse::<JsonFields<'a>>(value)?.0 {
                     self.flatten(&format!("{name}.{inner}"), field, values)?;
                 }
             }

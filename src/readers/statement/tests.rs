@@ -165,6 +165,54 @@ fn openrouter_prompt_tokens_include_the_cache() {
             "num_fetches":0,"is_byok":false}}"#,
     );
     assert_eq!((one.rows[0].counts[&Class::Prompt], &*one.rows[0].names[&Name::Id]), (10, "gen-1"));
+    let null = read_text(
+        r#"{"data":{"id":"gen-1","created_at":"2026-05-01T10:00:00Z","native_tokens_prompt":null,
+            "native_tokens_cached":3,"native_tokens_completion":25,"total_cost":0.1}}"#,
+    );
+    assert_eq!(null.rows[0].counts.keys().collect::<Vec<_>>(), [&Class::Output]);
+}
+
+#[test]
+fn a_null_part_of_the_input_leaves_only_the_sum() {
+    let json = read_text(
+        r#"{"data":[{"start_time":1777680000,"end_time":1777766400,"results":[{"input_tokens":100,"output_tokens":1,
+            "input_cached_tokens":null,"num_model_requests":1}]}]}"#,
+    );
+    let counts: Vec<_> = json.rows[0].counts.iter().map(|(class, count)| (*class, *count)).collect();
+    assert_eq!(counts, [(Class::Output, 1), (Class::Prompt, 100)]);
+}
+
+#[test]
+fn a_start_in_seconds_is_no_date() {
+    let rows = read_text("start_time,input_tokens,num_model_requests\n1795168800,1,1\n1795172400,1,1\n").rows;
+    let times: Vec<_> = rows.iter().map(|row| (row.start, row.end)).collect();
+    let hour = |from: &str, to: &str| (time(from), time(to));
+    let expected =
+        [hour("2026-11-20T10:00:00Z", "2026-11-20T11:00:00Z"), hour("2026-11-20T11:00:00Z", "2026-11-20T12:00:00Z")];
+    assert_eq!(times, expected);
+}
+
+#[test]
+fn an_amount_without_a_currency_is_refused() {
+    let head = "ChargePeriodStart,ChargePeriodEnd,BilledCost,ChargeCategory,SkuMeter,ConsumedQuantity,ConsumedUnit";
+    let row = |cost: &str| format!("2026-05-01,2026-05-02,{cost},Usage,m output tokens,1,Tokens");
+    let missing = fault(&format!("{head}\n{}\n", row("3")));
+    assert!(missing.contains("statement:2: column `BillingCurrency` is missing or empty"), "{missing}");
+    let empty = fault(&format!("{head},BillingCurrency\n{},\n", row("3")));
+    assert!(empty.contains("column `BillingCurrency`"), "{empty}");
+    assert_eq!(read_text(&format!("{head}\n{}\n", row("0"))).rows.len(), 1);
+}
+
+#[test]
+fn a_name_that_occurs_twice_is_an_error_and_null_may_stand_for_an_object() {
+    let fields = r#""starting_at":"2026-05-01T00:00:00Z","ending_at":"2026-05-02T00:00:00Z","results":[{"#;
+    let usage = r#""uncached_input_tokens":5,"output_tokens":1,"cache_read_input_tokens":0,"#;
+    let twice = fault(&format!("{{\"data\":[{{{fields}{usage}\"output_tokens\":2}}]}}]}}"));
+    assert!(twice.contains("`output_tokens` occurs twice"), "{twice}");
+    let null = read_text(&format!("{{\"data\":[{{{fields}{usage}\"cache_creation\":null}}]}}]}}"));
+    assert_eq!(null.rows[0].counts[&Class::Input], 5);
+    let other = fault(&format!("{{\"data\":[{{{fields}{usage}\"cache_creation\":7}}]}}]}}"));
+    assert!(other.contains("column `cache_creation` is unknown"), "{other}");
 }
 
 #[test]
