@@ -1,5 +1,6 @@
 //! Problems in agents' logs.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -55,16 +56,22 @@ pub(crate) fn findings(logs: &[LogInventory]) -> Vec<Diagnosis> {
                 format!("usage-ledger import {}", agent.source),
             );
         }
-        if let Some(first) = agent.unreadable.first() {
-            add(
-                format!(
-                    "{} cannot be read, {} ({})",
-                    counted(agent.unreadable.len() as u64, "place"),
-                    EscapedText(&first.file.to_string_lossy()),
-                    EscapedText(&first.why)
-                ),
-                "let this user read it, or import as the user who may, into the same ledger".to_owned(),
-            );
+        let mut causes: BTreeMap<&str, Vec<&_>> = BTreeMap::new();
+        for place in &agent.unreadable {
+            causes.entry(remedy(&place.why)).or_default().push(place);
+        }
+        for (remedy, places) in causes {
+            if let Some(first) = places.first() {
+                add(
+                    format!(
+                        "{} cannot be read, {} ({})",
+                        counted(places.len() as u64, "place"),
+                        EscapedText(&first.file.to_string_lossy()),
+                        EscapedText(&first.why)
+                    ),
+                    remedy.to_owned(),
+                );
+            }
         }
         let lost: Vec<_> = agent.reasons.iter().filter(|skipped| import::loses_counts(&skipped.why)).collect();
         if let Some(first) = lost.first() {
@@ -79,6 +86,19 @@ pub(crate) fn findings(logs: &[LogInventory]) -> Vec<Diagnosis> {
         }
     }
     findings
+}
+
+/// What helps against the reason why a place cannot be read.
+fn remedy(why: &str) -> &'static str {
+    let why = why.to_ascii_lowercase();
+    let is_refused = ["permission denied", "access is denied", "not permitted", "unable to open"];
+    if is_refused.iter().any(|part| why.contains(part)) {
+        "let this user read it, or import as the user who may, into the same ledger"
+    } else if why.contains("unknown ") {
+        "a newer usage-ledger may know this form; usage-ledger record adds what is known otherwise"
+    } else {
+        "import it again when the agent is closed; if that fails too, the file may be damaged"
+    }
 }
 
 pub(crate) fn print(logs: &[LogInventory], zone: Zone, out: &mut dyn Write) -> Result<(), Failure> {

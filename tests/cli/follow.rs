@@ -307,6 +307,9 @@ fn doctor_reports_unreadable_documents() {
             .collect();
         unreadable.sort_unstable();
         assert_eq!(unreadable, [cut.to_str().unwrap(), torn.to_str().unwrap()], "{report}");
+        // Both can be opened, so another user would not help.
+        let findings = report["findings"].as_array().unwrap();
+        assert!(findings.iter().all(|finding| !finding["remedy"].as_str().unwrap().contains("this user")), "{report}");
         cli.command().args(["import", "--home", home(&cli).to_str().unwrap()]).assert().code(1);
     }
 }
@@ -347,8 +350,9 @@ fn doctor_reports_skip_reasons_and_replies_without_usage() {
     assert_eq!(report["logs"][0]["reasons"][0]["line"], 2, "{report}");
     assert_eq!(report["logs"][1]["reasons"][0]["why"], why);
     let findings = report["findings"].as_array().unwrap();
-    assert_eq!((findings.len(), &findings[0]["source"], code), (1, &"codex".into(), 1));
-    assert!(findings[0]["what"].as_str().unwrap().contains(why), "{report}");
+    assert_eq!((findings.len(), &findings[1]["source"], code), (2, &"codex".into(), 1));
+    assert!(findings[0]["what"].as_str().unwrap().contains("s1.jsonl line 2: torn line"), "{report}");
+    assert!(findings[1]["what"].as_str().unwrap().contains(why), "{report}");
     let done = cli.command().args(["--now", now, "doctor", "--home", home(&cli).to_str().unwrap()]).output().unwrap();
     let text = String::from_utf8_lossy(&done.stdout).into_owned();
     assert!(text.contains("s1.jsonl line 2: ") && !text.contains("--kind imported"), "{text}");
@@ -358,5 +362,29 @@ fn doctor_reports_skip_reasons_and_replies_without_usage() {
     let counted_line = line("event_msg", &format!(r#"{{"type":"token_count","info":{info}}}"#));
     append(&codex.join("rollout-1.jsonl"), &counted_line);
     cli.ok(&["--now", now, "import", "--home", home(&cli).to_str().unwrap()]);
+    let left = doctored(&cli, now).0;
+    let left: Vec<_> = left["findings"].as_array().unwrap().iter().map(|finding| &finding["source"]).collect();
+    assert_eq!(left, ["claude-code"]);
+}
+
+#[test]
+fn doctor_finds_calls_whose_time_cannot_be_read_and_waits_for_a_line_that_is_written() {
+    let now = "2026-06-01T00:00:00Z";
+    let cli = TestCli::new();
+    fs::create_dir_all(claude(&cli)).unwrap();
+    let import = || cli.ok(&["--now", now, "import", "--home", home(&cli).to_str().unwrap()]);
+    let whole = answer(2);
+    append(&claude(&cli).join("s1.jsonl"), &format!("{}\n{}", answer(1), &whole[..whole.len() - 20]));
+    import();
     assert_eq!(doctored(&cli, now).0["findings"], Value::Array(vec![]));
+    append(&claude(&cli).join("s1.jsonl"), &format!("{}\n", &whole[whole.len() - 20..]));
+    import();
+    assert_eq!((doctored(&cli, now).0["findings"].clone(), doctored(&cli, now).1), (Value::Array(vec![]), 0));
+    let spelled = answer(3).replacen('T', " ", 1).replacen("Z\"", "\"", 1);
+    append(&claude(&cli).join("s2.jsonl"), &format!("{spelled}\n"));
+    import();
+    let (report, code) = doctored(&cli, now);
+    let what = report["findings"][0]["what"].as_str().unwrap_or_default();
+    assert!(what.contains("1 skipped line may contain tokens") && what.contains("unreadable timestamp"), "{report}");
+    assert_eq!(code, 1);
 }

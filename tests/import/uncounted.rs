@@ -107,6 +107,23 @@ fn the_lines_of_one_streamed_answer_are_one_call_whenever_they_are_read() {
 }
 
 #[test]
+fn a_newline_that_arrives_later_is_no_further_line() {
+    let lines = ["msg_1", "msg_2", "msg_3"].map(|id| line("a", "01T10:00:05", id, "\"end_turn\"", &usage(1, 1)));
+    let [first, second, third] = &lines;
+    let home = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::in_memory().unwrap();
+    let open = first.clone() + second.trim_end();
+    // Nothing new arrives, then the newline does.
+    for text in [open.clone(), open.clone(), format!("{open}\n{third}{{\"usage\" bad\n")] {
+        write(home.path(), "a", &text);
+        let skipped = import(&mut ledger, home.path()).skipped;
+        let expected: &[u64] = if text == open { &[] } else { &[4] };
+        assert_eq!(skipped.iter().map(|skipped| skipped.line).collect::<Vec<_>>(), expected, "{skipped:?}");
+    }
+    assert_eq!(total(&mut ledger).0, 3);
+}
+
+#[test]
 fn a_last_line_without_input_takes_it_from_an_earlier_one() {
     let lines = [
         line("a", "01T10:00:05", "msg_1", "null", &usage(271, 1)),

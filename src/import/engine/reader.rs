@@ -99,6 +99,8 @@ struct FileReading<'a> {
     /// Bytes that are hashed; they end with a whole line.
     offset: u64,
     lines: u64,
+    /// Whether the last of these lines had no newline yet. What follows up to the newline is no further line.
+    is_open: bool,
     skipped: u64,
     buffer: Vec<u8>,
     filled: usize,
@@ -119,6 +121,7 @@ impl<'a> FileReading<'a> {
             hash: Xxh3::new(),
             offset: 0,
             lines: 0,
+            is_open: false,
             skipped: 0,
             buffer: Vec::new(),
             filled: 0,
@@ -132,6 +135,7 @@ impl<'a> FileReading<'a> {
     fn resume(&mut self, stored: &ImportedFile) -> std::io::Result<Option<String>> {
         let mut left = stored.offset;
         let mut block = vec![0; BLOCK];
+        let mut last = b'\n';
         while left > 0 {
             let want = usize::try_from(left).map_or(BLOCK, |left| left.min(BLOCK));
             let got = self.handle.read(piece_mut(&mut block, 0..want)?)?;
@@ -139,6 +143,7 @@ impl<'a> FileReading<'a> {
                 break;
             }
             self.hash.update(piece(&block, 0..got)?);
+            last = piece(&block, got - 1..got)?.first().copied().unwrap_or(last);
             left -= got as u64;
         }
         if left > 0 || format!("{:016x}", self.hash.digest()) != stored.hash {
@@ -156,6 +161,7 @@ impl<'a> FileReading<'a> {
         self.offset = stored.offset;
         self.emitted = stored.offset;
         self.lines = stored.lines;
+        self.is_open = last != b'\n';
         self.skipped = stored.skipped.saturating_sub(u64::from(self.parser.is_missing_usage()));
         self.chunk.progress = if is_packed(&self.file.path) { 0 } else { stored.offset };
         Ok(None)
@@ -206,14 +212,20 @@ impl<'a> FileReading<'a> {
         Ok(())
     }
 
+    /// Counts a line, unless it is the end of the last one.
+    const fn count_line(&mut self) {
+        self.lines += !self.is_open as u64;
+        self.is_open = false;
+    }
+
     /// Parses the whole lines in the buffer and keeps the rest. No newline precedes `scanned`.
     fn take_lines(&mut self, scanned: usize) -> std::io::Result<()> {
         let mut start = 0;
         let mut from = scanned;
         while let Some(at) = memchr(b'\n', piece(&self.buffer, from..self.filled)?) {
             let end = from + at;
+            self.count_line();
             let line = piece(&self.buffer, start..end)?;
-            self.lines += 1;
             if let Err(why) = self.parser.line(line) {
                 let skipped = SkippedLine { file: self.name.clone(), line: self.lines, why: unquoted(&why) };
                 self.chunk.skipped.push(skipped);
@@ -251,7 +263,7 @@ impl<'a> FileReading<'a> {
                     length += at as u64 + 1;
                     self.hash = hash;
                     self.offset += length;
-                    self.lines += 1;
+                    self.count_line();
                     let why =
                         format!("line of {} MiB: over the {} MiB that are read", length >> 20, LONGEST_LINE >> 20);
                     self.chunk.skipped.push(SkippedLine { file: self.name.clone(), line: self.lines, why });
@@ -279,7 +291,8 @@ impl<'a> FileReading<'a> {
             self.report_last(INCOMPLETE.to_owned());
             return Ok(());
         }
-        self.lines += 1;
+        self.count_line();
+        let line = piece(&self.buffer, 0..self.filled)?;
         if let Err(why) = self.parser.line(line) {
             let skipped = SkippedLine { file: self.name.clone(), line: self.lines, why: unquoted(&why) };
             self.chunk.skipped.push(skipped);

@@ -49,7 +49,61 @@ pub(in crate::import) fn reasons(
     Ok(by_source)
 }
 
+/// Parts of the reasons of skips that lose no counts: the log states none, another record has them, or a later import reads
+/// them. Any other skip may lose some, so a new reason is a finding until it is in this list.
+const LOSSLESS: [&str; 13] = [
+    INCOMPLETE,
+    "without token counts",
+    "without the token counts",
+    "no token counts",
+    "token counts are not known",
+    "whose own logs tell of them",
+    "less than what was imported of them",
+    // Quota counters, which are no calls.
+    "counters are left out",
+    "they are left out",
+    "neither line of percentages",
+    "the file has no time of its last change",
+    "it is no such document",
+    "was read again from its beginning",
+];
+
 /// Returns whether a skip for this reason may have lost token counts.
 pub fn loses_counts(why: &str) -> bool {
-    why.starts_with("unknown ") || why.contains(WITHOUT_COUNTS)
+    why.starts_with("unknown ") || why.contains(WITHOUT_COUNTS) || !LOSSLESS.iter().any(|part| why.contains(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_skip_loses_counts_unless_its_reason_tells_of_none() {
+        for why in [
+            "unreadable timestamp `2026-11-23 19:00:41`",
+            "unreadable time `soon`",
+            "not valid JSON: expected value at line 1 column 2",
+            "torn line: it does not end with `}`",
+            "torn row: a number is missing; the row behind it on the same line is taken in",
+            "line of 65 MiB: over the 64 MiB that are read",
+            "a thread of 70 MiB",
+            "not valid UTF-8 at column 3",
+            "an event that cannot be unpacked: unknown frame descriptor",
+            "answers with token counts but without a time: 3",
+            "answers without token counts: 2, whose counts are all 0",
+            "unknown usage: all counts of a call are 0",
+        ] {
+            assert!(loses_counts(why), "{why}");
+        }
+        for why in [
+            INCOMPLETE,
+            "requests without token counts: 3",
+            "a session without token counts",
+            "sessions that ended without the token counts of their calls: 1",
+            "requests made through Claude Code, whose own logs tell of them: 2",
+            "the counters are left out: their provider has no valid name",
+        ] {
+            assert!(!loses_counts(why), "{why}");
+        }
+    }
 }
