@@ -12,7 +12,8 @@ pub(super) fn flat(attributes: &[KeyValue]) -> Value {
     Value::Object(named.collect::<Map<_, _>>())
 }
 
-/// Converts a text, number or boolean. Lists and bytes are not used.
+/// Converts a text, number or boolean. A list, an object or bytes become an empty list: they are not used, and a count of
+/// this kind must not look absent.
 fn plain(value: &AnyValue) -> Option<Value> {
     match value.value.as_ref()? {
         any_value::Value::StringValue(text) => Some(Value::from(text.as_str())),
@@ -20,7 +21,7 @@ fn plain(value: &AnyValue) -> Option<Value> {
         any_value::Value::IntValue(number) => Some(Value::from(*number)),
         // The shortest text that parses to this number, so that 0.1 remains 0.1.
         any_value::Value::DoubleValue(number) => Some(Value::from(*number)),
-        _ => None,
+        _ => Some(Value::Array(Vec::new())),
     }
 }
 

@@ -235,6 +235,15 @@ fn an_item_with_tokens_and_a_model_is_a_call_unless_it_is_a_sum() {
     assert!(nameless.unread[0].contains("names no model"), "{:?}", nameless.unread);
     let foreign = span(92, None, "x", &[("my.tokens_used", 3.into()), ("gen_ai.request.max_tokens", 9.into())]);
     assert!(foreign.telemetry().unread[0].contains("my.tokens_used"));
+    // Nor is a count that is a list.
+    let mut listed = span(94, None, "chat gpt-5", &chat(3, 2));
+    listed.attributes.retain(|name, _| !name.ends_with("input_tokens"));
+    let mut sent = listed.span_json();
+    let count = json!({"key": "gen_ai.usage.input_tokens", "value": {"arrayValue": {"values": [{"intValue": 3}]}}});
+    sent["attributes"].as_array_mut().unwrap().push(count);
+    let sent = json!({"resourceSpans": [{"scopeSpans": [{"spans": [sent]}]}]});
+    let listed = Telemetry::of_spans(&serde_json::from_value::<ExportTraceServiceRequest>(sent).unwrap());
+    assert!(listed.unread[0].contains("is no whole number"), "{:?}", listed.unread);
     let limits = span(93, None, "x", &[("gen_ai.request.max_tokens", 9.into())]).telemetry();
     assert_eq!((limits.calls(), limits.unread.len()), (0, 0));
 }

@@ -118,7 +118,14 @@ impl DatabaseLog for Antigravity {
                     }
                 };
                 match read {
-                    Ok(calls) => document.calls.extend(calls),
+                    Ok(calls) => {
+                        for call in calls {
+                            match call {
+                                Ok(call) => document.calls.push(call),
+                                Err(why) => document.skipped.push((place.unwrap_or(0), why)),
+                            }
+                        }
+                    }
                     Err(why) => document.skipped.push((place.unwrap_or(0), why)),
                 }
                 Ok(RowAction::Row)
@@ -161,12 +168,13 @@ fn time(message: &Message<'_>) -> Option<Timestamp> {
 }
 
 impl MessageColumns {
+    /// Reads the calls of a row. A call that cannot be read hides no other.
     fn read(
         &self,
         bytes: &[u8],
         (conversation, place): (&str, u64),
         began: Option<Timestamp>,
-    ) -> Result<Vec<ParsedCall>, String> {
+    ) -> Result<Vec<Result<ParsedCall, String>>, String> {
         let whole = Message::read(bytes)?;
         let message = match self.within {
             None => whole,
@@ -187,15 +195,15 @@ impl MessageColumns {
                 model = message.at(outer)?.and_then(|outer| outer.text(*last));
             }
         }
-        let mut usages: Vec<Message<'_>> = message.message(self.usage)?.into_iter().collect();
+        let mut usages: Vec<_> = message.message(self.usage).transpose().into_iter().collect();
         for retry in message.messages(self.retries) {
-            usages.extend(retry?.message(2)?);
+            usages.extend(retry.and_then(|retry| retry.message(2)).transpose());
         }
-        let mut calls = Vec::new();
-        for (number, usage) in usages.iter().enumerate() {
-            calls.extend(call(usage, model.as_deref(), at, (conversation, self.name, place, number))?);
-        }
-        Ok(calls)
+        let calls = usages.into_iter().enumerate().filter_map(|(number, usage)| {
+            let named = (conversation, self.name, place, number);
+            usage.and_then(|usage| call(&usage, model.as_deref(), at, named)).transpose()
+        });
+        Ok(calls.collect())
     }
 }
 

@@ -141,22 +141,26 @@ impl JsonLineState for GrokSession {
         let millis = at.millis().to_string();
         let turn = fields::text(meta, "eventId").unwrap_or(&millis);
         let models = usage.get("modelUsage").and_then(Value::as_object).filter(|models| !models.is_empty());
-        let mut turn_calls = Vec::new();
-        match models {
-            Some(models) => {
-                for (model, usage) in models {
-                    turn_calls.extend(self.call(usage, Some(model), turn, at)?);
+        let of_models: Vec<(Option<&str>, &Value)> = match models {
+            Some(models) => models.iter().map(|(model, usage)| (Some(model.as_str()), usage)).collect(),
+            None => vec![(self.model.as_deref(), usage)],
+        };
+        let (mut has_any, mut wrong) = (false, None);
+        for (model, usage) in of_models {
+            // A model whose counts cannot be read hides no other.
+            match self.call(usage, model, turn, at) {
+                Ok(call) => {
+                    has_any |= call.is_some();
+                    call.into_iter().for_each(|call| calls.add(call));
                 }
+                Err(why) => wrong = wrong.or(Some(why)),
             }
-            None => turn_calls.extend(self.call(usage, self.model.as_deref(), turn, at)?),
         }
-        if turn_calls.is_empty() {
-            return Err("unknown usage: all counts of a turn are 0".to_owned());
+        match wrong {
+            Some(why) => Err(why),
+            None if has_any => Ok(()),
+            None => Err("unknown usage: all counts of a turn are 0".to_owned()),
         }
-        for call in turn_calls {
-            calls.add(call);
-        }
-        Ok(())
     }
 
     fn conversation(&self) -> Option<&str> {
@@ -165,5 +169,23 @@ impl JsonLineState for GrokSession {
 
     fn began(&self) -> Option<Timestamp> {
         self.began
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_that_cannot_be_read_hides_no_other() {
+        let mut session =
+            GrokSession { id: Some("s".to_owned()), ..GrokSession::beside(Path::new("/none/x")).unwrap() };
+        let models = serde_json::json!({"a": {"inputTokens": "x"}, "b": {"inputTokens": 5, "outputTokens": 1}});
+        let line = serde_json::json!({"timestamp": 1_780_308_000, "params": {"update": {
+            "sessionUpdate": "turn_completed", "usage": {"modelUsage": models}}}});
+        let mut calls = FileCalls::default();
+        let why = session.read(&line, &mut calls).unwrap_err();
+        assert!(why.contains("is no whole number from 0"), "{why}");
+        assert_eq!(calls.take().len(), 1);
     }
 }

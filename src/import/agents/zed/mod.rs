@@ -57,7 +57,14 @@ impl DatabaseLog for Zed {
         let read = query::rows(database, &sql, [], &mut |row| {
             place += 1;
             match thread(row) {
-                Ok(found) => document.calls.extend(found),
+                Ok(requests) => {
+                    for request in requests {
+                        match request {
+                            Ok(call) => document.calls.push(call),
+                            Err(why) => document.skipped.push((place, why)),
+                        }
+                    }
+                }
                 Err(why) => document.skipped.push((place, why)),
             }
             Ok(RowAction::Row)
@@ -67,7 +74,8 @@ impl DatabaseLog for Zed {
     }
 }
 
-fn thread(row: &Row<'_>) -> Result<Vec<ParsedCall>, String> {
+/// Reads the requests of a thread. A request that cannot be read hides no other.
+fn thread(row: &Row<'_>) -> Result<Vec<Result<ParsedCall, String>>, String> {
     let unknown = |error: rusqlite::Error| format!("unknown shape: {error}");
     let id: String = row.get("id").map_err(unknown)?;
     let updated: String = row.get("updated_at").map_err(unknown)?;
@@ -89,7 +97,7 @@ fn thread(row: &Row<'_>) -> Result<Vec<ParsedCall>, String> {
     };
     let mut found = Vec::new();
     for (request, usage) in requests.into_iter().flatten() {
-        found.extend(call(&thread, (&id, request), usage, at)?);
+        found.extend(call(&thread, (&id, request), usage, at).transpose());
     }
     let has_sum =
         |usage: &Value| COUNTS.iter().any(|name| fields::count(usage, name).is_ok_and(|count| count > Some(0)));
@@ -129,4 +137,24 @@ fn call(
     record.model = model.map(str::to_owned);
     record.raw = fields::raw_of(usage, &COUNTS);
     fields::checked(at, record).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_cannot_be_read_hides_no_other() {
+        let database = Connection::open_in_memory().unwrap();
+        let thread = r#"{"model":{"provider":"anthropic","model":"m"},"cumulative_token_usage":{"input_tokens":400},
+            "request_token_usage":{"r1":{"input_tokens":100,"output_tokens":10},"r2":{"input_tokens":"x"},
+            "r3":{"input_tokens":300,"output_tokens":30}}}"#;
+        database.execute_batch("CREATE TABLE threads (id, updated_at, data_type, data BLOB)").unwrap();
+        let row = ("t", "2026-06-01T10:00:00Z", "json", thread.as_bytes());
+        database.execute("INSERT INTO threads VALUES (?1, ?2, ?3, ?4)", row).unwrap();
+        let document = Zed.database(Path::new("threads.db"), &database, None).unwrap();
+        let input: Vec<_> = document.calls.iter().map(|call| call.record.tokens.input).collect();
+        assert_eq!(input, [Some(100), Some(300)]);
+        assert_eq!(document.skipped, [(1, "unknown shape: `input_tokens` is no whole number from 0".to_owned())]);
+    }
 }
