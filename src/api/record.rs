@@ -19,6 +19,9 @@ use crate::readers::normalise::NO_USAGE;
 pub(crate) struct RecordTally {
     pub recorded: u64,
     pub duplicates: u64,
+    /// The first record of the transaction.
+    #[serde(skip)]
+    first: Option<Position>,
 }
 
 impl RecordTally {
@@ -26,9 +29,20 @@ impl RecordTally {
     pub fn push(&mut self, appender: &mut Appender<'_>, line: JsonLine, source: &str, now: Timestamp) -> Result<()> {
         let mut event = NewEvent::new(line.record, line.occurred_at.unwrap_or(now)).source(source.to_owned());
         event.id = line.id;
-        match appender.push(event)? {
-            Outcome::Appended { .. } => self.recorded += 1,
-            Outcome::Existing { .. } => self.duplicates += 1,
+        match appender.push(event) {
+            Ok(Outcome::Appended { position, .. }) => {
+                self.recorded += 1;
+                self.first = self.first.or(Some(position));
+            }
+            Ok(Outcome::Existing { .. }) => self.duplicates += 1,
+            // Nothing of this transaction is written, so there is no event to amend.
+            Err(Error::Conflict { id, position }) if self.first.is_some_and(|first| position >= first) => {
+                return Err(Error::invalid(format!(
+                    "an earlier record of this input has the same key or id ({id}) with other content: leave one of them \
+                     out, or give them different keys"
+                )));
+            }
+            Err(error) => return Err(error),
         }
         Ok(())
     }

@@ -295,8 +295,27 @@ pub(super) fn webhook(address: &str) -> Result<&str, String> {
 fn read_text(path: &Path) -> std::io::Result<String> {
     use std::io::Read;
     let mut text = String::new();
+    refuse_pipe(path)?;
     std::fs::File::open(path)?.take(LONGEST).read_to_string(&mut text)?;
     Ok(text)
+}
+
+/// Refuses a named pipe or a socket: opening it would wait for a writer. A pipe that a shell passes has one.
+#[cfg(unix)]
+fn refuse_pipe(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::FileTypeExt;
+    let kind = std::fs::metadata(path)?.file_type();
+    let is_passed = ["/dev/fd", "/proc/self/fd"].iter().any(|directory| path.starts_with(directory));
+    if (kind.is_fifo() && !is_passed) || kind.is_socket() {
+        let why = "it is a pipe or a socket, not a regular file";
+        return Err(std::io::Error::new(ErrorKind::InvalidInput, why));
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn refuse_pipe(_path: &Path) -> std::io::Result<()> {
+    Ok(())
 }
 
 fn line_of(text: &str, offset: usize) -> usize {

@@ -91,7 +91,7 @@ fn record_many(lines: &mut InputLines, source: &str, context: &Context, out: &mu
     if context.json {
         return JsonAnswer::new(tally).write(out);
     }
-    let RecordTally { recorded, duplicates } = tally;
+    let RecordTally { recorded, duplicates, .. } = tally;
     let already = if duplicates > 0 { format!(", {duplicates} were there already") } else { String::new() };
     Ok(writeln!(out, "{} recorded{already}", counted(recorded, "record"))?)
 }

@@ -68,6 +68,19 @@ fn settings_take_effect() {
     assert_eq!(answer["rows"][0]["day"], Value::Null);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_place_of_the_file_is_refused_without_waiting() {
+    let cli = TestCli::new();
+    let pipe = cli.dir().join("config.toml");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut command = cli.command();
+    command.env("USAGE_LEDGER_CONFIG", &pipe).timeout(std::time::Duration::from_secs(30)).arg("status");
+    let refused = command.assert().code(2);
+    let stderr = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    assert!(stderr.contains("it is a pipe or a socket"), "{stderr}");
+}
+
 #[test]
 fn a_mistake_stops_every_command_and_names_its_line() {
     let cli = TestCli::new();
