@@ -288,6 +288,24 @@ fn a_time_without_a_zone_is_in_the_zone_of_the_provider() {
     assert_eq!(reset.at, Some("2026-07-13T12:00:00Z".parse().unwrap()), "beside a refusal the header is the reset");
 }
 
+#[test]
+fn a_date_of_an_old_refusal_does_not_mean_the_next_year() {
+    let refusal = detect("claude", Stream::Stderr, "You've hit your limit · resets Nov 23 at 9pm (UTC)").unwrap();
+    let reset = |now: &str| refusal.reset(now.parse().unwrap(), Zone::UTC).and_then(|reset| reset.at);
+    assert_eq!(reset("2026-11-20T12:00:00Z"), Some("2026-11-23T21:00:00Z".parse().unwrap()));
+    for now in ["2026-11-23T21:00:20Z", "2026-11-25T12:00:00Z", "2027-01-20T12:00:00Z"] {
+        assert_eq!(reset(now), None, "{now}");
+    }
+}
+
+#[test]
+fn a_refusal_that_is_recognised_by_a_header_reads_the_others() {
+    let text = "x-ratelimit-remaining-tokens: 0\nx-ratelimit-reset-tokens: 6h0m0s\nretry-after: 1";
+    let refusal = detect("groq", Stream::Stderr, text).unwrap();
+    let reset = refusal.reset("2026-11-23T12:00:00Z".parse().unwrap(), Zone::UTC).unwrap();
+    assert_eq!(reset.at, Some("2026-11-23T18:00:00Z".parse().unwrap()), "{}", refusal.rule);
+}
+
 /// Texts of words from the grammars, which reach most of their branches.
 fn wordy() -> impl Strategy<Value = String> {
     let vocabulary = [
@@ -336,6 +354,8 @@ fn wordy() -> impl Strategy<Value = String> {
         "rate_limit_event",
         "\u{1b}[31m",
         "HTTP 429",
+        "x-ratelimit-reset-tokens:",
+        "x-ratelimit-remaining-tokens: 0\n",
         "out of credits",
     ];
     prop::collection::vec((prop::sample::select(vocabulary.to_vec()), prop::sample::select(vec!["", " ", ": "])), 0..12)

@@ -25,7 +25,7 @@ pub use decode::decode;
 pub use rule::Stream;
 
 use output::Output;
-use reset::{ClockZone, Reset};
+use reset::{ClockZone, Reset, ResetReading};
 
 /// All rules, the most reliable first.
 #[cfg(any(test, feature = "internals"))]
@@ -59,11 +59,15 @@ impl Exhaustion {
         let host = self.place.unwrap_or(ClockZone::Zone(host));
         // In text about a quota, a number of seconds in a header is the time to its reset.
         let bare = if self.rule == "retry-after" { reset::BACK_OFF } else { i64::MAX };
-        let near = reset::read(&self.line, now, host, bare);
+        let reading = ResetReading { now, host, bare, past: reset::REFUSAL_PAST };
+        if let Some(reset) = reset::around_header(&self.line, &self.vicinity, reading) {
+            return Some(reset);
+        }
+        let near = reset::read(&self.line, reading);
         if near.as_ref().is_some_and(|reset| reset.at.is_some()) {
             return near;
         }
-        let around = reset::read(&self.vicinity, now, host, bare);
+        let around = reset::read(&self.vicinity, reading);
         around.filter(|reset| near.is_none() || reset.at.is_some()).or(near)
     }
 }

@@ -2,11 +2,15 @@
 
 use chrono::{Datelike, Days, NaiveDate, NaiveTime, Weekday};
 
+use super::ResetReading;
 use super::zone::ClockZone;
-use crate::model::time::Timestamp;
+use crate::model::time::{MINUTE, Timestamp};
 
 /// A period of years that contains a 29 February in any century.
 const LEAP_YEARS: i32 = 8;
+/// A time of a window that passed at most so long ago, in milliseconds, does not mean the next day or week: no window is
+/// used up so soon after its reset.
+const JUST: i64 = 10 * MINUTE;
 
 /// A time of day as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,20 +83,36 @@ impl Day {
         }
     }
 
-    /// The first matching instant after `now`.
-    pub fn instant(self, time: NaiveTime, now: Timestamp, place: ClockZone) -> Option<Timestamp> {
+    /// The first matching instant after now; `None` if the text means one that has passed. `of_session` tells that it is
+    /// about a window of a few hours, which no time a day ahead ends.
+    pub fn instant(
+        self,
+        time: NaiveTime,
+        place: ClockZone,
+        reading: ResetReading,
+        of_session: bool,
+    ) -> Option<Timestamp> {
+        let now = reading.now;
         let today = place.local(now).date();
         let after = |day: NaiveDate| place.later(day.and_time(time), now);
-        let ahead = |range: std::ops::RangeInclusive<u64>| range.filter_map(|n| today.checked_add_days(Days::new(n)));
+        let ahead = |from: NaiveDate, days| (0..=days).filter_map(move |n| from.checked_add_days(Days::new(n)));
+        // The first instant that has not passed for longer than this time. It counts if it is ahead.
+        let first = |mut days: &mut dyn Iterator<Item = NaiveDate>, passed: i64| {
+            Iterator::find(&mut days, |day| place.later(day.and_time(time), now.plus(-passed)).is_some())
+                .and_then(after)
+        };
+        let just = place.local(now.plus(-JUST)).date();
         match self {
-            Self::Next => ahead(0..=2).find_map(after),
+            Self::Next if of_session => first(&mut ahead(just, 2), JUST),
+            Self::Next => ahead(today, 2).find_map(after),
             Self::Today => after(today),
-            Self::Tomorrow => ahead(1..=1).find_map(after),
-            Self::Weekday(weekday) => ahead(0..=7).filter(|day| day.weekday() == weekday).find_map(after),
+            Self::Tomorrow => ahead(today, 1).skip(1).find_map(after),
+            Self::Weekday(weekday) => first(&mut ahead(just, 8).filter(|day| day.weekday() == weekday), JUST),
             Self::Date { month, day, year: Some(year) } => after(NaiveDate::from_ymd_opt(year, month, day)?),
-            Self::Date { month, day, year: None } => (today.year()..=today.year() + LEAP_YEARS)
-                .filter_map(|year| NaiveDate::from_ymd_opt(year, month, day))
-                .find_map(after),
+            Self::Date { month, day, year: None } => {
+                let years = today.year().checked_sub(1)?..=today.year().checked_add(LEAP_YEARS)?;
+                first(&mut years.filter_map(|year| NaiveDate::from_ymd_opt(year, month, day)), reading.past)
+            }
         }
     }
 }

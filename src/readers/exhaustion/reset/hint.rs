@@ -3,10 +3,10 @@
 use std::sync::LazyLock;
 
 use chrono::DateTime;
-use regex::Regex;
+use regex::{Captures, Regex};
 
-use super::Reset;
 use super::length::{self, SpanLength};
+use super::{Reset, ResetReading};
 use crate::model::humanize::duration::retry_after;
 use crate::model::time::{DAY, HOUR, SECOND, Timestamp, Zone};
 
@@ -24,7 +24,6 @@ const MILLISECONDS: i64 = 100_000_000_000;
 struct Hints {
     unix: Regex,
     left: Regex,
-    until: Regex,
     header: Regex,
     date: Regex,
     again: Regex,
@@ -37,10 +36,9 @@ impl Hints {
         let length = length::pattern();
         Ok(Self {
             unix: Regex::new(
-                r#"(?i)(?:resets?[_ ]?(?:at|time(?:_?stamp)?)["']?\s*[:=]?\s*["']?|ratelimit-[\w-]*reset[\w-]*["']?\s*[:=]\s*["']?|limit reached\|)(?<long>\d{9,13})\b|\bresets?\s*[:=|]?\s*(?<bare>\d{10}|\d{13})\b"#,
+                r#"(?i)(?:resets?[_ ]?(?:at|time(?:_?stamp)?)["']?\s*[:=]?\s*["']?|limit reached\|)(?<long>\d{9,13})\b|\bresets?\s*[:=|]?\s*(?<bare>\d{10}|\d{13})\b"#,
             )?,
             left: Regex::new(r#"(?i)resets?_(?:in|after)_seconds["']?\s*[:=]\s*["']?(\d{1,12})\b"#)?,
-            until: Regex::new(&format!(r#"(?i)ratelimit-reset(?:-\w+)*["']?\s*[:=]\s*["']?(?<length>{length})"#))?,
             header: Regex::new(&format!(
                 r#"(?i)\bretry[-_ ]after(?<ms>[-_ ]ms|milliseconds)?(?:[-_ ]?seconds)?["']?\s*[:=]?\s*["']?(?:(?<length>{length})|(?<number>-?\d{{1,12}})\b)"#
             ))?,
@@ -56,53 +54,94 @@ impl Hints {
     }
 }
 
-/// The first hint of the most reliable kind. `bare` is the longest wait for a number of seconds in a header, in
-/// milliseconds.
-pub(super) fn find(text: &str, now: Timestamp, bare: i64) -> Option<Reset> {
+/// The first hint of the most reliable kind.
+pub(super) fn find(text: &str, reading: ResetReading) -> Option<Reset> {
+    let now = reading.now;
     let hints = HINTS.as_ref()?;
-    if let Some(captures) = hints.unix.captures(text) {
-        let digits = captures.name("long").or_else(|| captures.name("bare"))?.as_str();
-        let number: i64 = digits.parse().ok()?;
-        let millis = if number >= MILLISECONDS { number } else { number.checked_mul(SECOND)? };
-        // No refusal lasts longer than a year, so a later time is not a reset.
-        let at = Some(Timestamp::from_millis(millis)).filter(|at| at.millis() - now.millis() <= 366 * DAY)?;
-        let phrase = format!("resetsAt {digits}");
-        return Some(Reset { phrase, display: at_text(at), at: Some(at), relative: false, unknown_zone: None });
+    let numbers: Vec<Reset> = hints.unix.captures_iter(text).filter_map(|captures| unix(&captures, now)).collect();
+    // A time that has passed hides no other hint.
+    let is_ahead = |reset: &&Reset| reset.at.is_some_and(|at| at > now);
+    if let Some(ahead) = numbers.iter().find(is_ahead) {
+        return Some(ahead.clone());
     }
-    if let Some(captures) = hints.left.captures(text) {
-        let seconds: i64 = captures.get(1)?.as_str().parse().ok()?;
-        return Some(wait(SpanLength { millis: seconds.saturating_mul(SECOND), days: true }, now));
+    let other = || {
+        if let Some(captures) = hints.left.captures(text) {
+            let seconds: i64 = captures.get(1)?.as_str().parse().ok()?;
+            return Some(wait(SpanLength { millis: seconds.saturating_mul(SECOND), days: true }, now));
+        }
+        if let Some(asked) = asked(text, reading) {
+            return Some(asked.reset(now));
+        }
+        let again = hints.again.captures(text)?;
+        let asked = match again.name("length") {
+            Some(length) => SpanLength::read(length.as_str())?,
+            None => SpanLength::read_clock(again.name("clock")?.as_str())?,
+        };
+        Some(wait(asked, now))
+    };
+    other().or_else(|| numbers.into_iter().next())
+}
+
+/// The reset that a Unix time in digits states.
+fn unix(captures: &Captures<'_>, now: Timestamp) -> Option<Reset> {
+    let digits = captures.name("long").or_else(|| captures.name("bare"))?.as_str();
+    unix_time(digits, now).map(|at| of_digits(digits, at))
+}
+
+/// The time that digits denote, in seconds or milliseconds.
+pub(super) fn unix_time(digits: &str, now: Timestamp) -> Option<Timestamp> {
+    let number: i64 = digits.parse().ok()?;
+    let millis = if number >= MILLISECONDS { number } else { number.checked_mul(SECOND)? };
+    // No refusal lasts longer than a year, so a later time is not a reset.
+    Some(Timestamp::from_millis(millis)).filter(|at| at.millis().saturating_sub(now.millis()) <= LONGEST_IN_DAYS)
+}
+
+/// The reset at a Unix time.
+pub(super) fn of_digits(digits: &str, at: Timestamp) -> Reset {
+    let phrase = format!("resetsAt {digits}");
+    Reset { phrase, display: at_text(at), at: Some(at), relative: false, unknown_zone: None }
+}
+
+/// What `Retry-After` asks for.
+pub(super) struct AskedWait {
+    length: SpanLength,
+    relative: bool,
+}
+
+impl AskedWait {
+    /// Whether it asks for a time at all: servers also send 0.
+    pub const fn is_some(&self) -> bool {
+        self.length.millis > 0
     }
-    if let Some(length) = hints.until.captures(text).and_then(|found| SpanLength::read(found.name("length")?.as_str()))
-    {
-        return Some(wait(length, now));
+
+    pub fn reset(&self, now: Timestamp) -> Reset {
+        Reset { relative: self.relative, ..wait(self.length, now) }
     }
+}
+
+/// The wait that `Retry-After` asks for: a date, a length or a number.
+pub(super) fn asked(text: &str, reading: ResetReading) -> Option<AskedWait> {
+    let hints = HINTS.as_ref()?;
     // Dates are tried first, because the day of the month could be read as seconds.
     if let Some(captures) = hints.date.captures(text)
         && let Ok(date) = DateTime::parse_from_rfc2822(captures.get(1)?.as_str())
     {
-        let left = date.timestamp_millis().saturating_sub(now.millis());
-        return Some(Reset { relative: false, ..wait(SpanLength { millis: left, days: false }, now) });
+        let millis = date.timestamp_millis().saturating_sub(reading.now.millis());
+        return Some(AskedWait { length: SpanLength { millis, days: false }, relative: false });
     }
-    if let Some(captures) = hints.header.captures(text) {
-        let length = if let Some(length) = captures.name("length") {
-            SpanLength::read(length.as_str())?
-        } else {
-            let unit = if captures.name("ms").is_some() { 1 } else { SECOND };
-            let number: i64 = captures.name("number")?.as_str().parse().ok()?;
-            SpanLength { millis: number.saturating_mul(unit).min(bare), days: false }
-        };
-        return Some(wait(length, now));
-    }
-    let again = hints.again.captures(text)?;
-    let asked = match again.name("length") {
-        Some(length) => SpanLength::read(length.as_str())?,
-        None => SpanLength::read_clock(again.name("clock")?.as_str())?,
+    let captures = hints.header.captures(text)?;
+    let length = if let Some(length) = captures.name("length") {
+        SpanLength::read(length.as_str())?
+    } else {
+        let unit = if captures.name("ms").is_some() { 1 } else { SECOND };
+        let number: i64 = captures.name("number")?.as_str().parse().ok()?;
+        SpanLength { millis: number.saturating_mul(unit).min(reading.bare), days: false }
     };
-    Some(wait(asked, now))
+    Some(AskedWait { length, relative: true })
 }
 
-fn wait(asked: SpanLength, now: Timestamp) -> Reset {
+/// The reset after a length of time.
+pub(super) fn wait(asked: SpanLength, now: Timestamp) -> Reset {
     let millis = match asked.millis {
         ..=0 => UNSAID,
         millis if asked.days => millis.min(LONGEST_IN_DAYS),

@@ -4,10 +4,13 @@
 //! after them; days without a time, which begin at midnight; lengths of time (`in 1h 30m`, `PT5H`); instants (RFC 3339,
 //! `resetsAt` with Unix seconds or milliseconds); and `Retry-After` or "try again in 20 minutes". A zone may follow: a
 //! name of the IANA database, an abbreviation or an offset, with or without parentheses. Otherwise the caller's zone
-//! applies. A time of day denotes its next occurrence, and so does a date without a year. A reset is therefore never in
-//! the past, except if it was given as a number.
+//! applies. A time of day denotes its next occurrence, and so does a date without a year, unless that passed lately. A
+//! weekday, or a time of a session limit, that passed within the last ten minutes has passed, too. A reset is therefore
+//! never in the past, except if it was given as a number. Of the headers of a response, those of the exhausted
+//! windows count.
 
 mod clock;
+mod headers;
 mod hint;
 mod length;
 mod phrase;
@@ -18,6 +21,7 @@ mod zone;
 use crate::model::time::Zone;
 use crate::model::time::{DAY, Timestamp};
 
+use headers::LimitHeaders;
 pub(super) use zone::ClockZone;
 
 /// The reset that a text states.
@@ -51,27 +55,64 @@ impl Reset {
 /// later. Phrases about other resets do not hide these.
 #[cfg(any(test, feature = "internals"))]
 pub fn find(text: &str, now: Timestamp, host: Zone) -> Option<Reset> {
-    read(text, now, ClockZone::Zone(host), BACK_OFF)
+    read(text, ResetReading::of_text(now, host))
+}
+
+/// How a text is read.
+#[derive(Clone, Copy)]
+pub(super) struct ResetReading {
+    pub now: Timestamp,
+    /// The zone of times without a zone.
+    pub host: ClockZone,
+    /// The longest accepted `Retry-After`, in milliseconds.
+    pub bare: i64,
+    /// A date without a year that passed at most so long ago, in milliseconds, does not mean the next year.
+    pub past: i64,
+}
+
+impl ResetReading {
+    /// A text about which nothing is known.
+    #[cfg(any(test, feature = "internals"))]
+    const fn of_text(now: Timestamp, host: Zone) -> Self {
+        Self { now, host: ClockZone::Zone(host), bare: BACK_OFF, past: DAY }
+    }
 }
 
 /// The furthest reset that counts, in milliseconds from now: a 29 February is at most eight years ahead. A refusal until
 /// a later time would close the gate for ever.
 const FURTHEST: i64 = 8 * 366 * DAY;
 
+/// In a refusal, a date without a year that passed at most so long ago, in milliseconds, has passed: no limit lasts for
+/// ten months.
+pub(super) const REFUSAL_PAST: i64 = 62 * DAY;
+
 /// The longest accepted `Retry-After` without other evidence, in milliseconds: a server's back-off.
 pub(super) const BACK_OFF: i64 = DAY;
 
-/// Searches a text for a reset in any zone. `bare` is the longest accepted `Retry-After` in milliseconds.
-pub(super) fn read(text: &str, now: Timestamp, host: ClockZone, bare: i64) -> Option<Reset> {
-    let read = phrase::find(text, now, host).or_else(|| hint::find(text, now, bare));
-    read.map(|reset| reset.believed(now)).or_else(|| phrase::unread(text).map(Reset::wordy))
+/// The first reset of the most reliable kind that has an instant.
+fn instant(text: &str, reading: ResetReading) -> Option<Reset> {
+    let headers = LimitHeaders::read(text);
+    phrase::find(text, reading, &headers.places)
+        .or_else(|| headers.reset(text, reading))
+        .or_else(|| hint::find(text, reading))
+}
+
+/// The reset in the headers around a line that is one of them. A header alone does not tell whether its window refused.
+pub(super) fn around_header(line: &str, around: &str, reading: ResetReading) -> Option<Reset> {
+    let found = || LimitHeaders::read(around).reset(around, reading);
+    headers::is_header(line).then(found)?.map(|reset| reset.believed(reading.now))
+}
+
+/// Searches a text for a reset.
+pub(super) fn read(text: &str, reading: ResetReading) -> Option<Reset> {
+    let read = instant(text, reading).map(|reset| reset.believed(reading.now));
+    read.or_else(|| phrase::unread(text).map(Reset::wordy))
 }
 
 /// Parses a text about a reset. An unreadable text becomes the phrase unchanged.
 #[cfg(any(test, feature = "internals"))]
 pub fn parse(text: &str, now: Timestamp, host: Zone) -> Reset {
-    phrase::find(text, now, ClockZone::Zone(host))
-        .or_else(|| hint::find(text, now, BACK_OFF))
+    instant(text, ResetReading::of_text(now, host))
         .map_or_else(|| Reset::wordy(text.trim()), |reset| reset.believed(now))
 }
 

@@ -1,14 +1,15 @@
 //! Phrases that name a time: `resets Feb 5 at 10:30am (Europe/Paris)`, `try again at 3:05 PM`.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use chrono::{NaiveDate, NaiveTime, Weekday};
 use regex::{Captures, Regex};
 
-use super::Reset;
 use super::clock::{self, Clock, Day};
 use super::length::{self, SpanLength};
 use super::zone::{self, ClockZone};
+use super::{Reset, ResetReading};
 use crate::model::time::{DAY, Timestamp};
 use crate::readers::exhaustion::excerpt::{floor, is_wrapped};
 
@@ -30,6 +31,8 @@ struct Grammar {
     bare_day: Regex,
     zone: Regex,
     unread: Regex,
+    /// A limit of a few hours.
+    session: Regex,
 }
 
 static GRAMMAR: LazyLock<Option<Grammar>> = LazyLock::new(|| Grammar::new().ok());
@@ -78,6 +81,7 @@ impl Grammar {
             bare_day: Regex::new(&format!(r"(?i)^{day}\b"))?,
             zone: Regex::new(&zone::pattern())?,
             unread: Regex::new(r#"(?i)\bresets?\s+[^"{}\n]{1,80}"#)?,
+            session: Regex::new(r"(?i)\b(?:session|(?:5|five)[- ]?h(?:ou)?r|hourly)\b")?,
         })
     }
 
@@ -109,13 +113,26 @@ struct ParsedReset {
     unknown_zone: Option<String>,
 }
 
-/// The first phrase that gives an instant.
-pub(super) fn find(text: &str, now: Timestamp, host: ClockZone) -> Option<Reset> {
+/// How a phrase is read.
+#[derive(Clone, Copy)]
+struct Setting {
+    reading: ResetReading,
+    /// Whether the words before the phrase name a limit of a few hours.
+    of_session: bool,
+}
+
+/// The first phrase that gives an instant, outside of the `headers`.
+pub(super) fn find(text: &str, reading: ResetReading, headers: &[Range<usize>]) -> Option<Reset> {
     let grammar = GRAMMAR.as_ref()?;
     for (lead, lengths) in &grammar.leads {
         for found in lead.find_iter(text) {
+            if headers.iter().any(|header| header.contains(&found.start())) {
+                continue;
+            }
             let rest = bounded(text, found.end());
-            let parsed = |rest: &str| read(grammar, rest, *lengths, now, host).filter(|read| read.at.is_some());
+            let before = text.get(..found.start()).and_then(|head| head.rsplit('\n').next()).unwrap_or_default();
+            let setting = Setting { reading, of_session: grammar.session.is_match(before) };
+            let parsed = |rest: &str| read(grammar, rest, *lengths, setting).filter(|read| read.at.is_some());
             let joined = joined(text, found.end()).and_then(|joined| parsed(&joined));
             let is_joined = joined.is_some();
             let Some(read) = joined.or_else(|| parsed(rest)) else { continue };
@@ -158,7 +175,8 @@ fn joined(text: &str, from: usize) -> Option<String> {
     Some(format!("{} {next}", line.trim_end()))
 }
 
-fn read(grammar: &Grammar, rest: &str, lengths: bool, now: Timestamp, host: ClockZone) -> Option<ParsedReset> {
+fn read(grammar: &Grammar, rest: &str, lengths: bool, setting: Setting) -> Option<ParsedReset> {
+    let ResetReading { now, host, .. } = setting.reading;
     if let Some((length, end)) = span(grammar, rest) {
         if !lengths {
             return None;
@@ -170,7 +188,7 @@ fn read(grammar: &Grammar, rest: &str, lengths: bool, now: Timestamp, host: Cloc
     if let Some(found) = grammar.instant.captures(rest) {
         return instant(grammar, &found, rest, now, host);
     }
-    local(grammar, rest, now, host).or_else(|| bare_day(grammar, rest, now, host))
+    local(grammar, rest, setting).or_else(|| bare_day(grammar, rest, setting))
 }
 
 /// A length of time, and where it ends: `in 3 hours`, `in 1:30:00`, `3 hours from now`.
@@ -191,7 +209,9 @@ fn goes_on(tail: &str) -> bool {
 }
 
 /// A time of day, with its day before or after it.
-fn local(grammar: &Grammar, rest: &str, now: Timestamp, host: ClockZone) -> Option<ParsedReset> {
+fn local(grammar: &Grammar, rest: &str, setting: Setting) -> Option<ParsedReset> {
+    let Setting { reading, of_session } = setting;
+    let host = reading.host;
     let found = grammar.local.captures(rest)?;
     let mut end = found.get(0)?.end();
     if goes_on(rest.get(end..)?) {
@@ -224,11 +244,14 @@ fn local(grammar: &Grammar, rest: &str, now: Timestamp, host: ClockZone) -> Opti
     let unknown_zone = unknown_zone(name, host);
     let shown = name.map_or_else(|| host.to_string(), str::to_owned);
     let display = format!("resets {} ({shown})", day.text(&clock, day_name));
-    Some(ParsedReset { display, at: day.instant(clock.time, now, place), length: end, relative: false, unknown_zone })
+    let at = day.instant(clock.time, place, reading, of_session);
+    Some(ParsedReset { display, at, length: end, relative: false, unknown_zone })
 }
 
 /// A day without a time begins at midnight. A following number would be an unreadable time, so the phrase is refused.
-fn bare_day(grammar: &Grammar, rest: &str, now: Timestamp, host: ClockZone) -> Option<ParsedReset> {
+fn bare_day(grammar: &Grammar, rest: &str, setting: Setting) -> Option<ParsedReset> {
+    let Setting { reading, of_session } = setting;
+    let host = reading.host;
     let found = grammar.bare_day.captures(rest)?;
     let end = found.get(0)?.end();
     let tail = rest.get(end..)?;
@@ -246,7 +269,7 @@ fn bare_day(grammar: &Grammar, rest: &str, now: Timestamp, host: ClockZone) -> O
     let display = format!("resets {} ({shown})", day.text(&clock, day_name));
     Some(ParsedReset {
         display,
-        at: day.instant(clock.time, now, place),
+        at: day.instant(clock.time, place, reading, of_session),
         length: end + taken,
         relative: false,
         unknown_zone,

@@ -114,6 +114,10 @@ fn impossible_resets_are_refused() {
         "resets Feb 30 at 10am",
         "resets Feb 3, 2026 at 10am",
         "resets today at 11am",
+        // A date without a year that passed lately is not one of the next year.
+        "resets Feb 4 at 11:59am",
+        "resets Feb 3 at 12:30pm",
+        "resets 2/4",
         "resets 2026-02-04T10:00:00Z",
         "resets in 0m",
         "resets in 999999999 days",
@@ -121,6 +125,69 @@ fn impossible_resets_are_refused() {
         "nothing at all",
     ] {
         assert_eq!(at(text, NOW, "UTC"), None, "{text}");
+    }
+}
+
+#[test]
+fn a_reset_that_has_just_passed_is_not_the_next_one() {
+    for (text, now, wanted) in [
+        ("weekly limit · resets Nov 23 at 9pm (UTC)", "2026-11-23T21:00:20Z", None),
+        ("weekly limit · resets Dec 31 at 11pm (UTC)", "2027-01-01T08:00:00Z", None),
+        ("weekly limit · resets Jan 2 at 11pm (UTC)", "2026-12-31T08:00:00Z", Some("2027-01-02T23:00Z")),
+        ("resets Wed 9am", "2026-02-04T09:09:59Z", None),
+        ("resets Wed 9am", "2026-02-04T09:10:00Z", Some("2026-02-11T09:00Z")),
+        ("resets Tue 11:59pm", "2026-02-04T00:00:20Z", None),
+        ("resets on Wednesday", "2026-02-04T00:00:20Z", None),
+        // A time of day alone may be one of a day or of a week.
+        ("You've hit your limit · resets 9am", "2026-02-04T09:00:20Z", Some("2026-02-05T09:00Z")),
+        ("You've hit your session limit · resets 9am", "2026-02-04T09:00:20Z", None),
+        ("5-hour limit reached ∙ resets 11:59pm", "2026-02-04T00:00:20Z", None),
+        ("You've hit your session limit · resets 9am", "2026-02-04T08:59:59Z", Some("2026-02-04T09:00Z")),
+    ] {
+        assert_eq!(at(text, now, "UTC").as_deref(), wanted, "{text} at {now}");
+    }
+}
+
+#[test]
+fn of_several_headers_those_of_the_exhausted_windows_count() {
+    let claim = "anthropic-ratelimit-unified-representative-claim";
+    let week = format!(
+        "anthropic-ratelimit-unified-5h-reset: 1770210000\nanthropic-ratelimit-unified-7d-reset: 1770600000\n\
+         anthropic-ratelimit-unified-overage-reset: 1772000000\nanthropic-ratelimit-unified-overage-status: rejected\n"
+    );
+    for (headers, wanted) in [
+        // The first one has passed, or is of a window with a rest.
+        (
+            "x-ratelimit-remaining-requests: 99\nx-ratelimit-reset-requests: 60s\n\
+             x-ratelimit-remaining-tokens: 0\nx-ratelimit-reset-tokens: 5h59m0s",
+            "2026-02-04T17:59Z",
+        ),
+        (
+            r#"{"x-ratelimit-reset-tokens":"2h0m0s","x-ratelimit-remaining-tokens":"7","x-ratelimit-remaining-requests":"0","x-ratelimit-reset-requests":"12ms"}"#,
+            "2026-02-04T12:00:00.012Z",
+        ),
+        (
+            "anthropic-ratelimit-requests-reset: 2026-02-04T11:59:30Z\n\
+             anthropic-ratelimit-tokens-reset: 2026-02-04T14:00:00Z\nretry-after: 60",
+            "2026-02-04T14:00Z",
+        ),
+        ("x-ratelimit-reset: 1770200000\nretry-after: 7200", "2026-02-04T14:00Z"),
+        ("x-ratelimit-remaining: 5\nx-ratelimit-reset: 1770299999\nretry-after: 60", "2026-02-04T12:01Z"),
+        ("x-ratelimit-remaining: 0\nx-ratelimit-reset: 1770206460\nretry-after: 3600", "2026-02-04T13:00Z"),
+        ("x-ratelimit-remaining: 0\nx-ratelimit-reset: 1770210000\nretry-after: 0", "2026-02-04T13:00Z"),
+        ("x-ratelimit-reset-tokens-day: 3600.5\nx-ratelimit-remaining-tokens-day: 0", "2026-02-04T13:00:01.000Z"),
+        ("resets 3pm\nx-ratelimit-reset: 1770299999", "2026-02-04T15:00Z"),
+        // The latest response counts.
+        ("x-ratelimit-reset: 1770299999\nx-ratelimit-reset: 1770210000", "2026-02-04T13:00Z"),
+        (&format!("{week}{claim}: five_hour\nanthropic-ratelimit-unified-status: rejected"), "2026-02-04T13:00Z"),
+        (&format!("{week}{claim}: seven_day\nretry-after: 60"), "2026-02-09T01:20Z"),
+        (&format!("{week}anthropic-ratelimit-unified-7d-status: allowed"), "2026-02-04T13:00Z"),
+        (&format!("{week}anthropic-ratelimit-unified-5h-utilization: 1.0"), "2026-02-04T13:00Z"),
+        // A number that has passed hides no other hint.
+        ("resetsAt 1000000000\ntry again in 20 minutes", "2026-02-04T12:20Z"),
+        ("resetsAt 99999999999\ntry again in 20 minutes", "2026-02-04T12:20Z"),
+    ] {
+        assert_eq!(at(headers, NOW, "UTC").as_deref(), Some(wanted), "{headers}");
     }
 }
 
