@@ -100,16 +100,42 @@ pub(crate) fn each_event_between(
     order: Order,
     visit: &mut dyn FnMut(IndexedEvent) -> Flow,
 ) -> Result<()> {
+    each_line_between(view, kind, subject, times, order, &mut |_, line| line.event(view)?.map_or(GO_ON, &mut *visit))
+}
+
+/// The line of an indexed event, which may be voided.
+pub(crate) struct IndexedLine {
+    pub position: Position,
+    pub line: String,
+}
+
+impl IndexedLine {
+    /// The event; `None` if it is voided.
+    pub fn event(&self, view: &dyn ReadView) -> Result<Option<IndexedEvent>> {
+        let event = Event::from_line(self.position, &self.line)?;
+        Ok((!is_void(view, &event)?).then_some(IndexedEvent { position: self.position, event }))
+    }
+}
+
+/// Like [`each_event_between`], for the times and lines of the events, voided ones too. Parsing a line and looking for its
+/// corrections takes most of the time of a visit, so a query of many lines chooses from them first.
+pub(crate) fn each_line_between(
+    view: &dyn ReadView,
+    kind: EventKind,
+    subject: &Subject<'_>,
+    times: (Timestamp, Timestamp),
+    order: Order,
+    visit: &mut dyn FnMut(Timestamp, IndexedLine) -> Flow,
+) -> Result<()> {
     let (prefix, from, to) = span(kind, subject, times);
     view.scan(Table::EventIndex, &from, &to, order, &mut |key, value| {
         let read = || {
-            let (_, rest) = take_time(key.get(prefix..)?)?;
+            let (at, rest) = take_time(key.get(prefix..)?)?;
             take_id(rest)?;
-            take_position(value)
+            Some((at, take_position(value)?))
         };
-        let position = read().ok_or_else(|| Error::damaged(None, "a row of facts is unreadable"))?;
-        let event = Event::from_line(position, &view.expect_line(position)?)?;
-        if is_void(view, &event)? { GO_ON } else { visit(IndexedEvent { position, event }) }
+        let (at, position) = read().ok_or_else(|| Error::damaged(None, "a row of facts is unreadable"))?;
+        visit(at, IndexedLine { position, line: view.expect_line(position)? })
     })
 }
 

@@ -32,7 +32,8 @@ pub(crate) use describe::describe;
 #[cfg(feature = "cli")]
 pub(crate) use event_index::each_entry_between;
 pub(crate) use event_index::{
-    IndexedEvent, collect_events, counted_later, each_event, each_event_between, events_latest_first, latest_event,
+    IndexedEvent, IndexedLine, collect_events, counted_later, each_event, each_event_between, each_line_between,
+    events_latest_first, latest_event,
 };
 pub(crate) use fingerprint::{Fingerprint, FingerprintWeights, IdSum};
 #[cfg(feature = "web")]

@@ -13,7 +13,7 @@ use crate::model::error::Result;
 use crate::model::event::{EventKind, Payload, Position, Subject, WindowKind};
 use crate::model::time::{DAY, MINUTE, Timestamp};
 use crate::model::tokens::TokenClass;
-use crate::model::window::kind_of;
+use crate::model::window::{believed_reset, kind_of};
 use crate::projection::{Totals, each_event_between};
 use crate::store::{GO_ON, Order};
 
@@ -119,6 +119,7 @@ fn readings(
                 && limits.trusts(&observed.feed)
                 && let (Some(used), Some(end)) = (observed.used_percent, observed.resets_at)
             {
+                let end = believed_reset(indexed.event.occurred_at, observed.window_minutes, end);
                 let start = end.plus(-i64::from(observed.window_minutes) * MINUTE);
                 seen.push((indexed.event.occurred_at, start, end, used, indexed.position));
             }

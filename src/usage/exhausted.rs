@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::observations::RecentObservation;
 use super::pause::resume_at;
@@ -14,13 +14,11 @@ use crate::model::event::{
     AccountRef, EventKind, Payload, Percent, Position, QuotaExhausted, QuotaObserved, Subject, WindowKind,
 };
 use crate::model::provider::{cloud_of, local_program_of};
-use crate::model::time::{DAY, MINUTE, Timestamp};
+use crate::model::time::{MINUTE, Timestamp};
 use crate::model::window::kind_of;
-use crate::projection::{each_event_between, latest_event};
+use crate::projection::{each_event_between, each_line_between, latest_event};
 use crate::store::{GO_ON, Order, ReadView, STOP};
 
-/// The maximal age of a refusal, in milliseconds.
-const LOOK_BACK: i64 = 32 * DAY;
 /// Parts of the statuses with which providers refuse.
 const REFUSED: [&str; 6] = ["reject", "exceed", "block", "throttl", "exhaust", "reached"];
 /// Parts of the ids of rules about money or one model. An open window does not end these refusals.
@@ -146,6 +144,18 @@ fn observed(one: &RecentObservation) -> Exhausted {
     }
 }
 
+/// The field of a stored refusal that tells when it ends.
+#[derive(Deserialize)]
+struct RefusalLine {
+    data: RefusalData,
+}
+
+#[derive(Deserialize)]
+struct RefusalData {
+    #[serde(default)]
+    resets_at: Option<Timestamp>,
+}
+
 /// The accounts whose recorded refusals concern an account. Those of a local program come from its paid cloud; without
 /// a name, on either side, they may be of any account.
 fn recorded_on<'a>(view: &dyn ReadView, account: &AccountRef<'a>) -> Result<Vec<Subject<'a>>> {
@@ -223,29 +233,38 @@ fn each_recorded(
     latest: &LatestReadings<'_>,
     visit: &mut dyn FnMut(RecordedRefusal),
 ) -> Result<()> {
-    let span = (now.plus(-LOOK_BACK), now);
+    let since = if lifted == Timestamp::MIN { lifted } else { lifted.plus(1) };
     for subject in subjects {
-        each_event_between(view, EventKind::QuotaExhausted, subject, span, Order::Descending, &mut |indexed| {
-            let (at, position) = (indexed.event.occurred_at, indexed.position);
-            if at <= lifted {
-                return STOP;
-            }
-            if let Payload::QuotaExhausted(refused) = indexed.event.payload {
-                if resume_at(refused.resets_at, at) <= now {
+        // A reset may be months away, so the age of a refusal does not end it.
+        each_line_between(
+            view,
+            EventKind::QuotaExhausted,
+            subject,
+            (since, now),
+            Order::Descending,
+            &mut |at, line| {
+                let ended = |line: RefusalLine| resume_at(line.data.resets_at, at) <= now;
+                if serde_json::from_str(&line.line).is_ok_and(ended) {
                     return GO_ON;
                 }
-                // A probe is a call. Its success ends the refusal of an earlier one that stated no reset.
-                let is_a_guess = refused.rule == PROBE && refused.resets_at.is_none();
-                if is_a_guess && probe_succeeded(view, account, (at.plus(1), now))? {
-                    return GO_ON;
+                let Some(indexed) = line.event(view)? else { return GO_ON };
+                if let Payload::QuotaExhausted(refused) = indexed.event.payload {
+                    if resume_at(refused.resets_at, at) <= now {
+                        return GO_ON;
+                    }
+                    // A probe is a call. Its success ends the refusal of an earlier one that stated no reset.
+                    let is_a_guess = refused.rule == PROBE && refused.resets_at.is_none();
+                    if is_a_guess && probe_succeeded(view, account, (at.plus(1), now))? {
+                        return GO_ON;
+                    }
+                    let one = RecordedRefusal { position: indexed.position, at, refused };
+                    if !latest.contradict(&one) {
+                        visit(one);
+                    }
                 }
-                let one = RecordedRefusal { position, at, refused };
-                if !latest.contradict(&one) {
-                    visit(one);
-                }
-            }
-            GO_ON
-        })?;
+                GO_ON
+            },
+        )?;
     }
     Ok(())
 }

@@ -61,14 +61,14 @@ pub(crate) struct Misdated {
 pub(crate) fn misdated(at: AccountAt<'_>) -> Result<Vec<Misdated>> {
     let limits = Limits::at(at)?;
     let mut latest = BTreeMap::new();
-    for one in observations::recent(at)? {
-        if one.seen.window_minutes > 0 && limits.trusts(&one.seen.feed) {
+    for one in observations::recent(at, &limits, &[])? {
+        if one.seen.window_minutes > 0 {
             latest.insert((one.seen.window_minutes, one.seen.scope.clone()), one);
         }
     }
     let wrong = |one: RecentObservation| {
-        let (believed, stated) = (one.resets_at()?, one.seen.resets_at?);
-        (believed != stated && believed > at.now).then_some(Misdated {
+        let (believed, stated) = (one.seen.resets_at?, one.stated_reset?);
+        (believed > at.now).then_some(Misdated {
             position: one.position,
             minutes: one.seen.window_minutes,
             at: one.at,
@@ -91,7 +91,7 @@ pub(super) fn pools(observations: &[RecentObservation], limits: &Limits, now: Ti
                 window_minutes: seen.window_minutes,
                 scope: seen.scope.clone(),
                 percent: seen.used_percent,
-                resets_at: one.resets_at(),
+                resets_at: seen.resets_at,
                 at: one.at,
                 stale: now.millis() - one.at.millis() > limits.stale_after(),
                 position: one.position,

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use super::account_sums::sum_between;
 use super::limits::Limits;
-use super::observations::RecentObservation;
 use super::{AccountAt, ProviderSignal, Speaker};
 use crate::model::error::Result;
 use crate::model::event::{EventId, Percent, WindowKind};
 use crate::model::time::{DAY, MINUTE, QUARTER, Timestamp};
-use crate::model::window::{Observation, believed_reset};
+use crate::model::window::Observation;
 use crate::projection::{Level, Totals, first_from, scan_days};
 use crate::store::GO_ON;
 
@@ -68,13 +67,6 @@ impl WindowSignal {
     /// The order in which later statements win.
     pub const fn rank(&self) -> (bool, Timestamp, EventId) {
         (!self.weak, self.at, self.id)
-    }
-}
-
-impl RecentObservation {
-    /// The reset that it states, as far as that can be true.
-    pub fn resets_at(&self) -> Option<Timestamp> {
-        self.seen.resets_at.map(|end| believed_reset(self.at, self.seen.window_minutes, end))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::account_sums::sum_between;
 use super::limits::Limits;
-use super::observations::{self, RecentObservation};
+use super::observations::{self, Overridden, RecentObservation};
 use super::signals::{WITHOUT_RECORDS, WindowSignal, add_counters, adopt, drop_counted};
 use super::{AccountAt, Basis, ProviderSignal, Speaker, Usage, WindowUsage};
 use crate::model::error::Result;
@@ -32,23 +32,30 @@ pub(crate) struct AccountWindows<'a> {
 impl<'a> AccountWindows<'a> {
     /// The windows as of `now`.
     pub fn new(at: AccountAt<'a>) -> Result<Self> {
-        Self::read(at, at.now.plus(-SIGNAL_DAYS), observations::recent(at)?)
+        Self::read(at, at.now.plus(-SIGNAL_DAYS), |limits, overridden| observations::recent(at, limits, overridden))
     }
 
     /// The windows of all time.
     pub fn ever(view: &'a dyn ReadView, account: &'a AccountRef<'a>) -> Result<Self> {
-        let observations = observations::ever(view, account)?;
-        Self::read(AccountAt::new(view, account, Timestamp::MAX), Timestamp::MIN, observations)
+        let at = AccountAt::new(view, account, Timestamp::MAX);
+        Self::read(at, Timestamp::MIN, |limits, overridden| observations::ever(view, account, limits, overridden))
     }
 
     /// Reads what providers and people stated since a time.
-    fn read(at: AccountAt<'a>, since: Timestamp, observations: Vec<RecentObservation>) -> Result<Self> {
+    fn read(
+        at: AccountAt<'a>,
+        since: Timestamp,
+        observations: impl FnOnce(&Limits, Overridden<'_>) -> Result<Vec<RecentObservation>>,
+    ) -> Result<Self> {
         let AccountAt { view, account, now } = at;
         let limits = Limits::at(at)?;
         let subject = Subject::Account(account.clone());
-        let mut signals = collect_events(view, EventKind::UsageOverridden, &subject, (since, now), |indexed| {
+        // A person may state a reset that is further away than a window is long.
+        let all = (Timestamp::MIN, now);
+        let mut signals = collect_events(view, EventKind::UsageOverridden, &subject, all, |indexed| {
             let Payload::UsageOverridden(signal) = indexed.event.payload else { return None };
-            Some(WindowSignal {
+            let counts = indexed.event.occurred_at >= since || signal.resets_at.is_some_and(|end| end > now);
+            counts.then_some(WindowSignal {
                 at: indexed.event.occurred_at,
                 id: indexed.event.id,
                 kind: signal.window,
@@ -70,20 +77,19 @@ impl<'a> AccountWindows<'a> {
             })
         })?;
         let overridden: Vec<_> = signals.iter().map(|signal| (signal.kind, signal.at)).collect();
-        let observations = observations::settled(observations, &limits, &overridden);
+        let observations = observations(&limits, &overridden)?;
         for one in observations.iter().filter(|one| one.at >= since) {
             let seen = &one.seen;
             if let Some(kind) = kind_of(seen.window_minutes)
                 && seen.scope.is_none()
                 && limits.trusts(&seen.feed)
             {
-                let resets_at = one.resets_at();
                 signals.push(WindowSignal {
                     at: one.at,
                     id: one.id,
                     kind,
                     minutes: seen.window_minutes,
-                    resets_at,
+                    resets_at: seen.resets_at,
                     used: seen.used_percent,
                     weak: one.is_weak(),
                     beside: one.is_weak() && seen.status.as_deref() == Some(WITHOUT_RECORDS),
@@ -96,7 +102,7 @@ impl<'a> AccountWindows<'a> {
                         // A counter includes all usage up to its time, however old, and records since are added.
                         stale: !one.is_weak() && now.millis() - one.at.millis() > limits.stale_after(),
                         position: one.position,
-                        stated_reset: seen.resets_at.filter(|_| resets_at != seen.resets_at),
+                        stated_reset: one.stated_reset,
                     },
                 });
             }

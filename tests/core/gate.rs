@@ -4,7 +4,8 @@
 
 use usage_ledger::budget::{Mode, RunRequest, Tier, Verdict};
 use usage_ledger::event::{
-    BudgetMode, LimitSet, NewEvent, Paused, Percent, QuotaExhausted, QuotaObserved, Thresholds, WindowKind,
+    BudgetMode, LimitSet, NewEvent, Paused, Percent, QuotaExhausted, QuotaObserved, Thresholds, UsageOverridden,
+    WindowKind,
 };
 use usage_ledger::time::{DAY, HOUR, MINUTE, SECOND};
 use usage_ledger::usage::Basis;
@@ -242,6 +243,78 @@ fn a_window_of_one_model_counts_for_that_model() {
     let ask = |model: &str| RunRequest::new("google").unwrap().model(model);
     assert!(ledger.gate(&ask("gemini-3-pro-preview"), NOW).unwrap().gated);
     assert!(!ledger.gate(&ask("gemini-3-flash"), NOW).unwrap().gated);
+}
+
+#[test]
+fn readings_of_one_window_do_not_push_out_those_of_another() {
+    let ledger = Ledger::in_memory().unwrap();
+    let seen = |minutes, scope: Option<&str>, feed: &str, used: &str, reset: Timestamp| {
+        let mut seen = QuotaObserved::new(ProviderId::new("anthropic").unwrap(), minutes, feed);
+        seen.scope = scope.map(str::to_owned);
+        seen.used(percent(used)).resets_at(reset)
+    };
+    let add = |at: Timestamp, seen| ledger.append([NewEvent::new(seen, at)], at).unwrap();
+    let hours = NOW.plus(4 * HOUR);
+    add(NOW, seen(300, None, "claude-statusline", "95", hours));
+    add(NOW, seen(10_080, Some("opus"), "anthropic-oauth", "100", NOW.plus(3 * DAY)));
+    let ask = RunRequest::new("anthropic").unwrap().model("claude-opus-4-5");
+    for n in 1..=600 {
+        let at = NOW.plus(n * 1_000);
+        // Windows of a minute, an idle terminal, and an agent's own counter.
+        add(at, seen(1, Some("requests"), "anthropic-headers", "0", at.plus(MINUTE)));
+        add(at, seen(300, None, "claude-statusline", "5", hours));
+        add(at, seen(300, None, "koan-usage-state", "1", hours));
+    }
+    for at in [NOW.plus(HOUR), NOW.plus(2 * HOUR)] {
+        assert!(gate(&ledger, "anthropic", at).gated && ledger.gate(&ask, at).unwrap().gated);
+    }
+    let at = NOW.plus(2 * DAY);
+    assert!(!gate(&ledger, "anthropic", at).gated && ledger.gate(&ask, at).unwrap().gated);
+}
+
+#[test]
+fn an_idle_feed_of_an_ended_window_ends_no_refusal() {
+    let ledger = Ledger::in_memory().unwrap();
+    observe(&ledger, 300, "100", HOUR, NOW.plus(-DAY));
+    let at = NOW.plus(-12 * HOUR);
+    observe(&ledger, 300, "50", HOUR, at);
+    refuse_model(&ledger, None, 3 * DAY, NOW.plus(-11 * HOUR));
+    // A terminal of the day before redraws.
+    observe(&ledger, 300, "20", -23 * HOUR, NOW);
+    assert!(gate(&ledger, "anthropic", NOW.plus(MINUTE)).gated);
+}
+
+#[test]
+fn a_full_window_holds_no_longer_than_it_is_long() {
+    let ledger = Ledger::in_memory().unwrap();
+    observe(&ledger, 300, "100", 73 * 365 * DAY, NOW);
+    observe_model(&ledger, "opus", "100", 73 * 365 * DAY, NOW);
+    assert!(gate(&ledger, "anthropic", NOW.plus(4 * HOUR)).gated);
+    assert!(!gate(&ledger, "anthropic", NOW.plus(5 * HOUR)).gated);
+    assert!(shut(&ledger, "claude-opus-4-5", NOW.plus(6 * DAY)));
+    assert!(!shut(&ledger, "claude-opus-4-5", NOW.plus(7 * DAY)));
+}
+
+#[test]
+fn a_refusal_holds_until_its_reset_however_old_it_is() {
+    let ledger = Ledger::in_memory().unwrap();
+    refuse_model(&ledger, None, 53 * DAY, NOW);
+    refuse_model(&ledger, Some("opus"), 90 * DAY, NOW);
+    for days in [31, 33, 52] {
+        assert!(gate(&ledger, "anthropic", NOW.plus(days * DAY)).gated, "after {days} days");
+    }
+    assert!(
+        !gate(&ledger, "anthropic", NOW.plus(54 * DAY)).gated && shut(&ledger, "claude-opus-4-5", NOW.plus(54 * DAY))
+    );
+    // A month may have 31 days, and its reading counts to the end.
+    let seen = QuotaObserved::new(ProviderId::new("github-copilot").unwrap(), 44_640, "copilot").used(percent("100"));
+    ledger.append([NewEvent::new(seen.resets_at(NOW.plus(33 * DAY)), NOW)], NOW).unwrap();
+    assert!(gate(&ledger, "github-copilot", NOW.plus(33 * DAY - HOUR)).gated);
+    assert!(!gate(&ledger, "github-copilot", NOW.plus(33 * DAY)).gated);
+    // So does what a person states.
+    let stated = UsageOverridden::new(ProviderId::new("zai").unwrap(), WindowKind::Weekly, percent("99"), "me", "");
+    ledger.append([NewEvent::new(stated.resets_at(NOW.plus(30 * DAY)), NOW)], NOW).unwrap();
+    assert!(gate(&ledger, "zai", NOW.plus(29 * DAY)).gated);
 }
 
 fn refuse_model(ledger: &Ledger, model: Option<&str>, resets_in: i64, at: Timestamp) {
