@@ -14,7 +14,7 @@ use crate::model::event::{
     AccountRef, EventKind, Payload, Percent, Position, QuotaExhausted, QuotaObserved, Subject, WindowKind,
 };
 use crate::model::provider::{cloud_of, local_program_of};
-use crate::model::time::{MINUTE, Timestamp};
+use crate::model::time::{HOUR, MINUTE, Timestamp};
 use crate::model::window::kind_of;
 use crate::projection::{each_event_between, each_line_between, latest_event};
 use crate::store::{GO_ON, Order, ReadView, STOP};
@@ -24,6 +24,11 @@ const REFUSED: [&str; 6] = ["reject", "exceed", "block", "throttl", "exhaust", "
 /// Parts of the ids of rules about money or one model. An open window does not end these refusals.
 const NOT_OF_A_WINDOW: [&str; 10] =
     ["credit", "spend", "billing", "balance", "cap", "extra", "insufficient", "402", "org-limit", "group-limit"];
+
+/// The longest session, with time for a reset that is stated in whole hours, in milliseconds.
+const LONGEST_SESSION: i64 = 6 * HOUR;
+/// How much later than its window a stated reset may be, in milliseconds: texts state whole hours.
+const ROUNDED: i64 = HOUR;
 
 /// A refusal that still applies.
 ///
@@ -86,38 +91,62 @@ impl Refusals {
 }
 
 /// The latest reading of each window: of the whole account, and of single models.
-struct LatestReadings<'o>(BTreeMap<(Option<&'o str>, u32), &'o RecentObservation>);
+struct LatestReadings<'o> {
+    latest: BTreeMap<WindowName<'o>, &'o RecentObservation>,
+    all: Vec<&'o RecentObservation>,
+}
+
+/// The scope and the length of a window.
+type WindowName<'o> = (Option<&'o str>, u32);
 
 impl<'o> LatestReadings<'o> {
     fn new(observations: &'o [RecentObservation], limits: &Limits) -> Self {
         let counts =
             |one: &&RecentObservation| one.seen.window_minutes > 0 && !one.is_weak() && limits.trusts(&one.seen.feed);
-        let key = |one: &'o RecentObservation| (one.seen.scope.as_deref(), one.seen.window_minutes);
-        Self(observations.iter().filter(counts).map(|one| (key(one), one)).collect())
+        let all: Vec<_> = observations.iter().filter(counts).collect();
+        Self { latest: all.iter().map(|one| (window_of(one), *one)).collect(), all }
     }
 
     /// Whether the provider has since reported the windows of the refusal as open.
     ///
     /// A refusal of every model ends when the session and every other shared window that the provider reports are open
-    /// again. A refusal of one model ends when that model's own windows are open again.
+    /// again. A refusal of one model ends when that model's own windows are open again. If the refusal states a reset, one
+    /// of these windows must reach it: an open session says nothing about a week. A reading that an idle program repeats
+    /// says nothing new.
     fn contradict(&self, RecordedRefusal { at, refused, .. }: &RecordedRefusal) -> bool {
         let concerned = |scope: Option<&str>| match (scope, &refused.model) {
             (None, None) => true,
             (Some(scope), Some(model)) => overlap(scope, model),
             _ => false,
         };
+        let is_long = refused.resets_at.is_some_and(|reset| reset > at.plus(LONGEST_SESSION));
         let mut spoken = false;
-        for ((scope, minutes), one) in &self.0 {
+        for ((scope, minutes), one) in &self.latest {
             if !concerned(*scope) {
                 continue;
             }
-            if one.at <= *at || refuses(&one.seen) {
+            if one.at <= *at || refuses(&one.seen) || self.repeats(one, *at) {
                 return false;
             }
-            spoken |= scope.is_some() || kind_of(*minutes) == Some(WindowKind::Session);
+            let end = one.seen.resets_at.unwrap_or_else(|| one.at.plus(i64::from(*minutes) * MINUTE));
+            let reaches = refused.resets_at.is_none_or(|reset| reset <= end.plus(ROUNDED));
+            spoken |= reaches && (is_long || scope.is_some() || kind_of(*minutes) == Some(WindowKind::Session));
         }
         spoken && !NOT_OF_A_WINDOW.iter().any(|part| refused.rule.contains(part))
     }
+
+    /// Whether a reading states what the last one before a time stated.
+    fn repeats(&self, one: &RecentObservation, time: Timestamp) -> bool {
+        let before = self.all.iter().rev().find(|other| other.at <= time && window_of(other) == window_of(one));
+        before.is_some_and(|before| {
+            let (before, now) = (&before.seen, &one.seen);
+            (before.used_percent, before.resets_at, &before.status) == (now.used_percent, now.resets_at, &now.status)
+        })
+    }
+}
+
+fn window_of(one: &RecentObservation) -> WindowName<'_> {
+    (one.seen.scope.as_deref(), one.seen.window_minutes)
 }
 
 fn refuses(seen: &QuotaObserved) -> bool {
@@ -180,7 +209,7 @@ pub(super) fn refusals(
     let lifted = lifted(view, &subjects, now)?;
     let latest = LatestReadings::new(observations, limits);
     let mut refusals = Refusals::default();
-    for one in latest.0.values().filter(|one| refuses(&one.seen) && one.at > lifted) {
+    for one in latest.latest.values().filter(|one| refuses(&one.seen) && one.at > lifted) {
         refusals.add(observed(one), now);
     }
     let at = AccountAt { view, account, now };

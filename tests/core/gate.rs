@@ -544,6 +544,28 @@ fn refuse(ledger: &Ledger, rule: &str, at: Timestamp) {
     ledger.append([NewEvent::new(refused, at)], at).unwrap();
 }
 
+/// A reading ends only a refusal that it says something about.
+#[test]
+fn a_repeated_reading_and_one_of_a_shorter_window_end_no_refusal() {
+    let gated = |ledger: &Ledger| gate(ledger, "anthropic", NOW.plus(2 * HOUR)).gated;
+    // An idle program repeats what it read before the refusal.
+    let ledger = Ledger::in_memory().unwrap();
+    observe(&ledger, 300, "50", 4 * HOUR, NOW);
+    refuse_model(&ledger, None, 4 * HOUR - MINUTE, NOW.plus(MINUTE));
+    observe(&ledger, 300, "50", 4 * HOUR - 2 * MINUTE, NOW.plus(2 * MINUTE));
+    assert!(gated(&ledger));
+    // The provider counted on, and answers.
+    observe(&ledger, 300, "51", 4 * HOUR - 3 * MINUTE, NOW.plus(3 * MINUTE));
+    assert!(!gated(&ledger));
+    // A week is refused, and a session is open.
+    let ledger = Ledger::in_memory().unwrap();
+    refuse_model(&ledger, None, 4 * DAY, NOW);
+    observe(&ledger, 300, "20", 4 * HOUR, NOW.plus(MINUTE));
+    assert!(gated(&ledger));
+    observe(&ledger, 10_080, "60", 4 * DAY - 2 * MINUTE, NOW.plus(2 * MINUTE));
+    assert!(!gated(&ledger));
+}
+
 #[test]
 fn an_open_window_ends_no_refusal_about_money_or_another_window() {
     let ledger = Ledger::in_memory().unwrap();

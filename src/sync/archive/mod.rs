@@ -2,6 +2,7 @@
 //!
 //! `save` writes the files of a snapshot, `rebuild` makes a ledger from them alone.
 
+mod bundle;
 mod rebuild;
 mod save;
 mod shredded;

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::bundle::{lines_of, written_meanwhile};
 use super::rebuild::ArchivedLog;
 use super::shredded;
 use crate::ledger::Snapshot;
@@ -12,7 +13,6 @@ use crate::merkle::Signer;
 use crate::merkle::tiles::{self, TILE, Tile, TileKind};
 use crate::model::error::{Error, Result};
 use crate::model::event::{Position, Tombstone};
-use crate::model::invariant::bug;
 use crate::store::ObjectArchive;
 
 /// Files that are read and written together.
@@ -71,13 +71,6 @@ pub(crate) fn save(snapshot: &Snapshot<'_>, signer: &Signer, archive: &ObjectArc
     Ok(saved)
 }
 
-pub(super) fn written_meanwhile(archive: &ObjectArchive) -> Error {
-    Error::Store {
-        what: format!("another program wrote into the archive {} meanwhile", archive.url()),
-        source: "repeat the command".into(),
-    }
-}
-
 /// Writes the files of new tiles.
 fn add_files(
     snapshot: &Snapshot<'_>,
@@ -120,27 +113,6 @@ fn content(snapshot: &Snapshot<'_>, tile: Tile) -> Result<Vec<(String, Vec<u8>)>
             files.push((tile.path(), tiles::bundle(&lines)?));
             Ok(files)
         }
-    }
-}
-
-/// The stored lines of a bundle. Each must have the hash that the tree keeps, so that a damaged ledger does not reach the
-/// archive.
-pub(super) fn lines_of(snapshot: &Snapshot<'_>, tile: Tile) -> Result<Vec<String>> {
-    let mut lines = Vec::new();
-    snapshot.lines(tile.first_position(), &mut |_, line| {
-        lines.push(line.to_owned());
-        Ok((lines.len() as u64) < tile.width)
-    })?;
-    if lines.len() as u64 != tile.width {
-        return Err(bug!("{} lines for {}", lines.len(), tile.path()));
-    }
-    let hashes = snapshot.tile_hashes(0, tile.index * TILE, tile.width)?;
-    match tiles::leaves(tile, &lines)?.iter().zip(&hashes).position(|(of_line, kept)| of_line != kept) {
-        None => Ok(lines),
-        Some(offset) => Err(Error::damaged(
-            Position::new(tile.first_position().get() + offset as u64),
-            "the line does not have the hash that the tree keeps of it",
-        )),
     }
 }
 

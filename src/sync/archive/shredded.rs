@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::save::{lines_of, written_meanwhile};
+use super::bundle::{lines_of, written_meanwhile};
 use crate::ledger::Snapshot;
 use crate::merkle::tiles::{self, TILE, Tile, TileKind};
 use crate::model::error::{Error, Result};
