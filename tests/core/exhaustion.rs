@@ -300,10 +300,26 @@ fn a_date_of_an_old_refusal_does_not_mean_the_next_year() {
 
 #[test]
 fn a_refusal_that_is_recognised_by_a_header_reads_the_others() {
-    let text = "x-ratelimit-remaining-tokens: 0\nx-ratelimit-reset-tokens: 6h0m0s\nretry-after: 1";
-    let refusal = detect("groq", Stream::Stderr, text).unwrap();
-    let reset = refusal.reset("2026-11-23T12:00:00Z".parse().unwrap(), Zone::UTC).unwrap();
-    assert_eq!(reset.at, Some("2026-11-23T18:00:00Z".parse().unwrap()), "{}", refusal.rule);
+    let now = "2026-11-23T21:00:00Z".parse().unwrap();
+    let unified = "HTTP 429\nanthropic-ratelimit-unified-5h-reset: 1795474800\n\
+                   anthropic-ratelimit-unified-7d-reset: 1795874800\nanthropic-ratelimit-unified-reset: 1795874800\n\
+                   anthropic-ratelimit-unified-representative-claim: seven_day\n\
+                   anthropic-ratelimit-unified-status: rejected\nretry-after: 406800";
+    let tokens = "x-ratelimit-remaining-tokens: 0\nx-ratelimit-reset-tokens: 6h0m0s\nretry-after: 1";
+    let minute = "HTTP 429\nanthropic-ratelimit-requests-reset: 2026-11-23T21:00:30Z\n\
+                  anthropic-ratelimit-tokens-reset: 2026-11-23T22:00:00Z\nretry-after: 7200";
+    let phrase = format!("You've hit your session limit · resets 11pm (UTC)\n{tokens}");
+    for (provider, text, wanted) in [
+        ("groq", tokens, "2026-11-24T03:00:00Z"),
+        ("anthropic", minute, "2026-11-23T23:00:00Z"),
+        ("openai", minute, "2026-11-23T23:00:00Z"),
+        ("anthropic", unified, "2026-11-28T14:06:40Z"),
+        ("anthropic", &phrase, "2026-11-23T23:00:00Z"),
+    ] {
+        let refusal = detect(provider, Stream::Stderr, text).unwrap();
+        let at = refusal.reset(now, Zone::UTC).and_then(|reset| reset.at);
+        assert_eq!(at, Some(wanted.parse().unwrap()), "{}: {text}", refusal.rule);
+    }
 }
 
 /// Texts of words from the grammars, which reach most of their branches.

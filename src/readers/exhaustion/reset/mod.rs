@@ -97,10 +97,14 @@ fn instant(text: &str, reading: ResetReading) -> Option<Reset> {
         .or_else(|| hint::find(text, reading))
 }
 
-/// The reset in the headers around a line that is one of them. A header alone does not tell whether its window refused.
+/// The reset in the headers around a line that has one of them and no phrase. A line that ends with a number, such as
+/// `HTTP 429`, comes with the next one. One header alone does not tell whether its window refused.
 pub(super) fn around_header(line: &str, around: &str, reading: ResetReading) -> Option<Reset> {
-    let found = || LimitHeaders::read(around).reset(around, reading);
-    headers::is_header(line).then(found)?.map(|reset| reset.believed(reading.now))
+    if !line.lines().any(headers::is_header) || phrase::find(line, reading, &LimitHeaders::read(line).places).is_some()
+    {
+        return None;
+    }
+    LimitHeaders::read(around).reset(around, reading).map(|reset| reset.believed(reading.now))
 }
 
 /// Searches a text for a reset.
