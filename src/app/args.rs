@@ -22,7 +22,8 @@ use crate::app::shell;
     version,
     max_term_width = 120,
     after_help = "Exit codes: 0 done; 1 a finding; 2 bad usage or input, nothing written; \
-                  3 the ledger is damaged or unreachable; 75 wait.\n\n\
+                  3 the ledger is damaged or unreachable, \
+                  or the answer is lost; 75 wait.\n\n\
                   Example:\n  \
                   usage-ledger record --provider anthropic --model claude-opus-4-5 --input 120 --output 40\n  \
                   usage-ledger report --by day,model"

@@ -38,7 +38,8 @@ use crate::report::ReportKey;
 
 /// Runs the command with the arguments of this process and returns its exit code.
 ///
-/// 0 done; 1 a finding; 2 bad usage or input, nothing written; 3 the ledger is damaged or unreachable; 75 wait.
+/// 0 done; 1 a finding; 2 bad usage or input, nothing written; 3 the ledger is damaged or unreachable, or the command wrote
+/// and its answer is lost; 75 wait.
 pub fn main() -> ExitCode {
     shell::answer_completion(CommandLine::described);
     match CommandLine::try_parse().or_else(described) {
@@ -174,8 +175,13 @@ fn run(line: CommandLine) -> Result<(), Failure> {
     };
     // Output from before a failure is printed. If both the command and the flush fail, the command's error is returned.
     let flushed = out.flush();
-    done?;
-    Ok(flushed?)
+    match done.and_then(|()| Ok(flushed?)) {
+        // A repeated command could write twice.
+        Err(failure @ Failure::Output(_)) if context.has_written() => {
+            Err(failure.after_writing("the command had written its events and files before"))
+        }
+        done => done,
+    }
 }
 
 /// Returns the form of an answer; `None` if other programs parse its exact bytes. Control characters are always made

@@ -68,7 +68,12 @@ pub(crate) fn run(args: &CheckpointArgs, context: &Context, out: &mut dyn Write)
 }
 
 /// An existing file must be a checkpoint of this log that the ledger extends: a log must never sign two histories.
-fn expect_older(path: &Path, signer: &Signer, snapshot: &Snapshot<'_>, context: &Context) -> Result<(), Failure> {
+pub(crate) fn expect_older(
+    path: &Path,
+    signer: &Signer,
+    snapshot: &Snapshot<'_>,
+    context: &Context,
+) -> Result<(), Failure> {
     match fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Ok(meta) if !meta.is_file() || meta.len() == 0 => return Ok(()),
@@ -76,9 +81,14 @@ fn expect_older(path: &Path, signer: &Signer, snapshot: &Snapshot<'_>, context: 
     }
     let checkpoint_note = read(path, context)?;
     match Checkpoint::open(&checkpoint_note.note, signer.verifier()) {
-        Ok(_) => expect(&checkpoint_note, snapshot),
+        Ok(_) => expect(&checkpoint_note, snapshot).map_err(|failure| match failure {
+            Failure::Ledger(Error::Unproven { what }) => {
+                Error::Unproven { what: format!("{} is not replaced: {what}", path.display()) }.into()
+            }
+            other => other,
+        }),
         Err(Error::Unproven { what }) => {
-            Err(Failure::usage(format!("{} is not replaced: {what}; give another --out", path.display())))
+            Err(Failure::usage(format!("{} is not replaced: {what}; name another file", path.display())))
         }
         Err(other) => Err(other.into()),
     }
@@ -87,7 +97,9 @@ fn expect_older(path: &Path, signer: &Signer, snapshot: &Snapshot<'_>, context: 
 /// Writes the content of a file completely or not at all. Pipes and devices are written directly.
 pub(crate) fn replace(path: &Path, bytes: impl AsRef<[u8]>, context: &Context) -> Result<(), Failure> {
     context.refuse_ledger(path)?;
-    put(path, bytes.as_ref()).map_err(|error| key_file::trouble(path, error))
+    put(path, bytes.as_ref()).map_err(|error| key_file::trouble(path, error))?;
+    context.note_written();
+    Ok(())
 }
 
 fn put(path: &Path, content: &[u8]) -> std::io::Result<()> {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 
@@ -57,6 +58,8 @@ pub(crate) struct Context {
     clock: Option<Timestamp>,
     /// What the user prefers on this machine.
     config: ConfigFile,
+    /// Whether the command may have written something.
+    has_written: AtomicBool,
     /// Whether to answer in JSON.
     pub json: bool,
 }
@@ -78,13 +81,24 @@ impl Context {
     pub fn new(globals: Globals) -> Result<Self, Failure> {
         let clock = variable("USAGE_LEDGER_NOW").map(|now| instant(&now.to_string_lossy()));
         let clock = clock.transpose().map_err(|error| Failure::usage(format!("USAGE_LEDGER_NOW: {error}")))?;
-        let unset = Self { json: globals.json, globals, clock, config: ConfigFile::default() };
+        let json = globals.json;
+        let unset = Self { globals, clock, config: ConfigFile::default(), has_written: AtomicBool::new(false), json };
         Ok(Self { config: ConfigFile::read(|path| unset.refuse_ledger(path))?, ..unset })
     }
 
     /// The settings of this machine.
     pub const fn config(&self) -> &ConfigFile {
         &self.config
+    }
+
+    /// Records that the command may have written events or a file.
+    pub fn note_written(&self) {
+        self.has_written.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether the command may have written something.
+    pub fn has_written(&self) -> bool {
+        self.has_written.load(Ordering::Relaxed)
     }
 
     /// Returns whether the command is about the past.

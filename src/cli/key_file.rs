@@ -55,7 +55,9 @@ pub(crate) fn write_new(path: &Path, secret: &str, context: &Context) -> Result<
         // Remove a partial key, which would block the next attempt.
         let _ = fs::remove_file(path);
         trouble(path, error)
-    })
+    })?;
+    context.note_written();
+    Ok(())
 }
 
 /// Reads a key. Fails if others can read the file.

@@ -141,6 +141,7 @@ fn state(args: &PushArgs, place: &Path, snapshot: &Snapshot<'_>) -> Result<PushS
 }
 
 fn answer(pushed: &Pushed, state: &PushState, context: &Context, out: &mut dyn Write) -> Result<(), Failure> {
+    context.note_written();
     if context.json {
         let answer = PushAnswer {
             ok: true,

@@ -21,6 +21,8 @@ pub(crate) enum Failure {
     Line { number: u64, error: Error },
     /// The answer could not be written.
     Output(io::Error),
+    /// The command failed after it had written something, which stays.
+    AfterWriting { what: String, why: Box<Self> },
     /// The command has printed a finding.
     Finding,
     /// The command has printed that the caller must wait.
@@ -42,12 +44,21 @@ impl Failure {
         }
     }
 
+    /// States what the command wrote before it failed. A closed pipe is no failure.
+    pub fn after_writing(self, what: impl Into<String>) -> Self {
+        match self {
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Self::Output(error),
+            why => Self::AfterWriting { what: what.into(), why: Box::new(why) },
+        }
+    }
+
     /// Returns the kind of the failure in the list of all interfaces.
     fn kind(&self) -> FaultKind {
         match self {
             Self::Finding => FaultKind::Finding,
             Self::Wait => FaultKind::Wait,
-            Self::Unreachable(_) => FaultKind::Unavailable,
+            // The kinds of wrong input promise that nothing was written.
+            Self::Unreachable(_) | Self::AfterWriting { .. } => FaultKind::Unavailable,
             // The user named a file that cannot be read or written.
             Self::Ledger(Error::Io { .. }) | Self::Output(_) | Self::Line { .. } => FaultKind::InvalidInput,
             Self::Ledger(error) => FaultKind::of(error),
@@ -76,6 +87,10 @@ impl Failure {
             }
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
             Self::Output(error) => Some(format!("the answer could not be written: {error}")),
+            Self::AfterWriting { what, why } => Some(match why.message() {
+                Some(why) => format!("{why}; {what}"),
+                None => what.clone(),
+            }),
             Self::Finding | Self::Wait => None,
         }
     }

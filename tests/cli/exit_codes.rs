@@ -242,3 +242,31 @@ fn an_unwritable_stdout_is_an_error() {
     assert_eq!(done.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&done.stderr).contains("could not be written"));
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_command_whose_answer_is_lost_says_that_it_wrote() {
+    let cli = TestCli::new();
+    let key = cli.dir().join("key");
+    let commands = [
+        &["record", "--provider", "openai", "--input", "1"][..],
+        &["--json", "record", "--provider", "openai", "--input", "2"],
+        &["switch", "openai"],
+        &["pause", "--reason", "r"],
+        &["key", "generate", key.to_str().unwrap()],
+    ];
+    for args in commands {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let done = std::process::Command::new(assert_cmd::cargo::cargo_bin("usage-ledger"))
+            .args(args)
+            .env("USAGE_LEDGER", cli.ledger())
+            .stdout(full)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(3), "{args:?}: {stderr}");
+        assert!(stderr.contains("could not be written") && stderr.contains("had written its events"), "{stderr}");
+    }
+    assert_eq!(cli.ok(&["export"]).lines().count(), 4);
+    assert!(key.exists());
+}

@@ -72,6 +72,7 @@ impl Context {
     #[cfg(all(feature = "postgres", feature = "archive"))]
     pub fn database(&self) -> Result<std::sync::Arc<crate::store::PostgresStore>, Failure> {
         self.refuse_as_of("this command writes")?;
+        self.note_written();
         self.expect_existing()?;
         let found = match self.server()? {
             Some(address) => server_ledger::database_of(&address)?,
@@ -190,6 +191,7 @@ impl Context {
     pub fn write(&self) -> Result<Ledger, Failure> {
         if let Some(address) = self.server()? {
             self.refuse_as_of("this command writes")?;
+            self.note_written();
             return upgraded(server_ledger::open(&address, None)?);
         }
         open(&self.place()?, true)
@@ -207,6 +209,7 @@ impl Context {
     pub fn place(&self) -> Result<PathBuf, Failure> {
         self.refuse_as_of("this command writes")?;
         self.expect_file("`restore` writes a file: name it with --ledger PATH")?;
+        self.note_written();
         let path = self.path()?;
         if let Some(directory) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             make_private(directory)?;
@@ -223,6 +226,7 @@ impl Context {
     pub fn write_within(&self, seconds: u64) -> Result<Ledger, Failure> {
         if let Some(address) = self.server()? {
             self.refuse_as_of("this command writes")?;
+            self.note_written();
             return upgraded(server_ledger::open(&address, Some(seconds))?);
         }
         open_with(&self.place()?, Options::new().create(true).busy_timeout_seconds(seconds))
@@ -263,11 +267,16 @@ fn unreachable(path: &Path, source: std::io::Error) -> Failure {
 
 /// Returns whether a path has content. An empty file counts as absent.
 fn has_content(path: &Path) -> Result<bool, Failure> {
-    match fs::metadata(path) {
-        Ok(meta) => Ok(!meta.is_file() || meta.len() > 0),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(unreachable(path, error)),
+    let has_content = match fs::metadata(path) {
+        Ok(meta) => !meta.is_file() || meta.len() > 0,
+        Err(error) if error.kind() == ErrorKind::NotFound => false,
+        Err(error) => return Err(unreachable(path, error)),
+    };
+    if !has_content {
+        // Its events are those of a ledger that was moved: the answer for an empty ledger would hide them.
+        crate::store::refuse_stale_log(path).map_err(on_opening)?;
     }
+    Ok(has_content)
 }
 
 fn open(path: &Path, create: bool) -> Result<Ledger, Failure> {
