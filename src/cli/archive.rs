@@ -21,7 +21,7 @@ use crate::present::output::{JsonAnswer, counted};
 use crate::projection::blocks::BLOCK;
 #[cfg(feature = "postgres")]
 use crate::store::ArchivedLines;
-use crate::store::{ArchiveUrl, ObjectArchive, PendingCopy, is_taken, refuse_stale_log};
+use crate::store::{ArchiveUrl, CopyKind, ObjectArchive, PendingCopy, is_taken, refuse_stale_log};
 use crate::sync::archive::{ArchivedLog, Saved, expect_tiles, save};
 
 /// Lines that are read back and replaced at once.
@@ -169,6 +169,7 @@ fn save_ledger(args: &ArchiveSaveArgs, context: &Context, out: &mut dyn Write) -
     let snapshot = ledger.snapshot()?;
     let archive = ObjectArchive::open_to_write(url)?;
     let Saved { before, size, files, bytes, shredded_files } = save(&snapshot, &signer, &archive)?;
+    context.note_written();
     let (archive, added) = (archive.url().to_string(), size - before);
     if context.json {
         return JsonAnswer::new(SaveAnswer { archive, size, added, files, bytes, shredded_files }).write(out);
@@ -258,9 +259,10 @@ fn restore(args: &ArchiveRestoreArgs, context: &Context, out: &mut dyn Write) ->
     refuse_stale_log(&place)?;
     let (archive, verifiers) = to_read(&args.url, &args.verifier, context)?;
     let log = open(&archive, &verifiers)?;
-    let copy = PendingCopy::beside(&place, "archive")?;
+    let copy = PendingCopy::beside(&place, CopyKind::Archive)?;
     log.rebuild(&Ledger::open(copy.path())?, context.now())?;
     copy.keep_at(&place)?;
+    context.note_written();
     answer(&log, &archive, Some(place), context, out)
 }
 

@@ -14,7 +14,7 @@ use crate::merkle::Witness;
 use crate::model::error::Error;
 use crate::present::failure::Failure;
 use crate::present::output::{JsonAnswer, counted};
-use crate::store::{PendingCopy, is_taken, refuse_stale_log};
+use crate::store::{CopyKind, PendingCopy, is_taken, refuse_stale_log};
 use crate::sync::protocol::{PushedLedgerInfo, PushedLedgerList};
 use crate::sync::pull::{ledgers, pull};
 use crate::sync::push_state::PushState;
@@ -82,17 +82,21 @@ pub(crate) fn run(args: &PullArgs, context: &Context, out: &mut dyn Write) -> Re
     let send = |request: &_| server.send(request);
     let list = ledgers(&send).map_err(of_failure)?;
     let info = chosen(&list, args.id.as_deref())?;
-    let copy = PendingCopy::beside(&place, "pull")?;
+    let copy = PendingCopy::beside(&place, CopyKind::Pull)?;
     let pulled = {
         let ledger = Ledger::open(copy.path())?;
         pull(info, &ledger, key.as_ref(), context.now(), &send).map_err(of_failure)?
     };
     copy.keep_at(&place)?;
+    context.note_written();
     let mut state = PushState::of(info.ledger.clone(), info.continues.clone())?;
     state.url = Some(url);
     state.server = Some(pulled.head.server.clone());
     state.checkpoint.clone_from(&pulled.head.checkpoint);
-    state.write(&place, true)?;
+    state.write(&place, true).map_err(|error| {
+        let written = format!("{} is written, but not the file with which it is pushed again", place.display());
+        Failure::from(error).after_writing(written)
+    })?;
     let (size, cosigned) = (pulled.head.size, pulled.checkpoint.size());
     if context.json {
         let answer = PullAnswer {

@@ -8,7 +8,9 @@ use crate::merkle::{Checkpoint, Hash, Signer};
 use crate::model::error::{Error, Result};
 use crate::model::event::Position;
 use crate::projection::root_at;
-use crate::store::{LockedLedger, Options, PendingCopy, copy_file, is_taken, refuse_ledger, refuse_stale_log};
+use crate::store::{
+    CopyKind, LockedLedger, Options, PendingCopy, copy_file, is_taken, refuse_ledger, refuse_stale_log,
+};
 
 /// A completed backup.
 ///
@@ -97,8 +99,9 @@ impl Ledger {
         if !replace {
             refuse_stale_log(to)?;
         }
-        let copy = PendingCopy::beside(to, "backup")?;
+        let copy = PendingCopy::beside(to, CopyKind::Backup)?;
         self.store().copy_to(copy.path())?;
+        copy.finish()?;
         let copied = Self::open_with(copy.path(), Options::new().read_only(true))?;
         let verified = copied.verify()?;
         sound(&verified, "the copy")?;
@@ -150,7 +153,7 @@ impl Ledger {
         if !is_there && !replace {
             refuse_stale_log(&place)?;
         }
-        let copy = PendingCopy::beside(&place, "restore")?;
+        let copy = PendingCopy::beside(&place, CopyKind::Restore)?;
         copy_file(from, copy.path())?;
         let (size, root) = {
             // This upgrades an older backup to the schema of this build.
@@ -159,6 +162,7 @@ impl Ledger {
             sound(&verified, &from.display().to_string())?;
             (verified.size, verified.root)
         };
+        copy.finish()?;
         let former = if replace {
             LockedLedger::take(&place)?.replace_by(copy)?
         } else {
@@ -171,13 +175,7 @@ impl Ledger {
 
 /// Replaces a backup with a newer copy. A ledger with events that the copy lacks is renamed, and its new path returned.
 fn replace_backup(to: &Path, copied: Ledger, copy: PendingCopy) -> Result<Option<PathBuf>> {
-    let mut former = match LockedLedger::take(to) {
-        Ok(former) => former,
-        Err(error) => {
-            drop(copied);
-            return copy.replace_other(to, error).map(|()| None);
-        }
-    };
+    let mut former = LockedLedger::take_any(to)?;
     let is_earlier = former.read(|view| {
         let size = view.head()?.position.get();
         let snapshot = copied.snapshot()?;
@@ -185,7 +183,7 @@ fn replace_backup(to: &Path, copied: Ledger, copy: PendingCopy) -> Result<Option
     });
     drop(copied);
     // Events of a damaged ledger may exist nowhere else.
-    if matches!(is_earlier, Ok(Some(true))) {
+    if former.is_no_ledger() || matches!(is_earlier, Ok(Some(true))) {
         former.supersede_by(copy).map(|()| None)
     } else {
         former.replace_by(copy)

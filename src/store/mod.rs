@@ -39,7 +39,9 @@ pub(crate) use overlay::Overlay;
 pub(crate) use prefix::PrefixView;
 #[cfg(feature = "import")]
 pub(crate) use sqlite::DraftLedger;
-pub(crate) use sqlite::{LockedLedger, PendingCopy, copy_file, is_taken, refuse_ledger, refuse_stale_log};
+#[cfg(feature = "cli")]
+pub(crate) use sqlite::former_name;
+pub(crate) use sqlite::{CopyKind, LockedLedger, PendingCopy, copy_file, is_taken, refuse_ledger, refuse_stale_log};
 
 pub(crate) use self::view::clear;
 pub use self::view::{Flow, GO_ON, Head, Order, ReadView, Row, STOP, StructureFinding, Table, WriteView};

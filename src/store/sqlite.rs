@@ -9,6 +9,7 @@ mod file;
 mod identity;
 mod inspect;
 mod leftover;
+mod lock_file;
 mod open;
 mod options;
 mod pool;
@@ -26,15 +27,16 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 
-pub(crate) use self::copy::{LockedLedger, PendingCopy, copy_file};
+pub(crate) use self::copy::{LockedLedger, PendingCopy, copy_file, former_name};
 use self::file::{FileContext, behind_links};
 pub(crate) use self::file::{is_taken, refuse_stale_log};
 use self::identity::GONE;
+pub(crate) use self::leftover::CopyKind;
 pub use self::options::Options;
 use self::pool::ConnectionPool;
 pub(crate) use self::user_file::refuse_ledger;
 use self::view::SqliteView;
-use super::{EventStore, Housekeeping, ReadView, Transaction};
+use super::{EventStore, Housekeeping, ReadView, Transaction, directory};
 use crate::model::error::{Error, Result};
 
 #[cfg(feature = "import")]
@@ -219,7 +221,9 @@ impl EventStore for SqliteStore {
     fn erase(&self) -> Result<()> {
         let pool = self.pool()?;
         pool.expect_writable()?;
-        leftover::sweep(&behind_links(&self.about.path));
+        let place = behind_links(&self.about.path);
+        leftover::sweep(&place);
+        leftover::sweep_copies(directory::parent(&place));
         let most = self.about.busy_seconds.min(ERASE_SECONDS);
         let _writer = match pool.writer(most) {
             Err(Error::Busy { .. }) => return Err(Error::NotErased { why: IN_USE.to_owned() }),

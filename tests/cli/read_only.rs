@@ -527,3 +527,32 @@ fn an_unreadable_write_ahead_log_is_named() {
     assert!(!done.status.success() && stderr.contains("usage.db-wal"), "{stderr}");
     mode(&log, 0o600);
 }
+
+#[test]
+fn a_write_protected_ledger_is_kept_when_a_backup_replaces_it() {
+    let cli = cli();
+    empty_log(&cli);
+    let (file, source) = (cli.dir().join("b.db"), cli.ledger());
+    mode(cli.dir(), 0o777);
+    let backup = ["--json", "backup", "--replace", file.to_str().unwrap()];
+    let former = |done: Output| -> serde_json::Value {
+        assert!(done.status.success(), "{}", text(&done.stderr));
+        serde_json::from_slice::<serde_json::Value>(&done.stdout).unwrap()["former"].clone()
+    };
+    let write = |input: &str| {
+        cli.at(NOW, &["--ledger", file.to_str().unwrap(), "record", "--provider", "openai", "--input", input]);
+        let connection = rusqlite::Connection::open(&file).unwrap();
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0)).unwrap();
+        drop(connection);
+        mode(&file, 0o444);
+    };
+    write("7");
+    mode(&source, 0o644);
+    let theirs = fs::read(&file).unwrap();
+    let Some(done) = ask(&cli, &source, &backup) else { return };
+    let kept = former(done);
+    assert_eq!(fs::read(kept.as_str().expect("it has other events")).unwrap(), theirs);
+    // An earlier state is replaced.
+    mode(&file, 0o444);
+    assert!(former(ask(&cli, &source, &backup).unwrap()).is_null());
+}

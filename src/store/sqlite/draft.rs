@@ -1,14 +1,16 @@
 //! The draft of a new ledger file, which other programs cannot see until it is complete.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::file::{FileContext, behind_links, change_journal_mode, open_at_once, private_file, refuse_stale_log};
-use super::identity::Identity;
+use super::file::{
+    FileContext, behind_links, beside, change_journal_mode, expect_no_log, private_file, refuse_stale_log,
+};
 use super::leftover::{SIDES, SUFFIX, sweep};
+use super::lock_file::{AGAIN, LockAttempt, LockFile, NameLock};
 use super::pool::ConnectionPool;
 use super::{Options, PAGE, SqliteStore, connect};
 use crate::model::error::{Error, Result};
@@ -18,8 +20,6 @@ use crate::store::directory;
 const LOCK: &str = ".draft-lock";
 /// How long another process's draft is waited for. Afterwards the import writes to a visible ledger.
 const WAIT: Duration = Duration::from_secs(60);
-/// The delay between attempts to take the lock.
-const AGAIN: Duration = Duration::from_millis(5);
 /// Page cache in KiB. A draft is written sequentially, and rarely read again.
 const CACHE: u32 = 4_000;
 
@@ -33,7 +33,7 @@ pub(crate) struct DraftLedger {
     place: PathBuf,
     /// The only descriptor outside SQLite. It is older than SQLite's, and closed before the ledger gets its name.
     file: Arc<File>,
-    turn: DraftLock,
+    turn: LockFile,
 }
 
 impl DraftLedger {
@@ -42,7 +42,7 @@ impl DraftLedger {
         let place = behind_links(place);
         let Some(name) = place.file_name() else { return Ok(None) };
         let made = || -> io::Result<Option<Self>> {
-            let Some(turn) = DraftLock::wait(&place)? else { return Ok(None) };
+            let Some(turn) = wait_for_turn(&place)? else { return Ok(None) };
             // With the lock held, no other draft is in use.
             sweep(&place);
             let mut own = name.to_owned();
@@ -93,14 +93,18 @@ impl DraftLedger {
         let Self { names, place, file, turn } = self;
         // Closing it later would drop the locks of a thread that opened the ledger by then.
         drop(file);
-        refuse_stale_log(&place)?;
+        let naming = match NameLock::wait(&place, WAIT.as_secs()) {
+            Err(Error::Busy { .. }) => return Ok(false),
+            naming => naming?,
+        };
+        expect_no_log(&place)?;
         // Unlike a rename, a link never replaces another file.
         if fs::hard_link(&names.path, &place).is_err() {
             return Ok(false);
         }
         drop(names);
         directory::sync(directory::parent(&place)).map_err(|source| Error::Io { path: place, source })?;
-        drop(turn);
+        drop((naming, turn));
         Ok(true)
     }
 
@@ -141,55 +145,20 @@ impl Drop for DraftFiles {
     }
 }
 
-/// The lock for making a draft. The system releases it if the process is killed.
-struct DraftLock {
-    lock: PathBuf,
-    _locked: File,
-}
-
-impl DraftLock {
-    /// Waits until no other process makes a draft; `None` if a ledger exists by then, or the wait takes too long.
-    fn wait(place: &Path) -> io::Result<Option<Self>> {
-        let mut lock = place.as_os_str().to_owned();
-        lock.push(LOCK);
-        let lock = PathBuf::from(lock);
-        let deadline = Instant::now() + WAIT;
-        while !is_taken(place)? {
-            let file = lock_file(&lock)?;
-            match file.try_lock() {
-                Ok(()) if Identity::at(&lock)? == Some(Identity::of(&file.metadata()?)) => {
-                    let turn = Self { lock, _locked: file };
-                    // The previous process may just have created the ledger.
-                    return Ok((!is_taken(place)?).then_some(turn));
-                }
-                Ok(()) => {} // the previous process removed this file; the next attempt opens another one
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(AGAIN),
-                // The wait took too long, or the file system has no locks.
-                Err(_) => return Ok(None),
-            }
+/// Waits until no other process makes a draft; `None` if a ledger exists by then, or the wait takes too long.
+fn wait_for_turn(place: &Path) -> io::Result<Option<LockFile>> {
+    let lock = beside(place, LOCK);
+    let deadline = Instant::now() + WAIT;
+    while !is_taken(place)? {
+        match LockFile::attempt(&lock)? {
+            // The previous process may just have created the ledger.
+            LockAttempt::Taken(turn) => return Ok((!is_taken(place)?).then_some(turn)),
+            LockAttempt::Held if Instant::now() < deadline => std::thread::sleep(AGAIN),
+            // The wait took too long, or the file system has no locks.
+            LockAttempt::Held | LockAttempt::NoLocks(_) => return Ok(None),
         }
-        Ok(None)
     }
-}
-
-impl Drop for DraftLock {
-    fn drop(&mut self) {
-        // Removed before it is unlocked: a waiting process sees that it has no name any more, and creates another.
-        let _ = fs::remove_file(&self.lock);
-    }
-}
-
-fn lock_file(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
-    // The caller's error names the directory.
-    open_at_once(&mut options, path)
-        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+    Ok(None)
 }
 
 /// Whether anything is at a path, even a dangling link.

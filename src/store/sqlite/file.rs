@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
-use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_READONLY_DBMOVED};
 
 use super::SCHEMA;
 use crate::model::error::{Error, Result};
@@ -83,14 +83,37 @@ pub(super) fn refuse_irregular_sides(database: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Fails if a log is at a path without its ledger. SQLite would apply it to a file that is placed there, and delete it beside
-/// an empty one. It may contain acknowledged events of a ledger that was moved.
+/// Fails if a log is at a path without its ledger, or beside an empty file. SQLite would apply it to a file that is
+/// placed there, and delete it beside an empty one. It may contain acknowledged events of a ledger that was moved.
 pub(crate) fn refuse_stale_log(path: &Path) -> Result<()> {
     match log_beside(path) {
         // The log is examined first: another process may create a ledger and write to its log in between.
-        Some(log) if !is_taken(path)? => Err(Error::StaleLog { path: log }),
+        Some(log) if !is_taken(path)? && !is_journal_of_new_file(&log) => Err(Error::StaleLog { path: log }),
         _ => Ok(()),
     }
+}
+
+/// As [`refuse_stale_log`], for a program that puts a complete ledger at a path and holds the lock of that name. It
+/// removes the journal of a creation that was killed, which would empty the ledger.
+pub(super) fn expect_no_log(path: &Path) -> Result<()> {
+    refuse_stale_log(path)?;
+    let journal = journal_of(path);
+    if !is_taken(path)? && is_journal_of_new_file(&journal) {
+        fs::remove_file(&journal).map_err(|source| Error::Io { path: journal, source })?;
+        // After a power cut it must not be beside the ledger.
+        sync_entry_of(path)?;
+    }
+    Ok(())
+}
+
+/// Whether a file is the rollback journal of the first transaction in an empty file. It restores nothing but the empty
+/// file; a program that was killed when it created a ledger leaves it.
+fn is_journal_of_new_file(path: &Path) -> bool {
+    // The magic, the number of records, a random number, and the former number of pages.
+    let mut start = [0; 20];
+    let opened = open_at_once(fs::OpenOptions::new().read(true), path);
+    let read = opened.and_then(|mut file| file.read_exact(&mut start));
+    read.is_ok() && start.starts_with(&JOURNAL_MAGIC) && start.ends_with(&[0; 4])
 }
 
 /// The write-ahead log or the rollback journal at a path, if it contains anything.
@@ -110,6 +133,13 @@ pub(crate) fn is_taken(path: &Path) -> Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(source) => Err(Error::Io { path: path.to_owned(), source }),
     }
+}
+
+/// Whether opening a path makes a ledger there: nothing is there, or an empty file, or SQLite may restore an empty file
+/// from a journal.
+pub(super) fn is_unmade(path: &Path) -> Result<bool> {
+    // The journal of a creation is removed after its page is written, so it is examined last.
+    Ok(!is_taken(path)? || has_hot_journal(path))
 }
 
 /// The size of the write-ahead log of a database in bytes, if it exists.
@@ -260,6 +290,9 @@ impl FileContext {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Error::Busy { seconds: self.busy_seconds },
             // The index of the write-ahead log cannot grow.
             _ if error.sqlite_extended_error_code() == Some(SQLITE_IOERR_SHMSIZE) => Error::DiskFull,
+            _ if error.sqlite_extended_error_code() == Some(SQLITE_READONLY_DBMOVED) => {
+                self.replaced("another file has taken its place")
+            }
             _ => Error::Store { what: format!("{doing} in {}", self.path.display()), source: Box::new(error) },
         }
     }

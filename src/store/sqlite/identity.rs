@@ -39,6 +39,12 @@ impl Identity {
         with_open(|open| open.contains_key(&self))
     }
 
+    /// The number of handles of this process to the file.
+    #[cfg(test)]
+    pub fn handles(self) -> usize {
+        with_open(|open| open.get(&self).map_or(0, |shared| shared.connections))
+    }
+
     /// The identity of the file at a path, after following links; `None` if there is none.
     pub fn at(path: &Path) -> io::Result<Option<Self>> {
         match fs::metadata(path) {

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::file::{SQLITE_SIDES, behind_links, beside, has_hot_journal, newer, refuse_irregular_sides, uri};
+use super::file::{
+    SQLITE_SIDES, behind_links, beside, has_hot_journal, newer, refuse_irregular_sides, refuse_stale_log, uri,
+};
 use super::{APPLICATION_ID, leftover};
 use crate::model::error::{Error, Result};
 
@@ -34,7 +36,8 @@ pub(super) fn refuse_foreign(path: &Path) -> Result<()> {
     refuse_hard_links(path, &meta)?;
     refuse_mounted_file(path)?;
     match meta.len() {
-        0 => return Ok(()),
+        // SQLite would delete a log beside it.
+        0 => return refuse_stale_log(path),
         // SQLite treats a file shorter than its smallest page as empty.
         1..PAGE_LEAST => return foreign("it is not an SQLite database"),
         _ => {}
