@@ -282,6 +282,15 @@ fn the_log_of_a_moved_ledger_is_neither_applied_nor_lost() {
         assert!(stderr.contains("usage.db-wal is the log of a ledger") && !stderr.contains("--replace"), "{stderr}");
         assert!(!cli.ledger().exists());
     }
+    // An empty file is no ledger, and SQLite would delete the log beside it.
+    fs::write(cli.ledger(), "").unwrap();
+    let record = ["record", "--provider", "openai", "--input", "2"];
+    for args in [&record[..], &["import"], &["restore", text(&source)], &["status"], &["export"]] {
+        let stderr = cli.fails(2, args);
+        assert!(stderr.contains("usage.db-wal is the log of a ledger"), "{stderr}");
+    }
+    assert!(cli.bytes().is_empty());
+    fs::remove_file(cli.ledger()).unwrap();
     assert_eq!(fs::read(&log).unwrap(), before);
     // With the flag, the log is kept under another name.
     let done = cli.json(&["--ledger", text(&source), "backup", "--replace", text(&cli.ledger())]);
@@ -329,4 +338,68 @@ fn a_replaced_backup_takes_no_log_over_and_loses_no_event() {
     fs::write(beside(&file, "-wal"), "a log").unwrap();
     assert!(cli.fails(3, &["backup", "--replace", text(&file)]).contains("not an SQLite database"));
     assert_eq!(fs::read(&file).unwrap(), b"no ledger");
+}
+
+#[test]
+fn an_empty_file_is_no_backup() {
+    let cli = cli(2);
+    let (empty, before) = (cli.dir().join("e.db"), cli.ok(&["export"]));
+    fs::write(&empty, "").unwrap();
+    let stderr = cli.fails(2, &["restore", "--replace", text(&empty)]);
+    assert!(stderr.contains("e.db is empty: it is no backup"), "{stderr}");
+    assert_eq!((cli.ok(&["export"]), others(&cli)), (before, vec!["e.db".to_owned()]));
+}
+
+#[test]
+fn a_ledger_of_a_newer_build_is_kept_when_a_backup_replaces_it() {
+    let cli = cli(5);
+    let file = cli.dir().join("b.db");
+    Ledger::open(&file).unwrap().record(TokenRecord::new("openai", "m").input(7), now()).unwrap();
+    Connection::open(&file).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let theirs = fs::read(&file).unwrap();
+    let done = cli.json(&["backup", "--replace", text(&file)]);
+    assert_eq!(fs::read(done["former"].as_str().unwrap()).unwrap(), theirs);
+    assert_eq!(cli.ok(&["--ledger", text(&file), "export"]), cli.ok(&["export"]));
+}
+
+#[test]
+fn a_backup_replaces_only_a_checkpoint_that_it_extends() {
+    let cli = cli(5);
+    let (file, note, key) = (cli.dir().join("b.db"), cli.dir().join("b.db.checkpoint"), cli.dir().join("key"));
+    cli.ok(&["key", "generate", text(&key)]);
+    let backup = ["backup", "--replace", text(&file), "--key", text(&key)];
+    cli.ok(&backup);
+    cli.ok(&["record", "--provider", "openai", "--input", "9"]);
+    cli.ok(&backup);
+    let before = (fs::read(&file).unwrap(), fs::read(&note).unwrap());
+    let shorter = cli.dir().join("shorter.db");
+    Ledger::open(&shorter).unwrap().record(TokenRecord::new("openai", "m").input(7), now()).unwrap();
+    let of_shorter = |code, args: &[&str]| cli.fails(code, &[&["--ledger", text(&shorter)], args].concat());
+    // A new backup beside it is refused.
+    fs::rename(&file, cli.dir().join("away.db")).unwrap();
+    let stderr = of_shorter(1, &["backup", text(&file), "--key", text(&key)]);
+    assert!(stderr.contains("b.db.checkpoint is not replaced"), "{stderr}");
+    assert!(!file.exists());
+    fs::rename(cli.dir().join("away.db"), &file).unwrap();
+    assert_eq!((fs::read(&file).unwrap(), fs::read(&note).unwrap()), before);
+    // With the flag, it is kept with the ledger that it belongs to.
+    let done = cli.json(&[&["--ledger", text(&shorter)], &backup[..]].concat());
+    assert_eq!(fs::read(done["former"].as_str().unwrap()).unwrap(), before.0);
+    let kept = done["former_checkpoint"].as_str().unwrap();
+    assert_eq!(
+        (fs::read(kept).unwrap(), kept),
+        (before.1, &*format!("{}.checkpoint", done["former"].as_str().unwrap()))
+    );
+    cli.ok(&backup);
+    // So is one of another kind.
+    fs::write(&note, "no checkpoint").unwrap();
+    let done = cli.json(&backup);
+    assert!(done["former"].is_null());
+    assert_eq!(fs::read(done["former_checkpoint"].as_str().unwrap()).unwrap(), b"no checkpoint");
+    // A backup whose checkpoint cannot be written is there.
+    fs::remove_file(&note).unwrap();
+    fs::create_dir(&note).unwrap();
+    let stderr = cli.fails(3, &backup);
+    assert!(stderr.contains("the backup") && stderr.contains("b.db is written, without a checkpoint"), "{stderr}");
+    assert!(file.exists());
 }
