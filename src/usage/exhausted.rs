@@ -92,12 +92,12 @@ impl Refusals {
 
 /// The latest reading of each window: of the whole account, and of single models.
 struct LatestReadings<'o> {
-    latest: BTreeMap<WindowName<'o>, &'o RecentObservation>,
+    latest: BTreeMap<ScopedWindow<'o>, &'o RecentObservation>,
     all: Vec<&'o RecentObservation>,
 }
 
 /// The scope and the length of a window.
-type WindowName<'o> = (Option<&'o str>, u32);
+type ScopedWindow<'o> = (Option<&'o str>, u32);
 
 impl<'o> LatestReadings<'o> {
     fn new(observations: &'o [RecentObservation], limits: &Limits) -> Self {
@@ -145,7 +145,7 @@ impl<'o> LatestReadings<'o> {
     }
 }
 
-fn window_of(one: &RecentObservation) -> WindowName<'_> {
+fn window_of(one: &RecentObservation) -> ScopedWindow<'_> {
     (one.seen.scope.as_deref(), one.seen.window_minutes)
 }
 

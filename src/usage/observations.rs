@@ -22,6 +22,8 @@ const MOST: usize = 512;
 const JITTER: i64 = 5 * MINUTE;
 /// The feed of counters that an agent maintains itself. A provider's statement takes precedence.
 pub(crate) const COUNTED_BY_AGENT: &str = "koan-usage-state";
+/// The agent of these counters.
+pub(super) const COUNTING_AGENT: &str = "koan";
 
 /// One observation. Its reset is the stated one as far as that can be true.
 #[derive(Clone, Debug)]

@@ -14,8 +14,6 @@ use crate::store::GO_ON;
 
 /// How long after its counter an agent writes the record of the same run, in milliseconds.
 const RECORD_FOLLOWS: i64 = 10 * MINUTE;
-/// The agent that maintains counters.
-const COUNTING_AGENT: &str = "koan";
 
 /// The status of a counter whose agent's instance has no records in its window, although the account has.
 pub(crate) const WITHOUT_RECORDS: &str = "of an instance without records";

@@ -48,6 +48,7 @@ fn malformed_arguments_are_refused() {
         (&["record", "--provider", "xai", "--input", "99999999999999999999"], "a whole number from 0"),
         (&["limit", "set", "xai", "--session", "-1"], "a whole number from 0"),
         (&["record", "--provider", "xai", "--input", "1", "--cost", "cheap"], "US dollars"),
+        (&["record", "--provider", "xai", "--input", "1", "--cost=-0.5"], "the cost -0.5 is negative"),
         (&["record", "--provider", "xai", "--input", "1", "--model", ""], "`model` is empty"),
         (&["--as-of", "1999-12-31T23:59:59Z", "status"], "outside the years 2000 to 2199"),
         (&["--as-of", "2200-01-01T00:00:00Z", "report"], "outside the years 2000 to 2199"),

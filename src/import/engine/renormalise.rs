@@ -40,7 +40,9 @@ pub(in crate::import) fn run(
         for amend in amends {
             appender.push(amend.source(agent.name))?;
         }
-        appender.push(NewEvent::new(run, now).source(agent.name))?;
+        for part in run.in_parts() {
+            appender.push(NewEvent::new(part, now).source(agent.name))?;
+        }
         Ok(())
     })?;
     Ok(amended)

@@ -83,7 +83,10 @@ impl WrittenBatch {
         if run.recorded + run.amended > 0 || !run.files.is_empty() {
             run.files.sort_by(|a, b| a.path.cmp(&b.path));
             run.skipped = self.skipped.iter().take(SKIPPED_KEPT).cloned().collect();
-            appender.push(NewEvent::new(run.clone(), now).source(run.source.clone()))?;
+            let source = run.source.clone();
+            for part in run.clone().in_parts() {
+                appender.push(NewEvent::new(part, now).source(source.clone()))?;
+            }
         }
         Ok(())
     }

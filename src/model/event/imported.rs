@@ -17,6 +17,10 @@ use crate::model::time::Timestamp;
 /// The beginning of the name of a redacted file. No path begins like this.
 pub(crate) const REDACTED_PATH: &str = "shredded:";
 
+/// The most files of an event. A pushed segment has a largest size, and each event must fit into one.
+#[cfg(feature = "import")]
+const FILES: usize = 4_096;
+
 /// One run of an importer: what it recorded, and how far it read each file.
 ///
 /// ```
@@ -54,6 +58,16 @@ impl Imported {
     /// ```
     pub fn new(source: impl Into<String>) -> Self {
         Self { source: source.into(), ..Self::default() }
+    }
+
+    /// The same run as events of at most [`FILES`] files each. The first one has the counts.
+    #[cfg(feature = "import")]
+    pub(crate) fn in_parts(mut self) -> Vec<Self> {
+        let rest = self.files.split_off(self.files.len().min(FILES));
+        let (source, version) = (self.source.clone(), self.version);
+        let more = rest.chunks(FILES);
+        let more = more.map(|files| Self { version, files: files.to_vec(), ..Self::new(source.clone()) });
+        std::iter::once(self).chain(more).collect()
     }
 }
 
@@ -196,5 +210,24 @@ impl SkippedLine {
     pub(crate) fn scrub(&mut self) {
         scrub::apply(&mut self.file, secrets::path);
         scrub::apply(&mut self.why, secrets::short);
+    }
+}
+
+#[cfg(all(test, feature = "import"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_over_many_files_is_several_events_with_one_set_of_counts() {
+        let file = |n: usize| ImportedFile { path: format!("/log/{n}"), ..ImportedFile::default() };
+        for (files, parts) in [(0, 1), (1, 1), (FILES, 1), (FILES + 1, 2), (3 * FILES, 3)] {
+            let run = Imported { version: 7, recorded: 5, ..Imported::new("codex") };
+            let run = Imported { files: (0..files).map(file).collect(), ..run };
+            let all = run.clone().in_parts();
+            assert_eq!(all.len(), parts);
+            assert_eq!(all.iter().map(|part| part.recorded).sum::<u64>(), 5);
+            assert!(all.iter().all(|part| part.version == 7 && part.source == "codex"));
+            assert_eq!(all.into_iter().flat_map(|part| part.files).collect::<Vec<_>>(), run.files);
+        }
     }
 }

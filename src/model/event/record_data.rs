@@ -66,6 +66,18 @@ impl TokenRecord {
         self.labels.retain(|name, _| name == SERVICE_TIER || name == INFERENCE_GEO);
         self.raw = None;
     }
+
+    /// Leaves out a usage object that makes the event too large to be pushed.
+    pub(super) fn leave_out_large_raw(&mut self) {
+        if self.raw.as_ref().is_some_and(|raw| raw.get().len() > MOST_RAW) {
+            self.raw = None;
+            let note = format!("the usage object is larger than {} KiB: left out", MOST_RAW >> 10);
+            self.residual = Some(match self.residual.take() {
+                Some(before) => format!("{before}; {note}"),
+                None => note,
+            });
+        }
+    }
 }
 
 /// Removes credentials from the value of a label. The ids of keys and workspaces are random, and a comparison with a bill needs
@@ -75,6 +87,9 @@ fn label_value<'v>(name: &str, value: &'v str) -> Cow<'v, str> {
     let is_id = ["api_key_id", "key_id", "workspace", "workspace_id"].contains(&name);
     if is_id { secrets::name(value) } else { secrets::text(value) }
 }
+
+/// The most bytes of a kept usage object. Providers write a few hundred.
+const MOST_RAW: usize = 256 << 10;
 
 impl EventData for TokenRecord {
     fn subject(&self, at: Timestamp) -> Option<Subject<'_>> {
@@ -146,8 +161,12 @@ impl EventData for TokenRecord {
         self.tokens.validate()?;
         self.tokens.total()?;
         super::extra::validate(&self.modalities, &self.server_tools)?;
-        if self.cost.is_some_and(|cost| cost > Usd::MOST || cost < Usd::MOST.negated()) {
-            return Err(Error::Overflow { what: "cost" });
+        match self.cost {
+            Some(cost) if cost > Usd::MOST => return Err(Error::Overflow { what: "cost" }),
+            Some(cost) if cost < Usd::default() => {
+                return Err(Error::invalid(format!("the cost {cost} is negative: a call costs 0 or more")));
+            }
+            _ => {}
         }
         let named = [
             ("account", self.account.as_deref()),
@@ -197,8 +216,20 @@ impl EventData for TokenRecord {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::event::{Payload, TokenRecord};
+    use crate::model::event::{Payload, Raw, TokenRecord};
     use crate::{Error, Ledger, Outcome, Timestamp};
+
+    #[test]
+    fn a_huge_usage_object_is_left_out_with_a_word() {
+        let now: Timestamp = "2026-11-23T20:00:00Z".parse().unwrap();
+        let ledger = Ledger::in_memory().unwrap();
+        for (position, numbers) in [(1, 20_000), (2, 60_000)] {
+            let raw = Raw::parse(&format!("{{\"x\":[{}0]}}", "1234,".repeat(numbers))).unwrap();
+            let _ = ledger.record(TokenRecord::new("openai", "gpt-5").input(7).raw(raw), now).unwrap();
+            let Payload::TokensRecorded(stored) = ledger.event(position).unwrap().payload else { panic!() };
+            assert_eq!((stored.raw.is_some(), stored.residual.is_none()), (position == 1, position == 1));
+        }
+    }
 
     #[test]
     fn a_call_whose_residual_is_worded_in_another_way_is_the_same_call() {

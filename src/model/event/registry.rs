@@ -236,5 +236,10 @@ impl Payload {
         if let Some(raw) = self.raw_mut() {
             raw.scrub();
         }
+        match self {
+            Self::TokensRecorded(record) => record.leave_out_large_raw(),
+            Self::TokensAmended(amended) => amended.replacement.leave_out_large_raw(),
+            _ => {}
+        }
     }
 }

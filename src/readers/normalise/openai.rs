@@ -175,6 +175,6 @@ fn cost(stated: Option<&RawValue>) -> Result<Option<Usd>> {
         Some(stated)
     };
     // Any other value is a gateway's own field of that name.
-    let amount = amount.map(RawValue::get).filter(|text| text.starts_with(|c: char| c == '-' || c.is_ascii_digit()));
+    let amount = amount.map(RawValue::get).filter(|text| text.starts_with(|c: char| c.is_ascii_digit()));
     amount.map(str::parse).transpose()
 }

@@ -65,8 +65,8 @@ struct JsonFields<'a>(BTreeMap<String, &'a RawValue>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for JsonFields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
             type Value = BTreeMap<String, &'de RawValue>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
@@ -82,7 +82,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for JsonFields<'a> {
                 Ok(fields)
             }
         }
-        deserializer.deserialize_map(Object).map(Self)
+        deserializer.deserialize_map(Members).map(Self)
     }
 }
 

@@ -367,7 +367,11 @@ impl TranscriptParser {
             tokens: counts.tokens,
             modalities: BTreeMap::new(),
             server_tools: BTreeMap::new(),
-            cost: line.cost.and_then(|cost| cost.parse::<Usd>().ok()).or(counts.cost),
+            cost: line
+                .cost
+                .and_then(|cost| cost.parse::<Usd>().ok())
+                .filter(|cost| *cost >= Usd::default())
+                .or(counts.cost),
             duration_ms: None,
             counted_at: None,
             keys,

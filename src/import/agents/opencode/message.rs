@@ -181,7 +181,7 @@ impl<'a> MessageRow<'a> {
             tokens: counts.tokens,
             modalities: counts.modalities,
             server_tools: counts.server_tools,
-            cost: self.cost.and_then(|cost| cost.get().parse::<Usd>().ok()).filter(|cost| *cost != Usd::default()),
+            cost: self.cost.and_then(|cost| cost.get().parse::<Usd>().ok()).filter(|cost| *cost > Usd::default()),
             duration_ms: None,
             counted_at: None,
             keys,

@@ -46,7 +46,7 @@ impl Hints {
                 r#"(?i)\bretry-after["']?\s*[:=]\s*["']?([a-z]{3}, \d{1,2} [a-z]{3} \d{4} \d{2}:\d{2}:\d{2} GMT)"#,
             )?,
             again: Regex::new(&format!(
-                r#"(?i)(?:\b(?:try again|retry|retrying|wait)\s+(?:(?:in|after|for|within)\s+)?{about}|\b(?:unblocked|unlocked|available|restored|lifted|refilled|renewed|back)\s+in\s+{about}|\b(?:time (?:remaining|left|(?:to|until) reset)|wait(?:ing)? time|cool[- ]?down)["']?\s*(?:\bis\s+|[:=]\s*["']?){about}|\b(?:retry|quotaReset)Delay["']?\s*[:=]\s*["']?)(?<length>{length})|\b(?:try again|retry|wait|available)\s+in\s+{about}(?<clock>{clock})"#,
+                r#"(?i)(?:\b(?:try again|retry|wait)\s+(?:(?:in|after|for|within)\s+)?{about}|\b(?:unblocked|unlocked|available|restored|lifted|refilled|renewed|back)\s+in\s+{about}|\b(?:time (?:remaining|left|(?:to|until) reset)|wait(?:ing)? time|cool[- ]?down)["']?\s*(?:\bis\s+|[:=]\s*["']?){about}|\b(?:retry|quotaReset)Delay["']?\s*[:=]\s*["']?)(?<length>{length})|\b(?:try again|retry|wait|available)\s+in\s+{about}(?<clock>{clock})"#,
                 about = length::ABOUT,
                 clock = length::CLOCK,
             ))?,
@@ -72,7 +72,11 @@ pub(super) fn find(text: &str, reading: ResetReading) -> Option<Reset> {
         if let Some(asked) = asked(text, reading) {
             return Some(asked.reset(now));
         }
-        let again = hints.again.captures(text)?;
+        // How long the client itself waited says nothing about the quota.
+        let is_own = |found: &Captures<'_>| {
+            found.get(0).is_some_and(|found| text.get(..found.start()).is_some_and(|before| before.ends_with("retry ")))
+        };
+        let again = hints.again.captures_iter(text).find(|found| !is_own(found))?;
         let asked = match again.name("length") {
             Some(length) => SpanLength::read(length.as_str())?,
             None => SpanLength::read_clock(again.name("clock")?.as_str())?,

@@ -148,9 +148,10 @@ fn most_expensive(models: &Map<String, Value>) -> Option<String> {
 
 /// An amount. An unreadable amount must not discard the tokens.
 pub(super) fn cost(value: &Value) -> Option<Usd> {
-    match value {
-        Value::Number(number) => number.to_string().parse().ok(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    }
+    let amount: Usd = match value {
+        Value::Number(number) => number.to_string().parse().ok()?,
+        Value::String(text) => text.trim().parse().ok()?,
+        _ => return None,
+    };
+    (amount >= Usd::default()).then_some(amount)
 }
