@@ -12,10 +12,14 @@ use crate::model::time::{DAY, MINUTE, Timestamp};
 use crate::model::window::{believed_reset, kind_of};
 use crate::projection::{IndexedLine, each_line_between};
 use crate::readers::quota::Lead;
-use crate::store::{GO_ON, Order, ReadView};
+use crate::store::{GO_ON, Order, ReadView, STOP};
 
 /// The longest time for which a reading holds, in milliseconds: a month, and how much further away its reset may be.
 const LOOK_BACK: i64 = 35 * DAY;
+/// So far back all readings are read, however many: every week has ended within it, with its remainder.
+const WEEKS: i64 = 15 * DAY;
+/// Of older ones only as many are read that this number is reached with them. They matter for windows of a month.
+const ENOUGH: usize = 1_024;
 /// The number of latest readings of one window that count.
 const MOST: usize = 512;
 /// How far the stated reset varies within one window, in milliseconds.
@@ -132,14 +136,19 @@ pub(super) fn recent(
     let mut lines: BTreeMap<usize, IndexedLine> = BTreeMap::new();
     let mut ended: BTreeMap<WindowName, (Timestamp, usize)> = BTreeMap::new();
     let subject = Subject::Account(account.clone());
-    let (span, mut seen) = ((now.plus(-LOOK_BACK), now), 0);
-    each_line_between(view, EventKind::QuotaObserved, &subject, span, Order::Ascending, &mut |at, line| {
-        let number = seen;
-        seen += 1;
+    let (span, mut read) = ((now.plus(-LOOK_BACK), now), Vec::new());
+    each_line_between(view, EventKind::QuotaObserved, &subject, span, Order::Descending, &mut |at, line| {
+        if at < now.plus(-WEEKS) && read.len() >= ENOUGH {
+            return STOP;
+        }
+        read.push((at, line));
+        GO_ON
+    })?;
+    for (number, (at, line)) in read.into_iter().rev().enumerate() {
         // A line that is no reading becomes an error when it is parsed.
         if let Ok(ReadingLine { data }) = serde_json::from_str(&line.line) {
             if !limits.trusts(&data.feed) {
-                return GO_ON;
+                continue;
             }
             let end = data.end(at);
             if end.plus(data.rest(limits)) <= now {
@@ -147,7 +156,7 @@ pub(super) fn recent(
                 let known = ended.get(&window).copied();
                 // An idle feed repeats the reading of an earlier window.
                 if known.is_some_and(|(known, _)| end.plus(JITTER) < known) {
-                    return GO_ON;
+                    continue;
                 }
                 if let Some((_, known)) = known {
                     lines.remove(&known);
@@ -156,8 +165,7 @@ pub(super) fn recent(
             }
         }
         lines.insert(number, line);
-        GO_ON
-    })?;
+    }
     let mut observations = Vec::with_capacity(lines.len());
     for line in lines.values() {
         observations.extend(RecentObservation::read(view, line)?);

@@ -124,7 +124,7 @@ fn checkpoints_reveal_a_replaced_history() {
     let kept = cli.dir().join("kept");
     let before = fs::read(&kept).unwrap();
     let stderr = cli.fails(1, &["checkpoint", "--out", kept.to_str().unwrap()]);
-    assert!(stderr.contains("not proven: the first 12 events"), "{stderr}");
+    assert!(stderr.contains("is not replaced: the first 12 events"), "{stderr}");
     assert_eq!(fs::read(&kept).unwrap(), before);
     // Two signed checkpoints of different histories prove that there are two.
     keep(&cli, "fork-of-15");
