@@ -225,7 +225,7 @@ fn a_batch_is_accepted_completely_or_not_at_all() {
         (
             r#"{"records":[{"provider":"openai","input":1,"key":"k"},{"provider":"openai","input":2,"key":"k"}]}"#,
             2,
-            FaultKind::Conflict,
+            FaultKind::InvalidInput,
         ),
     ] {
         let fault = service.batch(body.as_bytes(), false).unwrap_err();
