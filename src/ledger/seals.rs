@@ -38,6 +38,10 @@ pub(super) fn restored_seal(view: &dyn ReadView, withdrawn: &Event) -> Result<Op
     loop {
         match event.payload {
             Payload::EventVoided(void) => {
+                // An appended event may withdraw one that is not there yet.
+                if view.position_of(void.target)?.is_none() {
+                    return Ok(None);
+                }
                 event = by_id(view, void.target)?;
                 restores = !restores;
             }

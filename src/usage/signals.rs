@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::account_sums::sum_between;
 use super::limits::Limits;
+use super::observations::COUNTING_AGENT;
 use super::{AccountAt, ProviderSignal, Speaker};
 use crate::model::error::Result;
 use crate::model::event::{EventId, Percent, WindowKind};

@@ -268,7 +268,10 @@ fn doctor_reports_logs_that_expire_soon_and_whether_they_are_imported() {
     assert_eq!((&agent["unread"], &agent["going"][0]["safe"]), (&0.into(), &true.into()));
     assert_eq!((&agent["skipped"], &agent["skipped_in"][0]), (&1.into(), &old.to_str().unwrap().into()));
     let what = report["findings"][0]["what"].as_str().unwrap_or_default();
-    assert!(what.contains("old.jsonl line 2: torn line"), "the logs are safe, and a line of one was not read: {report}");
+    assert!(
+        what.contains("old.jsonl line 2: torn line"),
+        "the logs are safe, and a line of one was not read: {report}"
+    );
     assert_eq!(report["findings"].as_array().unwrap().len(), 1);
     // A touched log has nothing new, a grown one has, and a deleted one is safe.
     age(&old, 26);

@@ -490,7 +490,8 @@ fn messages_of_this_program_stay() {
                 let source = std::fs::read_to_string(&path).unwrap();
                 let messages = literals(&source).into_iter().filter(|text| {
                     // Help, headers with tokens of the user, and code between two literals are no messages.
-                    text.contains(' ') && !["Examples:", "Bearer", " fn ", "\nfn "].iter().any(|part| text.contains(part))
+                    text.contains(' ')
+                        && !["Examples:", "Bearer", " fn ", "\nfn "].iter().any(|part| text.contains(part))
                 });
                 for text in messages {
                     seen += 1;
