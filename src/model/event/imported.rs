@@ -221,7 +221,7 @@ mod tests {
     fn a_run_over_many_files_is_several_events_with_one_set_of_counts() {
         let file = |n: usize| ImportedFile { path: format!("/log/{n}"), ..ImportedFile::default() };
         for (files, parts) in [(0, 1), (1, 1), (FILES, 1), (FILES + 1, 2), (3 * FILES, 3)] {
-            let run = Imported { version: 7, recorded: 5, ..Imported::new("codex") };
+            let run = Imported { version: 7, recorded: 5, ..Imported::new("my-agent") };
             let run = Imported { files: (0..files).map(file).collect(), ..run };
             let all = run.clone().in_parts();
             assert_eq!(all.len(), parts);

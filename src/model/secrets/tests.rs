@@ -468,8 +468,8 @@ fn a_message_keeps_its_prose_and_loses_credentials() {
 /// The string literals of a source before its tests.
 fn literals(source: &str) -> Vec<String> {
     let code = source.split("#[cfg(test)]").next().unwrap_or_default();
-    let code: String =
-        code.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect();
+    let lines: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let code = lines.join("\n");
     let quoted = Regex::new(r#"[^'\\r#]"((?:[^"\\]|\\(?s:.))*)""#).unwrap();
     let joined = Regex::new(r"\\\n\s*").unwrap();
     let plain = |text: &str| joined.replace_all(text, "").replace("\\\"", "\"").replace("{{", "{").replace("}}", "}");
@@ -486,7 +486,10 @@ fn messages_of_this_program_stay() {
             let file = path.file_name().unwrap().to_string_lossy().into_owned();
             if path.is_dir() {
                 directories.push(path);
-            } else if file.ends_with(".rs") && !file.ends_with("tests.rs") && file != "secrets.rs" {
+            } else if path.extension().is_some_and(|end| end == "rs")
+                && !file.ends_with("tests.rs")
+                && file != "secrets.rs"
+            {
                 let source = std::fs::read_to_string(&path).unwrap();
                 let messages = literals(&source).into_iter().filter(|text| {
                     // Help, headers with tokens of the user, and code between two literals are no messages.

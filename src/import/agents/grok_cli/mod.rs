@@ -149,10 +149,11 @@ impl JsonLineState for GrokSession {
         for (model, usage) in of_models {
             // A model whose counts cannot be read hides no other.
             match self.call(usage, model, turn, at) {
-                Ok(call) => {
-                    has_any |= call.is_some();
-                    call.into_iter().for_each(|call| calls.add(call));
+                Ok(Some(call)) => {
+                    has_any = true;
+                    calls.add(call);
                 }
+                Ok(None) => {}
                 Err(why) => wrong = wrong.or(Some(why)),
             }
         }

@@ -151,10 +151,8 @@ fn a_reset_that_has_just_passed_is_not_the_next_one() {
 #[test]
 fn of_several_headers_those_of_the_exhausted_windows_count() {
     let claim = "anthropic-ratelimit-unified-representative-claim";
-    let week = format!(
-        "anthropic-ratelimit-unified-5h-reset: 1770210000\nanthropic-ratelimit-unified-7d-reset: 1770600000\n\
-         anthropic-ratelimit-unified-overage-reset: 1772000000\nanthropic-ratelimit-unified-overage-status: rejected\n"
-    );
+    let week = "anthropic-ratelimit-unified-5h-reset: 1770210000\nanthropic-ratelimit-unified-7d-reset: 1770600000\n\
+         anthropic-ratelimit-unified-overage-reset: 1772000000\nanthropic-ratelimit-unified-overage-status: rejected\n";
     for (headers, wanted) in [
         // The first one has passed, or is of a window with a rest.
         (
