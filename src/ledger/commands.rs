@@ -1,8 +1,7 @@
 //! The commands of a ledger: calls, switches, corrections and settings, each an event.
 
-use super::find::by_id;
 use super::group::SMALL;
-use super::seals::{refuse_overlap, restored_seal};
+use super::seals::{by_id, refuse_overlap, restored_seal};
 use super::{Ledger, Outcome};
 use crate::model::error::{Error, Result};
 use crate::model::event::{

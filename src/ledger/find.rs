@@ -3,28 +3,19 @@
 use std::collections::BTreeSet;
 
 use super::Snapshot;
-use crate::model::error::{Error, Result};
-use crate::model::event::{Event, EventId, EventKind, NameKind, Payload, Position};
+use crate::model::error::Result;
+use crate::model::event::{EventKind, NameKind, Payload, Position};
 use crate::model::time::{DAY, Timestamp};
 use crate::projection::blocks::{
     BLOCK, QuarterRanges, StoredSummary, blocks_with, damaged, full_blocks, place, position_at, quarter_of,
     quarters_between, scan_blocks, scan_these,
 };
 use crate::projection::{Effective, corrections_exist, uncorrected};
-use crate::store::{Flow, GO_ON, Order, ReadView, Row, STOP};
+use crate::store::{Flow, GO_ON, Order, Row, STOP};
 
 /// The longest range in milliseconds whose blocks come from the index of quarters. A longer one has many rows there, and a
 /// search may end soon.
 const SHORT: i64 = 8 * DAY;
-
-/// The event with an id.
-///
-/// # Errors
-/// [`Error::NotFound`] without such an event.
-pub(super) fn by_id(view: &dyn ReadView, id: EventId) -> Result<Event> {
-    let position = view.position_of(id)?.ok_or_else(|| Error::NotFound { what: format!("with id {id}") })?;
-    Event::from_line(position, &view.expect_line(position)?)
-}
 
 /// The wanted events.
 #[derive(Debug, Default)]

@@ -1,11 +1,19 @@
 //! The seals of a ledger, and the rule that their periods do not overlap.
 
-use super::find::by_id;
 use crate::model::error::{Error, Result};
-use crate::model::event::{Event, EventKind, Payload, PeriodSealed, Position, Subject};
+use crate::model::event::{Event, EventId, EventKind, Payload, PeriodSealed, Position, Subject};
 use crate::model::time::Timestamp;
 use crate::projection::collect_events;
 use crate::store::ReadView;
+
+/// The event with an id.
+///
+/// # Errors
+/// [`Error::NotFound`] without such an event.
+pub(super) fn by_id(view: &dyn ReadView, id: EventId) -> Result<Event> {
+    let position = view.position_of(id)?.ok_or_else(|| Error::NotFound { what: format!("with id {id}") })?;
+    Event::from_line(position, &view.expect_line(position)?)
+}
 
 /// The seals that are not voided at a time, in order.
 pub(crate) fn current_seals(view: &dyn ReadView, now: Timestamp) -> Result<Vec<(Position, Timestamp, PeriodSealed)>> {

@@ -163,6 +163,7 @@ pub(crate) fn name(text: &str) -> Cow<'_, str> {
 
 /// A message of this program, which may quote input. Its own prose stays: `at least 1 token: declare …` and
 /// `/etc/ledger/token: No such file` are no pairs.
+#[cfg(any(test, feature = "cli"))]
 pub(crate) fn message(text: &str) -> Cow<'_, str> {
     without_credentials(text, true)
 }

@@ -1,6 +1,8 @@
 //! Names of the ledger: completes a value that is part of a name, and suggests names for a value that no call has.
 
-use super::{Report, ReportKey, ReportTable};
+#[cfg(feature = "cli")]
+use super::ReportTable;
+use super::{Report, ReportKey};
 use crate::ledger::Snapshot;
 use crate::model::error::Result;
 use crate::readers::price::Prices;

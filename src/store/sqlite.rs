@@ -27,7 +27,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 
-pub(crate) use self::copy::{LockedLedger, PendingCopy, copy_file, former_name};
+#[cfg(feature = "cli")]
+pub(crate) use self::copy::former_name;
+pub(crate) use self::copy::{LockedLedger, PendingCopy, copy_file};
 use self::file::{FileContext, behind_links};
 pub(crate) use self::file::{is_taken, refuse_stale_log};
 use self::identity::GONE;

@@ -378,6 +378,7 @@ fn doctor_finds_calls_whose_time_cannot_be_read_and_waits_for_a_line_that_is_wri
     let cli = TestCli::new();
     fs::create_dir_all(claude(&cli)).unwrap();
     let import = || cli.ok(&["--now", now, "import", "--home", home(&cli).to_str().unwrap()]);
+    cli.ok(&["--now", "2026-06-01T00:00:00Z", "limit", "set", "anthropic", "--session", "1000000"]);
     let whole = answer(2);
     append(&claude(&cli).join("s1.jsonl"), &format!("{}\n{}", answer(1), &whole[..whole.len() - 20]));
     import();

@@ -54,6 +54,7 @@ pub(crate) enum CopyKind {
     Restore,
     #[cfg(feature = "archive")]
     Archive,
+    #[cfg(feature = "cli")]
     Pull,
 }
 
@@ -65,6 +66,7 @@ impl CopyKind {
             Self::Restore => "restore",
             #[cfg(feature = "archive")]
             Self::Archive => "archive",
+            #[cfg(feature = "cli")]
             Self::Pull => "pull",
         }
     }
