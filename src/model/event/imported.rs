@@ -226,7 +226,7 @@ mod tests {
             let all = run.clone().in_parts();
             assert_eq!(all.len(), parts);
             assert_eq!(all.iter().map(|part| part.recorded).sum::<u64>(), 5);
-            assert!(all.iter().all(|part| part.version == 7 && part.source == "codex"));
+            assert!(all.iter().all(|part| part.version == 7 && part.source == "my-agent"));
             assert_eq!(all.into_iter().flat_map(|part| part.files).collect::<Vec<_>>(), run.files);
         }
     }
