@@ -257,9 +257,9 @@ pub(super) fn made_at(id: &str, created: i64) -> Option<i64> {
     let hex = id.strip_prefix("msg_")?.get(..12)?;
     let low = i64::from_str_radix(hex, 16).ok().filter(|_| !hex.contains(['+', '-']))? >> 12;
     let span = 1_i64 << BITS;
-    let ahead = (low - created).rem_euclid(span);
+    let ahead = low.checked_sub(created)?.rem_euclid(span);
     // The client creates the id slightly before the time.
-    Some(if ahead > span / 2 { created - (span - ahead) } else { created + ahead })
+    if ahead > span / 2 { created.checked_sub(span - ahead) } else { created.checked_add(ahead) }
 }
 
 #[cfg(test)]
@@ -271,6 +271,9 @@ mod tests {
         assert_eq!(made_at("msg_20a0159f2001dIKjgYkSV6AIAq", 1_795_464_190_451), Some(1_795_464_190_450));
         let year = 365 * 86_400_000;
         assert_eq!(made_at("msg_20a0159f2001dIKjgYkSV6AIAq", 1_795_464_190_450 - year), Some(1_795_464_190_450));
+        for extreme in [i64::MIN, i64::MAX] {
+            assert_eq!(made_at("msg_20a0159f2001dIKjgYkSV6AIAq", extreme), None);
+        }
         for other in ["msg_test001", "msg_", "x", "msg_20a0159f200é", "20a0159f2001"] {
             assert_eq!(made_at(other, 0), None, "{other}");
         }
