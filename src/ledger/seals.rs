@@ -43,13 +43,16 @@ pub(crate) fn refuse_overlap(
 /// The seal that holds again if an event is withdrawn: the event withdraws it, or withdraws what restored it.
 pub(super) fn restored_seal(view: &dyn ReadView, withdrawn: &Event) -> Result<Option<PeriodSealed>> {
     let (mut event, mut restores) = (withdrawn.clone(), false);
+    let mut place = view.position_of(withdrawn.id)?;
     loop {
         match event.payload {
             Payload::EventVoided(void) => {
-                // An appended event may withdraw one that is not there yet.
-                if view.position_of(void.target)?.is_none() {
+                // An appended event may withdraw one that came later or is not there, so withdrawals may form a circle.
+                let target = view.position_of(void.target)?;
+                if target.is_none() || target >= place {
                     return Ok(None);
                 }
+                place = target;
                 event = by_id(view, void.target)?;
                 restores = !restores;
             }
