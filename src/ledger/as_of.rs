@@ -82,23 +82,31 @@ pub(super) fn refold(past: &mut dyn WriteView, start: Position) -> Result<()> {
     let mut next = start.next();
     let mut fold = Fold::default();
     loop {
-        let (mut lines, mut expected) = (Vec::new(), next);
-        past.rows(next, &mut |at, row| {
-            if at != expected {
-                return Err(no_event(expected));
-            }
-            expected = expected.next();
-            lines.push((at, row.body.to_owned()));
-            if lines.len() as u64 == BATCH { STOP } else { GO_ON }
-        })?;
-        let Some((last, _)) = lines.last() else { break };
+        let lines = lines_from(past, next)?;
+        let Some((last, _)) = lines.last() else { return Ok(()) };
         next = last.next();
         for (at, line) in &lines {
             fold.apply(past, *at, line)?;
         }
         fold.flush(past)?;
     }
-    Ok(())
+}
+
+/// The next lines of the log, as many as are folded at once; none behind its end.
+///
+/// # Errors
+/// [`Error::Damaged`] at a missing position.
+fn lines_from(view: &dyn ReadView, first: Position) -> Result<Vec<(Position, String)>> {
+    let (mut lines, mut expected) = (Vec::new(), first);
+    view.rows(first, &mut |at, row| {
+        if at != expected {
+            return Err(Error::damaged(expected, "there is no event here"));
+        }
+        expected = expected.next();
+        lines.push((at, row.body.to_owned()));
+        if lines.len() as u64 == BATCH { STOP } else { GO_ON }
+    })?;
+    Ok(lines)
 }
 
 /// Clears the projections and folds the whole log into them, in one transaction.
@@ -109,33 +117,20 @@ pub(super) fn rebuild(store: &dyn EventStore) -> Result<()> {
     tx.commit()
 }
 
-/// Refuses a log with a missing or changed line: the projections are evidence of what it was.
+/// Refuses a log with a missing or changed line. Projections of a changed line would agree with it, and nothing would show
+/// any more what it was.
 fn expect_lines(view: &dyn ReadView) -> Result<()> {
     let mut next = Position::START.next();
     loop {
-        let (mut leaves, mut expected) = (Vec::new(), next);
-        view.rows(next, &mut |at, row| {
-            if at != expected {
-                return Err(no_event(expected));
-            }
-            expected = expected.next();
-            leaves.push((at, stored_leaf(at, row.body)?));
-            if leaves.len() as u64 == BATCH { STOP } else { GO_ON }
-        })?;
-        if leaves.is_empty() {
-            return Ok(());
-        }
-        next = expected;
-        for (at, leaf) in leaves {
-            if leaf != leaf_at(view, at)? {
-                return Err(Error::damaged(at, "the line does not match its leaf hash"));
+        let lines = lines_from(view, next)?;
+        let Some((last, _)) = lines.last() else { return Ok(()) };
+        next = last.next();
+        for (at, line) in &lines {
+            if stored_leaf(*at, line)? != leaf_at(view, *at)? {
+                return Err(Error::damaged(*at, "the line does not match its leaf hash"));
             }
         }
     }
-}
-
-fn no_event(position: Position) -> Error {
-    Error::damaged(position, "there is no event here")
 }
 
 /// Clears the projections and folds the whole log into them.

@@ -1,7 +1,7 @@
 //! The commands of a ledger: calls, switches, corrections and settings, each an event.
 
 use super::group::SMALL;
-use super::seals::{by_id, refuse_overlap, restored_seal};
+use super::seals::{refuse_overlap, restored_seal};
 use super::{Ledger, Outcome};
 use crate::model::error::{Error, Result};
 use crate::model::event::{
@@ -189,7 +189,7 @@ impl Ledger {
         let now = now.into();
         let source = self.source.clone();
         self.transact(now, |appender| {
-            let event = by_id(appender.view()?, target)?;
+            let event = find(appender.view()?, target)?;
             if !matches!(event.payload, Payload::TokensRecorded(_)) {
                 return Err(Error::NotAmendable { id: target, kind: event.payload.kind() });
             }
@@ -226,7 +226,7 @@ impl Ledger {
                 let found = view.position_of(target).map(drop);
                 found.and(corrections_of(view, target).map(drop))
             })?;
-            let event = by_id(appender.view()?, target)?;
+            let event = find(appender.view()?, target)?;
             if matches!(event.payload, Payload::EventShredded(_)) {
                 return Err(Error::invalid("what was shredded is gone: that cannot be withdrawn"));
             }
@@ -297,4 +297,9 @@ impl Ledger {
     pub fn declare(&self, declaration: ProviderDeclared, now: impl Into<Timestamp>) -> Result<Outcome> {
         self.append_one(declaration, now.into())
     }
+}
+
+fn find(view: &dyn crate::store::ReadView, id: EventId) -> Result<Event> {
+    let position = view.position_of(id)?.ok_or_else(|| Error::NotFound { what: format!("with id {id}") })?;
+    Event::from_line(position, &view.expect_line(position)?)
 }

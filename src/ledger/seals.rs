@@ -1,19 +1,10 @@
 //! The seals of a ledger, and the rule that their periods do not overlap.
 
 use crate::model::error::{Error, Result};
-use crate::model::event::{Event, EventId, EventKind, Payload, PeriodSealed, Position, Subject};
+use crate::model::event::{Event, EventKind, Payload, PeriodSealed, Position, Subject};
 use crate::model::time::Timestamp;
 use crate::projection::collect_events;
 use crate::store::ReadView;
-
-/// The event with an id.
-///
-/// # Errors
-/// [`Error::NotFound`] without such an event.
-pub(super) fn by_id(view: &dyn ReadView, id: EventId) -> Result<Event> {
-    let position = view.position_of(id)?.ok_or_else(|| Error::NotFound { what: format!("with id {id}") })?;
-    Event::from_line(position, &view.expect_line(position)?)
-}
 
 /// The seals that are not voided at a time, in order.
 pub(crate) fn current_seals(view: &dyn ReadView, now: Timestamp) -> Result<Vec<(Position, Timestamp, PeriodSealed)>> {
@@ -48,12 +39,11 @@ pub(super) fn restored_seal(view: &dyn ReadView, withdrawn: &Event) -> Result<Op
         match event.payload {
             Payload::EventVoided(void) => {
                 // An appended event may withdraw one that came later or is not there, so withdrawals may form a circle.
-                let target = view.position_of(void.target)?;
-                if target.is_none() || target >= place {
+                let Some(target) = view.position_of(void.target)?.filter(|target| Some(*target) < place) else {
                     return Ok(None);
-                }
-                place = target;
-                event = by_id(view, void.target)?;
+                };
+                place = Some(target);
+                event = Event::from_line(target, &view.expect_line(target)?)?;
                 restores = !restores;
             }
             Payload::PeriodSealed(sealed) if restores => return Ok(Some(sealed)),

@@ -92,7 +92,7 @@ impl Refusals {
 
 /// The latest reading of each window: of the whole account, and of single models.
 struct LatestReadings<'o> {
-    latest: BTreeMap<ScopedWindow<'o>, &'o RecentObservation>,
+    by_window: BTreeMap<ScopedWindow<'o>, &'o RecentObservation>,
     all: Vec<&'o RecentObservation>,
 }
 
@@ -104,7 +104,7 @@ impl<'o> LatestReadings<'o> {
         let counts =
             |one: &&RecentObservation| one.seen.window_minutes > 0 && !one.is_weak() && limits.trusts(&one.seen.feed);
         let all: Vec<_> = observations.iter().filter(counts).collect();
-        Self { latest: all.iter().map(|one| (window_of(one), *one)).collect(), all }
+        Self { by_window: all.iter().map(|one| (window_of(one), *one)).collect(), all }
     }
 
     /// Whether the provider has since reported the windows of the refusal as open.
@@ -121,7 +121,7 @@ impl<'o> LatestReadings<'o> {
         };
         let is_long = refused.resets_at.is_some_and(|reset| reset > at.plus(LONGEST_SESSION));
         let mut spoken = false;
-        for ((scope, minutes), one) in &self.latest {
+        for ((scope, minutes), one) in &self.by_window {
             if !concerned(*scope) {
                 continue;
             }
@@ -209,7 +209,7 @@ pub(super) fn refusals(
     let lifted = lifted(view, &subjects, now)?;
     let latest = LatestReadings::new(observations, limits);
     let mut refusals = Refusals::default();
-    for one in latest.latest.values().filter(|one| refuses(&one.seen) && one.at > lifted) {
+    for one in latest.by_window.values().filter(|one| refuses(&one.seen) && one.at > lifted) {
         refusals.add(observed(one), now);
     }
     let at = AccountAt { view, account, now };
@@ -278,9 +278,6 @@ fn each_recorded(
                 }
                 let Some(indexed) = line.event(view)? else { return GO_ON };
                 if let Payload::QuotaExhausted(refused) = indexed.event.payload {
-                    if resume_at(refused.resets_at, at) <= now {
-                        return GO_ON;
-                    }
                     // A probe is a call. Its success ends the refusal of an earlier one that stated no reset.
                     let is_a_guess = refused.rule == PROBE && refused.resets_at.is_none();
                     if is_a_guess && probe_succeeded(view, account, (at.plus(1), now))? {
