@@ -176,7 +176,7 @@ impl Snapshot<'_> {
         if !usage.metered {
             return Ok(Vec::new());
         }
-        // In the mode `disabled` an exhausted window closes no gate, so nobody is told that it will be exhausted.
+        // In the mode `disabled` a full window closes no gate, so a forecast of it fires no alert.
         let forecasts = budget.budget_mode != BudgetMode::Disabled;
         let (session, weekly) = (&usage.session, &usage.weekly);
         let found = [

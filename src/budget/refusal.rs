@@ -38,10 +38,10 @@ impl RefusalSighting<'_> {
 
     /// Whether another sighting is the same: the same words about the same models, with the same reset or within an hour.
     fn repeats(&self, refused: &QuotaExhausted, other: &QuotaExhausted, at: Timestamp) -> bool {
-        let words = |one: &QuotaExhausted| (one.model.clone(), one.rule.clone(), one.excerpt.clone());
         let is_reset = refused.resets_at.is_some() && refused.resets_at == other.resets_at;
         let is_soon = !self.is_absolute && at.millis().abs_diff(self.at.millis()) < HOUR.unsigned_abs();
-        (is_reset || is_soon) && words(refused) == words(other)
+        let words = (&refused.model, &refused.rule, &refused.excerpt);
+        (is_reset || is_soon) && words == (&other.model, &other.rule, &other.excerpt)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The commands of a ledger: calls, switches, corrections and settings, each an event.
 
 use super::group::SMALL;
-use super::seals::{refuse_overlap, restored_seal};
+use super::seals::{current_seals, refuse_overlap, restored_seal};
 use super::{Ledger, Outcome};
 use crate::model::error::{Error, Result};
 use crate::model::event::{
@@ -238,7 +238,8 @@ impl Ledger {
                 None => {}
             }
             if let Some(sealed) = restored_seal(appender.view()?, &event)? {
-                refuse_overlap(appender.view()?, sealed.since, sealed.until)?;
+                let seals = current_seals(appender.view()?, Timestamp::MAX)?;
+                refuse_overlap(&seals, sealed.since, sealed.until)?;
             }
             let void = EventVoided { target, reason: reason.to_owned() };
             appender.push(NewEvent::new(void, at).source(source))

@@ -14,19 +14,18 @@ pub(crate) fn current_seals(view: &dyn ReadView, now: Timestamp) -> Result<Vec<(
     })
 }
 
-/// Refuses a period that overlaps a sealed one: no call belongs to two closed periods. Returns the last seal. A seal of a
-/// clock that is ahead counts too.
+/// Refuses a period that overlaps a sealed one: no call belongs to two closed periods. The caller gives the seals of all time,
+/// because the clock of another program may be ahead.
 pub(crate) fn refuse_overlap(
-    view: &dyn ReadView,
+    seals: &[(Position, Timestamp, PeriodSealed)],
     since: Option<Timestamp>,
     until: Timestamp,
-) -> Result<Option<Position>> {
+) -> Result<()> {
     let overlaps = |sealed: &PeriodSealed| {
         since.is_none_or(|since| since < sealed.until) && sealed.since.is_none_or(|since| since < until)
     };
-    let seals = current_seals(view, Timestamp::MAX)?;
     match seals.iter().find(|(_, _, sealed)| overlaps(sealed)) {
-        None => Ok(seals.last().map(|(position, ..)| *position)),
+        None => Ok(()),
         Some((position, _, sealed)) => Err(Error::AlreadySealed { position: *position, period: sealed.period() }),
     }
 }

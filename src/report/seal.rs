@@ -156,7 +156,7 @@ impl Ledger {
                     "the period ends at {until}, before it begins: give a later end, or an earlier beginning"
                 )));
             }
-            let last = refuse_overlap(snapshot.view(), since, until)?;
+            refuse_overlap(&seals, since, until)?;
             snapshot.expect_whole()?;
             let (head, root) = (snapshot.head()?, snapshot.root()?);
             let before = seals.last().map_or(Position::START, |(_, _, before)| before.size);
@@ -175,13 +175,15 @@ impl Ledger {
                 statement: String::new(),
             };
             let totals = sealed_rows::of_seal(&snapshot, &sealed, by, signer)?;
-            (PeriodSealed { rows: Some(totals.sealed()), ..sealed }, last)
+            (PeriodSealed { rows: Some(totals.sealed()), ..sealed }, seals.last().map(|(position, ..)| *position))
         };
         let statement = signer.sign(&sealed_rows::statement(&sealed, signer.verifier().name())?)?;
         let sealed = PeriodSealed { statement, ..sealed };
         self.transact(now, |appender| {
             // Another process may have sealed since the snapshot. The seal states the events since the one before it.
-            if refuse_overlap(appender.view()?, sealed.since, sealed.until)? != last {
+            let seals = current_seals(appender.view()?, Timestamp::MAX)?;
+            refuse_overlap(&seals, sealed.since, sealed.until)?;
+            if seals.last().map(|(position, ..)| *position) != last {
                 return Err(Error::invalid("another program sealed a period meanwhile: repeat the command"));
             }
             appender.push(NewEvent::new(sealed, now))

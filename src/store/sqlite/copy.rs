@@ -126,9 +126,7 @@ impl PendingCopy {
 
     /// Removes a file beside this one. Most of them do not exist.
     fn remove(&self, end: &str) {
-        let mut name = self.path.clone().into_os_string();
-        name.push(end);
-        let _ = fs::remove_file(name);
+        let _ = fs::remove_file(beside(&self.path, end));
     }
 }
 
