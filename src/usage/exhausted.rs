@@ -17,10 +17,9 @@ use crate::model::provider::{cloud_of, local_program_of};
 use crate::model::time::{HOUR, MINUTE, Timestamp};
 use crate::model::window::kind_of;
 use crate::projection::{each_event_between, each_line_between, latest_event};
+use crate::readers::quota::is_refusal;
 use crate::store::{GO_ON, Order, ReadView, STOP};
 
-/// Parts of the statuses with which providers refuse.
-const REFUSED: [&str; 6] = ["reject", "exceed", "block", "throttl", "exhaust", "reached"];
 /// Parts of the ids of rules about money or one model. An open window does not end these refusals.
 const NOT_OF_A_WINDOW: [&str; 10] =
     ["credit", "spend", "billing", "balance", "cap", "extra", "insufficient", "402", "org-limit", "group-limit"];
@@ -150,10 +149,10 @@ fn window_of(one: &RecentObservation) -> ScopedWindow<'_> {
 }
 
 fn refuses(seen: &QuotaObserved) -> bool {
-    let status = seen.status.as_deref().unwrap_or_default().to_ascii_lowercase();
+    let status = seen.status.as_deref().unwrap_or_default();
     // `allowed` takes precedence over a full window: some plans continue with credits.
     let full = seen.used_percent.is_some_and(|used| used >= Percent::from_hundredths(100 * 100));
-    !status.starts_with("allowed") && (full || REFUSED.iter().any(|word| status.contains(word)))
+    !status.to_ascii_lowercase().starts_with("allowed") && (full || is_refusal(status))
 }
 
 /// The refusal of a window that the provider reported as full or closed.

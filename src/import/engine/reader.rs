@@ -142,8 +142,11 @@ impl<'a> FileReading<'a> {
             if got == 0 {
                 break;
             }
-            self.hash.update(piece(&block, 0..got)?);
-            last = piece(&block, got - 1..got)?.first().copied().unwrap_or(last);
+            let read = piece(&block, 0..got)?;
+            self.hash.update(read);
+            if let [.., byte] = read {
+                last = *byte;
+            }
             left -= got as u64;
         }
         if left > 0 || format!("{:016x}", self.hash.digest()) != stored.hash {

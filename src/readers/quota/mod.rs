@@ -35,6 +35,7 @@ mod gemini;
 mod headers;
 mod length;
 mod ollama;
+mod status;
 mod value;
 
 use crate::model::error::Result;
@@ -51,6 +52,7 @@ pub use change::{changed, event};
 #[cfg(feature = "import")]
 pub(crate) use codex::rollout;
 pub use format::QuotaFormat;
+pub(crate) use status::is_refusal;
 
 use draft::ObservationDraft;
 

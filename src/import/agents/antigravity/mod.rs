@@ -117,16 +117,12 @@ impl DatabaseLog for Antigravity {
                         Err("unknown shape: a row that is no message".to_owned())
                     }
                 };
-                match read {
-                    Ok(calls) => {
-                        for call in calls {
-                            match call {
-                                Ok(call) => document.calls.push(call),
-                                Err(why) => document.skipped.push((place.unwrap_or(0), why)),
-                            }
-                        }
+                for call in read.unwrap_or_else(|why| vec![Err(why)]) {
+                    match call {
+                        Ok(call) => document.calls.push(call),
+                        // A skip without a place has line 0.
+                        Err(why) => document.skipped.push((place.unwrap_or(0), why)),
                     }
-                    Err(why) => document.skipped.push((place.unwrap_or(0), why)),
                 }
                 Ok(RowAction::Row)
             });

@@ -10,16 +10,14 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::hint::{asked, at_text, of_digits, unix_time, wait};
+use super::hint::{LONGEST_IN_DAYS, asked, at_text, of_digits, unix_time, wait};
 use super::length::{self, SpanLength};
 use super::{Reset, ResetReading};
-use crate::model::time::{DAY, SECOND, Timestamp};
+use crate::model::time::{SECOND, Timestamp};
+use crate::readers::quota::is_refusal;
 
-/// A reset further away, in milliseconds, is not one of a quota.
-const FURTHEST: i64 = 366 * DAY;
 /// Windows of usage beyond a subscription. They do not refuse what the subscription contains.
 const BEYOND: [&str; 2] = ["unified-overage", "unified-fallback"];
-const REFUSED: [&str; 5] = ["reject", "exceed", "block", "throttl", "exhaust"];
 
 struct Patterns {
     header: Regex,
@@ -104,10 +102,7 @@ impl<'t> LimitHeaders<'t> {
                 window.reset = Some(value);
                 self.places.push(place);
             }
-            "status" => {
-                let status = value.to_ascii_lowercase();
-                window.refuses = Some(REFUSED.iter().any(|word| status.contains(word)));
-            }
+            "status" => window.refuses = Some(is_refusal(value)),
             "remaining" => window.used_up = value.parse().ok().map(|left: f64| left <= 0.0),
             _ => window.used_up = value.parse().ok().map(|used: f64| used >= 1.0),
         }
@@ -131,7 +126,7 @@ impl<'t> LimitHeaders<'t> {
     pub fn reset(&self, text: &str, reading: ResetReading) -> Option<Reset> {
         let now = reading.now;
         let patterns = PATTERNS.as_ref()?;
-        let ahead = |reset: &Reset| reset.at.is_some_and(|at| at > now && at <= now.plus(FURTHEST));
+        let ahead = |reset: &Reset| reset.at.is_some_and(|at| at > now && at <= now.plus(LONGEST_IN_DAYS));
         let resets: Vec<(Option<bool>, Reset)> = self
             .windows
             .iter()

@@ -17,7 +17,7 @@ const LONGEST: i64 = DAY;
 /// The longest quota window that is given in seconds, minutes or hours.
 const MONTH: i64 = 32 * DAY;
 /// The longest waiting time that is given in days.
-const LONGEST_IN_DAYS: i64 = 366 * DAY;
+pub(super) const LONGEST_IN_DAYS: i64 = 366 * DAY;
 /// From this value on a Unix time is in milliseconds; as seconds it would be in the year 5138.
 const MILLISECONDS: i64 = 100_000_000_000;
 
